@@ -1,0 +1,191 @@
+// What went wrong: Errc and its category, Error (a code and all that was known), Result<T>.
+#pragma once
+
+#include <new>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "tern/close.h"
+
+namespace tern {
+
+/// tern's own error conditions; errors of the system keep their errno in std::system_category().
+enum class Errc {
+  // Frames. Each puts 1002 on the wire unless said otherwise.
+  frame_reserved_bits = 1,    ///< RSV1-3 set without an extension that defines them, RFC 6455 §5.2
+  frame_reserved_opcode,      ///< opcode 3-7 or 11-15, §5.2
+  frame_unmasked,             ///< a client's frame without a mask, §5.1
+  frame_masked,               ///< a server's frame with a mask, §5.1
+  frame_length_not_minimal,   ///< a short length in a long form, §5.2
+  frame_length_top_bit,       ///< a 64-bit length with its top bit set, §5.2
+  control_frame_fragmented,   ///< FIN=0 on a control frame, §5.5
+  control_frame_too_long,     ///< a control frame over 125 bytes, §5.5
+  unexpected_continuation,    ///< a continuation with nothing to continue, §5.4
+  expected_continuation,      ///< a new message inside a fragmented one, §5.4
+  close_payload_too_short,    ///< a Close frame of one byte, §5.5.1
+  close_code_invalid,         ///< a close code that may not be sent, §7.4
+  close_reason_not_utf8,      ///< §5.5.1; 1007
+  text_not_utf8,              ///< §8.1; 1007
+  message_too_big,            ///< over limits.max_message_bytes, §7.4.1; 1009
+  too_many_fragments,         ///< over limits.max_fragments; 1008
+
+  // The opening handshake: what a server refuses. The HTTP status is in brackets.
+  http_malformed,             ///< not the grammar of RFC 9112 [400]
+  http_version_unsupported,   ///< not HTTP/1.1 [505]
+  request_line_too_long,      ///< over limits.max_request_line_bytes [414]
+  head_too_big,               ///< over limits.max_head_bytes [431]
+  too_many_header_fields,     ///< over limits.max_header_fields [431]
+  host_invalid,               ///< Host missing, twice or malformed, RFC 9112 §3.2 [400]
+  request_with_body,          ///< Content-Length above 0 or Transfer-Encoding [400]
+  method_not_allowed,         ///< not GET [405 and Allow]
+  upgrade_required,           ///< a plain request on a WebSocket route [426]
+  upgrade_header_invalid,     ///< Connection or Upgrade lack their token, RFC 6455 §4.1, §4.2.1 [400]
+  version_unsupported,        ///< Sec-WebSocket-Version is not 13, §4.4 [426; malformed 400]
+  key_invalid,                ///< Sec-WebSocket-Key not exactly once base64 of 16 bytes, §4.2.1 [400]
+  protocol_list_invalid,      ///< Sec-WebSocket-Protocol is no list of tokens, §4.1 [400]
+  extension_list_invalid,     ///< Sec-WebSocket-Extensions breaks the grammar of §9.1 [400]
+  origin_refused,             ///< Origin is neither ours nor allowed, §10.2 [403]
+  route_not_found,            ///< nothing is served at this path [404]
+  overloaded,                 ///< a limit of the server is reached [503]
+
+  // The opening handshake: what a client refuses.
+  upgrade_refused,            ///< the status is not 101, RFC 6455 §4.1; see Error::http_status()
+  accept_invalid,             ///< Sec-WebSocket-Accept is missing or wrong, §4.1
+  extension_not_offered,      ///< the server chose an extension we did not offer, §4.1
+  protocol_not_offered,       ///< the server chose a subprotocol we did not offer, §4.1
+
+  // Calls of the application.
+  url_invalid,                ///< not a ws:// URL of RFC 6455 §3
+  invalid_header,             ///< a name that is no token, a value with control characters, or a
+                              ///< field that tern writes itself; nothing was sent
+  signal_not_blocked,         ///< on_signal needs a signal that is blocked in every thread
+  already_running,            ///< run() while run() runs
+  closed,                     ///< the connection (or loop, or server) has ended
+
+  // Ends of a connection that no Close frame explains.
+  end_of_stream,              ///< the peer ended TCP without a Close frame, RFC 6455 §7.1.5
+  connection_reset,           ///< TCP broke: reset or broken pipe
+  handshake_timeout,          ///< timeouts.handshake, or the deadline of dial()
+  pong_timeout,               ///< silence, then no byte within timeouts.pong after our ping
+  close_timeout,              ///< our Close was not answered within timeouts.close
+  write_stalled,              ///< the peer took no byte for timeouts.stall
+  peer_too_slow,              ///< more queued than limits.max_queued_bytes; 1008
+  timed_out,                  ///< a deadline given with the call passed; the connection lives
+  terminated,                 ///< terminate() was called
+  handler_threw,              ///< an exception left a handler of the application; 1011
+  no_memory,                  ///< an allocation failed; 1011
+  random_unavailable,         ///< the system's random source failed; 1011
+  name_not_resolved,          ///< the resolver knows no address
+};
+
+/// The category of Errc, named "tern".
+const std::error_category& error_category() noexcept;
+/// Makes `std::error_code(Errc)` work.
+std::error_code make_error_code(Errc errc) noexcept;
+/// The code that a failure puts on the wire (RFC 6455 §7.4.1): 1009 too big, 1008 for policies,
+/// 1007 UTF-8, 1011 our own fault, 1001 a timeout, 1002 the rest.
+CloseCode close_code(Errc errc) noexcept;
+
+}  // namespace tern
+
+template <>
+struct std::is_error_code_enum<tern::Errc> : std::true_type {};
+
+namespace tern {
+
+/// An error and all that was known about it. One pointer; empty only when moved from.
+class Error {
+ public:
+  /// What an HTTP server answered instead of 101.
+  struct Refusal {
+    int status = 0;                                            ///< e.g. 403
+    std::vector<std::pair<std::string, std::string>> fields{}; ///< header fields as received
+    std::string body{};                                        ///< its first KiB
+  };
+
+  /// `stage` tells host and stage, e.g. "connect 127.0.0.1:9001"; it opens message().
+  explicit Error(std::error_code code, std::string_view stage = {}) noexcept;
+  /// An error with the HTTP answer that caused it.
+  Error(std::error_code code, std::string_view stage, Refusal refusal) noexcept;
+  Error(const Error& other) noexcept;
+  Error(Error&& other) noexcept;
+  Error& operator=(Error other) noexcept;
+  ~Error();
+
+  /// For comparison: `error.code() == tern::Errc::timed_out`.
+  std::error_code code() const noexcept;
+  /// For people: stage and reason, e.g. "connect 127.0.0.1:9001: Connection refused".
+  std::string message() const;
+  /// The HTTP status of a refused upgrade; 0 when there was none.
+  int http_status() const noexcept;
+  /// A header field of a refused upgrade, by name in any case; empty when absent.
+  /// Lifetime of the view: this Error.
+  std::string_view header(std::string_view name) const noexcept;
+  /// The first KiB of a refused upgrade's body. Lifetime of the view: this Error.
+  std::string_view body() const noexcept;
+
+ private:
+  struct Detail;
+  const Detail* detail_;
+};
+
+/// A T, or why there is none; truthy means it worked. The std::expected subset; only value() throws.
+template <class T>
+class [[nodiscard]] Result {
+ public:
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
+  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
+  Result(Errc errc) : Result(Error(errc)) {}
+
+  explicit operator bool() const noexcept { return state_.index() == 0; }
+  bool has_value() const noexcept { return state_.index() == 0; }
+  /// The value; only after a check.
+  T& operator*() & noexcept { return *std::get_if<0>(&state_); }
+  const T& operator*() const& noexcept { return *std::get_if<0>(&state_); }
+  T&& operator*() && noexcept { return std::move(*std::get_if<0>(&state_)); }
+  T* operator->() noexcept { return std::get_if<0>(&state_); }
+  const T* operator->() const noexcept { return std::get_if<0>(&state_); }
+  /// The error; only after a check.
+  const Error& error() const& noexcept { return *std::get_if<1>(&state_); }
+  Error&& error() && noexcept { return std::move(*std::get_if<1>(&state_)); }
+  /// The value, or throws std::system_error.
+  T& value() & {
+    if (!*this) throw std::system_error(error().code(), error().message());
+    return **this;
+  }
+  T value() && {
+    if (!*this) throw std::system_error(error().code(), error().message());
+    return std::move(**this);
+  }
+
+ private:
+  std::variant<T, Error> state_;
+};
+
+/// Success, or why not.
+template <>
+class [[nodiscard]] Result<void> {
+ public:
+  Result() noexcept = default;
+  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
+  Result(Errc errc) : Result(Error(errc)) {}
+
+  explicit operator bool() const noexcept { return state_.index() == 0; }
+  bool has_value() const noexcept { return state_.index() == 0; }
+  /// The error; only after a check.
+  const Error& error() const& noexcept { return *std::get_if<1>(&state_); }
+  /// Nothing, or throws std::system_error.
+  void value() const {
+    if (!*this) throw std::system_error(error().code(), error().message());
+  }
+
+ private:
+  std::variant<std::monostate, Error> state_;
+};
+
+}  // namespace tern

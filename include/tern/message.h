@@ -1,0 +1,107 @@
+// What is sent and received: Message (a view), SharedMessage (encode once, send to many).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <type_traits>
+
+namespace tern {
+
+/// The two kinds of data messages; the values are the opcodes (RFC 6455 §5.6).
+enum class MessageType : std::uint8_t { text = 1, binary = 2 };
+
+/// A view of one whole message: 16 bytes, trivially copyable. Chars are text, bytes are binary.
+/// Lifetime: as what it was made of; in on_message until the handler returns.
+class Message {
+ public:
+  /// An empty text message.
+  constexpr Message() noexcept : Message(std::string_view()) {}
+
+  /// Text from anything that converts to string_view. It must be UTF-8 (RFC 6455 §5.6).
+  template <class T>
+    requires std::is_convertible_v<const T&, std::string_view>
+  constexpr Message(const T& text) noexcept : Message(MessageType::text, std::string_view(text)) {}
+
+  /// Binary from anything that converts to a span of bytes.
+  template <class T>
+    requires(std::is_convertible_v<const T&, std::span<const std::byte>> &&
+             !std::is_convertible_v<const T&, std::string_view>)
+  constexpr Message(const T& bytes) noexcept
+      : Message(MessageType::binary, std::span<const std::byte>(bytes)) {}
+
+  /// Names its type. Text must be UTF-8.
+  constexpr Message(MessageType type, std::span<const std::byte> bytes) noexcept
+      : data_(bytes.data()), size_(bytes.size() & max_size), type_(static_cast<std::uint64_t>(type)) {}
+
+  /// Names its type, for payloads that are kept as chars. Text must be UTF-8.
+  constexpr Message(MessageType type, std::string_view chars) noexcept
+      : data_(chars.data()), size_(chars.size() & max_size), type_(static_cast<std::uint64_t>(type)) {}
+
+  constexpr MessageType type() const noexcept { return static_cast<MessageType>(type_); }
+  constexpr bool is_text() const noexcept { return type() == MessageType::text; }
+  constexpr std::size_t size() const noexcept { return size_; }
+  constexpr bool empty() const noexcept { return size_ == 0; }
+  /// The payload as bytes, whatever the type.
+  std::span<const std::byte> bytes() const noexcept {
+    return {static_cast<const std::byte*>(data_), size()};
+  }
+  /// The payload as chars, whatever the type; checked to be UTF-8 if it was received as text.
+  std::string_view text() const noexcept { return {static_cast<const char*>(data_), size()}; }
+
+ private:
+  static constexpr std::uint64_t max_size = (std::uint64_t{1} << 56) - 1;  // beyond any memory
+
+  const void* data_;
+  std::uint64_t size_ : 56;
+  std::uint64_t type_ : 8;
+};
+
+static_assert(sizeof(Message) == 16 && std::is_trivially_copyable_v<Message>);
+
+/// What became of a message that was to be sent. True: it will be sent if the connection lives.
+class SendStatus {
+ public:
+  enum Value : std::uint8_t {
+    queued,    ///< accepted
+    congested, ///< accepted, and the queue is above limits.high_water_bytes: wait for on_drain
+    full,      ///< not accepted: limits.max_queued_bytes, with Overflow::reject
+    closed,    ///< not accepted: the connection closes or has ended
+  };
+
+  constexpr SendStatus(Value value) noexcept : value_(value) {}
+  constexpr explicit operator bool() const noexcept { return value_ <= congested; }
+  /// For `switch`.
+  constexpr Value value() const noexcept { return value_; }
+  constexpr bool operator==(const SendStatus&) const noexcept = default;
+
+ private:
+  Value value_;
+};
+
+namespace engine {
+class EncodedMessage;
+}
+
+/// A message encoded once, for many connections. Copies share one immutable frame.
+/// Thread: any; the count is atomic.
+class SharedMessage {
+ public:
+  /// Copies and encodes the message (RFC 6455 §5.2). Throws std::bad_alloc.
+  explicit SharedMessage(Message message);
+  SharedMessage(const SharedMessage& other) noexcept;
+  SharedMessage(SharedMessage&& other) noexcept;
+  SharedMessage& operator=(SharedMessage other) noexcept;
+  ~SharedMessage();
+
+  /// The message itself. Lifetime of the view: any copy of this SharedMessage.
+  Message message() const noexcept;
+  /// For the engine: the frame; null only when moved from.
+  const engine::EncodedMessage* encoded() const noexcept { return encoded_; }
+
+ private:
+  const engine::EncodedMessage* encoded_;
+};
+
+}  // namespace tern

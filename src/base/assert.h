@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdio>
+#include <cstdlib>
+
+// Checks of what the program itself must guarantee, as opposed to errors, which come from outside
+// and are returned. TERN_ASSERT stays in release builds, so its condition must cost O(1);
+// TERN_DEBUG_ASSERT disappears with NDEBUG.
+
+namespace tern::base {
+
+/// Says on stderr which condition was broken and where, then aborts.
+[[noreturn, gnu::cold, gnu::noinline]] inline void assertion_failed(const char* condition,
+                                                                    const char* file,
+                                                                    int line) noexcept {
+  std::fprintf(stderr, "%s:%d: assertion failed: %s\n", file, line, condition);
+  std::abort();
+}
+
+}  // namespace tern::base
+
+#define TERN_ASSERT(condition)                       \
+  (__builtin_expect(static_cast<bool>(condition), 1) \
+       ? static_cast<void>(0)                        \
+       : ::tern::base::assertion_failed(#condition, __FILE__, __LINE__))
+
+#ifdef NDEBUG
+// Not evaluated, but still compiled: the condition cannot rot and its variables count as used.
+#define TERN_DEBUG_ASSERT(condition) static_cast<void>(sizeof(static_cast<bool>(condition)))
+#else
+#define TERN_DEBUG_ASSERT(condition) TERN_ASSERT(condition)
+#endif

@@ -1,0 +1,349 @@
+// UTF-8 validation with vectors, after the idea of Keiser and Lemire ("Validating UTF-8 in less
+// than one instruction per byte", 2021).
+//
+// Whether two neighbouring octets may stand side by side is decided by three half octets: both
+// halves of the first and the upper half of the second. Each of the three selects, from a table of
+// 16, the set of rules (one bit each) that its value is able to break; a rule is broken where all
+// three sets contain it. A byte shuffle looks up as many octets at once as the vector has. The
+// tables are computed from the list of rules below, and a static_assert proves that they say the
+// same.
+//
+// Pairs decide everything but the third and fourth octet of a sequence. There the list has
+// two_tails, which is no error by itself: octet i is a third or fourth octet exactly if octet i-2
+// is at least E0 or octet i-3 at least F0; where that and two_tails differ, there is an error.
+//
+// Runs of ASCII, the commonest text, are skipped 64 octets at a time; only the first vector of a
+// run is checked, because a sequence might be unfinished before it. At the end of a text the SSSE3
+// and AVX2 kernels check its last whole vector, which may overlap what is already checked; they
+// take the three octets before a vector by loading again, one octet earlier each time, so that a
+// vector can be checked wherever it lies. AVX-512 loads the rest with a mask instead. No kernel
+// reads outside the text.
+
+#include "simd/utf8_kernels.h"
+
+#if defined(__x86_64__)
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <immintrin.h>
+
+namespace tern::simd {
+
+namespace {
+
+struct Rule {
+  std::uint8_t bit;
+  std::uint8_t first_low, first_high;    // the first octet lies between these
+  std::uint8_t second_low, second_high;  // and the second between these
+};
+
+constexpr std::uint8_t two_tails = 0x80;
+
+// Rules that agree in the upper half of the second octet may share a bit.
+constexpr std::array rules{
+    Rule{0x01, 0xC0, 0xFF, 0x00, 0x7F},       // a lead without its tail: ASCII follows
+    Rule{0x01, 0xC0, 0xFF, 0xC0, 0xFF},       // or another lead
+    Rule{0x02, 0x00, 0x7F, 0x80, 0xBF},       // a tail without a lead
+    Rule{0x04, 0xC0, 0xC1, 0x80, 0xBF},       // two octets for U+0000 to U+007F
+    Rule{0x08, 0xE0, 0xE0, 0x80, 0x9F},       // three octets for U+0000 to U+07FF
+    Rule{0x10, 0xED, 0xED, 0xA0, 0xBF},       // surrogates, U+D800 to U+DFFF
+    Rule{0x20, 0xF0, 0xF0, 0x80, 0x8F},       // four octets for U+0000 to U+FFFF
+    Rule{0x20, 0xF5, 0xFF, 0x80, 0x8F},       // U+140000 and above, or no lead at all
+    Rule{0x40, 0xF4, 0xFF, 0x90, 0xBF},       // U+110000 and above, or no lead at all
+    Rule{two_tails, 0x80, 0xBF, 0x80, 0xBF},  // see above
+};
+
+// The sets of the 16 values, four times, so that each width of vector loads its table as it is.
+struct alignas(64) Table {
+  std::array<std::uint8_t, 64> sets{};
+
+  constexpr void add(unsigned value, std::uint8_t bit) {
+    for (; value < sets.size(); value += 16) sets[value] |= bit;
+  }
+};
+
+struct Tables {
+  Table first_upper, first_lower, second_upper;
+};
+
+constexpr Tables tables = [] {
+  Tables made;
+  for (const Rule& rule : rules) {
+    for (unsigned octet = rule.first_low; octet <= rule.first_high; ++octet) {
+      made.first_upper.add(octet >> 4, rule.bit);
+      made.first_lower.add(octet & 15, rule.bit);
+    }
+    for (unsigned octet = rule.second_low; octet <= rule.second_high; ++octet)
+      made.second_upper.add(octet >> 4, rule.bit);
+  }
+  return made;
+}();
+
+constexpr bool tables_say_what_the_rules_say() {
+  for (unsigned first = 0; first < 256; ++first) {
+    for (unsigned second = 0; second < 256; second += 16) {
+      unsigned broken = 0;
+      for (const Rule& rule : rules) {
+        if (rule.first_low <= first && first <= rule.first_high && rule.second_low <= second &&
+            second <= rule.second_high)
+          broken |= rule.bit;
+      }
+      if (broken != (tables.first_upper.sets[first >> 4] & tables.first_lower.sets[first & 15] &
+                     tables.second_upper.sets[second >> 4]))
+        return false;
+    }
+  }
+  return true;
+}
+static_assert(tables_say_what_the_rules_say());
+
+// With unsigned saturation, x - third_from has its top bit set exactly if x is E0 or more, x -
+// fourth_from if it is F0 or more.
+constexpr char third_from = 0xE0 - 0x80;
+constexpr char fourth_from = 0xF0 - 0x80;
+
+// Whether a sequence goes on behind the end: a lead of two, three or four octets stands among the
+// last one, two or three. An octet that is no lead at all looks like one here, as everywhere: it is
+// an error in either case.
+bool unfinished(const std::byte* end) noexcept {
+  return end[-1] >= std::byte{0xC0} || end[-2] >= std::byte{0xE0} || end[-3] >= std::byte{0xF0};
+}
+
+#define TERN_SSSE3 __attribute__((target("ssse3")))
+#define TERN_AVX2 __attribute__((target("avx2")))
+#define TERN_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi")))
+#define TERN_INLINE __attribute__((always_inline)) inline
+
+// ---- SSSE3: vectors of 16 octets ----
+
+TERN_SSSE3 TERN_INLINE __m128i load128(const void* from) noexcept {
+  return _mm_loadu_si128(static_cast<const __m128i*>(from));
+}
+
+TERN_SSSE3 TERN_INLINE __m128i look_up128(const Table& table, __m128i half_octets) noexcept {
+  return _mm_shuffle_epi8(load128(&table), half_octets);
+}
+
+// What is wrong in a vector, given what stands one, two and three octets before each octet of it;
+// zero if nothing is.
+TERN_SSSE3 TERN_INLINE __m128i errors128(__m128i text, __m128i before1, __m128i before2,
+                                         __m128i before3) noexcept {
+  const __m128i half = _mm_set1_epi8(0x0F);
+  const __m128i first_upper = _mm_and_si128(_mm_srli_epi16(before1, 4), half);
+  const __m128i first_lower = _mm_and_si128(before1, half);
+  const __m128i second_upper = _mm_and_si128(_mm_srli_epi16(text, 4), half);
+  const __m128i broken = _mm_and_si128(_mm_and_si128(look_up128(tables.first_upper, first_upper),
+                                                     look_up128(tables.first_lower, first_lower)),
+                                       look_up128(tables.second_upper, second_upper));
+  const __m128i third = _mm_subs_epu8(before2, _mm_set1_epi8(third_from));
+  const __m128i fourth = _mm_subs_epu8(before3, _mm_set1_epi8(fourth_from));
+  const __m128i expected =
+      _mm_and_si128(_mm_or_si128(third, fourth), _mm_set1_epi8(static_cast<char>(two_tails)));
+  return _mm_xor_si128(broken, expected);
+}
+
+// The vector that starts the text: nothing stands before it.
+TERN_SSSE3 TERN_INLINE __m128i errors_at_start128(__m128i text) noexcept {
+  return errors128(text, _mm_slli_si128(text, 1), _mm_slli_si128(text, 2), _mm_slli_si128(text, 3));
+}
+
+// Less than 16 octets, filled up with zeros, made of words that may overlap: going through memory
+// would wait for it.
+TERN_SSSE3 TERN_INLINE __m128i load_short128(const std::byte* data, std::size_t size) noexcept {
+  std::uint64_t low = 0;
+  std::uint64_t high = 0;
+  if (size >= 8) {
+    std::memcpy(&low, data, 8);
+    std::memcpy(&high, data + size - 8, 8);
+    high = size > 8 ? high >> (8 * (16 - size)) : 0;
+  } else if (size >= 4) {
+    std::uint32_t front = 0;
+    std::uint32_t back = 0;
+    std::memcpy(&front, data, 4);
+    std::memcpy(&back, data + size - 4, 4);
+    low = front | std::uint64_t{back} << (8 * (size - 4));
+  } else {
+    for (std::size_t i = 0; i < size; ++i)
+      low |= std::to_integer<std::uint64_t>(data[i]) << (8 * i);
+  }
+  return _mm_set_epi64x(static_cast<long long>(high), static_cast<long long>(low));
+}
+
+TERN_SSSE3 TERN_INLINE __m128i errors_at128(const std::byte* at) noexcept {
+  return errors128(load128(at), load128(at - 1), load128(at - 2), load128(at - 3));
+}
+
+TERN_SSSE3 TERN_INLINE bool ascii64_ssse3(const std::byte* at) noexcept {
+  return _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(load128(at), load128(at + 16)),
+                                        _mm_or_si128(load128(at + 32), load128(at + 48)))) == 0;
+}
+
+TERN_SSSE3 TERN_INLINE bool none128(__m128i errors) noexcept {
+  return _mm_movemask_epi8(_mm_cmpeq_epi8(errors, _mm_setzero_si128())) == 0xFFFF;
+}
+
+// ---- AVX2: vectors of 32 octets ----
+
+TERN_AVX2 TERN_INLINE __m256i load256(const void* from) noexcept {
+  return _mm256_loadu_si256(static_cast<const __m256i*>(from));
+}
+
+TERN_AVX2 TERN_INLINE __m256i look_up256(const Table& table, __m256i half_octets) noexcept {
+  return _mm256_shuffle_epi8(load256(&table), half_octets);
+}
+
+TERN_AVX2 TERN_INLINE __m256i errors256(__m256i text, __m256i before1, __m256i before2,
+                                        __m256i before3) noexcept {
+  const __m256i half = _mm256_set1_epi8(0x0F);
+  const __m256i first_upper = _mm256_and_si256(_mm256_srli_epi16(before1, 4), half);
+  const __m256i first_lower = _mm256_and_si256(before1, half);
+  const __m256i second_upper = _mm256_and_si256(_mm256_srli_epi16(text, 4), half);
+  const __m256i broken =
+      _mm256_and_si256(_mm256_and_si256(look_up256(tables.first_upper, first_upper),
+                                        look_up256(tables.first_lower, first_lower)),
+                       look_up256(tables.second_upper, second_upper));
+  const __m256i third = _mm256_subs_epu8(before2, _mm256_set1_epi8(third_from));
+  const __m256i fourth = _mm256_subs_epu8(before3, _mm256_set1_epi8(fourth_from));
+  const __m256i expected = _mm256_and_si256(_mm256_or_si256(third, fourth),
+                                            _mm256_set1_epi8(static_cast<char>(two_tails)));
+  return _mm256_xor_si256(broken, expected);
+}
+
+TERN_AVX2 TERN_INLINE __m256i errors_at_start256(__m256i text) noexcept {
+  const __m256i lane_before = _mm256_permute2x128_si256(text, text, 0x08);  // zero, lower half
+  return errors256(text, _mm256_alignr_epi8(text, lane_before, 15),
+                   _mm256_alignr_epi8(text, lane_before, 14),
+                   _mm256_alignr_epi8(text, lane_before, 13));
+}
+
+TERN_AVX2 TERN_INLINE __m256i errors_at256(const std::byte* at) noexcept {
+  return errors256(load256(at), load256(at - 1), load256(at - 2), load256(at - 3));
+}
+
+TERN_AVX2 TERN_INLINE bool ascii64_avx2(const std::byte* at) noexcept {
+  return _mm256_movemask_epi8(_mm256_or_si256(load256(at), load256(at + 32))) == 0;
+}
+
+// ---- AVX-512: vectors of 64 octets ----
+
+TERN_AVX512 TERN_INLINE __m512i look_up512(const Table& table, __m512i half_octets) noexcept {
+  return _mm512_shuffle_epi8(_mm512_load_si512(&table), half_octets);
+}
+
+// What is wrong in a vector that stands behind `before`; zero if nothing is.
+TERN_AVX512 TERN_INLINE __m512i errors512(__m512i text, __m512i before) noexcept {
+  const __m512i lane_before = _mm512_maskz_alignr_epi32(0xFFFF, text, before, 12);
+  const __m512i before1 = _mm512_alignr_epi8(text, lane_before, 15);
+  const __m512i before2 = _mm512_alignr_epi8(text, lane_before, 14);
+  const __m512i before3 = _mm512_alignr_epi8(text, lane_before, 13);
+  const __m512i half = _mm512_set1_epi8(0x0F);
+  const __m512i first_upper = _mm512_and_si512(_mm512_srli_epi16(before1, 4), half);
+  const __m512i first_lower = _mm512_and_si512(before1, half);
+  const __m512i second_upper = _mm512_and_si512(_mm512_srli_epi16(text, 4), half);
+  const __m512i broken =
+      _mm512_and_si512(_mm512_and_si512(look_up512(tables.first_upper, first_upper),
+                                        look_up512(tables.first_lower, first_lower)),
+                       look_up512(tables.second_upper, second_upper));
+  const __m512i third = _mm512_subs_epu8(before2, _mm512_set1_epi8(third_from));
+  const __m512i fourth = _mm512_subs_epu8(before3, _mm512_set1_epi8(fourth_from));
+  const __m512i expected = _mm512_and_si512(_mm512_or_si512(third, fourth),
+                                            _mm512_set1_epi8(static_cast<char>(two_tails)));
+  return _mm512_xor_si512(broken, expected);
+}
+
+// Not zero if a sequence goes on behind the vector.
+TERN_AVX512 TERN_INLINE __m512i unfinished512(__m512i text) noexcept {
+  constexpr long long any = -1;
+  constexpr long long last = static_cast<long long>(0xBFDFEFFFFFFFFFFFU);
+  return _mm512_subs_epu8(text, _mm512_set_epi64(last, any, any, any, any, any, any, any));
+}
+
+TERN_AVX512 TERN_INLINE bool ascii512(__m512i text) noexcept {
+  return _mm512_movepi8_mask(text) == 0;
+}
+
+TERN_AVX512 TERN_INLINE bool ascii256_avx512(const std::byte* at) noexcept {
+  return ascii512(
+      _mm512_or_si512(_mm512_or_si512(_mm512_loadu_si512(at), _mm512_loadu_si512(at + 64)),
+                      _mm512_or_si512(_mm512_loadu_si512(at + 128), _mm512_loadu_si512(at + 192))));
+}
+
+}  // namespace
+
+TERN_SSSE3 bool utf8_valid_ssse3(const std::byte* data, std::size_t size) noexcept {
+  constexpr std::size_t width = 16;
+  if (size < width) return none128(errors_at_start128(load_short128(data, size)));
+  if (unfinished(data + size)) return false;
+  __m128i errors = errors_at_start128(load128(data));
+  if (size < width + 3) {  // what ends the text lies too near its start to look three octets back
+    const __m128i last = errors_at_start128(load128(data + size - width));
+    const __m128i not_yet_checked = _mm_slli_si128(_mm_set1_epi8(-1), 3);
+    return none128(_mm_or_si128(errors, _mm_and_si128(last, not_yet_checked)));
+  }
+  std::size_t i = width;
+  while (i + 64 <= size) {
+    errors = _mm_or_si128(errors, errors_at128(data + i));
+    if (ascii64_ssse3(data + i)) {
+      do i += 64;
+      while (i + 64 <= size && ascii64_ssse3(data + i));
+      continue;
+    }
+    for (std::size_t k = width; k < 64; k += width)
+      errors = _mm_or_si128(errors, errors_at128(data + i + k));
+    i += 64;
+  }
+  for (; i + width <= size; i += width) errors = _mm_or_si128(errors, errors_at128(data + i));
+  return none128(_mm_or_si128(errors, errors_at128(data + size - width)));
+}
+
+TERN_AVX2 bool utf8_valid_avx2(const std::byte* data, std::size_t size) noexcept {
+  constexpr std::size_t width = 32;
+  if (size < width + 3) return utf8_valid_ssse3(data, size);
+  if (unfinished(data + size)) return false;
+  __m256i errors = errors_at_start256(load256(data));
+  std::size_t i = width;
+  while (i + 64 <= size) {
+    errors = _mm256_or_si256(errors, errors_at256(data + i));
+    if (ascii64_avx2(data + i)) {
+      do i += 64;
+      while (i + 64 <= size && ascii64_avx2(data + i));
+      continue;
+    }
+    errors = _mm256_or_si256(errors, errors_at256(data + i + width));
+    i += 64;
+  }
+  for (; i + width <= size; i += width) errors = _mm256_or_si256(errors, errors_at256(data + i));
+  errors = _mm256_or_si256(errors, errors_at256(data + size - width));
+  return _mm256_testz_si256(errors, errors) != 0;
+}
+
+TERN_AVX512 bool utf8_valid_avx512(const std::byte* data, std::size_t size) noexcept {
+  constexpr std::size_t width = 64;
+  __m512i errors = _mm512_setzero_si512();
+  __m512i before = _mm512_setzero_si512();
+  std::size_t i = 0;
+  while (i + width <= size) {
+    const __m512i text = _mm512_loadu_si512(data + i);
+    i += width;
+    if (ascii512(text)) {
+      errors = _mm512_or_si512(errors, unfinished512(before));
+      while (i + 4 * width <= size && ascii256_avx512(data + i)) i += 4 * width;
+    } else {
+      errors = _mm512_or_si512(errors, errors512(text, before));
+    }
+    before = text;
+  }
+  if (i < size) {  // what the mask leaves out is zero, that is ASCII, which ends any sequence
+    const __mmask64 rest = ~__mmask64{0} >> (width - (size - i));
+    const __m512i text = _mm512_maskz_loadu_epi8(rest, data + i);
+    errors = _mm512_or_si512(errors, errors512(text, before));
+    before = text;
+  }
+  errors = _mm512_or_si512(errors, unfinished512(before));
+  return _mm512_test_epi64_mask(errors, errors) == 0;
+}
+
+}  // namespace tern::simd
+
+#endif  // __x86_64__

@@ -1,0 +1,170 @@
+#include "tern/error.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <gtest/gtest.h>
+#include <new>
+#include <set>
+#include <string>
+
+namespace {
+thread_local bool memory_is_gone = false;
+}
+
+// Not inlined: g++ would else see free() meet the `new` of a caller and warn.
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  void* memory = memory_is_gone ? nullptr : std::malloc(size);
+  if (!memory) throw std::bad_alloc();
+  return memory;
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace tern {
+namespace {
+
+constexpr int last = static_cast<int>(Errc::name_not_resolved);
+
+Error forbidden() {
+  return Error(
+      Errc::upgrade_refused, "upgrade localhost:9001",
+      {.status = 403, .fields = {{"X-Why", "no"}, {"x-why", "second"}}, .body = "go away"});
+}
+
+TEST(Errc, EachHasItsOwnText) {
+  std::set<std::string> texts;
+  for (int value = 1; value <= last; ++value) {
+    const std::string text = error_category().message(value);
+    EXPECT_NE(text, error_category().message(0)) << value;
+    EXPECT_TRUE(texts.insert(text).second) << text;
+  }
+  EXPECT_EQ(error_category().message(0), "unknown error");
+  EXPECT_EQ(error_category().message(last + 1), "unknown error") << "a new Errc: raise `last`";
+}
+
+TEST(Errc, ConvertsToAnErrorCodeOfTern) {
+  const std::error_code code = Errc::timed_out;
+  EXPECT_STREQ(code.category().name(), "tern");
+  EXPECT_EQ(code, Errc::timed_out);
+  EXPECT_NE(code, Errc::closed);
+  EXPECT_EQ(code.message(), "the deadline passed");
+}
+
+TEST(Errc, Rfc6455_7_4_1_CloseCodes) {
+  for (int value = 1; value <= last; ++value) {
+    const auto errc = static_cast<Errc>(value);
+    CloseCode expected = CloseCode::protocol_error;
+    switch (errc) {
+      case Errc::text_not_utf8:
+      case Errc::close_reason_not_utf8:
+        expected = CloseCode::invalid_payload;
+        break;
+      case Errc::message_too_big:
+        expected = CloseCode::message_too_big;
+        break;
+      case Errc::too_many_fragments:
+      case Errc::peer_too_slow:
+        expected = CloseCode::policy_violation;
+        break;
+      case Errc::no_memory:
+      case Errc::random_unavailable:
+      case Errc::handler_threw:
+        expected = CloseCode::internal_error;
+        break;
+      case Errc::handshake_timeout:
+      case Errc::pong_timeout:
+      case Errc::close_timeout:
+      case Errc::write_stalled:
+      case Errc::timed_out:
+        expected = CloseCode::going_away;
+        break;
+      default:
+        break;
+    }
+    EXPECT_EQ(close_code(errc), expected) << error_category().message(value);
+    EXPECT_TRUE(may_be_sent(close_code(errc)));
+  }
+}
+
+TEST(Error, MessageNamesStageAndReason) {
+  EXPECT_EQ(Error(Errc::closed).message(), "the connection has ended");
+  EXPECT_EQ(Error({ECONNREFUSED, std::system_category()}, "connect 127.0.0.1:9001").message(),
+            "connect 127.0.0.1:9001: Connection refused");
+  EXPECT_EQ(forbidden().message(),
+            "upgrade localhost:9001: the server did not switch to WebSocket (HTTP 403 Forbidden)");
+  EXPECT_EQ(Error(Errc::upgrade_refused, "", {.status = 299}).message(),
+            "the server did not switch to WebSocket (HTTP 299)");
+}
+
+TEST(Error, KeepsTheRefusal) {
+  const Error error = forbidden();
+  EXPECT_EQ(error.code(), Errc::upgrade_refused);
+  EXPECT_EQ(error.http_status(), 403);
+  EXPECT_EQ(error.header("X-WHY"), "no");
+  EXPECT_EQ(error.header("X-Wh"), "");
+  EXPECT_EQ(error.header("X-Whz"), "");
+  EXPECT_EQ(error.body(), "go away");
+  EXPECT_EQ(Error(Errc::closed).http_status(), 0);
+  EXPECT_EQ(Error(Errc::closed).body(), "");
+}
+
+TEST(Error, IsOnePointerAndCopiesShare) {
+  EXPECT_EQ(sizeof(Error), sizeof(void*));
+  Error copy(Errc::closed);
+  {
+    const Error original = forbidden();
+    copy = original;
+    EXPECT_EQ(copy.body().data(), original.body().data());
+  }
+  EXPECT_EQ(copy.body(), "go away");
+  copy = static_cast<const Error&>(copy);
+  EXPECT_EQ(copy.body(), "go away");
+}
+
+TEST(Error, MovedFromIsEmpty) {
+  Error source = forbidden();
+  const Error target = std::move(source);
+  EXPECT_EQ(target.http_status(), 403);
+  EXPECT_FALSE(source.code());  // NOLINT: the state is defined
+  EXPECT_EQ(source.message(), "");
+  EXPECT_EQ(source.http_status(), 0);
+  EXPECT_EQ(source.header("X-Why"), "");
+  EXPECT_EQ(source.body(), "");
+  const Error copy = source;
+  EXPECT_FALSE(copy.code());
+}
+
+TEST(Error, WithoutMemorySaysSoAndDoesNotThrow) {
+  for (int round = 0; round < 3; ++round) {  // the shared box outlives its owners
+    memory_is_gone = true;
+    Error error(Errc::closed, "a stage that is too long to be stored inside of a string object");
+    const Error copy = error;
+    const Error with_refusal(Errc::upgrade_refused, "stage", {});
+    const Error moved = std::move(error);
+    memory_is_gone = false;
+    EXPECT_EQ(copy.code(), Errc::no_memory);
+    EXPECT_EQ(moved.code(), Errc::no_memory);
+    EXPECT_EQ(with_refusal.code(), Errc::no_memory);
+    EXPECT_EQ(copy.message(), "out of memory");
+  }
+}
+
+TEST(Result, ValueThrowsWhatWentWrong) {
+  Result<int> good(7);
+  EXPECT_TRUE(good);
+  EXPECT_EQ(good.value(), 7);
+  Result<int> bad(Errc::timed_out);
+  EXPECT_FALSE(bad);
+  EXPECT_EQ(bad.error().code(), Errc::timed_out);
+  try {
+    bad.value();
+    FAIL() << "did not throw";
+  } catch (const std::system_error& error) {
+    EXPECT_EQ(error.code(), Errc::timed_out);
+  }
+  EXPECT_TRUE(Result<void>());
+  EXPECT_THROW(Result<void>(Errc::closed).value(), std::system_error);
+}
+
+}  // namespace
+}  // namespace tern
