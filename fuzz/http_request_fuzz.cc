@@ -1,0 +1,82 @@
+// A request head says the same however it is cut; written anew it parses to the same; and what the
+// checks let pass is answered with a 101 that the client's side takes. Input: the bytes received.
+
+#include "handshake/client.h"
+#include "handshake/server.h"
+#include "http/token.h"
+#include "support/http_heads.h"
+
+namespace {
+
+using namespace std::literals;
+using tern::fuzz::Outcome;
+using tern::fuzz::parse;
+using tern::fuzz::require;
+using tern::http::HeadParser;
+
+constexpr auto kind = HeadParser::Kind::request;
+
+void check_round_trip(const Outcome& outcome) {
+  require(tern::http::is_token(outcome.first) && tern::http::is_origin_form(outcome.second));
+  std::string text = outcome.first + ' ' + outcome.second + " HTTP/1.1\r\n";
+  for (const auto& [name, value] : outcome.fields) {
+    require(tern::http::is_token(name) && tern::http::is_field_value(value));
+    require(tern::http::trim(value) == value);
+    text += name + ": " + value + "\r\n";
+  }
+  text += "\r\n";
+  // Normalised white space may be longer than what came ("a:b").
+  Outcome again = parse(kind, {.max_head_bytes = 1 << 20}, text, text.size());
+  require(again.took == text.size());
+  again.took = outcome.took;
+  require(again == outcome);
+}
+
+void check_handshake(std::string_view text) {
+  const tern::fuzz::ExactBlock block(text);
+  HeadParser parser;
+  parser.start(kind, {});
+  parser.feed(block.bytes());
+  const tern::Request request = parser.request("192.0.2.7:1");
+  const std::string query = request.query("a");
+  require(query.size() <= request.target().size());
+  request.cookie("a");
+  request.path();
+
+  auto fault = tern::handshake::check_request(request);
+  const auto upgrade_fault = tern::handshake::check_upgrade(request, std::vector{"https://a.b"s});
+  if (!fault) fault = upgrade_fault;
+  if (fault) {
+    const int status = tern::handshake::refusal_status(*fault, request);
+    require(status >= 400 && status < 500);
+    return;
+  }
+  const std::vector<std::string> known{"chat", "b"};
+  const std::string_view protocol = tern::handshake::choose_protocol(request, known);
+  std::string answer;
+  require(!tern::handshake::write_accept(answer, request, protocol, {}));
+  HeadParser client;
+  client.start(HeadParser::Kind::response, {});
+  require(client.feed(std::as_bytes(std::span(answer))) == answer.size());
+  std::string_view chosen;
+  require(!tern::handshake::check_response(client.response(), request.header("Sec-WebSocket-Key"),
+                                           known, chosen));
+  require(chosen == protocol);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  const Outcome outcome = tern::fuzz::parse_every_way(kind, {}, text);
+  if (outcome.status == HeadParser::Status::done) {
+    check_round_trip(outcome);
+    check_handshake(text);
+  }
+  const tern::Limits small{
+      .max_head_bytes = 128, .max_request_line_bytes = 32, .max_header_fields = 3};
+  const Outcome bounded = tern::fuzz::parse_every_way(kind, small, text);
+  if (bounded.status == HeadParser::Status::done) require(bounded == outcome);
+  tern::fuzz::check_reuse(kind, text);
+  return 0;
+}

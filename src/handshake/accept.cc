@@ -1,0 +1,27 @@
+#include "handshake/accept.h"
+
+#include "crypto/base64.h"
+#include "crypto/digest.h"
+
+#include <algorithm>
+#include <span>
+
+namespace tern::handshake {
+
+std::optional<AcceptValue> accept_for(std::string_view key) noexcept {
+  constexpr std::string_view guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";  // RFC 6455 §1.3
+  constexpr std::size_t key_size = crypto::base64_size(16);
+  std::array<char, key_size + guid.size()> text{};
+  if (key.size() != key_size) return {};
+  std::ranges::copy(guid, std::ranges::copy(key, text.begin()).out);
+  const auto digest = crypto::sha1(std::as_bytes(std::span(text)));
+  if (!digest) return {};
+  AcceptValue value{};
+  static_assert(crypto::base64_size(crypto::Sha1().size()) == AcceptValue().size());
+  crypto::base64_encode(*digest, value);
+  return value;
+}
+
+bool is_key(std::string_view value) noexcept { return crypto::base64_decode_16(value).has_value(); }
+
+}  // namespace tern::handshake

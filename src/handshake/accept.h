@@ -1,0 +1,21 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <string_view>
+
+namespace tern::handshake {
+
+/// The value of Sec-WebSocket-Accept.
+using AcceptValue = std::array<char, 28>;
+
+/// The proof that a server read this Sec-WebSocket-Key, RFC 6455 §4.2.2 step 5. Nothing when
+/// `key` has not the 24 characters of one, or SHA-1 is not to be had (no memory, or a libcrypto
+/// without it).
+std::optional<AcceptValue> accept_for(std::string_view key) noexcept;
+
+/// Whether it is the base64 form of 16 bytes, RFC 6455 §4.2.1.
+bool is_key(std::string_view value) noexcept;
+
+}  // namespace tern::handshake

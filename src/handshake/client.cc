@@ -1,0 +1,87 @@
+// The client's half of the opening handshake, RFC 6455 §4.1.
+//
+// The answer must prove that the server understood what it was asked: a 101 of a server that merely
+// echoes, caches or upgrades to something else has no right Sec-WebSocket-Accept. What the server
+// chose must be among what was offered, or both sides would speak different protocols from here on.
+
+#include "handshake/client.h"
+
+#include "handshake/accept.h"
+#include "http/authority.h"
+#include "http/response.h"
+#include "http/token.h"
+
+#include <algorithm>
+
+namespace tern::handshake {
+namespace {
+
+// The offered subprotocols as one list; nothing for one that is no token or there twice, §4.1.
+std::optional<std::string> protocol_list(std::span<const std::string> protocols) {
+  std::string list;
+  for (auto it = protocols.begin(); it != protocols.end(); ++it) {
+    if (!http::is_token(*it) || std::find(protocols.begin(), it, *it) != it) return {};
+    if (!list.empty()) list += ", ";
+    list += *it;
+  }
+  return list;
+}
+
+bool valid_fields_of_application(
+    std::span<const std::pair<std::string, std::string>> fields) noexcept {
+  return std::ranges::none_of(fields,
+                              [](const auto& field) { return http::iequals(field.first, "Host"); });
+}
+
+}  // namespace
+
+std::optional<Errc> write_request(std::string& out, const ClientRequest& request,
+                                  std::string_view key24) {
+  if (!http::parse_authority(request.host)) return Errc::url_invalid;
+  if (!http::is_origin_form(request.target)) return Errc::url_invalid;
+  if (!valid_fields_of_application(request.headers)) return Errc::invalid_header;
+  const auto protocols = protocol_list(request.protocols);
+  if (!protocols) return Errc::invalid_header;
+
+  http::Draft draft(out);
+  out.append("GET ").append(request.target).append(" HTTP/1.1\r\n");
+  bool valid = http::append_field(out, "Host", request.host);
+  valid &= http::append_field(out, "Upgrade", "websocket");
+  valid &= http::append_field(out, "Connection", "Upgrade");
+  valid &= http::append_field(out, "Sec-WebSocket-Key", key24);
+  valid &= http::append_field(out, "Sec-WebSocket-Version", "13");
+  if (!protocols->empty()) valid &= http::append_field(out, "Sec-WebSocket-Protocol", *protocols);
+  if (!valid || !http::append_fields(out, request.headers)) return Errc::invalid_header;
+  out.append("\r\n");
+  draft.keep();
+  return {};
+}
+
+std::optional<Errc> check_response(const ResponseHead& head, std::string_view key24,
+                                   std::span<const std::string> offered_protocols,
+                                   std::string_view& chosen) noexcept {
+  chosen = {};
+  if (head.status != 101) return Errc::upgrade_refused;
+  if (head.minor_version != 1) return Errc::http_version_unsupported;
+  // §4.1 step 2: the value itself must be "websocket"; step 3: a list that has the token.
+  if (http::count(head.fields, "Upgrade") != 1 ||
+      !http::iequals(head.header("Upgrade"), "websocket") ||
+      !http::list_contains(head.fields, "Connection", "Upgrade")) {
+    return Errc::upgrade_header_invalid;
+  }
+  const auto accept = accept_for(key24);
+  if (!accept) return Errc::no_memory;
+  if (http::count(head.fields, "Sec-WebSocket-Accept") != 1 ||
+      head.header("Sec-WebSocket-Accept") != std::string_view(accept->data(), accept->size())) {
+    return Errc::accept_invalid;
+  }
+  if (http::count(head.fields, "Sec-WebSocket-Extensions") != 0) return Errc::extension_not_offered;
+  const std::size_t protocols = http::count(head.fields, "Sec-WebSocket-Protocol");
+  if (protocols == 0) return {};
+  const auto match = std::ranges::find(offered_protocols, head.header("Sec-WebSocket-Protocol"));
+  if (protocols > 1 || match == offered_protocols.end()) return Errc::protocol_not_offered;
+  chosen = *match;
+  return {};
+}
+
+}  // namespace tern::handshake

@@ -1,0 +1,84 @@
+// Where a page is from, RFC 6454 §6.2: serialised-origin = scheme "://" host [ ":" port ] / "null".
+//
+// Cross-site WebSocket hijacking is what happens without this check: browsers send cookies along
+// and do not ask for permission as they do for other requests (RFC 6455 §10.2). Hence "same host"
+// unless told otherwise, and whatever cannot be read is not the same.
+
+#include "handshake/origin.h"
+
+#include "http/authority.h"
+#include "http/chars.h"
+#include "http/token.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace tern::handshake {
+namespace {
+
+struct Origin {
+  std::string_view scheme{};
+  http::Authority where{};
+  std::optional<std::uint16_t> default_port{};  // of the scheme; absent for one we do not know
+
+  std::optional<std::uint16_t> port() const noexcept {
+    return where.port ? where.port : default_port;
+  }
+};
+
+std::optional<std::uint16_t> default_port(std::string_view scheme) noexcept {
+  if (http::iequals(scheme, "http") || http::iequals(scheme, "ws")) return 80;
+  if (http::iequals(scheme, "https") || http::iequals(scheme, "wss")) return 443;
+  return {};
+}
+
+bool is_scheme_char(char c) noexcept {  // RFC 3986 §3.1
+  return http::is(c, http::alpha | http::digit) || c == '+' || c == '-' || c == '.';
+}
+
+std::optional<Origin> parse_origin(std::string_view text) noexcept {
+  const std::size_t end = text.find("://");
+  if (end == std::string_view::npos) return {};
+  Origin origin;
+  origin.scheme = text.substr(0, end);
+  if (origin.scheme.empty() || !http::is(origin.scheme.front(), http::alpha)) return {};
+  if (!std::ranges::all_of(origin.scheme, is_scheme_char)) return {};
+  const auto where = http::parse_authority(text.substr(end + 3));
+  if (!where) return {};
+  origin.where = *where;
+  origin.default_port = default_port(origin.scheme);
+  return origin;
+}
+
+bool is_own(const Origin& origin, std::string_view host_field) noexcept {
+  const auto host = http::parse_authority(host_field);
+  if (!host || !origin.default_port) return false;
+  const auto port = host->port ? host->port : origin.default_port;
+  return http::iequals(origin.where.host, host->host) && origin.port() == port;
+}
+
+bool is_listed(std::string_view text, const std::optional<Origin>& origin,
+               std::string_view entry) noexcept {
+  if (entry == "*" || http::iequals(entry, text)) return true;
+  const auto allowed = parse_origin(entry);
+  return origin && allowed && http::iequals(origin->scheme, allowed->scheme) &&
+         http::iequals(origin->where.host, allowed->where.host) &&
+         origin->port() == allowed->port();
+}
+
+}  // namespace
+
+bool origin_passes(const Request& request, std::span<const std::string> allowed) noexcept {
+  const std::size_t lines = http::count(request.headers(), "Origin");
+  if (lines == 0) return true;
+  if (lines > 1) return std::ranges::find(allowed, "*") != allowed.end();
+  const std::string_view text = request.header("Origin");
+  const auto origin = parse_origin(text);
+  if (origin && is_own(*origin, request.header("Host"))) return true;
+  return std::ranges::any_of(
+      allowed, [&](const std::string& entry) { return is_listed(text, origin, entry); });
+}
+
+}  // namespace tern::handshake

@@ -1,0 +1,35 @@
+#include "handshake/protocols.h"
+
+#include "http/token.h"
+
+#include <algorithm>
+#include <array>
+
+namespace tern::handshake {
+
+bool valid_protocol_list(std::span<const HeaderField> fields) noexcept {
+  constexpr std::string_view name = "Sec-WebSocket-Protocol";
+  if (http::count(fields, name) == 0) return true;
+  std::array<std::string_view, max_protocols> seen;
+  std::size_t used = 0;
+  http::ListReader list(fields, name);
+  while (const auto protocol = list.next()) {
+    const auto end = seen.begin() + used;
+    if (!http::is_token(*protocol) || std::find(seen.begin(), end, *protocol) != end) return false;
+    if (used == seen.size()) return false;
+    seen[used++] = *protocol;
+  }
+  return used != 0 && !list.malformed();
+}
+
+std::string_view choose_protocol(const Request& request,
+                                 std::span<const std::string> known) noexcept {
+  http::ListReader list(request.headers(), "Sec-WebSocket-Protocol");
+  while (const auto protocol = list.next()) {
+    const auto match = std::find(known.begin(), known.end(), *protocol);
+    if (match != known.end()) return *match;
+  }
+  return {};
+}
+
+}  // namespace tern::handshake

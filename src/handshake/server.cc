@@ -1,0 +1,163 @@
+// The server's half of the opening handshake, RFC 6455 §4.2.
+//
+//   head parsed ─▶ check_request ─▶ route ─▶ check_upgrade ─▶ application ─▶ write_accept: 101
+//        │               │            │            │               │
+//        └───────────────┴────────────┴────────────┴───────────────┴─▶ refusal: 4xx, 5xx, close
+//
+// A plain request to a WebSocket is answered 426 before anything else about it is criticised: who
+// opens the address in a browser should read that he needs a WebSocket. The rest goes from what is
+// wrong with the request itself to what is only unwelcome here.
+
+#include "handshake/server.h"
+
+#include "handshake/accept.h"
+#include "handshake/origin.h"
+#include "http/chars.h"
+#include "http/framing.h"
+#include "http/response.h"
+#include "http/token.h"
+
+#include <array>
+
+namespace tern::handshake {
+namespace {
+
+enum class Version : std::uint8_t { ours, other, malformed };
+
+// Exactly once, and RFC 6455 §4.3: 0-255 without leading zeros.
+Version version_of(const Request& request) noexcept {
+  if (http::count(request.headers(), "Sec-WebSocket-Version") != 1) return Version::malformed;
+  const std::string_view text = request.header("Sec-WebSocket-Version");
+  if (text == "13") return Version::ours;
+  if (text.empty() || text.size() > 3 || !http::all(text, http::digit)) return Version::malformed;
+  if (text.size() > 1 && text.front() == '0') return Version::malformed;
+  return text.size() == 3 && text > "255" ? Version::malformed : Version::other;
+}
+
+// 1#( token *( ";" param ) ), RFC 6455 §9.1.
+bool valid_extension_list(std::span<const HeaderField> fields) noexcept {
+  constexpr std::string_view name = "Sec-WebSocket-Extensions";
+  if (http::count(fields, name) == 0) return true;
+  http::ListReader list(fields, name);
+  bool any = false;
+  while (const auto element = list.next()) {
+    http::ParameterReader extension(*element);
+    while (extension.next()) {
+    }
+    if (extension.malformed()) return false;
+    any = true;
+  }
+  return any && !list.malformed();
+}
+
+bool offers(const Request& request, std::string_view protocol) noexcept {
+  http::ListReader list(request.headers(), "Sec-WebSocket-Protocol");
+  while (const auto offered = list.next()) {
+    if (*offered == protocol) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::optional<Errc> check_request(const Request& request) noexcept {
+  if (const auto fault = http::check_host(request)) return fault;
+  return http::check_body(request);
+}
+
+std::optional<Errc> check_upgrade(const Request& request,
+                                  std::span<const std::string> allowed_origins) noexcept {
+  const std::span<const HeaderField> fields = request.headers();
+  if (request.method() != "GET") return Errc::method_not_allowed;
+  if (!http::list_contains(fields, "Upgrade", "websocket")) return Errc::upgrade_required;
+  if (!http::list_contains(fields, "Connection", "Upgrade")) return Errc::upgrade_header_invalid;
+  if (version_of(request) != Version::ours) return Errc::version_unsupported;
+  if (http::count(fields, "Sec-WebSocket-Key") != 1) return Errc::key_invalid;
+  if (!is_key(request.header("Sec-WebSocket-Key"))) return Errc::key_invalid;
+  if (!valid_protocol_list(fields)) return Errc::protocol_list_invalid;
+  if (!valid_extension_list(fields)) return Errc::extension_list_invalid;
+  if (!origin_passes(request, allowed_origins)) return Errc::origin_refused;
+  return {};
+}
+
+int refusal_status(Errc errc, const Request& request) noexcept {
+  switch (errc) {
+    case Errc::http_malformed:
+    case Errc::host_invalid:
+    case Errc::request_with_body:
+    case Errc::upgrade_header_invalid:
+    case Errc::key_invalid:
+    case Errc::protocol_list_invalid:
+    case Errc::extension_list_invalid:
+      return 400;
+    case Errc::version_unsupported:
+      return version_of(request) == Version::other ? 426 : 400;  // RFC 6455 §4.2.1, §4.4
+    case Errc::origin_refused:
+      return 403;
+    case Errc::route_not_found:
+      return 404;
+    case Errc::method_not_allowed:
+      return 405;
+    case Errc::handshake_timeout:
+      return 408;
+    case Errc::request_line_too_long:
+      return 414;
+    case Errc::upgrade_required:
+      return 426;
+    case Errc::head_too_big:
+    case Errc::too_many_header_fields:
+      return 431;
+    case Errc::overloaded:
+      return 503;
+    case Errc::http_version_unsupported:
+      return 505;
+    default:
+      return 500;
+  }
+}
+
+Response refusal(Errc errc, const Request& request) {
+  const int status = refusal_status(errc, request);
+  // Our own failures are for the log: the peer learns the status, and that is all.
+  if (status == 500) return Response::status(500);
+  return Response::status(status, make_error_code(errc).message());
+}
+
+std::span<const HeaderField> refusal_fields(Errc errc, Resource resource) noexcept {
+  static constexpr std::array<HeaderField, 2> upgrade{
+      {{"Upgrade", "websocket"}, {"Sec-WebSocket-Version", "13"}}};
+  static constexpr std::array<HeaderField, 1> allow_get{{{"Allow", "GET"}}};
+  static constexpr std::array<HeaderField, 1> allow_page{{{"Allow", "GET, HEAD"}}};
+  static constexpr std::array<HeaderField, 1> retry{{{"Retry-After", "1"}}};
+  switch (errc) {
+    case Errc::upgrade_required:
+    case Errc::version_unsupported:
+      return upgrade;
+    case Errc::method_not_allowed:
+      return resource == Resource::page ? allow_page : allow_get;
+    case Errc::overloaded:
+      return retry;
+    default:
+      return {};
+  }
+}
+
+std::optional<Errc> write_accept(
+    std::string& out, const Request& request, std::string_view protocol,
+    std::span<const std::pair<std::string, std::string>> extra_headers) {
+  if (!protocol.empty() && !offers(request, protocol)) return Errc::protocol_not_offered;
+  const auto accept = accept_for(request.header("Sec-WebSocket-Key"));
+  if (!accept) return Errc::no_memory;
+  http::Draft draft(out);
+  http::append_status_line(out, 101);
+  bool valid = http::append_field(out, "Upgrade", "websocket");
+  valid &= http::append_field(out, "Connection", "Upgrade");
+  valid &= http::append_field(out, "Sec-WebSocket-Accept", {accept->data(), accept->size()});
+  if (!protocol.empty()) valid &= http::append_field(out, "Sec-WebSocket-Protocol", protocol);
+  if (!valid || !http::append_fields(out, extra_headers)) return Errc::invalid_header;
+  out.append("\r\n");
+  draft.keep();
+  return {};
+}
+
+}  // namespace tern::handshake

@@ -1,0 +1,32 @@
+#include "http/framing.h"
+
+#include "http/authority.h"
+#include "http/chars.h"
+#include "http/token.h"
+
+namespace tern::http {
+
+std::optional<Errc> check_host(const Request& request) noexcept {
+  if (count(request.headers(), "Host") != 1) return Errc::host_invalid;
+  if (!parse_authority(request.header("Host"))) return Errc::host_invalid;
+  return {};
+}
+
+std::optional<Errc> check_body(const Request& request) noexcept {
+  const std::string_view length = request.header("Content-Length");
+  const bool has_length = request.has_header("Content-Length");
+  if (request.has_header("Transfer-Encoding")) {
+    // RFC 9112 §6.3: both at once "ought to be handled as an error".
+    return has_length ? Errc::http_malformed : Errc::request_with_body;
+  }
+  if (!has_length) return {};
+  if (length.empty() || !all(length, digit)) return Errc::http_malformed;
+  for (const HeaderField& field : request.headers()) {
+    if (iequals(field.name, "Content-Length") && field.value != length) return Errc::http_malformed;
+  }
+  // Only zero passes, so no number has to be made of it and none can overflow.
+  if (length.find_first_not_of('0') != std::string_view::npos) return Errc::request_with_body;
+  return {};
+}
+
+}  // namespace tern::http

@@ -1,0 +1,331 @@
+// The grammar of RFC 9112, as strict as it is written and stricter where leniency has hurt others:
+//
+//   request-head  = [ CRLF ] method SP target SP "HTTP/1.1" CRLF *( field CRLF ) CRLF
+//   response-head = "HTTP/1." DIGIT SP 3DIGIT [ SP reason ] CRLF *( field CRLF ) CRLF
+//   field         = token ":" OWS value OWS
+//   target        = "/" *( visible ASCII but "#" )                           origin form only
+//
+// Refused: LF or CR alone (§2.2 allows to take a bare LF, and smuggling lives off the difference),
+// folded lines (§5.2), white space before the colon (§5.1), NUL and other controls, empty names.
+// The one empty line before a request is for old clients, §2.2.
+//
+// The parser is a machine with one state for each part of the grammar. It reads the input in place,
+// runs over a whole part at once where it is there, and stops in any state when the input ends, so
+// how the bytes were cut cannot make a difference. What it took is then appended to `text_` in one
+// piece. The bulk of a head is field values: they are scanned eight bytes at a time.
+//
+// Limits are checked by position, not by need: byte number max_head + 1 is never looked at.
+
+#include "http/head.h"
+
+#include "base/assert.h"
+#include "http/chars.h"
+#include "http/token.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+namespace tern::http {
+namespace {
+
+// Offsets are 32 bits wide.
+std::uint32_t clamp(std::size_t limit) noexcept {
+  constexpr std::size_t most = std::numeric_limits<std::uint32_t>::max();
+  return static_cast<std::uint32_t>(std::min(limit, most));
+}
+
+const char* skip(const char* from, const char* end, unsigned classes) noexcept {
+  while (from != end && is(*from, classes)) ++from;
+  return from;
+}
+
+// skip(field_char) by words. A byte is below 0x20 exactly if subtracting 0x20 borrows into a top
+// bit that was clear, and 0x7F exactly if it is 0 after the XOR, so that subtracting 1 borrows.
+// Borrows run into the bytes above only where there was a hit: "any hit" is exact. HTAB is such a
+// hit, too; the table sorts it out.
+const char* skip_field_chars(const char* from, const char* end) noexcept {
+  constexpr std::uint64_t ones = 0x0101'0101'0101'0101;
+  while (true) {
+    while (end - from >= 8) {
+      std::uint64_t word = 0;
+      std::memcpy(&word, from, sizeof word);
+      const std::uint64_t del = word ^ (ones * 0x7F);
+      const std::uint64_t hits = ((word - ones * 0x20) & ~word) | ((del - ones) & ~del);
+      if ((hits & (ones * 0x80)) != 0) break;
+      from += 8;
+    }
+    const char* const stop = end - from >= 8 ? from + 8 : end;
+    from = skip(from, stop, field_char);
+    if (from != stop || stop == end) return from;
+  }
+}
+
+}  // namespace
+
+// The unread input, and where its bytes will stand in text_.
+struct HeadParser::Cursor {
+  const char* next;
+  const char* end;
+  const char* begin;
+  std::uint32_t begin_offset;
+
+  std::uint32_t offset() const noexcept {
+    return begin_offset + static_cast<std::uint32_t>(next - begin);
+  }
+};
+
+void HeadParser::start(Kind kind, const Limits& limits) noexcept {
+  text_.clear();
+  ranges_.clear();
+  fields_.clear();
+  visits_ = 0;
+  taken_ = 0;
+  max_head_ = clamp(limits.max_head_bytes);
+  max_line_ = clamp(limits.max_request_line_bytes);
+  max_fields_ = limits.max_header_fields;
+  kind_ = kind;
+  state_ = kind == Kind::request ? State::before_line : State::version;
+  line_begin_ = 0;
+  matched_ = 0;
+  status_code_ = 0;
+  error_ = {};
+}
+
+void HeadParser::release() noexcept {
+  start(kind_, {});
+  state_ = State::failed;
+  std::string().swap(text_);
+  std::vector<Field>().swap(ranges_);
+  std::vector<HeaderField>().swap(fields_);
+}
+
+HeadParser::Status HeadParser::status() const noexcept {
+  if (state_ == State::done) return Status::done;
+  return state_ == State::failed ? Status::failed : Status::more;
+}
+
+std::size_t HeadParser::feed(std::span<const std::byte> input) {
+  if (status() != Status::more || input.empty()) return 0;
+  const char* const begin = reinterpret_cast<const char*>(input.data());
+  const std::size_t room = std::min<std::size_t>(input.size(), max_head_ - taken_);
+  Cursor at{.next = begin, .end = begin + room, .begin = begin, .begin_offset = taken_};
+  while (at.next != at.end && status() == Status::more) {
+    const char* const from = at.next;
+    step(at);
+    visits_ += static_cast<std::size_t>(at.next - from);
+  }
+  const auto took = static_cast<std::size_t>(at.next - begin);
+  text_.append(begin, took);
+  taken_ = at.offset();
+  if (state_ == State::done) {
+    finish();
+  } else if (taken_ == max_head_ && status() == Status::more) {
+    fail(Errc::head_too_big);  // the blank line cannot come within the limit any more
+  }
+  return took;
+}
+
+Request HeadParser::request(std::string_view remote_address) const noexcept {
+  TERN_ASSERT(state_ == State::done && kind_ == Kind::request);
+  return Request({.method = view(method_),
+                  .target = view(target_),
+                  .fields = fields_,
+                  .remote_address = remote_address});
+}
+
+ResponseHead HeadParser::response() const noexcept {
+  TERN_ASSERT(state_ == State::done && kind_ == Kind::response);
+  return {.status = status_code_,
+          .reason = view(reason_),
+          .fields = fields_,
+          .minor_version = minor_ - '0'};
+}
+
+void HeadParser::step(Cursor& at) {
+  switch (state_) {
+    case State::before_line:
+    case State::before_line_lf:
+      return empty_line(at);
+    case State::method:
+    case State::target_start:
+    case State::target:
+      return request_line(at);
+    case State::version:
+      return kind_ == Kind::request ? request_line(at) : version(at);
+    case State::status_code:
+    case State::status_end:
+    case State::reason:
+      return status_line(at);
+    case State::line_lf:
+    case State::value_lf:
+      return line_feed(at, State::field_start);
+    case State::head_lf:
+      return line_feed(at, State::done);
+    default:
+      return field(at);
+  }
+}
+
+void HeadParser::empty_line(Cursor& at) noexcept {
+  if (state_ == State::before_line_lf) {
+    line_feed(at, State::method);
+    line_begin_ = at.offset();
+  } else if (*at.next == '\r') {
+    ++at.next;
+    state_ = State::before_line_lf;
+  } else {
+    state_ = State::method;
+  }
+  method_.begin = at.offset();
+}
+
+// Lets the parts of a request line see no more of the input than its limit allows, and its CR.
+void HeadParser::request_line(Cursor& at) {
+  const char* const end = at.end;
+  const std::uint32_t room = max_line_ - (at.offset() - line_begin_);
+  if (room == 0 && *at.next != '\r') return fail(Errc::request_line_too_long);
+  at.end = at.next + std::min<std::ptrdiff_t>(end - at.next, std::max<std::uint32_t>(room, 1));
+  if (state_ == State::method) {
+    method(at);
+  } else if (state_ == State::version) {
+    version(at);
+  } else {
+    target(at);
+  }
+  at.end = end;
+}
+
+void HeadParser::method(Cursor& at) noexcept {
+  at.next = skip(at.next, at.end, tchar);
+  if (at.next == at.end) return;
+  method_.end = at.offset();
+  if (*at.next != ' ' || method_.end == method_.begin) return fail(Errc::http_malformed);
+  ++at.next;
+  state_ = State::target_start;
+}
+
+void HeadParser::target(Cursor& at) noexcept {
+  if (state_ == State::target_start) {
+    if (*at.next != '/') return fail(Errc::http_malformed);
+    target_.begin = at.offset();
+    state_ = State::target;
+  }
+  at.next = skip(at.next, at.end, target_char);
+  if (at.next == at.end) return;
+  if (*at.next != ' ') return fail(Errc::http_malformed);
+  target_.end = at.offset();
+  ++at.next;
+  state_ = State::version;
+}
+
+// "HTTP/" DIGIT "." DIGIT and what ends it: CR in a request line, SP in a status line.
+void HeadParser::version(Cursor& at) noexcept {
+  constexpr std::string_view form = "HTTP/d.d";
+  for (; at.next != at.end; ++at.next) {
+    const char c = *at.next;
+    if (matched_ == form.size()) {
+      const bool request = kind_ == Kind::request;
+      if (c != (request ? '\r' : ' ')) return fail(Errc::http_malformed);
+      // Any minor version of an answer is read (RFC 9110 §2.5), so that an error can tell of it.
+      if (major_ != '1' || (request && minor_ != '1')) return fail(Errc::http_version_unsupported);
+      ++at.next;
+      matched_ = 0;
+      state_ = request ? State::line_lf : State::status_code;
+      return;
+    }
+    const char expected = form[matched_];
+    if (expected == 'd' ? !is(c, digit) : c != expected) return fail(Errc::http_malformed);
+    if (matched_ == 5) major_ = c;
+    if (matched_ == 7) minor_ = c;
+    ++matched_;
+  }
+}
+
+void HeadParser::status_line(Cursor& at) noexcept {
+  const char c = *at.next;
+  if (state_ == State::status_code) {
+    if (!is(c, digit) || (matched_ == 0 && c == '0')) return fail(Errc::http_malformed);
+    status_code_ = status_code_ * 10 + (c - '0');
+    ++at.next;
+    if (++matched_ == 3) state_ = State::status_end;
+  } else if (state_ == State::status_end && c == ' ') {
+    ++at.next;
+    reason_.begin = at.offset();
+    state_ = State::reason;
+  } else {
+    // Servers exist that end the line right behind the code, without the SP of the grammar.
+    if (state_ == State::status_end) reason_.begin = at.offset();
+    if (state_ == State::reason) at.next = skip_field_chars(at.next, at.end);
+    reason_.end = at.offset();
+    if (at.next == at.end) return;
+    if (*at.next != '\r') return fail(Errc::http_malformed);
+    ++at.next;
+    state_ = State::line_lf;
+  }
+}
+
+void HeadParser::field(Cursor& at) {
+  if (state_ == State::field_start) begin_field(at);
+  if (state_ == State::name) {
+    at.next = skip(at.next, at.end, tchar);
+    if (at.next == at.end) return;
+    if (*at.next != ':') return fail(Errc::http_malformed);
+    ranges_.back().name.end = at.offset();
+    ++at.next;
+    ranges_.back().value.begin = at.offset();
+    state_ = State::value;
+  }
+  if (state_ == State::value) value(at);
+}
+
+void HeadParser::begin_field(Cursor& at) {
+  if (*at.next == '\r') {
+    ++at.next;
+    state_ = State::head_lf;
+    return;
+  }
+  // Not a token's character: a folded line, an empty name, a control, a bare LF.
+  if (!is(*at.next, tchar)) return fail(Errc::http_malformed);
+  if (ranges_.size() == max_fields_) return fail(Errc::too_many_header_fields);
+  if (ranges_.empty()) ranges_.reserve(16);
+  ranges_.emplace_back().name.begin = at.offset();
+  state_ = State::name;
+}
+
+void HeadParser::value(Cursor& at) noexcept {
+  at.next = skip_field_chars(at.next, at.end);
+  if (at.next == at.end) return;
+  if (*at.next != '\r') return fail(Errc::http_malformed);
+  ranges_.back().value.end = at.offset();
+  ++at.next;
+  state_ = State::value_lf;
+}
+
+void HeadParser::line_feed(Cursor& at, State next) noexcept {
+  if (*at.next != '\n') return fail(Errc::http_malformed);
+  ++at.next;
+  state_ = next;
+}
+
+void HeadParser::fail(Errc errc) noexcept {
+  error_ = errc;
+  state_ = State::failed;
+}
+
+// Offsets become views, values lose the white space around them (RFC 9112 §5.1).
+void HeadParser::finish() {
+  fields_.reserve(ranges_.size());
+  for (const Field& found : ranges_) {
+    const std::string_view whole = view(found.value);
+    const std::string_view trimmed = trim(whole);
+    visits_ += whole.size() - trimmed.size();
+    fields_.push_back({.name = view(found.name), .value = trimmed});
+  }
+}
+
+std::string_view HeadParser::view(Range range) const noexcept {
+  return std::string_view(text_).substr(range.begin, range.end - range.begin);
+}
+
+}  // namespace tern::http

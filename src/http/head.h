@@ -1,0 +1,128 @@
+#pragma once
+
+#include "tern/error.h"
+#include "tern/http.h"
+#include "tern/options.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tern::http {
+
+/// Parses one HTTP head, of a request or an answer, from bytes that come in any pieces
+/// (RFC 9112 §2-§5). Each byte is looked at once, whatever the pieces, and memory follows the bytes
+/// that came. Faults are found at the byte that makes them. Neither copied nor moved: views point
+/// into it.
+class HeadParser {
+ public:
+  enum class Kind : std::uint8_t { request, response };
+  enum class Status : std::uint8_t {
+    more,    ///< the head goes on
+    done,    ///< request() or response() may be asked
+    failed,  ///< error() tells why; nothing more is taken
+  };
+
+  HeadParser() noexcept = default;
+  HeadParser(const HeadParser&) = delete;
+  HeadParser& operator=(const HeadParser&) = delete;
+
+  /// Forgets the head but keeps its memory, and waits for the next. Copies what it needs of the
+  /// limits: max_head_bytes, max_request_line_bytes (requests only) and max_header_fields.
+  void start(Kind kind, const Limits& limits) noexcept;
+  /// Takes bytes up to and with the blank line, or up to the fault, and returns how many those
+  /// were; what stands behind them is not looked at. Takes nothing unless status() is `more`.
+  /// Throws std::bad_alloc; then only start() and release() may follow.
+  std::size_t feed(std::span<const std::byte> input);
+
+  Status status() const noexcept;
+  /// Once failed: http_malformed, http_version_unsupported, request_line_too_long, head_too_big or
+  /// too_many_header_fields.
+  Errc error() const noexcept { return error_; }
+  /// Whether a byte of this head came.
+  bool started() const noexcept { return taken_ != 0; }
+
+  /// The request, once done. Lifetime of its views: until start() or release(); of `remote_address`
+  /// its own.
+  Request request(std::string_view remote_address = {}) const noexcept;
+  /// The answer, once done. Lifetime of its views: until start() or release().
+  ResponseHead response() const noexcept;
+
+  /// Gives the memory back; start() must follow before the next feed().
+  void release() noexcept;
+
+  /// How many bytes were looked at since start(), one looked at twice counted twice: by this tests
+  /// show that the cost is linear.
+  std::size_t visits() const noexcept { return visits_; }
+
+ private:
+  enum class State : std::uint8_t {
+    before_line,     // of a request: its first byte, or an empty line
+    before_line_lf,  // the LF of that empty line
+    method,
+    target_start,
+    target,
+    version,
+    status_code,
+    status_end,
+    reason,
+    line_lf,
+    field_start,
+    name,
+    value,
+    value_lf,
+    head_lf,
+    done,
+    failed,
+  };
+  struct Cursor;
+  // Offsets into text_: it may move while it grows.
+  struct Range {
+    std::uint32_t begin = 0;
+    std::uint32_t end = 0;
+  };
+  struct Field {
+    Range name{};
+    Range value{};
+  };
+
+  void step(Cursor& at);
+  void request_line(Cursor& at);
+  void empty_line(Cursor& at) noexcept;
+  void method(Cursor& at) noexcept;
+  void target(Cursor& at) noexcept;
+  void version(Cursor& at) noexcept;
+  void status_line(Cursor& at) noexcept;
+  void field(Cursor& at);
+  void begin_field(Cursor& at);
+  void value(Cursor& at) noexcept;
+  void line_feed(Cursor& at, State next) noexcept;
+  void fail(Errc errc) noexcept;
+  void finish();
+  std::string_view view(Range range) const noexcept;
+
+  std::string text_{};  // the head as it came
+  std::vector<Field> ranges_{};
+  std::vector<HeaderField> fields_{};  // made of ranges_ when done
+  std::size_t visits_ = 0;
+  std::uint32_t taken_ = 0;
+  std::uint32_t max_head_ = 0;
+  std::uint32_t max_line_ = 0;
+  std::uint32_t max_fields_ = 0;
+  std::uint32_t line_begin_ = 0;  // of the request line, which an empty line may precede
+  Range method_{};
+  Range target_{};
+  Range reason_{};
+  int status_code_ = 0;
+  Errc error_{};
+  State state_ = State::failed;
+  Kind kind_ = Kind::request;
+  std::uint8_t matched_ = 0;  // characters of the version or the status code
+  char major_ = '1';
+  char minor_ = '1';
+};
+
+}  // namespace tern::http

@@ -1,0 +1,88 @@
+// The members of Request and ResponseHead: look-ups in what HeadParser found.
+
+#include "tern/http.h"
+
+#include "http/chars.h"
+#include "http/token.h"
+
+namespace tern {
+namespace {
+
+int hex_value(char c) noexcept {
+  return http::is(c, http::digit) ? c - '0' : (c | 0x20) - 'a' + 10;
+}
+
+// Decodes application/x-www-form-urlencoded text. A '%' that no two hexadecimal digits follow
+// stands for itself.
+std::string decode(std::string_view text) {
+  std::string decoded;
+  decoded.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    char c = text[i];
+    if (c == '+') {
+      c = ' ';
+    } else if (c == '%' && text.size() - i > 2 && http::is(text[i + 1], http::hex_digit) &&
+               http::is(text[i + 2], http::hex_digit)) {
+      c = static_cast<char>(hex_value(text[i + 1]) * 16 + hex_value(text[i + 2]));
+      i += 2;
+    }
+    decoded += c;
+  }
+  return decoded;
+}
+
+// Splits the text up to `separator` off the front; the separator vanishes.
+std::string_view take_until(std::string_view& rest, char separator) noexcept {
+  const std::string_view part = rest.substr(0, rest.find(separator));
+  rest.remove_prefix(part.size() < rest.size() ? part.size() + 1 : part.size());
+  return part;
+}
+
+}  // namespace
+
+std::string_view Request::path() const noexcept {
+  return parts_.target.substr(0, parts_.target.find('?'));
+}
+
+std::string Request::query(std::string_view name) const {
+  std::string_view rest = parts_.target.substr(path().size());
+  if (rest.starts_with('?')) rest.remove_prefix(1);
+  while (!rest.empty()) {
+    std::string_view value = take_until(rest, '&');
+    const std::string_view key = take_until(value, '=');
+    if (decode(key) == name) return decode(value);
+  }
+  return {};
+}
+
+std::string_view Request::cookie(std::string_view name) const noexcept {
+  for (const HeaderField& field : parts_.fields) {
+    if (!http::iequals(field.name, "Cookie")) continue;
+    std::string_view rest = field.value;
+    while (!rest.empty()) {
+      std::string_view value = take_until(rest, ';');
+      const std::string_view key = http::trim(take_until(value, '='));
+      if (key.empty() || key != name) continue;
+      value = http::trim(value);
+      if (value.size() >= 2 && value.front() == '"' && value.back() == '"') {
+        value = value.substr(1, value.size() - 2);
+      }
+      return value;
+    }
+  }
+  return {};
+}
+
+std::string_view Request::header(std::string_view name) const noexcept {
+  return http::find(parts_.fields, name);
+}
+
+bool Request::has_header(std::string_view name) const noexcept {
+  return http::count(parts_.fields, name) != 0;
+}
+
+std::string_view ResponseHead::header(std::string_view name) const noexcept {
+  return http::find(fields, name);
+}
+
+}  // namespace tern

@@ -1,0 +1,97 @@
+// What tern sends in HTTP: the Response that a handler gives, and the lines it becomes (RFC 9112
+// §4).
+//
+// An application's strings end up between our line ends, so a line end inside of them would be a
+// line of somebody else's making (response splitting). They are refused, not repaired: a repaired
+// header is a fault that nobody hears of.
+
+#include "http/response.h"
+
+#include "http/token.h"
+
+namespace tern {
+
+Response Response::status(int code, std::string text) {
+  Response response;
+  if (text.empty()) text = http::reason_phrase(code);
+  if (http::has_content(code)) response = Response::text(std::move(text));
+  response.code_ = code;
+  return response;
+}
+
+Response Response::text(std::string body) {
+  return shared(std::make_shared<const std::string>(std::move(body)), "text/plain; charset=utf-8");
+}
+
+Response Response::html(std::string body) {
+  return shared(std::make_shared<const std::string>(std::move(body)), "text/html; charset=utf-8");
+}
+
+Response Response::shared(std::shared_ptr<const std::string> body, std::string content_type) {
+  Response response;
+  response.body_ = std::move(body);
+  response.fields_.emplace_back("Content-Type", std::move(content_type));
+  return response;
+}
+
+Response& Response::header(std::string name, std::string value) & {
+  fields_.emplace_back(std::move(name), std::move(value));
+  return *this;
+}
+
+Response&& Response::header(std::string name, std::string value) && {
+  return std::move(header(std::move(name), std::move(value)));
+}
+
+}  // namespace tern
+
+namespace tern::http {
+
+bool append_field(std::string& out, std::string_view name, std::string_view value) {
+  if (!is_token(name) || !is_field_value(value)) return false;
+  out.append(name).append(": ").append(value).append("\r\n");
+  return true;
+}
+
+bool is_own_field(std::string_view name) noexcept {
+  constexpr std::string_view prefix = "Sec-WebSocket-";
+  return iequals(name, "Connection") || iequals(name, "Content-Length") ||
+         iequals(name, "Transfer-Encoding") || iequals(name, "Upgrade") ||
+         iequals(name.substr(0, prefix.size()), prefix);
+}
+
+bool append_fields(std::string& out, std::span<const std::pair<std::string, std::string>> fields) {
+  for (const auto& [name, value] : fields) {
+    if (is_own_field(name) || !append_field(out, name, value)) return false;
+  }
+  return true;
+}
+
+void append_status_line(std::string& out, int status) {
+  out.append("HTTP/1.1 ").append(std::to_string(status)).append(" ");
+  out.append(reason_phrase(status)).append("\r\n");
+}
+
+bool write_response(std::string& out, const Response& response,
+                    std::span<const HeaderField> own_fields, bool close_connection) {
+  const int status = response.code();
+  if (status < 200 || status > 599) return false;
+  Draft draft(out);
+  append_status_line(out, status);
+  if (!append_fields(out, response.fields())) return false;
+  bool valid = true;
+  for (const HeaderField& field : own_fields) valid &= append_field(out, field.name, field.value);
+  if (has_content(status)) {
+    valid &= append_field(out, "Content-Length", std::to_string(response.body().size()));
+  }
+  const bool upgrade = count(own_fields, "Upgrade") != 0;
+  if (close_connection || upgrade) {
+    const std::string_view close = upgrade ? "close, Upgrade" : "close";
+    valid &= append_field(out, "Connection", close_connection ? close : "Upgrade");
+  }
+  out.append("\r\n");
+  if (valid) draft.keep();
+  return valid;
+}
+
+}  // namespace tern::http

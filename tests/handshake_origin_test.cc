@@ -1,0 +1,114 @@
+#include "handshake/origin.h"
+
+#include <gtest/gtest.h>
+#include <string>
+#include <vector>
+
+namespace tern::handshake {
+namespace {
+
+bool passes(std::string_view host, const std::vector<std::string>& origins,
+            const std::vector<std::string>& allowed = {}) {
+  std::vector<HeaderField> fields{{"Host", host}};
+  for (const std::string& origin : origins) fields.push_back({"origin", origin});
+  return origin_passes(Request({.fields = fields}), allowed);
+}
+
+TEST(HandshakeOrigin, Rfc6455_10_2_ProgramsSendNone) {
+  EXPECT_TRUE(passes("a", {}));
+  EXPECT_TRUE(passes("a", {}, {"https://b"}));
+}
+
+TEST(HandshakeOrigin, Rfc6455_10_2_HostAndPortOfHostPass) {
+  const std::vector<std::pair<std::string, std::string>> same{
+      {"example.org", "http://example.org"},
+      {"example.org", "https://example.org"},
+      {"Example.ORG", "HTTPS://eXample.org"},
+      {"example.org:80", "http://example.org"},
+      {"example.org", "http://example.org:80"},
+      {"example.org:443", "https://example.org"},
+      {"example.org", "https://example.org:443"},
+      {"example.org", "wss://example.org:443"},
+      {"example.org:80", "ws://example.org"},
+      {"example.org:9001", "http://example.org:9001"},
+      {"example.org:9001", "https://example.org:9001"},
+      {"example.org:", "https://example.org"},
+      {"[::1]:9001", "http://[::1]:9001"},
+      {"[2001:DB8::1]", "http://[2001:db8::1]"},
+      {"127.0.0.1:8080", "http://127.0.0.1:8080"},
+  };
+  for (const auto& [host, origin] : same)
+    EXPECT_TRUE(passes(host, {origin})) << host << ' ' << origin;
+}
+
+TEST(HandshakeOrigin, Rfc6455_10_2_AllElseIsRefused) {
+  const std::vector<std::pair<std::string, std::string>> other{
+      {"example.org", "http://example.com"},
+      {"example.org", "http://sub.example.org"},
+      {"example.org", "http://example.org.evil.com"},
+      {"example.org", "http://evil-example.org"},
+      {"example.org", "http://example.org."},
+      {"example.org:9001", "http://example.org"},
+      {"example.org", "http://example.org:9001"},
+      {"example.org:443", "http://example.org"},
+      {"example.org:80", "https://example.org"},
+      {"example.org", "https://example.org:80"},
+      {"example.org:9001", "http://example.org:9002"},
+      {"example.org", "null"},
+      {"example.org", ""},
+      {"example.org", "example.org"},
+      {"example.org", "//example.org"},
+      {"example.org", "://example.org"},
+      {"example.org", "http:example.org"},
+      {"example.org", "http://"},
+      {"example.org", "http://example.org/"},
+      {"example.org", "http://example.org/path"},
+      {"example.org", "http://example.org?x"},
+      {"example.org", "http://user@example.org"},
+      {"example.org", "http://example.org:99999"},
+      {"example.org", "http://example.org:80x"},
+      {"example.org", "http://example.org http://example.org"},
+      {"example.org", "http://example.org, http://example.org"},
+      {"example.org", "1http://example.org"},
+      {"example.org", "h ttp://example.org"},
+      {"example.org", "file://example.org"},
+      {"example.org:7", "chrome-extension://example.org:7"},
+      {"::1", "http://[::1]"},
+      {"[::1]", "http://[::2]"},
+      {"", "http://"},
+      {"", "http://example.org"},
+      {"exa mple.org", "http://example.org"},
+  };
+  for (const auto& [host, origin] : other)
+    EXPECT_FALSE(passes(host, {origin})) << host << ' ' << origin;
+  EXPECT_FALSE(passes("a", {"http://a", "http://a"})) << "several";
+  EXPECT_FALSE(passes("a", {"http://a", "http://b"}));
+  EXPECT_FALSE(
+      origin_passes(Request({.fields = std::vector<HeaderField>{{"Origin", "http://a"}}}), {}))
+      << "no Host";
+}
+
+TEST(HandshakeOrigin, AllowedOriginsWiden) {
+  const std::vector<std::string> allowed{"https://Example.com", "http://b:8080", "app://x", "null",
+                                         "not an origin"};
+  for (const char* origin : {"https://example.com", "HTTPS://EXAMPLE.COM:443", "http://b:8080",
+                             "APP://X", "null", "not an origin", "http://own"}) {
+    EXPECT_TRUE(passes("own", {origin}, allowed)) << origin;
+  }
+  for (const char* origin :
+       {"http://example.com", "https://example.com:444", "https://sub.example.com", "http://b",
+        "https://b:8080", "app://x:1", "nul", "https://example.com/", ""}) {
+    EXPECT_FALSE(passes("own", {origin}, allowed)) << origin;
+  }
+  EXPECT_TRUE(passes("own", {"https://b"}, {"https://b:443"}));
+  EXPECT_TRUE(passes("own", {"http://[::1]:80"}, {"http://[::1]"}));
+  EXPECT_FALSE(passes("own", {"https://example.com", "https://example.com"}, allowed));
+  for (const char* origin : {"http://anything", "null", "", "%%"}) {
+    EXPECT_TRUE(passes("own", {origin}, {"https://x", "*"})) << origin;
+  }
+  EXPECT_TRUE(passes("own", {"a", "b"}, {"*"}));
+  EXPECT_FALSE(passes("own", {"http://sub.x"}, {"http://*.x"})) << "no other wildcards";
+}
+
+}  // namespace
+}  // namespace tern::handshake

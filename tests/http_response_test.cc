@@ -1,0 +1,132 @@
+#include "http/head.h"
+#include "http/response.h"
+
+#include <gtest/gtest.h>
+#include <string>
+#include <vector>
+
+namespace tern::http {
+namespace {
+
+using Fields = std::vector<HeaderField>;
+
+std::string written(const Response& response, const Fields& own = {}, bool close = false) {
+  std::string out = "before|";
+  if (!write_response(out, response, own, close)) {
+    EXPECT_EQ(out, "before|") << "nothing is appended on failure";
+    return "refused";
+  }
+  return out.substr(7);
+}
+
+TEST(HttpResponse, Factories) {
+  const Response gone = Response::status(404);
+  EXPECT_EQ(gone.code(), 404);
+  EXPECT_EQ(gone.body(), "Not Found");
+  EXPECT_EQ(Response::status(401, "log in first").body(), "log in first");
+  EXPECT_EQ(Response::text("a").code(), 200);
+  EXPECT_EQ(Response::text("a").body(), "a");
+  EXPECT_EQ(Response::text("a").fields()[0].second, "text/plain; charset=utf-8");
+  EXPECT_EQ(Response::html("<p>").fields()[0].second, "text/html; charset=utf-8");
+  const auto page = std::make_shared<const std::string>("page");
+  const Response shared = Response::shared(page, "text/css");
+  EXPECT_EQ(shared.body().data(), page->data()) << "not copied";
+  EXPECT_EQ(shared.shared_body(), page);
+  EXPECT_EQ(Response::shared(nullptr, "a/b").body(), "");
+  EXPECT_EQ(Response::status(299).body(), "");
+}
+
+TEST(HttpResponse, Rfc9112_4_StatusLineFieldsAndLength) {
+  EXPECT_EQ(
+      written(Response::text("hello")),
+      "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 5\r\n\r\n");
+  EXPECT_EQ(written(Response::status(503).header("Retry-After", "2"), {}, true),
+            "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n"
+            "Retry-After: 2\r\nContent-Length: 19\r\nConnection: close\r\n\r\n");
+  EXPECT_EQ(
+      written(Response::status(299)),
+      "HTTP/1.1 299 \r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 0\r\n\r\n");
+  Response named = Response::status(204);
+  named.header("X-A", "").header("Date", "Tue, 15 Nov 1994 08:12:31 GMT");
+  EXPECT_EQ(written(named),
+            "HTTP/1.1 204 No Content\r\nX-A: \r\nDate: Tue, 15 Nov 1994 08:12:31 GMT\r\n\r\n");
+}
+
+TEST(HttpResponse, Rfc9110_8_6_NoLengthWhereThereIsNoContent) {
+  EXPECT_EQ(written(Response::status(204, "ignored")), "HTTP/1.1 204 No Content\r\n\r\n");
+  EXPECT_EQ(written(Response::status(304)), "HTTP/1.1 304 Not Modified\r\n\r\n");
+  EXPECT_FALSE(has_content(101));
+  EXPECT_TRUE(has_content(200));
+  EXPECT_TRUE(has_content(426));
+}
+
+TEST(HttpResponse, Rfc9110_7_8_UpgradeIsNamedInConnection) {
+  const Fields own{{"Upgrade", "websocket"}, {"Sec-WebSocket-Version", "13"}};
+  EXPECT_EQ(written(Response::status(426), own, true),
+            "HTTP/1.1 426 Upgrade Required\r\nContent-Type: text/plain; charset=utf-8\r\n"
+            "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nContent-Length: 16\r\n"
+            "Connection: close, Upgrade\r\n\r\n");
+  EXPECT_NE(written(Response::status(426), own, false).find("\r\nConnection: Upgrade\r\n"),
+            std::string::npos);
+}
+
+TEST(HttpResponse, Rfc9110_5_RefusesWhatWouldSmuggle) {
+  for (const char* name : {"", "A B", "A:", "A\r\nB", "\xC3\xA9", " A", "A\t"}) {
+    EXPECT_EQ(written(Response::text("").header(name, "b")), "refused") << name;
+  }
+  for (int c = 0; c < 256; ++c) {
+    const std::string value = std::string("a") + static_cast<char>(c) + "b";
+    const bool good = c == '\t' || (c >= 0x20 && c != 0x7F);
+    EXPECT_EQ(written(Response::text("").header("A", value)) != "refused", good) << c;
+  }
+  EXPECT_EQ(written(Response::shared(nullptr, "a\nb")), "refused");
+  EXPECT_EQ(written(Response::text(""), {{"A", "\n"}}), "refused");
+}
+
+TEST(HttpResponse, RefusesTheFieldsThatTernWritesItself) {
+  for (const char* name : {"Connection", "content-length", "TRANSFER-ENCODING", "Upgrade",
+                           "Sec-WebSocket-Accept", "sec-websocket-", "Sec-WebSocket-Whatever"}) {
+    EXPECT_TRUE(is_own_field(name)) << name;
+    EXPECT_EQ(written(Response::text("").header(name, "0")), "refused") << name;
+  }
+  for (const char* name :
+       {"Sec-WebSocket", "Sec-Fetch-Mode", "Connectio", "Upgrade-Insecure", "Date"}) {
+    EXPECT_FALSE(is_own_field(name)) << name;
+  }
+}
+
+TEST(HttpResponse, RefusesAStatusThatEndsNoRequest) {
+  for (const int status : {-1, 0, 99, 100, 101, 199, 600, 1000}) {
+    EXPECT_EQ(written(Response::status(status)), "refused") << status;
+  }
+  EXPECT_NE(written(Response::status(200)), "refused");
+  EXPECT_NE(written(Response::status(599)), "refused");
+}
+
+TEST(HttpResponse, ReasonPhrases) {
+  EXPECT_EQ(reason_phrase(101), "Switching Protocols");
+  EXPECT_EQ(reason_phrase(431), "Request Header Fields Too Large");
+  EXPECT_EQ(reason_phrase(0), "");
+  for (int status = 0; status < 1000; ++status) {
+    const Response response = Response::status(status);
+    if (reason_phrase(status).empty() || !has_content(status)) continue;
+    EXPECT_EQ(response.body(), reason_phrase(status));
+  }
+}
+
+TEST(HttpResponse, WhatIsWrittenParses) {
+  for (int status = 200; status < 600; ++status) {
+    const std::string text = written(Response::status(status).header("X", "y"), {}, true);
+    HeadParser parser;
+    parser.start(HeadParser::Kind::response, {});
+    EXPECT_EQ(parser.feed(std::as_bytes(std::span(text))), text.size());
+    ASSERT_EQ(parser.status(), HeadParser::Status::done);
+    EXPECT_EQ(parser.response().status, status);
+    EXPECT_EQ(parser.response().reason, reason_phrase(status));
+    EXPECT_EQ(parser.response().header("x"), "y");
+    EXPECT_EQ(parser.response().header("Connection"), "close");
+  }
+}
+
+}  // namespace
+}  // namespace tern::http
