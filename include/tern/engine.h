@@ -1,0 +1,300 @@
+// The protocol as a value: bytes in, events out, bytes out. No socket, no clock, no thread.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "tern/close.h"
+#include "tern/error.h"
+#include "tern/http.h"
+#include "tern/message.h"
+#include "tern/options.h"
+
+namespace tern {
+
+namespace engine {
+class Memory;
+struct Active;
+struct ReturnActive {
+  void operator()(Active* active) const noexcept;
+};
+}  // namespace engine
+
+/// Which end of the connection we are: a client masks, a server does not (RFC 6455 §5.1).
+enum class Role : std::uint8_t { server, client };
+
+/// How a server accepts an upgrade. Copied where it is needed.
+struct Accept {
+  /// Subprotocols of this route: the first of the client's list that is among them is chosen; if
+  /// none is, the answer names none (RFC 6455 §4.2.2).
+  std::vector<std::string> protocols{};
+  /// Fields added to the 101, e.g. Set-Cookie; the rules of Response::header hold.
+  std::vector<std::pair<std::string, std::string>> headers{};
+  /// Limits of this connection, if not those of the options.
+  std::optional<Limits> limits{};
+};
+
+/// What a handshake that ran elsewhere agreed upon.
+struct Agreement {
+  std::string protocol{};  ///< the chosen subprotocol; empty: none
+};
+
+/// What Engine::next() found. 16 bytes; false when there is nothing.
+class Event {
+ public:
+  enum class Kind : std::uint8_t {
+    none,     ///< nothing more until the next feed
+    request,  ///< server: request() waits for accept() or respond()
+    open,     ///< the handshake is done
+    message,  ///< a whole data message
+    ping,     ///< a ping; its pong is queued already (RFC 6455 §5.5.2)
+    pong,     ///< a pong, asked for or not (RFC 6455 §5.5.3)
+    closed,   ///< the end, exactly once: see close_info()
+  };
+
+  constexpr Event() noexcept = default;
+  constexpr explicit Event(Kind kind) noexcept : kind_(static_cast<std::uint64_t>(kind)) {}
+  /// `payload` of a message, a ping or a pong.
+  Event(Kind kind, Message payload) noexcept
+      : data_(payload.bytes().data()),
+        size_(payload.size() & max_size),
+        type_(static_cast<std::uint64_t>(payload.type())),
+        kind_(static_cast<std::uint64_t>(kind) & 0xFu) {}
+
+  constexpr Kind kind() const noexcept { return static_cast<Kind>(kind_); }
+  constexpr explicit operator bool() const noexcept { return kind() != Kind::none; }
+  /// The message, or the payload of a ping or pong.
+  /// Lifetime: into lent bytes while they are lent; else until next() or feed() of this engine.
+  Message message() const noexcept {
+    return {static_cast<MessageType>(type_), std::span<const std::byte>(data_, size_)};
+  }
+
+ private:
+  static constexpr std::uint64_t max_size = (std::uint64_t{1} << 48) - 1;
+
+  const std::byte* data_ = nullptr;
+  std::uint64_t size_ : 48 = 0;
+  std::uint64_t type_ : 8 = 0;
+  std::uint64_t kind_ : 8 = 0;
+};
+
+static_assert(sizeof(Event) == 16);
+
+/// Memory that the engines of one thread share: buffers, parsers, random bytes.
+/// Lifetime: longer than its engines. Thread: one at a time, with all its engines.
+class Workspace {
+ public:
+  /// Throws std::bad_alloc.
+  Workspace();
+  ~Workspace();
+  Workspace(Workspace&&) noexcept;
+  Workspace& operator=(Workspace&&) noexcept;
+
+  /// For the engine.
+  engine::Memory& memory() noexcept { return *memory_; }
+
+ private:
+  std::unique_ptr<engine::Memory> memory_;
+};
+
+/// One WebSocket connection without its socket, either role, from the first byte of the HTTP
+/// upgrade to the last of the closing handshake. Nothing here calls back, blocks or throws.
+///
+/// A turn: tick(now); feed() what was read; next() until it says none; write output() until the
+/// socket blocks or it is empty, consume_output() what was taken; settle(). When finished(), close.
+/// Thread: one at a time.
+class Engine {
+ public:
+  using TimePoint = std::chrono::steady_clock::time_point;
+
+  /// A server's end, waiting for a request. Lifetime: options and workspace must outlive it.
+  static Result<Engine> server(const EngineOptions& options, Workspace& workspace) noexcept;
+  /// A client's end; the request stands in output(). Lifetime: options and workspace must outlive
+  /// it. Errors: url_invalid, invalid_header, random_unavailable, no_memory. RFC 6455 §4.1.
+  static Result<Engine> client(const ClientRequest& request, const EngineOptions& options,
+                               Workspace& workspace) noexcept;
+  /// An end whose handshake ran elsewhere. Lifetime: options and workspace must outlive it.
+  static Result<Engine> established(Role role, const Agreement& agreement,
+                                    const EngineOptions& options, Workspace& workspace) noexcept;
+  Engine(Engine&&) noexcept = default;
+  Engine& operator=(Engine&&) noexcept = default;
+  ~Engine() = default;
+
+  // ---- in
+
+  /// Where the next bytes of a large message are best read to; empty: read to a buffer of yours.
+  /// Lifetime: until the next call on this engine other than output() and consume_output().
+  std::span<std::byte> read_room() noexcept;
+  /// Takes the first `in_room` bytes of read_room(), then `lent`, in the order received.
+  /// Lifetime: `lent` is unmasked in place and stays lent until next() said none and settle() was
+  /// called, or stash() and settle() were.
+  void feed(std::size_t in_room, std::span<std::byte> lent) noexcept;
+  /// The peer ended its direction of TCP.
+  void feed_eof() noexcept;
+  /// The socket failed.
+  void feed_error(std::error_code error) noexcept;
+  /// The next event. What arrived is always told before an end that came behind it.
+  Event next() noexcept;
+  /// Keeps the unread rest of the lent bytes, for who stops before next() said none. Idempotent.
+  /// The view that next() gave last stays alive if it was assembled, not if it is lent.
+  void stash() noexcept;
+  /// Whether feeding makes sense now: false once the peer's input is of no more interest, while
+  /// the stash is not empty, or while an undecided request has 64 KiB behind it.
+  bool wants_input() const noexcept;
+  /// false: we are not reading for a while, so silence proves nothing: silence and pong stand
+  /// still. true (the default): they start anew.
+  void reading(bool on) noexcept;
+
+  // ---- after Kind::request, exactly one of accept() and respond(), now or later
+
+  /// The request. Lifetime: until it is answered or the engine has closed.
+  const Request& request() const noexcept;
+  /// Whether accept() would answer 101, and if not, why. RFC 6455 §4.2.1.
+  std::error_code upgrade_error() const noexcept;
+  /// Answers 101; Kind::open follows. If the request is no proper upgrade, the refusal that fits
+  /// is sent instead, its reason returned. Error: invalid_header, after a 500.
+  std::error_code accept(const Accept& accept = {}) noexcept;
+  /// Answers in plain HTTP. Below 400 the connection stays for the next request, unless this one
+  /// asked for an upgrade or for the end. Error: invalid_header, after a 500.
+  std::error_code respond(const Response& response) noexcept;
+
+  /// Client: the server's answer. Lifetime: from Kind::open, or from Kind::closed after a refusal,
+  /// until the next call of next() or feed().
+  const ResponseHead& response() const noexcept;
+  /// Client: the first KiB of a refusal's body. Lifetime: as response().
+  std::string_view response_body() const noexcept;
+  /// The chosen subprotocol; empty: none. Lifetime: the engine.
+  std::string_view protocol() const noexcept;
+
+  // ---- out
+
+  /// Queues a whole message as one frame (RFC 6455 §5.6). A client masks while copying. Text is
+  /// the caller's promise of UTF-8 (checked in debug builds). Large payloads that lie in the lent
+  /// bytes, or are the message that next() gave, are not copied.
+  SendStatus send(Message message) noexcept;
+  /// The same; the frame is copied when small, referenced when large.
+  SendStatus send(const SharedMessage& message) noexcept;
+  /// The same; a server references the payload. Lifetime: `message` until settle().
+  SendStatus send_borrowed(Message message) noexcept;
+  /// Copies what output() still borrows: lent bytes and send_borrowed().
+  void settle() noexcept;
+  /// Queues a ping of at most 125 bytes (more are cut), ahead of queued messages. At most 16 wait
+  /// to be written: then the newest replaces the last. RFC 6455 §5.5.2.
+  void ping(std::span<const std::byte> payload = {}) noexcept;
+  /// Queues a Close frame behind all that was sent; no message is delivered any more. A reason
+  /// over 123 bytes is cut at a character, one that is not UTF-8 is left out; a code that may not
+  /// be sent becomes 1011. Before the handshake is done it ends the connection: a server answers
+  /// 503. Later calls do nothing. RFC 6455 §5.5.1, §7.1.2.
+  void close(CloseCode code, std::string_view reason = {}) noexcept;
+  /// Fails the connection (RFC 6455 §7.1.7): a Close frame with close_code(why), then the end.
+  void fail(std::error_code why) noexcept;
+  /// Ends the connection at once, without a Close frame; what is queued is dropped.
+  void terminate(std::error_code why) noexcept;
+  /// What is to be written: at most 256 pieces; empty when all is written.
+  /// Lifetime: until the next call on this engine.
+  std::span<const iovec> output() noexcept;
+  /// The first `written` bytes of output() were written.
+  void consume_output(std::size_t written) noexcept;
+  /// Bytes accepted and not yet consumed.
+  std::size_t queued_bytes() const noexcept;
+  /// Whether a message of so many bytes would overflow the queue now: a driver that can still
+  /// write does so before it sends. See Limits::max_queued_bytes.
+  bool would_overflow(std::size_t bytes) const noexcept;
+  /// All is written and it is our turn to end TCP (RFC 6455 §7.1.1).
+  bool finished() const noexcept;
+
+  // ---- time is told, never asked
+
+  /// Tells the time and does what is due. The first call starts the handshake deadline.
+  void tick(TimePoint now) noexcept;
+  /// When tick() must be called at the latest; TimePoint::max() when never. It moves with every
+  /// call: ask again at the end of a turn. Before the first tick() it is TimePoint::min().
+  TimePoint deadline() const noexcept;
+
+  /// How it ended. After Kind::closed, which comes exactly once. Lifetime: the engine.
+  const CloseInfo& close_info() const noexcept;
+  /// Between Kind::open and the start of the end: send() accepts messages.
+  bool is_open() const noexcept { return phase_ == Phase::open; }
+  /// The limits that hold for this connection.
+  const Limits& limits() const noexcept { return options_->limits; }
+
+ private:
+  enum class Phase : std::uint8_t {
+    opening,   // server: a request head is to come; client: the response head
+    refused,   // client: the body of a refusal is to come
+    deciding,  // server: Kind::request was told
+    open,
+    closing,   // our Close frame is queued, or the peer's came
+    ended,     // Kind::closed was told, or is the next event
+  };
+
+  Engine(Role role, const EngineOptions& options, Workspace& workspace) noexcept
+      : workspace_(&workspace), options_(&options), role_(role) {}
+
+  // engine.cc
+  void activate();
+  void rest() noexcept;
+  template <class F>
+  void guarded(F&& function) noexcept;
+  Event next_event();
+  // opening.cc: HTTP
+  void start_request(const ClientRequest& request);
+  Event next_opening();
+  Event next_request();
+  Event next_response();
+  Event next_refusal_body();
+  void answer(const Response& response, std::span<const HeaderField> own_fields, bool close);
+  std::error_code refuse(Errc why);
+  void opened() noexcept;
+  // closing.cc
+  Event next_frame();
+  Event next_end() noexcept;
+  void complete_close() noexcept;
+  void on_peer_close(Message payload);
+  void start_close(CloseCode code, std::string_view reason);
+  void end(CloseCode code, std::error_code why) noexcept;
+  void drop() noexcept;
+  // sending.cc
+  template <class F>
+  SendStatus send_with(Message message, F&& append) noexcept;
+  bool draw_key(std::uint32_t& key) noexcept;
+  void append_control(bool pong, std::span<const std::byte> payload);
+  // keepalive.cc
+  void on_handshake_timeout();
+  void on_silence();
+
+  Workspace* workspace_;
+  const EngineOptions* options_;
+  // Borrowed while there is anything to remember.
+  std::unique_ptr<engine::Active, engine::ReturnActive> active_{};
+  std::unique_ptr<const EngineOptions> own_options_{};
+  std::unique_ptr<const std::string> protocol_{};
+  TimePoint now_ = TimePoint::min();
+  // When began what is waited for: the handshake, the silence, the pong, the end.
+  TimePoint since_ = TimePoint::min();
+  Role role_;
+  Phase phase_ = Phase::opening;
+  bool reading_ : 1 = true;
+  bool pinged_ : 1 = false;           // since_ is the time of our ping
+  bool between_requests_ : 1 = false; // since_ is the end of the last answer
+  bool opened_ : 1 = false;           // Kind::open was told, or is the next event
+  bool tell_open_ : 1 = false;
+  bool close_sent_ : 1 = false;
+  bool close_received_ : 1 = false;
+  bool told_closed_ : 1 = false;
+  bool awaits_eof_ : 1 = false;       // client: the server ends TCP first, RFC 6455 §7.1.1
+  bool out_of_memory_ : 1 = false;    // ended without a block to say more
+};
+
+}  // namespace tern

@@ -1,0 +1,48 @@
+// What an engine needs only while something is going on: borrowed from its Workspace, so that an
+// idle connection is small.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "engine/inbound.h"
+#include "engine/outbound.h"
+#include "http/head.h"
+#include "tern/engine.h"
+
+namespace tern::engine {
+
+/// The opening handshake in progress.
+struct Opening {
+  http::HeadParser head{};
+  Request request{};                         // server
+  std::optional<Errc> upgrade_error{};       // server: why accept() would refuse
+  std::string key{};                         // client: what we sent
+  std::vector<std::string> protocols{};      // client: what we offered
+  ResponseHead response{};                   // client
+  std::string body{};                        // client: the first KiB of a refusal's
+  std::size_t body_wanted = 0;
+};
+
+struct Active {
+  explicit Active(Memory& owner);
+  /// Comes before whatever is appended to `out`: what waits from now on can stall from now on.
+  void will_write(Engine::TimePoint now) noexcept {
+    if (out.empty()) progress_at = now;
+  }
+
+  Memory* memory;
+  Active* next = nullptr;  // in the Workspace's list
+  Inbound in;
+  Outbound out;
+  std::unique_ptr<Opening> opening{};
+  CloseInfo close{};
+  Engine::TimePoint progress_at{};  // the output began to wait, or a byte of it was taken
+  std::error_code error{};          // of the socket; told once all input is
+  bool eof = false;
+};
+
+}  // namespace tern::engine

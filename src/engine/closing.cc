@@ -1,0 +1,190 @@
+// The closing handshake, RFC 6455 §5.5.1 and §7. Either side sends Close and then no more data;
+// the other answers; the server ends TCP first (§7.1.1), so a client waits for that.
+//
+//              our Close queued                 the peer's Close
+//   open ──────────────────────▶ closing ─────────────────────────▶ both: ended, clean,
+//     └── the peer's Close: ours is queued in answer ──▶ closing      once ours is written
+//
+// To fail the connection (§7.1.7) is to queue a Close frame with the code of the fault and to end
+// at once: what the peer still sends is not read. Without a Close frame the code is 1006.
+#include "engine/guarded.h"
+#include "engine/workspace.h"
+#include "frame/close_payload.h"
+
+namespace tern {
+
+using frame::Opcode;
+
+Event Engine::next_frame() {
+  if (tell_open_) {
+    tell_open_ = false;
+    return Event(Event::Kind::open);
+  }
+  active_->opening.reset();
+  while (!close_received_) {
+    const Event event = active_->in.next();
+    const bool heard = phase_ == Phase::open;  // after our Close nothing is delivered any more
+    switch (event.kind()) {
+      case Event::Kind::message:
+      case Event::Kind::pong:
+        if (heard) return event;
+        break;
+      case Event::Kind::ping:
+        if (!heard) break;
+        append_control(true, event.message().bytes());
+        return event;
+      case Event::Kind::closed:
+        if (const Errc errc = active_->in.error(); errc != Errc{}) {
+          fail(errc);
+          return next_end();
+        }
+        on_peer_close(event.message());
+        if (phase_ == Phase::ended) return next_end();
+        break;
+      default:  // all is read
+        if (active_->error) {
+          end(CloseCode::abnormal, active_->error);
+          drop();
+        } else if (active_->eof) {
+          end(CloseCode::abnormal, Errc::end_of_stream);
+          drop();
+        }
+        return next_end();
+    }
+  }
+  if (active_->error && !active_->out.empty()) {  // our answer cannot be written any more
+    active_->close.error = active_->error;
+    phase_ = Phase::ended;
+    drop();
+  }
+  return next_end();
+}
+
+void Engine::on_peer_close(Message payload) {
+  const frame::ClosePayload close = frame::decode_close(payload.bytes());
+  if (close.error != Errc{}) return fail(close.error);
+  close_received_ = true;
+  CloseInfo& info = active_->close;
+  info.code = close.code;
+  info.reason.assign(close.reason);
+  info.opened = true;
+  info.by_peer = !close_sent_;
+  active_->in.discard();
+  awaits_eof_ = role_ == Role::client && !active_->eof && !active_->error;
+  if (!close_sent_) start_close(close.code, {});
+}
+
+// Told once both Close frames crossed (§7.1.4), or the connection ended some other way.
+void Engine::complete_close() noexcept {
+  if (phase_ != Phase::closing || !close_received_ || !active_->out.empty()) return;
+  active_->close.clean = true;
+  active_->close.error = {};
+  phase_ = Phase::ended;  // since_ stays: timeouts.close counts from our Close frame to the end
+}
+
+Event Engine::next_end() noexcept {
+  complete_close();
+  if (phase_ != Phase::ended || told_closed_) return {};
+  told_closed_ = true;
+  return Event(Event::Kind::closed);
+}
+
+void Engine::start_close(CloseCode code, std::string_view reason) {
+  std::array<std::byte, frame::max_control_payload> payload;
+  const std::size_t size = frame::encode_close(payload, code, reason);
+  frame::Header header{.length = size, .opcode = Opcode::close, .fin = true};
+  if (!draw_key(header.key)) return;
+  active_->will_write(now_);
+  active_->out.append_copy(header, std::span(payload).first(size));
+  close_sent_ = true;
+  if (phase_ == Phase::open) {
+    phase_ = Phase::closing;
+    since_ = now_;
+  }
+}
+
+void Engine::close(CloseCode code, std::string_view reason) noexcept {
+  switch (phase_) {
+    case Phase::open:
+      guarded([&] {
+        activate();
+        start_close(code, reason);
+      });
+      return;
+    case Phase::deciding:
+      respond(Response::status(503));
+      return;
+    case Phase::opening:
+    case Phase::refused:
+      return terminate(Errc::closed);
+    case Phase::closing:
+    case Phase::ended:
+      return;
+  }
+}
+
+void Engine::terminate(std::error_code why) noexcept {
+  if (phase_ != Phase::ended) end(CloseCode::abnormal, why);
+  drop();
+}
+
+// A failure of ours or the peer's: Close with the code of the fault, if a Close may still be sent.
+void Engine::fail(std::error_code why) noexcept {
+  if (phase_ == Phase::ended) return;
+  const bool ours = why.category() == error_category();
+  const CloseCode code = ours ? close_code(static_cast<Errc>(why.value())) : CloseCode::internal_error;
+  const bool may_close = (phase_ == Phase::open || phase_ == Phase::closing) && !close_sent_;
+  if (!may_close || !active_) {
+    end(opened_ && !close_sent_ ? code : CloseCode::abnormal, why);
+    if (!active_ || why == Errc::no_memory) drop();
+    return;
+  }
+  if (why == Errc::no_memory || why == Errc::random_unavailable) {
+    // A key of zeros masks nothing, but there is no secret in this frame (§10.3).
+    std::array<std::byte, frame::max_header_bytes + 2> bytes{};
+    frame::Header header{.length = 2, .opcode = Opcode::close, .fin = true};
+    const auto masking = role_ == Role::client ? frame::Masking::masked : frame::Masking::unmasked;
+    const std::size_t size = frame::encode_header(bytes.data(), header, masking);
+    std::array<std::byte, frame::max_control_payload> payload;
+    frame::encode_close(payload, code, {});
+    bytes[size] = payload[0];
+    bytes[size + 1] = payload[1];
+    active_->out.append_emergency(std::span(bytes).first(size + 2));
+  } else {
+    guarded([&] { start_close(code, {}); });
+  }
+  if (phase_ != Phase::ended) end(code, why);
+}
+
+// The close_info is complete: Kind::closed is the next event. Output stays.
+void Engine::end(CloseCode code, std::error_code why) noexcept {
+  if (phase_ != Phase::closing) since_ = now_;
+  phase_ = Phase::ended;
+  awaits_eof_ = false;
+  if (!active_) {
+    try {
+      activate();
+    } catch (const std::bad_alloc&) {
+      out_of_memory_ = true;
+      return;
+    }
+  }
+  CloseInfo& info = active_->close;
+  if (!close_received_) {  // else the peer's code and reason stand: only our answer failed
+    info.code = code;
+    info.reason.clear();
+    info.by_peer = false;
+  }
+  info.error = why;
+  info.clean = false;
+  info.opened = opened_;
+  active_->in.clear();
+}
+
+// Nothing more can be written, or shall be.
+void Engine::drop() noexcept {
+  if (active_) active_->out.clear();
+  awaits_eof_ = false;
+}
+
+}  // namespace tern

@@ -1,0 +1,195 @@
+// The states of a connection, of either role:
+//
+//   opening ──▶ deciding ──▶ open ──▶ closing ──▶ ended        server: HTTP requests until an upgrade
+//      ▲            │          │         │          ▲
+//      └────────────┘          └─────────┴──────────┤
+//   opening ──▶ open …                              │          client
+//      └──▶ refused ────────────────────────────────┘
+//
+// `ended` is entered with the close_info complete; Kind::closed is told from there, once. Output
+// may still be waiting then: a refusal, or the Close frame of a failure.
+//
+// The members are spread over the files of this room by what they do: this one holds construction,
+// input and the turn; opening.cc HTTP; closing.cc frames and the end; sending.cc output;
+// keepalive.cc time.
+#include "tern/engine.h"
+
+#include <new>
+#include <utility>
+
+#include "base/assert.h"
+#include "engine/guarded.h"
+#include "engine/workspace.h"
+
+namespace tern {
+namespace {
+
+// How much may wait behind a request that is not answered yet.
+constexpr std::size_t max_held_bytes = std::size_t{64} << 10;
+
+const CloseInfo& no_memory_info() noexcept {
+  static const CloseInfo info{.error = Errc::no_memory, .opened = true};
+  return info;
+}
+
+const CloseInfo& no_info() noexcept {
+  static const CloseInfo info{};
+  return info;
+}
+
+}  // namespace
+
+Result<Engine> Engine::server(const EngineOptions& options, Workspace& workspace) noexcept {
+  return Engine(Role::server, options, workspace);
+}
+
+Result<Engine> Engine::client(const ClientRequest& request, const EngineOptions& options,
+                              Workspace& workspace) noexcept {
+  Engine engine(Role::client, options, workspace);
+  try {
+    engine.activate();
+    engine.start_request(request);
+    return engine;
+  } catch (const std::system_error& error) {
+    return Error(error.code(), "request");
+  } catch (const std::bad_alloc&) {
+    return Errc::no_memory;
+  }
+}
+
+Result<Engine> Engine::established(Role role, const Agreement& agreement,
+                                   const EngineOptions& options, Workspace& workspace) noexcept {
+  Engine engine(role, options, workspace);
+  try {
+    if (!agreement.protocol.empty()) {
+      engine.protocol_ = std::make_unique<const std::string>(agreement.protocol);
+    }
+    engine.activate();
+    engine.opened();
+    return engine;
+  } catch (const std::bad_alloc&) {
+    return Errc::no_memory;
+  }
+}
+
+// ---- the block
+
+void Engine::activate() {
+  if (active_) return;
+  active_.reset(workspace_->memory().take_active());
+  active_->in.start(role_, options_->limits);
+  active_->out.start(role_);
+  active_->progress_at = now_;
+}
+
+void Engine::rest() noexcept {
+  if (phase_ == Phase::open && !tell_open_ && active_ && active_->in.idle() &&
+      active_->out.empty() && !active_->eof && !active_->error && !active_->opening) {
+    active_.reset();
+  }
+}
+
+// ---- in
+
+std::span<std::byte> Engine::read_room() noexcept {
+  std::span<std::byte> room;
+  if (active_ && (phase_ == Phase::open || phase_ == Phase::closing)) {
+    guarded([&] { room = active_->in.read_room(); });
+  }
+  return room;
+}
+
+void Engine::feed(std::size_t in_room, std::span<std::byte> lent) noexcept {
+  if (in_room + lent.size() == 0 || phase_ == Phase::ended || close_received_) return;
+  if (phase_ == Phase::open) {
+    since_ = now_;
+    pinged_ = false;
+  } else if (between_requests_) {
+    since_ = now_;  // the head deadline starts at the first byte of a request
+    between_requests_ = false;
+  }
+  guarded([&] {
+    activate();
+    active_->in.feed(in_room, lent);
+  });
+}
+
+void Engine::feed_eof() noexcept {
+  if (awaits_eof_) awaits_eof_ = false;
+  if (phase_ == Phase::ended) return;
+  guarded([&] {
+    activate();
+    active_->eof = true;
+  });
+}
+
+void Engine::feed_error(std::error_code error) noexcept {
+  awaits_eof_ = false;
+  if (phase_ == Phase::ended) return drop();
+  guarded([&] {
+    activate();
+    active_->error = error;
+  });
+}
+
+Event Engine::next() noexcept {
+  Event event;
+  guarded([&] { event = next_event(); });
+  if (phase_ == Phase::ended && event.kind() != Event::Kind::closed) event = next_end();
+  if (!event) rest();
+  return event;
+}
+
+Event Engine::next_event() {
+  if (!active_) return {};
+  switch (phase_) {
+    case Phase::opening:
+    case Phase::refused:
+    case Phase::deciding:
+      return next_opening();
+    case Phase::open:
+    case Phase::closing:
+      return next_frame();
+    case Phase::ended:
+      break;
+  }
+  return next_end();
+}
+
+void Engine::stash() noexcept {
+  if (active_) guarded([&] { active_->in.stash(); });
+}
+
+bool Engine::wants_input() const noexcept {
+  if (awaits_eof_) return true;  // what else comes is thrown away
+  if (phase_ == Phase::ended) return false;
+  if (!active_) return true;
+  if (active_->eof || active_->error || close_received_) return false;
+  if (phase_ == Phase::deciding) return active_->in.unread().size() < max_held_bytes;
+  return !active_->in.has_stash();
+}
+
+void Engine::reading(bool on) noexcept {
+  if (on == reading_) return;
+  reading_ = on;
+  if (phase_ != Phase::open) return;
+  since_ = now_;
+  pinged_ = false;
+}
+
+// ---- asked
+
+std::string_view Engine::protocol() const noexcept {
+  return protocol_ ? std::string_view(*protocol_) : std::string_view();
+}
+
+const CloseInfo& Engine::close_info() const noexcept {
+  if (out_of_memory_) return no_memory_info();
+  return active_ ? active_->close : no_info();
+}
+
+bool Engine::finished() const noexcept {
+  return phase_ == Phase::ended && !awaits_eof_ && (!active_ || active_->out.empty());
+}
+
+}  // namespace tern

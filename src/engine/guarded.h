@@ -1,0 +1,20 @@
+// The one place where an allocation that failed becomes the end of one connection.
+#pragma once
+
+#include <new>
+#include <utility>
+
+#include "tern/engine.h"
+
+namespace tern {
+
+template <class F>
+void Engine::guarded(F&& function) noexcept {
+  try {
+    std::forward<F>(function)();
+  } catch (const std::bad_alloc&) {
+    fail(Errc::no_memory);
+  }
+}
+
+}  // namespace tern

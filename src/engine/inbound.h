@@ -1,0 +1,94 @@
+// Bytes to messages: frames (RFC 6455 §5.2) unmasked, joined (§5.4), text checked (§8.1).
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "base/chunk_pool.h"
+#include "frame/header.h"
+#include "simd/utf8.h"
+#include "tern/engine.h"
+
+namespace tern::engine {
+
+class Inbound {
+ public:
+  explicit Inbound(base::ChunkPool& pool) noexcept : pool_(&pool) {}
+  /// Of a new connection, or after everything was handed out: who sends, and what is too much.
+  void start(Role role, const Limits& limits) noexcept;
+  /// Forgets everything and gives memory back.
+  void clear() noexcept;
+
+  /// Where a large message is best continued; empty when there is none. Throws std::bad_alloc.
+  std::span<std::byte> read_room();
+  /// As Engine::feed. Throws std::bad_alloc when it must append to the stash.
+  void feed(std::size_t in_room, std::span<std::byte> lent);
+  /// Keeps the unread rest of what was lent. Throws std::bad_alloc.
+  void stash();
+  bool has_stash() const noexcept { return stashed_ && cursor_ != end_; }
+
+  /// What was fed and not read: for the handshake, which reads it before the first frame.
+  std::span<std::byte> unread() const noexcept { return {cursor_, end_}; }
+  void skip(std::size_t bytes) noexcept { cursor_ += bytes; }
+  void discard() noexcept { cursor_ = end_; }
+
+  /// The next message, ping or pong; `closed` for a Close frame, whose payload it carries, or for a
+  /// fault if error() is set; `none` when all was read. Throws std::bad_alloc.
+  Event next();
+  Errc error() const noexcept { return error_; }
+
+  /// Nothing is unread, begun or handed out: the object may serve another connection.
+  bool idle() const noexcept;
+  /// Whether the payload lies in the bytes that are lent.
+  bool lent(std::span<const std::byte> payload) const noexcept;
+  /// The chunk that holds exactly this payload: that of the message handed out last, if it is.
+  base::ChunkRef chunk_of(std::span<const std::byte> payload) const noexcept;
+
+ private:
+  bool read_header();
+  Errc begin_data_frame() noexcept;
+  Event whole_message(std::span<std::byte> payload);
+  Event read_control();
+  bool read_payload();
+  Event finish_message();
+  bool check_text(std::span<const std::byte> piece) noexcept;
+  void grow(std::size_t needed);
+  Event fault(Errc errc) noexcept;
+  std::size_t available() const noexcept { return static_cast<std::size_t>(end_ - cursor_); }
+
+  base::ChunkPool* pool_;
+  const Limits* limits_ = nullptr;
+
+  // What is to be read, and what the caller lent.
+  std::byte* cursor_ = nullptr;
+  std::byte* end_ = nullptr;
+  std::span<const std::byte> lent_{};
+  base::ChunkRef stash_{};
+  bool stashed_ = false;  // cursor_ and end_ point into stash_
+
+  // The frame.
+  frame::Masking masking_ = frame::Masking::masked;
+  bool in_frame_ = false;
+  frame::Header header_{};
+  std::uint64_t remaining_ = 0;  // of the payload
+  std::array<std::byte, frame::max_header_bytes> head_{};
+  std::uint8_t head_size_ = 0;  // of a header that came in parts
+  std::uint8_t control_size_ = 0;
+  std::array<std::byte, frame::max_control_payload> control_{};
+
+  // The message.
+  MessageType type_ = MessageType::text;
+  bool in_message_ = false;  // a fragment without FIN came
+  std::uint32_t fragments_ = 0;
+  simd::Utf8Stream text_{};
+  base::ChunkRef assembly_{};
+  std::size_t assembled_ = 0;
+  base::ChunkRef delivered_{};  // the message handed out last, until next()
+  std::size_t delivered_size_ = 0;
+  Errc error_{};
+};
+
+}  // namespace tern::engine

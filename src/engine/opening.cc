@@ -1,0 +1,250 @@
+// HTTP, up to the first frame: a server reads requests and answers them, in order, until one is
+// accepted as an upgrade (RFC 6455 §4.2); a client has sent its request and reads the answer (§4.1).
+// Bytes behind a head stay in the Inbound: they are the next request, or the first frames.
+#include <array>
+#include <charconv>
+
+#include "crypto/base64.h"
+#include "engine/guarded.h"
+#include "engine/workspace.h"
+#include "handshake/client.h"
+#include "handshake/server.h"
+#include "http/response.h"
+#include "http/token.h"
+
+namespace tern {
+
+using engine::Opening;
+
+namespace {
+
+constexpr std::size_t max_refusal_body = 1024;
+
+Opening& opening_of(engine::Active& active, http::HeadParser::Kind kind, const Limits& limits) {
+  if (!active.opening) {
+    active.opening = std::make_unique<Opening>();
+    active.opening->head.start(kind, limits);
+  }
+  return *active.opening;
+}
+
+// How much of a refusal's body is worth waiting for.
+std::size_t wanted_body(const ResponseHead& response) noexcept {
+  const std::string_view text = response.header("Content-Length");
+  std::size_t length = max_refusal_body;
+  std::from_chars(text.data(), text.data() + text.size(), length);
+  return std::min(length, max_refusal_body);
+}
+
+}  // namespace
+
+// Throws std::system_error when the request is not fit to be sent.
+void Engine::start_request(const ClientRequest& request) {
+  Opening& opening = opening_of(*active_, http::HeadParser::Kind::response, options_->limits);
+  std::array<std::byte, 16> nonce;  // §4.1: 16 random bytes, in base64
+  if (const std::error_code error = workspace_->memory().random().fill(nonce)) {
+    throw std::system_error(error);
+  }
+  opening.key = crypto::base64_encode(nonce);
+  opening.protocols = request.protocols;
+  std::string head;
+  if (const auto errc = handshake::write_request(head, request, opening.key)) {
+    throw std::system_error(*errc);
+  }
+  active_->will_write(now_);
+  active_->out.append_bytes(std::as_bytes(std::span(head)));
+}
+
+void Engine::opened() noexcept {
+  phase_ = Phase::open;
+  opened_ = tell_open_ = true;
+  since_ = now_;
+}
+
+Event Engine::next_opening() {
+  if (phase_ == Phase::refused) return next_refusal_body();
+  if (phase_ == Phase::opening) {
+    const Event event = role_ == Role::server ? next_request() : next_response();
+    if (event || phase_ != Phase::opening) return event;
+  } else {
+    active_->in.stash();  // deciding: what came behind the request waits
+  }
+  if (active_->error) {
+    end(CloseCode::abnormal, active_->error);
+    drop();
+  } else if (active_->eof) {
+    end(CloseCode::abnormal, Errc::end_of_stream);  // a page may still be on its way out
+    if (role_ == Role::client) drop();
+  }
+  return next_end();
+}
+
+// ---- server
+
+Event Engine::next_request() {
+  Opening& opening = opening_of(*active_, http::HeadParser::Kind::request, options_->limits);
+  active_->in.skip(opening.head.feed(active_->in.unread()));
+  switch (opening.head.status()) {
+    case http::HeadParser::Status::more:
+      return {};
+    case http::HeadParser::Status::failed:
+      refuse(opening.head.error());
+      return next_end();
+    case http::HeadParser::Status::done:
+      break;
+  }
+  opening.request = opening.head.request();
+  if (const auto errc = handshake::check_request(opening.request)) {
+    refuse(*errc);
+    return next_end();
+  }
+  opening.upgrade_error = handshake::check_upgrade(opening.request, options_->allowed_origins);
+  phase_ = Phase::deciding;
+  return Event(Event::Kind::request);
+}
+
+const Request& Engine::request() const noexcept {
+  static const Request none{};
+  return active_ && active_->opening ? active_->opening->request : none;
+}
+
+std::error_code Engine::upgrade_error() const noexcept {
+  if (phase_ != Phase::deciding) return Errc::closed;
+  const auto& errc = active_->opening->upgrade_error;
+  return errc ? make_error_code(*errc) : std::error_code();
+}
+
+std::error_code Engine::accept(const Accept& accept) noexcept {
+  if (phase_ != Phase::deciding) return Errc::closed;
+  std::error_code error = upgrade_error();
+  guarded([&] {
+    const Request& request = active_->opening->request;
+    std::string head;
+    if (!error) {
+      const auto protocol = handshake::choose_protocol(request, accept.protocols);
+      const auto errc = handshake::write_accept(head, request, protocol, accept.headers);
+      if (errc) {
+        error = *errc;
+      } else if (!protocol.empty()) {
+        protocol_ = std::make_unique<const std::string>(protocol);
+      }
+    }
+    if (error) {
+      refuse(static_cast<Errc>(error.value()));
+      return;
+    }
+    if (accept.limits) {
+      auto own = std::make_unique<EngineOptions>(*options_);
+      own->limits = *accept.limits;
+      own_options_ = std::move(own);
+      options_ = own_options_.get();
+      active_->in.start(role_, options_->limits);
+    }
+    active_->will_write(now_);
+    active_->out.append_bytes(std::as_bytes(std::span(head)));
+    opened();
+  });
+  if (!error && phase_ != Phase::open) error = close_info().error;
+  return error;
+}
+
+std::error_code Engine::respond(const Response& response) noexcept {
+  if (phase_ != Phase::deciding) return Errc::closed;
+  std::error_code error;
+  guarded([&] {
+    const Request& request = active_->opening->request;
+    const bool close = response.code() >= 400 || request.has_header("Upgrade") ||
+                       http::list_contains(request.headers(), "Connection", "close");
+    std::string probe;
+    if (http::write_response(probe, response, {}, close)) {
+      answer(response, {}, close);
+    } else {
+      error = Errc::invalid_header;
+      refuse(Errc::invalid_header);
+    }
+  });
+  return error;
+}
+
+// Every refusal ends the connection: nothing behind it is parsed.
+std::error_code Engine::refuse(Errc why) {
+  answer(handshake::refusal(why, active_->opening->request), handshake::refusal_fields(why), true);
+  active_->close.error = why;
+  return why;
+}
+
+void Engine::answer(const Response& response, std::span<const HeaderField> own_fields, bool close) {
+  Opening& opening = *active_->opening;
+  const bool head_only = opening.request.method() == "HEAD";
+  std::string head;
+  if (!http::write_response(head, response, own_fields, close)) return fail(Errc::invalid_header);
+  active_->will_write(now_);
+  active_->out.append_bytes(std::as_bytes(std::span(head)));
+  if (!head_only && http::has_content(response.code())) {
+    active_->out.append_body(response.shared_body());
+  }
+  if (close) return end(CloseCode::abnormal, {});
+  phase_ = Phase::opening;
+  between_requests_ = active_->in.unread().empty();
+  since_ = now_;
+  opening.request = {};
+  opening.head.start(http::HeadParser::Kind::request, options_->limits);
+}
+
+// ---- client
+
+Event Engine::next_response() {
+  Opening& opening = *active_->opening;
+  for (;;) {
+    active_->in.skip(opening.head.feed(active_->in.unread()));
+    if (opening.head.status() == http::HeadParser::Status::more) return {};
+    if (opening.head.status() == http::HeadParser::Status::failed) {
+      end(CloseCode::abnormal, opening.head.error());
+      return next_end();
+    }
+    opening.response = opening.head.response();
+    if (!handshake::is_interim(opening.response.status)) break;
+    opening.head.start(http::HeadParser::Kind::response, options_->limits);
+  }
+  std::string_view protocol;
+  const auto errc =
+      handshake::check_response(opening.response, opening.key, opening.protocols, protocol);
+  if (!errc) {
+    if (!protocol.empty()) protocol_ = std::make_unique<const std::string>(protocol);
+    opened();
+    tell_open_ = false;
+    return Event(Event::Kind::open);
+  }
+  if (*errc != Errc::upgrade_refused) {
+    end(CloseCode::abnormal, *errc);
+    return next_end();
+  }
+  phase_ = Phase::refused;
+  opening.body_wanted = wanted_body(opening.response);
+  return next_refusal_body();
+}
+
+Event Engine::next_refusal_body() {
+  Opening& opening = *active_->opening;
+  const std::span<std::byte> unread = active_->in.unread();
+  const std::size_t taken = std::min(unread.size(), opening.body_wanted - opening.body.size());
+  opening.body.append(reinterpret_cast<const char*>(unread.data()), taken);
+  active_->in.discard();
+  if (opening.body.size() == opening.body_wanted || active_->eof || active_->error) {
+    end(CloseCode::abnormal, Errc::upgrade_refused);
+    drop();
+  }
+  return next_end();
+}
+
+const ResponseHead& Engine::response() const noexcept {
+  static const ResponseHead none{};
+  return active_ && active_->opening ? active_->opening->response : none;
+}
+
+std::string_view Engine::response_body() const noexcept {
+  return active_ && active_->opening ? std::string_view(active_->opening->body)
+                                     : std::string_view();
+}
+
+}  // namespace tern

@@ -1,0 +1,296 @@
+// Small frames are copied side by side into a pooled chunk and leave as one piece. Large payloads
+// are referenced: then a piece holds the header, the next one the payload.
+//
+//   pieces_   [ frames … | header ][ payload ][ frames … ]        head_ ─▶ first unwritten
+//               chunk      chunk     its owner   chunk
+//
+// Pings and pongs wait apart, in `waiting_`, and enter at the first border between frames when the
+// output is asked for: they may overtake messages, but never cut one (§5.4, §5.5).
+#include "engine/outbound.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "engine/encoded_message.h"
+#include "simd/mask.h"
+
+namespace tern::engine {
+namespace {
+
+constexpr std::size_t max_control_frame = 2 + 4 + frame::max_control_payload;
+
+void copy(std::byte* out, std::span<const std::byte> payload, const frame::Header& header,
+          frame::Masking masking) noexcept {
+  if (payload.empty()) return;
+  if (masking == frame::Masking::masked) {
+    simd::mask_copy(out, payload, header.key);
+  } else {
+    std::memcpy(out, payload.data(), payload.size());
+  }
+}
+
+}  // namespace
+
+Outbound::Outbound(base::ChunkPool& pool) : pool_(&pool) {
+  iov_.reserve(8);
+  pieces_.reserve(8);
+}
+
+void Outbound::start(Role role) noexcept {
+  masking_ = role == Role::client ? frame::Masking::masked : frame::Masking::unmasked;
+}
+
+void Outbound::clear() noexcept {
+  iov_.clear();
+  pieces_.clear();
+  waiting_.clear();
+  head_ = queued_ = pongs_ = pings_ = 0;
+  head_begun_ = borrows_ = false;
+  tail_.reset();
+  control_.reset();
+}
+
+// ---- appending
+
+// Room for so many bytes behind what was appended last.
+std::byte* Outbound::room(std::size_t bytes) {
+  if (!tail_ || tail_.capacity() - tail_used_ < bytes) {
+    tail_ = pool_->take(std::max(bytes, base::ChunkPool::smallest));
+    tail_used_ = 0;
+  }
+  return tail_.data() + tail_used_;
+}
+
+void Outbound::reserve(std::size_t more) {
+  if (head_ > max_pieces && head_ * 2 > pieces_.size()) {
+    iov_.erase(iov_.begin(), iov_.begin() + static_cast<std::ptrdiff_t>(head_));
+    pieces_.erase(pieces_.begin(), pieces_.begin() + static_cast<std::ptrdiff_t>(head_));
+    head_ = 0;
+  }
+  const std::size_t size = pieces_.size() + more;
+  if (size <= std::min(iov_.capacity(), pieces_.capacity())) return;
+  iov_.reserve(std::max(size, 2 * iov_.capacity()));
+  pieces_.reserve(std::max(size, 2 * pieces_.capacity()));
+}
+
+void Outbound::push(const std::byte* data, std::size_t size, Piece piece) noexcept {
+  iov_.push_back({const_cast<std::byte*>(data), size});
+  pieces_.push_back(std::move(piece));
+  queued_ += size;
+}
+
+// The next bytes of the tail are written: they join the last piece if that ends where they begin.
+void Outbound::push_tail(std::size_t bytes, bool ends_frame) noexcept {
+  std::byte* const data = tail_.data() + tail_used_;
+  tail_used_ += bytes;
+  if (head_ < pieces_.size() && std::holds_alternative<base::ChunkRef>(pieces_.back().owner)) {
+    iovec& last = iov_.back();
+    const auto* end = static_cast<std::byte*>(last.iov_base) + last.iov_len;
+    const bool controls = pieces_.back().pongs + pieces_.back().pings > 0;
+    if (end == data && data != tail_.data() && !controls && pieces_.back().ends_frame) {
+      last.iov_len += bytes;
+      pieces_.back().ends_frame = ends_frame;
+      queued_ += bytes;
+      return;
+    }
+  }
+  push(data, bytes, {.owner = tail_, .ends_frame = ends_frame});
+}
+
+void Outbound::append_copy(frame::Header header, std::span<const std::byte> payload) {
+  reserve(1);
+  std::byte* const out = room(frame::max_header_bytes + payload.size());
+  const std::size_t size = frame::encode_header(out, header, masking_);
+  copy(out + size, payload, header, masking_);
+  push_tail(size + payload.size(), true);
+}
+
+void Outbound::append_header(const frame::Header& header, bool ends_frame) {
+  std::byte* const out = room(frame::max_header_bytes);
+  push_tail(frame::encode_header(out, header, masking_), ends_frame);
+}
+
+void Outbound::append_borrowed(frame::Header header, std::span<const std::byte> payload) {
+  reserve(2);
+  append_header(header, payload.empty());
+  if (payload.empty()) return;
+  push(payload.data(), payload.size(), {.starts_frame = false});
+  borrows_ = true;
+}
+
+void Outbound::append_chunk(frame::Header header, std::span<const std::byte> payload,
+                            base::ChunkRef chunk) {
+  reserve(2);
+  append_header(header, payload.empty());
+  if (payload.empty()) return;
+  push(payload.data(), payload.size(), {.owner = std::move(chunk), .starts_frame = false});
+}
+
+void Outbound::append_shared(const SharedMessage& message) {
+  reserve(1);
+  const auto frame = message.encoded()->frame();
+  push(frame.data(), frame.size(), {.owner = message});
+}
+
+void Outbound::append_bytes(std::span<const std::byte> bytes) {
+  if (bytes.empty()) return;
+  reserve(1);
+  std::memcpy(room(bytes.size()), bytes.data(), bytes.size());
+  push_tail(bytes.size(), true);
+}
+
+void Outbound::append_body(std::shared_ptr<const std::string> body) {
+  if (body == nullptr || body->empty()) return;
+  reserve(1);
+  const auto bytes = std::as_bytes(std::span(*body));
+  push(bytes.data(), bytes.size(), {.owner = std::move(body)});
+}
+
+void Outbound::append_emergency(std::span<const std::byte> frame) noexcept {
+  drop_unstarted();
+  iov_.erase(iov_.begin(), iov_.begin() + static_cast<std::ptrdiff_t>(head_));
+  pieces_.erase(pieces_.begin(), pieces_.begin() + static_cast<std::ptrdiff_t>(head_));
+  head_ = 0;
+  if (pieces_.size() == pieces_.capacity() || iov_.size() == iov_.capacity()) return;
+  const std::size_t size = std::min(frame.size(), emergency_.size());
+  std::memcpy(emergency_.data(), frame.data(), size);
+  push(emergency_.data(), size, {});
+}
+
+// ---- pings and pongs
+
+void Outbound::append_control(frame::Header header, std::span<const std::byte> payload) {
+  const bool pong = header.opcode == frame::Opcode::pong;
+  waiting_.reserve(max_pongs + max_pings + 2);
+  if (!control_ || control_.capacity() - control_used_ < max_control_frame) {
+    // The controls that wait move along: what is among the pieces keeps the old chunk alive.
+    base::ChunkRef chunk = pool_->take();
+    std::size_t used = 0;
+    for (Control& control : waiting_) {
+      std::memcpy(chunk.data() + used, control_.data() + control.offset, control.size);
+      control.offset = static_cast<std::uint16_t>(used);
+      used += control.size;
+    }
+    control_ = std::move(chunk);
+    control_used_ = used;
+  }
+  if (pong ? pongs_ >= max_pongs : pings_ >= max_pings) drop_control(header.opcode);
+  std::byte* const out = control_.data() + control_used_;
+  const std::size_t head = frame::encode_header(out, header, masking_);
+  copy(out + head, payload, header, masking_);
+  const std::size_t size = head + payload.size();
+  waiting_.push_back({static_cast<std::uint16_t>(control_used_), static_cast<std::uint16_t>(size),
+                      header.opcode});
+  control_used_ += size;
+  queued_ += size;
+  ++(pong ? pongs_ : pings_);
+}
+
+// Takes back the last of its kind, if one still waits.
+void Outbound::drop_control(frame::Opcode opcode) noexcept {
+  for (std::size_t i = waiting_.size(); i-- > 0;) {
+    if (waiting_[i].opcode != opcode) continue;
+    const std::size_t size = waiting_[i].size;
+    std::byte* const hole = control_.data() + waiting_[i].offset;
+    std::memmove(hole, hole + size, control_used_ - waiting_[i].offset - size);
+    waiting_.erase(waiting_.begin() + static_cast<std::ptrdiff_t>(i));
+    for (std::size_t j = i; j < waiting_.size(); ++j) {
+      waiting_[j].offset = static_cast<std::uint16_t>(waiting_[j].offset - size);
+    }
+    control_used_ -= size;
+    queued_ -= size;
+    --(opcode == frame::Opcode::pong ? pongs_ : pings_);
+    return;
+  }
+}
+
+// The first place at or behind the head where a frame may enter.
+std::size_t Outbound::border() const noexcept {
+  if (head_ == pieces_.size() || (!head_begun_ && pieces_[head_].starts_frame)) return head_;
+  std::size_t i = head_;
+  while (i + 1 < pieces_.size() && !pieces_[i].ends_frame) ++i;
+  return i + 1;
+}
+
+// Once those that entered before are written: so at most max_pongs wait among the pieces.
+void Outbound::commit_controls() {
+  if (waiting_.empty()) return;
+  for (std::size_t i = head_; i < pieces_.size(); ++i) {
+    if (pieces_[i].pongs + pieces_[i].pings > 0) return;
+  }
+  reserve(1);
+  const std::size_t begin = waiting_.front().offset;
+  Piece piece{.owner = control_};
+  for (const Control& control : waiting_) {
+    ++(control.opcode == frame::Opcode::pong ? piece.pongs : piece.pings);
+  }
+  const auto at = static_cast<std::ptrdiff_t>(border());
+  iov_.insert(iov_.begin() + at, {control_.data() + begin, control_used_ - begin});
+  pieces_.insert(pieces_.begin() + at, std::move(piece));
+  waiting_.clear();
+}
+
+// ---- writing
+
+std::span<const iovec> Outbound::output() {
+  commit_controls();
+  const std::size_t count = std::min(iov_.size() - head_, max_pieces);
+  return {iov_.data() + head_, count};
+}
+
+void Outbound::pop() noexcept {
+  Piece& piece = pieces_[head_];
+  pongs_ -= piece.pongs;
+  pings_ -= piece.pings;
+  piece.owner = Borrowed();
+  ++head_;
+}
+
+void Outbound::consume(std::size_t written) noexcept {
+  queued_ -= written;
+  while (written > 0) {
+    iovec& first = iov_[head_];
+    if (written < first.iov_len) {
+      first.iov_base = static_cast<std::byte*>(first.iov_base) + written;
+      first.iov_len -= written;
+      head_begun_ = true;
+      return;
+    }
+    written -= first.iov_len;
+    head_begun_ = false;
+    pop();
+  }
+  if (empty()) clear();
+}
+
+void Outbound::settle() {
+  if (!borrows_) return;
+  for (std::size_t i = head_; i < pieces_.size(); ++i) {
+    if (!std::holds_alternative<Borrowed>(pieces_[i].owner)) continue;
+    if (iov_[i].iov_base == emergency_.data()) continue;
+    base::ChunkRef chunk = pool_->take(iov_[i].iov_len);
+    std::memcpy(chunk.data(), iov_[i].iov_base, iov_[i].iov_len);
+    iov_[i].iov_base = chunk.data();
+    pieces_[i].owner = std::move(chunk);
+  }
+  borrows_ = false;
+}
+
+void Outbound::drop_unstarted() noexcept {
+  for (std::size_t keep = border(); pieces_.size() > keep;) {
+    queued_ -= iov_.back().iov_len;
+    pongs_ -= pieces_.back().pongs;
+    pings_ -= pieces_.back().pings;
+    iov_.pop_back();
+    pieces_.pop_back();
+  }
+  for (const Control& control : waiting_) {
+    queued_ -= control.size;
+    --(control.opcode == frame::Opcode::pong ? pongs_ : pings_);
+  }
+  waiting_.clear();
+  tail_.reset();  // the tail's next bytes need not follow the last piece any more
+}
+
+}  // namespace tern::engine

@@ -1,0 +1,112 @@
+// Messages to bytes: a queue of pieces to write, in the order of the wire.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/chunk_pool.h"
+#include "frame/header.h"
+#include "tern/engine.h"
+
+namespace tern::engine {
+
+class Outbound {
+ public:
+  static constexpr std::size_t max_pieces = 256;   // of one writev
+  static constexpr std::size_t max_pongs = 32;     // that wait, see Engine::next
+  static constexpr std::size_t max_pings = 16;     // that wait, see Engine::ping
+
+  explicit Outbound(base::ChunkPool& pool);
+  void start(Role role) noexcept;
+  void clear() noexcept;
+
+  bool empty() const noexcept { return head_ == pieces_.size() && waiting_.empty(); }
+  std::size_t queued_bytes() const noexcept { return queued_; }
+
+  // All of these throw std::bad_alloc, and then have done nothing.
+  /// Copies, or masks while copying: `header.key` counts only for a client.
+  void append_copy(frame::Header header, std::span<const std::byte> payload);
+  /// Unmasked: references the payload until settle().
+  void append_borrowed(frame::Header header, std::span<const std::byte> payload);
+  /// Unmasked: shares the chunk that the payload lies in.
+  void append_chunk(frame::Header header, std::span<const std::byte> payload, base::ChunkRef chunk);
+  /// Unmasked: shares the encoded frame.
+  void append_shared(const SharedMessage& message);
+  /// No frame: HTTP.
+  void append_bytes(std::span<const std::byte> bytes);
+  void append_body(std::shared_ptr<const std::string> body);
+  /// A ping or pong, which goes out at the next border between frames. Of those that wait, the
+  /// newest replaces the last of its kind beyond max_pongs and max_pings.
+  void append_control(frame::Header header, std::span<const std::byte> payload);
+  /// A small frame when no memory is left: room for it is kept. Drops the frames not yet begun.
+  void append_emergency(std::span<const std::byte> frame) noexcept;
+
+  std::span<const iovec> output();
+  void consume(std::size_t written) noexcept;
+  /// Copies what is borrowed. Throws std::bad_alloc.
+  void settle();
+  /// Drops all frames but the one that is being written.
+  void drop_unstarted() noexcept;
+
+ private:
+  using Borrowed = std::monostate;
+  using Body = std::shared_ptr<const std::string>;
+  using Owner = std::variant<Borrowed, base::ChunkRef, SharedMessage, Body>;
+
+  struct Piece {
+    Owner owner{};
+    bool starts_frame = true;
+    bool ends_frame = true;
+    std::uint8_t pongs = 0;
+    std::uint8_t pings = 0;
+  };
+  struct Control {
+    std::uint16_t offset;
+    std::uint16_t size;
+    frame::Opcode opcode;
+  };
+
+  std::byte* room(std::size_t bytes);
+  void push(const std::byte* data, std::size_t size, Piece piece) noexcept;
+  void push_tail(std::size_t bytes, bool ends_frame) noexcept;
+  void append_header(const frame::Header& header, bool ends_frame);
+  void reserve(std::size_t more);
+  void drop_control(frame::Opcode opcode) noexcept;
+  void commit_controls();
+  std::size_t border() const noexcept;
+  void pop() noexcept;
+
+  base::ChunkPool* pool_;
+  frame::Masking masking_ = frame::Masking::unmasked;
+
+  // Two lists of one length: what writev takes, and who owns it. [0, head_) is written.
+  std::vector<iovec> iov_;
+  std::vector<Piece> pieces_;
+  std::size_t head_ = 0;
+  bool head_begun_ = false;  // a part of the first piece is written
+  std::size_t queued_ = 0;
+  bool borrows_ = false;
+
+  // Small frames are laid side by side here.
+  base::ChunkRef tail_{};
+  std::size_t tail_used_ = 0;
+
+  // Pings and pongs that are not among the pieces yet.
+  std::vector<Control> waiting_;
+  base::ChunkRef control_{};
+  std::size_t control_used_ = 0;
+  std::size_t pongs_ = 0;  // waiting or among the pieces
+  std::size_t pings_ = 0;
+
+  std::array<std::byte, 16> emergency_{};
+};
+
+}  // namespace tern::engine

@@ -1,0 +1,46 @@
+// Blocks are handed out last in, first out: a loop that serves its connections one after the other
+// uses the same warm block for all of them.
+#include "engine/workspace.h"
+
+#include <utility>
+
+namespace tern {
+namespace engine {
+
+Active::Active(Memory& owner) : memory(&owner), in(owner.chunks()), out(owner.chunks()) {}
+
+Memory::~Memory() {
+  while (free_ != nullptr) delete std::exchange(free_, free_->next);
+}
+
+Active* Memory::take_active() {
+  if (free_ == nullptr) return new Active(*this);
+  --kept_;
+  return std::exchange(free_, free_->next);
+}
+
+void Memory::give_back(Active* active) noexcept {
+  active->in.clear();
+  active->out.clear();
+  active->opening.reset();
+  active->close = {};
+  active->error = {};
+  active->eof = false;
+  if (kept_ == max_kept) {
+    delete active;
+    return;
+  }
+  ++kept_;
+  active->next = std::exchange(free_, active);
+}
+
+void ReturnActive::operator()(Active* active) const noexcept { active->memory->give_back(active); }
+
+}  // namespace engine
+
+Workspace::Workspace() : memory_(std::make_unique<engine::Memory>()) {}
+Workspace::~Workspace() = default;
+Workspace::Workspace(Workspace&&) noexcept = default;
+Workspace& Workspace::operator=(Workspace&&) noexcept = default;
+
+}  // namespace tern

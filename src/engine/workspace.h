@@ -1,0 +1,34 @@
+// What the engines of one thread share.
+#pragma once
+
+#include "base/chunk_pool.h"
+#include "crypto/random.h"
+#include "engine/active.h"
+#include "tern/engine.h"
+
+namespace tern::engine {
+
+class Memory {
+ public:
+  Memory() = default;
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+  ~Memory();
+
+  /// Throws std::bad_alloc.
+  Active* take_active();
+  void give_back(Active* active) noexcept;
+
+  base::ChunkPool& chunks() noexcept { return chunks_; }
+  crypto::Random& random() noexcept { return random_; }
+
+ private:
+  static constexpr std::size_t max_kept = 64;  // blocks; the rest goes back to the heap
+
+  base::ChunkPool chunks_{};
+  crypto::Random random_{};
+  Active* free_ = nullptr;
+  std::size_t kept_ = 0;
+};
+
+}  // namespace tern::engine

@@ -1,0 +1,56 @@
+// A receiver is strict (§7.4: codes outside the sets are errors of the protocol); a sender cannot
+// go wrong, for a Close frame is often written when something else already has.
+#include "frame/close_payload.h"
+
+#include <cstring>
+
+#include "base/endian.h"
+#include "simd/utf8.h"
+
+namespace tern::frame {
+namespace {
+
+// Cuts at a character: steps back over the continuation bytes (10xxxxxx) of the one that is cut.
+std::string_view cut(std::string_view reason) noexcept {
+  if (reason.size() <= max_close_reason) return reason;
+  std::size_t size = max_close_reason;
+  while (size > 0 && (static_cast<unsigned char>(reason[size]) & 0xC0u) == 0x80u) --size;
+  return reason.substr(0, size);
+}
+
+}  // namespace
+
+ClosePayload decode_close(std::span<const std::byte> payload) noexcept {
+  ClosePayload result;
+  if (payload.empty()) return result;
+  if (payload.size() == 1) {
+    result.error = Errc::close_payload_too_short;
+    return result;
+  }
+  const auto code = to_close_code(base::load_be16(payload.data()));
+  if (!code) {
+    result.error = Errc::close_code_invalid;
+    return result;
+  }
+  const auto reason = payload.subspan(2);
+  if (!simd::utf8_valid(reason)) {
+    result.error = Errc::close_reason_not_utf8;
+    return result;
+  }
+  result.code = *code;
+  result.reason = {reinterpret_cast<const char*>(reason.data()), reason.size()};
+  return result;
+}
+
+std::size_t encode_close(std::span<std::byte, max_control_payload> out, CloseCode code,
+                         std::string_view reason) noexcept {
+  if (code == CloseCode::no_status) return 0;
+  if (!may_be_sent(code)) code = CloseCode::internal_error;
+  reason = cut(reason);
+  if (!simd::utf8_valid(std::as_bytes(std::span(reason)))) reason = {};
+  base::store_be16(out.data(), static_cast<std::uint16_t>(code));
+  if (!reason.empty()) std::memcpy(out.data() + 2, reason.data(), reason.size());
+  return 2 + reason.size();
+}
+
+}  // namespace tern::frame

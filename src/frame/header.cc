@@ -1,0 +1,108 @@
+// Decoding looks at byte 0, then byte 1, then the length: the first fault in this order is the one
+// that is reported, however the bytes arrive. Lengths are compared, never added to (a 64-bit length
+// is where parsers of this protocol die), and each has one form only: the shortest (§5.2).
+#include "frame/header.h"
+
+#include <cstring>
+
+#include "base/endian.h"
+
+namespace tern::frame {
+namespace {
+
+constexpr std::uint8_t fin_bit = 0x80;
+constexpr std::uint8_t reserved_bits = 0x70;
+constexpr std::uint8_t opcode_bits = 0x0F;
+constexpr std::uint8_t mask_bit = 0x80;
+constexpr std::uint8_t length_bits = 0x7F;
+constexpr std::uint8_t length_16 = 126;
+constexpr std::uint8_t length_64 = 127;
+constexpr std::size_t key_bytes = 4;
+
+// Opcodes 3-7 and 11-15 are reserved (§5.2): a bit set over the opcodes that are not.
+constexpr bool known(std::uint8_t opcode) noexcept {
+  constexpr unsigned opcodes = 1u << 0 | 1u << 1 | 1u << 2 | 1u << 8 | 1u << 9 | 1u << 10;
+  return (opcodes >> opcode & 1u) != 0;
+}
+
+constexpr Decoded fault(Errc errc) noexcept { return {0, errc}; }
+
+// The first two bytes alone: §5.1, §5.2, §5.5.
+Errc check_byte_0(std::uint8_t byte) noexcept {
+  if ((byte & reserved_bits) != 0) return Errc::frame_reserved_bits;
+  const auto opcode = static_cast<std::uint8_t>(byte & opcode_bits);
+  if (!known(opcode)) return Errc::frame_reserved_opcode;
+  if (opcode >= 8 && (byte & fin_bit) == 0) return Errc::control_frame_fragmented;
+  return {};
+}
+
+Errc check_byte_1(std::uint8_t byte, bool control, Masking masking) noexcept {
+  const bool masked = (byte & mask_bit) != 0;
+  if (masked != (masking == Masking::masked)) {
+    return masked ? Errc::frame_masked : Errc::frame_unmasked;
+  }
+  if (control && (byte & length_bits) > max_control_payload) return Errc::control_frame_too_long;
+  return {};
+}
+
+}  // namespace
+
+Decoded decode_header(std::span<const std::byte> bytes, Masking masking, Header& header) noexcept {
+  if (bytes.empty()) return {};
+  const auto byte_0 = std::to_integer<std::uint8_t>(bytes[0]);
+  if (const Errc errc = check_byte_0(byte_0); errc != Errc{}) return fault(errc);
+  header.fin = (byte_0 & fin_bit) != 0;
+  header.opcode = static_cast<Opcode>(byte_0 & opcode_bits);
+
+  if (bytes.size() < 2) return {};
+  const auto byte_1 = std::to_integer<std::uint8_t>(bytes[1]);
+  const Errc errc = check_byte_1(byte_1, is_control(header.opcode), masking);
+  if (errc != Errc{}) return fault(errc);
+
+  std::size_t size = 2;
+  header.length = byte_1 & length_bits;
+  if (header.length == length_16) {
+    if (bytes.size() < size + 2) return {};
+    header.length = base::load_be16(bytes.data() + size);
+    if (header.length < length_16) return fault(Errc::frame_length_not_minimal);
+    size += 2;
+  } else if (header.length == length_64) {
+    if (bytes.size() < size + 8) return {};
+    header.length = base::load_be64(bytes.data() + size);
+    if (header.length >> 63 != 0) return fault(Errc::frame_length_top_bit);
+    if (header.length <= 0xFFFF) return fault(Errc::frame_length_not_minimal);
+    size += 8;
+  }
+
+  if (masking == Masking::masked) {
+    if (bytes.size() < size + key_bytes) return {};
+    std::memcpy(&header.key, bytes.data() + size, key_bytes);
+    size += key_bytes;
+  }
+  return {size, {}};
+}
+
+std::size_t encode_header(std::byte* out, const Header& header, Masking masking) noexcept {
+  const std::uint8_t mask = masking == Masking::masked ? mask_bit : 0;
+  out[0] = static_cast<std::byte>((header.fin ? fin_bit : 0) |
+                                  static_cast<std::uint8_t>(header.opcode));
+  std::size_t size = 2;
+  if (header.length < length_16) {
+    out[1] = static_cast<std::byte>(mask | static_cast<std::uint8_t>(header.length));
+  } else if (header.length <= 0xFFFF) {
+    out[1] = static_cast<std::byte>(mask | length_16);
+    base::store_be16(out + size, static_cast<std::uint16_t>(header.length));
+    size += 2;
+  } else {
+    out[1] = static_cast<std::byte>(mask | length_64);
+    base::store_be64(out + size, header.length);
+    size += 8;
+  }
+  if (masking == Masking::masked) {
+    std::memcpy(out + size, &header.key, key_bytes);
+    size += key_bytes;
+  }
+  return size;
+}
+
+}  // namespace tern::frame

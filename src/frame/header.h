@@ -1,0 +1,61 @@
+// The header of a frame, decoded and encoded: each rule of RFC 6455 §5.2 stands here once.
+//
+//   byte 0    FIN | RSV1 RSV2 RSV3 | opcode (4)
+//   byte 1    MASK | length (7): 0-125 itself, 126: 16 bits follow, 127: 64 bits follow
+//   …         extended length, big-endian; 4 bytes of masking key if MASK
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "tern/error.h"
+
+namespace tern::frame {
+
+enum class Opcode : std::uint8_t {
+  continuation = 0,
+  text = 1,
+  binary = 2,
+  close = 8,
+  ping = 9,
+  pong = 10,
+};
+
+/// Opcodes from 8 on are control frames (RFC 6455 §5.5).
+constexpr bool is_control(Opcode opcode) noexcept {
+  return static_cast<std::uint8_t>(opcode) >= 8;
+}
+
+inline constexpr std::size_t max_header_bytes = 14;
+inline constexpr std::size_t max_control_payload = 125;  // RFC 6455 §5.5
+
+/// Whether frames of one direction carry a mask: a client's must, a server's must not (§5.1).
+enum class Masking : std::uint8_t { unmasked, masked };
+
+struct Header {
+  std::uint64_t length = 0;
+  std::uint32_t key = 0;  // the four bytes of the masking key as they stand in memory
+  Opcode opcode = Opcode::continuation;
+  bool fin = false;
+};
+
+/// What decode_header found: the size of the header, or 0 when more bytes are needed; or an error.
+struct Decoded {
+  std::size_t size = 0;
+  Errc error{};
+
+  constexpr bool failed() const noexcept { return error != Errc{}; }
+};
+
+/// Decodes the header at the start of `bytes`, of frames that travel with `masking`. Faults are
+/// found in the order of the bytes, so that cutting the input differently changes nothing.
+/// Errors: frame_reserved_bits, frame_reserved_opcode, control_frame_fragmented, frame_unmasked,
+/// frame_masked, control_frame_too_long, frame_length_not_minimal, frame_length_top_bit.
+Decoded decode_header(std::span<const std::byte> bytes, Masking masking, Header& header) noexcept;
+
+/// Writes the header of a frame to `out` (room for max_header_bytes) and returns its size.
+/// `key` stands as in Header; it is not written when unmasked.
+std::size_t encode_header(std::byte* out, const Header& header, Masking masking) noexcept;
+
+}  // namespace tern::frame

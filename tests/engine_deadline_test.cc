@@ -1,0 +1,383 @@
+// Time is told: what is due when. The driver here ticks only when deadline() asks for it, so a
+// deadline that deadline() forgets never fires.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "support/engine_table.h"
+
+namespace tern::test {
+namespace {
+
+using Strings = Peer::Strings;
+using Duration = Timeouts::Duration;
+constexpr Role roles[] = {Role::server, Role::client};
+constexpr Duration never = Duration::max();
+
+// All different, so that no deadline can be taken for another one.
+const Timeouts timeouts{
+    .handshake = 10s, .silence = 20s, .pong = 7s, .close = 5s, .stall = 30s, .http_idle = 3s};
+const EngineOptions options{.timeouts = timeouts};
+
+// ---- the handshake
+
+TEST(EngineDeadline, HandshakeIsAbsoluteThoughBytesTrickle) {
+  Peer peer(Role::server, options, Start::handshake);
+  EXPECT_EQ(peer.due(), 10s);
+  const std::string request = upgrade_request();
+  for (int second = 1; second < 10; ++second) {
+    peer.wait(1s);
+    peer.receive(request.substr(static_cast<std::size_t>(second), 1));
+    EXPECT_EQ(peer.due(), Duration(10s) - second * 1s);
+  }
+  peer.wait(1s - 1ns);
+  EXPECT_FALSE(peer.told_closed());
+  peer.wait(1ns);
+  ASSERT_TRUE(peer.dead());
+  EXPECT_TRUE(peer.written().starts_with("HTTP/1.1 408 ")) << peer.written();
+  EXPECT_EQ(field(peer.written(), "Connection"), "close");
+  EXPECT_EQ(peer.ending(),
+            (Ending{.code = 1006, .error = Errc::handshake_timeout, .opened = false}));
+}
+
+TEST(EngineDeadline, WhoSentNothingHearsNothing) {
+  Peer peer(Role::server, options, Start::handshake);
+  peer.wait(10s);
+  ASSERT_TRUE(peer.dead());
+  EXPECT_EQ(peer.written(), "");
+  EXPECT_EQ(peer.events(), Strings{"closed"});
+  EXPECT_EQ(peer.ending(),
+            (Ending{.code = 1006, .error = Errc::handshake_timeout, .opened = false}));
+}
+
+TEST(EngineDeadline, HandshakeCountsTheDecision) {
+  Peer peer(Role::server, options, Start::handshake);
+  peer.accepts = false;
+  peer.wait(4s);
+  peer.receive(upgrade_request());
+  EXPECT_EQ(peer.due(), 6s);
+  peer.wait(6s);
+  ASSERT_TRUE(peer.dead());
+  EXPECT_TRUE(peer.written().starts_with("HTTP/1.1 408 ")) << peer.written();
+  EXPECT_EQ(peer.engine().accept(), Errc::closed);
+}
+
+TEST(EngineDeadline, ClientHandshake) {
+  for (const std::size_t received : {0u, 20u}) {
+    Peer peer(Role::client, options, Start::handshake);
+    peer.wait(9s);
+    peer.receive(upgrade_answer(peer.head()).substr(0, received));
+    EXPECT_EQ(peer.due(), 1s);
+    peer.wait(1s);
+    ASSERT_TRUE(peer.dead());
+    EXPECT_EQ(peer.ending(),
+              (Ending{.code = 1006, .error = Errc::handshake_timeout, .opened = false}));
+  }
+}
+
+TEST(EngineDeadline, ClientWaitsForTheBodyOfARefusalNoLonger) {
+  Peer peer(Role::client, options, Start::handshake);
+  peer.wait(9s);
+  peer.receive("HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\nbecause");
+  EXPECT_FALSE(peer.told_closed());
+  std::string body;
+  peer.on_event = [&](Event) { body = peer.engine().response_body(); };
+  peer.wait(1s);
+  ASSERT_TRUE(peer.dead());
+  EXPECT_EQ(body, "because");
+  EXPECT_EQ(peer.ending(), (Ending{.code = 1006, .error = Errc::upgrade_refused, .opened = false}));
+}
+
+TEST(EngineDeadline, KeptHttpConnections) {
+  Peer peer(Role::server, options, Start::handshake);
+  peer.accepts = false;
+  peer.on_event = [&](Event event) {
+    if (event.kind() == Event::Kind::request) peer.at_now().respond(Response::text("page"));
+  };
+  peer.wait(9s);
+  peer.receive(page_request());
+  EXPECT_EQ(peer.due(), 3s) << "http_idle counts from the answer";
+  peer.wait(2s);
+  peer.receive("GET / ");
+  EXPECT_EQ(peer.due(), 10s) << "the head deadline from the first byte of the next request";
+  peer.wait(8s);
+  peer.receive("HTTP/1.1\r\nHost: example.org\r\n\r\n");
+  EXPECT_EQ(peer.due(), 3s);
+  const std::size_t before = peer.written().size();
+  peer.wait(3s);
+  ASSERT_TRUE(peer.dead());
+  EXPECT_EQ(peer.written().size(), before) << "an idle connection just ends";
+  EXPECT_FALSE(peer.ending().opened);
+}
+
+TEST(EngineDeadline, OpenAfterALateHandshake) {
+  for (const Role role : roles) {
+    Peer peer(role, options, Start::handshake);
+    peer.wait(9s);
+    peer.upgrade();
+    EXPECT_EQ(peer.events().back(), "open");
+    EXPECT_EQ(peer.due(), 20s);
+  }
+}
+
+// ---- silence and pong
+
+TEST(EngineDeadline, Rfc6455_5_5_2_SilenceThenPingThenTheEnd) {
+  for (const Role role : roles) {
+    Peer peer(role, options);
+    EXPECT_EQ(peer.due(), 20s);
+    peer.wait(20s - 1ns);
+    EXPECT_EQ(peer.frames(), Strings{});
+    peer.wait(1ns);
+    EXPECT_EQ(peer.frames(), Strings{"ping"});
+    EXPECT_EQ(peer.due(), 7s);
+    peer.wait(7s - 1ns);
+    EXPECT_FALSE(peer.told_closed());
+    peer.wait(1ns);
+    ASSERT_TRUE(peer.dead());
+    EXPECT_EQ(peer.ending(), (Ending{.code = 1006, .error = Errc::pong_timeout}));
+  }
+}
+
+TEST(EngineDeadline, AnyByteIsASignOfLife) {
+  for (const Role role : roles) {
+    Peer peer(role, options);
+    const std::string octets = wire(peer.them, text("Hello, world!"));
+    for (const char octet : octets) {
+      peer.wait(25s);  // ping at 20 s, life at 25 s
+      EXPECT_EQ(peer.frames(), Strings{"ping"});
+      EXPECT_EQ(peer.due(), 2s);
+      peer.receive(std::string(1, octet));
+      EXPECT_EQ(peer.due(), 20s);
+    }
+    EXPECT_EQ(peer.events(), Strings{"text Hello, world!"});
+    peer.wait(20s);
+    peer.receive(pong());
+    EXPECT_EQ(peer.due(), 20s);
+    EXPECT_FALSE(peer.told_closed());
+  }
+}
+
+TEST(EngineDeadline, OurOwnSendingIsNoSignOfLife) {
+  for (const Role role : roles) {
+    Peer peer(role, options);
+    peer.wait(15s);
+    peer.at_now().send(std::string_view("tick"));
+    peer.turn();
+    EXPECT_EQ(peer.due(), 5s);
+    peer.wait(12s);
+    EXPECT_EQ(peer.frames(), (Strings{"text tick", "ping"}));
+    EXPECT_TRUE(peer.dead());
+  }
+}
+
+TEST(EngineDeadline, WhileWeDoNotReadSilenceProvesNothing) {
+  for (const Role role : roles) {
+    Peer peer(role, options);
+    peer.wait(15s);
+    peer.at_now().reading(false);
+    EXPECT_EQ(peer.due(), never);
+    peer.wait(1h);
+    EXPECT_EQ(peer.frames(), Strings{});
+    peer.at_now().reading(true);
+    EXPECT_EQ(peer.due(), 20s) << "starts anew";
+    peer.wait(22s);
+    EXPECT_EQ(peer.frames(), Strings{"ping"});
+    peer.at_now().reading(false);
+    peer.at_now().reading(false);
+    EXPECT_EQ(peer.due(), never);
+    peer.wait(1h);
+    EXPECT_FALSE(peer.told_closed());
+    peer.at_now().reading(true);
+    peer.wait(20s);
+    EXPECT_EQ(peer.frames(), Strings{"ping"});
+    peer.wait(7s);
+    EXPECT_TRUE(peer.dead());
+  }
+}
+
+TEST(EngineDeadline, SwitchedOff) {
+  const EngineOptions off{.timeouts = {.handshake = never,
+                                       .silence = never,
+                                       .pong = never,
+                                       .close = never,
+                                       .stall = never,
+                                       .http_idle = never}};
+  for (const Role role : roles) {
+    Peer opening(role, off, Start::handshake);
+    EXPECT_EQ(opening.due(), never);
+    Peer peer(role, off);
+    EXPECT_EQ(peer.due(), never);
+    peer.writable = 0;
+    peer.at_now().send(std::string_view("stuck"));
+    EXPECT_EQ(peer.due(), never);
+    peer.at_now().close(CloseCode::normal);
+    EXPECT_EQ(peer.due(), never);
+    peer.engine().tick(peer.now() + 1h);
+    EXPECT_FALSE(peer.engine().next());
+  }
+}
+
+// ---- closing
+
+TEST(EngineDeadline, Rfc6455_7_1_1_CloseIsAbsoluteDespiteTraffic) {
+  for (const Role role : roles) {
+    Peer peer(role, options);
+    peer.wait(13s);
+    peer.at_now().close(CloseCode::normal);
+    peer.turn();
+    EXPECT_EQ(peer.due(), 5s);
+    for (int i = 0; i < 4; ++i) {
+      peer.wait(1s);
+      peer.receive({text("still"), ping("sending")});
+      peer.at_now().close(CloseCode::normal);
+    }
+    EXPECT_EQ(peer.due(), 1s);
+    peer.wait(1s);
+    ASSERT_TRUE(peer.dead());
+    EXPECT_EQ(peer.ending(), (Ending{.code = 1006, .error = Errc::close_timeout}));
+  }
+}
+
+TEST(EngineDeadline, Rfc6455_7_1_1_AClientWaitsForTheFinNoLongerEither) {
+  for (const bool ours_first : {true, false}) {
+    Peer peer(Role::client, options);
+    if (ours_first) peer.at_now().close(CloseCode::normal);
+    peer.turn();
+    if (ours_first) peer.wait(4s);
+    peer.receive(closing(1000));
+    EXPECT_EQ(peer.due(), ours_first ? 1s : 5s) << "from our Close frame to the end";
+    peer.wait(5s);
+    ASSERT_TRUE(peer.dead());
+    EXPECT_EQ(peer.ending(), (Ending{.code = 1000, .clean = true, .by_peer = !ours_first}));
+  }
+}
+
+TEST(EngineDeadline, Rfc6455_7_1_4_AnAnswerNotWrittenInTime) {
+  for (const Role role : roles) {
+    Peer peer(role, options);
+    peer.writable = 0;
+    peer.receive(closing(4000, "why"));
+    EXPECT_EQ(peer.due(), 5s);
+    peer.wait(5s);
+    ASSERT_TRUE(peer.dead());
+    EXPECT_EQ(peer.ending(), (Ending{.code = 4000,
+                                     .reason = "why",
+                                     .error = Errc::close_timeout,
+                                     .by_peer = true}));
+  }
+}
+
+TEST(EngineDeadline, Rfc6455_7_1_7_AFailureNotWrittenInTime) {
+  for (const Role role : roles) {
+    Peer peer(role, options);
+    peer.writable = 0;
+    peer.receive(Frame{3, ""});
+    EXPECT_TRUE(peer.told_closed());
+    EXPECT_FALSE(peer.dead());
+    EXPECT_EQ(peer.due(), 5s);
+    peer.wait(5s);
+    ASSERT_TRUE(peer.dead());
+    EXPECT_EQ(peer.ending(), (Ending{.code = 1002, .error = Errc::frame_reserved_opcode}));
+  }
+}
+
+TEST(EngineDeadline, ARefusalNotWrittenInTime) {
+  Peer peer(Role::server, options, Start::handshake);
+  peer.writable = 10;
+  peer.receive("nonsense\r\n\r\n");
+  EXPECT_TRUE(peer.told_closed());
+  EXPECT_FALSE(peer.dead());
+  EXPECT_LE(peer.due(), 10s);
+  peer.wait(10s);
+  EXPECT_TRUE(peer.dead());
+}
+
+// ---- stall
+
+TEST(EngineDeadline, AStalledPeerIsDropped) {
+  EngineOptions quiet = options;
+  quiet.timeouts.silence = never;
+  for (const Role role : roles) {
+    Peer peer(role, quiet);
+    peer.writable = 0;
+    EXPECT_EQ(peer.due(), never);
+    peer.wait(100s);  // with nothing to write this is no stall
+    peer.at_now().send(std::string_view("Hello"));
+    EXPECT_EQ(peer.due(), 30s);
+    peer.wait(20s);
+    peer.at_now().send(std::string_view("more does not help"));
+    EXPECT_EQ(peer.due(), 10s);
+    peer.receive(text("nor does what they send"));
+    EXPECT_EQ(peer.due(), 10s);
+    peer.writable = 1;  // a byte taken does
+    peer.turn();
+    EXPECT_EQ(peer.due(), 30s);
+    peer.wait(30s);
+    ASSERT_TRUE(peer.dead());
+    EXPECT_EQ(peer.ending(), (Ending{.code = 1006, .error = Errc::write_stalled}));
+  }
+}
+
+// The stall clock starts when output begins to wait, whatever was going on before.
+TEST(EngineDeadline, StallCountsFromWhenOutputBeganToWait) {
+  EngineOptions quiet = options;
+  quiet.timeouts.silence = never;
+  quiet.timeouts.close = never;
+  quiet.timeouts.http_idle = never;
+  quiet.timeouts.handshake = never;
+  for (const Role role : roles) {
+    for (const char* what : {"send", "shared", "ping", "pong", "close", "answer to a close"}) {
+      SCOPED_TRACE(std::string(name(role)) + what);
+      Peer peer(role, quiet);
+      peer.receive({text("a message that is not whole", false), ping()});
+      peer.frames();
+      peer.writable = 0;
+      peer.wait(100s);
+        const std::string_view way = what;
+      if (way == "send") peer.at_now().send(std::string_view("Hello"));
+      if (way == "shared") peer.at_now().send(SharedMessage(std::string_view("Hello")));
+      if (way == "ping") peer.at_now().ping();
+      if (way == "pong") peer.receive(ping());
+      if (way == "close") peer.at_now().close(CloseCode::normal);
+      if (way == "answer to a close") peer.receive(closing(1000));
+      ASSERT_GT(peer.engine().queued_bytes(), 0u);
+      EXPECT_EQ(peer.due(), 30s);
+    }
+  }
+  Peer server(Role::server, quiet, Start::handshake);
+  server.accepts = false;
+  server.wait(100s);
+  server.receive(page_request());
+  server.writable = 0;
+  server.wait(100s);
+  server.at_now().respond(Response::text("page"));
+  EXPECT_EQ(server.due(), 30s);
+}
+
+// ---- the clock itself
+
+TEST(EngineDeadline, AClockThatStandsOrGoesBackDoesNoHarm) {
+  for (const Role role : roles) {
+    Peer peer(role, options);
+    for (int i = 0; i < 3; ++i) peer.engine().tick(peer.now() - 1h);
+    EXPECT_EQ(peer.due(), 20s);
+    EXPECT_FALSE(peer.engine().next());
+    peer.wait(20s);
+    EXPECT_EQ(peer.frames(), Strings{"ping"});
+  }
+}
+
+TEST(EngineDeadline, ALongSleepEndsInOnePing) {
+  for (const Role role : roles) {
+    Peer peer(role, options);
+    peer.engine().tick(peer.now() + 10h);  // the machine slept: the peer gets its chance
+    EXPECT_FALSE(peer.engine().next());
+    peer.flush();
+    EXPECT_EQ(peer.frames(), Strings{"ping"});
+  }
+}
+
+}  // namespace
+}  // namespace tern::test

@@ -1,0 +1,277 @@
+// Limits: of messages, fragments, lengths, the send queue and control frames that wait.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "support/engine_table.h"
+
+namespace tern::test {
+namespace {
+
+using Strings = Peer::Strings;
+constexpr Role roles[] = {Role::server, Role::client};
+
+EngineOptions with(Limits limits) { return {.limits = limits}; }
+std::string octets(std::size_t count) { return std::string(count, 'x'); }
+
+// ---- messages, RFC 6455 §10.4
+
+TEST(EngineLimits, Rfc6455_10_4_AMessageAtTheLimit) {
+  for (const Role role : roles) {
+    for (const std::size_t limit : {0u, 1u, 125u, 126u, 65535u, 65536u, 200'000u}) {
+      for (const std::size_t step : {Peer::all, std::size_t{4096}}) {
+        Peer peer(role, with({.max_message_bytes = limit}));
+        const std::size_t half = limit / 2;
+        peer.receive(wire(peer.them, {binary(octets(limit)), binary(octets(half), false), ping(),
+                                      more(octets(limit - half), false), more("")}),
+                     step);
+        const std::string whole = to_string(binary(octets(limit)));
+        EXPECT_EQ(peer.events(), (Strings{whole, "ping", whole})) << limit;
+        peer.frames();
+        expect_orderly_end(peer);
+      }
+    }
+  }
+}
+
+// One beyond is refused by the header alone: nothing of the payload has come.
+TEST(EngineLimits, Rfc6455_10_4_OneBeyondIsRefusedAtTheHeader) {
+  for (const Role role : roles) {
+    for (const std::uint64_t limit : {std::uint64_t{0}, std::uint64_t{125}, std::uint64_t{1} << 20,
+                                      std::uint64_t{1} << 31, std::uint64_t{1} << 32}) {
+      Peer peer(role, with({.max_message_bytes = limit}));
+      const std::string header = wire_header(peer.them, binary(""), limit + 1);
+      peer.receive(header.substr(0, header.size() - 1));
+      EXPECT_FALSE(peer.told_closed());
+      peer.receive(header.substr(header.size() - 1));
+      expect_failed(peer, {}, Errc::message_too_big);
+      EXPECT_EQ(close_code(Errc::message_too_big), CloseCode::message_too_big);
+    }
+  }
+}
+
+TEST(EngineLimits, Rfc6455_10_4_FragmentsAreSummed) {
+  for (const Role role : roles) {
+    Peer peer(role, with({.max_message_bytes = 1000}));
+    peer.receive({binary(octets(400), false), more(octets(0), false), more(octets(600), false)});
+    EXPECT_FALSE(peer.told_closed());
+    peer.receive(ping("alive"));
+    EXPECT_EQ(peer.frames(), Strings{"pong alive"});
+    peer.receive(wire_header(peer.them, more(""), 1));
+    expect_failed(peer, {}, Errc::message_too_big);
+  }
+}
+
+TEST(EngineLimits, Rfc6455_5_2_HugeLengthsNeverWrap) {
+  const std::uint64_t top = std::uint64_t{1} << 63;
+  for (const Role role : roles) {
+    for (const std::uint64_t length : {top / 2 / 2, std::uint64_t{1} << 31, std::uint64_t{1} << 32,
+                                       (std::uint64_t{1} << 32) + 1, top - 1, top - 8}) {
+      for (const bool fragmented : {false, true}) {
+        Peer peer(role);
+        if (fragmented) peer.receive(text("twenty octets before", false));
+        peer.receive(wire_header(peer.them, fragmented ? more("") : text(""), length));
+        expect_failed(peer, {}, Errc::message_too_big);
+      }
+    }
+    for (const std::uint64_t length : {top, top + 1, ~std::uint64_t{0}, ~std::uint64_t{0} - 13}) {
+      Peer peer(role);
+      peer.receive(wire_header(peer.them, text(""), length));
+      expect_failed(peer, {}, Errc::frame_length_top_bit);
+    }
+  }
+}
+
+TEST(EngineLimits, Rfc6455_10_4_FragmentsAreCountedEmptyOnesToo) {
+  for (const Role role : roles) {
+    for (const std::size_t size : {0u, 1u}) {
+      Peer peer(role, with({.max_fragments = 5}));
+      const Frame middle = more(octets(size), false);
+      const std::vector<Frame> five = {binary("", false), middle, middle, middle, more("")};
+      peer.receive(five);
+      peer.receive(five);  // each message is counted by itself
+      peer.receive({binary("", false), middle, middle, ping(), pong(), middle, middle});
+      EXPECT_FALSE(peer.told_closed());
+      peer.frames();
+      const std::string sixth = wire(peer.them, more(""));
+      peer.receive(sixth, 1);
+      expect_failed(peer, {}, Errc::too_many_fragments);
+      EXPECT_EQ(close_code(Errc::too_many_fragments), CloseCode::policy_violation);
+    }
+  }
+}
+
+TEST(EngineLimits, Rfc6455_10_4_LimitsOfAnAcceptHoldForThatConnection) {
+  Peer peer(Role::server, {}, Start::handshake);
+  peer.accepts = false;
+  peer.receive(upgrade_request());
+  EXPECT_EQ(peer.engine().accept({.limits = Limits{.max_message_bytes = 3}}), std::error_code());
+  EXPECT_EQ(peer.engine().limits().max_message_bytes, 3u);
+  peer.receive({text("abc"), text("abcd")});
+  EXPECT_EQ(peer.events().back(), "closed");
+  expect_failed(peer, {"text abc"}, Errc::message_too_big);
+}
+
+// ---- the send queue
+
+const Limits queue_limits{
+    .max_queued_bytes = 10'000, .high_water_bytes = 4'000, .low_water_bytes = 1'000};
+
+// Fills a queue that is not written, up to 9 000 octets of payload.
+void fill(Peer& peer) {
+  peer.writable = 0;
+  Engine& engine = peer.engine();
+  EXPECT_EQ(engine.send(octets(3'000)), SendStatus::queued);
+  EXPECT_LT(engine.queued_bytes(), 3'100u);
+  EXPECT_EQ(engine.send(octets(3'000)), SendStatus::congested);
+  EXPECT_EQ(engine.send(SharedMessage(octets(3'000))), SendStatus::congested);
+  EXPECT_FALSE(engine.would_overflow(900));
+  EXPECT_TRUE(engine.would_overflow(1'001));
+}
+
+TEST(EngineLimits, OverflowRejectKeepsTheConnection) {
+  for (const Role role : roles) {
+    Limits limits = queue_limits;
+    limits.overflow = Overflow::reject;
+    Peer peer(role, with(limits));
+    fill(peer);
+    Engine& engine = peer.engine();
+    const std::size_t before = engine.queued_bytes();
+    const std::string big = octets(1'001);
+    EXPECT_EQ(engine.send(std::string_view(big)), SendStatus::full);
+    EXPECT_EQ(engine.send(SharedMessage(std::string_view(big))), SendStatus::full);
+    EXPECT_EQ(engine.send_borrowed(std::string_view(big)), SendStatus::full);
+    EXPECT_EQ(engine.queued_bytes(), before);
+    EXPECT_TRUE(engine.is_open());
+    EXPECT_EQ(engine.send(std::string_view("small")), SendStatus::congested);
+    peer.receive(ping("exempt"));
+    EXPECT_GT(engine.queued_bytes(), before);
+    peer.writable = Peer::all;
+    peer.turn();
+    EXPECT_EQ(engine.queued_bytes(), 0u);
+    EXPECT_EQ(engine.send(std::string_view(big)), SendStatus::queued);
+    peer.turn();
+    const std::string three = to_string(text(octets(3'000)));
+    Strings frames = peer.frames();
+    std::erase(frames, "pong exempt");
+    EXPECT_EQ(frames, (Strings{three, three, three, "text small", to_string(text(big))}));
+    expect_orderly_end(peer);
+  }
+}
+
+TEST(EngineLimits, OverflowCloseEndsTheConnection) {
+  for (const Role role : roles) {
+    for (const std::size_t begun : {std::size_t{0}, std::size_t{1}, std::size_t{3'500}}) {
+      SCOPED_TRACE(std::string(name(role)) + std::to_string(begun));
+      Peer peer(role, with(queue_limits));
+      fill(peer);
+      peer.writable = begun;
+      peer.turn();
+      ASSERT_EQ(peer.written().size(), begun);
+      const std::string big = octets(9'999);
+      EXPECT_EQ(peer.engine().send(std::string_view(big)), SendStatus::closed);
+      EXPECT_EQ(peer.engine().send(std::string_view("late")), SendStatus::closed);
+      peer.turn();
+      EXPECT_EQ(peer.events(), Strings{"closed"});
+      EXPECT_EQ(peer.ending(), (Ending{.code = 1008, .error = Errc::peer_too_slow}));
+      EXPECT_LE(peer.engine().queued_bytes(), 10'000u);
+      peer.writable = Peer::all;
+      peer.turn();
+      const Strings frames = peer.frames();  // whole ones: the reader is strict
+      ASSERT_FALSE(frames.empty());
+      EXPECT_EQ(frames.back(), "close 1008");
+      EXPECT_TRUE(begun > 0 || frames.size() == 1) << "frames not begun are dropped";
+      EXPECT_TRUE(peer.dead());
+    }
+  }
+}
+
+TEST(EngineLimits, AnEmptyQueueTakesAnyMessage) {
+  for (const Role role : roles) {
+    Peer peer(role, with(queue_limits));
+    peer.writable = 0;
+    const std::string big = octets(100'000);
+    EXPECT_FALSE(peer.engine().would_overflow(big.size()));
+    EXPECT_EQ(peer.engine().send(std::string_view(big)), SendStatus::congested);
+    EXPECT_TRUE(peer.engine().would_overflow(1));
+    peer.writable = Peer::all;
+    peer.turn();
+    EXPECT_EQ(peer.frames(), Strings{to_string(text(big))});
+  }
+}
+
+// ---- control frames that wait
+
+TEST(EngineLimits, Rfc6455_5_5_3_UnreadPongsAreBoundedAndTheNewestIsKept) {
+  for (const Role role : roles) {
+    for (const int pings : {10, 32, 33, 1000}) {
+      for (const bool one_read : {true, false}) {
+        SCOPED_TRACE(std::string(name(role)) + std::to_string(pings) + (one_read ? " at once" : ""));
+        Peer peer(role);
+        peer.writable = 0;
+        std::string all;
+        for (int i = 0; i < pings; ++i) {
+          const std::string one = wire(peer.them, ping(std::to_string(i)));
+          if (one_read) {
+            all += one;
+          } else {
+            peer.receive(one);
+          }
+        }
+        if (one_read) peer.receive(all);
+        EXPECT_EQ(peer.events().size(), static_cast<std::size_t>(pings));
+        EXPECT_LE(peer.engine().queued_bytes(), 33u * (2 + 4 + 4));
+        peer.writable = Peer::all;
+        peer.turn();
+        const Strings pongs = peer.frames();
+        // While a write of 32 is under way, the newest may wait behind them.
+        ASSERT_GE(pongs.size(), static_cast<std::size_t>(std::min(pings, 32)));
+        ASSERT_LE(pongs.size(), pings > 32 && !one_read ? 33u : 32u);
+        for (std::size_t i = 0; i + 1 < pongs.size() && i < 31; ++i) {
+          EXPECT_EQ(pongs[i], "pong " + std::to_string(i));
+        }
+        EXPECT_EQ(pongs.back(), "pong " + std::to_string(pings - 1));
+        // And it goes on: the counts start anew.
+        peer.receive({ping("a"), ping("b")});
+        EXPECT_EQ(peer.frames(), (Strings{"pong a", "pong b"}));
+      }
+    }
+  }
+}
+
+TEST(EngineLimits, Rfc6455_5_5_2_AtMost16OwnPingsWait) {
+  for (const Role role : roles) {
+    Peer peer(role);
+    peer.writable = 0;
+    for (int i = 0; i < 100; ++i) {
+      const std::string payload = std::to_string(i);
+      peer.engine().ping(std::as_bytes(std::span(payload)));
+    }
+    peer.receive(ping("theirs"));
+    peer.writable = Peer::all;
+    peer.turn();
+    const Strings frames = peer.frames();
+    ASSERT_EQ(frames.size(), 17u);
+    for (int i = 0; i < 15; ++i) {
+      EXPECT_EQ(frames[static_cast<std::size_t>(i)], "ping " + std::to_string(i));
+    }
+    EXPECT_EQ(frames[15], "ping 99");
+    EXPECT_EQ(frames[16], "pong theirs");
+  }
+}
+
+TEST(EngineLimits, Rfc6455_5_5_OwnPingsAreCutAt125) {
+  for (const Role role : roles) {
+    for (const std::size_t size : {0u, 124u, 125u, 126u, 5000u}) {
+      Peer peer(role);
+      const std::string payload = octets(size);
+      peer.engine().ping(std::as_bytes(std::span(payload)));
+      peer.turn();
+      EXPECT_EQ(peer.frames(), Strings{to_string(ping(octets(std::min<std::size_t>(size, 125))))});
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tern::test

@@ -1,0 +1,225 @@
+// Text is UTF-8 (RFC 6455 §8.1): group 6 of the Autobahn suite, and how early bad text is refused.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "support/engine_table.h"
+
+namespace tern::test {
+namespace {
+
+using Strings = Peer::Strings;
+
+// "κόσμε" with an accent of its own: the K of the suite.
+const std::string kosme = "\xCE\xBA\xE1\xBD\xB9\xCF\x83\xCE\xBC\xCE\xB5";
+
+std::vector<Frame> fragments_of(const std::string& payload, std::size_t size) {
+  std::vector<Frame> frames;
+  for (std::size_t at = 0; at < payload.size(); at += size) {
+    frames.push_back({at == 0 ? 1u : 0u, payload.substr(at, size), false});
+  }
+  frames.push_back(more(""));  // as the suite does it: the last fragment is empty
+  return frames;
+}
+
+TEST(EngineText, Rfc6455_5_6_Autobahn6_1_Empty) {
+  run_case({"6.1.1", {text("")}, {"text"}});
+  run_case({"6.1.2", {text("", false), more("", false), more("")}, {"text"}});
+  run_case({"6.1.3",
+            {text("", false), more("middle frame payload", false), more("")},
+            {"text middle frame payload"}});
+}
+
+TEST(EngineText, Rfc6455_8_1_Autobahn6_2_ValidTextCutAnywhere) {
+  const std::string latin = "Hello-\xC2\xB5@\xC3\x9F\xC3\xB6\xC3\xA4\xC3\xBC\xC3\xA0\xC3\xA1-UTF-8!!";
+  const std::string echo = "text " + latin;
+  run_case({"6.2.1", {text(latin)}, {echo}});
+  run_case({"6.2.2", {text(latin.substr(0, 11), false), more(latin.substr(11))}, {echo}});
+  run_case({"6.2.3", fragments_of(latin, 1), {echo}});
+  run_case({"6.2.4", fragments_of(kosme, 1), {"text " + kosme}});
+}
+
+TEST(EngineText, Rfc6455_8_1_Autobahn6_3_InvalidTextCutAnywhere) {
+  const std::string bad = kosme + "\xED\xA0\x80" + "edited";
+  run_case({"6.3.1", {text(bad)}, {}, Errc::text_not_utf8});
+  run_case({"6.3.2", fragments_of(bad, 1), {}, Errc::text_not_utf8});
+}
+
+// It must fail at the first octet that nothing can mend: neither at the end of the message nor at
+// the end of the frame, and not before.
+struct Early {
+  const char* id;
+  std::vector<std::string> writes;  // of the peer, to the server and to the client alike
+  std::size_t fails_at;             // which write makes it fail
+};
+
+std::vector<Early> early(Role sender) {
+  const std::string& k = kosme;
+  const auto w = [&](const Frame& frame) { return wire(sender, frame); };
+  const std::string one = w(text(k + "\xF4\x90\x80\x80" + "edited"));
+  const std::size_t head = one.size() - 21;
+  return {
+      {"6.4.1", {w(text(k, false)), w(more("\xF4\x90\x80\x80", false)), w(more("edited"))}, 1},
+      {"6.4.2", {w(text(k + "\xF4", false)), w(more("\x90", false)), w(more("\x80\x80"))}, 1},
+      {"6.4.3", {one.substr(0, head + 11), one.substr(head + 11, 4), one.substr(head + 15)}, 1},
+      {"6.4.4", {one.substr(0, head + 12), one.substr(head + 12, 1), one.substr(head + 13)}, 1},
+      {"surrogate", {w(text("\xED", false)), w(more("\xA0", false)), w(more("\x80"))}, 1},
+      {"overlong", {w(text("\xC0", false)), w(more("\xAF"))}, 0},
+      {"a new character inside one", {w(text("\xE2\x82", false)), w(more("a"))}, 1},
+      {"unfinished at FIN", {w(text("\xE2\x82", false)), w(more("", false)), w(more(""))}, 2},
+  };
+}
+
+TEST(EngineText, Rfc6455_8_1_Autobahn6_4_FailsFast) {
+  for (const Role role : {Role::server, Role::client}) {
+    for (const Early& row : early(role == Role::server ? Role::client : Role::server)) {
+      SCOPED_TRACE(std::string(row.id) + name(role));
+      Peer peer(role);
+      for (std::size_t i = 0; i < row.writes.size(); ++i) {
+        ASSERT_FALSE(peer.told_closed()) << i;
+        peer.receive(row.writes[i]);
+        if (i == row.fails_at) break;
+      }
+      EXPECT_EQ(peer.events(), Strings{"closed"});
+      expect_failed(peer, {}, Errc::text_not_utf8);
+    }
+  }
+}
+
+// A frame of 1 MiB, checked while it arrives, also when it is read straight into read_room().
+TEST(EngineText, Rfc6455_8_1_FailsFastInsideALargeFrame) {
+  for (const Role role : {Role::server, Role::client}) {
+    for (const std::size_t bad_at : {std::size_t{10}, std::size_t{70'000}, std::size_t{900'000}}) {
+      SCOPED_TRACE(name(role));
+      std::string payload(1 << 20, 'a');
+      payload[bad_at] = '\xFF';
+      Peer peer(role);
+      const std::string octets = wire(peer.them, text(payload));
+      const std::size_t head = octets.size() - payload.size();
+      peer.receive(octets.substr(0, head + bad_at), 30'000);
+      ASSERT_FALSE(peer.told_closed());
+      peer.receive(octets.substr(head + bad_at, 1));
+      EXPECT_TRUE(peer.told_closed());
+      expect_failed(peer, {}, Errc::text_not_utf8);
+    }
+  }
+}
+
+struct Sequences {
+  const char* id;
+  bool valid;
+  std::vector<std::string> payloads;
+};
+
+std::string sequence(char lead, char next, std::size_t count) {
+  return lead + std::string(count, next);
+}
+
+std::vector<Sequences> sequences() {
+  const std::string nul(1, '\0');
+  std::string all;
+  for (int octet = 0x80; octet <= 0xBE; ++octet) all += static_cast<char>(octet);
+  const auto leads = [](int from, int to) {
+    std::string result;
+    for (int octet = from; octet <= to; ++octet) result += std::string{static_cast<char>(octet), ' '};
+    return result;
+  };
+  const std::vector<std::string> cut = {
+      "\xC0",     "\xE0\x80", "\xF0\x80\x80", sequence('\xF8', '\x80', 3), sequence('\xFC', '\x80', 4),
+      "\xDF",     "\xEF\xBF", "\xF7\xBF\xBF", sequence('\xFB', '\xBF', 3), sequence('\xFD', '\xBF', 4)};
+  std::string all_cut;
+  for (const std::string& one : cut) all_cut += one;
+  std::vector<std::string> pairs;
+  for (const char* high : {"\xED\xA0\x80", "\xED\xAD\xBF", "\xED\xAE\x80", "\xED\xAF\xBF"}) {
+    for (const char* low : {"\xED\xB0\x80", "\xED\xBF\xBF"}) pairs.push_back(high + std::string(low));
+  }
+  std::vector<std::string> noncharacters = {"\xEF\xBF\xBE", "\xEF\xBF\xBF"};
+  for (int plane = 1; plane <= 16; ++plane) {
+    for (const char last : {'\xBE', '\xBF'}) {
+      noncharacters.push_back({static_cast<char>(0xF0 | plane >> 2),
+                               static_cast<char>(0x8F | (plane & 3) << 4), '\xBF', last});
+    }
+  }
+  std::vector<std::string> specials;
+  for (int octet = 0xB9; octet <= 0xBF; ++octet) {
+    specials.push_back({'\xEF', '\xBF', static_cast<char>(octet)});
+  }
+  return {
+      {"6.5", true, {"hello$world", "hello\xC2\xA2world", "hello\xE2\x82\xACworld",
+                     "hello\xF0\xA4\xAD\xA2world", kosme}},
+      {"6.7", true, {nul, "\xC2\x80", "\xE0\xA0\x80", "\xF0\x90\x80\x80"}},
+      {"6.8", false, {sequence('\xF8', '\x80', 4).replace(1, 1, "\x88"),
+                      sequence('\xFC', '\x80', 5).replace(1, 1, "\x84")}},
+      {"6.9", true, {"\x7F", "\xDF\xBF", "\xEF\xBF\xBF", "\xF4\x8F\xBF\xBF"}},
+      {"6.10", false, {"\xF7\xBF\xBF\xBF", sequence('\xFB', '\xBF', 4), sequence('\xFD', '\xBF', 5)}},
+      {"6.11", true, {"\xED\x9F\xBF", "\xEE\x80\x80", "\xEF\xBF\xBD", "\xF4\x8F\xBF\xBF"}},
+      {"6.11.5", false, {"\xF4\x90\x80\x80"}},
+      {"6.12", false, {"\x80", "\xBF", "\x80\xBF", "\x80\xBF\x80", "\x80\xBF\x80\xBF",
+                       "\x80\xBF\x80\xBF\x80", "\x80\xBF\x80\xBF\x80\xBF", all}},
+      {"6.13", false, {leads(0xC0, 0xDE), leads(0xE0, 0xEE), leads(0xF0, 0xF6), leads(0xF8, 0xFA),
+                       leads(0xFC, 0xFC)}},
+      {"6.14", false, cut},
+      {"6.15", false, {all_cut}},
+      {"6.16", false, {"\xFE", "\xFF", "\xFE\xFE\xFF\xFF"}},
+      {"6.17", false, {"\xC0\xAF", "\xE0\x80\xAF", "\xF0\x80\x80\xAF", "\xF8\x80\x80\x80\xAF",
+                       "\xFC\x80\x80\x80\x80\xAF"}},
+      {"6.18", false, {"\xC1\xBF", "\xE0\x9F\xBF", "\xF0\x8F\xBF\xBF", "\xF8\x87\xBF\xBF\xBF",
+                       "\xFC\x83\xBF\xBF\xBF\xBF"}},
+      {"6.19", false, {"\xC0\x80", "\xE0\x80\x80", sequence('\xF0', '\x80', 3),
+                       sequence('\xF8', '\x80', 4), sequence('\xFC', '\x80', 5)}},
+      {"6.20", false, {"\xED\xA0\x80", "\xED\xAD\xBF", "\xED\xAE\x80", "\xED\xAF\xBF",
+                       "\xED\xB0\x80", "\xED\xBE\x80", "\xED\xBF\xBF"}},
+      {"6.21", false, pairs},
+      {"6.22", true, noncharacters},
+      {"6.23", true, specials},
+  };
+}
+
+TEST(EngineText, Rfc6455_8_1_Autobahn6_5_to_6_23_Sequences) {
+  std::size_t cases = 0;
+  for (const Sequences& group : sequences()) {
+    for (const std::string& payload : group.payloads) {
+      ++cases;
+      ASSERT_EQ(is_utf8(payload), group.valid) << group.id;  // the table itself is right
+      if (group.valid) {
+        run_case({group.id, {text(payload)}, {"text " + payload}});
+      } else {
+        run_case({group.id, {text(payload)}, {}, Errc::text_not_utf8});
+        run_case({group.id, {text("ok "), text("x" + payload + "y")}, {"text ok "},
+                  Errc::text_not_utf8});
+      }
+      if (HasFailure()) return;
+    }
+  }
+  EXPECT_EQ(cases, 121u);
+}
+
+TEST(EngineText, Rfc6455_8_1_Autobahn6_6_Prefixes) {
+  for (std::size_t size = 1; size <= kosme.size(); ++size) {
+    const std::string prefix = kosme.substr(0, size);
+    const bool valid = size == 2 || size == 5 || size == 7 || size == 9 || size == 11;
+    if (valid) {
+      run_case({"6.6", {text(prefix)}, {"text " + prefix}});
+    } else {
+      run_case({"6.6", {text(prefix)}, {}, Errc::text_not_utf8});
+    }
+  }
+}
+
+TEST(EngineText, Rfc6455_5_6_BinaryIsNotChecked) {
+  run_case({"binary", {binary("\xFF\xFE\x80")}, {"binary \xFF\xFE\x80"}});
+  run_case({"binary fragments", {binary("\xFF", false), more("\xED\xA0\x80")},
+            {"binary \xFF\xED\xA0\x80"}});
+}
+
+// What one message leaves behind must not reach the next one.
+TEST(EngineText, Rfc6455_8_1_EachMessageIsCheckedByItself) {
+  run_case({"text after binary", {binary("\xE2\x82", false), more(""), text("a\xC3\xA9")},
+            {"binary \xE2\x82", "text a\xC3\xA9"}});
+  run_case({"pings inside a character", {text("\xE2\x82", false), ping("\xFF"), more("\xAC")},
+            {"pong \xFF", "text \xE2\x82\xAC"}});
+}
+
+}  // namespace
+}  // namespace tern::test

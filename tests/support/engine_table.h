@@ -1,0 +1,89 @@
+// Cases "these frames come, these go out, so it ends", run in both roles and cut in every way.
+#pragma once
+
+#include "support/engine_peer.h"
+
+#include <gtest/gtest.h>
+#include <string>
+#include <vector>
+
+namespace tern::test {
+
+struct EngineCase {
+  const char* id;
+  std::vector<Frame> sent;
+  std::vector<std::string> written{};  // what an echo writes, without its Close frame
+  Errc error{};                        // why it fails the connection; none: it stays open
+};
+
+inline const char* name(Role role) { return role == Role::server ? "server" : "client"; }
+
+/// The peer closes with 1000; the engine answers; a client waits for the server's FIN (§7.1.1).
+inline void expect_orderly_end(Peer& peer) {
+  peer.receive(closing(1000));
+  EXPECT_EQ(peer.frames(), (std::vector<std::string>{"close 1000"}));
+  EXPECT_EQ(peer.dead(), peer.us == Role::server);
+  peer.receive_eof();
+  EXPECT_TRUE(peer.dead());
+  ASSERT_TRUE(peer.told_closed());
+  EXPECT_EQ(peer.ending(), (Ending{.code = 1000, .clean = true, .by_peer = true}));
+}
+
+/// It failed the connection (§7.1.7): its Close frame came last and tells what close_info() tells.
+inline void expect_failed(Peer& peer, std::vector<std::string> written, Errc error) {
+  const int code = static_cast<int>(close_code(error));
+  std::vector<std::string> frames = peer.frames();
+  ASSERT_TRUE(peer.told_closed());
+  const Ending ending = peer.ending();
+  EXPECT_EQ(ending, (Ending{.code = code, .reason = ending.reason, .error = error}));
+  written.push_back(to_string(closing(code, ending.reason)));
+  EXPECT_EQ(frames, written);
+  EXPECT_FALSE(peer.engine().is_open());
+  EXPECT_FALSE(peer.engine().send(std::string_view("late")));
+  // The rest of the input is of no interest, whatever it is; TCP ends at the latest in time.
+  peer.receive(text("behind"));
+  peer.receive_eof();
+  EXPECT_TRUE(peer.dead());
+  EXPECT_EQ(peer.frames(), std::vector<std::string>{});
+}
+
+inline void run_pieces(const EngineCase& row, Role role, const std::vector<std::string>& pieces,
+                       std::size_t step = Peer::all, Start start = Start::established) {
+  Peer peer(role, {}, start);
+  if (start == Start::handshake) peer.upgrade();
+  for (const std::string& piece : pieces) peer.receive(piece, step);
+  if (row.error != Errc{}) {
+    expect_failed(peer, row.written, row.error);
+  } else {
+    EXPECT_EQ(peer.frames(), row.written);
+    EXPECT_FALSE(peer.told_closed());
+    expect_orderly_end(peer);
+  }
+}
+
+/// Whole (after a real handshake too), frame by frame, octet by octet, cut in two at every octet.
+inline void run_case(const EngineCase& row) {
+  for (const Role role : {Role::server, Role::client}) {
+    const Role sender = role == Role::server ? Role::client : Role::server;
+    const std::string octets = wire(sender, row.sent);
+    SCOPED_TRACE(std::string(row.id) + ", engine is the " + name(role));
+    run_pieces(row, role, {octets}, Peer::all, Start::handshake);
+    run_pieces(row, role, {octets});
+    std::vector<std::string> each;
+    for (const Frame& frame : row.sent) each.push_back(wire(sender, frame));
+    run_pieces(row, role, each);
+    run_pieces(row, role, {octets}, 1);
+    run_pieces(row, role, {octets}, 997);
+    // Long cases: around the ends and here and there between.
+    const std::size_t stride = octets.size() > 1000 ? 4099 : 1;
+    for (std::size_t cut = 1; cut < octets.size();) {
+      SCOPED_TRACE(cut);
+      run_pieces(row, role, {octets.substr(0, cut), octets.substr(cut)});
+      if (testing::Test::HasFailure()) return;
+      const bool near_end = cut < 20 || octets.size() - cut < 20;
+      cut = near_end ? cut + 1 : std::min(cut + stride, std::max(octets.size() - 19, cut + 1));
+    }
+  }
+}
+
+}  // namespace tern::test

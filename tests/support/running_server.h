@@ -1,0 +1,88 @@
+// A Server on a thread of its own, and an event that tests wait for instead of sleeping.
+#pragma once
+
+#include "tern/server.h"
+
+#include <chrono>
+#include <condition_variable>
+#include <gtest/gtest.h>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace tern::test {
+
+/// Values put by any thread, waited for by the test.
+template <class T>
+class Inbox {
+ public:
+  void put(T value) {
+    const std::lock_guard lock(mutex_);
+    values_.push_back(std::move(value));
+    changed_.notify_all();
+  }
+  /// The next value; fails the test when none comes.
+  std::optional<T> take() {
+    std::unique_lock lock(mutex_);
+    if (!changed_.wait_for(lock, std::chrono::seconds(20), [&] { return !values_.empty(); })) {
+      ADD_FAILURE() << "nothing came";
+      return {};
+    }
+    T value = std::move(values_.front());
+    values_.erase(values_.begin());
+    return value;
+  }
+  bool empty() {
+    const std::lock_guard lock(mutex_);
+    return values_.empty();
+  }
+
+ private:
+  std::mutex mutex_{};
+  std::condition_variable changed_{};
+  std::vector<T> values_{};
+};
+
+/// Listens on 127.0.0.1 with a port of the system's choice, as soon as start() was called.
+class RunningServer {
+ public:
+  explicit RunningServer(ServerOptions options = {}) : server(local(std::move(options))) {}
+  ~RunningServer() {
+    if (thread_.joinable()) stop(std::chrono::milliseconds(0));
+  }
+
+  std::uint16_t start() {
+    if (auto listening = server.listen(); !listening) {
+      ADD_FAILURE() << listening.error().message();
+      return 0;
+    }
+    thread_ = std::thread([this] {
+      if (auto ran = server.run(); !ran) ADD_FAILURE() << ran.error().message();
+    });
+    return server.port();
+  }
+  void stop(std::chrono::nanoseconds deadline = std::chrono::seconds(10)) {
+    server.stop(deadline);
+    join();
+  }
+  void join() { thread_.join(); }
+
+  Server server;
+
+ private:
+  static ServerOptions local(ServerOptions options) {
+    options.host = "127.0.0.1";
+    return options;
+  }
+
+  std::thread thread_{};
+};
+
+inline Handlers echo() {
+  return {.on_message = [](Connection& conn, Message message) { conn.send(message); }};
+}
+
+}  // namespace tern::test

@@ -1,0 +1,182 @@
+// The other end of a connection, for tests of clients: plain blocking sockets on loopback and a
+// thread with a script. Nothing here uses tern's sockets. A script that waits for what never comes
+// gives up after 30 s, so that a broken client fails its test and hangs none.
+#pragma once
+
+#include "support/upgrade_text.h"
+#include "support/wire.h"
+
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <netinet/in.h>
+#include <string>
+#include <string_view>
+#include <sys/socket.h>
+#include <thread>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+namespace tern::test {
+
+/// A blocking socket; its descriptor closes with it.
+class Socket {
+ public:
+  explicit Socket(int fd = -1) : fd_(fd) {
+    const timeval patience{.tv_sec = 30, .tv_usec = 0};
+    if (fd_ >= 0) ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    if (fd_ >= 0) ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  }
+  Socket(Socket&& other) noexcept
+      : fd_(std::exchange(other.fd_, -1)), unread_(std::move(other.unread_)) {}
+  Socket& operator=(Socket&&) = delete;
+  ~Socket() { close(); }
+
+  int fd() const { return fd_; }
+  void close() {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = -1;
+  }
+  void shutdown_write() { ::shutdown(fd_, SHUT_WR); }
+  /// Closes with RST.
+  void reset() {
+    const linger now{.l_onoff = 1, .l_linger = 0};
+    ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    close();
+  }
+
+  /// All of it; false when the connection is gone.
+  bool send(std::string_view octets) {
+    while (!octets.empty()) {
+      const ssize_t sent = ::send(fd_, octets.data(), octets.size(), MSG_NOSIGNAL);
+      if (sent <= 0) return false;
+      octets.remove_prefix(static_cast<std::size_t>(sent));
+    }
+    return true;
+  }
+  bool send(const Frame& frame) { return send(wire(Role::server, frame)); }
+
+  /// What is there, at least one octet; empty at the end, whose errno is `error`.
+  std::string receive() {
+    if (!unread_.empty()) return std::exchange(unread_, {});
+    std::string octets(256 << 10, '\0');
+    const ssize_t got = ::recv(fd_, octets.data(), octets.size(), 0);
+    error = got < 0 ? errno : 0;
+    octets.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+    return octets;
+  }
+  /// Up to the blank line; what is behind it comes with the next receive().
+  std::string receive_head() {
+    std::string head;
+    std::size_t end = head.npos;
+    while (end == head.npos) {
+      const std::string more = receive();
+      if (more.empty()) return head;
+      head += more;
+      end = head.find("\r\n\r\n");
+    }
+    unread_ = head.substr(end + 4);
+    head.resize(end + 4);
+    return head;
+  }
+  /// Whether the peer ended: all is discarded until then.
+  bool receive_end() {
+    while (!receive().empty()) {
+    }
+    return error == 0 || error == ECONNRESET;
+  }
+
+  /// A server's handshake; `behind` goes in the segment of the 101. The request's head.
+  std::string upgrade(std::string_view more_fields = {}, std::string_view behind = {}) {
+    const std::string head = receive_head();
+    send(upgrade_answer(head, more_fields).append(behind));
+    return head;
+  }
+
+  int error = 0;
+
+ private:
+  int fd_;
+  std::string unread_{};
+};
+
+/// Reads a client's frames from a socket, by the strict reader.
+class FrameSource {
+ public:
+  explicit FrameSource(Socket& socket) : socket_(socket) {}
+
+  /// The next frame; opcode 15 when there is none: the connection ended or a frame was wrong.
+  Frame next() {
+    while (at_ == reader_.frames().size()) {
+      reader_.forget();
+      at_ = 0;
+      const std::string octets = socket_.receive();
+      if (octets.empty() || !reader_.fault().empty()) return {15, reader_.fault()};
+      reader_.feed(octets);
+    }
+    return reader_.frames()[at_++];
+  }
+  /// The next frame as text: "text Hello".
+  std::string next_text() { return to_string(next()); }
+
+ private:
+  Socket& socket_;
+  FrameReader reader_{Role::client};
+  std::size_t at_ = 0;
+};
+
+/// Listens on loopback; port 0 is any.
+class Listener {
+ public:
+  explicit Listener(int backlog = 16, std::uint16_t port = 0)
+      : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in name{};
+    name.sin_family = AF_INET;
+    name.sin_port = htons(port);
+    name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ::bind(socket_.fd(), reinterpret_cast<const sockaddr*>(&name), sizeof name);
+    if (backlog >= 0) ::listen(socket_.fd(), backlog);
+    socklen_t bytes = sizeof name;
+    ::getsockname(socket_.fd(), reinterpret_cast<sockaddr*>(&name), &bytes);
+    port_ = ntohs(name.sin_port);
+  }
+
+  std::uint16_t port() const { return port_; }
+  std::string authority() const { return "127.0.0.1:" + std::to_string(port_); }
+  std::string url(std::string_view target = "/echo") const {
+    return "ws://" + authority() + std::string(target);
+  }
+  Socket accept() { return Socket(::accept4(socket_.fd(), nullptr, nullptr, SOCK_CLOEXEC)); }
+  int fd() const { return socket_.fd(); }
+
+ private:
+  Socket socket_;
+  std::uint16_t port_ = 0;
+};
+
+/// A port that nobody listens on and nobody else gets: each connect() is refused.
+class RefusedPort : public Listener {
+ public:
+  RefusedPort() : Listener(-1) {}
+};
+
+/// Accepts one connection and runs the script with it, in a thread.
+class ScriptedPeer : public Listener {
+ public:
+  explicit ScriptedPeer(std::function<void(Socket&)> script)
+      : thread_([this, script = std::move(script)] {
+          Socket socket = accept();
+          script(socket);
+        }) {}
+  ~ScriptedPeer() {
+    ::shutdown(fd(), SHUT_RDWR);  // a script that nobody connected to
+  }
+  void join() { thread_.join(); }
+
+ private:
+  std::jthread thread_;
+};
+
+}  // namespace tern::test
