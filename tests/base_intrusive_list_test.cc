@@ -1,7 +1,6 @@
 #include "base/intrusive_list.h"
 
 #include <gtest/gtest.h>
-
 #include <memory>
 #include <string>
 #include <vector>

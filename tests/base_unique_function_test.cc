@@ -1,9 +1,8 @@
 #include "tern/unique_function.h"
 
-#include <gtest/gtest.h>
-
 #include <array>
 #include <functional>
+#include <gtest/gtest.h>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -132,7 +131,8 @@ TEST(UniqueFunction, IsEmptyWhileItsCallableIsDestroyed) {
   bool was_empty = false;
   struct Looks {
     Looks(UniqueFunction<void()>* whose, bool* seen) : whose_(whose), seen_(seen) {}
-    Looks(Looks&& other) noexcept : whose_(std::exchange(other.whose_, nullptr)), seen_(other.seen_) {}
+    Looks(Looks&& other) noexcept
+        : whose_(std::exchange(other.whose_, nullptr)), seen_(other.seen_) {}
     ~Looks() {
       if (whose_ != nullptr) *seen_ = !*whose_;
     }

@@ -2,9 +2,9 @@
 
 #include <utility>
 
-// A doubly linked list whose links live in its elements: no allocation, removal in O(1) without knowing the list, and an
-// element that is destroyed leaves its list by itself. An element that is to stand on several lists at once derives from
-// several hooks, told apart by a tag.
+// A doubly linked list whose links live in its elements: no allocation, removal in O(1) without
+// knowing the list, and an element that is destroyed leaves its list by itself. An element that is
+// to stand on several lists at once derives from several hooks, told apart by a tag.
 
 namespace tern::base {
 
@@ -45,7 +45,8 @@ class ListLink {
 template <class Tag>
 class ListHook : public ListLink {};
 
-/// A list of Ts, which derive from ListHook<Tag>. Owns nothing: elements that are left when it ends are only unlinked.
+/// A list of Ts, which derive from ListHook<Tag>. Owns nothing: elements that are left when it ends
+/// are only unlinked.
 template <class T, class Tag>
 class IntrusiveList {
  public:

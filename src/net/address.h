@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <netinet/in.h>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <sys/socket.h>
+
+namespace tern::net {
+
+/// An IPv4 or IPv6 address and a port. IPv4 addresses mapped into IPv6 (RFC 4291 §2.5.5.2) become
+/// IPv4 ones, so that a peer of a dual-stack listener has one name.
+class Address {
+ public:
+  /// Room that any text needs: "[", 39 characters of address, "%" and a zone of 10 digits,
+  /// "]:65535".
+  static constexpr std::size_t max_text = 64;
+
+  /// 0.0.0.0:0.
+  Address() noexcept;
+  /// From the kernel; nothing when it is neither IPv4 nor IPv6, or too short.
+  static std::optional<Address> from(const sockaddr* address, socklen_t bytes) noexcept;
+  /// A numeric host: "192.0.2.7", "2001:db8::7", "[2001:db8::7]", "fe80::1%eth0". Nothing when it
+  /// is not numeric.
+  static std::optional<Address> parse(std::string_view host, std::uint16_t port) noexcept;
+
+  int family() const noexcept;  ///< AF_INET or AF_INET6
+  std::uint16_t port() const noexcept;
+  void set_port(std::uint16_t port) noexcept;
+  const sockaddr* data() const noexcept { return &storage_.any; }
+  socklen_t size() const noexcept;
+
+  /// Writes "192.0.2.7:51234" or "[2001:db8::7]:51234" into `buffer`. Lifetime of the view: the
+  /// buffer.
+  std::string_view format(std::span<char, max_text> buffer) const noexcept;
+  std::string to_string() const;
+
+  bool operator==(const Address& other) const noexcept;
+
+ private:
+  union Storage {
+    sockaddr any;
+    sockaddr_in v4;
+    sockaddr_in6 v6;
+  };
+  Storage storage_;
+};
+
+}  // namespace tern::net

@@ -1,0 +1,31 @@
+// A write to an eventfd is one of the few things that a signal handler may do.
+#include "net/event.h"
+
+#include <cerrno>
+#include <cstdint>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+namespace tern::net {
+
+Opened open_event() noexcept {
+  Fd event(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+  if (!event) return {.error = {errno, std::system_category()}};
+  return {.fd = std::move(event)};
+}
+
+void signal_event(int fd) noexcept {
+  const int saved = errno;
+  const std::uint64_t one = 1;
+  while (::write(fd, &one, sizeof one) < 0 && errno == EINTR) {
+  }
+  errno = saved;
+}
+
+void clear_event(int fd) noexcept {
+  std::uint64_t signals;
+  while (::read(fd, &signals, sizeof signals) < 0 && errno == EINTR) {
+  }
+}
+
+}  // namespace tern::net

@@ -1,0 +1,133 @@
+// The turn of the loop. Its order is what the other rooms rely on: handlers run, then everything
+// they left to write is written in one go, then what they closed is freed, so that within a turn no
+// reference dies.
+#include "net/loop_core.h"
+
+#include <new>
+
+namespace tern::net {
+
+namespace {
+constexpr std::size_t kept_batch = 4096;  // how large a vector of posts may stay allocated
+}  // namespace
+
+LoopCore::LoopCore(LoopOptions options)
+    : options_(std::move(options)),
+      now_(std::chrono::steady_clock::now()),
+      mailbox_(std::make_shared<Mailbox>(options_.max_posted)),
+      error_(open()) {
+  if (error_) mailbox_->close();
+}
+
+LoopCore::~LoopCore() {
+  shut_down();
+  if (!error_) poller_.remove(mailbox_->fd(), alarm_);
+}
+
+std::error_code LoopCore::open() noexcept {
+  if (poller_.error()) return poller_.error();
+  if (mailbox_->error()) return mailbox_->error();
+  return poller_.add(mailbox_->fd(), EPOLLIN | EPOLLET, alarm_);
+}
+
+void LoopCore::shut_down() noexcept {
+  TERN_ASSERT(!running());
+  mailbox_->close();
+  free_retired();
+}
+
+Result<void> LoopCore::run() {
+  if (error_) return Error(error_, "start the loop");
+  auto nobody = std::thread::id();
+  if (!thread_.compare_exchange_strong(nobody, std::this_thread::get_id())) {
+    return Errc::already_running;
+  }
+  while (!stop_.load() && !poller_.error()) turn();
+  stop_.store(false);
+  thread_.store(std::thread::id());
+  if (poller_.error()) return Error(poller_.error(), "wait for events");
+  return {};
+}
+
+void LoopCore::stop() noexcept {
+  static_assert(std::atomic<bool>::is_always_lock_free, "stop() must be async-signal-safe");
+  stop_.store(true);
+  mailbox_->wake();
+}
+
+void LoopCore::turn() noexcept {
+  wait();
+  now_ = std::chrono::steady_clock::now();
+  in_turn_ = true;
+  poller_.dispatch();
+  timers_.fire(now_);
+  run_posted();
+  run_deferred();
+  free_retired();
+  in_turn_ = false;
+}
+
+void LoopCore::wait() noexcept {
+  constexpr auto at_once = time_point::min();
+  if (poller_.has_again() || !deferred_.empty() || !retired_.empty()) {
+    poller_.wait(at_once);
+    return;
+  }
+  if (options_.spin.count() > 0 && spin()) return;
+  poller_.wait(mailbox_->prepare_to_sleep() ? timers_.next_deadline() : at_once);
+  mailbox_->awake();
+}
+
+bool LoopCore::spin() noexcept {
+  const time_point began = std::chrono::steady_clock::now();
+  for (time_point now = began; now - began < options_.spin;
+       now = std::chrono::steady_clock::now()) {
+    if (poller_.wait(time_point::min()) > 0 || poller_.error()) return true;
+    if (mailbox_->waiting() || timers_.next_deadline() <= now) return true;
+  }
+  return false;
+}
+
+void LoopCore::run_posted() noexcept {
+  mailbox_->take(batch_);
+  for (Mailbox::Function& function : batch_) {
+    call_user(function);
+    function = nullptr;  // what it captured ends here, not with the batch
+  }
+  batch_.clear();
+  if (batch_.capacity() > kept_batch) batch_ = std::vector<Mailbox::Function>();
+}
+
+void LoopCore::run_deferred() noexcept {
+  while (!deferred_.empty()) deferred_.pop_front().at_turn_end();
+}
+
+void LoopCore::free_retired() noexcept {
+  while (!retired_.empty()) retired_.pop_front().on_retired();
+}
+
+std::span<std::byte> LoopCore::receive_buffer() noexcept {
+  if (receive_buffer_ == nullptr) {
+    receive_buffer_.reset(new (std::nothrow) std::byte[receive_buffer_bytes]);
+    if (receive_buffer_ == nullptr) return {};
+  }
+  return {receive_buffer_.get(), receive_buffer_bytes};
+}
+
+void LoopCore::report_exception() noexcept {
+  const auto tell = [this](std::string_view what) noexcept {
+    try {
+      if (options_.on_exception) options_.on_exception(what);
+    } catch (...) {  // a log that fails has nobody to tell
+    }
+  };
+  try {
+    throw;
+  } catch (const std::exception& exception) {
+    tell(exception.what());
+  } catch (...) {
+    tell("not a std::exception");
+  }
+}
+
+}  // namespace tern::net

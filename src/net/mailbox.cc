@@ -1,0 +1,81 @@
+// Posts from other threads. The queue is a vector under a mutex, taken whole by the loop, so that
+// the lock is held for a push or a swap and never while user code runs.
+//
+// Waking costs a system call, so it is done only for a loop that sleeps: the poster first marks
+// that something waits and then looks whether the loop sleeps; the loop first marks that it sleeps
+// and then looks whether something waits. Both in sequentially consistent order, so at least one
+// sees the other. The first poster to see it takes the mark away, hence one write a batch.
+#include "net/mailbox.h"
+
+#include <cerrno>
+#include <cstdint>
+#include <new>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+namespace tern::net {
+
+Mailbox::Mailbox(std::size_t capacity) noexcept
+    : capacity_(capacity), event_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+  if (event_) return;
+  error_ = {errno, std::system_category()};
+  closed_ = true;
+}
+
+bool Mailbox::post(Function function) noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_ || queue_.size() >= capacity_) return false;
+    try {
+      queue_.push_back(std::move(function));
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+    waiting_.store(true);
+  }
+  if (asleep_.load() && asleep_.exchange(false)) wake();
+  return true;
+}
+
+void Mailbox::close() noexcept {
+  std::vector<Function> left;
+  const std::lock_guard lock(mutex_);
+  closed_ = true;
+  left.swap(queue_);
+  waiting_.store(false);
+}
+
+bool Mailbox::closed() const noexcept {
+  const std::lock_guard lock(mutex_);
+  return closed_;
+}
+
+void Mailbox::wake() const noexcept {
+  const int saved = errno;
+  const std::uint64_t one = 1;
+  while (::write(event_.get(), &one, sizeof one) < 0) {
+    std::uint64_t counter;
+    if (errno == EAGAIN) {  // the counter, which nobody reads, is full
+      if (::read(event_.get(), &counter, sizeof counter) < 0 && errno != EAGAIN) break;
+    } else if (errno != EINTR) {
+      break;
+    }
+  }
+  errno = saved;
+}
+
+void Mailbox::take(std::vector<Function>& batch) noexcept {
+  if (!waiting_.load(std::memory_order_relaxed)) return;
+  const std::lock_guard lock(mutex_);
+  batch.swap(queue_);
+  waiting_.store(false);
+}
+
+bool Mailbox::prepare_to_sleep() noexcept {
+  asleep_.store(true);
+  if (!waiting_.load()) return true;
+  awake();
+  return false;
+}
+
+}  // namespace tern::net

@@ -1,0 +1,92 @@
+// epoll. One wait brings up to 512 events, and the handler of one may destroy the watcher of
+// another that still waits in the same batch, whose descriptor number may even be in use again.
+// remove() therefore strikes the watcher out of the rest of the batch: a scan, but of few
+// contiguous bytes, and only when something is removed.
+#include "net/poller.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <limits>
+
+namespace tern::net {
+
+namespace {
+
+std::error_code last_error() noexcept { return {errno, std::system_category()}; }
+
+// The milliseconds until `deadline`, rounded up: waking early would only mean to wait again.
+int timeout_until(Poller::Clock::time_point deadline) noexcept {
+  using Milliseconds = std::chrono::milliseconds;
+  if (deadline == Poller::Clock::time_point::min()) return 0;
+  if (deadline == Poller::Clock::time_point::max()) return -1;
+  const auto now = Poller::Clock::now();
+  if (deadline <= now) return 0;
+  constexpr Milliseconds::rep longest = std::numeric_limits<int>::max();
+  return static_cast<int>(
+      std::min(std::chrono::ceil<Milliseconds>(deadline - now).count(), longest));
+}
+
+std::error_code control(int epoll, int operation, int fd, std::uint32_t events,
+                        Watcher& watcher) noexcept {
+  epoll_event event{};
+  event.events = events;
+  event.data.ptr = &watcher;
+  return ::epoll_ctl(epoll, operation, fd, &event) == 0 ? std::error_code() : last_error();
+}
+
+}  // namespace
+
+Poller::Poller() noexcept : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
+  if (!epoll_) error_ = last_error();
+}
+
+std::error_code Poller::add(int fd, std::uint32_t events, Watcher& watcher) noexcept {
+  return control(epoll_.get(), EPOLL_CTL_ADD, fd, events, watcher);
+}
+
+std::error_code Poller::modify(int fd, std::uint32_t events, Watcher& watcher) noexcept {
+  return control(epoll_.get(), EPOLL_CTL_MOD, fd, events, watcher);
+}
+
+void Poller::remove(int fd, Watcher& watcher) noexcept {
+  control(epoll_.get(), EPOLL_CTL_DEL, fd, 0, watcher);
+  watcher.unlink();
+  for (std::size_t i = next_; i < count_; ++i) {
+    if (events_[i].data.ptr == &watcher) events_[i].data.ptr = nullptr;
+  }
+}
+
+int Poller::wait(Clock::time_point deadline) noexcept {
+  next_ = count_ = 0;
+  for (;;) {
+    const int ready = ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(max_events),
+                                   timeout_until(deadline));
+    if (ready >= 0) {
+      count_ = static_cast<std::size_t>(ready);
+      return ready;
+    }
+    if (errno != EINTR) {
+      error_ = last_error();
+      return 0;
+    }
+  }
+}
+
+void Poller::dispatch() noexcept {
+  base::IntrusiveList<Watcher, AgainTag> round;
+  round.take(again_);
+  while (next_ < count_) {
+    const epoll_event event = events_[next_++];
+    auto* const watcher = static_cast<Watcher*>(event.data.ptr);
+    if (watcher == nullptr) continue;
+    std::uint32_t events = event.events;
+    if (watcher->linked()) {  // one call will do for both
+      watcher->unlink();
+      events |= EPOLLIN;
+    }
+    watcher->on_ready(events);
+  }
+  while (!round.empty()) round.pop_front().on_ready(EPOLLIN);
+}
+
+}  // namespace tern::net

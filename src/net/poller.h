@@ -1,0 +1,74 @@
+#pragma once
+
+#include "base/intrusive_list.h"
+#include "net/fd.h"
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <sys/epoll.h>
+#include <system_error>
+
+namespace tern::net {
+
+struct AgainTag;
+
+/// Something with a descriptor. Not owned by the Poller: call remove() before the descriptor is
+/// closed.
+class Watcher : public base::ListHook<AgainTag> {
+ public:
+  /// Called when the descriptor is ready; `events` as of epoll. May come with an event that is no
+  /// longer asked for.
+  virtual void on_ready(std::uint32_t events) noexcept = 0;
+
+ protected:
+  Watcher() noexcept = default;
+  ~Watcher() = default;
+};
+
+/// epoll. After remove(), a watcher hears nothing more, not even events that the last wait() had
+/// already brought. Thread: one.
+class Poller {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  Poller() noexcept;
+  Poller(const Poller&) = delete;
+  Poller& operator=(const Poller&) = delete;
+
+  /// Why the constructor failed, if it did.
+  std::error_code error() const noexcept { return error_; }
+
+  std::error_code add(int fd, std::uint32_t events, Watcher& watcher) noexcept;
+  std::error_code modify(int fd, std::uint32_t events, Watcher& watcher) noexcept;
+  /// Forgets the watcher, here and in the kernel; before close(fd), as a forked child may keep the
+  /// socket open.
+  void remove(int fd, Watcher& watcher) noexcept;
+
+  /// Calls watcher.on_ready(EPOLLIN) in the next turn, without a kernel event. Once for any number
+  /// of calls.
+  void again(Watcher& watcher) noexcept {
+    if (!watcher.linked()) again_.push_back(watcher);
+  }
+  bool has_again() const noexcept { return !again_.empty(); }
+
+  /// Waits until something is ready or `deadline` has come; time_point::max() waits for ever, min()
+  /// not at all. Signals do not shorten the wait. Returns how many are ready; call dispatch() then.
+  int wait(Clock::time_point deadline) noexcept;
+  /// Calls on_ready of all that are ready, then of those that asked for it through again() before
+  /// this call.
+  void dispatch() noexcept;
+
+ private:
+  static constexpr std::size_t max_events = 512;
+
+  Fd epoll_;
+  std::error_code error_{};
+  std::size_t next_ = 0;   // the next event to dispatch
+  std::size_t count_ = 0;  // how many the last wait brought
+  base::IntrusiveList<Watcher, AgainTag> again_{};
+  std::array<epoll_event, max_events> events_;
+};
+
+}  // namespace tern::net

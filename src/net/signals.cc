@@ -1,0 +1,88 @@
+// Signals through signalfd. A handler would have to be installed for the whole process; a signalfd
+// takes only what the application has blocked, which is also the one thing it must do itself: a
+// signal left unblocked in any thread takes its default action there.
+#include "net/signals.h"
+
+#include "tern/error.h"
+
+#include <array>
+#include <cerrno>
+#include <sys/signalfd.h>
+#include <unistd.h>
+#include <utility>
+
+namespace tern::net {
+
+namespace {
+
+std::error_code require_blocked(int signo) noexcept {
+  sigset_t blocked;
+  ::pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
+  const int member = ::sigismember(&blocked, signo);
+  if (member < 0 || signo == SIGKILL || signo == SIGSTOP) return {EINVAL, std::system_category()};
+  return member == 1 ? std::error_code() : make_error_code(Errc::signal_not_blocked);
+}
+
+}  // namespace
+
+Signals::~Signals() { clear(); }
+
+void Signals::clear() noexcept {
+  if (!fd_) return;
+  core_.poller().remove(fd_.get(), *this);
+  fd_.reset();
+  ::sigemptyset(&wanted_);
+  while (!functions_.empty()) {
+    const auto first = functions_.extract(functions_.begin());
+  }
+}
+
+std::error_code Signals::listen(int signo, Function function) {
+  core_.assert_thread();
+  sigset_t wanted = wanted_;
+  if (!function) {
+    if (::sigdelset(&wanted, signo) != 0) return {EINVAL, std::system_category()};
+    if (auto error = fd_ ? apply(wanted) : std::error_code()) return error;
+    functions_.erase(signo);
+    return {};
+  }
+  if (auto error = require_blocked(signo)) return error;
+  auto shared = std::make_shared<Function>(std::move(function));
+  std::shared_ptr<Function>& place = functions_[signo];  // no allocation below: all or nothing
+  ::sigaddset(&wanted, signo);
+  if (auto error = apply(wanted)) {
+    if (place == nullptr) functions_.erase(signo);
+    return error;
+  }
+  place.swap(shared);
+  return {};
+}
+
+std::error_code Signals::apply(const sigset_t& wanted) noexcept {
+  const int fd = ::signalfd(fd_.get(), &wanted, SFD_NONBLOCK | SFD_CLOEXEC);
+  if (fd < 0) return {errno, std::system_category()};
+  if (!fd_) {
+    Fd opened(fd);
+    if (auto error = core_.poller().add(fd, EPOLLIN, *this)) return error;
+    fd_ = std::move(opened);
+  }
+  wanted_ = wanted;
+  return {};
+}
+
+void Signals::on_ready(std::uint32_t) noexcept {
+  std::array<signalfd_siginfo, 8> infos;
+  const ssize_t got = ::read(fd_.get(), infos.data(), sizeof infos);
+  if (got <= 0) return;  // somebody else took it; and what is left over makes us ready again
+  const std::size_t count = static_cast<std::size_t>(got) / sizeof(signalfd_siginfo);
+  for (std::size_t i = 0; i < count; ++i) deliver(static_cast<int>(infos[i].ssi_signo));
+}
+
+void Signals::deliver(int signo) noexcept {
+  const auto found = functions_.find(signo);
+  if (found == functions_.end()) return;
+  const std::shared_ptr<Function> held = found->second;
+  core_.call_user(*held, signo);
+}
+
+}  // namespace tern::net

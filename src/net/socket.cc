@@ -1,0 +1,159 @@
+// Sockets. Three rules that are easily got wrong live here and nowhere else:
+//
+// - A port in use is an error. Were the first listener bound with SO_REUSEPORT, any process of the
+// same user could hold the port
+//   already and the kernel would deal connections to both at random. So it binds without, and only
+//   then sets SO_REUSEPORT: the kernel looks at the flag of the *other* socket when a worker of
+//   ours binds to the same port with it.
+// - SO_REUSEADDR is set, else connections in TIME_WAIT would keep the port from a restarted server.
+// On Linux it never lets two
+//   listeners share a port.
+// - accept(2) reports errors of the network and of connections that died in the queue; only a lack
+// of descriptors or memory
+//   asks for a pause, as the listener then stays readable.
+#include "net/socket.h"
+
+#include "tern/error.h"
+
+#include <cerrno>
+#include <netinet/tcp.h>
+
+namespace tern::net {
+
+namespace {
+
+std::error_code last_error() noexcept { return {errno, std::system_category()}; }
+
+std::error_code set_option(int fd, int level, int name, int value) noexcept {
+  if (::setsockopt(fd, level, name, &value, sizeof value) == 0) return {};
+  return last_error();
+}
+
+Fd new_socket(const Address& address) noexcept {
+  return Fd(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+}
+
+std::error_code bind_to(int fd, const Address& address, PortUse use) noexcept {
+  if (auto error = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1)) return error;
+  if (address.family() == AF_INET6) {
+    // The system's default may be either; ours is that "::" means everybody.
+    if (auto error = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0)) return error;
+  }
+  if (use == PortUse::join) {
+    if (auto error = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1)) return error;
+  }
+  if (::bind(fd, address.data(), address.size()) != 0) return last_error();
+  return use == PortUse::first ? set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1) : std::error_code();
+}
+
+using NameCall = int (*)(int, sockaddr*, socklen_t*);
+
+Address name_of(NameCall call, int fd) noexcept {
+  sockaddr_storage storage;
+  auto* const name = reinterpret_cast<sockaddr*>(&storage);
+  socklen_t bytes = sizeof storage;
+  if (call(fd, name, &bytes) != 0) return {};
+  return Address::from(name, bytes).value_or(Address());
+}
+
+}  // namespace
+
+Opened listen_tcp(const Address& address, PortUse use, int backlog) noexcept {
+  Fd socket = new_socket(address);
+  if (!socket) return {Fd(), last_error()};
+  if (auto error = bind_to(socket.get(), address, use)) return {Fd(), error};
+  if (::listen(socket.get(), backlog) != 0) return {Fd(), last_error()};
+  return {std::move(socket), {}};
+}
+
+Opened accept(int listener, Address* peer) noexcept {
+  sockaddr_storage storage;
+  auto* const name = reinterpret_cast<sockaddr*>(&storage);
+  socklen_t bytes = sizeof storage;
+  int fd;
+  do {
+    fd = ::accept4(listener, peer == nullptr ? nullptr : name, peer == nullptr ? nullptr : &bytes,
+                   SOCK_NONBLOCK | SOCK_CLOEXEC);
+  } while (fd < 0 && errno == EINTR);
+  if (fd < 0) return {Fd(), last_error()};
+  if (peer != nullptr) *peer = Address::from(name, bytes).value_or(Address());
+  return {Fd(fd), {}};
+}
+
+AcceptFailure classify_accept_error(std::error_code error) noexcept {
+  switch (error.value()) {
+    case EAGAIN:
+      return AcceptFailure::drained;
+    case EBADF:
+    case EINVAL:
+      return AcceptFailure::fatal;
+    // Errors of one connection or of the network, which Linux hands to accept: accept(2), "Error
+    // handling".
+    case EINTR:
+    case ECONNABORTED:
+    case EPERM:
+    case EPROTO:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case ENONET:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case EOPNOTSUPP:
+    case ETIMEDOUT:
+      return AcceptFailure::retry;
+    // EMFILE, ENFILE, ENOBUFS, ENOMEM, and what we do not know: retrying at once might spin.
+    default:
+      return AcceptFailure::pause;
+  }
+}
+
+Opened start_connect(const Address& address) noexcept {
+  Fd socket = new_socket(address);
+  if (!socket) return {Fd(), last_error()};
+  // After EINTR the attempt goes on by itself; a second connect() would only report EALREADY.
+  if (::connect(socket.get(), address.data(), address.size()) != 0 && errno != EINPROGRESS &&
+      errno != EINTR) {
+    return {Fd(), last_error()};
+  }
+  return {std::move(socket), {}};
+}
+
+std::error_code connect_result(int fd) noexcept {
+  int pending = 0;
+  socklen_t bytes = sizeof pending;
+  if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &pending, &bytes) != 0) return last_error();
+  if (pending == 0) return {};
+  return {pending, std::system_category()};
+}
+
+std::error_code set_nodelay(int fd) noexcept { return set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); }
+
+Address local_address(int fd) noexcept {
+  return name_of([](int s, sockaddr* n, socklen_t* b) { return ::getsockname(s, n, b); }, fd);
+}
+
+Address peer_address(int fd) noexcept {
+  return name_of([](int s, sockaddr* n, socklen_t* b) { return ::getpeername(s, n, b); }, fd);
+}
+
+void shutdown_write(int fd) noexcept { ::shutdown(fd, SHUT_WR); }
+
+void reset_on_close(int fd) noexcept {
+  const linger now{.l_onoff = 1, .l_linger = 0};
+  ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
+
+void reset_close(Fd socket) noexcept { reset_on_close(socket.get()); }
+
+std::size_t send_once(int fd, std::span<const std::byte> bytes) noexcept {
+  const ssize_t sent = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  return sent > 0 ? static_cast<std::size_t>(sent) : 0;
+}
+
+std::error_code socket_error(int error_number) noexcept {
+  if (error_number == ECONNRESET || error_number == EPIPE) return Errc::connection_reset;
+  return {error_number, std::system_category()};
+}
+
+}  // namespace tern::net

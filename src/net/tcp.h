@@ -1,0 +1,24 @@
+#pragma once
+
+#include "net/fd.h"
+#include "net/transport.h"
+
+namespace tern::net {
+
+/// A connected, non-blocking TCP socket.
+class TcpTransport final : public Transport {
+ public:
+  explicit TcpTransport(Fd socket) noexcept : socket_(std::move(socket)) {}
+
+  Transfer read(std::span<const iovec> into) noexcept override;
+  Transfer write(std::span<const iovec> from) noexcept override;
+  int fd() const noexcept override { return socket_.get(); }
+  void shutdown_write() noexcept override;
+
+ private:
+  Fd socket_;
+};
+
+static_assert(sizeof(TcpTransport) == 16);
+
+}  // namespace tern::net

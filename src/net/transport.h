@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <sys/uio.h>
+#include <system_error>
+
+namespace tern::net {
+
+/// A byte stream that never blocks: plain TCP, or TLS over it. Who drives it needs to know only
+/// which readiness to wait for.
+class Transport {
+ public:
+  enum class State : std::uint8_t {
+    ok,         ///< `bytes` > 0 were moved; perhaps more can be
+    wait_read,  ///< nothing moved until the descriptor is readable (a TLS write may need that, too)
+    wait_write,  ///< nothing moved until the descriptor is writable
+    end,         ///< read only: the peer ended its direction in the agreed way
+    failed,      ///< `error` says why; nothing more will come
+  };
+  struct Transfer {
+    std::size_t bytes = 0;
+    std::error_code error{};
+    State state = State::ok;
+  };
+
+  Transport() noexcept = default;
+  Transport(const Transport&) = delete;
+  Transport& operator=(const Transport&) = delete;
+  virtual ~Transport() = default;
+
+  /// Reads what is there into `into`, which must have room for at least one byte.
+  virtual Transfer read(std::span<const iovec> into) noexcept = 0;
+  /// Writes what fits of `from`, which must hold at least one byte; may stop short.
+  virtual Transfer write(std::span<const iovec> from) noexcept = 0;
+  /// What to watch; owned by the transport.
+  virtual int fd() const noexcept = 0;
+  /// Ends our direction (FIN; for TLS, close_notify before it); reading goes on.
+  virtual void shutdown_write() noexcept = 0;
+};
+
+}  // namespace tern::net

@@ -1,0 +1,106 @@
+// Timers by number. An entry leaves the table while its function runs, so that the function may
+// cancel its own timer, or any other, without pulling the ground from under itself; a repeating one
+// comes back afterwards unless its number is gone by then.
+#include "net/user_timers.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace tern::net {
+
+namespace {
+
+Timer::time_point later(Timer::time_point from, Loop::Duration by) noexcept {
+  const auto most = Timer::time_point::max() - from;
+  return from + std::clamp(by, Loop::Duration(0), Loop::Duration(most));
+}
+
+}  // namespace
+
+class UserTimers::Entry final : public Timer {
+ public:
+  Entry(UserTimers& owner, time_point due, Loop::Duration interval, Function function) noexcept
+      : owner_(owner), due_(due), interval_(interval), function_(std::move(function)) {}
+  ~Entry() { owner_.core_.timers().cancel(*this); }
+
+  void on_timer(time_point now) noexcept override { owner_.fire(*this, now); }
+  void call() noexcept { owner_.core_.call_user(function_); }
+
+  /// Arms a repeating timer for its next turn that is still to come.
+  void arm_next(time_point now) {
+    const Loop::Duration missed = now - due_;
+    due_ = later(due_, missed - missed % interval_);
+    due_ = later(due_, interval_);
+    owner_.core_.timers().arm(*this, due_);
+  }
+  void arm() { owner_.core_.timers().arm(*this, due_); }
+
+  bool repeats() const noexcept { return interval_.count() > 0; }
+  std::uint64_t id() const noexcept { return id_; }
+  void set_id(std::uint64_t id) noexcept { id_ = id; }
+
+ private:
+  UserTimers& owner_;
+  time_point due_;
+  Loop::Duration interval_;  // 0: once
+  std::uint64_t id_ = 0;
+  Function function_;
+};
+
+UserTimers::UserTimers(LoopCore& core) noexcept : core_(core) {}
+
+UserTimers::~UserTimers() { clear(); }
+
+void UserTimers::clear() noexcept {
+  // One at a time: what a function captured may cancel or start timers as it ends.
+  while (!entries_.empty()) {
+    const auto first = entries_.extract(entries_.begin());
+  }
+}
+
+TimerId UserTimers::after(Loop::Duration delay, Function function) {
+  // From the clock, not from now(): a long handler must not make the timer early.
+  const auto due = later(Loop::Clock::now(), delay);
+  return add(std::make_unique<Entry>(*this, due, Loop::Duration(0), std::move(function)));
+}
+
+TimerId UserTimers::every(Loop::Duration interval, Function function) {
+  interval = std::max(interval, Loop::Duration(1));
+  const auto due = later(Loop::Clock::now(), interval);
+  return add(std::make_unique<Entry>(*this, due, interval, std::move(function)));
+}
+
+TimerId UserTimers::add(std::unique_ptr<Entry> entry) {
+  core_.assert_thread();
+  entry->arm();
+  entry->set_id(++last_id_);
+  entries_.emplace(last_id_, std::move(entry));
+  return TimerId{last_id_};
+}
+
+bool UserTimers::cancel(TimerId id) noexcept {
+  core_.assert_thread();
+  const auto found = entries_.find(static_cast<std::uint64_t>(id));
+  if (found == entries_.end()) return false;
+  const auto node = entries_.extract(found);  // destroyed last: see clear()
+  return true;
+}
+
+void UserTimers::fire(Entry& entry, Timer::time_point now) noexcept {
+  const auto found = entries_.find(entry.id());
+  std::unique_ptr<Entry> held = std::move(found->second);
+  if (!held->repeats()) {
+    entries_.erase(found);
+    held->call();
+    return;
+  }
+  // Armed first: the place it had in the heap is still free, so this cannot run out of memory.
+  held->arm_next(now);
+  const std::uint64_t id = held->id();
+  held->call();
+  if (const auto still = entries_.find(id); still != entries_.end()) {
+    still->second = std::move(held);
+  }
+}
+
+}  // namespace tern::net

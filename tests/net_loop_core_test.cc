@@ -1,0 +1,223 @@
+#include "tern/error.h"
+#include "tern/loop.h"
+
+#include "net/loop_core.h"
+
+#include <chrono>
+#include <functional>
+#include <future>
+#include <gtest/gtest.h>
+#include <memory>
+#include <string>
+#include <sys/eventfd.h>
+#include <thread>
+#include <utility>
+
+namespace {
+
+using namespace std::chrono_literals;
+using tern::LoopOptions;
+using tern::net::Deferred;
+using tern::net::Fd;
+using tern::net::LoopCore;
+using tern::net::Retired;
+using tern::net::Timer;
+using tern::net::Watcher;
+
+struct Watching final : Watcher {
+  void on_ready(std::uint32_t) noexcept override { then(); }
+  std::function<void()> then{};
+};
+
+struct Alarm final : Timer {
+  void on_timer(time_point) noexcept override { then(); }
+  std::function<void()> then{};
+};
+
+struct Dirty final : Deferred {
+  void at_turn_end() noexcept override { then(); }
+  void on_retired() noexcept override { retired(); }
+  std::function<void()> then = [] {};
+  std::function<void()> retired = [] {};
+};
+
+TEST(LoopCore, ATurnHasAnOrder) {
+  LoopCore core{LoopOptions{}};
+  std::string order;
+  const Fd fd(::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC));
+  Watching watching;
+  Alarm alarm;
+  Dirty dirty, dead;
+  alarm.then = [&] { order += " timer"; };
+  dirty.then = [&] { order += " deferred"; };
+  dead.retired = [&] {
+    order += " retired";
+    core.stop();
+  };
+  watching.then = [&] {
+    order += "watcher";
+    core.retire(dead);
+    core.defer(dirty);
+    core.timers().arm(alarm, LoopCore::time_point::min());
+    core.mailbox()->post([&] { order += " posted"; });
+    core.poller().remove(fd.get(), watching);
+  };
+  ASSERT_FALSE(core.poller().add(fd.get(), EPOLLIN, watching));
+  ASSERT_TRUE(core.run());
+  EXPECT_EQ(order, "watcher timer posted deferred retired");
+}
+
+TEST(LoopCore, DeferredRunUntilNoneIsLeft) {
+  LoopCore core{LoopOptions{}};
+  Dirty first, second, end;
+  int runs = 0;
+  first.then = [&] {
+    EXPECT_TRUE(core.in_turn());
+    if (++runs < 3) core.defer(first);
+    core.defer(second);
+    core.defer(second);  // once
+  };
+  int seconds = 0;
+  second.then = [&] {
+    ++seconds;
+    core.retire(end);
+  };
+  end.retired = [&] {
+    EXPECT_EQ(runs, 3);
+    core.stop();
+  };
+  core.defer(first);
+  ASSERT_TRUE(core.run());
+  EXPECT_EQ(runs, 3);
+  EXPECT_EQ(seconds, 3);
+  EXPECT_FALSE(core.in_turn());
+}
+
+TEST(LoopCore, TheRetiredAreNotDeferred) {
+  LoopCore core{LoopOptions{}};
+  Dirty dirty;
+  bool flushed = false;
+  dirty.then = [&] { flushed = true; };
+  dirty.retired = [&] { core.stop(); };
+  core.defer(dirty);
+  core.retire(dirty);
+  core.defer(dirty);
+  ASSERT_TRUE(core.run());
+  EXPECT_FALSE(flushed);
+}
+
+TEST(LoopCore, TheDestroyedAreForgotten) {
+  LoopCore core{LoopOptions{}};
+  auto dirty = std::make_unique<Dirty>();
+  dirty->then = [] { FAIL(); };
+  core.defer(*dirty);
+  dirty.reset();
+  core.mailbox()->post([&] { core.stop(); });
+  ASSERT_TRUE(core.run());
+}
+
+TEST(LoopCore, WhatIsRetiredWithoutATurnIsFreedAtTheEnd) {
+  int freed = 0;
+  Dirty dirty;
+  dirty.retired = [&] { ++freed; };
+  {
+    LoopCore core{LoopOptions{}};
+    core.retire(dirty);
+    EXPECT_EQ(freed, 0);
+  }
+  EXPECT_EQ(freed, 1);
+}
+
+TEST(LoopCore, AgainDoesNotSleep) {
+  LoopCore core{LoopOptions{}};
+  Watching watching;
+  int calls = 0;
+  watching.then = [&] {
+    if (++calls == 10) return core.stop();
+    core.again(watching);
+  };
+  core.again(watching);
+  ASSERT_TRUE(core.run());  // no descriptor, no timer: would sleep for ever
+  EXPECT_EQ(calls, 10);
+}
+
+TEST(LoopCore, OneReceiveBuffer) {
+  LoopCore core{LoopOptions{}};
+  const auto buffer = core.receive_buffer();
+  EXPECT_EQ(buffer.size(), std::size_t{512} << 10);
+  buffer.front() = buffer.back() = std::byte{1};
+  EXPECT_EQ(core.receive_buffer().data(), buffer.data());
+}
+
+TEST(LoopCore, TheMailboxOutlivesTheLoop) {
+  std::shared_ptr<tern::net::Mailbox> mailbox;
+  {
+    LoopCore core{LoopOptions{}};
+    mailbox = core.mailbox();
+  }
+  EXPECT_TRUE(mailbox->closed());
+  EXPECT_FALSE(mailbox->post([] {}));
+  mailbox->wake();
+}
+
+TEST(LoopCore, NowIsTheTimeOfTheTurn) {
+  LoopCore core{LoopOptions{}};
+  core.mailbox()->post([&] {
+    const auto now = core.now();
+    const auto until = std::chrono::steady_clock::now() + 2ms;
+    while (std::chrono::steady_clock::now() < until) {
+    }
+    EXPECT_EQ(core.now(), now);
+    EXPECT_LT(now, until);
+    core.mailbox()->post([&core, until] {
+      EXPECT_GE(core.now(), until);
+      core.stop();
+    });
+  });
+  ASSERT_TRUE(core.run());
+}
+
+// Polling must not make it deaf, neither to other threads nor to timers; nor sleep through either.
+TEST(LoopCore, SpinningHearsEverything) {
+  for (const auto spin : {1ns, 100000ns, 3600000000000ns}) {
+    LoopCore core{LoopOptions{.spin = spin}};
+    Alarm alarm;
+    int posted = 0;
+    int fired = 0;
+    std::promise<void> next;
+    std::thread other([&] {
+      for (int i = 0; i < 200; ++i) {
+        std::promise<void> done;
+        EXPECT_TRUE(core.mailbox()->post([&] {
+          ++posted;
+          done.set_value();
+        }));
+        done.get_future().wait();
+      }
+    });
+    alarm.then = [&] {
+      if (++fired >= 20 && posted == 200) return core.stop();
+      core.timers().arm(alarm, core.now() + 100us);
+    };
+    core.timers().arm(alarm, core.now());
+    EXPECT_TRUE(core.run());
+    other.join();
+    EXPECT_EQ(posted, 200);
+  }
+}
+
+#ifndef NDEBUG
+TEST(LoopCoreDeathTest, OtherThreadsAreCaughtInDebugBuilds) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(
+      {
+        LoopCore core{LoopOptions{}};
+        Dirty dirty;
+        core.mailbox()->post([&] { std::thread([&] { core.defer(dirty); }).join(); });
+        (void)core.run();
+      },
+      "assertion failed");
+}
+#endif
+
+}  // namespace

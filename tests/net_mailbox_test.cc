@@ -1,0 +1,169 @@
+#include "net/mailbox.h"
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <gtest/gtest.h>
+#include <memory>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+namespace {
+
+using tern::net::Mailbox;
+
+std::vector<Mailbox::Function> take(Mailbox& mailbox) {
+  std::vector<Mailbox::Function> batch;
+  mailbox.take(batch);
+  return batch;
+}
+
+// How many writes the eventfd has seen since the last look.
+std::uint64_t writes_seen(const Mailbox& mailbox) {
+  std::uint64_t count = 0;
+  return ::read(mailbox.fd(), &count, sizeof count) == sizeof count ? count : 0;
+}
+
+TEST(Mailbox, GivesWhatWasPostedInOrder) {
+  Mailbox mailbox(10);
+  std::string order;
+  for (char c : {'a', 'b', 'c'}) EXPECT_TRUE(mailbox.post([&order, c] { order += c; }));
+  EXPECT_TRUE(mailbox.waiting());
+  for (auto& function : take(mailbox)) function();
+  EXPECT_EQ(order, "abc");
+  EXPECT_FALSE(mailbox.waiting());
+  EXPECT_TRUE(take(mailbox).empty());
+}
+
+TEST(Mailbox, IsBounded) {
+  Mailbox mailbox(2);
+  const auto alive = std::make_shared<int>();
+  EXPECT_TRUE(mailbox.post([alive] {}));
+  EXPECT_TRUE(mailbox.post([alive] {}));
+  EXPECT_FALSE(mailbox.post([alive] {}));
+  EXPECT_EQ(alive.use_count(), 3);  // the refused one is gone
+  EXPECT_EQ(take(mailbox).size(), 2u);
+  EXPECT_TRUE(mailbox.post([alive] {}));
+}
+
+TEST(Mailbox, CloseDestroysWhatWaitsAndRefusesTheRest) {
+  Mailbox mailbox(10);
+  const auto alive = std::make_shared<int>();
+  EXPECT_TRUE(mailbox.post([alive] { FAIL(); }));
+  mailbox.close();
+  EXPECT_TRUE(mailbox.closed());
+  EXPECT_EQ(alive.use_count(), 1);
+  EXPECT_FALSE(mailbox.post([alive] { FAIL(); }));
+  EXPECT_EQ(alive.use_count(), 1);
+  EXPECT_TRUE(take(mailbox).empty());
+}
+
+// A destructor that posts would deadlock if it ran under the lock.
+TEST(Mailbox, DestroysOutsideTheLock) {
+  struct PostsWhenDestroyed {
+    explicit PostsWhenDestroyed(Mailbox* to) : to_(to) {}
+    PostsWhenDestroyed(PostsWhenDestroyed&& other) noexcept
+        : to_(std::exchange(other.to_, nullptr)) {}
+    ~PostsWhenDestroyed() {
+      if (to_ != nullptr) {
+        EXPECT_FALSE(to_->post([] {}));
+      }
+    }
+    void operator()() {}
+    Mailbox* to_;
+  };
+  Mailbox mailbox(1);
+  EXPECT_TRUE(mailbox.post(PostsWhenDestroyed(&mailbox)));
+  EXPECT_FALSE(mailbox.post(PostsWhenDestroyed(&mailbox)));  // full
+  mailbox.close();
+}
+
+TEST(Mailbox, WakesASleeperOnceABatch) {
+  Mailbox mailbox(10);
+  EXPECT_TRUE(mailbox.post([] {}));
+  EXPECT_EQ(writes_seen(mailbox), 0u);       // awake: no write
+  EXPECT_FALSE(mailbox.prepare_to_sleep());  // and it must not go to sleep
+  take(mailbox);
+  EXPECT_TRUE(mailbox.prepare_to_sleep());
+  EXPECT_TRUE(mailbox.post([] {}));
+  EXPECT_TRUE(mailbox.post([] {}));
+  EXPECT_EQ(writes_seen(mailbox), 1u);
+  mailbox.awake();
+  take(mailbox);
+  EXPECT_TRUE(mailbox.prepare_to_sleep());
+  mailbox.awake();
+  EXPECT_TRUE(mailbox.post([] {}));
+  EXPECT_EQ(writes_seen(mailbox), 0u);
+}
+
+TEST(Mailbox, WakesEvenWithItsCounterFull) {
+  Mailbox mailbox(10);
+  const std::uint64_t full = ~std::uint64_t{0} - 1;
+  ASSERT_EQ(::write(mailbox.fd(), &full, sizeof full), static_cast<ssize_t>(sizeof full));
+  mailbox.wake();
+  EXPECT_EQ(writes_seen(mailbox), 1u);
+}
+
+// Eight senders against one sleeper: every function arrives once, those of one sender in order, and
+// no sleep is missed.
+TEST(Mailbox, ManySendersKeepTheirOrder) {
+  constexpr int senders = 8;
+  constexpr int each = 20'000;
+  const auto mailbox = std::make_shared<Mailbox>(1024);
+  std::array<int, senders> next{};
+  std::vector<std::thread> threads;
+  for (std::size_t s = 0; s < senders; ++s) {
+    threads.emplace_back([mailbox, s, &next] {
+      for (int i = 0; i < each; ++i) {
+        const auto function = [s, i, &next] {
+          EXPECT_EQ(next[s], i);
+          next[s] = i + 1;
+        };
+        while (!mailbox->post(function)) std::this_thread::yield();
+      }
+    });
+  }
+  int total = 0;
+  std::vector<Mailbox::Function> batch;
+  while (total < senders * each) {
+    if (mailbox->prepare_to_sleep()) {
+      pollfd waits{mailbox->fd(), POLLIN, 0};
+      ASSERT_EQ(::poll(&waits, 1, 30'000), 1) << "a wake-up was lost after " << total;
+      writes_seen(*mailbox);
+    }
+    mailbox->awake();
+    mailbox->take(batch);
+    EXPECT_LE(batch.size(), 1024u);
+    for (auto& function : batch) function();
+    total += static_cast<int>(batch.size());
+    batch.clear();
+  }
+  for (auto& thread : threads) thread.join();
+  for (int count : next) EXPECT_EQ(count, each);
+  EXPECT_FALSE(mailbox->waiting());
+}
+
+TEST(Mailbox, MayBeClosedWhileOthersPost) {
+  const auto mailbox = std::make_shared<Mailbox>(1u << 20);
+  std::atomic<int> accepted{0};
+  std::atomic<int> refused{0};
+  const auto alive = std::make_shared<int>();
+  std::vector<std::thread> threads;
+  for (int s = 0; s < 4; ++s) {
+    threads.emplace_back([mailbox, alive, &accepted, &refused] {
+      while (mailbox->post([alive] {})) ++accepted;
+      ++refused;
+    });
+  }
+  while (accepted.load() < 1000) std::this_thread::yield();
+  mailbox->close();
+  for (auto& thread : threads) thread.join();
+  threads.clear();
+  EXPECT_EQ(refused.load(), 4);
+  EXPECT_EQ(alive.use_count(), 1);
+}
+
+}  // namespace

@@ -1,0 +1,190 @@
+#include "net/poller.h"
+
+#include <chrono>
+#include <functional>
+#include <gtest/gtest.h>
+#include <memory>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <vector>
+
+namespace {
+
+using tern::net::Fd;
+using tern::net::Poller;
+using tern::net::Watcher;
+using namespace std::chrono_literals;
+
+constexpr auto at_once = Poller::Clock::time_point::min();
+
+Fd ready_fd() { return Fd(::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC)); }
+Fd silent_fd() { return Fd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)); }
+
+struct Recorder final : Watcher {
+  void on_ready(std::uint32_t events) noexcept override {
+    ++calls;
+    last = events;
+    if (then) then();
+  }
+  int calls = 0;
+  std::uint32_t last = 0;
+  std::function<void()> then{};
+};
+
+TEST(Poller, ReportsReadiness) {
+  Poller poller;
+  ASSERT_FALSE(poller.error());
+  Recorder recorder;
+  const Fd fd = ready_fd();
+  ASSERT_FALSE(poller.add(fd.get(), EPOLLIN, recorder));
+  EXPECT_EQ(poller.wait(Poller::Clock::time_point::max()), 1);
+  poller.dispatch();
+  EXPECT_EQ(recorder.calls, 1);
+  EXPECT_EQ(recorder.last, std::uint32_t{EPOLLIN});
+  ASSERT_FALSE(poller.modify(fd.get(), EPOLLOUT, recorder));
+  EXPECT_EQ(poller.wait(at_once), 1);
+  poller.dispatch();
+  EXPECT_EQ(recorder.last, std::uint32_t{EPOLLOUT});
+  poller.remove(fd.get(), recorder);
+  EXPECT_EQ(poller.wait(at_once), 0);
+  poller.dispatch();
+  EXPECT_EQ(recorder.calls, 2);
+}
+
+TEST(Poller, FailuresAreErrors) {
+  Poller poller;
+  Recorder recorder;
+  EXPECT_EQ(poller.add(-1, EPOLLIN, recorder), std::errc::bad_file_descriptor);
+  const Fd fd = silent_fd();
+  EXPECT_EQ(poller.modify(fd.get(), EPOLLIN, recorder), std::errc::no_such_file_or_directory);
+  ASSERT_FALSE(poller.add(fd.get(), EPOLLIN, recorder));
+  EXPECT_EQ(poller.add(fd.get(), EPOLLIN, recorder), std::errc::file_exists);
+}
+
+TEST(Poller, WaitsUntilTheDeadlineAndNotLess) {
+  Poller poller;
+  for (const auto wait : {0us, 100us, 1500us, 20000us}) {
+    const auto deadline = Poller::Clock::now() + wait;
+    EXPECT_EQ(poller.wait(deadline), 0);
+    EXPECT_GE(Poller::Clock::now(), deadline);
+  }
+  EXPECT_EQ(poller.wait(at_once), 0);
+}
+
+// Both are ready in one batch; whichever comes first removes the other, which is then freed.
+TEST(Poller, NoStaleEventReachesARemovedWatcher) {
+  Poller poller;
+  const Fd fds[] = {ready_fd(), ready_fd()};
+  std::unique_ptr<Recorder> recorders[] = {std::make_unique<Recorder>(),
+                                           std::make_unique<Recorder>()};
+  int calls = 0;
+  for (std::size_t i = 0; i < 2; ++i) {
+    recorders[i]->then = [&, i] {
+      ++calls;
+      poller.remove(fds[1 - i].get(), *recorders[1 - i]);
+      recorders[1 - i].reset();
+    };
+    ASSERT_FALSE(poller.add(fds[i].get(), EPOLLIN, *recorders[i]));
+  }
+  ASSERT_EQ(poller.wait(at_once), 2);
+  poller.dispatch();
+  EXPECT_EQ(calls, 1);
+}
+
+// The descriptor number is in use again, by somebody else, while the old event still waits.
+TEST(Poller, NoStaleEventReachesTheNextOwnerOfADescriptor) {
+  Poller poller;
+  Fd fds[] = {ready_fd(), ready_fd()};
+  Recorder first, second, heir;
+  const auto replace = [&](std::size_t which, Recorder& old) {
+    poller.remove(fds[which].get(), old);
+    const int number = fds[which].get();
+    fds[which].reset();
+    fds[which] = silent_fd();
+    ASSERT_EQ(fds[which].get(), number);
+    ASSERT_FALSE(poller.add(number, EPOLLIN, heir));
+  };
+  first.then = [&] { replace(1, second); };
+  second.then = [&] { replace(0, first); };
+  ASSERT_FALSE(poller.add(fds[0].get(), EPOLLIN, first));
+  ASSERT_FALSE(poller.add(fds[1].get(), EPOLLIN, second));
+  ASSERT_EQ(poller.wait(at_once), 2);
+  poller.dispatch();
+  EXPECT_EQ(first.calls + second.calls, 1);
+  EXPECT_EQ(heir.calls, 0);
+}
+
+TEST(Poller, ServesMoreThanOneBatch) {
+  constexpr std::size_t count = 1300;
+  Poller poller;
+  std::vector<Fd> fds;
+  std::vector<std::unique_ptr<Recorder>> recorders;
+  for (std::size_t i = 0; i < count; ++i) {
+    fds.push_back(ready_fd());
+    if (!fds.back()) GTEST_SKIP() << "needs " << count << " descriptors";
+    recorders.push_back(std::make_unique<Recorder>());
+    recorders[i]->then = [&, i] { poller.remove(fds[i].get(), *recorders[i]); };
+    ASSERT_FALSE(poller.add(fds[i].get(), EPOLLIN, *recorders[i]));
+  }
+  for (int batch = 0; batch < 3; ++batch) {
+    EXPECT_GT(poller.wait(at_once), 0);
+    poller.dispatch();
+  }
+  for (const auto& recorder : recorders) EXPECT_EQ(recorder->calls, 1);
+}
+
+TEST(Poller, AgainCallsInTheNextTurnOnly) {
+  Poller poller;
+  Recorder recorder;
+  recorder.then = [&] {
+    if (recorder.calls < 3) poller.again(recorder);
+  };
+  poller.again(recorder);
+  poller.again(recorder);
+  for (int turn = 1; turn <= 4; ++turn) {
+    EXPECT_EQ(poller.has_again(), turn <= 3);
+    poller.wait(at_once);
+    poller.dispatch();
+    EXPECT_EQ(recorder.calls, std::min(turn, 3));
+    EXPECT_EQ(recorder.last, std::uint32_t{EPOLLIN});
+  }
+}
+
+TEST(Poller, AgainAndAnEventAreOneCall) {
+  Poller poller;
+  Recorder recorder;
+  const Fd fd = silent_fd();
+  ASSERT_FALSE(poller.add(fd.get(), EPOLLOUT, recorder));
+  poller.again(recorder);
+  ASSERT_EQ(poller.wait(at_once), 1);
+  poller.dispatch();
+  EXPECT_EQ(recorder.calls, 1);
+  EXPECT_EQ(recorder.last, std::uint32_t{EPOLLIN | EPOLLOUT});
+}
+
+TEST(Poller, RemoveAlsoForgetsAgain) {
+  Poller poller;
+  Recorder first, second;
+  first.then = [&] { poller.remove(-1, second); };
+  poller.again(first);
+  poller.again(second);
+  poller.wait(at_once);
+  poller.dispatch();
+  EXPECT_EQ(first.calls, 1);
+  EXPECT_EQ(second.calls, 0);
+}
+
+// A child made by fork keeps the socket open, and with it its place in epoll, unless it is removed.
+TEST(Poller, RemovedWhileADuplicateStaysOpen) {
+  Poller poller;
+  Recorder recorder;
+  Fd fd = ready_fd();
+  const Fd duplicate(::dup(fd.get()));
+  ASSERT_FALSE(poller.add(fd.get(), EPOLLIN, recorder));
+  poller.remove(fd.get(), recorder);
+  fd.reset();
+  EXPECT_EQ(poller.wait(at_once), 0);
+}
+
+}  // namespace
