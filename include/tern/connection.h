@@ -1,0 +1,191 @@
+// A connection on a loop, as its handlers see it; and Handle, its twin for everybody else.
+#pragma once
+
+#include <chrono>
+#include <compare>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "tern/close.h"
+#include "tern/loop.h"
+#include "tern/message.h"
+#include "tern/unique_function.h"
+
+namespace tern {
+
+class Connection;
+class Handle;
+
+namespace connection {
+class Registry;
+struct SessionType;
+}  // namespace connection
+
+/// One WebSocket connection, owned by its loop. Nothing you call here calls you back.
+/// Lifetime: from on_open (or the session's constructor) until on_close has returned.
+/// Thread: its loop's; elsewhere use handle().
+class Connection {
+ public:
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  /// Queues a message; it is written at the end of the turn. Text must be UTF-8.
+  /// `congested`: wait for on_drain before sending much more. A peer that lets more than
+  /// limits.max_queued_bytes pile up is closed with 1008, unless limits.overflow says otherwise.
+  SendStatus send(Message message) noexcept;
+  /// Queues a message that is shared by many connections: not copied when large.
+  SendStatus send(const SharedMessage& message) noexcept;
+  /// Sends a ping of at most 125 bytes ahead of queued messages. RFC 6455 §5.5.2.
+  void ping(std::span<const std::byte> payload = {}) noexcept;
+
+  /// Queues a Close frame behind what was sent and stops delivering messages; on_close follows,
+  /// from the loop, once. A reason over 123 bytes is cut at a character; a code that may not be
+  /// sent becomes 1011 and is logged. Later calls do nothing. RFC 6455 §5.5.1, §7.1.2.
+  void close(CloseCode code = CloseCode::normal, std::string_view reason = {}) noexcept;
+  /// Ends TCP at once, without a Close frame; on_close follows, from the loop, once.
+  void terminate() noexcept;
+
+  /// No on_message from now on until resume(), and nothing is read, so that the peer slows down.
+  /// Meanwhile the silence and pong clocks stand still. Idempotent.
+  void pause() noexcept;
+  /// Undoes pause(). Messages follow from the loop, not from this call. Idempotent.
+  void resume() noexcept;
+
+  /// Accepts messages: on_open came and the end has not begun.
+  bool is_open() const noexcept;
+  /// Bytes accepted and not yet given to the system.
+  std::size_t queued_bytes() const noexcept;
+  /// The subprotocol agreed upon; empty: none. Lifetime: the connection.
+  std::string_view protocol() const noexcept;
+  /// The peer as "192.0.2.7:51234"; asks the system each time.
+  std::string remote_address() const;
+  /// The loop it lives on.
+  Loop& loop() noexcept;
+  /// For other threads, and for whatever outlives the handler.
+  Handle handle() const noexcept;
+
+  /// Runs `function` once after `delay`, or every `interval`, on the loop, as long as the
+  /// connection lives: `this` of a session and the Connection are safe in it.
+  TimerId after(Loop::Duration delay, UniqueFunction<void(Connection&)> function);
+  TimerId every(Loop::Duration interval, UniqueFunction<void(Connection&)> function);
+  /// Forgets a timer of this connection. False when there is none of this id (any more).
+  bool cancel(TimerId timer) noexcept;
+
+  /// The session, which must be of exactly this type (checked).
+  template <class S>
+  S& session() noexcept;
+
+ protected:
+  Connection() noexcept = default;
+  ~Connection() = default;
+
+ private:
+  void* session_of(const connection::SessionType& type) noexcept;
+};
+
+/// A connection from anywhere: copyable, comparable, hashable, default-constructible (to nothing).
+/// A connection that has ended is a silent target. Thread: any; calls of one thread keep their order.
+class Handle {
+ public:
+  Handle() noexcept = default;
+
+  /// Copies the message and sends it from the loop. False once the loop is gone or its mailbox is
+  /// full. Text must be UTF-8.
+  bool send(Message message) const noexcept;
+  bool send(SharedMessage message) const noexcept;
+  /// As Connection::close, from the loop. False once the loop is gone or its mailbox is full.
+  bool close(CloseCode code = CloseCode::normal, std::string_view reason = {}) const noexcept;
+  /// Runs `function` on the loop if the connection lives then. False as above.
+  bool post(UniqueFunction<void(Connection&)> function) const noexcept;
+
+  bool operator==(const Handle& other) const noexcept = default;
+  std::strong_ordering operator<=>(const Handle& other) const noexcept;
+  std::size_t hash() const noexcept;
+
+  /// For tern's own rooms.
+  Handle(std::shared_ptr<connection::Registry> registry, std::uint32_t slot,
+         std::uint32_t generation) noexcept
+      : registry_(std::move(registry)), slot_(slot), generation_(generation) {}
+
+ private:
+  std::shared_ptr<connection::Registry> registry_{};
+  std::uint32_t slot_ = 0;
+  std::uint32_t generation_ = 0;
+};
+
+/// Your object per connection: constructed when the upgrade is accepted, destroyed right after
+/// on_close. on_message is required; on_open(conn), on_drain(conn) and on_close(conn, info) are
+/// found when they are there. An exception that leaves one closes this connection with 1011.
+template <class S>
+concept Session = std::is_class_v<S> && requires(S session, Connection& conn, Message message) {
+  session.on_message(conn, message);
+};
+
+/// A session without state: functions shared by all connections of a route.
+/// Thread: called from all workers at the same time.
+struct Handlers {
+  UniqueFunction<void(Connection&)> on_open{};
+  UniqueFunction<void(Connection&, Message)> on_message{};
+  UniqueFunction<void(Connection&)> on_drain{};
+  UniqueFunction<void(Connection&, const CloseInfo&)> on_close{};
+};
+
+namespace connection {
+
+/// The plain functions that stand for a Session's members; null where it has none.
+struct SessionType {
+  std::size_t size;
+  std::size_t alignment;
+  void (*destroy)(void*) noexcept;
+  void (*on_open)(void*, Connection&);
+  void (*on_message)(void*, Connection&, Message);
+  void (*on_drain)(void*, Connection&);
+  void (*on_close)(void*, Connection&, const CloseInfo&);
+};
+
+template <Session S>
+constexpr SessionType make_session_type() noexcept {
+  SessionType type{sizeof(S), alignof(S), [](void* s) noexcept { static_cast<S*>(s)->~S(); },
+                   nullptr, nullptr, nullptr, nullptr};
+  type.on_message = [](void* s, Connection& conn, Message message) {
+    static_cast<S*>(s)->on_message(conn, message);
+  };
+  if constexpr (requires(S s, Connection& conn) { s.on_open(conn); }) {
+    type.on_open = [](void* s, Connection& conn) { static_cast<S*>(s)->on_open(conn); };
+  }
+  if constexpr (requires(S s, Connection& conn) { s.on_drain(conn); }) {
+    type.on_drain = [](void* s, Connection& conn) { static_cast<S*>(s)->on_drain(conn); };
+  }
+  if constexpr (requires(S s, Connection& conn, const CloseInfo& info) { s.on_close(conn, info); }) {
+    type.on_close = [](void* s, Connection& conn, const CloseInfo& info) {
+      static_cast<S*>(s)->on_close(conn, info);
+    };
+  }
+  return type;
+}
+
+/// One table for each session class; its address names the class.
+template <Session S>
+inline constexpr SessionType session_type = make_session_type<S>();
+
+}  // namespace connection
+
+template <class S>
+S& Connection::session() noexcept {
+  return *static_cast<S*>(session_of(connection::session_type<S>));
+}
+
+}  // namespace tern
+
+template <>
+struct std::hash<tern::Handle> {
+  std::size_t operator()(const tern::Handle& handle) const noexcept { return handle.hash(); }
+};

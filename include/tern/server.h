@@ -1,0 +1,159 @@
+// A WebSocket server: worker loops on one port, routes to sessions, and pages beside them.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "tern/connection.h"
+#include "tern/engine.h"
+#include "tern/error.h"
+#include "tern/http.h"
+#include "tern/observe.h"
+#include "tern/options.h"
+#include "tern/unique_function.h"
+
+namespace tern {
+
+namespace server {
+class Core;
+class PendingUpgrade;
+}  // namespace server
+
+/// How a Server serves. Every field has a safe default.
+struct ServerOptions {
+  std::string host = "0.0.0.0";   ///< a numeric address of this machine; "::" serves IPv4 too
+  std::uint16_t port = 0;         ///< 0: the system chooses, see Server::port()
+  unsigned threads = 1;           ///< worker loops; the caller of run() is the first
+  /// Signals that stop the server, e.g. {SIGINT, SIGTERM}. run() blocks them in its threads while
+  /// it runs; other threads of the program must block them themselves.
+  std::vector<int> stop_on{};
+  std::chrono::nanoseconds stop_deadline = std::chrono::seconds(10);  ///< of such a stop
+  Limits limits{};
+  Timeouts timeouts{};
+  /// Origins that pass besides the one of Host, as "https://example.org"; "*" is any.
+  std::vector<std::string> allowed_origins{};
+  std::size_t max_unfinished_handshakes = 1024;  ///< beyond, the oldest goes or accepting pauses
+  std::size_t max_connections = 0;               ///< 0: RLIMIT_NOFILE - 64; beyond: 503
+  bool share_port = false;                       ///< let other processes of this user listen, too
+  LogSink log{};
+};
+
+/// A request for a WebSocket that waits for its answer. Copyable; the first answer wins; when the
+/// last copy goes without one, the answer is 503. Answering has no effect once the peer is gone.
+/// Thread: any.
+class Upgrade {
+ public:
+  /// The request. Lifetime: until it is answered; keep a copy of the Upgrade for so long.
+  const Request& request() const noexcept;
+  /// Answers 101. The session is constructed from the arguments, on the loop, right before.
+  template <Session S, class... A>
+  void accept(Accept accept = {}, A&&... arguments) const;
+  /// Answers in plain HTTP and ends the connection.
+  void respond(Response response) const;
+
+  /// For the server.
+  explicit Upgrade(std::shared_ptr<server::PendingUpgrade> state) noexcept
+      : state_(std::move(state)) {}
+
+ private:
+  using Construct = UniqueFunction<void(void*)>;
+  void accept_session(Accept accept, const connection::SessionType& type, Construct construct) const;
+
+  std::shared_ptr<server::PendingUpgrade> state_;
+};
+
+/// Serves WebSocket routes and plain pages on one port until it is stopped.
+/// Thread: stop(), counters() and port() from any; routes are added before run().
+class Server {
+ public:
+  explicit Server(ServerOptions options = {});
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  /// Constructs an S for each connection to `path`, from copies of the arguments (std::ref for
+  /// shared state), with the Request first if S takes it. A session copies what it keeps of it.
+  template <Session S, class... A>
+    requires(!std::is_same_v<S, Handlers>)
+  Server& route(std::string path, A&&... arguments);
+  /// The same with options for the route.
+  template <Session S, class... A>
+    requires(!std::is_same_v<S, Handlers>)
+  Server& route_with(Accept accept, std::string path, A&&... arguments);
+  /// Functions for all connections to `path`. on_message is required.
+  Server& route(std::string path, Handlers handlers, Accept accept = {});
+  /// Decides for each proper upgrade request to `path`, now or later.
+  /// Thread: called from all workers at the same time.
+  Server& route(std::string path, UniqueFunction<void(Upgrade)> decide);
+  /// Answers GET and HEAD requests to `path` that are no upgrades.
+  /// Thread: called from all workers at the same time.
+  Server& get(std::string path, UniqueFunction<Response(const Request&)> page);
+
+  /// Binds and listens; run() does it if nobody did. Errors: those of the system, with the address.
+  Result<void> listen();
+  /// Serves until stopped. The calling thread is the first worker. Errors: of listen() and of the
+  /// loops; already_running. After it returned, the port is free.
+  Result<void> run();
+  /// Stops accepting, closes all connections with 1001 and lets run() return when they are gone, at
+  /// most after the deadline. Before run(), that returns at once.
+  /// Thread: any; also from a signal handler.
+  void stop(std::chrono::nanoseconds deadline = std::chrono::seconds(10)) noexcept;
+
+  /// The port it listens on; 0 before listen().
+  std::uint16_t port() const noexcept;
+  /// What happened so far.
+  Counters counters() const;
+
+ private:
+  using Construct = UniqueFunction<void(void*, const Request&)>;
+  Server& add_route(std::string path, Accept accept, const connection::SessionType& type,
+                    Construct construct);
+
+  std::unique_ptr<server::Core> core_;
+};
+
+template <Session S, class... A>
+void Upgrade::accept(Accept accept, A&&... arguments) const {
+  std::tuple<std::decay_t<A>...> kept(std::forward<A>(arguments)...);
+  accept_session(std::move(accept), connection::session_type<S>,
+                 [kept = std::move(kept)](void* memory) mutable {
+                   std::apply([&](auto&... each) { ::new (memory) S(std::move(each)...); }, kept);
+                 });
+}
+
+template <Session S, class... A>
+  requires(!std::is_same_v<S, Handlers>)
+Server& Server::route(std::string path, A&&... arguments) {
+  return route_with<S>({}, std::move(path), std::forward<A>(arguments)...);
+}
+
+template <Session S, class... A>
+  requires(!std::is_same_v<S, Handlers>)
+Server& Server::route_with(Accept accept, std::string path, A&&... arguments) {
+  std::tuple<std::decay_t<A>...> kept(std::forward<A>(arguments)...);
+  return add_route(
+      std::move(path), std::move(accept), connection::session_type<S>,
+      [kept = std::move(kept)](void* memory, const Request& request) {
+        std::apply(
+            [&](const auto&... each) {
+              if constexpr (std::is_constructible_v<S, const Request&, decltype(each)...>) {
+                ::new (memory) S(request, each...);
+              } else {
+                ::new (memory) S(each...);
+              }
+            },
+            kept);
+      });
+}
+
+}  // namespace tern

@@ -1,0 +1,217 @@
+// What a handler calls. Every function appends or marks; some write, without telling anybody. The
+// public class has no data: it stands for a LiveConnection.
+#include "tern/connection.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+#include "connection/live_connection.h"
+#include "net/socket.h"
+
+namespace tern {
+namespace connection {
+namespace {
+
+// A queue beyond this is written at once, not at the end of the turn.
+constexpr std::size_t max_unflushed = std::size_t{512} << 10;
+
+LiveConnection& live(Connection& connection) noexcept {
+  return static_cast<LiveConnection&>(connection);
+}
+const LiveConnection& live(const Connection& connection) noexcept {
+  return static_cast<const LiveConnection&>(connection);
+}
+
+}  // namespace
+
+// Outside of on_ready the engine has not been told the time of this turn.
+void LiveConnection::begin_call() noexcept {
+  environment_->core.assert_thread();
+  if (!in_turn_) engine_.tick(environment_->core.now());
+}
+
+// Judge a queue only after an attempt to write: a fast peer is not to suffer from a handler that
+// sends much.
+void LiveConnection::make_room(std::size_t bytes) noexcept {
+  if (engine_.would_overflow(bytes)) {
+    blocked_ = false;
+    flush();
+  } else if (engine_.queued_bytes() > max_unflushed) {
+    flush();
+  }
+}
+
+SendStatus LiveConnection::after_send(SendStatus status) noexcept {
+  if (status) environment_->metrics.messages_sent.add();
+  if (status == SendStatus::congested) congested_ = true;
+  touch();
+  return status;
+}
+
+SendStatus LiveConnection::send(Message message) noexcept {
+  begin_call();
+  make_room(message.size());
+  return after_send(engine_.send(message));
+}
+
+SendStatus LiveConnection::send(const SharedMessage& message) noexcept {
+  begin_call();
+  make_room(message.message().size());
+  return after_send(engine_.send(message));
+}
+
+void LiveConnection::ping(std::span<const std::byte> payload) noexcept {
+  begin_call();
+  engine_.ping(payload);
+  touch();
+}
+
+void LiveConnection::close(CloseCode code, std::string_view reason) noexcept {
+  begin_call();
+  if (code != CloseCode::no_status && !may_be_sent(code)) {
+    log(environment_->log, LogLevel::warning,
+        "close: code " + std::to_string(static_cast<int>(code)) + " may not be sent, 1011 is");
+  }
+  engine_.close(code, reason);
+  touch();
+}
+
+void LiveConnection::terminate(std::error_code why) noexcept {
+  begin_call();
+  engine_.terminate(why);
+  touch();
+}
+
+void LiveConnection::pause() noexcept {
+  begin_call();
+  if (paused_) return;
+  paused_ = true;
+  engine_.reading(false);
+  touch();
+}
+
+void LiveConnection::resume() noexcept {
+  begin_call();
+  if (!paused_) return;
+  paused_ = false;
+  engine_.reading(true);
+  if (state_ == State::serving) environment_->core.again(*this);  // what was kept comes first
+}
+
+bool LiveConnection::begin_answer() noexcept {
+  begin_call();
+  return engine_.upgrade_error() != Errc::closed;
+}
+
+void LiveConnection::respond(const Response& response) noexcept {
+  if (begin_answer()) answered(engine_.respond(response));
+}
+
+void LiveConnection::refuse() noexcept {
+  if (begin_answer()) answered(engine_.accept());
+}
+
+// The request was answered, now (inside of pump) or later (what waits behind it is looked at next).
+void LiveConnection::answered(std::error_code error) noexcept {
+  if (engine_.is_open()) {
+    environment_->metrics.upgrades.add();
+  } else if (error) {
+    environment_->metrics.refused(error);
+    log(environment_->log, error == Errc::invalid_header ? LogLevel::error : LogLevel::info,
+        "refused: " + error.message(), environment_->log ? remote_address() : std::string());
+  } else {
+    environment_->metrics.responses.add();
+  }
+  handshake_over();
+  if (!in_turn_ && state_ == State::serving) environment_->core.again(*this);
+}
+
+std::string LiveConnection::remote_address() const {
+  return net::peer_address(transport_.fd()).to_string();
+}
+
+Handle LiveConnection::handle() const noexcept {
+  const Registry::Place at = place();
+  return {environment_->registry, at.slot, at.generation};
+}
+
+// ---- timers that die with the connection
+
+struct LiveConnection::TimerTask {
+  LiveConnection* connection;
+  UniqueFunction<void(Connection&)> function;
+  bool repeat;
+  TimerId id = TimerId::none;
+};
+
+TimerId LiveConnection::start_timer(Loop::Duration delay, bool repeat,
+                                    UniqueFunction<void(Connection&)> function) {
+  begin_call();
+  if (state_ != State::serving) return TimerId::none;
+  if (!timers_) timers_ = std::make_unique<std::vector<TimerId>>();
+  timers_->reserve(timers_->size() + 1);
+  auto task = std::make_unique<TimerTask>(TimerTask{this, std::move(function), repeat});
+  TimerTask& entry = *task;
+  auto run = [task = std::move(task)] { task->connection->run_timer(*task); };
+  entry.id = repeat ? environment_->loop.every(delay, std::move(run))
+                    : environment_->loop.after(delay, std::move(run));
+  timers_->push_back(entry.id);
+  return entry.id;
+}
+
+void LiveConnection::run_timer(TimerTask& task) noexcept {
+  if (!task.repeat) std::erase(*timers_, task.id);
+  call(task.function);
+}
+
+void LiveConnection::call(UniqueFunction<void(Connection&)>& function) noexcept {
+  begin_call();
+  if (!call_user(environment_->log, "a posted function or timer", [&] { function(*this); })) {
+    engine_.fail(Errc::handler_threw);
+    touch();
+  }
+}
+
+bool LiveConnection::cancel_timer(TimerId timer) noexcept {
+  if (!timers_ || std::erase(*timers_, timer) == 0) return false;
+  return environment_->loop.cancel(timer);
+}
+
+}  // namespace connection
+
+using connection::live;
+
+SendStatus Connection::send(Message message) noexcept { return live(*this).send(message); }
+SendStatus Connection::send(const SharedMessage& message) noexcept {
+  return live(*this).send(message);
+}
+void Connection::ping(std::span<const std::byte> payload) noexcept { live(*this).ping(payload); }
+void Connection::close(CloseCode code, std::string_view reason) noexcept {
+  live(*this).close(code, reason);
+}
+void Connection::terminate() noexcept { live(*this).terminate(Errc::terminated); }
+void Connection::pause() noexcept { live(*this).pause(); }
+void Connection::resume() noexcept { live(*this).resume(); }
+bool Connection::is_open() const noexcept { return live(*this).engine().is_open(); }
+std::size_t Connection::queued_bytes() const noexcept {
+  return live(*this).engine().queued_bytes();
+}
+std::string_view Connection::protocol() const noexcept { return live(*this).engine().protocol(); }
+std::string Connection::remote_address() const { return live(*this).remote_address(); }
+Loop& Connection::loop() noexcept { return live(*this).environment().loop; }
+Handle Connection::handle() const noexcept { return live(*this).handle(); }
+
+TimerId Connection::after(Loop::Duration delay, UniqueFunction<void(Connection&)> function) {
+  return live(*this).start_timer(delay, false, std::move(function));
+}
+TimerId Connection::every(Loop::Duration interval, UniqueFunction<void(Connection&)> function) {
+  return live(*this).start_timer(interval, true, std::move(function));
+}
+bool Connection::cancel(TimerId timer) noexcept { return live(*this).cancel_timer(timer); }
+
+void* Connection::session_of(const connection::SessionType& type) noexcept {
+  TERN_ASSERT(live(*this).session().type() == &type);
+  return live(*this).session().get();
+}
+
+}  // namespace tern

@@ -1,0 +1,51 @@
+// An exception of the application ends its own connection and nothing else (1011, logged); no frame
+// of tern but call_user ever sees one.
+#include "connection/dispatch.h"
+
+#include <exception>
+#include <new>
+
+namespace tern::connection {
+
+void log(const LogSink& sink, LogLevel level, std::string_view message,
+         std::string_view remote_address) noexcept {
+  if (!sink) return;
+  try {
+    sink({.level = level, .message = message, .remote_address = remote_address});
+  } catch (...) {  // a log that cannot be written is nobody's reason to end
+  }
+}
+
+std::string describe_exception() noexcept {
+  try {
+    try {
+      throw;
+    } catch (const std::exception& exception) {
+      return exception.what();
+    } catch (...) {
+      return "an object that is no std::exception";
+    }
+  } catch (...) {  // no memory for the text
+    return {};
+  }
+}
+
+void* SessionBox::allocate(const SessionType& type) {
+  heap_ = type.size > inline_bytes || type.alignment > alignof(void*);
+  if (heap_) large_ = ::operator new(type.size, std::align_val_t(type.alignment));
+  return get();
+}
+
+void SessionBox::release(const SessionType& type) noexcept {
+  if (heap_) ::operator delete(large_, std::align_val_t(type.alignment));
+  heap_ = false;
+}
+
+void SessionBox::destroy() noexcept {
+  if (type_ == nullptr) return;
+  const SessionType& type = *std::exchange(type_, nullptr);
+  type.destroy(get());
+  release(type);
+}
+
+}  // namespace tern::connection

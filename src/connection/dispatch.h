@@ -1,0 +1,74 @@
+// The one place where code of the application is called, and where its exceptions end.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "connection/environment.h"
+#include "tern/connection.h"
+
+namespace tern::connection {
+
+/// Writes to the application's log, if it wants one; what the sink throws is dropped.
+void log(const LogSink& sink, LogLevel level, std::string_view message,
+         std::string_view remote_address = {}) noexcept;
+
+/// The text of the exception in flight. Only in a catch block.
+std::string describe_exception() noexcept;
+
+/// Calls a function of the application. False when it threw: that is logged, and the caller ends
+/// the connection with 1011.
+template <class F>
+bool call_user(const LogSink& sink, std::string_view what, F&& function) noexcept {
+  try {
+    std::forward<F>(function)();
+    return true;
+  } catch (...) {
+    log(sink, LogLevel::error, std::string(what) + " threw: " + describe_exception());
+    return false;
+  }
+}
+
+/// The session of a connection: the application's object behind a table of plain functions. Small
+/// ones sit inside, larger ones in a block of their own.
+class SessionBox {
+ public:
+  SessionBox() noexcept = default;
+  SessionBox(const SessionBox&) = delete;
+  SessionBox& operator=(const SessionBox&) = delete;
+  ~SessionBox() { destroy(); }
+
+  /// Constructs a session through `construct(void* memory)`. Throws what that throws.
+  template <class F>
+  void emplace(const SessionType& type, F&& construct) {
+    void* const memory = allocate(type);
+    try {
+      construct(memory);
+    } catch (...) {
+      release(type);
+      throw;
+    }
+    type_ = &type;
+  }
+  void destroy() noexcept;
+
+  explicit operator bool() const noexcept { return type_ != nullptr; }
+  const SessionType* type() const noexcept { return type_; }
+  void* get() noexcept { return heap_ ? large_ : static_cast<void*>(small_); }
+
+ private:
+  static constexpr std::size_t inline_bytes = 16;
+
+  void* allocate(const SessionType& type);
+  void release(const SessionType& type) noexcept;
+
+  const SessionType* type_ = nullptr;
+  union {
+    alignas(8) std::byte small_[inline_bytes];
+    void* large_;
+  };
+  bool heap_ = false;
+};
+
+}  // namespace tern::connection

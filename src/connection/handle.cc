@@ -1,0 +1,77 @@
+// A Handle never touches the connection: it posts to the loop, where slot and generation find it, or
+// nothing any more.
+#include <new>
+
+#include "connection/live_connection.h"
+#include "tern/connection.h"
+
+namespace tern {
+
+using connection::LiveConnection;
+using connection::Registry;
+
+namespace {
+
+// Runs `function(LiveConnection&)` on the loop if the connection lives by then: its session does.
+template <class F>
+bool post_to(const std::shared_ptr<Registry>& registry, std::uint32_t slot,
+             std::uint32_t generation, F function) noexcept {
+  if (!registry) return false;
+  try {
+    return registry->mailbox().post(
+        [registry = registry.get(), slot, generation, function = std::move(function)]() mutable {
+          LiveConnection* const connection = registry->find(slot, generation);
+          if (connection != nullptr && connection->session()) function(*connection);
+        });
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
+}  // namespace
+
+bool Handle::send(SharedMessage message) const noexcept {
+  return post_to(registry_, slot_, generation_, [message = std::move(message)](
+                                                    LiveConnection& connection) {
+    connection.send(message);
+  });
+}
+
+bool Handle::send(Message message) const noexcept {
+  try {
+    return send(SharedMessage(message));
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
+bool Handle::close(CloseCode code, std::string_view reason) const noexcept {
+  try {
+    return post_to(registry_, slot_, generation_,
+                   [code, reason = std::string(reason)](LiveConnection& connection) {
+                     connection.close(code, reason);
+                   });
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
+bool Handle::post(UniqueFunction<void(Connection&)> function) const noexcept {
+  return post_to(registry_, slot_, generation_,
+                 [function = std::move(function)](LiveConnection& connection) mutable {
+                   connection.call(function);
+                 });
+}
+
+std::strong_ordering Handle::operator<=>(const Handle& other) const noexcept {
+  if (const auto order = registry_.get() <=> other.registry_.get(); order != 0) return order;
+  if (const auto order = slot_ <=> other.slot_; order != 0) return order;
+  return generation_ <=> other.generation_;
+}
+
+std::size_t Handle::hash() const noexcept {
+  return std::hash<const void*>()(registry_.get()) ^
+         std::hash<std::uint64_t>()(std::uint64_t{generation_} << 32 | slot_);
+}
+
+}  // namespace tern

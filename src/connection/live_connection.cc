@@ -1,0 +1,361 @@
+// A turn of one connection: epoll says ready; what was read is fed to the engine, its events go to
+// the session, and its output leaves in one write at the end of the turn.
+//
+//   on_ready ─▶ read ─▶ feed ─▶ pump (next ─▶ session) ─▶ flush ─▶ settle      until the socket is empty
+//   post, timer, publish ─▶ send … ─▶ touch ─▶ at_turn_end                     or the budget is spent
+//                                   └────────▶ finish_turn: flush, closed?, drained?, what to wait for
+//
+// Code of the application is called from pump, drain and run_timer only, never from a function that
+// the application called: those only mark and append. What it may do to the connection meanwhile
+// (close, terminate, pause) shows in the state that each step looks at again.
+#include "connection/live_connection.h"
+
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <array>
+#include <new>
+
+#include "net/socket.h"
+
+namespace tern::connection {
+namespace {
+
+constexpr std::size_t read_budget = std::size_t{512} << 10;    // of a connection in one turn
+constexpr std::uint32_t max_discarded = std::uint32_t{64} << 10;
+
+// Whether this end leaves nothing to wait for: the peer is gone, silent or to be cut off.
+bool is_abrupt(std::error_code why) noexcept {
+  if (!why) return false;
+  if (why.category() != error_category()) return true;
+  switch (static_cast<Errc>(why.value())) {
+    case Errc::terminated:
+    case Errc::connection_reset:
+    case Errc::pong_timeout:
+    case Errc::close_timeout:
+    case Errc::write_stalled:
+    case Errc::no_memory:
+    case Errc::overloaded:
+    case Errc::closed:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+// ---- birth and death
+
+LiveConnection* LiveConnection::adopt(net::Fd socket, Environment& environment) noexcept {
+  auto engine = Engine::server(environment.options, environment.workspace);
+  if (!engine) return nullptr;
+  auto* connection =
+      new (std::nothrow) LiveConnection(std::move(socket), environment, std::move(*engine));
+  if (connection == nullptr) return nullptr;
+  try {
+    connection->slot_ = environment.registry->add(*connection).slot;
+  } catch (const std::bad_alloc&) {
+    delete connection;
+    return nullptr;
+  }
+  environment.metrics.connections_accepted.add();
+  connection->engine_.tick(environment.core.now());
+  connection->update_interest();
+  connection->update_timer();
+  return connection;
+}
+
+LiveConnection::LiveConnection(net::Fd socket, Environment& environment, Engine engine) noexcept
+    : environment_(&environment), engine_(std::move(engine)), transport_(std::move(socket)) {}
+
+LiveConnection::~LiveConnection() = default;
+
+void LiveConnection::die() noexcept {
+  if (state_ == State::gone) return;
+  state_ = State::gone;
+  if (interest_ != 0) environment_->core.poller().remove(transport_.fd(), *this);
+  interest_ = 0;
+  static_cast<net::Watcher*>(this)->unlink();
+  environment_->core.timers().cancel(*this);
+  cancel_timers();
+  environment_->registry->remove(slot_);
+  environment_->metrics.connections_ended.add();
+  environment_->owner.on_gone(*this);
+  environment_->core.retire(*this);
+}
+
+void LiveConnection::abandon() noexcept {
+  engine_.terminate(Errc::closed);
+  pump();
+  die();
+}
+
+void LiveConnection::give_up(std::error_code why) noexcept {
+  terminate(why);
+  environment_->metrics.refused(why);
+  handshake_over();
+}
+
+void LiveConnection::cancel_timers() noexcept {
+  if (!timers_) return;
+  for (const TimerId timer : *timers_) environment_->loop.cancel(timer);
+  timers_.reset();
+}
+
+// ---- a turn
+
+void LiveConnection::on_ready(std::uint32_t events) noexcept {
+  if (state_ == State::gone) return;
+  if (state_ == State::lingering) return linger();
+  in_turn_ = true;
+  engine_.tick(environment_->core.now());
+  if ((events & EPOLLOUT) != 0) blocked_ = false;
+  if ((events & (EPOLLERR | EPOLLHUP)) != 0 && !may_read()) {
+    read_ended_ = true;
+    engine_.feed_error(Errc::connection_reset);
+  }
+  pump();
+  if ((events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0) read();
+  in_turn_ = false;
+  finish_turn();
+}
+
+void LiveConnection::on_timer(net::Timer::time_point now) noexcept {
+  if (state_ == State::lingering) return die();
+  engine_.tick(now);
+  finish_turn();
+}
+
+void LiveConnection::at_turn_end() noexcept {
+  if (state_ == State::serving) finish_turn();
+}
+
+// Something was queued or ended outside of on_ready: look after it at the end of the loop's turn.
+void LiveConnection::touch() noexcept {
+  if (!in_turn_ && state_ == State::serving) environment_->core.defer(*this);
+}
+
+bool LiveConnection::may_read() const noexcept {
+  return state_ == State::serving && !read_ended_ && !(paused_ && engine_.is_open()) &&
+         engine_.wants_input();
+}
+
+void LiveConnection::read() noexcept {
+  std::size_t total = 0;
+  while (may_read()) {
+    const std::span<std::byte> buffer = environment_->core.receive_buffer();
+    const std::span<std::byte> room = engine_.read_room();
+    if (buffer.empty()) return engine_.terminate(Errc::no_memory);
+    const std::array<iovec, 2> both{{{room.data(), room.size()}, {buffer.data(), buffer.size()}}};
+    const auto into = std::span(both).subspan(room.empty() ? 1 : 0);
+    const net::Transport::Transfer got = transport_.read(into);
+    switch (got.state) {
+      case net::Transport::State::ok:
+        break;
+      case net::Transport::State::wait_read:
+      case net::Transport::State::wait_write:
+        return;
+      case net::Transport::State::end:
+        read_ended_ = true;
+        engine_.feed_eof();
+        return pump();
+      case net::Transport::State::failed:
+        read_ended_ = true;
+        engine_.feed_error(got.error);
+        return pump();
+    }
+    environment_->metrics.bytes_received.add(got.bytes);
+    const std::size_t in_room = std::min(got.bytes, room.size());
+    engine_.feed(in_room, buffer.first(got.bytes - in_room));
+    pump();
+    flush();
+    engine_.settle();
+    if (got.bytes < room.size() + buffer.size()) return;  // the socket is empty
+    total += got.bytes;
+    if (total >= read_budget) return environment_->core.again(*this);
+  }
+}
+
+// Tells what the engine found. Stops where the application paused: the rest is kept.
+void LiveConnection::pump() noexcept {
+  while (state_ == State::serving) {
+    if (paused_ && engine_.is_open()) return engine_.stash();
+    const Event event = engine_.next();
+    if (!event) return;
+    on_event(event);
+  }
+}
+
+void LiveConnection::on_event(const Event& event) noexcept {
+  const SessionType* const type = session_.type();
+  switch (event.kind()) {
+    case Event::Kind::none:
+    case Event::Kind::ping:
+    case Event::Kind::pong:
+      return;
+    case Event::Kind::request:
+      return environment_->owner.on_request(*this);
+    case Event::Kind::open:
+      if (type->on_open == nullptr) return;
+      if (!call_user(environment_->log, "on_open", [&] { type->on_open(session_.get(), *this); })) {
+        engine_.fail(Errc::handler_threw);
+      }
+      return;
+    case Event::Kind::message: {
+      environment_->metrics.messages_received.add();
+      const bool fine = call_user(environment_->log, "on_message", [&] {
+        type->on_message(session_.get(), *this, event.message());
+      });
+      if (!fine) engine_.fail(Errc::handler_threw);
+      return;
+    }
+    case Event::Kind::closed:
+      return on_closed();
+  }
+}
+
+void LiveConnection::on_closed() noexcept {
+  const CloseInfo& info = engine_.close_info();
+  if (const SessionType* const type = session_.type()) {
+    environment_->metrics.closed(info.code);
+    if (type->on_close != nullptr) {
+      call_user(environment_->log, "on_close",
+                [&] { type->on_close(session_.get(), *this, info); });
+    }
+    cancel_timers();
+    session_.destroy();
+  } else if (handshaking_ && info.error) {
+    environment_->metrics.refused(info.error);
+  }
+  handshake_over();
+}
+
+void LiveConnection::handshake_over() noexcept {
+  if (!handshaking_) return;
+  handshaking_ = false;
+  environment_->owner.on_handshake_over(*this);
+}
+
+// Writes until the socket takes no more or all is written. Calls nobody.
+void LiveConnection::flush() noexcept {
+  while (!blocked_ && state_ == State::serving) {
+    const std::span<const iovec> output = engine_.output();
+    if (output.empty()) return;
+    const net::Transport::Transfer put = transport_.write(output);
+    if (put.state == net::Transport::State::failed) {
+      read_ended_ = true;
+      engine_.feed_error(put.error);
+      return;
+    }
+    if (put.state != net::Transport::State::ok) {
+      blocked_ = true;
+      return;
+    }
+    std::size_t offered = 0;
+    for (const iovec& piece : output) offered += piece.iov_len;
+    environment_->metrics.bytes_sent.add(put.bytes);
+    engine_.consume_output(put.bytes);
+    blocked_ = put.bytes < offered;  // short: the next would only be told to wait
+  }
+}
+
+// on_drain, once the queue that was congested is short again.
+void LiveConnection::drain() noexcept {
+  if (!congested_ || !engine_.is_open() ||
+      engine_.queued_bytes() > engine_.limits().low_water_bytes) {
+    return;
+  }
+  congested_ = false;
+  const SessionType* const type = session_.type();
+  if (type == nullptr || type->on_drain == nullptr) return;
+  if (!call_user(environment_->log, "on_drain", [&] { type->on_drain(session_.get(), *this); })) {
+    engine_.fail(Errc::handler_threw);
+  }
+  // What it sent is looked at in the next turn, so that it cannot keep the loop to itself.
+  environment_->core.again(*this);
+}
+
+void LiveConnection::finish_turn() noexcept {
+  if (state_ != State::serving) return;
+  in_turn_ = true;
+  flush();
+  engine_.settle();
+  drain();
+  if (!engine_.is_open()) {
+    pump();
+    flush();
+  }
+  in_turn_ = false;
+  if (engine_.finished()) return start_linger();
+  update_interest();
+  update_timer();
+}
+
+// ---- the end
+
+// A close() with unread input would send RST, which eats what we wrote last: so FIN first, then the
+// peer's input is thrown away until it ends, too, or exceeds what is decent.
+void LiveConnection::start_linger() noexcept {
+  if (read_ended_ || is_abrupt(engine_.close_info().error)) return die();
+  state_ = State::lingering;
+  transport_.shutdown_write();
+  update_interest();
+  try {
+    environment_->core.timers().arm(*this,
+                                    environment_->core.now() + environment_->options.timeouts.close);
+  } catch (const std::bad_alloc&) {
+    die();
+  }
+}
+
+void LiveConnection::linger() noexcept {
+  const std::span<std::byte> buffer = environment_->core.receive_buffer();
+  if (buffer.empty()) return die();
+  const iovec into{buffer.data(), std::min<std::size_t>(buffer.size(), max_discarded)};
+  const net::Transport::Transfer got = transport_.read({&into, 1});
+  discarded_ += static_cast<std::uint32_t>(got.bytes);
+  const bool more = got.state == net::Transport::State::ok || got.state == net::Transport::State::wait_read;
+  if (!more || discarded_ > max_discarded) die();
+}
+
+// ---- what to wait for
+
+// A descriptor that nothing is expected of leaves epoll: a hang-up would wake the loop for ever.
+void LiveConnection::update_interest() noexcept {
+  std::uint32_t wanted = 0;
+  if (state_ == State::lingering || may_read()) wanted |= EPOLLIN;
+  if (state_ == State::serving && blocked_ && engine_.queued_bytes() > 0) wanted |= EPOLLOUT;
+  if (wanted == interest_ || state_ == State::gone) return;
+  net::Poller& poller = environment_->core.poller();
+  std::error_code error;
+  if (wanted == 0) {
+    const bool promised = static_cast<net::Watcher*>(this)->linked();  // resume() wants one more turn, for what is kept
+    poller.remove(transport_.fd(), *this);
+    if (promised) environment_->core.again(*this);
+  } else if (interest_ == 0) {
+    error = poller.add(transport_.fd(), wanted, *this);
+  } else {
+    error = poller.modify(transport_.fd(), wanted, *this);
+  }
+  if (!error) {
+    interest_ = wanted;
+    return;
+  }
+  engine_.terminate(error);
+  pump();
+  die();
+}
+
+void LiveConnection::update_timer() noexcept {
+  if (state_ != State::serving) return;
+  try {
+    environment_->core.timers().arm_no_later(*this, engine_.deadline());
+  } catch (const std::bad_alloc&) {
+    engine_.terminate(Errc::no_memory);
+    pump();
+    die();
+  }
+}
+
+}  // namespace tern::connection

@@ -1,0 +1,129 @@
+// Where the engine meets the transport: a connection on a loop.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "connection/dispatch.h"
+#include "connection/environment.h"
+#include "net/tcp.h"
+#include "tern/connection.h"
+#include "tern/engine.h"
+
+namespace tern::connection {
+
+class LiveConnection final : public Connection,
+                             private net::Watcher,
+                             private net::Timer,
+                             private net::Deferred {
+ public:
+  /// Takes over a connected socket and starts to serve it; owns itself from then on. Null when
+  /// memory or the kernel's tables are full: then the socket is closed.
+  static LiveConnection* adopt(net::Fd socket, Environment& environment) noexcept;
+
+  // The API of Connection, in the same words.
+  SendStatus send(Message message) noexcept;
+  SendStatus send(const SharedMessage& message) noexcept;
+  void ping(std::span<const std::byte> payload) noexcept;
+  void close(CloseCode code, std::string_view reason) noexcept;
+  /// Ends TCP at once; `why` is what on_close is told.
+  void terminate(std::error_code why) noexcept;
+  void pause() noexcept;
+  void resume() noexcept;
+  Engine& engine() noexcept { return engine_; }
+  const Engine& engine() const noexcept { return engine_; }
+  std::string remote_address() const;
+  Environment& environment() const noexcept { return *environment_; }
+  Handle handle() const noexcept;
+  SessionBox& session() noexcept { return session_; }
+  Registry::Place place() const noexcept {
+    return {slot_, environment_->registry->generation(slot_)};
+  }
+  /// Neither upgraded nor answered nor given up yet.
+  bool handshaking() const noexcept { return handshaking_; }
+  TimerId start_timer(Loop::Duration delay, bool repeat, UniqueFunction<void(Connection&)> function);
+  bool cancel_timer(TimerId timer) noexcept;
+  /// Calls a function of the application with this connection; an exception ends it with 1011.
+  void call(UniqueFunction<void(Connection&)>& function) noexcept;
+
+  // For the owner, after on_request; without effect when it was answered or is over.
+
+  /// Constructs the session by `construct(void* memory)` and answers 101.
+  template <class F>
+  void accept(const Accept& accept, const SessionType& type, F&& construct) noexcept {
+    if (!begin_answer()) return;
+    const bool made = call_user(environment_->log, "the session's constructor",
+                                [&] { session_.emplace(type, construct); });
+    answered(made ? engine_.accept(accept) : engine_.respond(Response::status(500)));
+  }
+  /// Refuses a request that is no proper upgrade, with the status that fits.
+  void refuse() noexcept;
+  void respond(const Response& response) noexcept;
+  /// Ends a handshake that is in progress; it counts no more from now on.
+  void give_up(std::error_code why) noexcept;
+  /// Ends it here and now, telling its session: for a loop that will not run again.
+  void abandon() noexcept;
+
+ private:
+  struct TimerTask;
+  enum class State : std::uint8_t {
+    serving,    // the engine is in charge
+    lingering,  // all is written and FIN is sent: input is thrown away until the peer ends, too
+    gone,       // retired; destroyed at the end of the turn
+  };
+
+  LiveConnection(net::Fd socket, Environment& environment, Engine engine) noexcept;
+  ~LiveConnection();
+
+  void on_ready(std::uint32_t events) noexcept override;
+  void on_timer(net::Timer::time_point now) noexcept override;
+  void at_turn_end() noexcept override;
+  void on_retired() noexcept override { delete this; }
+
+  // live_connection.cc
+  void touch() noexcept;
+  bool may_read() const noexcept;
+  void read() noexcept;
+  void linger() noexcept;
+  void pump() noexcept;
+  void on_event(const Event& event) noexcept;
+  void on_closed() noexcept;
+  void handshake_over() noexcept;
+  void flush() noexcept;
+  void drain() noexcept;
+  void finish_turn() noexcept;
+  void start_linger() noexcept;
+  void update_interest() noexcept;
+  void update_timer() noexcept;
+  void die() noexcept;
+  void cancel_timers() noexcept;
+  // connection.cc
+  void begin_call() noexcept;
+  bool begin_answer() noexcept;
+  void make_room(std::size_t bytes) noexcept;
+  SendStatus after_send(SendStatus status) noexcept;
+  void answered(std::error_code error) noexcept;
+  void run_timer(TimerTask& task) noexcept;
+
+  Environment* environment_;
+  Engine engine_;
+  net::TcpTransport transport_;
+  SessionBox session_{};
+  std::unique_ptr<std::vector<TimerId>> timers_{};
+  std::uint32_t slot_ = 0;
+  std::uint32_t discarded_ = 0;  // while lingering
+  std::uint32_t interest_ = 0;   // what epoll was asked for
+  State state_ = State::serving;
+  bool in_turn_ : 1 = false;     // on_ready runs: it will flush
+  bool paused_ : 1 = false;
+  bool congested_ : 1 = false;   // on_drain is owed
+  bool blocked_ : 1 = false;     // the socket takes no more for now
+  bool read_ended_ : 1 = false;  // the peer's FIN, or a failure
+  bool handshaking_ : 1 = true;
+};
+
+}  // namespace tern::connection

@@ -1,0 +1,59 @@
+// Where a Handle finds its connection: slots with generations, of one loop.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "net/mailbox.h"
+
+namespace tern::connection {
+
+class LiveConnection;
+
+/// Thread: the loop's, but mailbox() from any. Shared with handles, which may outlive the loop.
+class Registry {
+ public:
+  struct Place {
+    std::uint32_t slot;
+    std::uint32_t generation;
+  };
+
+  explicit Registry(std::shared_ptr<net::Mailbox> mailbox) noexcept
+      : mailbox_(std::move(mailbox)) {}
+
+  /// Throws std::bad_alloc.
+  Place add(LiveConnection& connection);
+  void remove(std::uint32_t slot) noexcept;
+  /// Null once that connection has ended.
+  LiveConnection* find(std::uint32_t slot, std::uint32_t generation) const noexcept;
+  std::uint32_t generation(std::uint32_t slot) const noexcept { return slots_[slot].generation; }
+  std::size_t size() const noexcept { return size_; }
+
+  /// Calls `function` for each connection; it may end them, but not add any.
+  template <class F>
+  void for_each(F&& function) {
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+      if (slots_[i].connection != nullptr) function(*slots_[i].connection);
+    }
+  }
+
+  net::Mailbox& mailbox() const noexcept { return *mailbox_; }
+
+ private:
+  struct Slot {
+    LiveConnection* connection = nullptr;
+    std::uint32_t generation = 0;
+    std::uint32_t next_free = 0;
+  };
+  static constexpr std::uint32_t none = 0xFFFFFFFF;
+
+  std::shared_ptr<net::Mailbox> mailbox_;
+  std::vector<Slot> slots_{};
+  std::uint32_t free_ = none;
+  std::size_t size_ = 0;
+};
+
+}  // namespace tern::connection

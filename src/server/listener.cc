@@ -1,0 +1,73 @@
+// A listener stays readable when accept fails for want of descriptors, so that the loop would spin:
+// it is left alone for 100 ms instead. At most 64 are taken in a turn, so that a storm of new
+// connections does not starve those that are open.
+#include "server/listener.h"
+
+#include <sys/epoll.h>
+
+#include <chrono>
+#include <new>
+#include <utility>
+
+#include "net/socket.h"
+
+namespace tern::server {
+namespace {
+
+constexpr int max_accepts = 64;
+constexpr std::chrono::milliseconds pause_time(100);
+
+}  // namespace
+
+std::error_code Listener::start(net::Fd socket) noexcept {
+  socket_ = std::move(socket);
+  return core_.poller().add(socket_.get(), EPOLLIN, *this);
+}
+
+void Listener::stop() noexcept {
+  core_.timers().cancel(*this);
+  if (!socket_) return;
+  core_.poller().remove(socket_.get(), *this);
+  socket_.reset();
+}
+
+void Listener::on_ready(std::uint32_t) noexcept {
+  for (int i = 0; i < max_accepts && socket_; ++i) {
+    if (!acceptor_.may_accept()) return pause();
+    net::Opened accepted = net::accept(socket_.get());
+    if (!accepted) {
+      switch (net::classify_accept_error(accepted.error)) {
+        case net::AcceptFailure::drained:
+          return;
+        case net::AcceptFailure::retry:
+          continue;
+        case net::AcceptFailure::pause:
+          if (!std::exchange(in_trouble_, true)) acceptor_.on_trouble(accepted.error, false);
+          return pause();
+        case net::AcceptFailure::fatal:
+          acceptor_.on_trouble(accepted.error, true);
+          return stop();
+      }
+    }
+    in_trouble_ = false;
+    if (acceptor_.on_accepted(std::move(accepted.fd)) == Acceptor::Verdict::full) return pause();
+  }
+}
+
+void Listener::pause() noexcept {
+  core_.poller().remove(socket_.get(), *this);
+  try {
+    core_.timers().arm(*this, core_.now() + pause_time);
+  } catch (const std::bad_alloc&) {
+    on_timer(core_.now());  // no memory for a timer: better spin than never accept again
+  }
+}
+
+void Listener::on_timer(net::Timer::time_point) noexcept {
+  if (const std::error_code error = core_.poller().add(socket_.get(), EPOLLIN, *this)) {
+    acceptor_.on_trouble(error, true);
+    stop();
+  }
+}
+
+}  // namespace tern::server

@@ -1,0 +1,50 @@
+// Takes connections from the port, as long as there is room for them.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <system_error>
+
+#include "net/fd.h"
+#include "net/loop_core.h"
+#include "net/poller.h"
+#include "net/timers.h"
+
+namespace tern::server {
+
+/// What becomes of the sockets.
+class Acceptor {
+ public:
+  enum class Verdict : std::uint8_t { taken, full };
+  /// Takes the socket over, or leaves accepting alone for a while: then the socket is closed.
+  virtual Verdict on_accepted(net::Fd socket) noexcept = 0;
+  /// Whether one more may come now.
+  virtual bool may_accept() noexcept = 0;
+  /// Accepting failed and pauses (told once for each episode), or has ended for good.
+  virtual void on_trouble(std::error_code error, bool for_good) noexcept = 0;
+
+ protected:
+  ~Acceptor() = default;
+};
+
+class Listener final : private net::Watcher, private net::Timer {
+ public:
+  Listener(net::LoopCore& core, Acceptor& acceptor) noexcept : core_(core), acceptor_(acceptor) {}
+  ~Listener() { stop(); }
+
+  std::error_code start(net::Fd socket) noexcept;
+  /// Closes the socket: the port is free, and what waits in its queue is reset.
+  void stop() noexcept;
+
+ private:
+  void on_ready(std::uint32_t events) noexcept override;
+  void on_timer(net::Timer::time_point now) noexcept override;
+  void pause() noexcept;
+
+  net::LoopCore& core_;
+  Acceptor& acceptor_;
+  net::Fd socket_{};
+  bool in_trouble_ = false;
+};
+
+}  // namespace tern::server

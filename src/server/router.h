@@ -1,0 +1,43 @@
+// Which path is served by what. Filled before the workers run, then only read.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "tern/connection.h"
+#include "tern/engine.h"
+#include "tern/http.h"
+#include "tern/server.h"
+#include "tern/unique_function.h"
+
+namespace tern::server {
+
+/// What is served at one path: a page, a WebSocket, or both.
+struct Route {
+  UniqueFunction<Response(const Request&)> page{};
+  // A WebSocket: a session type with its constructor, or a function that decides.
+  const connection::SessionType* type = nullptr;
+  UniqueFunction<void(void*, const Request&)> construct{};
+  Accept accept{};
+  UniqueFunction<void(Upgrade)> decide{};
+
+  bool is_websocket() const noexcept { return type != nullptr || decide; }
+};
+
+class Router {
+ public:
+  /// The route of this path, made if there is none.
+  Route& at(std::string path) { return routes_[std::move(path)]; }
+  /// Null when nothing is served there.
+  Route* find(std::string_view path) noexcept;
+
+ private:
+  struct Hash : std::hash<std::string_view> {
+    using is_transparent = void;
+  };
+  std::unordered_map<std::string, Route, Hash, std::equal_to<>> routes_{};
+};
+
+}  // namespace tern::server

@@ -1,0 +1,70 @@
+// The answer to an upgrade travels to the connection's loop by its mailbox, also from a handler that
+// answers at once: nothing that an application calls calls it back. Slot and generation find the
+// connection there, or nothing if the peer has gone.
+#include <utility>
+
+#include "connection/live_connection.h"
+#include "server/pending_upgrade.h"
+#include "tern/server.h"
+
+namespace tern {
+namespace server {
+
+PendingUpgrade::PendingUpgrade(const Request& request,
+                               std::shared_ptr<connection::Registry> registry, std::uint32_t slot,
+                               std::uint32_t generation)
+    : registry_(std::move(registry)), slot_(slot), generation_(generation) {
+  std::size_t size = request.method().size() + request.target().size() +
+                     request.remote_address().size();
+  for (const HeaderField& field : request.headers()) size += field.name.size() + field.value.size();
+  bytes_.reserve(size);  // so that the views stay
+  const auto keep = [&](std::string_view text) {
+    bytes_ += text;
+    return std::string_view(bytes_).substr(bytes_.size() - text.size());
+  };
+  fields_.reserve(request.headers().size());
+  for (const HeaderField& field : request.headers()) {
+    const std::string_view name = keep(field.name);
+    fields_.push_back({.name = name, .value = keep(field.value)});
+  }
+  const std::string_view method = keep(request.method());
+  const std::string_view target = keep(request.target());
+  request_ = Request({.method = method,
+                      .target = target,
+                      .fields = fields_,
+                      .remote_address = keep(request.remote_address())});
+}
+
+PendingUpgrade::~PendingUpgrade() {
+  answer([](connection::LiveConnection& connection) {
+    connection.respond(Response::status(503).header("Retry-After", "1"));
+  });
+}
+
+void PendingUpgrade::answer(Answer answer) noexcept {
+  if (answered_.exchange(true)) return;
+  registry_->mailbox().post([registry = registry_.get(), slot = slot_, generation = generation_,
+                             answer = std::move(answer)]() mutable {
+    if (auto* connection = registry->find(slot, generation)) answer(*connection);
+  });
+}
+
+}  // namespace server
+
+const Request& Upgrade::request() const noexcept { return state_->request(); }
+
+void Upgrade::accept_session(Accept accept, const connection::SessionType& type,
+                             Construct construct) const {
+  state_->answer([accept = std::move(accept), &type, construct = std::move(construct)](
+                     connection::LiveConnection& connection) mutable {
+    connection.accept(accept, type, construct);
+  });
+}
+
+void Upgrade::respond(Response response) const {
+  state_->answer([response = std::move(response)](connection::LiveConnection& connection) {
+    connection.respond(response);
+  });
+}
+
+}  // namespace tern

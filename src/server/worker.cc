@@ -1,0 +1,209 @@
+// A worker shares nothing with the others but the port, two counts and what is posted to it.
+#include "server/worker.h"
+
+#include <sys/epoll.h>
+
+#include <array>
+#include <new>
+#include <span>
+#include <string_view>
+
+#include "net/socket.h"
+#include "server/pending_upgrade.h"
+
+namespace tern::server {
+
+using connection::call_user;
+using connection::LiveConnection;
+
+namespace {
+
+// A handshake that is younger is not dropped in favour of a newcomer.
+constexpr std::chrono::seconds min_handshake_age(1);
+
+// Written without an engine: at the connection limit there is no room for one.
+constexpr std::string_view no_room =
+    "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
+    "Content-Length: 0\r\n\r\n";
+
+LoopOptions loop_options(const LogSink& sink) {
+  LoopOptions options;
+  options.on_exception = [&sink](std::string_view what) {
+    connection::log(sink, LogLevel::error, what);
+  };
+  return options;
+}
+
+}  // namespace
+
+Worker::Worker(Core& core)
+    : core_(core),
+      loop_(loop_options(core.options.log)),
+      environment_{loop_,
+                   loop_.core(),
+                   workspace_,
+                   core.engine_options,
+                   std::make_shared<connection::Registry>(loop_.core().mailbox()),
+                   metrics_,
+                   *this,
+                   core.options.log},
+      listener_(loop_.core(), *this) {}
+
+Worker::~Worker() {
+  listener_.stop();
+  environment_.registry->for_each([](LiveConnection& connection) { connection.abandon(); });
+  loop_.core().timers().cancel(*this);
+}
+
+Result<void> Worker::run() {
+  net::Poller& poller = loop_.core().poller();
+  if (const auto error = poller.add(core_.stop_event(), EPOLLIN, *this)) {
+    return Error(error, "watch the stop event");
+  }
+  Result<void> ran = loop_.run();
+  if (!stopping_) poller.remove(core_.stop_event(), *this);
+  listener_.stop();
+  return ran;
+}
+
+// ---- new connections
+
+bool Worker::may_accept() noexcept {
+  if (core_.unfinished.load(std::memory_order_relaxed) < core_.options.max_unfinished_handshakes) {
+    return true;
+  }
+  const Begun* const oldest = oldest_unfinished();
+  return oldest != nullptr && loop_.now() - oldest->at >= min_handshake_age;
+}
+
+Acceptor::Verdict Worker::on_accepted(net::Fd socket) noexcept {
+  if (core_.connections.load(std::memory_order_relaxed) >= core_.max_connections) {
+    metrics_.connections_rejected.add();
+    net::send_once(socket.get(), std::as_bytes(std::span(no_room)));
+    net::shutdown_write(socket.get());
+    return Verdict::taken;
+  }
+  if (core_.unfinished.load(std::memory_order_relaxed) >= core_.options.max_unfinished_handshakes) {
+    drop_oldest_unfinished();
+  }
+  core_.connections.fetch_add(1, std::memory_order_relaxed);
+  core_.unfinished.fetch_add(1, std::memory_order_relaxed);
+  LiveConnection* connection = LiveConnection::adopt(std::move(socket), environment_);
+  if (connection == nullptr) {
+    core_.connections.fetch_sub(1, std::memory_order_relaxed);
+    core_.unfinished.fetch_sub(1, std::memory_order_relaxed);
+    return Verdict::full;
+  }
+  try {
+    const connection::Registry::Place place = connection->place();
+    begun_.push_back({place.slot, place.generation, loop_.now()});
+  } catch (const std::bad_alloc&) {  // it is served all the same, only never dropped for a newcomer
+  }
+  return Verdict::taken;
+}
+
+// Those that finished since are forgotten on the way: the list is as short as what is in progress.
+const Worker::Begun* Worker::oldest_unfinished() noexcept {
+  for (; !begun_.empty(); begun_.pop_front()) {
+    const Begun& oldest = begun_.front();
+    const LiveConnection* connection =
+        environment_.registry->find(oldest.slot, oldest.generation);
+    if (connection != nullptr && connection->handshaking()) return &oldest;
+  }
+  return nullptr;
+}
+
+// Makes room for a newcomer.
+void Worker::drop_oldest_unfinished() noexcept {
+  const Begun* const oldest = oldest_unfinished();
+  if (oldest == nullptr) return;
+  environment_.registry->find(oldest->slot, oldest->generation)->give_up(Errc::overloaded);
+}
+
+void Worker::on_handshake_over(LiveConnection&) noexcept {
+  core_.unfinished.fetch_sub(1, std::memory_order_relaxed);
+  oldest_unfinished();
+}
+
+void Worker::on_gone(LiveConnection&) noexcept {
+  core_.connections.fetch_sub(1, std::memory_order_relaxed);
+  if (stopping_ && environment_.registry->size() == 0) loop_.stop();
+}
+
+void Worker::on_trouble(std::error_code error, bool for_good) noexcept {
+  metrics_.accept_pauses.add();
+  const std::string_view what = for_good ? "accepting ended: " : "accepting pauses: ";
+  connection::log(core_.options.log, LogLevel::error, std::string(what) + error.message());
+}
+
+// ---- requests
+
+void Worker::on_request(LiveConnection& connection) noexcept {
+  const Request& received = connection.engine().request();
+  Route* const route = core_.router.find(received.path());
+  if (route == nullptr) {
+    if (received.has_header("Upgrade")) metrics_.refused(Errc::route_not_found);
+    return connection.respond(Response::status(404));
+  }
+  const auto serve = [&] {
+    const std::string remote = connection.remote_address();
+    const Request request({.method = received.method(),
+                           .target = received.target(),
+                           .fields = received.headers(),
+                           .remote_address = remote});
+    const bool page = route->page && !(route->is_websocket() && received.has_header("Upgrade"));
+    if (page) return serve_page(connection, *route, request);
+    serve_websocket(connection, *route, request);
+  };
+  if (!call_user(core_.options.log, "a route", serve)) {
+    connection.respond(Response::status(500));  // no effect if it was answered before it threw
+  }
+}
+
+void Worker::serve_page(LiveConnection& connection, Route& route, const Request& request) {
+  if (request.method() == "GET" || request.method() == "HEAD") {
+    return connection.respond(route.page(request));
+  }
+  connection.respond(Response::status(405).header("Allow", "GET, HEAD"));  // RFC 9110 §15.5.6
+}
+
+void Worker::serve_websocket(LiveConnection& connection, Route& route, const Request& request) {
+  if (connection.engine().upgrade_error()) return connection.refuse();
+  if (route.type != nullptr) {
+    return connection.accept(route.accept, *route.type,
+                             [&](void* memory) { route.construct(memory, request); });
+  }
+  const connection::Registry::Place place = connection.place();
+  route.decide(Upgrade(std::make_shared<PendingUpgrade>(request, environment_.registry, place.slot,
+                                                        place.generation)));
+}
+
+// ---- the end
+
+void Worker::on_ready(std::uint32_t) noexcept {
+  if (!stopping_) begin_stop();
+}
+
+void Worker::begin_stop() noexcept {
+  stopping_ = true;
+  net::LoopCore& loop = loop_.core();
+  loop.poller().remove(core_.stop_event(), *this);  // it stays readable, for the other workers
+  listener_.stop();
+  if (environment_.registry->size() == 0) return loop_.stop();
+  environment_.registry->for_each(
+      [](LiveConnection& connection) { connection.close(CloseCode::going_away, {}); });
+  const std::chrono::nanoseconds deadline = core_.stop_deadline();
+  try {
+    const bool for_ever = deadline > net::Timer::time_point::max() - loop.now();
+    if (!for_ever) loop.timers().arm(*this, loop.now() + deadline);
+  } catch (const std::bad_alloc&) {
+    on_timer(loop.now());
+  }
+}
+
+void Worker::on_timer(net::Timer::time_point) noexcept {
+  environment_.registry->for_each([](LiveConnection& connection) { connection.abandon(); });
+  loop_.stop();
+}
+
+}  // namespace tern::server

@@ -1,0 +1,70 @@
+// One loop of a server: its listener, its connections, its memory.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <system_error>
+
+#include "connection/environment.h"
+#include "connection/live_connection.h"
+#include "server/core.h"
+#include "server/listener.h"
+#include "tern/engine.h"
+#include "tern/loop.h"
+
+namespace tern::server {
+
+class Worker final : private connection::Owner,
+                     private Acceptor,
+                     private net::Watcher,
+                     private net::Timer {
+ public:
+  explicit Worker(Core& core);
+  ~Worker();
+
+  std::error_code listen(net::Fd socket) noexcept { return listener_.start(std::move(socket)); }
+  /// Serves until the server is stopped, and then until its connections are gone.
+  Result<void> run();
+  Loop& loop() noexcept { return loop_; }
+  const connection::Metrics& metrics() const noexcept { return metrics_; }
+
+ private:
+  struct Begun {
+    std::uint32_t slot;
+    std::uint32_t generation;
+    net::Timer::time_point at;
+  };
+
+  // Owner
+  void on_request(connection::LiveConnection& connection) noexcept override;
+  void on_handshake_over(connection::LiveConnection& connection) noexcept override;
+  void on_gone(connection::LiveConnection& connection) noexcept override;
+  // Acceptor
+  Verdict on_accepted(net::Fd socket) noexcept override;
+  bool may_accept() noexcept override;
+  void on_trouble(std::error_code error, bool for_good) noexcept override;
+  // The server's stop event, and the deadline of the stop
+  void on_ready(std::uint32_t events) noexcept override;
+  void on_timer(net::Timer::time_point now) noexcept override;
+
+  void serve_page(connection::LiveConnection& connection, Route& route, const Request& request);
+  void serve_websocket(connection::LiveConnection& connection, Route& route,
+                       const Request& request);
+  const Begun* oldest_unfinished() noexcept;
+  void drop_oldest_unfinished() noexcept;
+  void begin_stop() noexcept;
+
+  Core& core_;
+  Loop loop_;
+  Workspace workspace_{};
+  connection::Metrics metrics_{};
+  connection::Environment environment_;
+  Listener listener_;
+  std::deque<Begun> begun_{};  // handshakes in the order of their start; finished ones may linger
+  bool stopping_ = false;
+};
+
+}  // namespace tern::server

@@ -1,0 +1,203 @@
+// Handles: from other threads, after the end, compared and hashed; timers that die with their
+// connection; counters of code that threw.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <set>
+#include <string>
+#include <thread>
+#include <unordered_set>
+#include <vector>
+
+#include "support/raw_client.h"
+#include "support/running_server.h"
+#include "tern/tern.h"
+
+namespace tern::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct Handing {
+  Inbox<Handle> handles{};
+  Inbox<CloseInfo> ends{};
+  RunningServer running{};
+  std::uint16_t port;
+
+  Handing() {
+    running.server.route(
+        "/echo", Handlers{.on_open = [this](Connection& conn) { handles.put(conn.handle()); },
+                          .on_message = [](Connection& conn, Message message) { conn.send(message); },
+                          .on_close = [this](Connection&, const CloseInfo& info) { ends.put(info); }});
+    port = running.start();
+  }
+};
+
+TEST(ConnectionHandle, SendsFromManyThreadsKeepTheOrderOfEach) {
+  Handing server;
+  RawClient client(server.port);
+  ASSERT_TRUE(client.upgrade());
+  const auto handle = server.handles.take();
+  ASSERT_TRUE(handle);
+  constexpr int threads = 4;
+  constexpr int each = 2000;
+  std::vector<std::thread> senders;
+  for (int t = 0; t < threads; ++t) {
+    senders.emplace_back([&, t] {
+      for (int i = 0; i < each; ++i) {
+        const std::string message = std::to_string(t) + ' ' + std::to_string(i);
+        if (i % 2 == 0) {
+          EXPECT_TRUE(handle->send(message));
+        } else {
+          EXPECT_TRUE(handle->send(SharedMessage(message)));
+        }
+      }
+    });
+  }
+  std::vector<int> next(threads, 0);
+  for (int i = 0; i < threads * each; ++i) {
+    const auto frame = client.frame();
+    ASSERT_TRUE(frame);
+    const auto t = static_cast<std::size_t>(frame->payload[0] - '0');
+    EXPECT_EQ(frame->payload.substr(2), std::to_string(next[t]++));
+  }
+  for (std::thread& sender : senders) sender.join();
+}
+
+TEST(ConnectionHandle, AStaleOneIsSilentAlsoWhenItsSlotIsUsedAgain) {
+  Handing server;
+  std::optional<Handle> stale;
+  {
+    RawClient client(server.port);
+    ASSERT_TRUE(client.upgrade());
+    stale = server.handles.take();
+    client.send(closing(1000));
+    EXPECT_EQ(client.next(), "close 1000");
+  }
+  ASSERT_TRUE(server.ends.take());
+  RawClient other(server.port);
+  ASSERT_TRUE(other.upgrade());
+  const auto fresh = server.handles.take();
+  ASSERT_TRUE(stale && fresh);
+  std::atomic<bool> ran{false};
+  EXPECT_TRUE(stale->send("not for you"));
+  EXPECT_TRUE(stale->close());
+  EXPECT_TRUE(stale->post([&](Connection&) { ran = true; }));
+  EXPECT_TRUE(fresh->send("for you"));
+  EXPECT_EQ(other.next(), "text for you");
+  EXPECT_FALSE(ran);
+  EXPECT_NE(*stale, *fresh);
+}
+
+TEST(ConnectionHandle, FalseOnceTheLoopIsGoneAndFromNothing) {
+  std::optional<Handle> handle;
+  {
+    Handing server;
+    RawClient client(server.port);
+    ASSERT_TRUE(client.upgrade());
+    handle = server.handles.take();
+  }
+  ASSERT_TRUE(handle);
+  EXPECT_FALSE(handle->send("x"));
+  EXPECT_FALSE(handle->close());
+  EXPECT_FALSE(handle->post([](Connection&) {}));
+  EXPECT_FALSE(Handle().send("x"));
+  EXPECT_EQ(Handle(), Handle());
+}
+
+TEST(ConnectionHandle, OrderAndHash) {
+  Handing server;
+  std::set<Handle> ordered;
+  std::unordered_set<Handle> hashed;
+  std::vector<RawClient> clients;
+  for (int i = 0; i < 5; ++i) {
+    clients.emplace_back(server.port);
+    ASSERT_TRUE(clients.back().upgrade());
+    const auto handle = server.handles.take();
+    ASSERT_TRUE(handle);
+    for (int twice = 0; twice < 2; ++twice) {
+      ordered.insert(*handle);
+      hashed.insert(*handle);
+    }
+  }
+  EXPECT_EQ(ordered.size(), 5u);
+  EXPECT_EQ(hashed.size(), 5u);
+}
+
+TEST(ConnectionHandle, CloseFromAnotherThread) {
+  Handing server;
+  RawClient client(server.port);
+  ASSERT_TRUE(client.upgrade());
+  const auto handle = server.handles.take();
+  ASSERT_TRUE(handle);
+  EXPECT_TRUE(handle->close(CloseCode::going_away, "moved"));
+  EXPECT_EQ(client.next(), "close 1001 moved");
+}
+
+TEST(ConnectionTimers, RepeatAreCancelledAndDieWithTheConnection) {
+  Inbox<bool> ended;
+  std::atomic<int> after_end{0};
+  std::atomic<bool> over{false};
+  RunningServer running;
+  running.server.route("/echo",
+                       Handlers{.on_open =
+                                    [&](Connection& conn) {
+                                      const TimerId gone = conn.after(1ms, [&](Connection&) {
+                                        ADD_FAILURE() << "it was cancelled";
+                                      });
+                                      EXPECT_TRUE(conn.cancel(gone));
+                                      EXPECT_FALSE(conn.cancel(gone));
+                                      conn.every(1ms, [&](Connection& same) {
+                                        if (over) ++after_end;
+                                        same.send("tick");
+                                      });
+                                    },
+                                .on_message = [](Connection& conn, Message) { conn.close(); },
+                                .on_close =
+                                    [&](Connection&, const CloseInfo&) {
+                                      over = true;
+                                      ended.put(true);
+                                    }});
+  running.server.route("/other", echo());
+  const std::uint16_t port = running.start();
+  {
+    RawClient client(port);
+    ASSERT_TRUE(client.upgrade());
+    for (int i = 0; i < 5; ++i) EXPECT_EQ(client.next(), "text tick");
+    client.send(text("enough"));
+    for (auto frame = client.frame(); frame; frame = client.frame()) {
+      if (frame->opcode == 8) client.send(closing(1000));
+    }
+  }
+  ASSERT_TRUE(ended.take());
+  RawClient other(port);  // some turns of the loop later
+  ASSERT_TRUE(other.upgrade("/other"));
+  other.send(text("x"));
+  EXPECT_EQ(other.next(), "text x");
+  EXPECT_EQ(after_end, 0);
+}
+
+TEST(ConnectionSend, ASharedMessageReachesAllOfThem) {
+  Handing server;
+  std::vector<RawClient> clients;
+  std::vector<Handle> handles;
+  for (int i = 0; i < 10; ++i) {
+    clients.emplace_back(server.port);
+    ASSERT_TRUE(clients.back().upgrade());
+    handles.push_back(server.handles.take().value());
+  }
+  for (const std::size_t size : {0u, 10u, 100'000u}) {
+    const std::string payload(size, 's');
+    const SharedMessage shared{Message(MessageType::binary, payload)};
+    for (const Handle& handle : handles) EXPECT_TRUE(handle.send(shared));
+    for (RawClient& client : clients) {
+      const auto frame = client.frame();
+      ASSERT_TRUE(frame);
+      EXPECT_EQ(frame->opcode, 2u);
+      EXPECT_TRUE(frame->payload == payload);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tern::test

@@ -1,0 +1,207 @@
+// The echo over sockets: sizes, many connections, closing in every order.
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "support/raw_client.h"
+#include "support/running_server.h"
+#include "tern/tern.h"
+
+namespace tern::test {
+namespace {
+
+Limits large() {
+  return {.max_message_bytes = 16 << 20, .max_queued_bytes = 64 << 20, .high_water_bytes = 16 << 20};
+}
+
+std::string pattern(std::size_t size) {
+  std::string text(size, '\0');
+  for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>('a' + (i * 7 + i / 251) % 26);
+  return text;
+}
+
+TEST(ServerEcho, EverySizeFromNothingTo16MiB) {
+  RunningServer running({.limits = large()});
+  running.server.route("/echo", echo());
+  RawClient client(running.start());
+  ASSERT_TRUE(client.upgrade());
+  for (const std::size_t size : {0u, 1u, 125u, 126u, 127u, 4095u, 4096u, 65535u, 65536u, 131072u,
+                                 524288u, 1048576u, 5000000u, 16777216u}) {
+    const std::string payload = pattern(size);
+    for (const unsigned opcode : {1u, 2u}) {
+      std::thread sender([&] { client.send(Frame{opcode, payload}); });
+      const auto answer = client.frame();
+      sender.join();
+      ASSERT_TRUE(answer) << size;
+      EXPECT_EQ(answer->opcode, opcode);
+      EXPECT_TRUE(answer->payload == payload) << size;
+    }
+  }
+}
+
+TEST(ServerEcho, PipelinedMessagesComeBackInOrder) {
+  RunningServer running({.limits = large()});
+  running.server.route("/echo", echo());
+  RawClient client(running.start());
+  ASSERT_TRUE(client.upgrade());
+  std::string octets;
+  for (int i = 0; i < 2000; ++i) {
+    octets += wire(Role::client, text(std::to_string(i) + pattern(static_cast<std::size_t>(i) * 5)));
+  }
+  std::thread sender([&] { client.send(octets); });
+  for (int i = 0; i < 2000; ++i) {
+    const auto answer = client.frame();
+    ASSERT_TRUE(answer);
+    ASSERT_TRUE(answer->payload.starts_with(std::to_string(i)));
+  }
+  sender.join();
+}
+
+TEST(ServerEcho, ThousandConnections) {
+  RunningServer running({.threads = 2});
+  running.server.route("/echo", echo());
+  const std::uint16_t port = running.start();
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (int i = 0; i < 1000; ++i) {
+    clients.push_back(std::make_unique<RawClient>(port));
+    ASSERT_TRUE(clients.back()->connected());
+    ASSERT_TRUE(clients.back()->send(upgrade_request()));
+  }
+  for (auto& client : clients) ASSERT_TRUE(client->head().starts_with("HTTP/1.1 101"));
+  for (std::size_t i = 0; i < clients.size(); ++i) clients[i]->send(text(std::to_string(i)));
+  for (std::size_t i = 0; i < clients.size(); ++i) {
+    ASSERT_EQ(clients[i]->next(), "text " + std::to_string(i));
+  }
+  EXPECT_EQ(running.server.counters().connections_open, 1000u);
+  EXPECT_EQ(running.server.counters().messages_received, 1000u);
+}
+
+TEST(ServerEcho, FramesInTheSegmentOfTheRequest) {
+  RunningServer running;
+  running.server.route("/echo", echo());
+  RawClient client(running.start());
+  client.send(upgrade_request() + wire(Role::client, {text("one"), text("two")}));
+  EXPECT_TRUE(client.head().starts_with("HTTP/1.1 101"));
+  EXPECT_EQ(client.next(), "text one");
+  EXPECT_EQ(client.next(), "text two");
+}
+
+
+// A server that echoes and tells how connections end.
+struct Closing {
+  RunningServer running;
+  Inbox<CloseInfo> ends{};
+  std::uint16_t port;
+
+  explicit Closing(ServerOptions options = {}) : running(std::move(options)) {
+    running.server.route(
+        "/echo",
+        Handlers{.on_message =
+                     [](Connection& conn, Message message) {
+                       if (message.text() == "close") return conn.close(static_cast<CloseCode>(4000), "why");
+                       conn.send(message);
+                     },
+                 .on_close = [this](Connection&, const CloseInfo& info) { ends.put(info); }});
+    port = running.start();
+  }
+};
+
+TEST(ServerClose, Rfc6455_7_TheClientFirst) {
+  Closing server;
+  RawClient client(server.port);
+  ASSERT_TRUE(client.upgrade());
+  client.send(closing(1000, "bye"));
+  EXPECT_EQ(client.next(), "close 1000");
+  EXPECT_TRUE(client.ends());
+  EXPECT_EQ(client.read_error(), 0) << "the server ends TCP first, by FIN";
+  const auto info = server.ends.take();
+  ASSERT_TRUE(info);
+  EXPECT_EQ(info->code, CloseCode::normal);
+  EXPECT_EQ(info->reason, "bye");
+  EXPECT_TRUE(info->clean && info->by_peer && info->opened && !info->error);
+}
+
+TEST(ServerClose, Rfc6455_7_TheServerFirst) {
+  Closing server;
+  RawClient client(server.port);
+  ASSERT_TRUE(client.upgrade());
+  client.send(text("close"));
+  EXPECT_EQ(client.next(), "close 4000 why");
+  client.send(text("not delivered any more"));
+  client.send(closing(4000));
+  EXPECT_TRUE(client.ends());
+  const auto info = server.ends.take();
+  ASSERT_TRUE(info);
+  EXPECT_EQ(info->code, static_cast<CloseCode>(4000));
+  EXPECT_TRUE(info->clean && !info->by_peer);
+}
+
+TEST(ServerClose, Rfc6455_7_BothAtOnce) {
+  Closing server;
+  RawClient client(server.port);
+  ASSERT_TRUE(client.upgrade());
+  client.send(wire(Role::client, {text("close"), closing(1001)}));
+  EXPECT_EQ(client.next(), "close 4000 why");
+  EXPECT_TRUE(client.ends());
+  const auto info = server.ends.take();
+  ASSERT_TRUE(info);
+  EXPECT_EQ(info->code, CloseCode::going_away);
+  EXPECT_TRUE(info->clean && !info->by_peer);
+}
+
+TEST(ServerClose, Rfc6455_7_1_5_FinWithoutClose) {
+  Closing server;
+  RawClient client(server.port);
+  ASSERT_TRUE(client.upgrade());
+  client.finish();
+  EXPECT_TRUE(client.ends());
+  const auto info = server.ends.take();
+  ASSERT_TRUE(info);
+  EXPECT_EQ(info->code, CloseCode::abnormal);
+  EXPECT_EQ(info->error, Errc::end_of_stream);
+  EXPECT_FALSE(info->clean);
+}
+
+TEST(ServerClose, Rfc6455_7_1_5_Reset) {
+  Closing server;
+  RawClient client(server.port);
+  ASSERT_TRUE(client.upgrade());
+  client.reset();
+  const auto info = server.ends.take();
+  ASSERT_TRUE(info);
+  EXPECT_EQ(info->code, CloseCode::abnormal);
+  EXPECT_EQ(info->error, Errc::connection_reset);
+}
+
+TEST(ServerClose, Rfc6455_7_1_7_AProtocolErrorIsAnswered) {
+  Closing server;
+  RawClient client(server.port);
+  ASSERT_TRUE(client.upgrade());
+  client.send(wire(Role::client, {text("fine"), Frame{3, ""}, text("not read")}));
+  EXPECT_EQ(client.next(), "text fine");
+  EXPECT_EQ(client.next(), "close 1002");
+  EXPECT_TRUE(client.ends());
+  const auto info = server.ends.take();
+  ASSERT_TRUE(info);
+  EXPECT_EQ(info->code, CloseCode::protocol_error);
+  EXPECT_EQ(info->error, Errc::frame_reserved_opcode);
+}
+
+TEST(ServerClose, Rfc6455_5_5_1_APeerThatNeverAnswersIsDropped) {
+  Closing server({.timeouts = {.close = std::chrono::milliseconds(200)}});
+  RawClient client(server.port);
+  ASSERT_TRUE(client.upgrade());
+  client.send(text("close"));
+  EXPECT_EQ(client.next(), "close 4000 why");
+  EXPECT_TRUE(client.ends());
+  const auto info = server.ends.take();
+  ASSERT_TRUE(info);
+  EXPECT_EQ(info->error, Errc::close_timeout);
+  EXPECT_EQ(info->code, CloseCode::abnormal);
+}
+
+}  // namespace
+}  // namespace tern::test

@@ -1,0 +1,294 @@
+// What handlers may do, from every callback: close, terminate, send, throw, pause, stop the server.
+// Each connection hears exactly one on_close, and the server lives.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <stdexcept>
+#include <string>
+
+#include "support/raw_client.h"
+#include "support/running_server.h"
+#include "tern/tern.h"
+
+namespace tern::test {
+namespace {
+
+enum class Callback { open, message, drain, close, timer, posted };
+enum class Deed { close, terminate, send_and_close, pause, fail, stop };
+
+struct Cell {
+  Callback callback;
+  Deed deed;
+};
+
+std::string name_of(const testing::TestParamInfo<Cell>& info) {
+  static const char* const callbacks[] = {"Open", "Message", "Drain", "Close", "Timer", "Posted"};
+  static const char* const deeds[] = {"Closes", "Terminates", "SendsAndCloses",
+                                      "Pauses", "Throws",     "StopsTheServer"};
+  return std::string(callbacks[static_cast<int>(info.param.callback)]) +
+         deeds[static_cast<int>(info.param.deed)];
+}
+
+class HandlerMatrix : public testing::TestWithParam<Cell> {
+ protected:
+  void act(Callback callback, Connection& conn) {
+    if (callback != GetParam().callback) return;
+    ++fired;
+    switch (GetParam().deed) {
+      case Deed::close:
+        return conn.close(CloseCode::normal, "done");
+      case Deed::terminate:
+        return conn.terminate();
+      case Deed::send_and_close:
+        conn.send("last words");
+        conn.close();
+        conn.close(CloseCode::going_away);
+        if (conn.send("too late") != SendStatus::closed) ADD_FAILURE();
+        return;
+      case Deed::pause:
+        conn.pause();
+        conn.pause();
+        conn.resume();
+        conn.resume();
+        return conn.close();
+      case Deed::fail:
+        throw std::runtime_error("on purpose");
+      case Deed::stop:
+        return running.server.stop();
+    }
+  }
+
+  // Sends more than the high-water mark, so that on_drain follows.
+  static void flood(Connection& conn) {
+    if (conn.send(std::string(400'000, 'x')) != SendStatus::congested) ADD_FAILURE();
+  }
+
+  std::atomic<int> fired{0};
+  Inbox<CloseInfo> ends{};
+  Inbox<std::string> logged{};
+  RunningServer running{{.log = [this](const LogRecord& record) {
+    logged.put(std::string(record.message));
+  }}};
+};
+
+TEST_P(HandlerMatrix, EndsOneConnectionOnceAndNothingElse) {
+  const Cell cell = GetParam();
+  running.server.route(
+      "/act", Handlers{.on_open =
+                           [&](Connection& conn) {
+                             act(Callback::open, conn);
+                             if (cell.callback == Callback::timer) {
+                               conn.after(std::chrono::milliseconds(1), [&](Connection& same) {
+                                 act(Callback::timer, same);
+                               });
+                             }
+                             if (cell.callback == Callback::posted) {
+                               conn.handle().post(
+                                   [&](Connection& same) { act(Callback::posted, same); });
+                             }
+                             if (cell.callback == Callback::drain) flood(conn);
+                           },
+                       .on_message = [&](Connection& conn, Message) { act(Callback::message, conn); },
+                       .on_drain = [&](Connection& conn) { act(Callback::drain, conn); },
+                       .on_close =
+                           [&](Connection& conn, const CloseInfo& info) {
+                             ends.put(info);
+                             act(Callback::close, conn);
+                           }});
+  running.server.route("/echo", echo());
+  const std::uint16_t port = running.start();
+
+  RawClient client(port);
+  const bool cut_off = cell.callback == Callback::open && cell.deed == Deed::terminate;
+  EXPECT_EQ(client.upgrade("/act"), !cut_off) << "terminate() drops what is queued, the 101, too";
+  if (cell.callback == Callback::message) client.send(text("go"));
+  if (cell.callback == Callback::close) client.send(closing(1000));
+  for (auto frame = client.frame(); frame; frame = client.frame()) {
+    if (frame->opcode == 8) client.send(wire(Role::client, closing(1000)));
+  }
+  client.finish();
+  const auto info = ends.take();
+  ASSERT_TRUE(info);
+  EXPECT_TRUE(info->opened);
+  if (cell.deed == Deed::fail && cell.callback != Callback::close) {
+    EXPECT_EQ(info->code, CloseCode::internal_error);
+    EXPECT_EQ(info->error, Errc::handler_threw);
+  }
+  if (cell.deed == Deed::fail) {
+    const auto line = logged.take();
+    ASSERT_TRUE(line);
+    EXPECT_NE(line->find("threw: on purpose"), std::string::npos) << *line;
+  }
+  EXPECT_EQ(fired, 1);
+
+  if (cell.deed == Deed::stop) {
+    running.join();
+  } else {
+    RawClient other(port);
+    ASSERT_TRUE(other.upgrade());
+    other.send(text("alive"));
+    EXPECT_EQ(other.next(), "text alive");
+    other.reset();
+    running.stop();
+  }
+  EXPECT_TRUE(ends.empty()) << "on_close came twice";
+  EXPECT_EQ(running.server.counters().connections_open, 0u);
+}
+
+std::vector<Cell> all_cells() {
+  std::vector<Cell> cells;
+  for (int callback = 0; callback <= static_cast<int>(Callback::posted); ++callback) {
+    for (int deed = 0; deed <= static_cast<int>(Deed::stop); ++deed) {
+      cells.push_back({static_cast<Callback>(callback), static_cast<Deed>(deed)});
+    }
+  }
+  return cells;
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, HandlerMatrix, testing::ValuesIn(all_cells()), name_of);
+
+// ---- sessions
+
+struct Life {
+  std::atomic<int> constructed{0};
+  std::atomic<int> destroyed{0};
+  Inbox<std::string> steps{};
+};
+
+class Greeter {
+ public:
+  Greeter(const Request& request, std::reference_wrapper<Life> life, std::string greeting)
+      : life_(life), text_(greeting + " " + request.query("name")) {
+    ++life_.constructed;
+  }
+  Greeter(const Greeter&) = delete;
+  Greeter& operator=(const Greeter&) = delete;
+  ~Greeter() {
+    ++life_.destroyed;
+    life_.steps.put("destroyed");
+  }
+  void on_open(Connection& conn) {
+    EXPECT_EQ(&conn.session<Greeter>(), this);
+    conn.send(text_);
+  }
+  void on_message(Connection& conn, Message message) { conn.send(message); }
+  void on_close(Connection&, const CloseInfo& info) {
+    EXPECT_TRUE(info.opened);
+    life_.steps.put("on_close");
+  }
+
+ private:
+  Life& life_;
+  std::string text_;
+};
+
+TEST(ServerSession, IsMadeFromTheRequestAndCopiesOfTheArguments) {
+  Life life;
+  RunningServer running;
+  running.server.route<Greeter>("/greet", std::ref(life), "hello");
+  RawClient client(running.start());
+  ASSERT_TRUE(client.upgrade("/greet?name=Ada%20L"));
+  EXPECT_EQ(client.next(), "text hello Ada L");
+  EXPECT_EQ(life.constructed, 1);
+  client.send(closing(1000));
+  EXPECT_EQ(client.next(), "close 1000");
+  EXPECT_EQ(life.steps.take(), "on_close");
+  EXPECT_EQ(life.steps.take(), "destroyed");
+  EXPECT_EQ(life.destroyed, 1);
+}
+
+struct Refuses {
+  explicit Refuses(const Request&) { throw std::runtime_error("no"); }
+  void on_message(Connection&, Message) {}
+};
+
+TEST(ServerSession, AConstructorThatThrowsAnswers500) {
+  RunningServer running;
+  running.server.route<Refuses>("/echo");
+  RawClient client(running.start());
+  EXPECT_FALSE(client.upgrade());
+  EXPECT_TRUE(client.answer_head().starts_with("HTTP/1.1 500 ")) << client.answer_head();
+  EXPECT_EQ(field(client.answer_head(), "Connection"), "close");
+}
+
+struct Empty {
+  void on_message(Connection& conn, Message message) { conn.send(message); }
+};
+
+TEST(ServerSessionDeathTest, AnotherTypeIsFoundOut) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  EXPECT_DEATH(
+      {
+        RunningServer running;
+        running.server.route("/echo", Handlers{.on_message = [](Connection& conn, Message) {
+                               conn.session<Empty>();
+                             }});
+        RawClient client(running.start());
+        client.upgrade();
+        client.send(text("x"));
+        client.next();
+      },
+      "assertion failed");
+}
+
+// ---- pausing
+
+TEST(ServerPause, NoMessageComesUntilResumeAndNoneIsLost) {
+  Inbox<std::string> heard;
+  Inbox<Handle> handles;
+  RunningServer running;
+  running.server.route("/echo", Handlers{.on_message = [&](Connection& conn, Message message) {
+                         heard.put(std::string(message.text()));
+                         if (message.text() == "pause") {
+                           conn.pause();
+                           handles.put(conn.handle());
+                         }
+                       }});
+  RawClient client(running.start());
+  ASSERT_TRUE(client.upgrade());
+  client.send(wire(Role::client, {text("pause"), text("a"), text("b")}));
+  EXPECT_EQ(heard.take(), "pause");
+  const auto handle = handles.take();
+  ASSERT_TRUE(handle);
+  client.send(text("c"));
+  // A posted function has run on the loop since, and nothing was heard.
+  Inbox<bool> turned;
+  ASSERT_TRUE(handle->post([&](Connection&) { turned.put(true); }));
+  ASSERT_TRUE(turned.take());
+  EXPECT_TRUE(heard.empty());
+  ASSERT_TRUE(handle->post([](Connection& conn) { conn.resume(); }));
+  EXPECT_EQ(heard.take(), "a");
+  EXPECT_EQ(heard.take(), "b");
+  EXPECT_EQ(heard.take(), "c");
+}
+
+TEST(ServerPause, TheSilenceClockStandsStill) {
+  Inbox<CloseInfo> ends;
+  Inbox<Handle> handles;
+  RunningServer running({.timeouts = {.silence = std::chrono::milliseconds(50),
+                                      .pong = std::chrono::milliseconds(50)}});
+  running.server.route("/echo",
+                       Handlers{.on_open =
+                                    [&](Connection& conn) {
+                                      conn.pause();
+                                      handles.put(conn.handle());
+                                      conn.after(std::chrono::milliseconds(300),
+                                                 [](Connection& same) { same.resume(); });
+                                    },
+                                .on_message = [](Connection&, Message) {},
+                                .on_close = [&](Connection&, const CloseInfo& info) {
+                                  ends.put(info);
+                                }});
+  RawClient client(running.start());
+  ASSERT_TRUE(client.upgrade());
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_EQ(client.next(), "ping");  // only after resume()
+  EXPECT_GE(std::chrono::steady_clock::now() - begun, std::chrono::milliseconds(300));
+  EXPECT_TRUE(client.ends());
+  const auto info = ends.take();
+  ASSERT_TRUE(info);
+  EXPECT_EQ(info->error, Errc::pong_timeout);
+}
+
+}  // namespace
+}  // namespace tern::test

@@ -1,0 +1,146 @@
+// Pages beside WebSocket on one port: keep-alive, HEAD, pipelining, errors.
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include "support/raw_client.h"
+#include "support/running_server.h"
+#include "tern/tern.h"
+
+namespace tern::test {
+namespace {
+
+struct Pages {
+  RunningServer running;
+  std::uint16_t port;
+
+  explicit Pages(ServerOptions options = {}) : running(std::move(options)) {
+    auto& server = running.server;
+    server.get("/", [](const Request& request) {
+      return Response::html("hello " + request.query("name"));
+    });
+    server.get("/big", [body = std::make_shared<const std::string>(1 << 20, 'x')](const Request&) {
+      return Response::shared(body, "text/plain");
+    });
+    server.get("/bad", [](const Request&) { return Response::text("x").header("A b", "c"); });
+    server.get("/throws", [](const Request&) -> Response { throw std::runtime_error("oops"); });
+    server.get("/both", [](const Request&) { return Response::text("page"); });
+    server.route("/both", echo());
+    port = running.start();
+  }
+};
+
+TEST(ServerHttp, PagesOnOneKeptConnectionThenAnUpgrade) {
+  Pages pages;
+  RawClient client(pages.port);
+  for (const std::string name : {"ada", "grace"}) {
+    const std::string head = client.ask(page_request("/?name=" + name));
+    EXPECT_TRUE(head.starts_with("HTTP/1.1 200 OK\r\n")) << head;
+    EXPECT_EQ(field(head, "Content-Type"), "text/html; charset=utf-8");
+    EXPECT_EQ(field(head, "Connection"), "(absent)");
+    EXPECT_EQ(client.body(std::stoul(field(head, "Content-Length"))), "hello " + name);
+  }
+  ASSERT_TRUE(client.upgrade("/both"));
+  client.send(text("hi"));
+  EXPECT_EQ(client.next(), "text hi");
+}
+
+TEST(ServerHttp, PipelinedRequestsAreAnsweredInOrder) {
+  Pages pages;
+  RawClient client(pages.port);
+  client.send(page_request("/?name=1") + page_request("/big") + page_request("/?name=3"));
+  EXPECT_EQ(field(client.head(), "Content-Length"), "7");
+  EXPECT_EQ(client.body(7), "hello 1");
+  EXPECT_EQ(field(client.head(), "Content-Length"), "1048576");
+  EXPECT_EQ(client.body(1 << 20), std::string(1 << 20, 'x'));
+  EXPECT_EQ(field(client.head(), "Content-Length"), "7");
+  EXPECT_EQ(client.body(7), "hello 3");
+}
+
+TEST(ServerHttp, Rfc9110_9_3_2_HeadHasNoBody) {
+  Pages pages;
+  RawClient client(pages.port);
+  EXPECT_EQ(field(client.ask(page_request("/big", "HEAD")), "Content-Length"), "1048576");
+  EXPECT_EQ(field(client.ask(page_request("/?name=b")), "Content-Length"), "7");
+}
+
+TEST(ServerHttp, Rfc9112_9_6_CloseWhenAskedFor) {
+  Pages pages;
+  RawClient client(pages.port);
+  const std::string head =
+      client.ask("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  EXPECT_EQ(field(head, "Connection"), "close");
+  EXPECT_EQ(client.body(6), "hello ");
+  EXPECT_TRUE(client.ends());
+}
+
+TEST(ServerHttp, OneRouteServesAPageAndAWebSocket) {
+  Pages pages;
+  RawClient client(pages.port);
+  EXPECT_TRUE(client.ask(page_request("/both")).starts_with("HTTP/1.1 200 "));
+  EXPECT_EQ(client.body(4), "page");
+  EXPECT_TRUE(client.upgrade("/both"));
+}
+
+TEST(ServerHttp, AFaultOfTheHandlerIs500) {
+  Pages pages;
+  for (const std::string path : {"/bad", "/throws"}) {
+    RawClient client(pages.port);
+    const std::string head = client.ask(page_request(path));
+    EXPECT_TRUE(head.starts_with("HTTP/1.1 500 ")) << path << head;
+    EXPECT_EQ(field(head, "Connection"), "close");
+  }
+}
+
+TEST(ServerHttp, AClientThatEndsItsSideStillGetsThePage) {
+  Pages pages;
+  RawClient client(pages.port);
+  client.send(page_request("/big"));
+  client.finish();
+  EXPECT_EQ(field(client.head(), "Content-Length"), "1048576");
+  EXPECT_EQ(client.body(1 << 20).size(), 1u << 20);
+  EXPECT_TRUE(client.ends());
+}
+
+TEST(ServerHttp, AKeptConnectionIsClosedWhenIdle) {
+  Pages pages({.timeouts = {.http_idle = std::chrono::milliseconds(100)}});
+  RawClient client(pages.port);
+  client.ask(page_request("/?name=x"));
+  client.body(7);
+  EXPECT_TRUE(client.ends());
+  EXPECT_EQ(client.read_error(), 0);
+}
+
+TEST(ServerHttp, CountersInPrometheusFormat) {
+  Pages pages;
+  RawClient client(pages.port);
+  client.ask(page_request("/?name=x"));
+  client.body(7);
+  ASSERT_TRUE(client.upgrade("/both"));
+  client.send(text("hi"));
+  client.next();
+  client.send(closing(1000));
+  client.next();
+  EXPECT_TRUE(client.ends());
+  RawClient refused(pages.port);
+  refused.ask(page_request("/both", "POST"));
+  RawClient not_http(pages.port);
+  not_http.ask("nonsense\r\n\r\n");
+  pages.running.stop();
+  const Counters counters = pages.running.server.counters();
+  EXPECT_EQ(counters.connections_accepted, 3u);
+  EXPECT_EQ(counters.upgrades, 1u);
+  EXPECT_EQ(counters.messages_received, 1u);
+  EXPECT_EQ(counters.messages_sent, 1u);
+  ASSERT_EQ(counters.closes.size(), 1u);
+  EXPECT_EQ(counters.closes[0].first, 1000);
+  EXPECT_GE(counters.refusals.size(), 1u);
+  const std::string text = counters.prometheus();
+  EXPECT_NE(text.find("# TYPE tern_upgrades_total counter\ntern_upgrades_total 1\n"), text.npos);
+  EXPECT_NE(text.find("tern_closes_total{code=\"1000\"} 1\n"), text.npos) << text;
+}
+
+}  // namespace
+}  // namespace tern::test
