@@ -132,6 +132,8 @@ class Listener {
  public:
   explicit Listener(int backlog = 16, std::uint16_t port = 0)
       : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    const int small = 64 << 10;  // so that a peer that does not read is soon felt; inherited
+    ::setsockopt(socket_.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     sockaddr_in name{};
     name.sin_family = AF_INET;
     name.sin_port = htons(port);

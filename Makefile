@@ -1,0 +1,78 @@
+# The front door. CMakeLists.txt describes the build; this file only says what people ask for.
+# Each goal first installs what it lacks (scripts/setup.sh); `make SETUP=:` leaves that out.
+
+BUILD  ?= build
+PREFIX ?= /usr/local
+PORT   ?= 9001
+SETUP  ?= scripts/setup.sh
+JOBS   ?= $(shell nproc)
+
+export FUZZ_SECONDS SETUP
+export CMAKE_GENERATOR ?= Ninja
+export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
+export CTEST_PARALLEL_LEVEL ?= $(JOBS)
+
+# Tests and benchmarks are added to the one Release build when first asked for.
+configure = cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release $(1)
+build = cmake --build $(BUILD) --target $(1)
+
+.PHONY: all run test check check-long interop bench fuzz tidy format install clean help \
+        setup-build setup-test setup-bench
+
+all: $(BUILD)/CMakeCache.txt  ## build the library and the programs (the default)
+	@$(call build,tern programs)
+
+run: $(BUILD)/CMakeCache.txt  ## start the echo server and its page on http://localhost:9001/
+	@$(call build,echo_server)
+	@exec $(BUILD)/bin/echo_server --port $(PORT)
+
+test: $(BUILD)/.with-tests  ## run the tests that need nothing but the compiler (under 5 minutes)
+	@$(call build,all)
+	@ctest --test-dir $(BUILD) --no-tests=error --output-on-failure --progress \
+	  --no-label-summary -LE 'faults|interop|long'
+
+check:  ## sanitizers, fuzzers, real peers, clang-tidy (under 35 minutes on 2 cores)
+	@scripts/check.sh
+
+check-long: check  ## check, then bulk tests and long fuzzing
+	@ctest --test-dir $(BUILD) --output-on-failure -L 'faults|long'
+	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),600)
+
+interop: all  ## talk to Chromium, python3-websockets, node ws and curl
+	@scripts/interop.sh $(BUILD)
+
+bench: $(BUILD)/.with-bench  ## measure
+	@$(call build,tern programs benchmarks)
+	@scripts/bench.sh $(BUILD)
+
+fuzz:  ## run each fuzz target for FUZZ_SECONDS (30)
+	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),30)
+
+tidy:  ## run clang-tidy on the library
+	@scripts/tidy.sh
+
+format:  ## run clang-format on all sources
+	@find include src tests fuzz bench examples -name '*.h' -o -name '*.cc' | xargs clang-format -i
+
+install: all  ## install the library and its headers: make install PREFIX=/usr/local
+	@cmake --install $(BUILD) --prefix $(PREFIX)
+
+clean:  ## remove everything that was built
+	@rm -rf $(BUILD)
+
+help:  ## list the goals
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+
+setup-build setup-test setup-bench: setup-%:
+	@$(SETUP) $*
+
+$(BUILD)/CMakeCache.txt: | setup-build
+	@$(call configure,-DTERN_BUILD_TESTS=OFF)
+
+$(BUILD)/.with-tests: | setup-test
+	@$(call configure,-DTERN_BUILD_TESTS=ON)
+	@touch $@
+
+$(BUILD)/.with-bench: | setup-bench
+	@$(call configure,-DTERN_BUILD_BENCH=ON)
+	@touch $@

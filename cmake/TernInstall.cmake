@@ -1,0 +1,24 @@
+# Library, public headers, a CMake package and a pkg-config file.
+include(CMakePackageConfigHelpers)
+
+set(tern_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/tern)
+
+install(TARGETS tern EXPORT ternTargets
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
+  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES ${tern_public_headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tern)
+install(EXPORT ternTargets NAMESPACE tern:: DESTINATION ${tern_package_dir})
+
+configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/ternConfig.cmake.in
+  ${PROJECT_BINARY_DIR}/ternConfig.cmake INSTALL_DESTINATION ${tern_package_dir})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/ternConfigVersion.cmake
+  COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/ternConfig.cmake ${PROJECT_BINARY_DIR}/ternConfigVersion.cmake
+  DESTINATION ${tern_package_dir})
+
+# The prefix is where the file lies, so an installed tree may be moved and `--prefix` at install
+# time is honoured.
+file(RELATIVE_PATH tern_pc_to_prefix
+  ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+configure_file(${CMAKE_CURRENT_LIST_DIR}/tern.pc.in ${PROJECT_BINARY_DIR}/tern.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/tern.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# scripts/fuzz.sh SECONDS: runs each fuzz target that long, from the seeds in fuzz/corpus/<target>/.
+# What it finds worth keeping goes to the build directory; a finding fails, its input is named.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+seconds=${1:?usage: scripts/fuzz.sh SECONDS}
+
+"${SETUP:-scripts/setup.sh}" check
+cmake --preset fuzz >/dev/null
+cmake --build --preset fuzz
+
+build=build/check-fuzz
+export ASAN_OPTIONS=halt_on_error=1:detect_stack_use_after_return=1
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+
+# fuzz_one TARGET: quiet unless it finds something.
+fuzz_one() {
+  local target=$1 name log corpora
+  name=$(basename "$target")
+  log=$build/fuzz/$name.log
+  mkdir -p "$build/fuzz/corpus/$name" "$build/fuzz/findings"
+  corpora=("$build/fuzz/corpus/$name")
+  [[ -d fuzz/corpus/$name ]] && corpora+=("fuzz/corpus/$name")
+  if "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+    -artifact_prefix="$build/fuzz/findings/$name-" "${corpora[@]}" >"$log" 2>&1; then
+    echo "$name: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") inputs, no finding"
+  else
+    tail -n 60 "$log"
+    echo "$name: FINDING, see $log"
+    return 1
+  fi
+}
+
+targets=()
+for source in fuzz/*_fuzz.cc; do
+  [[ -e $source ]] && targets+=("$build/fuzz/$(basename "$source" .cc)")
+done
+if ((${#targets[@]} == 0)); then
+  echo "fuzz: there is no target" >&2
+  exit 1
+fi
+
+# One target per core at a time.
+failed=0
+running=0
+for target in "${targets[@]}"; do
+  if ((running >= $(nproc))); then
+    wait -n || failed=$((failed + 1))
+    running=$((running - 1))
+  fi
+  fuzz_one "$target" &
+  running=$((running + 1))
+done
+while ((running > 0)); do
+  wait -n || failed=$((failed + 1))
+  running=$((running - 1))
+done
+echo "fuzz: ${#targets[@]} targets, $failed with findings"
+((failed == 0))

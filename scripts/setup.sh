@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Installs through apt what a job needs and is not there yet; does nothing when nothing is missing.
+#   scripts/setup.sh build|test|check|interop|bench
+# Without root and without a password-less sudo it prints the one command to run, and fails.
+set -euo pipefail
+
+# One word a need: "package", or "package:command" when the command may come from elsewhere.
+# "libclang-rt" is clang's sanitizer and fuzzer run-times, whose package is named by its version.
+build="cmake:cmake g++:c++ ninja-build:ninja libssl-dev libcli11-dev"
+test="$build libgtest-dev pkg-config:pkg-config clang-format:clang-format"
+check="$test clang:clang++ clang-tidy:clang-tidy libclang-rt"
+interop="$build python3:python3 python3-websockets nodejs:node node-ws chromium:chromium curl:curl"
+bench="$build libbenchmark-dev"
+
+job=${1:-}
+case $job in
+  build | test | check | interop | bench) needs=${!job} ;;
+  *) echo "usage: $0 build|test|check|interop|bench" >&2; exit 2 ;;
+esac
+
+if ! command -v dpkg-query >/dev/null; then
+  echo "setup: not a Debian system, going on without; the job '$job' needs (package:command): $needs" >&2
+  exit 0
+fi
+
+missing=()
+wanted=()
+for need in $needs; do
+  case $need in
+    *:*) command -v "${need#*:}" >/dev/null || missing+=("${need%:*}") ;;
+    libclang-rt)
+      runtime=$(clang++ -print-file-name="libclang_rt.fuzzer-$(uname -m).a" 2>/dev/null || true)
+      [[ -e $runtime ]] || missing+=(libclang-rt)
+      ;;
+    *) wanted+=("$need") ;;
+  esac
+done
+installed=$(dpkg-query --show --showformat '${Package} ${db:Status-Status}\n' "${wanted[@]}" 2>/dev/null || true)
+for package in "${wanted[@]}"; do
+  [[ $installed == *"$package installed"* ]] || missing+=("$package")
+done
+((${#missing[@]})) || exit 0
+
+# The version of a clang that is not installed yet is known only after `apt-get update`.
+name_runtime() {
+  local version
+  version=$(clang++ -dumpversion 2>/dev/null ||
+    apt-cache policy clang 2>/dev/null | sed -n 's/^ *Candidate: *\([0-9]*:\)\?\([0-9]*\).*/\2/p')
+  missing=("${missing[@]/%libclang-rt/libclang-rt-${version%%.*}-dev}")
+}
+
+if ((EUID == 0)); then
+  as_root=(env)
+elif sudo -n true 2>/dev/null; then
+  as_root=(sudo -n env)
+else
+  name_runtime
+  echo "setup: this needs root; run:" >&2
+  echo "sudo apt-get update && sudo apt-get install -y --no-install-recommends ${missing[*]}" >&2
+  exit 1
+fi
+
+apt=("${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0)
+"${apt[@]}" update || echo "setup: apt-get update failed, trying with the lists there are" >&2
+name_runtime
+echo "setup: installing ${missing[*]}"
+"${apt[@]}" install -y --no-install-recommends "${missing[@]}"

@@ -1,0 +1,16 @@
+// Links a server, which needs everything of tern: stopped before it runs, it returns at once.
+#include <iostream>
+#include <tern/tern.h>
+
+int main() {
+  tern::Server server({.host = "127.0.0.1", .port = 0});
+  server.route("/echo",
+               tern::Handlers{
+                   .on_message = [](tern::Connection& conn, tern::Message msg) { conn.send(msg); },
+               });
+  server.stop();
+  if (auto ran = server.run(); !ran) {
+    std::cerr << ran.error().message() << '\n';
+    return 1;
+  }
+}
