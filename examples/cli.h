@@ -1,0 +1,54 @@
+// The command line of every program here: CLI11, with one line on stderr and 2 for what is wrong.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <iostream>
+#include <string>
+
+namespace cli {
+
+/// Parses the arguments. --help prints to stdout and exits with 0; an unknown flag or a bad value
+/// prints one line to stderr and exits with 2.
+inline void parse(CLI::App& app, int argc, char** argv) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& done) {
+    std::exit(app.exit(done));
+  } catch (const CLI::Error& error) {
+    std::string line = error.what();
+    line = line.substr(0, line.find('\n'));
+    std::cerr << app.get_name() << ": " << line << " (see --help)\n";
+    std::exit(2);
+  }
+}
+
+/// What a count or a size must be: at least 1.
+inline CLI::Validator positive() {
+  return CLI::Range(std::int64_t{1}, std::int64_t{1} << 40).description("");
+}
+
+/// A flag in seconds, also fractional: above 0, at most a billion.
+inline void add_seconds(CLI::App& app, const std::string& flag, std::chrono::nanoseconds& value,
+                        const std::string& help) {
+  using Seconds = std::chrono::duration<double>;
+  const auto in_range = [](const std::string& text) -> std::string {
+    double seconds = 0;
+    const bool number = CLI::detail::lexical_cast(text, seconds);
+    if (number && seconds > 0 && seconds <= 1e9) return {};
+    return "needs a number of seconds above 0, not '" + text + "'";
+  };
+  app.add_option_function<double>(
+         flag,
+         [&value](double seconds) {
+           value = std::chrono::ceil<std::chrono::nanoseconds>(Seconds(seconds));
+         },
+         help)
+      ->check(CLI::Validator(in_range, ""))
+      ->type_name("SECONDS")
+      ->default_str(CLI::detail::to_string(Seconds(value).count()));
+}
+
+}  // namespace cli

@@ -1,0 +1,76 @@
+// Sends the time each second and prints what comes back, until Ctrl-C closes the connection.
+
+#include "tern/dial.h"
+
+#include "cli.h"
+
+#include <csignal>
+#include <ctime>
+#include <iostream>
+#include <string>
+#include <thread>
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// Waits; true when Ctrl-C came meanwhile. SIGINT must be blocked in every thread.
+bool interrupted_within(std::chrono::seconds time) {
+  sigset_t interrupt;
+  sigemptyset(&interrupt);
+  sigaddset(&interrupt, SIGINT);
+  const timespec left{.tv_sec = time.count(), .tv_nsec = 0};
+  return sigtimedwait(&interrupt, nullptr, &left) == SIGINT;
+}
+
+void block_interrupts() {
+  sigset_t interrupt;
+  sigemptyset(&interrupt);
+  sigaddset(&interrupt, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &interrupt, nullptr);  // threads started from here on inherit it
+}
+
+std::string now_as_text() {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  localtime_r(&now, &local);
+  char text[64];
+  return {text, std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S %z", &local)};
+}
+
+// One line, at once: also into a pipe, and whole though two threads print.
+void print(const std::string& line) { std::cout << line + '\n' << std::flush; }
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::string address = "localhost:8080";
+  std::string path = "/echo";
+  CLI::App app("Sends the time each second to a WebSocket echo server.", "echo_client");
+  app.option_defaults()->always_capture_default();
+  app.add_option("--addr", address, "host and port of the server");
+  app.add_option("--path", path, "path and query on it");
+  cli::parse(app, argc, argv);
+
+  const std::string url = "ws://" + address + path;
+  print("connecting to " + url);
+  auto dialed = tern::dial(url);
+  if (!dialed) return std::cerr << "dial: " << dialed.error().message() << '\n', 1;
+  tern::BlockingClient& client = *dialed;
+  block_interrupts();
+
+  std::jthread reader([&] {
+    std::string text;
+    auto received = client.receive(text);
+    for (; received; received = client.receive(text)) print("recv: " + text);
+    print("read: " + received.error().message());
+  });
+  while (client.send(now_as_text())) {
+    if (!interrupted_within(1s)) continue;
+    print("interrupt");
+    client.close(tern::CloseCode::normal, "", 1s);
+    return 0;  // ~jthread joins: receive() has ended
+  }
+  reader.join();
+  return client.close() ? 0 : 1;
+}

@@ -1,0 +1,99 @@
+// dial(): URL ─▶ addresses ─▶ socket ─▶ upgraded session, under one absolute deadline. Each stage
+// names itself in its error, so that what people read says how far it came.
+#include "tern/dial.h"
+
+#include "client/connect.h"
+#include "client/session.h"
+#include "client/wait.h"
+#include "http/url.h"
+#include "net/resolver.h"
+#include "net/socket.h"
+#include "net/tcp.h"
+
+#include <new>
+
+namespace tern {
+namespace {
+
+// For people. Without the query, which may carry secrets.
+std::string name_of(const http::Url& url) {
+  return (url.secure ? "wss://" : "ws://") + url.host_header() +
+         url.target.substr(0, url.target.find('?'));
+}
+
+Result<BlockingClient> dial_until(const http::Url& url, const DialOptions& options,
+                                  client::Clock::time_point deadline) {
+  const std::string name = name_of(url);
+  if (url.secure) return Error(Errc::url_invalid, name + " (TLS is not built in yet)");
+
+  auto addresses = net::resolve(url.host, url.port, deadline);
+  if (!addresses && addresses.error().code() == Errc::timed_out) {
+    return Error(Errc::handshake_timeout, "resolve " + url.host);
+  }
+  if (!addresses) return std::move(addresses).error();
+
+  auto socket = client::connect_any(*addresses, deadline);
+  if (!socket) return std::move(socket).error();
+  net::set_nodelay(socket->get());  // slower without, not wrong
+  const std::string remote_address = net::peer_address(socket->get()).to_string();
+
+  auto session = std::make_unique<client::Session>(
+      std::make_unique<net::TcpTransport>(*std::move(socket)), options, name, remote_address);
+  const ClientRequest request{.host = url.host_header(),
+                              .target = url.target,
+                              .protocols = options.protocols,
+                              .headers = options.headers};
+  if (auto opened = session->open(request, deadline); !opened) return opened.error();
+  return BlockingClient(std::move(session));
+}
+
+}  // namespace
+
+Result<BlockingClient> dial(std::string_view url, const DialOptions& options) {
+  const auto deadline = client::deadline_after(options.timeout);
+  try {
+    auto parsed = http::parse_url(url);
+    if (!parsed) return std::move(parsed).error();
+    return dial_until(*parsed, options, deadline);
+  } catch (const std::bad_alloc&) {
+    return Errc::no_memory;
+  }
+}
+
+BlockingClient::BlockingClient(std::unique_ptr<client::Session> session) noexcept
+    : session_(std::move(session)) {}
+BlockingClient::BlockingClient(BlockingClient&&) noexcept = default;
+BlockingClient& BlockingClient::operator=(BlockingClient&&) noexcept = default;
+BlockingClient::~BlockingClient() = default;
+
+Result<MessageType> BlockingClient::receive(std::string& payload) {
+  return session_->receive(payload, client::Clock::time_point::max());
+}
+
+Result<MessageType> BlockingClient::receive(std::string& payload,
+                                            std::chrono::nanoseconds timeout) {
+  return session_->receive(payload, client::deadline_after(timeout));
+}
+
+Result<void> BlockingClient::send(Message message) { return session_->send(message); }
+
+Result<void> BlockingClient::ping(std::span<const std::byte> payload) {
+  return session_->ping(payload);
+}
+
+bool BlockingClient::close(CloseCode code, std::string_view reason,
+                           std::chrono::nanoseconds timeout) {
+  return session_->close(code, reason, timeout);
+}
+
+void BlockingClient::terminate() noexcept { session_->terminate(); }
+
+CloseInfo BlockingClient::close_info() const { return session_->close_info(); }
+
+std::string_view BlockingClient::protocol() const noexcept { return session_->protocol(); }
+
+std::string BlockingClient::header(std::string_view name) const { return session_->header(name); }
+
+std::string BlockingClient::remote_address() const { return session_->remote_address(); }
+
+}  // namespace tern

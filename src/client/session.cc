@@ -1,0 +1,261 @@
+// A connection shared by threads, without a loop. Everything is done under one mutex, except to
+// wait. Waiting has one driver: the first thread that has to wait polls the socket, for all that
+// anybody waits for, and does what is then to be done; the others wait for it to report.
+//
+//   call ─▶ lock ─▶ pull events, append, write what goes ─▶ done? ─yes─▶ unlock ─▶ return
+//                     ▲                                      │no
+//                     │         ┌── nobody drives: poll, unlocked; then tick, read, write ◀─┐
+//                     └─ report ┤                                                           │
+//                               └── somebody does: wait; if it polls for too little, ring ──┘
+//
+// So a pipe that is full one way never stops the other, whatever each thread waits for: one that
+// sends also reads for the one that receives, and the other way round. When the driver has what it
+// came for, the next one that waits takes over.
+//
+// Bytes read are lent to the engine in `buffer_` and stay there until it was asked for all its
+// events: receive() takes one at a time, and a call that comes between finds them undisturbed.
+//
+// Silence is judged only when nothing waits in the kernel: bytes that nobody has read yet break it
+// as well. Hence the clocks need not stand still while nobody receives, and run on across calls
+// with short timeouts.
+#include "client/session.h"
+
+#include "http/token.h"
+#include "net/event.h"
+#include "net/socket.h"
+
+#include <new>
+
+namespace tern::client {
+namespace {
+
+// Counts a thread among those that read, while it is in scope. Under the mutex.
+class Reading {
+ public:
+  explicit Reading(int& readers) noexcept : readers_(readers) { ++readers_; }
+  Reading(const Reading&) = delete;
+  Reading& operator=(const Reading&) = delete;
+  ~Reading() { --readers_; }
+
+ private:
+  int& readers_;
+};
+
+}  // namespace
+
+Session::Session(std::unique_ptr<net::Transport> transport, const DialOptions& options,
+                 std::string url, std::string remote_address)
+    : url_(std::move(url)),
+      remote_address_(std::move(remote_address)),
+      options_{.limits = options.limits, .timeouts = options.timeouts},
+      transport_(std::move(transport)),
+      buffer_(std::make_unique_for_overwrite<std::byte[]>(buffer_bytes)) {}
+
+Result<void> Session::open(const ClientRequest& request, Clock::time_point deadline) {
+  Lock lock(mutex_);
+  if (!bell_) return Error(bell_.error, "eventfd");
+  const auto now = Clock::now();
+  options_.timeouts.handshake =
+      deadline == Clock::time_point::max() ? Timeouts::Duration::max() : deadline - now;
+  auto made = Engine::client(request, options_, workspace_);
+  if (!made) return Error(made.error().code(), "upgrade " + url_);
+  engine_.emplace(*std::move(made));
+  engine_->tick(now);
+  const Reading reading(readers_);
+  for (;;) {
+    flush();
+    if (pull().kind() == Event::Kind::open) break;
+    if (end_error_) return *end_error_;
+    wait(lock, Clock::time_point::max());  // the engine knows the deadline
+  }
+  protocol_ = engine_->protocol();
+  for (const HeaderField& field : engine_->response().fields) {
+    fields_.emplace_back(field.name, field.value);
+  }
+  return {};
+}
+
+// ---- receiving
+
+Result<MessageType> Session::receive(std::string& payload, Clock::time_point deadline) {
+  Lock lock(mutex_);
+  const Reading reading(readers_);
+  if (!end_error_) tick();
+  for (bool looked = false;; looked = true) {
+    if (const Event event = pull()) {
+      try {
+        payload.assign(event.message().text());
+      } catch (const std::bad_alloc&) {
+        engine_->terminate(Errc::no_memory);
+        continue;
+      }
+      flush();
+      return event.message().type();
+    }
+    if (end_error_) flush();
+    if (end_error_) return *end_error_;
+    if (flush()) continue;  // that may have been the answer to a Close frame
+    if (!looked && driving_ && wants_read()) {
+      read();  // who drives may have begun to wait before anybody received
+    } else if (looked && Clock::now() >= deadline) {
+      return Errc::timed_out;
+    } else {
+      wait(lock, deadline);
+    }
+  }
+}
+
+// ---- sending
+
+// Keeps count of what the calls of threads have queued.
+template <class F>
+void Session::append(F&& function) noexcept {
+  const auto before = static_cast<std::int64_t>(engine_->queued_bytes());
+  function();
+  appended_ += static_cast<std::int64_t>(engine_->queued_bytes()) - before;
+}
+
+Result<void> Session::send(Message message) {
+  Lock lock(mutex_);
+  if (!end_error_) tick();
+  // First come, first served; else one large message could wait for ever behind many small ones.
+  const std::uint64_t ticket = next_turn_++;
+  while (may_send() && (turn_ != ticket || engine_->would_overflow(message.size()))) {
+    if (!flush()) wait(lock, Clock::time_point::max());
+  }
+  if (!may_send()) return why_not_sent();
+  ++turn_;
+  if (turn_ != next_turn_) report();
+  append([&] { engine_->send(message); });
+  return written(lock);
+}
+
+Result<void> Session::ping(std::span<const std::byte> payload) {
+  Lock lock(mutex_);
+  if (!end_error_) tick();
+  if (!may_send()) return why_not_sent();
+  append([&] { engine_->ping(payload); });
+  return written(lock);
+}
+
+// Waits until the system has all that was appended so far: nobody else might write it. What was
+// appended later may still wait, and pongs are counted as if they were ours.
+Result<void> Session::written(Lock& lock) {
+  for (const std::int64_t mark = appended_;;) {
+    flush();
+    if (!engine_->is_open()) pull();  // no message is told any more, so none can be lost
+    const bool gone = static_cast<std::int64_t>(engine_->queued_bytes()) <= appended_ - mark;
+    if (end_error_ ? engine_->close_info().clean : gone) return {};
+    if (end_error_ || write_error_) return why_not_sent();
+    wait(lock, Clock::time_point::max());
+  }
+}
+
+Error Session::why_not_sent() {
+  if (!engine_->is_open()) pull();
+  if (end_error_) return *end_error_;
+  if (write_error_) return Error(*write_error_, url_);
+  return Error(Errc::closed, url_);
+}
+
+// ---- the end
+
+bool Session::close(CloseCode code, std::string_view reason, std::chrono::nanoseconds timeout) {
+  Lock lock(mutex_);
+  const Reading reading(readers_);
+  const auto deadline = deadline_after(timeout);
+  if (!end_error_) tick();
+  if (engine_->is_open()) {
+    options_.timeouts.close = timeout;
+    append([&] { engine_->close(code, reason); });
+  }
+  for (bool looked = false; has_tcp(); looked = true) {
+    pull();
+    if (flush()) continue;
+    const bool nothing_to_come = input_over_ || write_error_;
+    if (end_error_ && nothing_to_come) {
+      end_tcp();
+    } else if (looked && Clock::now() >= deadline) {
+      engine_->terminate(Errc::close_timeout);
+      pull();
+      end_tcp();
+    } else {
+      wait(lock, deadline);
+    }
+  }
+  return engine_->close_info().clean;
+}
+
+void Session::terminate() noexcept {
+  const Lock lock(mutex_);
+  engine_->terminate(Errc::terminated);
+  pull();
+  end_tcp();
+}
+
+// The engine has told its end. What is left is to write a Close frame, or to wait for the peer's
+// FIN (RFC 6455 §7.1.1), which only close() does; or nothing, and then TCP ends here.
+void Session::on_end() noexcept {
+  try {
+    end_error_.emplace(end_error());
+  } catch (const std::bad_alloc&) {
+    end_error_.emplace(engine_->close_info().error);
+  }
+  if (engine_->finished()) end_tcp();
+  report();
+}
+
+// The descriptor is closed by who drives, if anybody does: no other may then be given its number.
+// Who has lost patience with a silent peer leaves nothing behind for it: RST.
+void Session::end_tcp() noexcept {
+  if (!has_tcp()) return;
+  const CloseInfo& info = engine_->close_info();
+  if (info.opened && !info.clean && !input_over_ && !fin_sent_) {
+    net::reset_on_close(transport_->fd());
+  }
+  if (driving_) {
+    tcp_over_ = true;
+  } else {
+    transport_.reset();
+  }
+  report();
+}
+
+Error Session::end_error() const {
+  const CloseInfo& info = engine_->close_info();
+  if (!info.opened) return handshake_error(info.error);
+  if (info.error) return Error(info.error, url_);
+  std::string stage = url_ + (info.by_peer ? " closed by the server" : " closed");
+  if (info.code != CloseCode::no_status) {
+    stage += " with " + std::to_string(static_cast<int>(info.code));
+  }
+  if (!info.reason.empty()) stage += " \"" + info.reason + '"';
+  return Error(Errc::closed, stage);
+}
+
+Error Session::handshake_error(std::error_code code) const {
+  Error::Refusal refusal;
+  if (code == Errc::upgrade_refused) {
+    const ResponseHead& response = engine_->response();
+    refusal.status = response.status;
+    for (const HeaderField& field : response.fields) {
+      refusal.fields.emplace_back(field.name, field.value);
+    }
+    refusal.body = engine_->response_body();
+  }
+  return Error(code, "upgrade " + url_, std::move(refusal));
+}
+
+CloseInfo Session::close_info() const {
+  const Lock lock(mutex_);
+  return engine_->close_info();
+}
+
+std::string Session::header(std::string_view name) const {
+  for (const auto& [field_name, value] : fields_) {
+    if (http::iequals(field_name, name)) return value;
+  }
+  return {};
+}
+
+}  // namespace tern::client

@@ -1,0 +1,118 @@
+#pragma once
+
+#include "tern/dial.h"
+#include "tern/engine.h"
+
+#include "client/wait.h"
+#include "net/event.h"
+#include "net/transport.h"
+
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace tern::client {
+
+/// What stands behind a BlockingClient: an engine, its socket, and the threads that share them.
+/// Thread: any for all; open() before all others.
+class Session {
+ public:
+  /// Takes a connected transport. `url` is for the texts of errors. Throws std::bad_alloc.
+  Session(std::unique_ptr<net::Transport> transport, const DialOptions& options, std::string url,
+          std::string remote_address);
+
+  /// The opening handshake. Errors: those of dial().
+  Result<void> open(const ClientRequest& request, Clock::time_point deadline);
+
+  /// As BlockingClient, with a deadline. Throws std::bad_alloc.
+  Result<MessageType> receive(std::string& payload, Clock::time_point deadline);
+  /// As BlockingClient.
+  Result<void> send(Message message);
+  /// As BlockingClient.
+  Result<void> ping(std::span<const std::byte> payload);
+  /// As BlockingClient.
+  bool close(CloseCode code, std::string_view reason, std::chrono::nanoseconds timeout);
+  /// As BlockingClient.
+  void terminate() noexcept;
+
+  /// As BlockingClient.
+  CloseInfo close_info() const;
+  /// As BlockingClient.
+  std::string_view protocol() const noexcept { return protocol_; }
+  /// As BlockingClient.
+  std::string header(std::string_view name) const;
+  /// As BlockingClient.
+  const std::string& remote_address() const noexcept { return remote_address_; }
+
+ private:
+  using Lock = std::unique_lock<std::mutex>;
+  static constexpr std::size_t buffer_bytes = std::size_t{128} << 10;
+
+  // session_turn.cc: one thread waits for the socket, the others for it.
+  void wait(Lock& lock, Clock::time_point until);
+  void drive(Lock& lock, Clock::time_point until);
+  void report() noexcept;
+  void turn(bool readable);
+  bool wants_read() const noexcept;
+  short interest() const noexcept;
+
+  void tick(bool heard = false) noexcept;
+  void read() noexcept;
+  bool flush() noexcept;
+  Event pull() noexcept;
+
+  // session.cc
+  bool may_send() const noexcept { return engine_->is_open() && !write_error_; }
+  template <class F>
+  void append(F&& function) noexcept;
+  Result<void> written(Lock& lock);
+  Error why_not_sent();
+
+  bool has_tcp() const noexcept { return transport_ && !tcp_over_; }
+  void on_end() noexcept;
+  void end_tcp() noexcept;
+  Error end_error() const;
+  Error handshake_error(std::error_code code) const;
+
+  const std::string url_;
+  const std::string remote_address_;
+  std::string protocol_{};                                     // set by open()
+  std::vector<std::pair<std::string, std::string>> fields_{};  // of the 101; set by open()
+  const net::Opened bell_ = net::open_event();                 // rung for the thread that drives
+
+  // Guards all that follows; never held in poll.
+  mutable std::mutex mutex_{};
+  std::condition_variable changed_{};  // something happened that a waiting thread may wait for
+  EngineOptions options_;
+  Workspace workspace_{};
+  std::optional<Engine> engine_{};
+  std::unique_ptr<net::Transport> transport_;  // null: TCP has ended
+  std::unique_ptr<std::byte[]> buffer_;
+
+  bool driving_ = false;                          // a thread is in poll:
+  short polled_ = 0;                              //   for these events,
+  Clock::time_point polled_until_{};              //   until then
+  int readers_ = 0;                               // threads in receive(), close() and open()
+  bool fed_ = false;                              // the engine has input it was not asked about
+  bool more_ = false;                             // the last read was filled: there may be more
+  short write_needs_ = POLLOUT;                   // what the last write waits for
+  std::optional<std::error_code> write_error_{};  // nothing can be written any more
+  bool input_over_ = false;                       // the peer's FIN or an error was read
+  bool fin_sent_ = false;
+  bool tcp_over_ = false;             // the thread that drives is to end TCP
+  std::optional<Error> end_error_{};  // the engine has told its end
+
+  std::uint64_t next_turn_ = 0;  // senders append in the order they came
+  std::uint64_t turn_ = 0;
+  std::int64_t appended_ = 0;  // bytes ever queued by calls, other than pongs
+};
+
+}  // namespace tern::client

@@ -1,0 +1,165 @@
+// The half of Session that waits, and what a turn of it consists of; see session.cc.
+#include "base/assert.h"
+#include "client/session.h"
+#include "net/event.h"
+
+#include <algorithm>
+#include <array>
+
+namespace tern::client {
+
+// ---- waiting
+
+void Session::wait(Lock& lock, Clock::time_point until) {
+  if (!driving_) return drive(lock, until);
+  const bool too_little = (interest() & ~polled_) != 0 || engine_->deadline() < polled_until_;
+  if (too_little) net::signal_event(bell_.fd.get());
+  if (until == Clock::time_point::max()) {
+    changed_.wait(lock);
+  } else {
+    changed_.wait_until(lock, until);
+  }
+}
+
+void Session::drive(Lock& lock, Clock::time_point until) {
+  TERN_ASSERT(has_tcp());
+  if ((more_ || write_error_) && wants_read()) {
+    turn(true);
+  } else {
+    driving_ = true;
+    polled_ = interest();
+    polled_until_ = std::min(until, engine_->deadline());
+    std::array<pollfd, 2> polled{{{transport_->fd(), polled_, 0}, {bell_.fd.get(), POLLIN, 0}}};
+    lock.unlock();
+    poll_until(polled, polled_until_);
+    lock.lock();
+    driving_ = false;
+    polled_ = 0;
+    if (polled[1].revents != 0) net::clear_event(bell_.fd.get());
+    if (tcp_over_) {
+      transport_.reset();
+    } else {
+      turn((polled[0].revents & ~POLLOUT) != 0);
+    }
+  }
+  changed_.notify_all();
+}
+
+// Tells all that wait, of whom one may be in poll.
+void Session::report() noexcept {
+  changed_.notify_all();
+  if (driving_) net::signal_event(bell_.fd.get());
+}
+
+void Session::turn(bool readable) {
+  tick(readable);
+  if (readable && wants_read()) read();
+  if (has_tcp()) flush();
+}
+
+bool Session::wants_read() const noexcept {
+  if (readers_ == 0 || input_over_ || !has_tcp()) return false;
+  return end_error_ ? true : !fed_ && engine_->wants_input();
+}
+
+short Session::interest() const noexcept {
+  int events = wants_read() ? POLLIN : 0;
+  if (!write_error_ && engine_->queued_bytes() > 0) events |= write_needs_;
+  return static_cast<short>(events);
+}
+
+// ---- a turn
+
+// `heard`: bytes of the peer are here, whether or not they are read yet.
+void Session::tick(bool heard) noexcept {
+  const auto now = Clock::now();
+  heard = heard || fed_;
+  if (!heard && has_tcp() && engine_->deadline() <= now) {
+    pollfd socket{transport_->fd(), POLLIN, 0};
+    heard = poll_until({&socket, 1}, now);
+  }
+  if (heard) engine_->reading(false);
+  engine_->tick(now);
+  if (heard) engine_->reading(true);
+}
+
+void Session::read() noexcept {
+  engine_->settle();
+  const std::span<std::byte> room = engine_->read_room();
+  const std::span<std::byte> buffer(buffer_.get(), buffer_bytes);
+  const std::array<iovec, 2> both{{{room.data(), room.size()}, {buffer.data(), buffer.size()}}};
+  const auto got = transport_->read(std::span(both).subspan(room.empty() ? 1 : 0));
+  more_ = got.bytes == room.size() + buffer.size();
+  using State = net::Transport::State;
+  switch (got.state) {
+    case State::ok:
+      if (end_error_) return;  // what comes behind the end is of no interest
+      engine_->feed(std::min(got.bytes, room.size()),
+                    buffer.first(got.bytes - std::min(got.bytes, room.size())));
+      break;
+    case State::wait_read:
+    case State::wait_write:
+      if (!write_error_) return;
+      [[fallthrough]];  // all that arrived before writing failed is read
+    case State::end:
+      input_over_ = true;
+      // RFC 6455 §7.1.5: without a Close frame either is an end of its own kind.
+      write_error_ ? engine_->feed_error(*write_error_) : engine_->feed_eof();
+      break;
+    case State::failed:
+      input_over_ = true;
+      engine_->feed_error(got.error);
+      break;
+  }
+  fed_ = true;
+}
+
+// Writes what goes without waiting; true when something went. A failure is not told to the engine
+// before the input has ended, too: the peer may have said in a Close frame why it is gone.
+bool Session::flush() noexcept {
+  bool wrote = false;
+  while (has_tcp() && !write_error_) {
+    const auto output = engine_->output();
+    if (output.empty()) break;
+    const auto put = transport_->write(output);
+    if (put.state == net::Transport::State::failed) {
+      write_error_ = put.error;
+      report();
+    }
+    write_needs_ = put.state == net::Transport::State::wait_read ? POLLIN : POLLOUT;
+    if (put.state != net::Transport::State::ok) break;
+    engine_->consume_output(put.bytes);
+    wrote = true;
+  }
+  // A failure of ours was told in a Close frame: the peer reads it before it hears of the end.
+  if (end_error_ && has_tcp() && !fin_sent_ && engine_->finished()) {
+    transport_->shutdown_write();
+    fin_sent_ = true;
+  }
+  if (wrote) (polled_ & POLLOUT) != 0 ? report() : changed_.notify_all();
+  return wrote;
+}
+
+// The next message (or the opening); nothing when all is read or the end was told.
+Event Session::pull() noexcept {
+  for (;;) {
+    const Event event = engine_->next();
+    switch (event.kind()) {
+      case Event::Kind::message:
+      case Event::Kind::open:
+        return event;
+      case Event::Kind::closed:
+        on_end();
+        break;
+      case Event::Kind::none:
+        fed_ = false;
+        if (!write_error_ || end_error_ || engine_->wants_input()) return {};
+        engine_->feed_error(*write_error_);
+        break;
+      default:
+        break;  // pings are answered already
+    }
+  }
+}
+
+}  // namespace tern::client

@@ -1,0 +1,33 @@
+#include "client/wait.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+
+namespace tern::client {
+
+Clock::time_point deadline_after(std::chrono::nanoseconds timeout) noexcept {
+  const auto now = Clock::now();
+  return timeout > Clock::time_point::max() - now ? Clock::time_point::max() : now + timeout;
+}
+
+bool poll_until(std::span<pollfd> descriptors, Clock::time_point deadline) noexcept {
+  for (;;) {
+    timespec left{};
+    if (deadline != Clock::time_point::max()) {
+      const auto span = std::max(deadline - Clock::now(), Clock::duration::zero());
+      const auto seconds = std::chrono::floor<std::chrono::seconds>(span);
+      left.tv_sec = seconds.count();
+      left.tv_nsec = std::chrono::nanoseconds(span - seconds).count();
+    }
+    const bool for_ever = deadline == Clock::time_point::max();
+    const int ready =
+        ::ppoll(descriptors.data(), descriptors.size(), for_ever ? nullptr : &left, nullptr);
+    if (ready > 0) return true;
+    if (ready == 0) return false;
+    // EINTR. ENOMEM is all else that can happen, and passes.
+    for (pollfd& descriptor : descriptors) descriptor.revents = 0;
+  }
+}
+
+}  // namespace tern::client

@@ -1,0 +1,422 @@
+// How a BlockingClient ends: close in every order, peers that do not answer, resets, and other
+// threads that are in the middle of something.
+#include "tern/dial.h"
+
+#include "support/engine_server.h"
+#include "support/socket_peer.h"
+
+#include <future>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <thread>
+
+namespace tern {
+namespace {
+
+using namespace std::chrono_literals;
+using test::FrameSource;
+using test::ScriptedPeer;
+using test::Socket;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t mebibyte = std::size_t{1} << 20;
+constexpr auto patience = 60s;  // for what happens at once unless the machine is busy
+
+// CloseInfo, comparable.
+struct End {
+  int code;
+  std::string reason;
+  std::error_code error;
+  bool clean;
+  bool by_peer;
+  bool operator==(const End&) const = default;
+};
+
+std::ostream& operator<<(std::ostream& out, const End& end) {
+  return out << end.code << " '" << end.reason << "' " << end.error.message()
+             << (end.clean ? " clean" : "") << (end.by_peer ? " by_peer" : "");
+}
+
+End end_of(const BlockingClient& client) {
+  const CloseInfo info = client.close_info();
+  EXPECT_TRUE(info.opened);
+  return {static_cast<int>(info.code), info.reason, info.error, info.clean, info.by_peer};
+}
+
+BlockingClient connected(const ScriptedPeer& peer, const DialOptions& options = {}) {
+  return dial(peer.url(), options).value();
+}
+
+std::error_code receive_error(BlockingClient& client) {
+  std::string payload;
+  const auto received = client.receive(payload);
+  return received ? std::error_code() : received.error().code();
+}
+
+// ---- the closing handshake
+
+TEST(ClientClose, Rfc6455_7_1_1_WeCloseAndTheServerEndsTcpFirst) {
+  ScriptedPeer peer([](Socket& socket) {
+    socket.upgrade();
+    FrameSource frames(socket);
+    EXPECT_EQ(frames.next_text(), "close 1001 leaving");
+    socket.send(test::closing(1001, "leaving"));
+    // Not before our FIN does the client end TCP.
+    pollfd ended{socket.fd(), POLLIN | POLLRDHUP, 0};
+    EXPECT_EQ(::poll(&ended, 1, 100), 0);
+    socket.shutdown_write();
+    EXPECT_TRUE(socket.receive_end());
+    EXPECT_EQ(socket.error, 0);
+  });
+  BlockingClient client = connected(peer);
+  EXPECT_TRUE(client.close(CloseCode::going_away, "leaving", patience));
+  EXPECT_EQ(end_of(client), (End{1001, "leaving", {}, true, false}));
+  const auto start = Clock::now();
+  EXPECT_TRUE(client.close(CloseCode::normal, {}, patience));
+  EXPECT_LT(Clock::now() - start, 10s);
+  EXPECT_EQ(receive_error(client), Errc::closed);
+  EXPECT_EQ(client.send("late").error().code(), Errc::closed);
+  EXPECT_EQ(client.ping().error().code(), Errc::closed);
+}
+
+TEST(ClientClose, Rfc6455_5_5_1_ThePeerCloses) {
+  ScriptedPeer peer([](Socket& socket) {
+    socket.upgrade();
+    socket.send(test::text("last"));
+    socket.send(test::closing(4000, "bye"));
+    FrameSource frames(socket);
+    EXPECT_EQ(frames.next_text(), "close 4000");
+  });
+  BlockingClient client = connected(peer);
+  std::string payload;
+  ASSERT_TRUE(client.receive(payload));
+  EXPECT_EQ(payload, "last");
+  for (int i = 0; i < 2; ++i) {
+    const auto received = client.receive(payload);
+    ASSERT_FALSE(received);
+    EXPECT_EQ(received.error().code(), Errc::closed);
+    EXPECT_EQ(received.error().message(), peer.url() +
+                                              " closed by the server with 4000 \"bye\": the "
+                                              "connection has ended");
+  }
+  EXPECT_TRUE(client.close(CloseCode::normal, {}, patience));
+  EXPECT_EQ(end_of(client), (End{4000, "bye", {}, true, true}));
+}
+
+TEST(ClientClose, Rfc6455_7_1_5_CloseWithoutACode) {
+  ScriptedPeer peer([](Socket& socket) {
+    socket.upgrade();
+    socket.send(test::closing());
+    FrameSource frames(socket);
+    EXPECT_EQ(frames.next_text(), "close");
+  });
+  BlockingClient client = connected(peer);
+  EXPECT_EQ(receive_error(client), Errc::closed);
+  EXPECT_TRUE(client.close(CloseCode::normal, {}, patience));
+  EXPECT_EQ(end_of(client), (End{1005, "", {}, true, true}));
+}
+
+TEST(ClientClose, BothCloseAtOnce) {
+  ScriptedPeer peer([](Socket& socket) {
+    socket.upgrade({}, test::wire(Role::server, test::closing(1001)));
+    FrameSource frames(socket);
+    EXPECT_EQ(frames.next().opcode, 8u);
+  });
+  BlockingClient client = connected(peer);
+  EXPECT_TRUE(client.close(CloseCode::normal, {}, patience));
+  EXPECT_EQ(end_of(client).code, 1001);
+}
+
+TEST(ClientClose, WhatArrivesAfterOurCloseIsReadAndDropped) {
+  ScriptedPeer peer([](Socket& socket) {
+    socket.upgrade();
+    FrameSource frames(socket);
+    EXPECT_EQ(frames.next_text(), "text before");
+    EXPECT_EQ(frames.next_text(), "close 1000");
+    for (int i = 0; i < 1000; ++i) socket.send(test::text(std::string(1000, 'x')));
+    socket.send(test::ping("x"));
+    socket.send(test::closing(1000));
+    socket.shutdown_write();
+    EXPECT_EQ(frames.next().opcode, 15u);  // a ping is not answered behind our Close
+  });
+  BlockingClient client = connected(peer);
+  EXPECT_TRUE(client.send("before"));
+  EXPECT_TRUE(client.close(CloseCode::normal, {}, patience));
+  EXPECT_EQ(receive_error(client), Errc::closed);
+}
+
+TEST(ClientClose, AReceiveInProgressReturns) {
+  ScriptedPeer peer([](Socket& socket) {
+    socket.upgrade({}, test::wire(Role::server, test::text("go")));
+    FrameSource frames(socket);
+    EXPECT_EQ(frames.next_text(), "close 1000");
+    socket.send(test::closing(1000));
+  });
+  BlockingClient client = connected(peer);
+  std::promise<void> receiving;
+  std::jthread receiver([&] {
+    std::string payload;
+    EXPECT_TRUE(client.receive(payload));
+    receiving.set_value();
+    EXPECT_EQ(client.receive(payload).error().code(), Errc::closed);
+  });
+  receiving.get_future().wait();
+  EXPECT_TRUE(client.close(CloseCode::normal, {}, patience));
+  EXPECT_EQ(end_of(client), (End{1000, "", {}, true, false}));
+}
+
+TEST(ClientClose, SeveralThreadsClose) {
+  ScriptedPeer peer([](Socket& socket) { test::serve_echo(socket); });
+  BlockingClient client = connected(peer);
+  std::vector<std::jthread> closers;
+  for (int i = 0; i < 4; ++i) {
+    closers.emplace_back([&] { EXPECT_TRUE(client.close(CloseCode::normal, {}, patience)); });
+    closers.emplace_back([&] { EXPECT_EQ(receive_error(client), Errc::closed); });
+  }
+}
+
+TEST(ClientClose, QueuedMessagesGoBeforeTheCloseFrame) {
+  const std::string large(16 * mebibyte, 'x');
+  std::promise<void> closing;
+  ScriptedPeer peer([&](Socket& socket) {
+    socket.upgrade();
+    closing.get_future().wait();
+    FrameSource frames(socket);
+    EXPECT_EQ(frames.next().payload.size(), large.size());
+    EXPECT_EQ(frames.next_text(), "close 1000");
+    socket.send(test::closing(1000));
+  });
+  BlockingClient client = connected(peer);
+  std::jthread sender([&] { EXPECT_TRUE(client.send(large)); });
+  std::string payload;
+  EXPECT_EQ(client.receive(payload, 50ms).error().code(), Errc::timed_out);  // it is stuck by now
+  std::jthread closer([&] { EXPECT_TRUE(client.close(CloseCode::normal, {}, patience)); });
+  closing.set_value();
+}
+
+// ---- peers that do not answer
+
+TEST(ClientClose, APeerThatTalksButNeverCloses) {
+  std::promise<bool> ended;
+  ScriptedPeer peer([&](Socket& socket) {
+    socket.upgrade();
+    while (socket.send(test::ping()) && socket.send(test::text("talk"))) {
+    }
+    ended.set_value(true);
+  });
+  BlockingClient client = connected(peer);
+  const auto start = Clock::now();
+  EXPECT_FALSE(client.close(CloseCode::normal, {}, 200ms));
+  const auto took = Clock::now() - start;
+  EXPECT_GE(took, 200ms);
+  EXPECT_LT(took, 10s);
+  EXPECT_EQ(end_of(client), (End{1006, "", Errc::close_timeout, false, false}));
+  EXPECT_TRUE(ended.get_future().get());  // TCP has ended though the client lives
+  EXPECT_EQ(receive_error(client), Errc::close_timeout);
+  EXPECT_FALSE(client.close());
+}
+
+TEST(ClientClose, APeerThatReadsNothingAndOthersInTheMiddle) {
+  ScriptedPeer peer([](Socket& socket) {
+    socket.upgrade();
+    pollfd ended{socket.fd(), 0, 0};
+    EXPECT_EQ(::poll(&ended, 1, 20'000), 1);
+  });
+  BlockingClient client = connected(peer);
+  std::jthread sender([&] { EXPECT_FALSE(client.send(std::string(16 * mebibyte, 'x'))); });
+  std::jthread receiver([&] { EXPECT_EQ(receive_error(client), Errc::close_timeout); });
+  std::string payload;
+  EXPECT_EQ(client.receive(payload, 50ms).error().code(), Errc::timed_out);
+  const auto start = Clock::now();
+  EXPECT_FALSE(client.close(CloseCode::normal, {}, 200ms));
+  EXPECT_LT(Clock::now() - start, 10s);
+}
+
+TEST(ClientClose, APeerThatAnswersButKeepsTcp) {
+  std::promise<void> done;
+  ScriptedPeer peer([&](Socket& socket) {
+    socket.upgrade();
+    FrameSource frames(socket);
+    EXPECT_EQ(frames.next_text(), "close 1000");
+    socket.send(test::closing(1000));
+    EXPECT_TRUE(socket.receive_end());
+    done.get_future().wait();
+  });
+  BlockingClient client = connected(peer);
+  const auto start = Clock::now();
+  EXPECT_TRUE(client.close(CloseCode::normal, {}, 200ms));
+  const auto took = Clock::now() - start;
+  EXPECT_GE(took, 200ms);
+  EXPECT_LT(took, 10s);
+  done.set_value();
+}
+
+TEST(ClientClose, WithoutPatienceTheCloseFrameStillGoes) {
+  ScriptedPeer peer([](Socket& socket) {
+    socket.upgrade();
+    FrameSource frames(socket);
+    EXPECT_EQ(frames.next_text(), "close 1000");
+  });
+  BlockingClient client = connected(peer);
+  EXPECT_FALSE(client.close(CloseCode::normal, {}, 0s));
+}
+
+// ---- ends without a closing handshake
+
+struct Break {
+  const char* name;
+  std::string octets;  // before the end
+  bool reset;
+  Errc expected;
+  CloseCode code = CloseCode::abnormal;
+};
+
+TEST(ClientClose, Rfc6455_7_1_5_EndsOfTcpWithoutAClose) {
+  const std::string frame = test::wire(Role::server, test::text("message"));
+  const Break breaks[] = {
+      {"FIN", "", false, Errc::end_of_stream},
+      {"FIN in a header", frame.substr(0, 1), false, Errc::end_of_stream},
+      {"FIN in a message", frame.substr(0, 5), false, Errc::end_of_stream},
+      {"FIN in a Close frame", "\x88\x02\x03", false, Errc::end_of_stream},
+      {"RST", "", true, Errc::connection_reset},
+      {"RST in a message", frame.substr(0, 5), true, Errc::connection_reset},
+  };
+  for (const Break& broken : breaks) {
+    SCOPED_TRACE(broken.name);
+    ScriptedPeer peer([&](Socket& socket) {
+      socket.upgrade();
+      FrameSource(socket).next();  // the client is connected, and has said so
+      socket.send(broken.octets);
+      broken.reset ? socket.reset() : socket.close();
+    });
+    BlockingClient client = connected(peer);
+    EXPECT_TRUE(client.send("connected"));
+    EXPECT_EQ(receive_error(client), broken.expected);
+    EXPECT_EQ(receive_error(client), broken.expected);
+    EXPECT_EQ(end_of(client), (End{1006, "", broken.expected, false, false}));
+    EXPECT_FALSE(client.close());
+    EXPECT_EQ(client.send("late").error().code(), broken.expected);
+  }
+}
+
+TEST(ClientClose, MessagesBeforeAFinAreReceived) {
+  ScriptedPeer peer([](Socket& socket) {
+    socket.upgrade();
+    for (int i = 0; i < 1000; ++i) socket.send(test::binary(std::string(1000, 'x')));
+  });
+  BlockingClient client = connected(peer);
+  std::string payload;
+  for (int i = 0; i < 1000; ++i) ASSERT_TRUE(client.receive(payload)) << i;
+  EXPECT_EQ(receive_error(client), Errc::end_of_stream);
+}
+
+// A write fails first; what the peer said before it went is heard all the same. Nor does SIGPIPE
+// end the process, whose disposition here is the default.
+TEST(ClientClose, AFailedSendDoesNotSwallowWhatThePeerSaid) {
+  ScriptedPeer peer([](Socket& socket) {
+    socket.upgrade();
+    FrameSource(socket).next();
+    // In one segment: what Nagle's algorithm holds back, the reset that follows would discard.
+    socket.send(test::wire(Role::server, {test::text("last"), test::closing(1001, "bye")}));
+  });
+  BlockingClient client = connected(peer);
+  EXPECT_TRUE(client.send("connected"));
+  auto sent = client.send("more");
+  for (int i = 0; i < 1'000'000 && sent; ++i) sent = client.send("more");
+  ASSERT_FALSE(sent);
+  EXPECT_EQ(sent.error().code(), Errc::connection_reset);
+  EXPECT_EQ(client.send("again").error().code(), Errc::connection_reset);
+  std::string payload;
+  const auto received = client.receive(payload);
+  ASSERT_TRUE(received) << received.error().message();
+  EXPECT_EQ(payload, "last");
+  EXPECT_EQ(receive_error(client), Errc::connection_reset);
+  EXPECT_EQ(end_of(client), (End{1001, "bye", Errc::connection_reset, false, true}));
+  EXPECT_FALSE(client.close());
+}
+
+// ---- what we refuse
+
+TEST(ClientClose, Rfc6455_7_1_7_WeFailTheConnectionAndThePeerHearsWhy) {
+  struct Fault {
+    std::string octets;
+    Errc errc;
+    int code;
+  };
+  const Fault faults[] = {
+      {test::wire(Role::client, test::text("masked")), Errc::frame_masked, 1002},
+      {test::wire(Role::server, test::text("\xFF")), Errc::text_not_utf8, 1007},
+      {test::wire_header(Role::server, test::binary({}), 2 * mebibyte), Errc::message_too_big,
+       1009},
+  };
+  for (const Fault& fault : faults) {
+    SCOPED_TRACE(fault.code);
+    ScriptedPeer peer([&](Socket& socket) {
+      socket.upgrade();
+      socket.send(fault.octets);
+      socket.send(std::string(100'000, 'x'));  // which nobody wants to read
+      FrameSource frames(socket);
+      EXPECT_EQ(frames.next_text(), "close " + std::to_string(fault.code));
+      EXPECT_EQ(frames.next().opcode, 15u);
+    });
+    BlockingClient client = connected(peer);
+    EXPECT_EQ(receive_error(client), fault.errc);
+    EXPECT_EQ(receive_error(client), fault.errc);
+    const auto start = Clock::now();
+    EXPECT_FALSE(client.close());
+    EXPECT_LT(Clock::now() - start, 10s);
+    EXPECT_EQ(end_of(client), (End{fault.code, "", fault.errc, false, false}));
+  }
+}
+
+// ---- terminate
+
+TEST(ClientClose, TerminateEndsReceiveAndSendOfOtherThreads) {
+  std::promise<bool> ended;
+  std::promise<void> over;
+  ScriptedPeer peer([&](Socket& socket) {
+    socket.upgrade();
+    pollfd hung_up{socket.fd(), 0, 0};
+    ended.set_value(::poll(&hung_up, 1, 20'000) == 1);
+    over.get_future().wait();
+  });
+  BlockingClient client = connected(peer);
+  std::jthread sender([&] {
+    EXPECT_EQ(client.send(std::string(16 * mebibyte, 'x')).error().code(), Errc::terminated);
+  });
+  std::jthread other([&] {
+    EXPECT_EQ(client.send(std::string(16 * mebibyte, 'y')).error().code(), Errc::terminated);
+  });
+  std::jthread receiver([&] { EXPECT_EQ(receive_error(client), Errc::terminated); });
+  std::string payload;
+  EXPECT_EQ(client.receive(payload, 50ms).error().code(), Errc::timed_out);
+  client.terminate();
+  client.terminate();
+  EXPECT_TRUE(ended.get_future().get());  // at once, not when the client is destroyed
+  sender.join();
+  other.join();
+  receiver.join();
+  EXPECT_EQ(end_of(client), (End{1006, "", Errc::terminated, false, false}));
+  EXPECT_FALSE(client.close());
+  over.set_value();
+}
+
+TEST(ClientClose, TerminateEndsACloseOfAnotherThread) {
+  std::promise<void> closing;
+  ScriptedPeer peer([&](Socket& socket) {
+    socket.upgrade();
+    FrameSource frames(socket);
+    EXPECT_EQ(frames.next_text(), "close 1000");
+    closing.set_value();
+    EXPECT_TRUE(socket.receive_end());
+  });
+  BlockingClient client = connected(peer);
+  std::jthread closer([&] { EXPECT_FALSE(client.close(CloseCode::normal, {}, 60s)); });
+  closing.get_future().wait();
+  client.terminate();
+  closer.join();
+  EXPECT_EQ(end_of(client), (End{1006, "", Errc::terminated, false, false}));
+}
+
+}  // namespace
+}  // namespace tern

@@ -1,0 +1,239 @@
+// dial(): every way to fail names host and stage, and the deadline holds in each of them.
+#include "tern/dial.h"
+
+#include "support/engine_server.h"
+#include "support/socket_peer.h"
+
+#include <future>
+#include <gtest/gtest.h>
+
+namespace tern {
+namespace {
+
+using namespace std::chrono_literals;
+using test::Listener;
+using test::ScriptedPeer;
+using test::Socket;
+using Clock = std::chrono::steady_clock;
+
+// What a failed dial leads to: the code and the whole message.
+struct Failure {
+  std::error_code code{};
+  std::string message{};
+  bool operator==(const Failure&) const = default;
+};
+
+std::ostream& operator<<(std::ostream& out, const Failure& failure) {
+  return out << failure.code << " \"" << failure.message << '"';
+}
+
+Failure dial_failure(const std::string& url, const DialOptions& options = {}) {
+  const auto client = dial(url, options);
+  if (client) return {};
+  return {client.error().code(), client.error().message()};
+}
+
+TEST(ClientDial, Rfc6455_3_RefusesWhatIsNoUrl) {
+  EXPECT_EQ(dial_failure("http://localhost/"),
+            (Failure{Errc::url_invalid,
+                     "the URL does not begin with ws:// or wss://: not a "
+                     "valid ws:// or wss:// URL"}));
+  EXPECT_EQ(dial_failure("").code, Errc::url_invalid);
+  EXPECT_EQ(dial_failure("ws://host:0/").code, Errc::url_invalid);
+  EXPECT_EQ(dial_failure("ws://host/#part").code, Errc::url_invalid);
+}
+
+TEST(ClientDial, SaysThatTlsIsNotBuiltIn) {
+  EXPECT_EQ(dial_failure("wss://localhost:9443/echo?secret"),
+            (Failure{Errc::url_invalid,
+                     "wss://localhost:9443/echo (TLS is not built in yet): not "
+                     "a valid ws:// or wss:// URL"}));
+}
+
+TEST(ClientDial, NameWithoutAddress) {
+  const Failure failure = dial_failure("ws://no-such-host.invalid/");  // RFC 6761 §6.4
+  EXPECT_EQ(failure.code, Errc::name_not_resolved) << failure;
+  EXPECT_TRUE(failure.message.starts_with("resolve no-such-host.invalid")) << failure;
+}
+
+TEST(ClientDial, ConnectionRefusedNamesTheAddress) {
+  const test::RefusedPort port;
+  EXPECT_EQ(dial_failure(port.url()),
+            (Failure{std::error_code(ECONNREFUSED, std::system_category()),
+                     "connect " + port.authority() + ": Connection refused"}));
+}
+
+TEST(ClientDial, Rfc6455_4_1_SendsTheRequestAndLearnsTheAnswer) {
+  std::string head;
+  ScriptedPeer peer([&](Socket& socket) {
+    head = socket.upgrade("Sec-WebSocket-Protocol: chat\r\nX-Server: tern\r\n");
+    socket.receive_end();
+  });
+  {
+    auto client = dial(peer.url("/a/b?c=d"),
+                       {.protocols = {"superchat", "chat"}, .headers = {{"Origin", "null"}}});
+    ASSERT_TRUE(client) << client.error().message();
+    EXPECT_EQ(client->protocol(), "chat");
+    EXPECT_EQ(client->header("x-server"), "tern");
+    EXPECT_EQ(client->header("absent"), "");
+    EXPECT_EQ(client->remote_address(), peer.authority());
+  }
+  peer.join();
+  EXPECT_TRUE(head.starts_with("GET /a/b?c=d HTTP/1.1\r\n")) << head;
+  EXPECT_EQ(test::field(head, "Host"), peer.authority());
+  EXPECT_EQ(test::field(head, "Sec-WebSocket-Protocol"), "superchat, chat");
+  EXPECT_EQ(test::field(head, "Origin"), "null");
+}
+
+TEST(ClientDial, LocalhostReachesAListenerOfIpv4Only) {
+  ScriptedPeer peer([](Socket& socket) { test::serve_echo(socket); });
+  auto client = dial("ws://localhost:" + std::to_string(peer.port()) + "/");
+  ASSERT_TRUE(client) << client.error().message();
+  EXPECT_EQ(client->remote_address(), peer.authority());
+}
+
+TEST(ClientDial, RefusesToSendAHeaderThatIsNone) {
+  ScriptedPeer peer([](Socket& socket) { EXPECT_EQ(socket.receive(), ""); });
+  EXPECT_EQ(dial_failure(peer.url(), {.headers = {{"X", "a\r\nY: b"}}}),
+            (Failure{Errc::invalid_header,
+                     "upgrade " + peer.url() + ": a header field may not be sent"}));
+}
+
+// ---- what the server answers
+
+TEST(ClientDial, Rfc6455_4_1_RefusalKeepsStatusFieldsAndBody) {
+  ScriptedPeer peer([](Socket& socket) {
+    socket.receive_head();
+    socket.send(
+        "HTTP/1.1 403 No\r\nContent-Length: 12\r\nX-Why: origin\r\n\r\nnot for you\n"
+        "and what is behind");
+    socket.receive_end();
+  });
+  const auto client = dial(peer.url("/chat?token=secret"));
+  ASSERT_FALSE(client);
+  const Error& error = client.error();
+  EXPECT_EQ(error.code(), Errc::upgrade_refused);
+  EXPECT_EQ(error.http_status(), 403);
+  EXPECT_EQ(error.header("x-why"), "origin");
+  EXPECT_EQ(error.body(), "not for you\n");
+  EXPECT_EQ(error.message(), "upgrade " + peer.url("/chat") +
+                                 ": the server did not switch to WebSocket (HTTP 403 Forbidden)");
+}
+
+struct Answer {
+  const char* name;
+  std::string octets;
+  Errc expected;
+  int status = 0;
+};
+
+TEST(ClientDial, Rfc6455_4_1_AnswersThatAreNoUpgrade) {
+  const std::string upgrade =
+      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
+  const Answer answers[] = {
+      {"nothing", "", Errc::end_of_stream},
+      {"half a head", "HTTP/1.1 101 Switch", Errc::end_of_stream},
+      {"no HTTP", "SSH-2.0-OpenSSH_9.2\r\n\r\n", Errc::http_malformed},
+      {"no accept", upgrade + "\r\n", Errc::accept_invalid},
+      {"wrong accept", upgrade + "Sec-WebSocket-Accept: AAAA\r\n\r\n", Errc::accept_invalid},
+      {"redirect", "HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n",
+       Errc::upgrade_refused, 302},
+      {"body up to the end of TCP", "HTTP/1.1 500 Oh\r\n\r\nbroken", Errc::upgrade_refused, 500},
+      {"body that is cut", "HTTP/1.1 500 Oh\r\nContent-Length: 99\r\n\r\nbroken",
+       Errc::upgrade_refused, 500},
+  };
+  for (const Answer& answer : answers) {
+    SCOPED_TRACE(answer.name);
+    ScriptedPeer peer([&](Socket& socket) {
+      socket.receive_head();
+      socket.send(answer.octets);
+      socket.shutdown_write();
+      EXPECT_TRUE(socket.receive_end());
+    });
+    const auto client = dial(peer.url());
+    ASSERT_FALSE(client);
+    EXPECT_EQ(client.error().code(), answer.expected) << client.error().message();
+    EXPECT_EQ(client.error().http_status(), answer.status);
+    EXPECT_TRUE(client.error().message().starts_with("upgrade " + peer.url()));
+  }
+}
+
+TEST(ClientDial, ResetDuringTheHandshake) {
+  ScriptedPeer peer([](Socket& socket) {
+    socket.receive_head();
+    socket.reset();
+  });
+  EXPECT_EQ(
+      dial_failure(peer.url()),
+      (Failure{Errc::connection_reset, "upgrade " + peer.url() + ": the connection was reset"}));
+}
+
+TEST(ClientDial, FramesInTheSegmentOfThe101AreDelivered) {
+  ScriptedPeer peer([](Socket& socket) {
+    const std::vector<test::Frame> frames = {test::text("first"), test::ping("p"),
+                                             test::binary("second"), test::closing(1001, "bye")};
+    socket.upgrade({}, test::wire(Role::server, frames));
+    test::FrameSource client(socket);
+    EXPECT_EQ(client.next_text(), "pong p");
+    EXPECT_EQ(client.next_text(), "close 1001");
+  });
+  auto client = dial(peer.url());
+  ASSERT_TRUE(client) << client.error().message();
+  std::string payload;
+  EXPECT_EQ(client->receive(payload).value(), MessageType::text);
+  EXPECT_EQ(payload, "first");
+  EXPECT_EQ(client->receive(payload).value(), MessageType::binary);
+  EXPECT_EQ(payload, "second");
+  EXPECT_EQ(client->receive(payload).error().code(), Errc::closed);
+  EXPECT_TRUE(client->close_info().clean);
+}
+
+// ---- the deadline
+
+TEST(ClientDial, DeadlineHoldsWhenTheServerNeverAccepts) {
+  const Listener listener;  // the kernel connects, nobody answers
+  const auto start = Clock::now();
+  EXPECT_EQ(dial_failure(listener.url(), {.timeout = 200ms}),
+            (Failure{Errc::handshake_timeout,
+                     "upgrade " + listener.url() + ": the opening handshake took too long"}));
+  const auto took = Clock::now() - start;
+  EXPECT_GE(took, 200ms);
+  EXPECT_LT(took, 10s);
+}
+
+TEST(ClientDial, DeadlineHoldsInTheMiddleOfAnAnswer) {
+  for (const char* part : {"HTTP/1.1 101 Switching Prot", "HTTP/1.1 403 No\r\n\r\nnot"}) {
+    SCOPED_TRACE(part);
+    ScriptedPeer peer([&](Socket& socket) {
+      socket.receive_head();
+      socket.send(part);
+      socket.receive_end();
+    });
+    const auto start = Clock::now();
+    const Failure failure = dial_failure(peer.url(), {.timeout = 200ms});
+    const auto took = Clock::now() - start;
+    const bool refused = std::string_view(part).find("403") != std::string_view::npos;
+    EXPECT_EQ(failure.code, refused ? Errc::upgrade_refused : Errc::handshake_timeout);
+    EXPECT_GE(took, 200ms);
+    EXPECT_LT(took, 10s);
+  }
+}
+
+TEST(ClientDial, AClientThatIsDestroyedEndsTcpAtOnce) {
+  std::promise<bool> ended;
+  ScriptedPeer peer([&](Socket& socket) {
+    socket.upgrade();
+    ended.set_value(socket.receive_end());
+  });
+  {
+    auto client = dial(peer.url());
+    ASSERT_TRUE(client);
+    BlockingClient moved = *std::move(client);
+    BlockingClient assigned(std::move(moved));
+    EXPECT_TRUE(assigned.send("hello"));
+  }
+  EXPECT_TRUE(ended.get_future().get());
+}
+
+}  // namespace
+}  // namespace tern

@@ -1,0 +1,429 @@
+// BlockingClient: messages, timeouts, keepalive and threads. How it ends is in client_close_test.
+#include "tern/dial.h"
+
+#include "client/session.h"
+#include "support/engine_server.h"
+#include "support/socket_peer.h"
+
+#include <atomic>
+#include <future>
+#include <gtest/gtest.h>
+#include <map>
+#include <poll.h>
+#include <thread>
+
+namespace tern {
+namespace {
+
+using namespace std::chrono_literals;
+using test::FrameSource;
+using test::ScriptedPeer;
+using test::Socket;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t mebibyte = std::size_t{1} << 20;
+constexpr auto patience = 60s;  // for what happens at once unless the machine is busy
+
+// Bytes that differ from place to place; letters, so that they are text as well.
+std::string pattern(std::size_t size) {
+  std::string result(size, '\0');
+  for (std::size_t i = 0; i < size; ++i) {
+    result[i] = static_cast<char>('a' + (i * 31 + i / 251) % 26);
+  }
+  return result;
+}
+
+// Time passes, and nothing but time: on another connection that nobody uses.
+void let_pass(std::chrono::nanoseconds time) {
+  ScriptedPeer peer([](Socket& socket) {
+    socket.upgrade();
+    socket.receive_end();
+  });
+  auto quiet = dial(peer.url());
+  ASSERT_TRUE(quiet);
+  std::string payload;
+  EXPECT_EQ(quiet->receive(payload, time).error().code(), Errc::timed_out);
+}
+
+TEST(ClientSession, EchoOfEverySize) {
+  const Limits limits{.max_message_bytes = 16 * mebibyte, .max_queued_bytes = 16 * mebibyte};
+  ScriptedPeer peer([&](Socket& socket) {
+    const CloseInfo info = test::serve_echo(socket, {.limits = limits});
+    EXPECT_TRUE(info.clean) << info.error.message();
+  });
+  auto client = dial(peer.url(), {.limits = limits});
+  ASSERT_TRUE(client) << client.error().message();
+  std::string payload;
+  for (const std::size_t size :
+       {std::size_t{0}, std::size_t{1}, std::size_t{125}, std::size_t{126}, std::size_t{65535},
+        std::size_t{65536}, 3 * mebibyte + 17, 16 * mebibyte}) {
+    for (const MessageType type : {MessageType::text, MessageType::binary}) {
+      const std::string sent = pattern(size);
+      ASSERT_TRUE(client->send(Message(type, sent)));
+      const auto received = client->receive(payload);
+      ASSERT_TRUE(received) << received.error().message();
+      EXPECT_EQ(*received, type);
+      EXPECT_TRUE(payload == sent) << size;
+    }
+  }
+  EXPECT_TRUE(client->close(CloseCode::normal, {}, patience));
+}
+
+TEST(ClientSession, MessagesOfOneReadComeOneByOneAndSurviveSendsBetween) {
+  constexpr int count = 1000;
+  ScriptedPeer peer([&](Socket& socket) {
+    std::string octets;
+    for (int i = 0; i < count; ++i) {
+      octets += test::wire(Role::server, test::text("message " + std::to_string(i)));
+    }
+    socket.upgrade({}, octets);
+    FrameSource frames(socket);
+    for (int i = 0; i < count; ++i) {
+      EXPECT_EQ(frames.next_text(), "text message " + std::to_string(i));
+    }
+    socket.send(test::closing(1000));
+    EXPECT_EQ(frames.next_text(), "close 1000");
+  });
+  auto client = dial(peer.url());
+  ASSERT_TRUE(client);
+  std::string payload;
+  for (int i = 0; i < count; ++i) {
+    ASSERT_TRUE(client->receive(payload));
+    ASSERT_EQ(payload, "message " + std::to_string(i));
+    ASSERT_TRUE(client->send(payload));
+  }
+  EXPECT_EQ(client->receive(payload).error().code(), Errc::closed);
+}
+
+TEST(ClientSession, Rfc6455_5_4_FragmentsWithPingsBetween) {
+  ScriptedPeer peer([](Socket& socket) {
+    socket.upgrade();
+    FrameSource frames(socket);
+    socket.send(test::text("Hel", false));
+    socket.send(test::ping("now"));
+    EXPECT_EQ(frames.next_text(), "pong now");
+    socket.send(test::more("lo"));
+    EXPECT_EQ(frames.next_text(), "close 1000");
+    socket.send(test::closing(1000));
+  });
+  auto client = dial(peer.url());
+  ASSERT_TRUE(client);
+  std::string payload;
+  ASSERT_TRUE(client->receive(payload));
+  EXPECT_EQ(payload, "Hello");
+  EXPECT_TRUE(client->close(CloseCode::normal, {}, patience));
+}
+
+TEST(ClientSession, Rfc6455_5_5_2_SendsPings) {
+  ScriptedPeer peer([](Socket& socket) {
+    socket.upgrade();
+    FrameSource frames(socket);
+    EXPECT_EQ(frames.next_text(), "ping abc");
+    EXPECT_EQ(frames.next_text(), "ping");
+  });
+  auto client = dial(peer.url());
+  ASSERT_TRUE(client);
+  EXPECT_TRUE(client->ping(std::as_bytes(std::span(std::string_view("abc")))));
+  EXPECT_TRUE(client->ping());
+}
+
+// ---- receive with a timeout
+
+TEST(ClientSession, TimeoutLeavesTheConnectionAsItWasWhereverItStands) {
+  const std::string frame = test::wire(Role::server, test::text("Hello, world"));
+  const std::string fragments =
+      test::wire(Role::server, {test::text("Hello, ", false), test::more("world")});
+  for (const std::string& octets : {frame, fragments}) {
+    for (std::size_t cut = 0; cut <= octets.size() - 1; ++cut) {
+      SCOPED_TRACE(cut);
+      std::promise<void> timed_out;
+      ScriptedPeer peer([&](Socket& socket) {
+        socket.upgrade({}, octets.substr(0, cut));
+        timed_out.get_future().wait();
+        socket.send(octets.substr(cut));
+        test::serve_echo(socket);  // which takes a frame for a request, and ends
+      });
+      auto client = dial(peer.url());
+      ASSERT_TRUE(client);
+      std::string payload = "kept";
+      for (const auto timeout : {0ms, 1ms}) {
+        const auto received = client->receive(payload, timeout);
+        ASSERT_FALSE(received);
+        EXPECT_EQ(received.error().code(), Errc::timed_out);
+        EXPECT_EQ(payload, "kept");
+      }
+      timed_out.set_value();
+      const auto received = client->receive(payload, patience);
+      ASSERT_TRUE(received) << received.error().message();
+      EXPECT_EQ(payload, "Hello, world");
+      client->terminate();
+    }
+  }
+}
+
+TEST(ClientSession, TimeoutOfZeroTakesWhatIsThere) {
+  ScriptedPeer peer([](Socket& socket) {
+    socket.upgrade({}, test::wire(Role::server, {test::text("a"), test::text("b")}));
+    socket.receive_end();
+  });
+  auto client = dial(peer.url());
+  ASSERT_TRUE(client);
+  std::string payload;
+  ASSERT_TRUE(client->receive(payload, 0s));
+  EXPECT_EQ(payload, "a");
+  ASSERT_TRUE(client->receive(payload, -1s));
+  EXPECT_EQ(payload, "b");
+  EXPECT_EQ(client->receive(payload, 0s).error().code(), Errc::timed_out);
+}
+
+TEST(ClientSession, TimeoutIsAbsoluteThoughPartsArrive) {
+  std::atomic<bool> done = false;
+  ScriptedPeer peer([&](Socket& socket) {
+    socket.upgrade();
+    while (!done && socket.send(test::ping())) socket.receive();
+  });
+  auto client = dial(peer.url());
+  ASSERT_TRUE(client);
+  std::string payload;
+  const auto start = Clock::now();
+  EXPECT_EQ(client->receive(payload, 100ms).error().code(), Errc::timed_out);
+  EXPECT_GE(Clock::now() - start, 100ms);
+  EXPECT_LT(Clock::now() - start, 10s);
+  done = true;
+  client->terminate();
+}
+
+// ---- keepalive
+
+TEST(ClientSession, SilenceIsPingedAndAnAnswerKeepsItAlive) {
+  ScriptedPeer peer([](Socket& socket) {
+    socket.upgrade();
+    FrameSource frames(socket);
+    for (int i = 0; i < 3; ++i) {
+      EXPECT_EQ(frames.next_text(), "ping");
+      socket.send(test::pong());
+    }
+    socket.send(test::text("enough"));
+    test::Frame frame = frames.next();
+    while (frame.opcode == 9) frame = frames.next();
+    EXPECT_EQ(test::to_string(frame), "close 1000");
+    socket.send(test::closing(1000));
+  });
+  auto client = dial(peer.url(), {.timeouts = {.silence = 20ms, .pong = 20s}});
+  ASSERT_TRUE(client);
+  std::string payload;
+  ASSERT_TRUE(client->receive(payload));
+  EXPECT_EQ(payload, "enough");
+  EXPECT_TRUE(client->close(CloseCode::normal, {}, patience));
+}
+
+TEST(ClientSession, APeerThatIsDeadIsFoundAlsoByShortTimeouts) {
+  for (const auto timeout : {std::chrono::nanoseconds(3ms), std::chrono::nanoseconds::max()}) {
+    ScriptedPeer peer([](Socket& socket) {
+      socket.upgrade();
+      FrameSource frames(socket);
+      EXPECT_EQ(frames.next_text(), "ping");
+      EXPECT_EQ(frames.next().opcode, 15u);
+    });
+    auto client = dial(peer.url(), {.timeouts = {.silence = 20ms, .pong = 20ms}});
+    ASSERT_TRUE(client);
+    std::string payload;
+    auto received = client->receive(payload, timeout);
+    const auto until = Clock::now() + 20s;
+    while (received.error().code() == Errc::timed_out && Clock::now() < until) {
+      received = client->receive(payload, timeout);
+    }
+    EXPECT_EQ(received.error().code(), Errc::pong_timeout);
+    EXPECT_EQ(client->close_info().code, CloseCode::abnormal);
+    EXPECT_FALSE(client->send("more"));
+  }
+}
+
+TEST(ClientSession, BytesThatNobodyHasReadYetAreNoSilence) {
+  std::promise<void> nobody_receives;
+  ScriptedPeer peer([&](Socket& socket) {
+    socket.upgrade();
+    FrameSource frames(socket);
+    const auto next_but_pings = [&] {
+      test::Frame frame = frames.next();
+      while (frame.opcode == 9) frame = frames.next();
+      return test::to_string(frame);
+    };
+    EXPECT_EQ(frames.next_text(), "ping");
+    nobody_receives.get_future().wait();
+    socket.send(test::text("alive"));
+    EXPECT_EQ(next_but_pings(), "text sent");
+    EXPECT_EQ(next_but_pings(), "close 1000");
+    socket.send(test::closing(1000));
+  });
+  auto client = dial(peer.url(), {.timeouts = {.silence = 10ms, .pong = 200ms}});
+  ASSERT_TRUE(client);
+  std::string payload;
+  EXPECT_EQ(client->receive(payload, 20ms).error().code(), Errc::timed_out);
+  nobody_receives.set_value();
+  let_pass(300ms);  // so the deadline of the pong has passed
+  EXPECT_TRUE(client->send("sent"));
+  let_pass(300ms);
+  const auto received = client->receive(payload);
+  ASSERT_TRUE(received) << received.error().message();
+  EXPECT_EQ(payload, "alive");
+  EXPECT_TRUE(client->close(CloseCode::normal, {}, patience));
+}
+
+// ---- both directions
+
+TEST(ClientSession, AFullPipeOneWayDoesNotStopTheOther) {
+  constexpr int count = 20;
+  const std::string message = pattern(mebibyte);
+  const std::string frame = test::wire(Role::server, test::binary(message));
+  for (const bool peer_writes_first : {true, false}) {
+    SCOPED_TRACE(peer_writes_first);
+    ScriptedPeer peer([&](Socket& socket) {
+      socket.upgrade();
+      FrameSource frames(socket);
+      const auto write_all = [&] {
+        for (int i = 0; i < count; ++i) EXPECT_TRUE(socket.send(frame));
+      };
+      const auto read_all = [&] {
+        for (int i = 0; i < count; ++i) EXPECT_TRUE(frames.next().payload == message);
+      };
+      // While it does one, it does not do the other.
+      peer_writes_first ? write_all() : read_all();
+      peer_writes_first ? read_all() : write_all();
+      EXPECT_EQ(frames.next_text(), "close 1000");
+      socket.send(test::closing(1000));
+    });
+    auto client = dial(peer.url());
+    ASSERT_TRUE(client);
+    std::jthread sender([&] {
+      for (int i = 0; i < count; ++i) EXPECT_TRUE(client->send(std::as_bytes(std::span(message))));
+    });
+    std::string payload;
+    for (int i = 0; i < count; ++i) {
+      ASSERT_TRUE(client->receive(payload));
+      EXPECT_TRUE(payload == message);
+    }
+    sender.join();
+    EXPECT_TRUE(client->close(CloseCode::normal, {}, patience));
+  }
+}
+
+TEST(ClientSession, SaturatedBothWaysAtOnce) {
+  constexpr int count = 24;
+  const std::string message = pattern(mebibyte);
+  ScriptedPeer peer([&](Socket& socket) {
+    socket.upgrade();
+    {
+      std::jthread writer([&] {
+        const std::string frame = test::wire(Role::server, test::binary(message));
+        for (int i = 0; i < count; ++i) EXPECT_TRUE(socket.send(frame));
+      });
+      std::size_t left = count * (mebibyte + 14);
+      while (left > 0) {
+        const std::size_t got = socket.receive().size();
+        ASSERT_GT(got, 0u);
+        left -= std::min(left, got);
+      }
+    }
+    socket.send(test::closing(1000));
+    socket.receive_end();
+  });
+  auto client = dial(peer.url());
+  ASSERT_TRUE(client);
+  std::jthread sender([&] {
+    for (int i = 0; i < count; ++i) EXPECT_TRUE(client->send(std::as_bytes(std::span(message))));
+  });
+  std::string payload;
+  for (int i = 0; i < count; ++i) {
+    ASSERT_TRUE(client->receive(payload));
+    ASSERT_TRUE(payload == message);
+  }
+  EXPECT_EQ(client->receive(payload).error().code(), Errc::closed);
+}
+
+// A receiver comes while a sender waits, and is served by the sender's poll; pings are answered.
+TEST(ClientSession, AReceiverIsServedWhileASenderIsStuck) {
+  std::promise<void> stuck;
+  ScriptedPeer peer([&](Socket& socket) {
+    socket.upgrade();
+    stuck.get_future().wait();
+    socket.send(test::text("heard"));
+    FrameSource frames(socket);
+    EXPECT_EQ(frames.next().payload.size(), 16 * mebibyte);
+    socket.send(test::text("done"));
+    socket.receive_end();
+  });
+  auto client = dial(peer.url());
+  ASSERT_TRUE(client);
+  std::atomic<bool> sent = false;
+  std::jthread sender([&] {
+    EXPECT_TRUE(client->send(pattern(16 * mebibyte)));
+    sent = true;
+  });
+  std::string payload;
+  EXPECT_EQ(client->receive(payload, 50ms).error().code(), Errc::timed_out);
+  EXPECT_FALSE(sent);  // nobody has read it
+  stuck.set_value();
+  ASSERT_TRUE(client->receive(payload, patience));
+  EXPECT_EQ(payload, "heard");
+  ASSERT_TRUE(client->receive(payload, patience));
+  EXPECT_EQ(payload, "done");
+}
+
+TEST(ClientSession, SendsOfManyThreadsStayWholeAndInOrder) {
+  constexpr int threads = 8;
+  constexpr int count = 300;
+  const auto text_of = [](int thread, int i) {
+    const auto size = static_cast<std::size_t>(i % 50 == 0 ? 300'000 : i);
+    return std::to_string(thread) + ' ' + std::to_string(i) + ' ' + pattern(size);
+  };
+  ScriptedPeer peer([&](Socket& socket) {
+    socket.upgrade();
+    FrameSource frames(socket);
+    std::map<int, int> next;
+    for (int i = 0; i < threads * count; ++i) {
+      const test::Frame frame = frames.next();
+      ASSERT_EQ(frame.opcode, 1u);
+      const int thread = std::stoi(frame.payload);
+      ASSERT_TRUE(frame.payload == text_of(thread, next[thread]++));
+    }
+    socket.send(test::text("all"));
+    EXPECT_EQ(frames.next_text(), "close 1000");
+    socket.send(test::closing(1000));
+  });
+  auto client = dial(peer.url());
+  ASSERT_TRUE(client);
+  std::vector<std::jthread> senders;
+  for (int thread = 0; thread < threads; ++thread) {
+    senders.emplace_back([&, thread] {
+      for (int i = 0; i < count; ++i) {
+        const auto sent = client->send(text_of(thread, i));
+        ASSERT_TRUE(sent) << sent.error().message();
+      }
+    });
+  }
+  std::string payload;
+  ASSERT_TRUE(client->receive(payload));
+  EXPECT_EQ(payload, "all");
+  senders.clear();
+  EXPECT_TRUE(client->close(CloseCode::normal, {}, patience));
+}
+
+TEST(ClientSession, APeerThatTakesNothingEndsASend) {
+  ScriptedPeer peer([](Socket& socket) {
+    socket.upgrade();
+    pollfd ended{socket.fd(), 0, 0};  // reads nothing, waits for the reset
+    EXPECT_EQ(::poll(&ended, 1, 20'000), 1);
+  });
+  auto client = dial(peer.url(), {.timeouts = {.stall = 100ms}});
+  ASSERT_TRUE(client);
+  const auto sent = client->send(pattern(16 * mebibyte));
+  ASSERT_FALSE(sent);
+  EXPECT_EQ(sent.error().code(), Errc::write_stalled);
+  std::string payload;
+  EXPECT_EQ(client->receive(payload).error().code(), Errc::write_stalled);
+  EXPECT_EQ(client->receive(payload).error().code(), Errc::write_stalled);
+}
+
+}  // namespace
+}  // namespace tern
