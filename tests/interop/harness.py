@@ -1,0 +1,158 @@
+"""What all the interop checks share: a list of checks, processes, and the echo server."""
+
+import contextlib
+import os
+import queue
+import re
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+
+SECONDS = 30  # for anything at all; what takes longer has failed
+
+CHECKS = []
+BIN = ""
+
+
+def check(peer, name):
+    """Registers a function as a check."""
+
+    def register(function):
+        CHECKS.append((peer + ": " + name, function))
+        return function
+
+    return register
+
+
+def run_all(bin_directory, words=()):
+    """Runs the checks whose name contains all the words; tells whether all passed."""
+    global BIN
+    BIN = bin_directory
+    passed = failed = 0
+    for name, function in CHECKS:
+        if not all(word in name for word in words):
+            continue
+        began = time.monotonic()
+        try:
+            function()
+            passed += 1
+            print(f"ok    {name} ({time.monotonic() - began:.2f} s)", flush=True)
+        except Exception as error:  # one check that fails does not end the others
+            failed += 1
+            print(f"FAIL  {name}: {error or type(error).__name__}", flush=True)
+            traceback.print_exc(limit=-3, file=sys.stderr)
+    print(f"{passed} passed, {failed} failed")
+    return failed == 0 and passed > 0
+
+
+def expect(actual, wanted, what="value"):
+    if actual != wanted:
+        raise AssertionError(f"{what}: {shorten(actual)}, expected {shorten(wanted)}")
+
+
+def expect_in(part, whole, what="text"):
+    if part not in whole:
+        raise AssertionError(f"{what}: {shorten(whole)} does not contain {shorten(part)}")
+
+
+def shorten(value):
+    text = repr(value)
+    return text if len(text) < 300 else text[:300] + "…"
+
+
+class Process:
+    """A program whose lines are waited for. Its output is kept, for who asks afterwards."""
+
+    def __init__(self, name, command, env=None, descriptors=None):
+        def limit():
+            if descriptors:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+
+        self.name = name
+        self.lines = []
+        self.arrived = queue.Queue()
+        self.popen = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env={**os.environ, **(env or {})},
+            preexec_fn=limit,
+            start_new_session=True,
+        )
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        for line in self.popen.stdout:
+            self.lines.append(line.rstrip("\n"))
+            self.arrived.put(self.lines[-1])
+        self.arrived.put(None)
+
+    def wait_line(self, pattern, timeout=SECONDS):
+        """The next line that matches."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                line = self.arrived.get(timeout=max(0.001, deadline - time.monotonic()))
+            except queue.Empty:
+                raise AssertionError(f"{self.name} printed no /{pattern}/: {self.text()}") from None
+            if line is None:
+                raise AssertionError(f"{self.name} ended without /{pattern}/: {self.text()}")
+            if re.search(pattern, line):
+                return line
+
+    def text(self):
+        return "\n".join(self.lines)
+
+    def signal(self, signo):
+        self.popen.send_signal(signo)
+
+    def wait(self, timeout=SECONDS):
+        """Its exit code, once all it printed was read."""
+        try:
+            code = self.popen.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.name} does not end: {self.text()}") from None
+        self.reader.join(timeout)
+        return code
+
+    def expect_exit(self, code):
+        expect(self.wait(), code, f"exit code of {self.name}, which printed {self.text()!r}")
+
+    def stop(self):
+        """Ends it, and all it started, in any case."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        self.popen.wait()
+        self.reader.join()
+        self.popen.stdout.close()
+
+
+@contextlib.contextmanager
+def program(name, *arguments, **options):
+    """One of ours."""
+    process = Process(name, [os.path.join(BIN, name), *arguments], **options)
+    try:
+        yield process
+    finally:
+        process.stop()
+
+
+@contextlib.contextmanager
+def echo_server(*flags, **options):
+    """Our server on a port of the system's choosing. It must end well when told to."""
+    with program("echo_server", "--port", "0", *flags, **options) as server:
+        line = server.wait_line(r"^listening on ")
+        server.port = int(re.fullmatch(r"listening on ws://127\.0\.0\.1:(\d+)/echo", line).group(1))
+        server.ws = f"ws://127.0.0.1:{server.port}"
+        server.http = f"http://127.0.0.1:{server.port}"
+        yield server
+        server.signal(signal.SIGTERM)
+        server.expect_exit(0)

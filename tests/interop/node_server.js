@@ -1,0 +1,55 @@
+'use strict';
+// node_server.js CASE: the ws package as a server of one of our clients. Prints its port.
+
+const http = require('http');
+const {WebSocketServer} = require('ws');
+const {next, expect, expectEchoes, run} = require('./node_shared.js');
+
+// A server whose first connection is returned.
+async function accept(options = {}) {
+  const server = new WebSocketServer({host: '127.0.0.1', port: 0, ...options});
+  await next(server, 'listening');
+  console.log(server.address().port);
+  return (await next(server, 'connection'))[0];
+}
+
+run({
+  async sizes() {
+    const socket = await accept({perMessageDeflate: true});
+    expect(socket.extensions, '', 'extensions');
+    await expectEchoes(socket);
+    socket.send('frag', {fin: false});
+    socket.send('ments', {fin: true});
+    expect(String((await next(socket, 'message'))[0]), 'fragments', 'message');
+    socket.ping('are you there');
+    expect(String((await next(socket, 'pong'))[0]), 'are you there', 'pong');
+    socket.close(1000, 'done');
+    expect((await next(socket, 'close'))[0], 1000, 'close code');
+  },
+  async drop() {
+    const socket = await accept();
+    socket.send('soon gone');
+    await next(socket, 'message');
+    socket.terminate();
+    await next(socket, 'close');
+  },
+  async masked() {
+    const socket = await accept();
+    socket.send('masked', {mask: true});
+    expect((await next(socket, 'close'))[0], 1002, 'close code');
+  },
+  async refuse() {
+    const server = http.createServer();
+    server.listen(0, '127.0.0.1');
+    await next(server, 'listening');
+    console.log(server.address().port);
+    const [, socket] = await next(server, 'upgrade');
+    socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 8\r\nConnection: close\r\n\r\nnot you\n');
+    await next(socket, 'close');
+  },
+  async talk() {
+    const socket = await accept();
+    socket.on('message', (data, isBinary) => socket.send(data, {binary: isBinary}));
+    expect((await next(socket, 'close'))[0], 1000, 'close code');
+  },
+});

@@ -1,0 +1,145 @@
+"""Headless Chromium drives the page of echo_server."""
+
+import contextlib
+import signal
+import socket
+import threading
+
+from harness import check, echo_server, expect, expect_in
+from webdriver import Browser
+
+NUMBERS = (
+    "return Object.fromEntries([...document.querySelectorAll('[data-value]')]"
+    ".map(e => [e.id, Number(e.dataset.value)]))"
+)
+
+
+def at_least(element, number):
+    return f"Number(document.getElementById('{element}').dataset.value) >= {number}"
+
+
+@check("Chromium", "the page: polls, pushes, echo, close with 1000, no console errors")
+def page():
+    with echo_server() as server, Browser() as browser:
+        browser.open(f"http://localhost:{server.port}/")
+        browser.wait_for(at_least("push-messages", 15) + " && " + at_least("poll-messages", 2))
+        numbers = browser.run(NUMBERS)
+        expect(numbers["push-requests"], 1, "requests of the pushes")
+        expect(numbers["poll-requests"] >= 2, True, "polls were counted")
+        expect(20 < numbers["push-each"] < 100, True, f"bytes per push: {numbers['push-each']}")
+        expect(numbers["poll-each"] > 200, True, f"bytes per poll: {numbers['poll-each']}")
+        expect(
+            numbers["push-age"] < numbers["poll-age"], True, f"what is pushed is younger: {numbers}"
+        )
+
+        for text in ("Hello, tern", "Grüße an die Küste", "<b>&amp;</b>"):
+            browser.type("#echo-text", text)
+            browser.click("#echo-send")
+            browser.wait_for(
+                "document.querySelector('#echo-log li span')?.textContent === " + repr(text)
+            )
+            line = browser.run("return document.querySelector('#echo-log li').innerText")
+            expect_in(" ms", line, "round trip")
+
+        browser.click("#push-toggle")
+        browser.wait_for("document.getElementById('push-state').dataset.code")
+        closed = browser.run("return {...document.getElementById('push-state').dataset}")
+        expect(closed["code"], "1000", "close code")
+        expect(closed["clean"], "true", "wasClean")
+        told = browser.run("return document.getElementById('push-state').textContent")
+        expect_in("closed, 1000", told, "state")
+        expect(browser.console(), [], "console")
+
+
+class CountingProxy:
+    """Stands between the browser and the server and keeps what either said on each connection."""
+
+    def __init__(self, port):
+        self.target = ("127.0.0.1", port)
+        self.connections = []  # [request bytes, response bytes]
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client = self.listener.accept()[0]
+            except OSError:
+                return
+            server = socket.create_connection(self.target)
+            said = [bytearray(), bytearray()]
+            self.connections.append(said)
+            for source, target, kept in ((client, server, said[0]), (server, client, said[1])):
+                words = (source, target, kept)
+                threading.Thread(target=self._copy, args=words, daemon=True).start()
+
+    @staticmethod
+    def _copy(source, target, kept):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                kept += data
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    def close(self):
+        self.listener.close()
+
+
+@check("Chromium", "the page's account of bytes is what went over the wire")
+def account():
+    with echo_server() as server, Browser() as browser:
+        proxy = CountingProxy(server.port)
+        browser.open(f"http://127.0.0.1:{proxy.port}/")
+        browser.wait_for(at_least("push-messages", 20) + " && " + at_least("poll-messages", 3))
+        numbers = browser.run(NUMBERS)
+        proxy.close()
+        requests, response = b"", b""
+        for said in proxy.connections:
+            # One connection serves many requests; the page's own head and body do not count.
+            for head in bytes(said[0]).split(b"\r\n\r\n"):
+                if head.startswith(b"GET /time "):
+                    requests = head + b"\r\n\r\n"
+            start = bytes(said[1]).rfind(b'\r\n\r\n{"time_us":')
+            if start >= 0:
+                head_start = bytes(said[1]).rfind(b"HTTP/1.1 200", 0, start)
+                body_end = bytes(said[1]).index(b"}", start) + 1
+                response = bytes(said[1])[head_start:body_end]
+        real = len(requests) + len(response)
+        told = numbers["poll-each"]
+        expect(0.95 * real < told < 1.05 * real, True, f"bytes per poll: {told}, in truth {real}")
+
+        pushed = next(said for said in proxy.connections if said[0].startswith(b"GET /push "))
+        frames = bytes(pushed[1]).partition(b"\r\n\r\n")[2]
+        each = len(frames) / frames.count(b'{"number":')
+        expect(abs(numbers["push-each"] - each) < 1, True, f"bytes per push: {numbers}, {each}")
+
+
+@check("Chromium", "a foreign page may not connect, unless --any-origin")
+def origins():
+    script = """
+      const [url, done] = arguments, socket = new WebSocket(url);
+      socket.onopen = () => done('open');
+      socket.onerror = () => done('error');"""
+    with echo_server() as page_server, Browser() as browser:
+        browser.open(page_server.http + "/")
+        for flags, wanted in (((), "error"), (("--any-origin",), "open")):
+            with echo_server(*flags) as server:
+                expect(browser.run_async(script, server.ws + "/echo"), wanted, f"flags {flags}")
+
+
+@check("Chromium", "SIGTERM is 1001 for both sockets of the page")
+def stopped():
+    with Browser() as browser:
+        with echo_server() as server:
+            browser.open(server.http + "/")
+            browser.wait_for(
+                at_least("push-messages", 1)
+                + " && document.getElementById('echo-state').dataset.live === 'yes'"
+            )
+            server.signal(signal.SIGTERM)
+            for state in ("push-state", "echo-state"):
+                browser.wait_for(f"document.getElementById('{state}').dataset.code")
+                told = browser.run(f"return {{...document.getElementById('{state}').dataset}}")
+                expect(told["code"], "1001", f"code of {state}")
+                expect(told["clean"], "true", f"wasClean of {state}")

@@ -1,0 +1,162 @@
+"""curl, for all of HTTP: every refusal with its status, fields and body, and the page."""
+
+import shutil
+import socket
+import subprocess
+
+from harness import SECONDS, check, echo_server, expect, expect_in
+
+UPGRADE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+class Answer:
+    def __init__(self, text):
+        head, _, self.body = text.partition("\r\n\r\n")
+        status, *fields = head.split("\r\n")
+        self.version, self.status = status.split(" ", 2)[:2]
+        self.status = int(self.status)
+        self.fields = {}
+        for field in fields:
+            name, _, value = field.partition(":")
+            self.fields[name.lower()] = value.strip()
+
+
+def curl(*arguments):
+    done = subprocess.run(
+        [shutil.which("curl"), "--silent", "--show-error", "--globoff", *arguments],
+        capture_output=True,
+        timeout=SECONDS,
+    )
+    if done.returncode != 0:
+        raise AssertionError(f"curl: {done.stderr.decode()}")
+    return done.stdout.decode()
+
+
+def upgrade(**changes):
+    """Flags for an upgrade request; None leaves a field out. '_' stands for '-'."""
+    fields = {**UPGRADE, **{name.replace("_", "-"): value for name, value in changes.items()}}
+    words = []
+    for name, value in fields.items():
+        words += ["-H", f"{name}: {value}" if value is not None else f"{name}:"]
+    return words
+
+
+def expect_refusal(answer, status, **fields):
+    expect(answer.status, status, "status")
+    expect(answer.version, "HTTP/1.1", "version")
+    expect_in("close", answer.fields.get("connection", ""), "Connection")
+    expect(int(answer.fields["content-length"]), len(answer.body.encode()), "Content-Length")
+    expect(answer.fields["content-type"], "text/plain; charset=utf-8", "Content-Type")
+    expect(answer.body != "", True, "has a body")
+    for name, value in fields.items():
+        expect(answer.fields.get(name.replace("_", "-")), value, name)
+
+
+# What is refused: name, status, path, flags, fields of the answer.
+WANTS_UPGRADE = {"upgrade": "websocket", "sec_websocket_version": "13"}
+REFUSALS = [
+    ("no key", 400, "/echo", upgrade(Sec_WebSocket_Key=None), {}),
+    ("a key of 15 bytes", 400, "/echo", upgrade(Sec_WebSocket_Key="dGhlIHNhbXBsZSBub25j"), {}),
+    ("no Host", 400, "/echo", upgrade(Host=None), {}),
+    ("a malformed Host", 400, "/echo", upgrade(Host="a b"), {}),
+    ("no Connection: Upgrade", 400, "/echo", upgrade(Connection="keep-alive"), {}),
+    ("a malformed version", 400, "/echo", upgrade(Sec_WebSocket_Version="013"), {}),
+    ("a malformed protocol list", 400, "/echo", upgrade(Sec_WebSocket_Protocol="a b"), {}),
+    ("a malformed extension list", 400, "/echo", upgrade(Sec_WebSocket_Extensions="a;;b"), {}),
+    ("a body", 400, "/", ["--request", "GET", "--data", "x=1"], {}),
+    ("a foreign Origin", 403, "/echo", upgrade(Origin="https://elsewhere.example"), {}),
+    ("the null Origin", 403, "/echo", upgrade(Origin="null"), {}),
+    ("an unknown page", 404, "/nowhere", [], {}),
+    ("an unknown route", 404, "/nowhere", upgrade(), {}),
+    ("POST to a route", 405, "/echo", ["--request", "POST"], {"allow": "GET"}),
+    ("POST to a page", 405, "/", ["--request", "POST"], {"allow": "GET, HEAD"}),
+    ("a long request line", 414, "/" + "x" * 9000, [], {}),
+    ("a plain GET of a route", 426, "/echo", [], WANTS_UPGRADE),
+    ("version 8", 426, "/echo", upgrade(Sec_WebSocket_Version="8"), WANTS_UPGRADE),
+    ("a head that is too big", 431, "/", ["-H", "X-Big: " + "x" * 17000], {}),
+    (
+        "too many fields",
+        431,
+        "/",
+        [word for i in range(101) for word in ("-H", f"X-{i}: 1")],
+        {},
+    ),
+    ("HTTP/1.0", 505, "/", ["--http1.0"], {}),
+]
+
+
+def refusal_check(name, status, path, flags, fields):
+    @check("curl", f"{status} for {name}")
+    def run():
+        with echo_server() as server:
+            expect_refusal(Answer(curl("--include", *flags, server.http + path)), status, **fields)
+
+
+for refusal in REFUSALS:
+    refusal_check(*refusal)
+
+
+@check("curl", "408 when the head does not end in time")
+def timeout():
+    with echo_server("--handshake-timeout", "0.2") as server:
+        with socket.create_connection(("127.0.0.1", server.port), SECONDS) as stream:
+            stream.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
+            text = b"".join(iter(lambda: stream.recv(65536), b"")).decode()
+    expect_refusal(Answer(text), 408)
+
+
+@check("curl", "503 at the connection limit, which leaves descriptors free")
+def full():
+    with echo_server(descriptors=192) as server:  # 128 connections
+        held = [socket.create_connection(("127.0.0.1", server.port), SECONDS) for _ in range(128)]
+        answer = Answer(curl("--include", server.http + "/"))
+        expect(answer.status, 503, "status")
+        expect("retry-after" in answer.fields, True, "has Retry-After")
+        for stream in held:
+            stream.close()
+
+
+@check("curl", "100 fields are welcome")
+def many_fields():
+    flags = [word for i in range(96) for word in ("-H", f"X-{i}: 1")]  # curl adds three
+    with echo_server() as server:
+        expect(Answer(curl("--include", *flags, server.http + "/time")).status, 200, "status")
+
+
+@check("curl", "the page, by GET and by HEAD")
+def page():
+    with echo_server() as server:
+        got = Answer(curl("--include", server.http + "/"))
+        head = Answer(curl("--head", server.http + "/"))
+        for answer in (got, head):
+            expect(answer.status, 200, "status")
+            expect(answer.fields["content-type"], "text/html; charset=utf-8", "Content-Type")
+        expect(int(got.fields["content-length"]), len(got.body.encode()), "Content-Length")
+        expect(head.fields["content-length"], got.fields["content-length"], "Content-Length")
+        expect_in("</html>", got.body, "page")
+        expect(head.body, "", "body of the answer to HEAD")
+
+
+@check("curl", "two pages on one connection")
+def keep_alive():
+    with echo_server() as server:
+        told = curl(
+            "--write-out", "%{http_code} %{num_connects}\n", "--output", "/dev/null",
+            server.http + "/", "--output", "/dev/null", server.http + "/time",
+        )
+        expect(told, "200 1\n200 0\n", "status and new connections of each")
+
+
+@check("curl", "a refusal ends the connection")
+def refusal_closes():
+    with echo_server() as server:
+        told = curl(
+            "--write-out", "%{http_code} %{num_connects}\n", "--output", "/dev/null",
+            server.http + "/nowhere", "--output", "/dev/null", server.http + "/time",
+        )
+        expect(told, "404 1\n200 1\n", "status and new connections of each")

@@ -1,0 +1,130 @@
+"""Headless Chromium through chromedriver: a WebDriver client of Python's own library alone."""
+
+import http.client
+import json
+import os
+import re
+import shutil
+import tempfile
+
+from harness import Process
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+class Browser:
+    """A Chromium with a profile of its own; a context manager."""
+
+    def __init__(self, extra_flags=(), timeout=60):
+        self.timeout = timeout
+        self.profile = tempfile.mkdtemp(prefix="tern-chromium-")
+        self.session = None
+        self.driver = Process("chromedriver", ["chromedriver", "--port=0"])
+        try:
+            line = self.driver.wait_line(r"started successfully on port \d+", timeout)
+            self.port = int(re.search(r"on port (\d+)", line).group(1))
+            options = {
+                "binary": shutil.which("chromium") or "/usr/bin/chromium",
+                "args": FLAGS + ["--user-data-dir=" + self.profile, *extra_flags],
+            }
+            capabilities = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
+            answer = self.call("POST", "/session", {"capabilities": {"alwaysMatch": capabilities}})
+            self.session = "/session/" + answer["sessionId"]
+            self.call("POST", self.session + "/timeouts", {"script": timeout * 1000})
+        except BaseException:
+            self.quit()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.quit()
+
+    def quit(self):
+        try:
+            if self.session:
+                self.call("DELETE", self.session)
+        finally:
+            self.session = None
+            self.driver.stop()
+            shutil.rmtree(self.profile, ignore_errors=True)
+
+    def call(self, method, path, body=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.timeout)
+        try:
+            text = None if body is None else json.dumps(body)
+            connection.request(method, path, text, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            value = json.loads(response.read())["value"]
+        finally:
+            connection.close()
+        if response.status != 200:
+            raise RuntimeError(f"{method} {path}: {value['error']}: {value['message'][:400]}")
+        return value
+
+    def open(self, url):
+        self.call("POST", self.session + "/url", {"url": url})
+
+    def run(self, script, *arguments):
+        """What a function body returns."""
+        body = {"script": script, "args": arguments}
+        return self.call("POST", self.session + "/execute/sync", body)
+
+    def run_async(self, script, *arguments):
+        """The same for one that calls its last argument with the value, later."""
+        body = {"script": script, "args": arguments}
+        return self.call("POST", self.session + "/execute/async", body)
+
+    def wait_for(self, expression):
+        """Waits until a JavaScript expression is true; asked after each change of the page."""
+        script = (
+            "const done = arguments[arguments.length - 1], test = () => Boolean(%s);"
+            "if (test()) { done(true); } else {"
+            "  const observer = new MutationObserver(() => {"
+            "    if (test()) { observer.disconnect(); done(true); } });"
+            "  observer.observe(document, {subtree: true, childList: true, attributes: true,"
+            "                              characterData: true}); }" % expression
+        )
+        self.run_async(script)
+
+    def element(self, css):
+        found = self.call(
+            "POST", self.session + "/element", {"using": "css selector", "value": css}
+        )
+        return self.session + "/element/" + next(iter(found.values()))
+
+    def click(self, css):
+        self.call("POST", self.element(css) + "/click", {})
+
+    def type(self, css, text):
+        element = self.element(css)
+        self.call("POST", element + "/clear", {})
+        self.call("POST", element + "/value", {"text": text})
+
+    def console(self):
+        """What the console said since the last call."""
+        return self.call("POST", self.session + "/se/log", {"type": "browser"})
+
+    def screenshot(self):
+        """A PNG in base64."""
+        return self.call("GET", self.session + "/screenshot")
+
+    def resize(self, width, height):
+        self.call("POST", self.session + "/window/rect", {"width": width, "height": height})
+
+
+def available():
+    return shutil.which("chromedriver") is not None and os.path.exists(
+        shutil.which("chromium") or "/usr/bin/chromium"
+    )

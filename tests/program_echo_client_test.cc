@@ -1,0 +1,62 @@
+// echo_client as a process: the model's client, against echo_server and against servers that end.
+
+#include "support/process.h"
+#include "support/raw_socket.h"
+#include "support/served.h"
+
+#include <csignal>
+#include <gtest/gtest.h>
+#include <optional>
+#include <string>
+
+namespace tern::test {
+namespace {
+
+std::string address(std::uint16_t port) { return "127.0.0.1:" + std::to_string(port); }
+
+TEST(ProgramEchoClient, SendsTheTimeAndClosesOnInterrupt) {
+  EchoServer server;
+  Process client({program("echo_client"), "--addr", address(server.port())});
+  EXPECT_EQ(client.line(), "connecting to ws://" + address(server.port()) + "/echo");
+  const std::string first = client.line();
+  EXPECT_TRUE(first.starts_with("recv: ")) << first;
+  EXPECT_NE(first, "recv: ");
+  const std::string second = client.line();
+  EXPECT_TRUE(second.starts_with("recv: ")) << second;
+  EXPECT_NE(first, second) << "the time stood still";
+  client.signal(SIGINT);
+  EXPECT_EQ(client.line_with("interrupt"), "interrupt");
+  EXPECT_EQ(client.exit_code(), 0);
+}
+
+TEST(ProgramEchoClient, SaysGoodbyeWith1000) {
+  Served server;
+  server.echo("/elsewhere");
+  server.run();
+  Process client(
+      {program("echo_client"), "--addr", address(server.port()), "--path", "/elsewhere"});
+  client.line_with("recv: ");
+  client.signal(SIGINT);
+  const CloseInfo close = server.close_info();
+  EXPECT_EQ(static_cast<int>(close.code), 1000);
+  EXPECT_TRUE(close.clean && close.by_peer);
+  EXPECT_EQ(client.exit_code(), 0);
+}
+
+TEST(ProgramEchoClient, RefusedConnectionExitsOneWithTheReason) {
+  const RawSocket nobody = RawSocket::bound();
+  Process client({program("echo_client"), "--addr", address(nobody.port())});
+  EXPECT_EQ(client.exit_code(), 1);
+  EXPECT_TRUE(client.out().starts_with("connecting to ws://")) << client.out();
+  EXPECT_NE((client.out() + client.err()).find("refused"), std::string::npos) << client.err();
+}
+
+TEST(ProgramEchoClient, RefusedUpgradeExitsOneWithTheStatus) {
+  EchoServer server;
+  Process client({program("echo_client"), "--addr", address(server.port()), "--path", "/nowhere"});
+  EXPECT_EQ(client.exit_code(), 1);
+  EXPECT_NE((client.out() + client.err()).find("404"), std::string::npos) << client.err();
+}
+
+}  // namespace
+}  // namespace tern::test

@@ -1,0 +1,233 @@
+// echo_server as a process: what it prints, serves, refuses, and how it ends.
+
+#include "tern/dial.h"
+
+#include "support/process.h"
+#include "support/raw_socket.h"
+#include "support/upgrade_text.h"
+#include "support/wire.h"
+
+#include <chrono>
+#include <csignal>
+#include <gtest/gtest.h>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+namespace tern::test {
+namespace {
+
+BlockingClient connected(const std::string& url, const DialOptions& options = {}) {
+  return dial(url, options).value();
+}
+
+std::string echoed(BlockingClient& client, Message message) {
+  std::string answer;
+  if (auto sent = client.send(message); !sent) return "send: " + sent.error().message();
+  auto received = client.receive(answer, patience);
+  if (!received) return "receive: " + received.error().message();
+  return *received == message.type() ? answer : "an answer of another type";
+}
+
+// The code of the Close frame that ends the connection.
+int close_code_of(BlockingClient& client) {
+  std::string ignored;
+  while (client.receive(ignored, patience)) {
+  }
+  return static_cast<int>(client.close_info().code);
+}
+
+TEST(ProgramEchoServer, TellsWhereItListensAndEchoes) {
+  EchoServer server;
+  EXPECT_TRUE(server.url().starts_with("ws://127.0.0.1:")) << server.url();
+  BlockingClient client = connected(server.url());
+  EXPECT_EQ(echoed(client, Message("text")), "text");
+  EXPECT_EQ(echoed(client, Message(MessageType::binary, std::string_view("\0\xff", 2))),
+            std::string("\0\xff", 2));
+  EXPECT_EQ(echoed(client, Message("")), "");
+  EXPECT_TRUE(client.close());
+}
+
+TEST(ProgramEchoServer, PutsIpv6IntoBrackets) {
+  Process process({program("echo_server"), "--host", "::1", "--port", "0"});
+  const std::string listening = process.line();
+  ASSERT_TRUE(listening.starts_with("listening on ws://[::1]:")) << listening;
+  BlockingClient client = connected(listening.substr(listening.find("ws://")));
+  EXPECT_EQ(echoed(client, Message("six")), "six");
+}
+
+TEST(ProgramEchoServer, PortInUseExitsOneWithTheReason) {
+  const RawSocket other = RawSocket::bound();
+  other.listen();
+  const std::string port = std::to_string(other.port());
+  Process process({program("echo_server"), "--port", port});
+  EXPECT_EQ(process.exit_code(), 1);
+  EXPECT_EQ(process.out(), "");
+  EXPECT_NE(process.err().find("127.0.0.1:" + port), std::string::npos) << process.err();
+  EXPECT_NE(process.err().find("in use"), std::string::npos) << process.err();
+}
+
+TEST(ProgramEchoServer, AddressOfAnotherMachineExitsOneWithTheReason) {
+  Process process({program("echo_server"), "--host", "192.0.2.1", "--port", "0"});
+  EXPECT_EQ(process.exit_code(), 1);
+  EXPECT_NE(process.err().find("192.0.2.1"), std::string::npos) << process.err();
+}
+
+class ProgramEchoServerStops : public testing::TestWithParam<int> {};
+
+TEST_P(ProgramEchoServerStops, ClosingAllWith1001) {
+  EchoServer server({"--threads", "2"});
+  std::vector<BlockingClient> clients;
+  for (int i = 0; i < 8; ++i) {
+    clients.push_back(connected(server.url(i % 2 == 0 ? "/echo" : "/push")));
+  }
+  EXPECT_EQ(echoed(clients[0], Message("there")), "there");
+  server.signal(GetParam());
+  for (BlockingClient& client : clients) {
+    EXPECT_EQ(close_code_of(client), 1001);
+    EXPECT_TRUE(client.close_info().clean);
+  }
+  clients.clear();  // ends TCP, which the server waits for
+  EXPECT_EQ(server.exit_code(), 0);
+  EXPECT_EQ(server.err(), "");
+  EXPECT_FALSE(RawSocket::connect(server.port())) << "the port is not free";
+}
+
+INSTANTIATE_TEST_SUITE_P(Signals, ProgramEchoServerStops, testing::Values(SIGINT, SIGTERM));
+
+TEST(ProgramEchoServer, StopsAlsoRightAfterItSaidThatItListens) {
+  for (int i = 0; i < 20; ++i) {
+    EchoServer server;
+    server.signal(SIGTERM);
+    ASSERT_EQ(server.exit_code(), 0) << i;
+  }
+}
+
+TEST(ProgramEchoServer, MaxMessageIsEchoedAndOneMoreIs1009) {
+  struct Case {
+    std::vector<std::string> flags;
+    std::size_t limit;
+  };
+  for (const Case& each :
+       std::vector<Case>{{{}, 1 << 20},
+                         {{"--max-message", "100"}, 100},
+                         {{"--max-message", "4194304"}, 4 << 20},
+                         {{"--max-message", "200000", "--queue-limit", "1000"}, 200'000}}) {
+    SCOPED_TRACE(each.limit);
+    EchoServer server(each.flags);
+    BlockingClient client =
+        connected(server.url(), {.limits = {.max_message_bytes = each.limit + 1}});
+    const std::string most(each.limit, 'm');
+    EXPECT_EQ(shown(echoed(client, Message(most))), shown(most));
+    EXPECT_EQ(shown(echoed(client, Message(most))), shown(most));
+    (void)client.send(Message(most + 'm'));  // its header alone may end the connection
+    EXPECT_EQ(close_code_of(client), 1009);
+  }
+}
+
+// A handshake, then the frames as they are; returns what comes back, up to the end.
+std::string conversation(const EchoServer& server, const std::vector<Frame>& frames) {
+  const RawSocket socket = RawSocket::connect(server.port());
+  EXPECT_TRUE(socket.send(upgrade_request()));
+  EXPECT_TRUE(socket.send(wire(Role::client, frames)));
+  const std::string all = socket.receive_all();
+  EXPECT_TRUE(all.starts_with("HTTP/1.1 101 ")) << all;
+  FrameReader reader(Role::server);
+  reader.feed(std::string_view(all).substr(all.find("\r\n\r\n") + 4));
+  EXPECT_EQ(reader.fault(), "");
+  std::string told;
+  for (const Frame& frame : reader.frames()) told += to_string(frame) + '\n';
+  return told;
+}
+
+TEST(ProgramEchoServer, MaxFragmentsAreEchoedAndOneMoreIs1008) {
+  EchoServer server({"--max-fragments", "3"});
+  EXPECT_EQ(conversation(server, {text("a", false), more("b", false), more("c"), closing(1000)}),
+            "text abc\nclose 1000\n");
+  const std::string told =
+      conversation(server, {text("a", false), more("b", false), more("c", false), more("", true)});
+  EXPECT_TRUE(told.starts_with("close 1008")) << told;
+}
+
+TEST(ProgramEchoServer, WhoDoesNotReadIsNotReadAndLosesNothing) {
+  constexpr std::size_t size = 40'000;  // with a quarter of the queue's limit less than that limit
+  constexpr int messages = 600;         // 24 MB: more than all sockets between us hold
+  const auto message = [](int i) { return std::string(size, static_cast<char>('a' + i % 26)); };
+  EchoServer server({"--queue-limit", "65536"});
+  BlockingClient client = connected(server.url());
+  std::jthread sender([&] {
+    for (int i = 0; i < messages; ++i) {
+      if (!client.send(Message(message(i)))) return;
+    }
+  });
+  std::string answer;
+  for (int i = 0; i < messages; ++i) {
+    ASSERT_TRUE(client.receive(answer, patience)) << i << ", " << client.close_info().reason;
+    ASSERT_EQ(shown(answer), shown(message(i))) << i;
+  }
+}
+
+TEST(ProgramEchoServer, HandshakeTimeoutIs408) {
+  EchoServer server({"--handshake-timeout", "0.2"});
+  const auto began = std::chrono::steady_clock::now();
+  const RawSocket socket = RawSocket::connect(server.port());
+  EXPECT_TRUE(socket.send("GET /echo HTTP/1.1\r\n"));
+  const std::string answer = socket.receive_all();
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 408 ")) << answer;
+  EXPECT_GE(std::chrono::steady_clock::now() - began, 200ms);
+}
+
+TEST(ProgramEchoServer, IdleTimeoutPingsThenDropsWhoDoesNotAnswer) {
+  EchoServer server({"--idle-timeout", "0.2"});
+  const auto began = std::chrono::steady_clock::now();
+  const std::string told = conversation(server, {});
+  EXPECT_TRUE(told.starts_with("ping")) << told;
+  EXPECT_GE(std::chrono::steady_clock::now() - began, 400ms);
+}
+
+TEST(ProgramEchoServer, IdleTimeoutKeepsWhoAnswers) {
+  EchoServer server({"--idle-timeout", "0.1"});
+  BlockingClient client = connected(server.url());
+  std::string ignored;
+  auto received = client.receive(ignored, 600ms);  // six times the silence
+  ASSERT_FALSE(received);
+  EXPECT_EQ(received.error().code(), Errc::timed_out);
+  EXPECT_EQ(echoed(client, Message("alive")), "alive");
+}
+
+TEST(ProgramEchoServer, OtherOriginsNeedTheFlag) {
+  const DialOptions elsewhere{.headers = {{"Origin", "https://elsewhere.example"}}};
+  {
+    EchoServer server;
+    const auto dialed = dial(server.url(), elsewhere);
+    ASSERT_FALSE(dialed);
+    EXPECT_EQ(dialed.error().http_status(), 403);
+  }
+  EchoServer server({"--any-origin"});
+  BlockingClient client = connected(server.url(), elsewhere);
+  EXPECT_EQ(echoed(client, Message("welcome")), "welcome");
+}
+
+TEST(ProgramEchoServer, ServesItsPageAndWhatItNeeds) {
+  EchoServer server;
+  const RawSocket socket = RawSocket::connect(server.port());
+  EXPECT_TRUE(socket.send(page_request("/")));
+  const std::string page = socket.receive_until("</html>");
+  EXPECT_TRUE(page.starts_with("HTTP/1.1 200 OK\r\n")) << page.substr(0, 200);
+  EXPECT_EQ(field(page, "Content-Type"), "text/html; charset=utf-8");
+  EXPECT_TRUE(socket.send(page_request("/time")));  // the same connection
+  const std::string time = socket.receive_until("}");
+  EXPECT_EQ(field(time, "Cache-Control"), "no-store");
+  EXPECT_NE(time.find("{\"time_us\":"), std::string::npos) << time;
+
+  BlockingClient client = connected(server.url("/push"));
+  for (const std::string start : {"{\"number\":1,\"time_us\":", "{\"number\":2,\"time_us\":"}) {
+    std::string news;
+    ASSERT_TRUE(client.receive(news, patience));
+    EXPECT_TRUE(news.starts_with(start)) << news;
+  }
+}
+
+}  // namespace
+}  // namespace tern::test
