@@ -1,11 +1,11 @@
 // A Close payload is taken exactly when RFC 6455 §5.5.1 and §7.4 allow it, and then encodes to the
 // same octets; what we encode from anything at all is always taken. Input: the payload.
+#include "frame/close_payload.h"
+#include "support/engine_peer.h"
+
 #include <array>
 #include <cstring>
 #include <memory>
-
-#include "frame/close_payload.h"
-#include "support/engine_peer.h"
 
 namespace {
 
@@ -50,7 +50,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   const ClosePayload again = tern::frame::decode_close(std::as_bytes(std::span(encoded)));
   require(again.error == Errc{}, "we would send an invalid Close");
-  const std::string_view reason = std::string_view(encoded).substr(std::min<std::size_t>(2, encoded.size()));
+  const std::string_view reason =
+      std::string_view(encoded).substr(std::min<std::size_t>(2, encoded.size()));
   require(payload.substr(2).starts_with(reason), "another reason");
   return 0;
 }

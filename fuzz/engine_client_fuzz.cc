@@ -1,5 +1,5 @@
-// An engine as client survives any peer, application, socket and clock, and does what RFC 6455 says.
-// Input: a script, see support/engine_script.h.
+// An engine as client survives any peer, application, socket and clock, and does what RFC 6455
+// says. Input: a script, see support/engine_script.h.
 #include "support/engine_script.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -1,10 +1,10 @@
 // A frame header decodes to what RFC 6455 §5.2 says, however much of it is there; what decodes is
 // encoded to the same octets again. Input: one octet for the direction, then the header.
-#include <cstring>
-#include <memory>
-
 #include "frame/header.h"
 #include "support/engine_peer.h"
+
+#include <cstring>
+#include <memory>
 
 namespace {
 
@@ -46,8 +46,7 @@ void check(std::string_view octets, bool masked) {
   if (!octets.empty()) std::memcpy(block.get(), octets.data(), octets.size());
   const Masking masking = masked ? Masking::masked : Masking::unmasked;
   Header header;
-  const Decoded decoded =
-      tern::frame::decode_header({block.get(), octets.size()}, masking, header);
+  const Decoded decoded = tern::frame::decode_header({block.get(), octets.size()}, masking, header);
   const Plain expected = plain(octets, masked);
   require(decoded.failed() == expected.faulty, "another verdict than §5.2");
   require(decoded.size == expected.size, "another size than §5.2");
@@ -62,7 +61,8 @@ void check(std::string_view octets, bool masked) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
-  const std::string_view octets(reinterpret_cast<const char*>(data) + 1, std::min<std::size_t>(size - 1, 20));
+  const std::string_view octets(reinterpret_cast<const char*>(data) + 1,
+                                std::min<std::size_t>(size - 1, 20));
   for (std::size_t cut = 0; cut <= octets.size(); ++cut) {
     check(octets.substr(0, cut), (data[0] & 1) != 0);
   }

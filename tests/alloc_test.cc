@@ -1,25 +1,25 @@
 // Memory: what the engine must not allocate. This program puts its own malloc before the C
 // library's, so it counts every allocation, also those of operator new.
-#include <gtest/gtest.h>
-#include <malloc.h>
+#include "tern/engine.h"
+
+#include "support/wire.h"
 
 #include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <gtest/gtest.h>
+#include <malloc.h>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "support/wire.h"
-#include "tern/engine.h"
-
 extern "C" {
-void* __libc_malloc(std::size_t);                  // NOLINT
-void* __libc_calloc(std::size_t, std::size_t);     // NOLINT
-void* __libc_realloc(void*, std::size_t);          // NOLINT
-void* __libc_memalign(std::size_t, std::size_t);   // NOLINT
-void __libc_free(void*);                           // NOLINT
+void* __libc_malloc(std::size_t);                 // NOLINT
+void* __libc_calloc(std::size_t, std::size_t);    // NOLINT
+void* __libc_realloc(void*, std::size_t);         // NOLINT
+void* __libc_memalign(std::size_t, std::size_t);  // NOLINT
+void __libc_free(void*);                          // NOLINT
 }
 
 namespace {
@@ -142,7 +142,8 @@ TEST(Alloc, ASmallEchoAllocatesNothing) {
         Workspace workspace;
         Driver driver(role, options, workspace);
         const std::string octets = wire(peer_of(role), row.frames);
-        const std::string_view first = std::string_view(octets).substr(0, std::min(cut, octets.size()));
+        const std::string_view first =
+            std::string_view(octets).substr(0, std::min(cut, octets.size()));
         const std::string_view rest = std::string_view(octets).substr(first.size());
         const auto round = [&] {
           if (!first.empty()) driver.turn(first);
@@ -223,7 +224,8 @@ TEST(Alloc, UnreadPongsAndPingsAreBounded) {
     for (int i = 0; i < 100'000; ++i) {
       lent.assign(octets);
       driver.engine.feed(0, std::as_writable_bytes(std::span(lent)));
-      while (driver.engine.next()) {}
+      while (driver.engine.next()) {
+      }
       if (i % 3 == 0) static_cast<void>(driver.engine.output());
       driver.engine.ping(std::as_bytes(std::span(octets)));
     }

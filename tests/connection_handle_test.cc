@@ -1,17 +1,17 @@
 // Handles: from other threads, after the end, compared and hashed; timers that die with their
 // connection; counters of code that threw.
-#include <gtest/gtest.h>
+#include "tern/tern.h"
+
+#include "support/raw_client.h"
+#include "support/running_server.h"
 
 #include <atomic>
+#include <gtest/gtest.h>
 #include <set>
 #include <string>
 #include <thread>
 #include <unordered_set>
 #include <vector>
-
-#include "support/raw_client.h"
-#include "support/running_server.h"
-#include "tern/tern.h"
 
 namespace tern::test {
 namespace {
@@ -26,9 +26,10 @@ struct Handing {
 
   Handing() {
     running.server.route(
-        "/echo", Handlers{.on_open = [this](Connection& conn) { handles.put(conn.handle()); },
-                          .on_message = [](Connection& conn, Message message) { conn.send(message); },
-                          .on_close = [this](Connection&, const CloseInfo& info) { ends.put(info); }});
+        "/echo",
+        Handlers{.on_open = [this](Connection& conn) { handles.put(conn.handle()); },
+                 .on_message = [](Connection& conn, Message message) { conn.send(message); },
+                 .on_close = [this](Connection&, const CloseInfo& info) { ends.put(info); }});
     port = running.start();
   }
 };
@@ -139,25 +140,24 @@ TEST(ConnectionTimers, RepeatAreCancelledAndDieWithTheConnection) {
   std::atomic<int> after_end{0};
   std::atomic<bool> over{false};
   RunningServer running;
-  running.server.route("/echo",
-                       Handlers{.on_open =
-                                    [&](Connection& conn) {
-                                      const TimerId gone = conn.after(1ms, [&](Connection&) {
-                                        ADD_FAILURE() << "it was cancelled";
-                                      });
-                                      EXPECT_TRUE(conn.cancel(gone));
-                                      EXPECT_FALSE(conn.cancel(gone));
-                                      conn.every(1ms, [&](Connection& same) {
-                                        if (over) ++after_end;
-                                        same.send("tick");
-                                      });
-                                    },
-                                .on_message = [](Connection& conn, Message) { conn.close(); },
-                                .on_close =
-                                    [&](Connection&, const CloseInfo&) {
-                                      over = true;
-                                      ended.put(true);
-                                    }});
+  running.server.route(
+      "/echo", Handlers{.on_open =
+                            [&](Connection& conn) {
+                              const TimerId gone = conn.after(
+                                  1ms, [&](Connection&) { ADD_FAILURE() << "it was cancelled"; });
+                              EXPECT_TRUE(conn.cancel(gone));
+                              EXPECT_FALSE(conn.cancel(gone));
+                              conn.every(1ms, [&](Connection& same) {
+                                if (over) ++after_end;
+                                same.send("tick");
+                              });
+                            },
+                        .on_message = [](Connection& conn, Message) { conn.close(); },
+                        .on_close =
+                            [&](Connection&, const CloseInfo&) {
+                              over = true;
+                              ended.put(true);
+                            }});
   running.server.route("/other", echo());
   const std::uint16_t port = running.start();
   {

@@ -1,11 +1,10 @@
 // The closing handshake (RFC 6455 §7): group 7 of the Autobahn suite and every order of closing.
-#include <gtest/gtest.h>
+#include "support/engine_table.h"
 
 #include <functional>
+#include <gtest/gtest.h>
 #include <string>
 #include <vector>
-
-#include "support/engine_table.h"
 
 namespace tern::test {
 namespace {
@@ -68,7 +67,10 @@ TEST(EngineClosing, Rfc6455_5_5_1_Autobahn7_3_Payloads) {
 }
 
 TEST(EngineClosing, Rfc6455_5_5_1_Autobahn7_5_ReasonIsUtf8) {
-  run_case({"7.5.1", {closing(1000, kosme + "\xED\xA0\x80" "edited")}, {},
+  run_case({"7.5.1",
+            {closing(1000, kosme + "\xED\xA0\x80"
+                                   "edited")},
+            {},
             Errc::close_reason_not_utf8});
   EXPECT_EQ(close_code(Errc::close_reason_not_utf8), CloseCode::invalid_payload);
 }
@@ -78,8 +80,7 @@ TEST(EngineClosing, Rfc6455_7_4_Autobahn7_7_to_7_13_Codes) {
                          3000, 3999, 4000, 4999}) {
     run_clean({"7.7", {closing(code)}, {"close " + std::to_string(code)}, code});
   }
-  for (const int code :
-       {0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535}) {
+  for (const int code : {0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535}) {
     run_case({"7.9", {closing(code)}, {}, Errc::close_code_invalid});
   }
 }

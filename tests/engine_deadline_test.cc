@@ -1,11 +1,10 @@
 // Time is told: what is due when. The driver here ticks only when deadline() asks for it, so a
 // deadline that deadline() forgets never fires.
-#include <gtest/gtest.h>
+#include "support/engine_table.h"
 
+#include <gtest/gtest.h>
 #include <string>
 #include <vector>
-
-#include "support/engine_table.h"
 
 namespace tern::test {
 namespace {
@@ -262,10 +261,9 @@ TEST(EngineDeadline, Rfc6455_7_1_4_AnAnswerNotWrittenInTime) {
     EXPECT_EQ(peer.due(), 5s);
     peer.wait(5s);
     ASSERT_TRUE(peer.dead());
-    EXPECT_EQ(peer.ending(), (Ending{.code = 4000,
-                                     .reason = "why",
-                                     .error = Errc::close_timeout,
-                                     .by_peer = true}));
+    EXPECT_EQ(
+        peer.ending(),
+        (Ending{.code = 4000, .reason = "why", .error = Errc::close_timeout, .by_peer = true}));
   }
 }
 
@@ -335,7 +333,7 @@ TEST(EngineDeadline, StallCountsFromWhenOutputBeganToWait) {
       peer.frames();
       peer.writable = 0;
       peer.wait(100s);
-        const std::string_view way = what;
+      const std::string_view way = what;
       if (way == "send") peer.at_now().send(std::string_view("Hello"));
       if (way == "shared") peer.at_now().send(SharedMessage(std::string_view("Hello")));
       if (way == "ping") peer.at_now().ping();

@@ -1,11 +1,10 @@
 // Frames to messages: groups 1 to 5 and 10 of the Autobahn suite as tables, and what it leaves out.
-#include <gtest/gtest.h>
+#include "support/engine_table.h"
 
+#include <gtest/gtest.h>
 #include <random>
 #include <string>
 #include <vector>
-
-#include "support/engine_table.h"
 
 namespace tern::test {
 namespace {
@@ -118,7 +117,8 @@ TEST(EngineFraming, Rfc6455_5_4_Autobahn5_Fragments) {
         more("fragment4", false), ping("pongme 2!"), more("fragment5")},
        {"pong pongme 1!", "pong pongme 2!", "text fragment1fragment2fragment3fragment4fragment5"}},
       {"a pong between fragments", {one, pong("x"), two}, {joined}},
-      {"empty fragments", {binary("", false), more("", false), more("x", false), more("")},
+      {"empty fragments",
+       {binary("", false), more("", false), more("x", false), more("")},
        {"binary x"}},
       {"two fragmented messages", {one, two, binary("a", false), more("b")}, {joined, "binary ab"}},
   });

@@ -1,12 +1,11 @@
 // A client's opening handshake: its request and what it takes for an answer, RFC 6455 §4.1.
-#include <gtest/gtest.h>
+#include "support/engine_table.h"
 
 #include <functional>
+#include <gtest/gtest.h>
 #include <set>
 #include <string>
 #include <vector>
-
-#include "support/engine_table.h"
 
 namespace tern::test {
 namespace {
@@ -135,7 +134,9 @@ TEST(EngineHandshakeClient, Rfc6455_4_1_WhatMustBeAccepted) {
   const std::vector<Change> table = {
       [](std::string a) { return with(a, "Switching Protocols", ""); },
       [](std::string a) { return with(a, "Upgrade: websocket", "UPGRADE: WebSocket"); },
-      [](std::string a) { return with(a, "Connection: Upgrade", "connection:\tkeep-alive,upgrade "); },
+      [](std::string a) {
+        return with(a, "Connection: Upgrade", "connection:\tkeep-alive,upgrade ");
+      },
       [](std::string a) { return with(a, "Sec-WebSocket-Accept: ", "sec-websocket-accept:\t "); },
       [&](std::string a) { return hints + a; },
       [&](std::string a) { return hints + "HTTP/1.1 100 Continue\r\n\r\n" + hints + a; },
@@ -178,7 +179,8 @@ std::vector<BadAnswer> bad_answers() {
        Errc::upgrade_header_invalid},
       {"no Connection", [](std::string a) { return without(a, "Connection"); },
        Errc::upgrade_header_invalid},
-      {"Connection: close", [](std::string a) { return with(a, "Connection: Upgrade", "Connection: close"); },
+      {"Connection: close",
+       [](std::string a) { return with(a, "Connection: Upgrade", "Connection: close"); },
        Errc::upgrade_header_invalid},
       {"an extension", more("Sec-WebSocket-Extensions: permessage-deflate\r\n"),
        Errc::extension_not_offered},
@@ -205,7 +207,8 @@ TEST(EngineHandshakeClient, Rfc6455_4_1_WhatFailsTheHandshake) {
       SCOPED_TRACE(std::string(row.rfc) + (step == 1 ? ", octet-wise" : ""));
       Client client;
       const std::size_t written = client.written().size();
-      client.receive(row.change(upgrade_answer(client.head())) + wire(Role::server, text("x")), step);
+      client.receive(row.change(upgrade_answer(client.head())) + wire(Role::server, text("x")),
+                     step);
       EXPECT_EQ(client.events(), Strings{"closed"});
       ASSERT_TRUE(client.dead());
       EXPECT_EQ(client.ending(), (Ending{.code = 1006, .error = row.error, .opened = false}));
@@ -247,15 +250,22 @@ struct Refused {
 std::vector<Refused> refused() {
   const std::string kib(1024, 'b');
   return {
-      {"403", "HTTP/1.1 403 Forbidden\r\nX-Why: because\r\nContent-Length: 5\r\n\r\nno go", 403, "no go"},
+      {"403", "HTTP/1.1 403 Forbidden\r\nX-Why: because\r\nContent-Length: 5\r\n\r\nno go", 403,
+       "no go"},
       {"empty", "HTTP/1.1 404 Not Found\r\nX-Why: because\r\nContent-Length: 0\r\n\r\n", 404, ""},
       {"until EOF", "HTTP/1.1 500 Oops\r\nX-Why: because\r\n\r\nbroken", 500, "broken", true},
-      {"cut short", "HTTP/1.1 500 Oops\r\nX-Why: because\r\nContent-Length: 50\r\n\r\nbro", 500, "bro", true},
-      {"exactly 1 KiB", "HTTP/1.1 401 No\r\nX-Why: because\r\nContent-Length: 1024\r\n\r\n" + kib, 401, kib},
-      {"longer", "HTTP/1.1 401 No\r\nX-Why: because\r\nContent-Length: 1000000\r\n\r\n" + kib + kib, 401, kib},
+      {"cut short", "HTTP/1.1 500 Oops\r\nX-Why: because\r\nContent-Length: 50\r\n\r\nbro", 500,
+       "bro", true},
+      {"exactly 1 KiB", "HTTP/1.1 401 No\r\nX-Why: because\r\nContent-Length: 1024\r\n\r\n" + kib,
+       401, kib},
+      {"longer", "HTTP/1.1 401 No\r\nX-Why: because\r\nContent-Length: 1000000\r\n\r\n" + kib + kib,
+       401, kib},
       {"endless", "HTTP/1.1 200 OK\r\nX-Why: because\r\n\r\n" + kib + "more", 200, kib},
-      {"redirect", "HTTP/1.1 301 Moved\r\nX-Why: because\r\nLocation: /\r\nContent-Length: 0\r\n\r\n", 301, ""},
-      {"behind hints", "HTTP/1.1 103 Hints\r\n\r\nHTTP/1.1 503 Busy\r\nX-Why: because\r\nContent-Length: 0\r\n\r\n", 503, ""},
+      {"redirect",
+       "HTTP/1.1 301 Moved\r\nX-Why: because\r\nLocation: /\r\nContent-Length: 0\r\n\r\n", 301, ""},
+      {"behind hints",
+       "HTTP/1.1 103 Hints\r\n\r\nHTTP/1.1 503 Busy\r\nX-Why: because\r\nContent-Length: 0\r\n\r\n",
+       503, ""},
   };
 }
 

@@ -1,10 +1,9 @@
 // A server's opening handshake and the pages beside it, RFC 6455 §4.2 and RFC 9112.
-#include <gtest/gtest.h>
+#include "support/engine_table.h"
 
+#include <gtest/gtest.h>
 #include <string>
 #include <vector>
-
-#include "support/engine_table.h"
 
 namespace tern::test {
 namespace {
@@ -68,7 +67,8 @@ TEST(EngineHandshakeServer, Rfc6455_4_2_2_Accepts) {
 
 TEST(EngineHandshakeServer, Rfc6455_4_2_1_FramesBehindTheRequestHoweverItIsCut) {
   const std::string octets =
-      upgrade_request() + wire(Role::client, {text("first"), ping("p"), binary(std::string(300, 'b'))});
+      upgrade_request() +
+      wire(Role::client, {text("first"), ping("p"), binary(std::string(300, 'b'))});
   const Strings events = {"request GET /echo", "open", "text first", "ping p",
                           to_string(binary(std::string(300, 'b')))};
   for (std::size_t cut = 0; cut <= octets.size(); ++cut) {
@@ -125,14 +125,15 @@ TEST(EngineHandshakeServer, FieldsOfTheApplication) {
   EXPECT_EQ(field(server.head(), "X-Y"), "z");
 
   const std::vector<std::pair<std::string, std::string>> bad = {
-      {"X", "a\r\nY: b"}, {"X", std::string("\0", 1)}, {"a b", "c"},     {"", "c"},
-      {"Upgrade", "x"},   {"connection", "x"},         {"Sec-WebSocket-Accept", "x"}};
+      {"X", "a\r\nY: b"},  {"X", std::string("\0", 1)},  {"a b", "c"}, {"", "c"}, {"Upgrade", "x"},
+      {"connection", "x"}, {"Sec-WebSocket-Accept", "x"}};
   for (const auto& header : bad) {
     SCOPED_TRACE(header.first);
     Server refused;
     refused.accepts = false;
     refused.receive(upgrade_request());
-    EXPECT_EQ(refused.engine().accept({.headers = {{"X-Good", "1"}, header}}), Errc::invalid_header);
+    EXPECT_EQ(refused.engine().accept({.headers = {{"X-Good", "1"}, header}}),
+              Errc::invalid_header);
     refused.turn();
     EXPECT_TRUE(refused.written().starts_with("HTTP/1.1 500 ")) << refused.written();
     EXPECT_EQ(field(refused.written(), "X-Good"), "(absent)") << "nothing of it is sent";
@@ -361,7 +362,8 @@ TEST(EngineHandshakeServer, Rfc9112_9_3_PagesKeepTheConnectionThenAnUpgrade) {
       if (server.engine().request().path() == "/echo") {
         server.engine().accept();
       } else {
-        server.engine().respond(Response::text("page " + std::string(server.engine().request().path())));
+        server.engine().respond(
+            Response::text("page " + std::string(server.engine().request().path())));
       }
     };
     server.receive(octets, step);

@@ -1,10 +1,9 @@
 // Limits: of messages, fragments, lengths, the send queue and control frames that wait.
-#include <gtest/gtest.h>
+#include "support/engine_table.h"
 
+#include <gtest/gtest.h>
 #include <string>
 #include <vector>
-
-#include "support/engine_table.h"
 
 namespace tern::test {
 namespace {
@@ -207,7 +206,8 @@ TEST(EngineLimits, Rfc6455_5_5_3_UnreadPongsAreBoundedAndTheNewestIsKept) {
   for (const Role role : roles) {
     for (const int pings : {10, 32, 33, 1000}) {
       for (const bool one_read : {true, false}) {
-        SCOPED_TRACE(std::string(name(role)) + std::to_string(pings) + (one_read ? " at once" : ""));
+        SCOPED_TRACE(std::string(name(role)) + std::to_string(pings) +
+                     (one_read ? " at once" : ""));
         Peer peer(role);
         peer.writable = 0;
         std::string all;

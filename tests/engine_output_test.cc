@@ -1,13 +1,12 @@
 // What goes out: order and borders of frames under short writes, what is referenced and what is
 // copied, and how long views live.
-#include <gtest/gtest.h>
+#include "support/engine_table.h"
 
 #include <cstring>
+#include <gtest/gtest.h>
 #include <random>
 #include <string>
 #include <vector>
-
-#include "support/engine_table.h"
 
 namespace tern::test {
 namespace {
@@ -83,10 +82,42 @@ TEST(EngineOutput, Rfc6455_5_4_ControlFramesNeverCutAFrame) {
         ASSERT_EQ(frames.back(), "close 1000 bye") << written;
         ASSERT_EQ(std::erase(frames, "ping 12"), 1u) << written;
         ASSERT_EQ(std::erase(frames, "pong theirs"), 1u) << written;
-        ASSERT_EQ(frames, (Strings{"text " + first, "text " + second, "text third",
-                                   "close 1000 bye"}));
+        ASSERT_EQ(frames,
+                  (Strings{"text " + first, "text " + second, "text third", "close 1000 bye"}));
       }
     }
+  }
+}
+
+TEST(EngineOutput, Rfc6455_5_5_1_PongsThatWaitGoAheadOfTheClose) {
+  for (const Role role : roles) {
+    for (const bool begun : {false, true}) {
+      Peer peer(role);
+      peer.writable = begun ? 1 : 0;
+      peer.receive({text("Hello"), ping("offered to the socket")});
+      peer.receive({ping("behind it"), ping("and this")});
+      peer.engine().ping();
+      peer.engine().close(CloseCode::normal);
+      peer.turn();
+      peer.writable = Peer::all;
+      peer.turn();
+      Strings frames = peer.frames();
+      EXPECT_EQ(std::erase(frames, "text Hello"), 1u);
+      EXPECT_EQ(frames, (Strings{"pong offered to the socket", "pong behind it", "pong and this",
+                                 "ping", "close 1000"}));
+    }
+  }
+}
+
+TEST(EngineOutput, Rfc6455_4_2_2_NothingOvertakesThe101) {
+  for (const std::size_t written : {0u, 1u, 50u}) {
+    Peer peer(Role::server, {}, Start::handshake);
+    peer.writable = written;
+    peer.receive(upgrade_request() + wire(Role::client, {ping("fast"), text("Hello")}));
+    peer.writable = Peer::all;
+    peer.turn();
+    EXPECT_TRUE(peer.head().starts_with("HTTP/1.1 101 ")) << peer.head();
+    EXPECT_EQ(peer.frames(), (Strings{"pong fast", "text Hello"}));
   }
 }
 
@@ -135,7 +166,8 @@ TEST(EngineOutput, ThousandsOfMessagesLeaveInOrder) {
     peer.writable = 0;
     Strings expected;
     for (int i = 0; i < 3'000; ++i) {
-      const std::string payload = octets(random() % (i % 7 == 0 ? 9'000 : 100), 'm') + std::to_string(i);
+      const std::string payload =
+          octets(random() % (i % 7 == 0 ? 9'000 : 100), 'm') + std::to_string(i);
       if (i % 3 == 0) {
         peer.engine().send(SharedMessage(payload));
       } else {
@@ -219,7 +251,8 @@ TEST(EngineOutput, Rfc6455_5_3_AClientMasksWhileCopying) {
 TEST(EngineOutput, AnAssembledMessageIsSentTwiceWithoutCopying) {
   Bare bare(Role::server);
   const std::string payload = octets(100'000, 'p');
-  for (const auto& part : {binary(payload.substr(0, 50'000), false), more(payload.substr(50'000))}) {
+  for (const auto& part :
+       {binary(payload.substr(0, 50'000), false), more(payload.substr(50'000))}) {
     bare.engine.feed(0, bare.lend({part}));
     const Event event = bare.engine.next();
     if (!event) continue;
@@ -262,7 +295,8 @@ TEST(EngineOutput, SendBorrowedReferencesUntilSettle) {
 
 TEST(EngineOutput, SharedMessages) {
   for (const Role role : roles) {
-    for (const std::size_t size : {0u, 1u, 125u, 126u, 4'095u, 4'096u, 65'535u, 65'536u, 300'000u}) {
+    for (const std::size_t size :
+         {0u, 1u, 125u, 126u, 4'095u, 4'096u, 65'535u, 65'536u, 300'000u}) {
       const std::string payload = octets(size);
       Bare one(role);
       Bare two(role);
@@ -322,8 +356,8 @@ TEST(EngineOutput, ReadRoomFollowsWhatWasReceived) {
     Bare bare(role);
     Engine& engine = bare.engine;
     EXPECT_TRUE(engine.read_room().empty());
-    std::string frame(wire(role == Role::server ? Role::client : Role::server,
-                           binary(octets(1024 * kib, 'r'))));
+    std::string frame(
+        wire(role == Role::server ? Role::client : Role::server, binary(octets(1024 * kib, 'r'))));
     const std::size_t head = frame.size() - 1024 * kib;
     auto rest = std::as_writable_bytes(std::span(frame));
     const auto lend = [&](std::size_t size) {
@@ -404,9 +438,9 @@ TEST(EngineOutput, ViewsOutliveWritesAndOtherEngines) {
       ASSERT_EQ(other.next().kind(), Event::Kind::open);
       ASSERT_FALSE(other.next());
       const auto cut = [&](Engine& engine, const std::string& payload) {
-        const auto lent = control ? bare.lend({ping(payload)})
-                                  : bare.lend({binary(payload.substr(0, 3), false),
-                                               more(payload.substr(3))});
+        const auto lent =
+            control ? bare.lend({ping(payload)})
+                    : bare.lend({binary(payload.substr(0, 3), false), more(payload.substr(3))});
         engine.feed(0, lent.first(lent.size() - 2));  // straddles two reads
         EXPECT_FALSE(engine.next());
         engine.feed(0, lent.last(2));

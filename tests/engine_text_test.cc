@@ -1,10 +1,9 @@
 // Text is UTF-8 (RFC 6455 §8.1): group 6 of the Autobahn suite, and how early bad text is refused.
-#include <gtest/gtest.h>
+#include "support/engine_table.h"
 
+#include <gtest/gtest.h>
 #include <string>
 #include <vector>
-
-#include "support/engine_table.h"
 
 namespace tern::test {
 namespace {
@@ -32,7 +31,8 @@ TEST(EngineText, Rfc6455_5_6_Autobahn6_1_Empty) {
 }
 
 TEST(EngineText, Rfc6455_8_1_Autobahn6_2_ValidTextCutAnywhere) {
-  const std::string latin = "Hello-\xC2\xB5@\xC3\x9F\xC3\xB6\xC3\xA4\xC3\xBC\xC3\xA0\xC3\xA1-UTF-8!!";
+  const std::string latin =
+      "Hello-\xC2\xB5@\xC3\x9F\xC3\xB6\xC3\xA4\xC3\xBC\xC3\xA0\xC3\xA1-UTF-8!!";
   const std::string echo = "text " + latin;
   run_case({"6.2.1", {text(latin)}, {echo}});
   run_case({"6.2.2", {text(latin.substr(0, 11), false), more(latin.substr(11))}, {echo}});
@@ -122,17 +122,19 @@ std::vector<Sequences> sequences() {
   for (int octet = 0x80; octet <= 0xBE; ++octet) all += static_cast<char>(octet);
   const auto leads = [](int from, int to) {
     std::string result;
-    for (int octet = from; octet <= to; ++octet) result += std::string{static_cast<char>(octet), ' '};
+    for (int octet = from; octet <= to; ++octet)
+      result += std::string{static_cast<char>(octet), ' '};
     return result;
   };
   const std::vector<std::string> cut = {
-      "\xC0",     "\xE0\x80", "\xF0\x80\x80", sequence('\xF8', '\x80', 3), sequence('\xFC', '\x80', 4),
-      "\xDF",     "\xEF\xBF", "\xF7\xBF\xBF", sequence('\xFB', '\xBF', 3), sequence('\xFD', '\xBF', 4)};
+      "\xC0", "\xE0\x80", "\xF0\x80\x80", sequence('\xF8', '\x80', 3), sequence('\xFC', '\x80', 4),
+      "\xDF", "\xEF\xBF", "\xF7\xBF\xBF", sequence('\xFB', '\xBF', 3), sequence('\xFD', '\xBF', 4)};
   std::string all_cut;
   for (const std::string& one : cut) all_cut += one;
   std::vector<std::string> pairs;
   for (const char* high : {"\xED\xA0\x80", "\xED\xAD\xBF", "\xED\xAE\x80", "\xED\xAF\xBF"}) {
-    for (const char* low : {"\xED\xB0\x80", "\xED\xBF\xBF"}) pairs.push_back(high + std::string(low));
+    for (const char* low : {"\xED\xB0\x80", "\xED\xBF\xBF"})
+      pairs.push_back(high + std::string(low));
   }
   std::vector<std::string> noncharacters = {"\xEF\xBF\xBE", "\xEF\xBF\xBF"};
   for (int plane = 1; plane <= 16; ++plane) {
@@ -146,30 +148,48 @@ std::vector<Sequences> sequences() {
     specials.push_back({'\xEF', '\xBF', static_cast<char>(octet)});
   }
   return {
-      {"6.5", true, {"hello$world", "hello\xC2\xA2world", "hello\xE2\x82\xACworld",
-                     "hello\xF0\xA4\xAD\xA2world", kosme}},
+      {"6.5",
+       true,
+       {"hello$world", "hello\xC2\xA2world", "hello\xE2\x82\xACworld", "hello\xF0\xA4\xAD\xA2world",
+        kosme}},
       {"6.7", true, {nul, "\xC2\x80", "\xE0\xA0\x80", "\xF0\x90\x80\x80"}},
-      {"6.8", false, {sequence('\xF8', '\x80', 4).replace(1, 1, "\x88"),
-                      sequence('\xFC', '\x80', 5).replace(1, 1, "\x84")}},
+      {"6.8",
+       false,
+       {sequence('\xF8', '\x80', 4).replace(1, 1, "\x88"),
+        sequence('\xFC', '\x80', 5).replace(1, 1, "\x84")}},
       {"6.9", true, {"\x7F", "\xDF\xBF", "\xEF\xBF\xBF", "\xF4\x8F\xBF\xBF"}},
-      {"6.10", false, {"\xF7\xBF\xBF\xBF", sequence('\xFB', '\xBF', 4), sequence('\xFD', '\xBF', 5)}},
+      {"6.10",
+       false,
+       {"\xF7\xBF\xBF\xBF", sequence('\xFB', '\xBF', 4), sequence('\xFD', '\xBF', 5)}},
       {"6.11", true, {"\xED\x9F\xBF", "\xEE\x80\x80", "\xEF\xBF\xBD", "\xF4\x8F\xBF\xBF"}},
       {"6.11.5", false, {"\xF4\x90\x80\x80"}},
-      {"6.12", false, {"\x80", "\xBF", "\x80\xBF", "\x80\xBF\x80", "\x80\xBF\x80\xBF",
-                       "\x80\xBF\x80\xBF\x80", "\x80\xBF\x80\xBF\x80\xBF", all}},
-      {"6.13", false, {leads(0xC0, 0xDE), leads(0xE0, 0xEE), leads(0xF0, 0xF6), leads(0xF8, 0xFA),
-                       leads(0xFC, 0xFC)}},
+      {"6.12",
+       false,
+       {"\x80", "\xBF", "\x80\xBF", "\x80\xBF\x80", "\x80\xBF\x80\xBF", "\x80\xBF\x80\xBF\x80",
+        "\x80\xBF\x80\xBF\x80\xBF", all}},
+      {"6.13",
+       false,
+       {leads(0xC0, 0xDE), leads(0xE0, 0xEE), leads(0xF0, 0xF6), leads(0xF8, 0xFA),
+        leads(0xFC, 0xFC)}},
       {"6.14", false, cut},
       {"6.15", false, {all_cut}},
       {"6.16", false, {"\xFE", "\xFF", "\xFE\xFE\xFF\xFF"}},
-      {"6.17", false, {"\xC0\xAF", "\xE0\x80\xAF", "\xF0\x80\x80\xAF", "\xF8\x80\x80\x80\xAF",
-                       "\xFC\x80\x80\x80\x80\xAF"}},
-      {"6.18", false, {"\xC1\xBF", "\xE0\x9F\xBF", "\xF0\x8F\xBF\xBF", "\xF8\x87\xBF\xBF\xBF",
-                       "\xFC\x83\xBF\xBF\xBF\xBF"}},
-      {"6.19", false, {"\xC0\x80", "\xE0\x80\x80", sequence('\xF0', '\x80', 3),
-                       sequence('\xF8', '\x80', 4), sequence('\xFC', '\x80', 5)}},
-      {"6.20", false, {"\xED\xA0\x80", "\xED\xAD\xBF", "\xED\xAE\x80", "\xED\xAF\xBF",
-                       "\xED\xB0\x80", "\xED\xBE\x80", "\xED\xBF\xBF"}},
+      {"6.17",
+       false,
+       {"\xC0\xAF", "\xE0\x80\xAF", "\xF0\x80\x80\xAF", "\xF8\x80\x80\x80\xAF",
+        "\xFC\x80\x80\x80\x80\xAF"}},
+      {"6.18",
+       false,
+       {"\xC1\xBF", "\xE0\x9F\xBF", "\xF0\x8F\xBF\xBF", "\xF8\x87\xBF\xBF\xBF",
+        "\xFC\x83\xBF\xBF\xBF\xBF"}},
+      {"6.19",
+       false,
+       {"\xC0\x80", "\xE0\x80\x80", sequence('\xF0', '\x80', 3), sequence('\xF8', '\x80', 4),
+        sequence('\xFC', '\x80', 5)}},
+      {"6.20",
+       false,
+       {"\xED\xA0\x80", "\xED\xAD\xBF", "\xED\xAE\x80", "\xED\xAF\xBF", "\xED\xB0\x80",
+        "\xED\xBE\x80", "\xED\xBF\xBF"}},
       {"6.21", false, pairs},
       {"6.22", true, noncharacters},
       {"6.23", true, specials},
@@ -186,7 +206,9 @@ TEST(EngineText, Rfc6455_8_1_Autobahn6_5_to_6_23_Sequences) {
         run_case({group.id, {text(payload)}, {"text " + payload}});
       } else {
         run_case({group.id, {text(payload)}, {}, Errc::text_not_utf8});
-        run_case({group.id, {text("ok "), text("x" + payload + "y")}, {"text ok "},
+        run_case({group.id,
+                  {text("ok "), text("x" + payload + "y")},
+                  {"text ok "},
                   Errc::text_not_utf8});
       }
       if (HasFailure()) return;
@@ -209,15 +231,18 @@ TEST(EngineText, Rfc6455_8_1_Autobahn6_6_Prefixes) {
 
 TEST(EngineText, Rfc6455_5_6_BinaryIsNotChecked) {
   run_case({"binary", {binary("\xFF\xFE\x80")}, {"binary \xFF\xFE\x80"}});
-  run_case({"binary fragments", {binary("\xFF", false), more("\xED\xA0\x80")},
+  run_case({"binary fragments",
+            {binary("\xFF", false), more("\xED\xA0\x80")},
             {"binary \xFF\xED\xA0\x80"}});
 }
 
 // What one message leaves behind must not reach the next one.
 TEST(EngineText, Rfc6455_8_1_EachMessageIsCheckedByItself) {
-  run_case({"text after binary", {binary("\xE2\x82", false), more(""), text("a\xC3\xA9")},
+  run_case({"text after binary",
+            {binary("\xE2\x82", false), more(""), text("a\xC3\xA9")},
             {"binary \xE2\x82", "text a\xC3\xA9"}});
-  run_case({"pings inside a character", {text("\xE2\x82", false), ping("\xFF"), more("\xAC")},
+  run_case({"pings inside a character",
+            {text("\xE2\x82", false), ping("\xFF"), more("\xAC")},
             {"pong \xFF", "text \xE2\x82\xAC"}});
 }
 

@@ -1,13 +1,11 @@
 #include "frame/close_payload.h"
-
-#include <gtest/gtest.h>
+#include "support/guard_page.h"
 
 #include <array>
+#include <gtest/gtest.h>
 #include <set>
 #include <string>
 #include <vector>
-
-#include "support/guard_page.h"
 
 namespace tern::frame {
 namespace {
@@ -30,8 +28,8 @@ std::string encode(CloseCode code, std::string_view reason) {
   static const GuardPage page(std::size_t{1024});
   const std::span<const std::byte> guarded = page.copy_at_end(reason);
   std::array<std::byte, max_control_payload> out{};
-  const std::size_t size = encode_close(
-      out, code, {reinterpret_cast<const char*>(guarded.data()), guarded.size()});
+  const std::size_t size =
+      encode_close(out, code, {reinterpret_cast<const char*>(guarded.data()), guarded.size()});
   return {reinterpret_cast<const char*>(out.data()), size};
 }
 

@@ -1,14 +1,12 @@
 #include "frame/header.h"
-
-#include <gtest/gtest.h>
+#include "support/guard_page.h"
 
 #include <array>
 #include <cstring>
+#include <gtest/gtest.h>
 #include <random>
 #include <string>
 #include <vector>
-
-#include "support/guard_page.h"
 
 namespace tern::frame {
 namespace {
@@ -171,7 +169,9 @@ std::vector<Accepted> accepted() {
   return {
       // The examples of §5.7.
       {"5.7 unmasked Hello", bytes({0x81, 0x05}), u, {5, 0, text, true}},
-      {"5.7 masked Hello", bytes({0x81, 0x85, 0x37, 0xFA, 0x21, 0x3D}), m,
+      {"5.7 masked Hello",
+       bytes({0x81, 0x85, 0x37, 0xFA, 0x21, 0x3D}),
+       m,
        {5, key(0x37, 0xFA, 0x21, 0x3D), text, true}},
       {"5.7 fragment Hel", bytes({0x01, 0x03}), u, {3, 0, text, false}},
       {"5.7 fragment lo", bytes({0x80, 0x02}), u, {2, 0, continuation, true}},
@@ -183,13 +183,21 @@ std::vector<Accepted> accepted() {
       {"5.5 close 125", bytes({0x88, 0x7D}), u, {125, 0, close, true}},
       {"5.5 pong 125", bytes({0x8A, 0xFD, 1, 2, 3, 4}), m, {125, key(1, 2, 3, 4), pong, true}},
       {"5.2 126", bytes({0x02, 0x7E, 0, 126}), u, {126, 0, binary, false}},
-      {"5.2 65535", bytes({0x02, 0xFE, 255, 255, 9, 8, 7, 6}), m,
+      {"5.2 65535",
+       bytes({0x02, 0xFE, 255, 255, 9, 8, 7, 6}),
+       m,
        {65535, key(9, 8, 7, 6), binary, false}},
-      {"5.2 2^31", bytes({0x82, 0x7F, 0, 0, 0, 0, 0x80, 0, 0, 0}), u,
+      {"5.2 2^31",
+       bytes({0x82, 0x7F, 0, 0, 0, 0, 0x80, 0, 0, 0}),
+       u,
        {std::uint64_t{1} << 31, 0, binary, true}},
-      {"5.2 2^32", bytes({0x82, 0x7F, 0, 0, 0, 1, 0, 0, 0, 0}), u,
+      {"5.2 2^32",
+       bytes({0x82, 0x7F, 0, 0, 0, 1, 0, 0, 0, 0}),
+       u,
        {std::uint64_t{1} << 32, 0, binary, true}},
-      {"5.2 2^63-1", bytes({0x82, 0xFF, 0x7F, 255, 255, 255, 255, 255, 255, 255, 1, 1, 1, 1}), m,
+      {"5.2 2^63-1",
+       bytes({0x82, 0xFF, 0x7F, 255, 255, 255, 255, 255, 255, 255, 1, 1, 1, 1}),
+       m,
        {~std::uint64_t{0} >> 1, key(1, 1, 1, 1), binary, true}},
   };
 }
@@ -226,9 +234,9 @@ TEST(FrameHeader, Rfc6455_5_2_EncodesTheShortestForm) {
 TEST(FrameHeader, Rfc6455_5_2_DecodeAfterEncodeIsIdentity) {
   const std::uint64_t two_32 = std::uint64_t{1} << 32;
   std::vector<std::uint64_t> lengths;
-  for (const std::uint64_t edge : {std::uint64_t{0}, std::uint64_t{125}, std::uint64_t{126},
-                                   std::uint64_t{255}, std::uint64_t{65535}, std::uint64_t{65536},
-                                   two_32 / 2, two_32, ~std::uint64_t{0} >> 1}) {
+  for (const std::uint64_t edge :
+       {std::uint64_t{0}, std::uint64_t{125}, std::uint64_t{126}, std::uint64_t{255},
+        std::uint64_t{65535}, std::uint64_t{65536}, two_32 / 2, two_32, ~std::uint64_t{0} >> 1}) {
     for (const std::uint64_t length : {edge - 1, edge, edge + 1}) {
       if (length >> 63 == 0) lengths.push_back(length);
     }

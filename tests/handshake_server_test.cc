@@ -302,7 +302,6 @@ TEST(HandshakeServer, Rfc6455_4_4_VersionRefusalsNameOurs) {
 }
 
 TEST(HandshakeServer, StatusMap) {
-  const Request none;
   const std::vector<std::pair<Errc, int>> map{
       {Errc::http_malformed, 400},
       {Errc::http_version_unsupported, 505},

@@ -1,20 +1,21 @@
 // The echo over sockets: sizes, many connections, closing in every order.
-#include <gtest/gtest.h>
+#include "tern/tern.h"
 
+#include "support/raw_client.h"
+#include "support/running_server.h"
+
+#include <gtest/gtest.h>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "support/raw_client.h"
-#include "support/running_server.h"
-#include "tern/tern.h"
-
 namespace tern::test {
 namespace {
 
 Limits large() {
-  return {.max_message_bytes = 16 << 20, .max_queued_bytes = 64 << 20, .high_water_bytes = 16 << 20};
+  return {
+      .max_message_bytes = 16 << 20, .max_queued_bytes = 64 << 20, .high_water_bytes = 16 << 20};
 }
 
 std::string pattern(std::size_t size) {
@@ -49,7 +50,8 @@ TEST(ServerEcho, PipelinedMessagesComeBackInOrder) {
   ASSERT_TRUE(client.upgrade());
   std::string octets;
   for (int i = 0; i < 2000; ++i) {
-    octets += wire(Role::client, text(std::to_string(i) + pattern(static_cast<std::size_t>(i) * 5)));
+    octets +=
+        wire(Role::client, text(std::to_string(i) + pattern(static_cast<std::size_t>(i) * 5)));
   }
   std::thread sender([&] { client.send(octets); });
   for (int i = 0; i < 2000; ++i) {
@@ -89,7 +91,6 @@ TEST(ServerEcho, FramesInTheSegmentOfTheRequest) {
   EXPECT_EQ(client.next(), "text two");
 }
 
-
 // A server that echoes and tells how connections end.
 struct Closing {
   RunningServer running;
@@ -101,7 +102,8 @@ struct Closing {
         "/echo",
         Handlers{.on_message =
                      [](Connection& conn, Message message) {
-                       if (message.text() == "close") return conn.close(static_cast<CloseCode>(4000), "why");
+                       if (message.text() == "close")
+                         return conn.close(static_cast<CloseCode>(4000), "why");
                        conn.send(message);
                      },
                  .on_close = [this](Connection&, const CloseInfo& info) { ends.put(info); }});

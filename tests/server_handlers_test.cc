@@ -1,14 +1,14 @@
 // What handlers may do, from every callback: close, terminate, send, throw, pause, stop the server.
 // Each connection hears exactly one on_close, and the server lives.
-#include <gtest/gtest.h>
-
-#include <atomic>
-#include <stdexcept>
-#include <string>
+#include "tern/tern.h"
 
 #include "support/raw_client.h"
 #include "support/running_server.h"
-#include "tern/tern.h"
+
+#include <atomic>
+#include <gtest/gtest.h>
+#include <stdexcept>
+#include <string>
 
 namespace tern::test {
 namespace {
@@ -66,35 +66,33 @@ class HandlerMatrix : public testing::TestWithParam<Cell> {
   std::atomic<int> fired{0};
   Inbox<CloseInfo> ends{};
   Inbox<std::string> logged{};
-  RunningServer running{{.log = [this](const LogRecord& record) {
-    logged.put(std::string(record.message));
-  }}};
+  RunningServer running{
+      {.log = [this](const LogRecord& record) { logged.put(std::string(record.message)); }}};
 };
 
 TEST_P(HandlerMatrix, EndsOneConnectionOnceAndNothingElse) {
   const Cell cell = GetParam();
   running.server.route(
-      "/act", Handlers{.on_open =
-                           [&](Connection& conn) {
-                             act(Callback::open, conn);
-                             if (cell.callback == Callback::timer) {
-                               conn.after(std::chrono::milliseconds(1), [&](Connection& same) {
-                                 act(Callback::timer, same);
-                               });
-                             }
-                             if (cell.callback == Callback::posted) {
-                               conn.handle().post(
-                                   [&](Connection& same) { act(Callback::posted, same); });
-                             }
-                             if (cell.callback == Callback::drain) flood(conn);
-                           },
-                       .on_message = [&](Connection& conn, Message) { act(Callback::message, conn); },
-                       .on_drain = [&](Connection& conn) { act(Callback::drain, conn); },
-                       .on_close =
-                           [&](Connection& conn, const CloseInfo& info) {
-                             ends.put(info);
-                             act(Callback::close, conn);
-                           }});
+      "/act",
+      Handlers{.on_open =
+                   [&](Connection& conn) {
+                     act(Callback::open, conn);
+                     if (cell.callback == Callback::timer) {
+                       conn.after(std::chrono::milliseconds(1),
+                                  [&](Connection& same) { act(Callback::timer, same); });
+                     }
+                     if (cell.callback == Callback::posted) {
+                       conn.handle().post([&](Connection& same) { act(Callback::posted, same); });
+                     }
+                     if (cell.callback == Callback::drain) flood(conn);
+                   },
+               .on_message = [&](Connection& conn, Message) { act(Callback::message, conn); },
+               .on_drain = [&](Connection& conn) { act(Callback::drain, conn); },
+               .on_close =
+                   [&](Connection& conn, const CloseInfo& info) {
+                     ends.put(info);
+                     act(Callback::close, conn);
+                   }});
   running.server.route("/echo", echo());
   const std::uint16_t port = running.start();
 
@@ -267,18 +265,16 @@ TEST(ServerPause, TheSilenceClockStandsStill) {
   Inbox<Handle> handles;
   RunningServer running({.timeouts = {.silence = std::chrono::milliseconds(50),
                                       .pong = std::chrono::milliseconds(50)}});
-  running.server.route("/echo",
-                       Handlers{.on_open =
-                                    [&](Connection& conn) {
-                                      conn.pause();
-                                      handles.put(conn.handle());
-                                      conn.after(std::chrono::milliseconds(300),
-                                                 [](Connection& same) { same.resume(); });
-                                    },
-                                .on_message = [](Connection&, Message) {},
-                                .on_close = [&](Connection&, const CloseInfo& info) {
-                                  ends.put(info);
-                                }});
+  running.server.route(
+      "/echo", Handlers{.on_open =
+                            [&](Connection& conn) {
+                              conn.pause();
+                              handles.put(conn.handle());
+                              conn.after(std::chrono::milliseconds(300),
+                                         [](Connection& same) { same.resume(); });
+                            },
+                        .on_message = [](Connection&, Message) {},
+                        .on_close = [&](Connection&, const CloseInfo& info) { ends.put(info); }});
   RawClient client(running.start());
   ASSERT_TRUE(client.upgrade());
   const auto begun = std::chrono::steady_clock::now();

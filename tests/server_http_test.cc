@@ -1,13 +1,13 @@
 // Pages beside WebSocket on one port: keep-alive, HEAD, pipelining, errors.
-#include <gtest/gtest.h>
-
-#include <memory>
-#include <stdexcept>
-#include <string>
+#include "tern/tern.h"
 
 #include "support/raw_client.h"
 #include "support/running_server.h"
-#include "tern/tern.h"
+
+#include <gtest/gtest.h>
+#include <memory>
+#include <stdexcept>
+#include <string>
 
 namespace tern::test {
 namespace {
@@ -69,8 +69,7 @@ TEST(ServerHttp, Rfc9110_9_3_2_HeadHasNoBody) {
 TEST(ServerHttp, Rfc9112_9_6_CloseWhenAskedFor) {
   Pages pages;
   RawClient client(pages.port);
-  const std::string head =
-      client.ask("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  const std::string head = client.ask("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
   EXPECT_EQ(field(head, "Connection"), "close");
   EXPECT_EQ(client.body(6), "hello ");
   EXPECT_TRUE(client.ends());

@@ -1,12 +1,12 @@
 // Limits and deadlines over sockets: at the limit and one beyond.
-#include <gtest/gtest.h>
-
-#include <string>
-#include <vector>
+#include "tern/tern.h"
 
 #include "support/raw_client.h"
 #include "support/running_server.h"
-#include "tern/tern.h"
+
+#include <gtest/gtest.h>
+#include <string>
+#include <vector>
 
 namespace tern::test {
 namespace {
@@ -74,18 +74,19 @@ TEST(ServerLimits, RejectKeepsTheConnectionAndOnDrainFollows) {
                                     .high_water_bytes = 25'000,
                                     .low_water_bytes = 1'000,
                                     .overflow = Overflow::reject}});
-  running.server.route("/flood", Handlers{.on_message =
-                                              [&](Connection& conn, Message) {
-                                                SendStatus status = SendStatus::queued;
-                                                while ((status = conn.send(std::string(10'000, 'x')))) {
-                                                }
-                                                statuses.put(status);
-                                              },
-                                          .on_drain =
-                                              [&](Connection& conn) {
-                                                conn.send("drained");
-                                                drained.put(true);
-                                              }});
+  running.server.route("/flood",
+                       Handlers{.on_message =
+                                    [&](Connection& conn, Message) {
+                                      SendStatus status = SendStatus::queued;
+                                      while ((status = conn.send(std::string(10'000, 'x')))) {
+                                      }
+                                      statuses.put(status);
+                                    },
+                                .on_drain =
+                                    [&](Connection& conn) {
+                                      conn.send("drained");
+                                      drained.put(true);
+                                    }});
   RawClient client(running.start(), 4096);
   ASSERT_TRUE(client.upgrade("/flood"));
   client.send(text("go"));
@@ -123,8 +124,8 @@ TEST(ServerLimits, APeerThatTakesNoByteIsDropped) {
   Inbox<CloseInfo> ends;
   RunningServer running({.limits = {.max_queued_bytes = 64 << 20}, .timeouts = {.stall = 200ms}});
   running.server.route(
-      "/flood", Handlers{.on_message =
-                             [](Connection& conn, Message) { conn.send(std::string(32 << 20, 'x')); },
+      "/flood", Handlers{.on_message = [](Connection& conn,
+                                          Message) { conn.send(std::string(32 << 20, 'x')); },
                          .on_close = [&](Connection&, const CloseInfo& info) { ends.put(info); }});
   RawClient client(running.start(), 4096);
   ASSERT_TRUE(client.upgrade("/flood"));

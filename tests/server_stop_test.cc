@@ -1,17 +1,17 @@
 // The end of a server: 1001 to all, what was accepted is written, the port is free, run() returns.
-#include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <csignal>
-#include <memory>
-#include <string>
-#include <thread>
-#include <vector>
+#include "tern/tern.h"
 
 #include "support/raw_client.h"
 #include "support/running_server.h"
-#include "tern/tern.h"
+
+#include <csignal>
+#include <gtest/gtest.h>
+#include <memory>
+#include <string>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+#include <vector>
 
 namespace tern::test {
 namespace {

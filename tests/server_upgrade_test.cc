@@ -1,14 +1,14 @@
 // Upgrade: answered now, later, on another thread, twice, never; refusals; subprotocols; Origin.
-#include <gtest/gtest.h>
+#include "tern/tern.h"
 
+#include "support/raw_client.h"
+#include "support/running_server.h"
+
+#include <gtest/gtest.h>
 #include <optional>
 #include <string>
 #include <thread>
 #include <vector>
-
-#include "support/raw_client.h"
-#include "support/running_server.h"
-#include "tern/tern.h"
 
 namespace tern::test {
 namespace {
@@ -23,7 +23,8 @@ struct Echo {
 
 TEST(ServerUpgrade, AnsweredInTheHandler) {
   RunningServer running;
-  running.server.route("/echo", [](Upgrade upgrade) { upgrade.accept<Echo>({}, std::string("> ")); });
+  running.server.route("/echo",
+                       [](Upgrade upgrade) { upgrade.accept<Echo>({}, std::string("> ")); });
   RawClient client(running.start());
   ASSERT_TRUE(client.upgrade());
   client.send(text("hi"));
@@ -129,11 +130,11 @@ TEST(ServerUpgrade, Rfc6455_4_2_2_SubprotocolTheFirstOfTheClientsThatTheRouteKno
                                 .on_message = [](Connection&, Message) {}},
                        {.protocols = {"chat", "v2"}});
   const std::uint16_t port = running.start();
-  for (const Case& row : std::vector<Case>{
-           {"Sec-WebSocket-Protocol: v2, chat\r\n", "v2"},
-           {"Sec-WebSocket-Protocol: v9\r\nSec-WebSocket-Protocol: chat\r\n", "chat"},
-           {"Sec-WebSocket-Protocol: v9\r\n", "(absent)"},
-           {"", "(absent)"}}) {
+  for (const Case& row :
+       std::vector<Case>{{"Sec-WebSocket-Protocol: v2, chat\r\n", "v2"},
+                         {"Sec-WebSocket-Protocol: v9\r\nSec-WebSocket-Protocol: chat\r\n", "chat"},
+                         {"Sec-WebSocket-Protocol: v9\r\n", "(absent)"},
+                         {"", "(absent)"}}) {
     RawClient client(port);
     ASSERT_TRUE(client.upgrade("/echo", row.offered)) << row.offered;
     EXPECT_EQ(field(client.answer_head(), "Sec-WebSocket-Protocol"), row.chosen) << row.offered;
@@ -161,10 +162,17 @@ std::string with(std::string_view from, std::string_view to) {
 TEST(ServerRefusal, Rfc6455_4_2_1_StatusAndFieldsOfEachFault) {
   const std::string host = "Host: example.org\r\n";
   const std::vector<Refusal> table = {
-      {"plain GET", page_request("/echo"), "426",
+      {"plain GET",
+       page_request("/echo"),
+       "426",
        {{"Upgrade", "websocket"}, {"Sec-WebSocket-Version", "13"}}},
-      {"other version", with("Version: 13", "Version: 8"), "426", {{"Sec-WebSocket-Version", "13"}}},
-      {"no version", with("Sec-WebSocket-Version: 13\r\n", ""), "400",
+      {"other version",
+       with("Version: 13", "Version: 8"),
+       "426",
+       {{"Sec-WebSocket-Version", "13"}}},
+      {"no version",
+       with("Sec-WebSocket-Version: 13\r\n", ""),
+       "400",
        {{"Sec-WebSocket-Version", "13"}}},
       {"no key", with("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", ""), "400", {}},
       {"short key", with("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZQ"), "400", {}},

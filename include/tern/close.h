@@ -11,20 +11,20 @@ namespace tern {
 /// Status code of a Close frame (RFC 6455 §7.4.1 and the IANA registry). Codes of an application
 /// (3000-4999) have no name here: make them with to_close_code().
 enum class CloseCode : std::uint16_t {
-  normal = 1000,              ///< the purpose was fulfilled
-  going_away = 1001,          ///< a server stops, a browser leaves the page
-  protocol_error = 1002,      ///< the peer broke RFC 6455
-  unsupported_data = 1003,    ///< a type of data this endpoint does not take
-  no_status = 1005,           ///< told locally only: the peer's Close frame had no code
-  abnormal = 1006,            ///< told locally only: no Close frame came
-  invalid_payload = 1007,     ///< text that is not UTF-8, or corrupt compressed data
-  policy_violation = 1008,    ///< none of the others fits
-  message_too_big = 1009,     ///< over the limit of this endpoint
-  mandatory_extension = 1010, ///< a client misses an extension it needs
-  internal_error = 1011,      ///< the server met a condition it did not expect
-  service_restart = 1012,     ///< come back, with some delay
-  try_again_later = 1013,     ///< overloaded
-  bad_gateway = 1014,         ///< a gateway got an invalid answer
+  normal = 1000,               ///< the purpose was fulfilled
+  going_away = 1001,           ///< a server stops, a browser leaves the page
+  protocol_error = 1002,       ///< the peer broke RFC 6455
+  unsupported_data = 1003,     ///< a type of data this endpoint does not take
+  no_status = 1005,            ///< told locally only: the peer's Close frame had no code
+  abnormal = 1006,             ///< told locally only: no Close frame came
+  invalid_payload = 1007,      ///< text that is not UTF-8, or corrupt compressed data
+  policy_violation = 1008,     ///< none of the others fits
+  message_too_big = 1009,      ///< over the limit of this endpoint
+  mandatory_extension = 1010,  ///< a client misses an extension it needs
+  internal_error = 1011,       ///< the server met a condition it did not expect
+  service_restart = 1012,      ///< come back, with some delay
+  try_again_later = 1013,      ///< overloaded
+  bad_gateway = 1014,          ///< a gateway got an invalid answer
 };
 
 /// Whether `code` may stand in a Close frame: 1000-1003, 1007-1014, 3000-4999 (RFC 6455 §7.4).

@@ -1,6 +1,11 @@
 // A connection on a loop, as its handlers see it; and Handle, its twin for everybody else.
 #pragma once
 
+#include "tern/close.h"
+#include "tern/loop.h"
+#include "tern/message.h"
+#include "tern/unique_function.h"
+
 #include <chrono>
 #include <compare>
 #include <concepts>
@@ -13,11 +18,6 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
-
-#include "tern/close.h"
-#include "tern/loop.h"
-#include "tern/message.h"
-#include "tern/unique_function.h"
 
 namespace tern {
 
@@ -92,7 +92,8 @@ class Connection {
 };
 
 /// A connection from anywhere: copyable, comparable, hashable, default-constructible (to nothing).
-/// A connection that has ended is a silent target. Thread: any; calls of one thread keep their order.
+/// A connection that has ended is a silent target. Thread: any; calls of one thread keep their
+/// order.
 class Handle {
  public:
   Handle() noexcept = default;
@@ -154,17 +155,20 @@ struct SessionType {
 template <Session S>
 constexpr SessionType make_session_type() noexcept {
   SessionType type{sizeof(S), alignof(S), [](void* s) noexcept { static_cast<S*>(s)->~S(); },
-                   nullptr, nullptr, nullptr, nullptr};
+                   nullptr,   nullptr,    nullptr,
+                   nullptr};
   type.on_message = [](void* s, Connection& conn, Message message) {
     static_cast<S*>(s)->on_message(conn, message);
   };
-  if constexpr (requires(S s, Connection& conn) { s.on_open(conn); }) {
+  if constexpr (requires(S s, Connection & conn) { s.on_open(conn); }) {
     type.on_open = [](void* s, Connection& conn) { static_cast<S*>(s)->on_open(conn); };
   }
-  if constexpr (requires(S s, Connection& conn) { s.on_drain(conn); }) {
+  if constexpr (requires(S s, Connection & conn) { s.on_drain(conn); }) {
     type.on_drain = [](void* s, Connection& conn) { static_cast<S*>(s)->on_drain(conn); };
   }
-  if constexpr (requires(S s, Connection& conn, const CloseInfo& info) { s.on_close(conn, info); }) {
+  if constexpr (requires(S s, Connection & conn, const CloseInfo& info) {
+                  s.on_close(conn, info);
+                }) {
     type.on_close = [](void* s, Connection& conn, const CloseInfo& info) {
       static_cast<S*>(s)->on_close(conn, info);
     };

@@ -1,7 +1,11 @@
 // The protocol as a value: bytes in, events out, bytes out. No socket, no clock, no thread.
 #pragma once
 
-#include <sys/uio.h>
+#include "tern/close.h"
+#include "tern/error.h"
+#include "tern/http.h"
+#include "tern/message.h"
+#include "tern/options.h"
 
 #include <chrono>
 #include <cstddef>
@@ -11,15 +15,10 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <sys/uio.h>
 #include <system_error>
 #include <utility>
 #include <vector>
-
-#include "tern/close.h"
-#include "tern/error.h"
-#include "tern/http.h"
-#include "tern/message.h"
-#include "tern/options.h"
 
 namespace tern {
 
@@ -235,8 +234,8 @@ class Engine {
     refused,   // client: the body of a refusal is to come
     deciding,  // server: Kind::request was told
     open,
-    closing,   // our Close frame is queued, or the peer's came
-    ended,     // Kind::closed was told, or is the next event
+    closing,  // our Close frame is queued, or the peer's came
+    ended,    // Kind::closed was told, or is the next event
   };
 
   Engine(Role role, const EngineOptions& options, Workspace& workspace) noexcept
@@ -286,15 +285,15 @@ class Engine {
   Role role_;
   Phase phase_ = Phase::opening;
   bool reading_ : 1 = true;
-  bool pinged_ : 1 = false;           // since_ is the time of our ping
-  bool between_requests_ : 1 = false; // since_ is the end of the last answer
-  bool opened_ : 1 = false;           // Kind::open was told, or is the next event
+  bool pinged_ : 1 = false;            // since_ is the time of our ping
+  bool between_requests_ : 1 = false;  // since_ is the end of the last answer
+  bool opened_ : 1 = false;            // Kind::open was told, or is the next event
   bool tell_open_ : 1 = false;
   bool close_sent_ : 1 = false;
   bool close_received_ : 1 = false;
   bool told_closed_ : 1 = false;
-  bool awaits_eof_ : 1 = false;       // client: the server ends TCP first, RFC 6455 §7.1.1
-  bool out_of_memory_ : 1 = false;    // ended without a block to say more
+  bool awaits_eof_ : 1 = false;     // client: the server ends TCP first, RFC 6455 §7.1.1
+  bool out_of_memory_ : 1 = false;  // ended without a block to say more
 };
 
 }  // namespace tern

@@ -1,6 +1,8 @@
 // What went wrong: Errc and its category, Error (a code and all that was known), Result<T>.
 #pragma once
 
+#include "tern/close.h"
+
 #include <new>
 #include <string>
 #include <string_view>
@@ -10,77 +12,75 @@
 #include <variant>
 #include <vector>
 
-#include "tern/close.h"
-
 namespace tern {
 
 /// tern's own error conditions; errors of the system keep their errno in std::system_category().
 enum class Errc {
   // Frames. Each puts 1002 on the wire unless said otherwise.
-  frame_reserved_bits = 1,    ///< RSV1-3 set without an extension that defines them, RFC 6455 §5.2
-  frame_reserved_opcode,      ///< opcode 3-7 or 11-15, §5.2
-  frame_unmasked,             ///< a client's frame without a mask, §5.1
-  frame_masked,               ///< a server's frame with a mask, §5.1
-  frame_length_not_minimal,   ///< a short length in a long form, §5.2
-  frame_length_top_bit,       ///< a 64-bit length with its top bit set, §5.2
-  control_frame_fragmented,   ///< FIN=0 on a control frame, §5.5
-  control_frame_too_long,     ///< a control frame over 125 bytes, §5.5
-  unexpected_continuation,    ///< a continuation with nothing to continue, §5.4
-  expected_continuation,      ///< a new message inside a fragmented one, §5.4
-  close_payload_too_short,    ///< a Close frame of one byte, §5.5.1
-  close_code_invalid,         ///< a close code that may not be sent, §7.4
-  close_reason_not_utf8,      ///< §5.5.1; 1007
-  text_not_utf8,              ///< §8.1; 1007
-  message_too_big,            ///< over limits.max_message_bytes, §7.4.1; 1009
-  too_many_fragments,         ///< over limits.max_fragments; 1008
+  frame_reserved_bits = 1,   ///< RSV1-3 set without an extension that defines them, RFC 6455 §5.2
+  frame_reserved_opcode,     ///< opcode 3-7 or 11-15, §5.2
+  frame_unmasked,            ///< a client's frame without a mask, §5.1
+  frame_masked,              ///< a server's frame with a mask, §5.1
+  frame_length_not_minimal,  ///< a short length in a long form, §5.2
+  frame_length_top_bit,      ///< a 64-bit length with its top bit set, §5.2
+  control_frame_fragmented,  ///< FIN=0 on a control frame, §5.5
+  control_frame_too_long,    ///< a control frame over 125 bytes, §5.5
+  unexpected_continuation,   ///< a continuation with nothing to continue, §5.4
+  expected_continuation,     ///< a new message inside a fragmented one, §5.4
+  close_payload_too_short,   ///< a Close frame of one byte, §5.5.1
+  close_code_invalid,        ///< a close code that may not be sent, §7.4
+  close_reason_not_utf8,     ///< §5.5.1; 1007
+  text_not_utf8,             ///< §8.1; 1007
+  message_too_big,           ///< over limits.max_message_bytes, §7.4.1; 1009
+  too_many_fragments,        ///< over limits.max_fragments; 1008
 
   // The opening handshake: what a server refuses. The HTTP status is in brackets.
-  http_malformed,             ///< not the grammar of RFC 9112 [400]
-  http_version_unsupported,   ///< not HTTP/1.1 [505]
-  request_line_too_long,      ///< over limits.max_request_line_bytes [414]
-  head_too_big,               ///< over limits.max_head_bytes [431]
-  too_many_header_fields,     ///< over limits.max_header_fields [431]
-  host_invalid,               ///< Host missing, twice or malformed, RFC 9112 §3.2 [400]
-  request_with_body,          ///< Content-Length above 0 or Transfer-Encoding [400]
-  method_not_allowed,         ///< not GET [405 and Allow]
-  upgrade_required,           ///< a plain request on a WebSocket route [426]
-  upgrade_header_invalid,     ///< Connection or Upgrade lack their token, RFC 6455 §4.1, §4.2.1 [400]
-  version_unsupported,        ///< Sec-WebSocket-Version is not 13, §4.4 [426; malformed 400]
-  key_invalid,                ///< Sec-WebSocket-Key not exactly once base64 of 16 bytes, §4.2.1 [400]
-  protocol_list_invalid,      ///< Sec-WebSocket-Protocol is no list of tokens, §4.1 [400]
-  extension_list_invalid,     ///< Sec-WebSocket-Extensions breaks the grammar of §9.1 [400]
-  origin_refused,             ///< Origin is neither ours nor allowed, §10.2 [403]
-  route_not_found,            ///< nothing is served at this path [404]
-  overloaded,                 ///< a limit of the server is reached [503]
+  http_malformed,            ///< not the grammar of RFC 9112 [400]
+  http_version_unsupported,  ///< not HTTP/1.1 [505]
+  request_line_too_long,     ///< over limits.max_request_line_bytes [414]
+  head_too_big,              ///< over limits.max_head_bytes [431]
+  too_many_header_fields,    ///< over limits.max_header_fields [431]
+  host_invalid,              ///< Host missing, twice or malformed, RFC 9112 §3.2 [400]
+  request_with_body,         ///< Content-Length above 0 or Transfer-Encoding [400]
+  method_not_allowed,        ///< not GET [405 and Allow]
+  upgrade_required,          ///< a plain request on a WebSocket route [426]
+  upgrade_header_invalid,  ///< Connection or Upgrade lack their token, RFC 6455 §4.1, §4.2.1 [400]
+  version_unsupported,     ///< Sec-WebSocket-Version is not 13, §4.4 [426; malformed 400]
+  key_invalid,             ///< Sec-WebSocket-Key not exactly once base64 of 16 bytes, §4.2.1 [400]
+  protocol_list_invalid,   ///< Sec-WebSocket-Protocol is no list of tokens, §4.1 [400]
+  extension_list_invalid,  ///< Sec-WebSocket-Extensions breaks the grammar of §9.1 [400]
+  origin_refused,          ///< Origin is neither ours nor allowed, §10.2 [403]
+  route_not_found,         ///< nothing is served at this path [404]
+  overloaded,              ///< a limit of the server is reached [503]
 
   // The opening handshake: what a client refuses.
-  upgrade_refused,            ///< the status is not 101, RFC 6455 §4.1; see Error::http_status()
-  accept_invalid,             ///< Sec-WebSocket-Accept is missing or wrong, §4.1
-  extension_not_offered,      ///< the server chose an extension we did not offer, §4.1
-  protocol_not_offered,       ///< the server chose a subprotocol we did not offer, §4.1
+  upgrade_refused,        ///< the status is not 101, RFC 6455 §4.1; see Error::http_status()
+  accept_invalid,         ///< Sec-WebSocket-Accept is missing or wrong, §4.1
+  extension_not_offered,  ///< the server chose an extension we did not offer, §4.1
+  protocol_not_offered,   ///< the server chose a subprotocol we did not offer, §4.1
 
   // Calls of the application.
-  url_invalid,                ///< not a ws:// URL of RFC 6455 §3
-  invalid_header,             ///< a name that is no token, a value with control characters, or a
-                              ///< field that tern writes itself; nothing was sent
-  signal_not_blocked,         ///< on_signal needs a signal that is blocked in every thread
-  already_running,            ///< run() while run() runs
-  closed,                     ///< the connection (or loop, or server) has ended
+  url_invalid,         ///< not a ws:// URL of RFC 6455 §3
+  invalid_header,      ///< a name that is no token, a value with control characters, or a
+                       ///< field that tern writes itself; nothing was sent
+  signal_not_blocked,  ///< on_signal needs a signal that is blocked in every thread
+  already_running,     ///< run() while run() runs
+  closed,              ///< the connection (or loop, or server) has ended
 
   // Ends of a connection that no Close frame explains.
-  end_of_stream,              ///< the peer ended TCP without a Close frame, RFC 6455 §7.1.5
-  connection_reset,           ///< TCP broke: reset or broken pipe
-  handshake_timeout,          ///< timeouts.handshake, or the deadline of dial()
-  pong_timeout,               ///< silence, then no byte within timeouts.pong after our ping
-  close_timeout,              ///< our Close was not answered within timeouts.close
-  write_stalled,              ///< the peer took no byte for timeouts.stall
-  peer_too_slow,              ///< more queued than limits.max_queued_bytes; 1008
-  timed_out,                  ///< a deadline given with the call passed; the connection lives
-  terminated,                 ///< terminate() was called
-  handler_threw,              ///< an exception left a handler of the application; 1011
-  no_memory,                  ///< an allocation failed; 1011
-  random_unavailable,         ///< the system's random source failed; 1011
-  name_not_resolved,          ///< the resolver knows no address
+  end_of_stream,       ///< the peer ended TCP without a Close frame, RFC 6455 §7.1.5
+  connection_reset,    ///< TCP broke: reset or broken pipe
+  handshake_timeout,   ///< timeouts.handshake, or the deadline of dial()
+  pong_timeout,        ///< silence, then no byte within timeouts.pong after our ping
+  close_timeout,       ///< our Close was not answered within timeouts.close
+  write_stalled,       ///< the peer took no byte for timeouts.stall
+  peer_too_slow,       ///< more queued than limits.max_queued_bytes; 1008
+  timed_out,           ///< a deadline given with the call passed; the connection lives
+  terminated,          ///< terminate() was called
+  handler_threw,       ///< an exception left a handler of the application; 1011
+  no_memory,           ///< an allocation failed; 1011
+  random_unavailable,  ///< the system's random source failed; 1011
+  name_not_resolved,   ///< the resolver knows no address
 };
 
 /// The category of Errc, named "tern".
@@ -103,9 +103,9 @@ class Error {
  public:
   /// What an HTTP server answered instead of 101.
   struct Refusal {
-    int status = 0;                                            ///< e.g. 403
-    std::vector<std::pair<std::string, std::string>> fields{}; ///< header fields as received
-    std::string body{};                                        ///< its first KiB
+    int status = 0;                                             ///< e.g. 403
+    std::vector<std::pair<std::string, std::string>> fields{};  ///< header fields as received
+    std::string body{};                                         ///< its first KiB
   };
 
   /// `stage` tells host and stage, e.g. "connect 127.0.0.1:9001"; it opens message().
@@ -134,7 +134,8 @@ class Error {
   const Detail* detail_;
 };
 
-/// A T, or why there is none; truthy means it worked. The std::expected subset; only value() throws.
+/// A T, or why there is none; truthy means it worked. The std::expected subset; only value()
+/// throws.
 template <class T>
 class [[nodiscard]] Result {
  public:

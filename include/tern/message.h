@@ -21,23 +21,27 @@ class Message {
 
   /// Text from anything that converts to string_view. It must be UTF-8 (RFC 6455 §5.6).
   template <class T>
-    requires std::is_convertible_v<const T&, std::string_view>
+  requires std::is_convertible_v<const T&, std::string_view>
   constexpr Message(const T& text) noexcept : Message(MessageType::text, std::string_view(text)) {}
 
   /// Binary from anything that converts to a span of bytes.
   template <class T>
-    requires(std::is_convertible_v<const T&, std::span<const std::byte>> &&
-             !std::is_convertible_v<const T&, std::string_view>)
-  constexpr Message(const T& bytes) noexcept
+  requires(
+      std::is_convertible_v<const T&, std::span<const std::byte>> &&
+      !std::is_convertible_v<const T&, std::string_view>) constexpr Message(const T& bytes) noexcept
       : Message(MessageType::binary, std::span<const std::byte>(bytes)) {}
 
   /// Names its type. Text must be UTF-8.
   constexpr Message(MessageType type, std::span<const std::byte> bytes) noexcept
-      : data_(bytes.data()), size_(bytes.size() & max_size), type_(static_cast<std::uint64_t>(type)) {}
+      : data_(bytes.data()),
+        size_(bytes.size() & max_size),
+        type_(static_cast<std::uint64_t>(type)) {}
 
   /// Names its type, for payloads that are kept as chars. Text must be UTF-8.
   constexpr Message(MessageType type, std::string_view chars) noexcept
-      : data_(chars.data()), size_(chars.size() & max_size), type_(static_cast<std::uint64_t>(type)) {}
+      : data_(chars.data()),
+        size_(chars.size() & max_size),
+        type_(static_cast<std::uint64_t>(type)) {}
 
   constexpr MessageType type() const noexcept { return static_cast<MessageType>(type_); }
   constexpr bool is_text() const noexcept { return type() == MessageType::text; }
@@ -64,10 +68,10 @@ static_assert(sizeof(Message) == 16 && std::is_trivially_copyable_v<Message>);
 class SendStatus {
  public:
   enum Value : std::uint8_t {
-    queued,    ///< accepted
-    congested, ///< accepted, and the queue is above limits.high_water_bytes: wait for on_drain
-    full,      ///< not accepted: limits.max_queued_bytes, with Overflow::reject
-    closed,    ///< not accepted: the connection closes or has ended
+    queued,     ///< accepted
+    congested,  ///< accepted, and the queue is above limits.high_water_bytes: wait for on_drain
+    full,       ///< not accepted: limits.max_queued_bytes, with Overflow::reject
+    closed,     ///< not accepted: the connection closes or has ended
   };
 
   constexpr SendStatus(Value value) noexcept : value_(value) {}

@@ -19,7 +19,8 @@ struct LogRecord {
   std::string_view remote_address{};  ///< the peer, if it concerns one
 };
 
-/// Takes records. Thread: called from every worker, so it must be thread-safe. Empty: tern is silent.
+/// Takes records. Thread: called from every worker, so it must be thread-safe. Empty: tern is
+/// silent.
 using LogSink = std::function<void(const LogRecord&)>;
 
 /// A snapshot of what a server did since it was made.

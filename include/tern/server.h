@@ -1,6 +1,14 @@
 // A WebSocket server: worker loops on one port, routes to sessions, and pages beside them.
 #pragma once
 
+#include "tern/connection.h"
+#include "tern/engine.h"
+#include "tern/error.h"
+#include "tern/http.h"
+#include "tern/observe.h"
+#include "tern/options.h"
+#include "tern/unique_function.h"
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -14,14 +22,6 @@
 #include <utility>
 #include <vector>
 
-#include "tern/connection.h"
-#include "tern/engine.h"
-#include "tern/error.h"
-#include "tern/http.h"
-#include "tern/observe.h"
-#include "tern/options.h"
-#include "tern/unique_function.h"
-
 namespace tern {
 
 namespace server {
@@ -31,9 +31,9 @@ class PendingUpgrade;
 
 /// How a Server serves. Every field has a safe default.
 struct ServerOptions {
-  std::string host = "0.0.0.0";   ///< a numeric address of this machine; "::" serves IPv4 too
-  std::uint16_t port = 0;         ///< 0: the system chooses, see Server::port()
-  unsigned threads = 1;           ///< worker loops; the caller of run() is the first
+  std::string host = "0.0.0.0";  ///< a numeric address of this machine; "::" serves IPv4 too
+  std::uint16_t port = 0;        ///< 0: the system chooses, see Server::port()
+  unsigned threads = 1;          ///< worker loops; the caller of run() is the first
   /// Signals that stop the server, e.g. {SIGINT, SIGTERM}. run() blocks them in its threads while
   /// it runs; other threads of the program must block them themselves.
   std::vector<int> stop_on{};
@@ -67,7 +67,8 @@ class Upgrade {
 
  private:
   using Construct = UniqueFunction<void(void*)>;
-  void accept_session(Accept accept, const connection::SessionType& type, Construct construct) const;
+  void accept_session(Accept accept, const connection::SessionType& type,
+                      Construct construct) const;
 
   std::shared_ptr<server::PendingUpgrade> state_;
 };
@@ -84,12 +85,11 @@ class Server {
   /// Constructs an S for each connection to `path`, from copies of the arguments (std::ref for
   /// shared state), with the Request first if S takes it. A session copies what it keeps of it.
   template <Session S, class... A>
-    requires(!std::is_same_v<S, Handlers>)
-  Server& route(std::string path, A&&... arguments);
+  requires(!std::is_same_v<S, Handlers>) Server& route(std::string path, A&&... arguments);
   /// The same with options for the route.
   template <Session S, class... A>
-    requires(!std::is_same_v<S, Handlers>)
-  Server& route_with(Accept accept, std::string path, A&&... arguments);
+  requires(!std::is_same_v<S, Handlers>) Server& route_with(Accept accept, std::string path,
+                                                            A&&... arguments);
   /// Functions for all connections to `path`. on_message is required.
   Server& route(std::string path, Handlers handlers, Accept accept = {});
   /// Decides for each proper upgrade request to `path`, now or later.
@@ -132,14 +132,13 @@ void Upgrade::accept(Accept accept, A&&... arguments) const {
 }
 
 template <Session S, class... A>
-  requires(!std::is_same_v<S, Handlers>)
-Server& Server::route(std::string path, A&&... arguments) {
+requires(!std::is_same_v<S, Handlers>) Server& Server::route(std::string path, A&&... arguments) {
   return route_with<S>({}, std::move(path), std::forward<A>(arguments)...);
 }
 
 template <Session S, class... A>
-  requires(!std::is_same_v<S, Handlers>)
-Server& Server::route_with(Accept accept, std::string path, A&&... arguments) {
+requires(!std::is_same_v<S, Handlers>) Server& Server::route_with(Accept accept, std::string path,
+                                                                  A&&... arguments) {
   std::tuple<std::decay_t<A>...> kept(std::forward<A>(arguments)...);
   return add_route(
       std::move(path), std::move(accept), connection::session_type<S>,

@@ -29,9 +29,10 @@ class UniqueFunction<R(A...)> {
   /// Keeps `callable`; a null function pointer or an empty std::function makes an empty one.
   /// Throws only what copying the callable or its allocation throws.
   template <class F, class D = std::decay_t<F>>
-    requires(!std::is_same_v<D, UniqueFunction> && std::is_invocable_r_v<R, D&, A...>)
-  UniqueFunction(F&& callable) {
-    if constexpr (std::is_constructible_v<bool, const D&> && std::is_constructible_v<D, std::nullptr_t>) {
+  requires(!std::is_same_v<D, UniqueFunction> && std::is_invocable_r_v<R, D&, A...>)
+      UniqueFunction(F&& callable) {
+    if constexpr (std::is_constructible_v<bool, const D&> &&
+                  std::is_constructible_v<D, std::nullptr_t>) {
       if (!static_cast<bool>(callable)) return;
     }
     if constexpr (fits<D>) {
@@ -68,8 +69,9 @@ class UniqueFunction<R(A...)> {
   enum class Task { destroy, move_to };
 
   template <class D>
-  static constexpr bool fits = sizeof(D) <= inline_bytes && alignof(D) <= alignof(void*) &&
-                               std::is_nothrow_move_constructible_v<D>;
+  static constexpr bool fits =
+      sizeof(D) <= inline_bytes &&
+      alignof(D) <= alignof(void*) && std::is_nothrow_move_constructible_v<D>;
 
   template <class D>
   static D* target(std::byte* buffer) noexcept {

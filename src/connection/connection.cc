@@ -2,11 +2,11 @@
 // public class has no data: it stands for a LiveConnection.
 #include "tern/connection.h"
 
-#include <algorithm>
-
 #include "base/assert.h"
 #include "connection/live_connection.h"
 #include "net/socket.h"
+
+#include <algorithm>
 
 namespace tern {
 namespace connection {

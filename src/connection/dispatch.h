@@ -1,12 +1,13 @@
 // The one place where code of the application is called, and where its exceptions end.
 #pragma once
 
+#include "tern/connection.h"
+
+#include "connection/environment.h"
+
 #include <string>
 #include <string_view>
 #include <utility>
-
-#include "connection/environment.h"
-#include "tern/connection.h"
 
 namespace tern::connection {
 

@@ -1,14 +1,15 @@
 // What the connections of one loop share, and whom they ask about requests.
 #pragma once
 
-#include <system_error>
+#include "tern/engine.h"
+#include "tern/loop.h"
+#include "tern/observe.h"
 
 #include "connection/metrics.h"
 #include "connection/registry.h"
 #include "net/loop_core.h"
-#include "tern/engine.h"
-#include "tern/loop.h"
-#include "tern/observe.h"
+
+#include <system_error>
 
 namespace tern::connection {
 

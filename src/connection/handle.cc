@@ -1,9 +1,10 @@
-// A Handle never touches the connection: it posts to the loop, where slot and generation find it, or
-// nothing any more.
-#include <new>
+// A Handle never touches the connection: it posts to the loop, where slot and generation find it,
+// or nothing any more.
+#include "tern/connection.h"
 
 #include "connection/live_connection.h"
-#include "tern/connection.h"
+
+#include <new>
 
 namespace tern {
 
@@ -31,10 +32,9 @@ bool post_to(const std::shared_ptr<Registry>& registry, std::uint32_t slot,
 }  // namespace
 
 bool Handle::send(SharedMessage message) const noexcept {
-  return post_to(registry_, slot_, generation_, [message = std::move(message)](
-                                                    LiveConnection& connection) {
-    connection.send(message);
-  });
+  return post_to(
+      registry_, slot_, generation_,
+      [message = std::move(message)](LiveConnection& connection) { connection.send(message); });
 }
 
 bool Handle::send(Message message) const noexcept {

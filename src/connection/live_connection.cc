@@ -1,27 +1,27 @@
 // A turn of one connection: epoll says ready; what was read is fed to the engine, its events go to
 // the session, and its output leaves in one write at the end of the turn.
 //
-//   on_ready ─▶ read ─▶ feed ─▶ pump (next ─▶ session) ─▶ flush ─▶ settle      until the socket is empty
-//   post, timer, publish ─▶ send … ─▶ touch ─▶ at_turn_end                     or the budget is spent
-//                                   └────────▶ finish_turn: flush, closed?, drained?, what to wait for
+//   on_ready ─▶ read ─▶ feed ─▶ pump (next ─▶ session) ─▶ flush ─▶ settle ─┐
+//                 ▲      until the socket is empty or the budget is spent   │
+//                 └─────────────────────────────────────────────────────────┤
+//   post, timer ─▶ send … ─▶ touch ─▶ at_turn_end ─────────────▶ finish_turn: flush, drained?,
+//                                                                closed?, what to wait for
 //
 // Code of the application is called from pump, drain and run_timer only, never from a function that
 // the application called: those only mark and append. What it may do to the connection meanwhile
 // (close, terminate, pause) shows in the state that each step looks at again.
 #include "connection/live_connection.h"
 
-#include <sys/epoll.h>
+#include "net/socket.h"
 
 #include <algorithm>
 #include <array>
 #include <new>
 
-#include "net/socket.h"
-
 namespace tern::connection {
 namespace {
 
-constexpr std::size_t read_budget = std::size_t{512} << 10;    // of a connection in one turn
+constexpr std::size_t read_budget = std::size_t{512} << 10;  // of a connection in one turn
 constexpr std::uint32_t max_discarded = std::uint32_t{64} << 10;
 
 // Whether this end leaves nothing to wait for: the peer is gone, silent or to be cut off.
@@ -110,13 +110,13 @@ void LiveConnection::on_ready(std::uint32_t events) noexcept {
   if (state_ == State::lingering) return linger();
   in_turn_ = true;
   engine_.tick(environment_->core.now());
-  if ((events & EPOLLOUT) != 0) blocked_ = false;
-  if ((events & (EPOLLERR | EPOLLHUP)) != 0 && !may_read()) {
+  if ((events & net::writable) != 0) blocked_ = false;
+  if ((events & net::broken) != 0 && !may_read()) {
     read_ended_ = true;
     engine_.feed_error(Errc::connection_reset);
   }
   pump();
-  if ((events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0) read();
+  if ((events & (net::readable | net::broken)) != 0) read();
   in_turn_ = false;
   finish_turn();
 }
@@ -302,8 +302,8 @@ void LiveConnection::start_linger() noexcept {
   transport_.shutdown_write();
   update_interest();
   try {
-    environment_->core.timers().arm(*this,
-                                    environment_->core.now() + environment_->options.timeouts.close);
+    environment_->core.timers().arm(
+        *this, environment_->core.now() + environment_->options.timeouts.close);
   } catch (const std::bad_alloc&) {
     die();
   }
@@ -315,7 +315,8 @@ void LiveConnection::linger() noexcept {
   const iovec into{buffer.data(), std::min<std::size_t>(buffer.size(), max_discarded)};
   const net::Transport::Transfer got = transport_.read({&into, 1});
   discarded_ += static_cast<std::uint32_t>(got.bytes);
-  const bool more = got.state == net::Transport::State::ok || got.state == net::Transport::State::wait_read;
+  const bool more =
+      got.state == net::Transport::State::ok || got.state == net::Transport::State::wait_read;
   if (!more || discarded_ > max_discarded) die();
 }
 
@@ -324,13 +325,14 @@ void LiveConnection::linger() noexcept {
 // A descriptor that nothing is expected of leaves epoll: a hang-up would wake the loop for ever.
 void LiveConnection::update_interest() noexcept {
   std::uint32_t wanted = 0;
-  if (state_ == State::lingering || may_read()) wanted |= EPOLLIN;
-  if (state_ == State::serving && blocked_ && engine_.queued_bytes() > 0) wanted |= EPOLLOUT;
+  if (state_ == State::lingering || may_read()) wanted |= net::readable;
+  if (state_ == State::serving && blocked_ && engine_.queued_bytes() > 0) wanted |= net::writable;
   if (wanted == interest_ || state_ == State::gone) return;
   net::Poller& poller = environment_->core.poller();
   std::error_code error;
   if (wanted == 0) {
-    const bool promised = static_cast<net::Watcher*>(this)->linked();  // resume() wants one more turn, for what is kept
+    const bool promised = static_cast<net::Watcher*>(this)
+                              ->linked();  // resume() wants one more turn, for what is kept
     poller.remove(transport_.fd(), *this);
     if (promised) environment_->core.again(*this);
   } else if (interest_ == 0) {

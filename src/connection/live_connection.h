@@ -1,18 +1,19 @@
 // Where the engine meets the transport: a connection on a loop.
 #pragma once
 
+#include "tern/connection.h"
+#include "tern/engine.h"
+
+#include "connection/dispatch.h"
+#include "connection/environment.h"
+#include "net/tcp.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
-
-#include "connection/dispatch.h"
-#include "connection/environment.h"
-#include "net/tcp.h"
-#include "tern/connection.h"
-#include "tern/engine.h"
 
 namespace tern::connection {
 
@@ -45,7 +46,8 @@ class LiveConnection final : public Connection,
   }
   /// Neither upgraded nor answered nor given up yet.
   bool handshaking() const noexcept { return handshaking_; }
-  TimerId start_timer(Loop::Duration delay, bool repeat, UniqueFunction<void(Connection&)> function);
+  TimerId start_timer(Loop::Duration delay, bool repeat,
+                      UniqueFunction<void(Connection&)> function);
   bool cancel_timer(TimerId timer) noexcept;
   /// Calls a function of the application with this connection; an exception ends it with 1011.
   void call(UniqueFunction<void(Connection&)>& function) noexcept;
@@ -118,7 +120,7 @@ class LiveConnection final : public Connection,
   std::uint32_t discarded_ = 0;  // while lingering
   std::uint32_t interest_ = 0;   // what epoll was asked for
   State state_ = State::serving;
-  bool in_turn_ : 1 = false;     // on_ready runs: it will flush
+  bool in_turn_ : 1 = false;  // on_ready runs: it will flush
   bool paused_ : 1 = false;
   bool congested_ : 1 = false;   // on_drain is owed
   bool blocked_ : 1 = false;     // the socket takes no more for now

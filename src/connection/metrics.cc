@@ -1,10 +1,10 @@
 // Counters cost a load and a store each; reading them sums up the workers.
 #include "connection/metrics.h"
 
+#include "tern/error.h"
+
 #include <algorithm>
 #include <string>
-
-#include "tern/error.h"
 
 namespace tern {
 namespace connection {
@@ -33,8 +33,8 @@ void Metrics::closed(CloseCode code) noexcept {
 
 void Metrics::refused(std::error_code why) noexcept {
   const bool ours = why.category() == error_category();
-  const auto value = static_cast<std::size_t>(ours ? why.value()
-                                                   : static_cast<int>(Errc::connection_reset));
+  const auto value =
+      static_cast<std::size_t>(ours ? why.value() : static_cast<int>(Errc::connection_reset));
   refusals_[std::min(value, max_errc - 1)].add();
 }
 
@@ -79,7 +79,8 @@ std::string Counters::prometheus() const {
   metric("accept_pauses_total", "counter", accept_pauses);
   text += "# TYPE tern_closes_total counter\n";
   for (const auto& [code, count] : closes) {
-    const std::string label = code == connection::other_codes ? "application" : std::to_string(code);
+    const std::string label =
+        code == connection::other_codes ? "application" : std::to_string(code);
     text += "tern_closes_total{code=\"" + label + "\"} " + std::to_string(count) + '\n';
   }
   text += "# TYPE tern_refusals_total counter\n";

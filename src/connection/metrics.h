@@ -2,14 +2,14 @@
 // locked instruction.
 #pragma once
 
+#include "tern/close.h"
+#include "tern/observe.h"
+
 #include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <system_error>
-
-#include "tern/close.h"
-#include "tern/observe.h"
 
 namespace tern::connection {
 

@@ -1,13 +1,13 @@
 // Where a Handle finds its connection: slots with generations, of one loop.
 #pragma once
 
+#include "net/mailbox.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <utility>
 #include <vector>
-
-#include "net/mailbox.h"
 
 namespace tern::connection {
 

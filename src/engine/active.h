@@ -2,29 +2,30 @@
 // idle connection is small.
 #pragma once
 
+#include "tern/engine.h"
+
+#include "engine/inbound.h"
+#include "engine/outbound.h"
+#include "http/body.h"
+#include "http/head.h"
+
 #include <cstddef>
 #include <optional>
 #include <string>
 #include <system_error>
 #include <vector>
 
-#include "engine/inbound.h"
-#include "engine/outbound.h"
-#include "http/head.h"
-#include "tern/engine.h"
-
 namespace tern::engine {
 
 /// The opening handshake in progress.
 struct Opening {
   http::HeadParser head{};
-  Request request{};                         // server
-  std::optional<Errc> upgrade_error{};       // server: why accept() would refuse
-  std::string key{};                         // client: what we sent
-  std::vector<std::string> protocols{};      // client: what we offered
-  ResponseHead response{};                   // client
-  std::string body{};                        // client: the first KiB of a refusal's
-  std::size_t body_wanted = 0;
+  Request request{};                     // server
+  std::optional<Errc> upgrade_error{};   // server: why accept() would refuse
+  std::string key{};                     // client: what we sent
+  std::vector<std::string> protocols{};  // client: what we offered
+  ResponseHead response{};               // client
+  http::BodyReader body{};               // client: the first KiB of a refusal's
 };
 
 struct Active {

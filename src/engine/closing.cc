@@ -95,7 +95,7 @@ void Engine::start_close(CloseCode code, std::string_view reason) {
   frame::Header header{.length = size, .opcode = Opcode::close, .fin = true};
   if (!draw_key(header.key)) return;
   active_->will_write(now_);
-  active_->out.append_copy(header, std::span(payload).first(size));
+  active_->out.append_close(header, std::span(payload).first(size));
   close_sent_ = true;
   if (phase_ == Phase::open) {
     phase_ = Phase::closing;
@@ -132,7 +132,8 @@ void Engine::terminate(std::error_code why) noexcept {
 void Engine::fail(std::error_code why) noexcept {
   if (phase_ == Phase::ended) return;
   const bool ours = why.category() == error_category();
-  const CloseCode code = ours ? close_code(static_cast<Errc>(why.value())) : CloseCode::internal_error;
+  const CloseCode code =
+      ours ? close_code(static_cast<Errc>(why.value())) : CloseCode::internal_error;
   const bool may_close = (phase_ == Phase::open || phase_ == Phase::closing) && !close_sent_;
   if (!may_close || !active_) {
     end(opened_ && !close_sent_ ? code : CloseCode::abnormal, why);

@@ -1,12 +1,13 @@
 // One unmasked frame of FIN and a data opcode, in one block: header, then payload. Immutable.
 #pragma once
 
+#include "tern/message.h"
+
+#include "frame/header.h"
+
 #include <atomic>
 #include <cstddef>
 #include <span>
-
-#include "frame/header.h"
-#include "tern/message.h"
 
 namespace tern::engine {
 

@@ -1,9 +1,9 @@
 // The states of a connection, of either role:
 //
-//   opening ──▶ deciding ──▶ open ──▶ closing ──▶ ended        server: HTTP requests until an upgrade
+//   opening ──▶ deciding ──▶ open ──▶ closing ──▶ ended     server: HTTP until an upgrade
 //      ▲            │          │         │          ▲
 //      └────────────┘          └─────────┴──────────┤
-//   opening ──▶ open …                              │          client
+//   opening ──▶ open …                              │       client
 //      └──▶ refused ────────────────────────────────┘
 //
 // `ended` is entered with the close_info complete; Kind::closed is told from there, once. Output
@@ -14,12 +14,12 @@
 // keepalive.cc time.
 #include "tern/engine.h"
 
-#include <new>
-#include <utility>
-
 #include "base/assert.h"
 #include "engine/guarded.h"
 #include "engine/workspace.h"
+
+#include <new>
+#include <utility>
 
 namespace tern {
 namespace {

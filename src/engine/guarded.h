@@ -1,10 +1,10 @@
 // The one place where an allocation that failed becomes the end of one connection.
 #pragma once
 
+#include "tern/engine.h"
+
 #include <new>
 #include <utility>
-
-#include "tern/engine.h"
 
 namespace tern {
 

@@ -2,18 +2,18 @@
 //
 //   header ──▶ control? ──▶ read_control ──▶ ping, pong, close       (may stand between fragments)
 //     │
-//     └──▶ data: whole in the lent bytes, not a fragment ──▶ unmasked in place, handed out as a view
+//     └──▶ data: whole in the lent bytes, not a fragment ──▶ unmasked in place, handed out there
 //          otherwise ──▶ unmask-copied to the assembly as it arrives ──▶ FIN ──▶ handed out
 //
 // The assembly grows with the bytes that arrived, never with the length that a header announces.
 // Text is checked piece by piece, so that the first impossible byte ends it (§8.1).
 #include "engine/inbound.h"
 
+#include "simd/mask.h"
+
 #include <algorithm>
 #include <cstring>
 #include <functional>
-
-#include "simd/mask.h"
 
 namespace tern::engine {
 namespace {
@@ -100,7 +100,8 @@ std::span<std::byte> Inbound::read_room() {
   }
   if (assembled_ == assembly_.capacity()) grow(assembled_ + 1);
   const std::size_t room = assembly_.capacity() - assembled_;
-  return {assembly_.data() + assembled_, static_cast<std::size_t>(std::min<std::uint64_t>(room, remaining_))};
+  return {assembly_.data() + assembled_,
+          static_cast<std::size_t>(std::min<std::uint64_t>(room, remaining_))};
 }
 
 bool Inbound::lent(std::span<const std::byte> payload) const noexcept {
@@ -110,8 +111,8 @@ bool Inbound::lent(std::span<const std::byte> payload) const noexcept {
 }
 
 base::ChunkRef Inbound::chunk_of(std::span<const std::byte> payload) const noexcept {
-  const bool same = delivered_ && payload.data() == delivered_.data() &&
-                    payload.size() == delivered_size_;
+  const bool same =
+      delivered_ && payload.data() == delivered_.data() && payload.size() == delivered_size_;
   return same ? delivered_ : base::ChunkRef();
 }
 
@@ -199,7 +200,8 @@ Event Inbound::whole_message(std::span<std::byte> payload) {
 
 // At most 125 bytes: viewed where they lie when they came whole, else collected.
 Event Inbound::read_control() {
-  const std::size_t taken = static_cast<std::size_t>(std::min<std::uint64_t>(available(), remaining_));
+  const std::size_t taken =
+      static_cast<std::size_t>(std::min<std::uint64_t>(available(), remaining_));
   std::span<std::byte> payload(std::exchange(cursor_, cursor_ + taken), taken);
   remaining_ -= taken;
   if (remaining_ > 0 || control_size_ > 0) {
@@ -223,7 +225,8 @@ Event Inbound::read_control() {
 
 // True: the frame is complete. False: more bytes are needed, or error_ is set.
 bool Inbound::read_payload() {
-  const std::size_t taken = static_cast<std::size_t>(std::min<std::uint64_t>(available(), remaining_));
+  const std::size_t taken =
+      static_cast<std::size_t>(std::min<std::uint64_t>(available(), remaining_));
   if (taken > 0) {
     grow(assembled_ + taken);
     const std::span<std::byte> piece(assembly_.data() + assembled_, taken);
@@ -260,8 +263,8 @@ bool Inbound::check_text(std::span<const std::byte> piece) noexcept {
 void Inbound::grow(std::size_t needed) {
   if (needed <= assembly_.capacity()) return;
   const std::uint64_t announced = std::uint64_t{assembled_} + remaining_;
-  const std::size_t wanted = std::max(
-      needed, static_cast<std::size_t>(std::min<std::uint64_t>(announced, 4 * needed)));
+  const std::size_t wanted =
+      std::max(needed, static_cast<std::size_t>(std::min<std::uint64_t>(announced, 4 * needed)));
   base::ChunkRef larger = pool_->take(wanted);
   if (assembled_ > 0) std::memcpy(larger.data(), assembly_.data(), assembled_);
   assembly_ = std::move(larger);

@@ -1,16 +1,17 @@
 // Bytes to messages: frames (RFC 6455 §5.2) unmasked, joined (§5.4), text checked (§8.1).
 #pragma once
 
+#include "tern/engine.h"
+
+#include "base/chunk_pool.h"
+#include "frame/header.h"
+#include "simd/utf8.h"
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
-
-#include "base/chunk_pool.h"
-#include "frame/header.h"
-#include "simd/utf8.h"
-#include "tern/engine.h"
 
 namespace tern::engine {
 

@@ -1,11 +1,11 @@
 // Deadlines. The handshake's and the close's are absolute: `since_` is set when they begin and no
 // traffic moves it. Silence, pong and stall are inactivity timers: a received byte, or one that was
 // taken, starts them anew. While we do not read, silence proves nothing and its clocks stand still.
-#include <algorithm>
-
 #include "engine/guarded.h"
 #include "engine/workspace.h"
 #include "handshake/server.h"
+
+#include <algorithm>
 
 namespace tern {
 namespace {
@@ -71,8 +71,8 @@ void Engine::tick(TimePoint now) noexcept {
 }
 
 void Engine::on_handshake_timeout() {
-  const bool asked = role_ == Role::server && active_ && active_->opening &&
-                     active_->opening->head.started();
+  const bool asked =
+      role_ == Role::server && active_ && active_->opening && active_->opening->head.started();
   if (phase_ == Phase::refused) {
     end(CloseCode::abnormal, Errc::upgrade_refused);
     drop();

@@ -1,9 +1,6 @@
 // HTTP, up to the first frame: a server reads requests and answers them, in order, until one is
-// accepted as an upgrade (RFC 6455 §4.2); a client has sent its request and reads the answer (§4.1).
-// Bytes behind a head stay in the Inbound: they are the next request, or the first frames.
-#include <array>
-#include <charconv>
-
+// accepted as an upgrade (RFC 6455 §4.2); a client has sent its request and reads the answer
+// (§4.1). Bytes behind a head stay in the Inbound: they are the next request, or the first frames.
 #include "crypto/base64.h"
 #include "engine/guarded.h"
 #include "engine/workspace.h"
@@ -11,6 +8,8 @@
 #include "handshake/server.h"
 #include "http/response.h"
 #include "http/token.h"
+
+#include <array>
 
 namespace tern {
 
@@ -26,14 +25,6 @@ Opening& opening_of(engine::Active& active, http::HeadParser::Kind kind, const L
     active.opening->head.start(kind, limits);
   }
   return *active.opening;
-}
-
-// How much of a refusal's body is worth waiting for.
-std::size_t wanted_body(const ResponseHead& response) noexcept {
-  const std::string_view text = response.header("Content-Length");
-  std::size_t length = max_refusal_body;
-  std::from_chars(text.data(), text.data() + text.size(), length);
-  return std::min(length, max_refusal_body);
 }
 
 }  // namespace
@@ -220,17 +211,15 @@ Event Engine::next_response() {
     return next_end();
   }
   phase_ = Phase::refused;
-  opening.body_wanted = wanted_body(opening.response);
+  opening.body.start(opening.response, max_refusal_body);
   return next_refusal_body();
 }
 
 Event Engine::next_refusal_body() {
   Opening& opening = *active_->opening;
-  const std::span<std::byte> unread = active_->in.unread();
-  const std::size_t taken = std::min(unread.size(), opening.body_wanted - opening.body.size());
-  opening.body.append(reinterpret_cast<const char*>(unread.data()), taken);
+  opening.body.feed(active_->in.unread());
   active_->in.discard();
-  if (opening.body.size() == opening.body_wanted || active_->eof || active_->error) {
+  if (opening.body.done() || active_->eof || active_->error) {
     end(CloseCode::abnormal, Errc::upgrade_refused);
     drop();
   }
@@ -243,8 +232,7 @@ const ResponseHead& Engine::response() const noexcept {
 }
 
 std::string_view Engine::response_body() const noexcept {
-  return active_ && active_->opening ? std::string_view(active_->opening->body)
-                                     : std::string_view();
+  return active_ && active_->opening ? active_->opening->body.text() : std::string_view();
 }
 
 }  // namespace tern

@@ -8,12 +8,12 @@
 // output is asked for: they may overtake messages, but never cut one (§5.4, §5.5).
 #include "engine/outbound.h"
 
+#include "engine/encoded_message.h"
+#include "simd/mask.h"
+
 #include <algorithm>
 #include <cstring>
 #include <utility>
-
-#include "engine/encoded_message.h"
-#include "simd/mask.h"
 
 namespace tern::engine {
 namespace {
@@ -81,21 +81,22 @@ void Outbound::push(const std::byte* data, std::size_t size, Piece piece) noexce
 }
 
 // The next bytes of the tail are written: they join the last piece if that ends where they begin.
-void Outbound::push_tail(std::size_t bytes, bool ends_frame) noexcept {
+void Outbound::push_tail(std::size_t bytes, bool ends_frame, bool http) noexcept {
   std::byte* const data = tail_.data() + tail_used_;
   tail_used_ += bytes;
   if (head_ < pieces_.size() && std::holds_alternative<base::ChunkRef>(pieces_.back().owner)) {
     iovec& last = iov_.back();
     const auto* end = static_cast<std::byte*>(last.iov_base) + last.iov_len;
-    const bool controls = pieces_.back().pongs + pieces_.back().pings > 0;
-    if (end == data && data != tail_.data() && !controls && pieces_.back().ends_frame) {
+    const bool controls = pieces_.back().holds_controls();
+    if (end == data && data != tail_.data() && !controls && pieces_.back().ends_frame &&
+        pieces_.back().http == http) {
       last.iov_len += bytes;
       pieces_.back().ends_frame = ends_frame;
       queued_ += bytes;
       return;
     }
   }
-  push(data, bytes, {.owner = tail_, .ends_frame = ends_frame});
+  push(data, bytes, {.owner = tail_, .ends_frame = ends_frame, .http = http});
 }
 
 void Outbound::append_copy(frame::Header header, std::span<const std::byte> payload) {
@@ -104,6 +105,11 @@ void Outbound::append_copy(frame::Header header, std::span<const std::byte> payl
   const std::size_t size = frame::encode_header(out, header, masking_);
   copy(out + size, payload, header, masking_);
   push_tail(size + payload.size(), true);
+}
+
+void Outbound::append_close(frame::Header header, std::span<const std::byte> payload) {
+  commit_controls();  // what waits now must not enter behind it
+  append_copy(header, payload);
 }
 
 void Outbound::append_header(const frame::Header& header, bool ends_frame) {
@@ -137,14 +143,14 @@ void Outbound::append_bytes(std::span<const std::byte> bytes) {
   if (bytes.empty()) return;
   reserve(1);
   std::memcpy(room(bytes.size()), bytes.data(), bytes.size());
-  push_tail(bytes.size(), true);
+  push_tail(bytes.size(), true, true);
 }
 
 void Outbound::append_body(std::shared_ptr<const std::string> body) {
   if (body == nullptr || body->empty()) return;
   reserve(1);
   const auto bytes = std::as_bytes(std::span(*body));
-  push(bytes.data(), bytes.size(), {.owner = std::move(body)});
+  push(bytes.data(), bytes.size(), {.owner = std::move(body), .http = true});
 }
 
 void Outbound::append_emergency(std::span<const std::byte> frame) noexcept {
@@ -180,8 +186,8 @@ void Outbound::append_control(frame::Header header, std::span<const std::byte> p
   const std::size_t head = frame::encode_header(out, header, masking_);
   copy(out + head, payload, header, masking_);
   const std::size_t size = head + payload.size();
-  waiting_.push_back({static_cast<std::uint16_t>(control_used_), static_cast<std::uint16_t>(size),
-                      header.opcode});
+  waiting_.push_back(
+      {static_cast<std::uint16_t>(control_used_), static_cast<std::uint16_t>(size), header.opcode});
   control_used_ += size;
   queued_ += size;
   ++(pong ? pongs_ : pings_);
@@ -207,25 +213,29 @@ void Outbound::drop_control(frame::Opcode opcode) noexcept {
 
 // The first place at or behind the head where a frame may enter.
 std::size_t Outbound::border() const noexcept {
-  if (head_ == pieces_.size() || (!head_begun_ && pieces_[head_].starts_frame)) return head_;
   std::size_t i = head_;
+  while (i < pieces_.size() && pieces_[i].http) ++i;  // frames begin behind the 101
+  if (i > head_ || i == pieces_.size() || (!head_begun_ && pieces_[i].starts_frame)) return i;
   while (i + 1 < pieces_.size() && !pieces_[i].ends_frame) ++i;
   return i + 1;
 }
 
-// Once those that entered before are written: so at most max_pongs wait among the pieces.
+bool Outbound::controls_entered() const noexcept {
+  return std::any_of(pieces_.begin() + static_cast<std::ptrdiff_t>(head_), pieces_.end(),
+                     [](const Piece& piece) { return piece.holds_controls(); });
+}
+
 void Outbound::commit_controls() {
   if (waiting_.empty()) return;
-  for (std::size_t i = head_; i < pieces_.size(); ++i) {
-    if (pieces_[i].pongs + pieces_[i].pings > 0) return;
-  }
   reserve(1);
   const std::size_t begin = waiting_.front().offset;
   Piece piece{.owner = control_};
   for (const Control& control : waiting_) {
     ++(control.opcode == frame::Opcode::pong ? piece.pongs : piece.pings);
   }
-  const auto at = static_cast<std::ptrdiff_t>(border());
+  std::size_t first = border();
+  while (first < pieces_.size() && pieces_[first].holds_controls()) ++first;  // in their order
+  const auto at = static_cast<std::ptrdiff_t>(first);
   iov_.insert(iov_.begin() + at, {control_.data() + begin, control_used_ - begin});
   pieces_.insert(pieces_.begin() + at, std::move(piece));
   waiting_.clear();
@@ -234,7 +244,8 @@ void Outbound::commit_controls() {
 // ---- writing
 
 std::span<const iovec> Outbound::output() {
-  commit_controls();
+  // Once those that entered before are written: so at most max_pongs wait among the pieces.
+  if (!waiting_.empty() && !controls_entered()) commit_controls();
   const std::size_t count = std::min(iov_.size() - head_, max_pieces);
   return {iov_.data() + head_, count};
 }

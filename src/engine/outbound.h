@@ -1,7 +1,10 @@
 // Messages to bytes: a queue of pieces to write, in the order of the wire.
 #pragma once
 
-#include <sys/uio.h>
+#include "tern/engine.h"
+
+#include "base/chunk_pool.h"
+#include "frame/header.h"
 
 #include <array>
 #include <cstddef>
@@ -9,20 +12,17 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <sys/uio.h>
 #include <variant>
 #include <vector>
-
-#include "base/chunk_pool.h"
-#include "frame/header.h"
-#include "tern/engine.h"
 
 namespace tern::engine {
 
 class Outbound {
  public:
-  static constexpr std::size_t max_pieces = 256;   // of one writev
-  static constexpr std::size_t max_pongs = 32;     // that wait, see Engine::next
-  static constexpr std::size_t max_pings = 16;     // that wait, see Engine::ping
+  static constexpr std::size_t max_pieces = 256;  // of one writev
+  static constexpr std::size_t max_pongs = 32;    // that wait, see Engine::next
+  static constexpr std::size_t max_pings = 16;    // that wait, see Engine::ping
 
   explicit Outbound(base::ChunkPool& pool);
   void start(Role role) noexcept;
@@ -34,6 +34,8 @@ class Outbound {
   // All of these throw std::bad_alloc, and then have done nothing.
   /// Copies, or masks while copying: `header.key` counts only for a client.
   void append_copy(frame::Header header, std::span<const std::byte> payload);
+  /// The same for a Close frame: nothing enters behind it (RFC 6455 §5.5.1).
+  void append_close(frame::Header header, std::span<const std::byte> payload);
   /// Unmasked: references the payload until settle().
   void append_borrowed(frame::Header header, std::span<const std::byte> payload);
   /// Unmasked: shares the chunk that the payload lies in.
@@ -65,8 +67,11 @@ class Outbound {
     Owner owner{};
     bool starts_frame = true;
     bool ends_frame = true;
+    bool http = false;
     std::uint8_t pongs = 0;
     std::uint8_t pings = 0;
+
+    bool holds_controls() const noexcept { return pongs + pings > 0; }
   };
   struct Control {
     std::uint16_t offset;
@@ -76,10 +81,11 @@ class Outbound {
 
   std::byte* room(std::size_t bytes);
   void push(const std::byte* data, std::size_t size, Piece piece) noexcept;
-  void push_tail(std::size_t bytes, bool ends_frame) noexcept;
+  void push_tail(std::size_t bytes, bool ends_frame, bool http = false) noexcept;
   void append_header(const frame::Header& header, bool ends_frame);
   void reserve(std::size_t more);
   void drop_control(frame::Opcode opcode) noexcept;
+  bool controls_entered() const noexcept;
   void commit_controls();
   std::size_t border() const noexcept;
   void pop() noexcept;

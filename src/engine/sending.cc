@@ -95,9 +95,8 @@ void Engine::settle() noexcept {
 void Engine::append_control(bool pong, std::span<const std::byte> payload) {
   active_->will_write(now_);
   payload = payload.first(std::min(payload.size(), frame::max_control_payload));
-  frame::Header header{.length = payload.size(),
-                       .opcode = pong ? Opcode::pong : Opcode::ping,
-                       .fin = true};
+  frame::Header header{
+      .length = payload.size(), .opcode = pong ? Opcode::pong : Opcode::ping, .fin = true};
   if (draw_key(header.key)) active_->out.append_control(header, payload);
 }
 

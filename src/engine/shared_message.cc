@@ -1,11 +1,12 @@
 // A broadcast is framed once; every queue then copies or references the same bytes. The block is
 // shared between threads, so its count is atomic and it is never written to again.
+#include "tern/message.h"
+
+#include "engine/encoded_message.h"
+
 #include <cstring>
 #include <new>
 #include <utility>
-
-#include "engine/encoded_message.h"
-#include "tern/message.h"
 
 namespace tern {
 namespace engine {
@@ -13,7 +14,8 @@ namespace engine {
 const EncodedMessage* EncodedMessage::encode(Message message) {
   void* memory = ::operator new(sizeof(EncodedMessage) + frame::max_header_bytes + message.size());
   auto* encoded = new (memory) EncodedMessage(message.type(), message.size());
-  const frame::Header header{.length = message.size(), .opcode = opcode_of(message.type()), .fin = true};
+  const frame::Header header{
+      .length = message.size(), .opcode = opcode_of(message.type()), .fin = true};
   encoded->header_ = frame::encode_header(encoded->bytes(), header, frame::Masking::unmasked);
   if (!message.empty()) {
     std::memcpy(encoded->bytes() + encoded->header_, message.bytes().data(), message.size());
@@ -29,8 +31,7 @@ void EncodedMessage::release() const noexcept {
 
 }  // namespace engine
 
-SharedMessage::SharedMessage(Message message)
-    : encoded_(engine::EncodedMessage::encode(message)) {}
+SharedMessage::SharedMessage(Message message) : encoded_(engine::EncodedMessage::encode(message)) {}
 
 SharedMessage::SharedMessage(const SharedMessage& other) noexcept : encoded_(other.encoded_) {
   if (encoded_ != nullptr) encoded_->retain();

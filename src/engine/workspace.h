@@ -1,10 +1,11 @@
 // What the engines of one thread share.
 #pragma once
 
+#include "tern/engine.h"
+
 #include "base/chunk_pool.h"
 #include "crypto/random.h"
 #include "engine/active.h"
-#include "tern/engine.h"
 
 namespace tern::engine {
 

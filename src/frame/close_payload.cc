@@ -2,10 +2,10 @@
 // go wrong, for a Close frame is often written when something else already has.
 #include "frame/close_payload.h"
 
-#include <cstring>
-
 #include "base/endian.h"
 #include "simd/utf8.h"
+
+#include <cstring>
 
 namespace tern::frame {
 namespace {

@@ -1,14 +1,15 @@
 // The payload of a Close frame, RFC 6455 §5.5.1: nothing, or a code and a reason in UTF-8.
 #pragma once
 
+#include "tern/close.h"
+#include "tern/error.h"
+
+#include "frame/header.h"
+
 #include <array>
 #include <cstddef>
 #include <span>
 #include <string_view>
-
-#include "frame/header.h"
-#include "tern/close.h"
-#include "tern/error.h"
 
 namespace tern::frame {
 

@@ -3,9 +3,9 @@
 // is where parsers of this protocol die), and each has one form only: the shortest (§5.2).
 #include "frame/header.h"
 
-#include <cstring>
-
 #include "base/endian.h"
+
+#include <cstring>
 
 namespace tern::frame {
 namespace {
@@ -84,8 +84,8 @@ Decoded decode_header(std::span<const std::byte> bytes, Masking masking, Header&
 
 std::size_t encode_header(std::byte* out, const Header& header, Masking masking) noexcept {
   const std::uint8_t mask = masking == Masking::masked ? mask_bit : 0;
-  out[0] = static_cast<std::byte>((header.fin ? fin_bit : 0) |
-                                  static_cast<std::uint8_t>(header.opcode));
+  out[0] =
+      static_cast<std::byte>((header.fin ? fin_bit : 0) | static_cast<std::uint8_t>(header.opcode));
   std::size_t size = 2;
   if (header.length < length_16) {
     out[1] = static_cast<std::byte>(mask | static_cast<std::uint8_t>(header.length));

@@ -5,11 +5,11 @@
 //   …         extended length, big-endian; 4 bytes of masking key if MASK
 #pragma once
 
+#include "tern/error.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <span>
-
-#include "tern/error.h"
 
 namespace tern::frame {
 
@@ -23,9 +23,7 @@ enum class Opcode : std::uint8_t {
 };
 
 /// Opcodes from 8 on are control frames (RFC 6455 §5.5).
-constexpr bool is_control(Opcode opcode) noexcept {
-  return static_cast<std::uint8_t>(opcode) >= 8;
-}
+constexpr bool is_control(Opcode opcode) noexcept { return static_cast<std::uint8_t>(opcode) >= 8; }
 
 inline constexpr std::size_t max_header_bytes = 14;
 inline constexpr std::size_t max_control_payload = 125;  // RFC 6455 §5.5

@@ -14,12 +14,18 @@ namespace tern::net {
 
 struct AgainTag;
 
+/// What a descriptor can be ready for, in the words of this room: <sys/epoll.h> stays inside.
+inline constexpr std::uint32_t readable = EPOLLIN;
+inline constexpr std::uint32_t writable = EPOLLOUT;
+/// An error or a hang-up; comes unasked.
+inline constexpr std::uint32_t broken = EPOLLERR | EPOLLHUP;
+
 /// Something with a descriptor. Not owned by the Poller: call remove() before the descriptor is
 /// closed.
 class Watcher : public base::ListHook<AgainTag> {
  public:
-  /// Called when the descriptor is ready; `events` as of epoll. May come with an event that is no
-  /// longer asked for.
+  /// Called when the descriptor is ready; `events` of those above. May come with an event that is
+  /// no longer asked for.
   virtual void on_ready(std::uint32_t events) noexcept = 0;
 
  protected:

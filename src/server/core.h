@@ -1,6 +1,11 @@
 // What all workers of a server share.
 #pragma once
 
+#include "tern/server.h"
+
+#include "net/fd.h"
+#include "server/router.h"
+
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -8,10 +13,6 @@
 #include <memory>
 #include <system_error>
 #include <vector>
-
-#include "net/fd.h"
-#include "server/router.h"
-#include "tern/server.h"
 
 namespace tern::server {
 

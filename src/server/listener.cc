@@ -3,13 +3,11 @@
 // connections does not starve those that are open.
 #include "server/listener.h"
 
-#include <sys/epoll.h>
+#include "net/socket.h"
 
 #include <chrono>
 #include <new>
 #include <utility>
-
-#include "net/socket.h"
 
 namespace tern::server {
 namespace {
@@ -21,7 +19,7 @@ constexpr std::chrono::milliseconds pause_time(100);
 
 std::error_code Listener::start(net::Fd socket) noexcept {
   socket_ = std::move(socket);
-  return core_.poller().add(socket_.get(), EPOLLIN, *this);
+  return core_.poller().add(socket_.get(), net::readable, *this);
 }
 
 void Listener::stop() noexcept {
@@ -64,7 +62,7 @@ void Listener::pause() noexcept {
 }
 
 void Listener::on_timer(net::Timer::time_point) noexcept {
-  if (const std::error_code error = core_.poller().add(socket_.get(), EPOLLIN, *this)) {
+  if (const std::error_code error = core_.poller().add(socket_.get(), net::readable, *this)) {
     acceptor_.on_trouble(error, true);
     stop();
   }

@@ -1,14 +1,14 @@
 // Takes connections from the port, as long as there is room for them.
 #pragma once
 
-#include <cstdint>
-#include <deque>
-#include <system_error>
-
 #include "net/fd.h"
 #include "net/loop_core.h"
 #include "net/poller.h"
 #include "net/timers.h"
+
+#include <cstdint>
+#include <deque>
+#include <system_error>
 
 namespace tern::server {
 

@@ -1,14 +1,15 @@
 // An upgrade that waits for its answer, on whatever thread that comes from.
 #pragma once
 
+#include "tern/http.h"
+#include "tern/unique_function.h"
+
+#include "connection/registry.h"
+
 #include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include "connection/registry.h"
-#include "tern/http.h"
-#include "tern/unique_function.h"
 
 namespace tern::connection {
 class LiveConnection;

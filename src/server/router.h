@@ -1,16 +1,16 @@
 // Which path is served by what. Filled before the workers run, then only read.
 #pragma once
 
-#include <functional>
-#include <string>
-#include <string_view>
-#include <unordered_map>
-
 #include "tern/connection.h"
 #include "tern/engine.h"
 #include "tern/http.h"
 #include "tern/server.h"
 #include "tern/unique_function.h"
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
 
 namespace tern::server {
 

@@ -5,19 +5,18 @@
 // worker watches.
 #include "tern/server.h"
 
-#include <pthread.h>
-#include <sys/resource.h>
-
-#include <csignal>
-#include <string>
-#include <thread>
-
 #include "base/assert.h"
 #include "net/address.h"
 #include "net/event.h"
 #include "net/socket.h"
 #include "server/core.h"
 #include "server/worker.h"
+
+#include <csignal>
+#include <pthread.h>
+#include <string>
+#include <sys/resource.h>
+#include <thread>
 
 namespace tern {
 namespace server {
@@ -92,8 +91,9 @@ Result<void> Core::listen() {
   if (!workers.empty()) return {};
   if (stop_error_) return Error(stop_error_, "eventfd");
   auto address = net::Address::parse(options.host, options.port);
-  const std::string where = "listen " + (address ? address->to_string()
-                                                 : options.host + ':' + std::to_string(options.port));
+  const std::string where =
+      "listen " +
+      (address ? address->to_string() : options.host + ':' + std::to_string(options.port));
   if (!address) return Error(std::make_error_code(std::errc::invalid_argument), where);
   std::vector<std::unique_ptr<Worker>> made;
   auto use = options.share_port ? net::PortUse::join : net::PortUse::first;
@@ -117,8 +117,8 @@ Result<void> Core::run() {
   if (ran) {
     const BlockedSignals blocked(options.stop_on);
     for (const int signal : options.stop_on) {
-      Result<void> heard = workers.front()->loop().on_signal(
-          signal, [this](int) { stop(options.stop_deadline); });
+      Result<void> heard =
+          workers.front()->loop().on_signal(signal, [this](int) { stop(options.stop_deadline); });
       if (!heard) ran = std::move(heard);
     }
     if (ran) ran = run_workers();

@@ -1,11 +1,12 @@
-// The answer to an upgrade travels to the connection's loop by its mailbox, also from a handler that
-// answers at once: nothing that an application calls calls it back. Slot and generation find the
-// connection there, or nothing if the peer has gone.
-#include <utility>
+// The answer to an upgrade travels to the connection's loop by its mailbox, also from a handler
+// that answers at once: nothing that an application calls calls it back. Slot and generation find
+// the connection there, or nothing if the peer has gone.
+#include "tern/server.h"
 
 #include "connection/live_connection.h"
 #include "server/pending_upgrade.h"
-#include "tern/server.h"
+
+#include <utility>
 
 namespace tern {
 namespace server {
@@ -14,8 +15,8 @@ PendingUpgrade::PendingUpgrade(const Request& request,
                                std::shared_ptr<connection::Registry> registry, std::uint32_t slot,
                                std::uint32_t generation)
     : registry_(std::move(registry)), slot_(slot), generation_(generation) {
-  std::size_t size = request.method().size() + request.target().size() +
-                     request.remote_address().size();
+  std::size_t size =
+      request.method().size() + request.target().size() + request.remote_address().size();
   for (const HeaderField& field : request.headers()) size += field.name.size() + field.value.size();
   bytes_.reserve(size);  // so that the views stay
   const auto keep = [&](std::string_view text) {

@@ -1,15 +1,13 @@
 // A worker shares nothing with the others but the port, two counts and what is posted to it.
 #include "server/worker.h"
 
-#include <sys/epoll.h>
+#include "net/socket.h"
+#include "server/pending_upgrade.h"
 
 #include <array>
 #include <new>
 #include <span>
 #include <string_view>
-
-#include "net/socket.h"
-#include "server/pending_upgrade.h"
 
 namespace tern::server {
 
@@ -57,7 +55,7 @@ Worker::~Worker() {
 
 Result<void> Worker::run() {
   net::Poller& poller = loop_.core().poller();
-  if (const auto error = poller.add(core_.stop_event(), EPOLLIN, *this)) {
+  if (const auto error = poller.add(core_.stop_event(), net::readable, *this)) {
     return Error(error, "watch the stop event");
   }
   Result<void> ran = loop_.run();
@@ -106,8 +104,7 @@ Acceptor::Verdict Worker::on_accepted(net::Fd socket) noexcept {
 const Worker::Begun* Worker::oldest_unfinished() noexcept {
   for (; !begun_.empty(); begun_.pop_front()) {
     const Begun& oldest = begun_.front();
-    const LiveConnection* connection =
-        environment_.registry->find(oldest.slot, oldest.generation);
+    const LiveConnection* connection = environment_.registry->find(oldest.slot, oldest.generation);
     if (connection != nullptr && connection->handshaking()) return &oldest;
   }
   return nullptr;

@@ -1,19 +1,20 @@
 // One loop of a server: its listener, its connections, its memory.
 #pragma once
 
+#include "tern/engine.h"
+#include "tern/loop.h"
+
+#include "connection/environment.h"
+#include "connection/live_connection.h"
+#include "server/core.h"
+#include "server/listener.h"
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <memory>
 #include <system_error>
-
-#include "connection/environment.h"
-#include "connection/live_connection.h"
-#include "server/core.h"
-#include "server/listener.h"
-#include "tern/engine.h"
-#include "tern/loop.h"
 
 namespace tern::server {
 

@@ -1,0 +1,242 @@
+// A script of what a peer, an application, a socket and a clock do to one engine, read from the
+// input of a fuzzer. The driver aborts on output that breaks RFC 6455, on a second closed event and
+// on deadlines that stand still (tests/support/engine_peer.h); this adds a reference receiver: what
+// the engine delivers is what RFC 6455 says was sent.
+#pragma once
+
+#include "support/engine_peer.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tern::fuzz {
+
+using test::Peer;
+using test::require;
+
+class Script {
+ public:
+  Script(Role role, const std::uint8_t* data, std::size_t size)
+      : rest_(reinterpret_cast<const char*>(data), size),
+        handshake_(take() % 4 != 0),
+        peer_(role, options(), handshake_ ? test::Start::handshake : test::Start::established),
+        reference_(peer_.them),
+        opened_(!handshake_) {
+    peer_.on_event = [this](const Event& event) { hear(event); };
+  }
+
+  void run() {
+    while (!rest_.empty()) {
+      step();
+      check_bounds();
+    }
+    check_delivery();
+    // Whatever happened: the peer goes, the socket takes all, time passes. It must end.
+    peer_.writable = peer_.write_step = Peer::all;
+    peer_.receive_eof();
+    if (!peer_.told_closed() && peer_.engine().request().method() != "") peer_.engine().accept();
+    peer_.at_now().reading(true);
+    peer_.wait(std::chrono::minutes(10));
+    require(peer_.dead() && peer_.told_closed(), "does not end");
+    require(peer_.engine().output().empty(), "output behind the end");
+    require(!peer_.engine().next(), "an event behind the end");
+    require(!opened_ || peer_.ending().opened, "forgot that it was open");
+    require(!peer_.ending().clean || peer_.reader().closed(), "clean without a Close of ours");
+  }
+
+ private:
+  static constexpr std::size_t max_message = 2000;
+  static constexpr std::size_t max_queued = 3000;
+
+  unsigned take() {
+    if (rest_.empty()) return 0;
+    const auto octet = static_cast<unsigned char>(rest_.front());
+    rest_.remove_prefix(1);
+    return octet;
+  }
+  std::string take_octets() {
+    const std::size_t size = std::min<std::size_t>(take(), rest_.size());
+    const std::string octets(rest_.substr(0, size));
+    rest_.remove_prefix(size);
+    return octets;
+  }
+
+  EngineOptions options() {
+    const unsigned flags = take();
+    return {.limits = {.max_message_bytes = max_message,
+                       .max_fragments = 8,
+                       .max_head_bytes = 2000,
+                       .max_request_line_bytes = 200,
+                       .max_header_fields = 20,
+                       .max_queued_bytes = max_queued,
+                       .high_water_bytes = 1000,
+                       .low_water_bytes = 100,
+                       .overflow = flags % 2 == 0 ? Overflow::close : Overflow::reject}};
+  }
+
+  void receive(const std::string& octets) {
+    if (opened_ || !handshake_) {
+      if (!ended_) reference_.feed(octets);
+    } else {
+      early_ += octets;  // the reference hears what stands behind the head once it opens
+    }
+    peer_.receive(octets, 1 + piece_);
+  }
+
+  void step() {
+    Engine& engine = peer_.at_now();
+    switch (take() % 20) {
+      case 0:
+        return receive(take_octets());
+      case 1: {
+        const unsigned byte_0 = take();
+        const test::Frame frame{byte_0 & 15, take_octets(), (byte_0 & 0x80) != 0, byte_0 >> 4 & 7};
+        return receive(test::wire(peer_.them, frame));
+      }
+      case 2: {  // well-formed data of many sizes
+        const unsigned octet = take();
+        const std::size_t size = take() * 9u;
+        return receive(test::wire(peer_.them, {1 + octet % 2, std::string(size, 'd')}));
+      }
+      case 3:
+        return receive(peer_.us == Role::server ? test::upgrade_request()
+                                                : test::upgrade_answer(peer_.head()));
+      case 4:
+        return receive(test::page_request());
+      case 5:
+        engine.send(std::string(take() * 12u, 's'));
+        break;
+      case 6:
+        engine.send(SharedMessage(std::string(take() * 24u, 'S')));
+        break;
+      case 7: {
+        const std::string payload = take_octets();
+        engine.ping(std::as_bytes(std::span(payload)));
+        break;
+      }
+      case 8:
+        quiet_ = true;
+        engine.close(static_cast<CloseCode>(take() * 256 + take()), take_octets());
+        break;
+      case 9:
+        return peer_.wait(std::chrono::milliseconds(100) * take());
+      case 10:
+        peer_.writable = take() * 16u;
+        break;
+      case 11:
+        peer_.writable = Peer::all;
+        break;
+      case 12:
+        peer_.write_step = 1 + take();
+        break;
+      case 13:
+        peer_.stash_every = take() % 4;
+        break;
+      case 14:
+        engine.reading(take() % 2 != 0);
+        break;
+      case 15:
+        piece_ = take();
+        break;
+      case 16:
+        peer_.accepts = take() % 2 != 0;
+        engine.accept({.protocols = {"chat"}});
+        break;
+      case 17:
+        engine.respond(Response::status(take() % 2 == 0 ? 200 : 404));
+        break;
+      case 18:
+        peer_.echo = take() % 2 != 0;
+        break;
+      case 19:
+        quiet_ = true;
+        if (take() % 2 == 0) return peer_.receive_eof();
+        engine.terminate(Errc::terminated);
+        break;
+    }
+    peer_.turn();
+  }
+
+  void hear(const Event& event) {
+    switch (event.kind()) {
+      case Event::Kind::open:
+        require(!opened_, "opened twice");
+        opened_ = true;
+        if (const auto at = early_.find("\r\n\r\n"); handshake_) open_reference(at);
+        break;
+      case Event::Kind::closed:
+        ended_ = true;
+        break;
+      case Event::Kind::message:
+        require(!quiet_, "a message after close()");
+        require(!event.message().is_text() || test::is_utf8(event.message().text()),
+                "text that is not UTF-8");
+        require(event.message().size() <= max_message, "a message over the limit");
+        [[fallthrough]];
+      case Event::Kind::ping:
+      case Event::Kind::pong:
+        heard_.emplace_back(event.message().text());
+        break;
+      default:
+        break;
+    }
+  }
+
+  // The head that opened is the last one among the early octets that was taken; where it ends is
+  // known only when there is one.
+  void open_reference(std::size_t first_end) {
+    if (first_end == early_.npos || early_.find("HTTP/1.1", first_end) != early_.npos) {
+      reference_is_lost_ = true;
+    } else {
+      reference_.feed(std::string_view(early_).substr(first_end + 4));
+    }
+  }
+
+  void check_bounds() {
+    // One message into an empty queue, controls, a Close; and HTTP answers before it opened.
+    const std::size_t most = max_queued + 255 * 24 + (33 + 17) * 131 + 127 + 3 * 1000;
+    require(peer_.engine().queued_bytes() <= (opened_ ? most : 100'000),
+            "the queue is not bounded");
+  }
+
+  // Messages, pings and pongs are those that were sent, in order; all of them, if it is still open.
+  void check_delivery() {
+    if (reference_is_lost_) return;
+    std::vector<std::string> sent;
+    std::string message;
+    for (const test::Frame& frame : reference_.frames()) {
+      if (frame.opcode == 8) break;
+      if (frame.opcode >= 8) {
+        sent.push_back(frame.payload);
+        continue;
+      }
+      message += frame.payload;
+      if (frame.fin) sent.push_back(std::exchange(message, {}));
+    }
+    require(heard_.size() <= sent.size(), "delivered more than was sent");
+    for (std::size_t i = 0; i < heard_.size(); ++i) {
+      require(heard_[i] == sent[i], "delivered something else");
+    }
+    if (!peer_.engine().is_open() || peer_.unread() > 0) return;
+    require(heard_.size() == sent.size(), "delivered less than was sent");
+    require(reference_.fault().empty(), "took what is forbidden:", reference_.fault());
+  }
+
+  std::string_view rest_;
+  bool handshake_;
+  Peer peer_;
+  test::FrameReader reference_;
+  bool reference_is_lost_ = false;
+  bool opened_;
+  bool ended_ = false;
+  bool quiet_ = false;  // no message may come any more
+  std::size_t piece_ = 1000;
+  std::string early_{};
+  std::vector<std::string> heard_{};
+};
+
+}  // namespace tern::fuzz
