@@ -1,0 +1,17 @@
+// The raw epoll echo: how fast a server could be that does nothing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace tern::bench {
+
+struct CeilingOptions {
+  std::uint16_t port = 0;        ///< 0: the system chooses
+  std::size_t message_size = 0;  ///< 0: the length of each connection's first message
+};
+
+/// Serves on 127.0.0.1 until SIGTERM or SIGINT. Throws std::system_error.
+int run_ceiling(const CeilingOptions& options);
+
+}  // namespace tern::bench

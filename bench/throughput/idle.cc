@@ -1,0 +1,129 @@
+// Two figures for each state. "All" is the growth since before the first connection, shared by all
+// of them: buffers, tables and pools that exist once are in it. "Slope" is the growth since the
+// base, shared by those that came after it: what one more connection costs.
+#include "throughput/idle.h"
+
+#include "throughput/frames.h"
+#include "throughput/system.h"
+#include "throughput/upgrade.h"
+
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <poll.h>
+#include <stdexcept>
+#include <sys/socket.h>
+#include <thread>
+#include <vector>
+
+namespace tern::bench {
+namespace {
+
+constexpr std::size_t connections_a_source = 20'000;
+constexpr int most_sources = 8;
+
+struct Growth {
+  double all = 0;
+  double slope = 0;
+};
+
+class Idle {
+ public:
+  explicit Idle(const IdleOptions& options)
+      : options_(options), target_(Target::parse(options.url)) {
+    const std::size_t most = options.base + options.connections;
+    if (raise_descriptor_limit() < most + 16) {
+      throw std::runtime_error("the hard limit of descriptors is below " + std::to_string(most));
+    }
+    if (most > connections_a_source * most_sources) throw std::runtime_error("too many");
+  }
+
+  void open(std::size_t connections) {
+    while (sockets_.size() < connections) {
+      const int source = static_cast<int>(sockets_.size() / connections_a_source) + 1;
+      sockets_.push_back(connect_and_upgrade(target_, source));
+      reset_on_close(sockets_.back().get());
+    }
+  }
+
+  // One at a time, each until its reply is there: so nothing is in flight at the end.
+  void echo_on_each() {
+    const std::string payload = make_payload(PayloadKind::binary, options_.size);
+    const auto request = make_frame(frame::Opcode::binary, payload, frame::Masking::masked);
+    const auto reply = make_frame(frame::Opcode::binary, payload, frame::Masking::unmasked);
+    for (const net::Fd& socket : sockets_) {
+      if (::send(socket.get(), request.data(), request.size(), MSG_NOSIGNAL) !=
+          static_cast<ssize_t>(request.size())) {
+        throw_errno("send");
+      }
+      receive(socket.get(), reply);
+    }
+  }
+
+  // The server may still be freeing what it used for the last one.
+  std::size_t resident() const {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    return resident_bytes(options_.server);
+  }
+
+ private:
+  static void receive(int socket, const std::vector<std::byte>& expected) {
+    std::vector<std::byte> got(expected.size());
+    for (std::size_t size = 0; size < got.size();) {
+      pollfd readable{.fd = socket, .events = POLLIN, .revents = 0};
+      if (::poll(&readable, 1, 5'000) != 1) throw std::runtime_error("no reply for five seconds");
+      const ssize_t more = ::recv(socket, got.data() + size, got.size() - size, 0);
+      if (more <= 0) throw std::runtime_error("the server closed a connection");
+      size += static_cast<std::size_t>(more);
+    }
+    if (got != expected) throw std::runtime_error("a reply is not the echo of what was sent");
+  }
+
+  const IdleOptions& options_;
+  Target target_;
+  std::vector<net::Fd> sockets_{};
+};
+
+double per(std::size_t after, std::size_t before, std::size_t connections) noexcept {
+  return (static_cast<double>(after) - static_cast<double>(before)) /
+         static_cast<double>(connections);
+}
+
+}  // namespace
+
+int print_idle(const IdleOptions& options, bool json) {
+  Idle idle(options);
+  const std::size_t all = options.base + options.connections;
+  const std::size_t before = idle.resident();
+  idle.open(options.base);
+  const std::size_t at_base = idle.resident();
+  const auto began = Clock::now();
+  idle.open(all);
+  const double seconds = Seconds(Clock::now() - began).count();
+  const std::size_t opened = idle.resident();
+  idle.echo_on_each();
+  const std::size_t echoed = idle.resident();
+
+  const Growth open{per(opened, before, all), per(opened, at_base, options.connections)};
+  const Growth echo{per(echoed, before, all), per(echoed, at_base, options.connections)};
+  if (json) {
+    std::printf(R"({"connections":%zu,"base":%zu,"resident_before":%zu,"resident_open":%zu,)"
+                R"("resident_echoed":%zu,"bytes_all":%.1f,"bytes_slope":%.1f,)"
+                R"("bytes_all_echoed":%.1f,"bytes_slope_echoed":%.1f})"
+                "\n",
+                all, options.base, before, opened, echoed, open.all, open.slope, echo.all,
+                echo.slope);
+    return 0;
+  }
+  std::printf("resident: %zu KiB before, %zu KiB with %zu connections, %zu KiB with %zu\n",
+              before / 1024, at_base / 1024, options.base, opened / 1024, all);
+  std::printf("a connection: %.0f B of all, %.0f B of those after the first %zu\n", open.all,
+              open.slope, options.base);
+  std::printf("after an echo of %zu B on each: %.0f B of all, %.0f B after the first %zu\n",
+              options.size, echo.all, echo.slope, options.base);
+  std::printf("opening one by one: %.1f us each\n",
+              seconds * 1e6 / static_cast<double>(options.connections));
+  return 0;
+}
+
+}  // namespace tern::bench

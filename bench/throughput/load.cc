@@ -1,0 +1,254 @@
+// The client must be cheaper than any server, or it is the client that is measured. So: requests
+// are masked beforehand and lie side by side, one send answers all replies that one recv brought,
+// the payload of a reply is thrown away inside the kernel unless it is in the sample (MSG_TRUNC,
+// for large ones; a small one is cheaper to copy than to skip), and epoll_wait never sleeps. What
+// it spends in an epoll_wait that found nothing is its idle time.
+//
+//   a reply   [ header ][ payload                  ]     position_: where the next byte belongs
+//               always    sampled: compared
+//               compared  else: skipped
+#include "throughput/load.h"
+
+#include "throughput/upgrade.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <stdexcept>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <vector>
+
+namespace tern::bench {
+namespace {
+
+constexpr std::size_t buffer_bytes = std::size_t{512} << 10;
+constexpr std::size_t skip_from = std::size_t{32} << 10;  // payloads of this size are not copied
+constexpr std::uint32_t sample_every = 64;                // replies of one connection
+constexpr Seconds patience{5};
+
+/// What all connections of one load share.
+struct Exchange {
+  explicit Exchange(const LoadOptions& options)
+      : payload(make_payload(options.kind, options.size)),
+        requests(make_frame(opcode_of(options.kind), payload, frame::Masking::masked),
+                 std::min(options.depth * (options.size + frame::max_header_bytes), buffer_bytes)),
+        reply(make_frame(opcode_of(options.kind), payload, frame::Masking::unmasked)),
+        header_bytes(reply.size() - payload.size()),
+        buffer(buffer_bytes),
+        check_content(options.check_content) {}
+
+  std::string payload;
+  FrameTrain requests;
+  std::vector<std::byte> reply;
+  std::size_t header_bytes;
+  std::vector<std::byte> buffer;
+  bool check_content;
+  std::uint64_t replies = 0;
+};
+
+class Peer {
+ public:
+  Peer(net::Fd socket, Exchange& exchange) noexcept
+      : socket_(std::move(socket)), exchange_(&exchange) {
+    reset_on_close(socket_.get());
+  }
+
+  int socket() const noexcept { return socket_.get(); }
+
+  /// Asks for `messages` more echoes.
+  void ask(std::size_t messages) {
+    sender_.owe(messages * exchange_->requests.frame_bytes());
+    if (!sender_.send(socket_.get(), exchange_->requests)) throw_errno("send");
+  }
+
+  /// Reads all there is, and sends a request for each reply.
+  void on_ready() {
+    std::size_t replies = 0;
+    while (read(replies)) {
+    }
+    exchange_->replies += replies;
+    if (replies > 0 || sender_.owed() > 0) ask(replies);
+  }
+
+ private:
+  std::size_t missing() const noexcept { return exchange_->reply.size() - position_; }
+
+  // False when the socket is empty.
+  bool read(std::size_t& replies) {
+    std::byte* into = exchange_->buffer.data();
+    std::size_t most = exchange_->buffer.size();
+    int flags = 0;
+    if (exchange_->payload.size() >= skip_from && !sampled()) {
+      const bool header = position_ < exchange_->header_bytes;
+      most = header ? exchange_->header_bytes - position_ : missing();
+      if (!header) {
+        into = nullptr;
+        flags = MSG_TRUNC;
+      }
+    }
+    const ssize_t got = ::recv(socket_.get(), into, most, flags);
+    if (got == 0) throw std::runtime_error("the server closed a connection");
+    if (got < 0) {
+      if (errno == EAGAIN) return false;
+      throw_errno("recv");
+    }
+    const auto size = static_cast<std::size_t>(got);
+    if (into == nullptr) {
+      advance(size, replies);
+    } else {
+      check({into, size}, replies);
+    }
+    return size == most;
+  }
+
+  void check(std::span<const std::byte> bytes, std::size_t& replies) {
+    const Exchange& exchange = *exchange_;
+    while (!bytes.empty()) {
+      const std::size_t size = std::min(bytes.size(), missing());
+      const std::size_t header =
+          position_ < exchange.header_bytes ? exchange.header_bytes - position_ : 0;
+      const std::size_t compared = sampled() ? size : std::min(size, header);
+      if (std::memcmp(bytes.data(), exchange.reply.data() + position_, compared) != 0) {
+        throw std::runtime_error(header > 0 ? "a reply's header or content is not that of the echo"
+                                            : "a reply's content is not what was sent");
+      }
+      bytes = bytes.subspan(size);
+      advance(size, replies);
+    }
+  }
+
+  void advance(std::size_t size, std::size_t& replies) noexcept {
+    position_ += size;
+    if (position_ < exchange_->reply.size()) return;
+    position_ = 0;
+    ++replies;
+    until_sample_ = until_sample_ == 0 ? sample_every - 1 : until_sample_ - 1;
+  }
+
+  bool sampled() const noexcept { return exchange_->check_content && until_sample_ == 0; }
+
+  net::Fd socket_;
+  Exchange* exchange_;
+  TrainSender sender_{};
+  std::size_t position_ = 0;
+  std::uint32_t until_sample_ = 0;  // the first reply is in the sample
+};
+
+/// The numbers at one moment; a result is the difference of two.
+struct Snapshot {
+  Clock::time_point at{};
+  std::uint64_t replies = 0;
+  Clock::duration idle{};
+  std::chrono::nanoseconds server_cpu{};
+};
+
+class Load {
+ public:
+  explicit Load(const LoadOptions& options) : options_(options), exchange_(options) {
+    if (!epoll_) throw_errno("epoll_create1");
+    const Target target = Target::parse(options.url);
+    peers_.reserve(options.connections);
+    for (std::size_t i = 0; i < options.connections; ++i) {
+      Peer& peer = peers_.emplace_back(connect_and_upgrade(target, source_of(i)), exchange_);
+      epoll_event event{};
+      event.events = EPOLLIN | EPOLLOUT | EPOLLET;
+      event.data.ptr = &peer;
+      if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, peer.socket(), &event) != 0) {
+        throw_errno("epoll_ctl");
+      }
+    }
+  }
+
+  LoadResult run() {
+    for (Peer& peer : peers_) peer.ask(options_.depth);
+    last_ = heard_ = Clock::now();
+    run_until(last_ + std::chrono::duration_cast<Clock::duration>(options_.warm_up));
+    const Snapshot begin = snapshot();
+    run_until(last_ + std::chrono::duration_cast<Clock::duration>(options_.duration));
+    const Snapshot end = snapshot();
+
+    LoadResult result;
+    result.seconds = Seconds(end.at - begin.at).count();
+    result.messages = end.replies - begin.replies;
+    if (result.messages == 0) throw std::runtime_error("no reply came while it was measured");
+    result.client_busy = 1 - Seconds(end.idle - begin.idle).count() / result.seconds;
+    result.server_busy = Seconds(end.server_cpu - begin.server_cpu).count() / result.seconds;
+    return result;
+  }
+
+ private:
+  static int source_of(std::size_t connection) noexcept {
+    return static_cast<int>(connection / 20'000) + 1;
+  }
+
+  void run_until(Clock::time_point end) {
+    std::array<epoll_event, 256> events;
+    while (last_ < end) {
+      const int ready =
+          ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 0);
+      if (ready < 0 && errno != EINTR) throw_errno("epoll_wait");
+      for (int i = 0; i < ready; ++i) {
+        static_cast<Peer*>(events[static_cast<std::size_t>(i)].data.ptr)->on_ready();
+      }
+      const Clock::time_point now = Clock::now();
+      if (ready > 0) {
+        heard_ = now;
+      } else {
+        idle_ += now - last_;
+        if (now - heard_ > patience) throw std::runtime_error("no reply for five seconds");
+      }
+      last_ = now;
+    }
+  }
+
+  Snapshot snapshot() const {
+    return {.at = last_,
+            .replies = exchange_.replies,
+            .idle = idle_,
+            .server_cpu =
+                options_.server != 0 ? cpu_time(options_.server) : std::chrono::nanoseconds{}};
+  }
+
+  const LoadOptions& options_;
+  Exchange exchange_;
+  net::Fd epoll_{::epoll_create1(EPOLL_CLOEXEC)};
+  std::vector<Peer> peers_{};
+  Clock::time_point last_{};
+  Clock::time_point heard_{};
+  Clock::duration idle_{};
+};
+
+}  // namespace
+
+LoadResult run_load(const LoadOptions& options) { return Load(options).run(); }
+
+int print_load(const LoadOptions& options, bool json) {
+  const LoadResult result = run_load(options);
+  if (json) {
+    std::printf(R"({"connections":%zu,"depth":%zu,"size":%zu,"payload":"%s","seconds":%.4f,)"
+                R"("messages":%llu,"messages_per_second":%.1f,"client_busy":%.3f)",
+                options.connections, options.depth, options.size, to_string(options.kind).data(),
+                result.seconds, static_cast<unsigned long long>(result.messages),
+                result.per_second(), result.client_busy);
+    if (options.server != 0) {
+      std::printf(R"(,"server_busy":%.3f,"server_us_per_message":%.4f)", result.server_busy,
+                  result.server_us_each());
+    }
+    std::puts("}");
+    return 0;
+  }
+  std::printf("%.0f messages/s, %.1f MB/s each way, this client busy %.0f %%\n",
+              result.per_second(), result.per_second() * static_cast<double>(options.size) / 1e6,
+              result.client_busy * 100);
+  if (options.server != 0) {
+    std::printf("server: %.3f us of CPU each message, busy %.0f %%\n", result.server_us_each(),
+                result.server_busy * 100);
+  }
+  if (result.client_busy > 0.95) std::puts("the client was the limit: judge by the server's CPU");
+  return 0;
+}
+
+}  // namespace tern::bench

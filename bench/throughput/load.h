@@ -1,0 +1,45 @@
+// The echo load: connections that keep a number of messages in flight, and check what returns.
+#pragma once
+
+#include "throughput/frames.h"
+#include "throughput/system.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <sys/types.h>
+
+namespace tern::bench {
+
+struct LoadOptions {
+  std::string url{};
+  std::size_t connections = 1;
+  std::size_t depth = 1;  ///< messages in flight on each
+  std::size_t size = 16;  ///< bytes of payload
+  PayloadKind kind = PayloadKind::binary;
+  Seconds warm_up{0.1};
+  Seconds duration{1.0};
+  bool check_content = true;  ///< of a sample; length, opcode and FIN are always checked
+  pid_t server = 0;           ///< whose CPU time to measure; 0: nobody's
+};
+
+struct LoadResult {
+  std::uint64_t messages = 0;
+  double seconds = 0;
+  double client_busy = 0;  ///< share of the time; at 1 the client was the limit
+  double server_busy = 0;  ///< cores; 0 when not measured
+  double per_second() const noexcept { return static_cast<double>(messages) / seconds; }
+  /// Microseconds of the server's CPU time.
+  double server_us_each() const noexcept {
+    return server_busy * seconds * 1e6 / static_cast<double>(messages);
+  }
+};
+
+/// Runs the load and returns what was measured after the warm-up. Throws std::runtime_error when a
+/// reply is wrong, a connection ends or nothing comes for five seconds, and std::system_error.
+LoadResult run_load(const LoadOptions& options);
+
+/// `load` of the command line.
+int print_load(const LoadOptions& options, bool json);
+
+}  // namespace tern::bench

@@ -1,0 +1,61 @@
+#include "throughput/system.h"
+
+#include <cerrno>
+#include <fstream>
+#include <sched.h>
+#include <stdexcept>
+#include <string_view>
+#include <sys/resource.h>
+#include <system_error>
+#include <time.h>
+
+namespace tern::bench {
+
+void throw_errno(const std::string& what) {
+  throw std::system_error(errno, std::system_category(), what);
+}
+
+std::size_t raise_descriptor_limit() noexcept {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) ::getrlimit(RLIMIT_NOFILE, &limit);
+  return limit.rlim_cur;
+}
+
+bool pin_to_core(int core) noexcept {
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  CPU_SET(static_cast<std::size_t>(core), &cores);
+  return ::sched_setaffinity(0, sizeof cores, &cores) == 0;
+}
+
+bool set_realtime() noexcept {
+  const sched_param parameters{.sched_priority = 1};
+  return ::sched_setscheduler(0, SCHED_RR, &parameters) == 0;
+}
+
+std::chrono::nanoseconds cpu_time(pid_t process) {
+  clockid_t clock;
+  if (const int error = ::clock_getcpuclockid(process, &clock); error != 0) {
+    errno = error;
+    throw_errno("CPU clock of process " + std::to_string(process));
+  }
+  timespec time{};
+  if (::clock_gettime(clock, &time) != 0) {
+    throw_errno("CPU clock of process " + std::to_string(process));
+  }
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+std::size_t resident_bytes(pid_t process) {
+  const std::string path = "/proc/" + std::to_string(process) + "/smaps_rollup";
+  std::ifstream file(path);
+  for (std::string word; file >> word;) {
+    std::size_t kilobytes = 0;
+    if (word == "Rss:" && file >> kilobytes) return kilobytes * 1024;
+  }
+  throw std::runtime_error("cannot read Rss from " + path);
+}
+
+}  // namespace tern::bench

@@ -1,0 +1,37 @@
+// Sockets that are connected and upgraded, without the library's own client: the bench must cost
+// less than what it measures.
+#pragma once
+
+#include "net/fd.h"
+
+#include <cstddef>
+#include <netinet/in.h>
+#include <string>
+#include <string_view>
+
+namespace tern::bench {
+
+/// Where a ws:// URL leads, and the request that upgrades there.
+struct Target {
+  sockaddr_in address{};
+  std::string request{};
+
+  /// Throws std::runtime_error when the URL is wrong, wss or its host unknown.
+  static Target parse(const std::string& url);
+};
+
+/// Whether `head` is a 101 that answers Target::request. RFC 6455 §4.1.
+bool is_accepted(std::string_view head) noexcept;
+
+/// A socket that connects, from 127.0.0.<source> unless that is 0: each address of ours has 28 000
+/// ports. `flags` as SOCK_NONBLOCK. Throws std::system_error.
+net::Fd start_connect(const Target& target, int source, int flags);
+
+/// Connects, upgrades, and returns the non-blocking socket. Waits for the answer, at most 30 s.
+/// Throws std::runtime_error and std::system_error.
+net::Fd connect_and_upgrade(const Target& target, int source = 0);
+
+/// Makes close() send RST: no port is left in TIME_WAIT.
+void reset_on_close(int socket) noexcept;
+
+}  // namespace tern::bench
