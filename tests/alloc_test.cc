@@ -1,5 +1,6 @@
-// Memory: what the engine must not allocate. This program puts its own malloc before the C
-// library's, so it counts every allocation, also those of operator new.
+// Memory: what the engine must not allocate, and what becomes of it when there is none. This
+// program puts its own malloc before the C library's: it sees every allocation, also those of
+// operator new.
 #include "tern/engine.h"
 
 #include "support/wire.h"
@@ -27,6 +28,19 @@ namespace {
 std::size_t allocations = 0;
 std::size_t live_bytes = 0;
 
+// Faults: the allocation with this number fails, and all behind it if `for_good`.
+constexpr std::size_t none = static_cast<std::size_t>(-1);
+std::size_t fails_at = none;
+bool for_good = false;
+std::size_t faults = 0;
+
+bool fails() noexcept {
+  if (allocations < fails_at || (allocations > fails_at && !for_good)) return false;
+  ++allocations;
+  ++faults;
+  return true;
+}
+
 void* counted(void* block) noexcept {
   ++allocations;
   live_bytes += block == nullptr ? 0 : malloc_usable_size(block);
@@ -40,14 +54,17 @@ void forget(void* block) noexcept {
 }  // namespace
 
 extern "C" {
-void* malloc(std::size_t size) { return counted(__libc_malloc(size)); }
-void* calloc(std::size_t count, std::size_t size) { return counted(__libc_calloc(count, size)); }
+void* malloc(std::size_t size) { return fails() ? nullptr : counted(__libc_malloc(size)); }
+void* calloc(std::size_t count, std::size_t size) {
+  return fails() ? nullptr : counted(__libc_calloc(count, size));
+}
 void* realloc(void* block, std::size_t size) {
+  if (fails()) return nullptr;
   forget(block);
   return counted(__libc_realloc(block, size));
 }
 void* memalign(std::size_t alignment, std::size_t size) {
-  return counted(__libc_memalign(alignment, size));
+  return fails() ? nullptr : counted(__libc_memalign(alignment, size));
 }
 void* aligned_alloc(std::size_t alignment, std::size_t size) { return memalign(alignment, size); }
 int posix_memalign(void** block, std::size_t alignment, std::size_t size) {
@@ -179,6 +196,28 @@ TEST(Alloc, AnIdleConnectionHoldsNoHeap) {
   EXPECT_LE(sizeof(Engine), 64u);
 }
 
+// What straddled two reads is forgotten too: the block goes back to the workspace.
+TEST(Alloc, AnIdleConnectionHoldsNoBlockAfterACutFrame) {
+  for (const Role role : roles) {
+    for (const Frame& frame : {ping("Hello"), text("Hello")}) {
+      const EngineOptions options;
+      Workspace workspace;
+      const std::string octets = wire(peer_of(role), frame);
+      std::vector<std::unique_ptr<Driver>> drivers;
+      const auto add = [&] {
+        drivers.push_back(std::make_unique<Driver>(role, options, workspace));
+        drivers.back()->turn(octets.substr(0, octets.size() - 2));
+        drivers.back()->turn(octets.substr(octets.size() - 2));
+      };
+      add();
+      const std::size_t warm = live_bytes;
+      add();
+      const std::size_t one = live_bytes - warm;  // a driver's own buffer
+      EXPECT_LE(one, 256 * kib + kib) << "no block for the second engine";
+    }
+  }
+}
+
 // Memory follows what was received, never what was announced (RFC 6455 §10.4).
 TEST(Alloc, AHeaderThatAnnouncesMuchCostsLittle) {
   for (const Role role : roles) {
@@ -251,6 +290,173 @@ TEST(Alloc, LargeMessagesGiveMemoryBack) {
       EXPECT_GE(driver.written, std::size_t{40} << 20);
     }
     EXPECT_LE(live_bytes - before, std::size_t{9} << 20) << "8 MiB are kept for the next";
+  }
+}
+
+// ---- no memory
+
+// All that a connection does, with half of its output not written, and nothing that allocates here.
+class Exercise {
+ public:
+  explicit Exercise(Role role)
+      : role_(role),
+        octets_(wire(peer_of(role), {text("small"), ping("p"), binary(std::string(300 * kib, 'b')),
+                                     text("frag", false), ping("q"), more(std::string(20'000, 'f')),
+                                     pong("r"), binary(std::string(5'000, 'c')), text("last")})),
+        shared_(std::string_view(payload_)) {
+    written_.reserve(8 << 20);
+  }
+
+  void run(Engine& engine) {
+    std::span<std::byte> rest = std::as_writable_bytes(std::span(octets_));
+    for (std::size_t turn = 0; turn < 8 || (!rest.empty() && engine.wants_input()); ++turn) {
+      engine.tick(start_time);
+      feed(engine, rest);
+      pull(engine, turn);
+      engine.send(shared_);
+      engine.send_borrowed(std::string_view(payload_));
+      engine.ping();
+      if (turn % 2 == 0) write(engine, 10'000);
+      engine.settle();
+    }
+    engine.close(CloseCode::normal, "done");
+    finish(engine);
+  }
+
+  // The rest of the output is written, the peer goes.
+  void finish(Engine& engine) {
+    write(engine, 8 << 20);
+    engine.feed_eof();
+    pull(engine, 1);
+    write(engine, 8 << 20);
+    pull(engine, 1);
+  }
+
+  void pull(Engine& engine, std::size_t turn) {
+    while (const Event event = engine.next()) {
+      opened += event.kind() == Event::Kind::open ? 1 : 0;
+      closed += event.kind() == Event::Kind::closed ? 1 : 0;
+      if (event.kind() == Event::Kind::request) engine.accept();
+      if (event.kind() == Event::Kind::message) engine.send(event.message());
+      if (turn % 3 == 0) engine.stash();
+    }
+  }
+
+  std::size_t opened = 0;
+  std::size_t closed = 0;
+  std::string_view written() const { return written_; }
+
+ private:
+  void feed(Engine& engine, std::span<std::byte>& rest) {
+    if (!engine.wants_input()) return;
+    const auto room = engine.read_room();
+    const std::size_t in_room = std::min({room.size(), rest.size(), std::size_t{50'000}});
+    if (in_room > 0) std::memcpy(room.data(), rest.data(), in_room);
+    rest = rest.subspan(in_room);
+    const std::size_t lent = std::min<std::size_t>(rest.size(), 30'000);
+    engine.feed(in_room, rest.first(lent));
+    rest = rest.subspan(lent);
+  }
+  void write(Engine& engine, std::size_t most) {
+    while (most > 0) {
+      std::size_t size = 0;
+      for (const iovec& piece : engine.output()) {
+        const std::size_t part = std::min(piece.iov_len, most - size);
+        written_.append(static_cast<const char*>(piece.iov_base), part);
+        size += part;
+      }
+      if (size == 0) return;
+      engine.consume_output(size);
+      most -= size;
+    }
+  }
+
+  Role role_;
+  std::string octets_;
+  std::string payload_ = std::string(10'000, 's');
+  SharedMessage shared_;
+  std::string written_{};
+};
+
+// Fails the n-th allocation, for every n, once and for good. It costs the one connection, which
+// tells why, once; what it wrote is valid to the last octet; and the next connection lives.
+TEST(Alloc, EveryAllocationFailsOnce) {
+  std::size_t told = 0;
+  for (const Role role : roles) {
+    for (const bool good : {false, true}) {
+      bool fired = true;
+      for (std::size_t n = 0; fired; ++n) {
+        SCOPED_TRACE(n);
+        const EngineOptions options{.limits = {.max_queued_bytes = 8 << 20}};
+        Workspace workspace;
+        Exercise exercise(role);
+        const Agreement agreement{.protocol = "a protocol of some length"};
+        faults = 0;
+        for_good = good;
+        fails_at = allocations + n;
+        auto engine = Engine::established(role, agreement, options, workspace);
+        if (engine) exercise.run(*engine);
+        fails_at = none;
+        fired = faults > 0;
+        if (!engine) {
+          EXPECT_EQ(engine.error().code(), Errc::no_memory);
+          continue;
+        }
+        EXPECT_EQ(exercise.closed, 1u);
+        EXPECT_TRUE(engine->finished());
+        FrameReader reader(role);
+        reader.feed(exercise.written());
+        ASSERT_EQ(reader.fault(), "");
+        const CloseInfo& info = engine->close_info();
+        if (!fired) {
+          EXPECT_EQ(info.error, Errc::end_of_stream);
+          EXPECT_GT(reader.frames().size(), 20u);
+        } else if (info.error == Errc::no_memory) {
+          ++told;
+          EXPECT_EQ(info.code, CloseCode::internal_error);
+          EXPECT_EQ(exercise.opened == 1, info.opened);
+        }
+        Driver next(role, options, workspace);
+        next.turn(wire(peer_of(role), text("Hello")));
+        EXPECT_EQ(next.events, 2u);
+      }
+    }
+  }
+  EXPECT_GT(told, 20u);
+}
+
+TEST(Alloc, EveryAllocationOfAServersHandshakeFails) {
+  const std::string request =
+      "GET /echo HTTP/1.1\r\nHost: example.org\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+  for (const bool good : {false, true}) {
+    bool fired = true;
+    std::size_t refused = 0;
+    for (std::size_t n = 0; fired; ++n) {
+      SCOPED_TRACE(n);
+      const EngineOptions options;
+      Workspace workspace;
+      Exercise exercise(Role::server);
+      std::string lent = request;
+      faults = 0;
+      for_good = good;
+      fails_at = allocations + n;
+      auto engine = Engine::server(options, workspace);
+      if (engine) {
+        engine->tick(start_time);
+        engine->feed(0, std::as_writable_bytes(std::span(lent)));
+        exercise.pull(*engine, 1);
+        exercise.run(*engine);
+      }
+      fails_at = none;
+      fired = faults > 0;
+      if (!engine) continue;
+      EXPECT_EQ(exercise.closed, 1u);
+      EXPECT_TRUE(engine->finished());
+      EXPECT_TRUE(fired || engine->close_info().opened);
+      refused += engine->close_info().error == Errc::no_memory ? 1 : 0;
+    }
+    EXPECT_GT(refused, 3u);
   }
 }
 

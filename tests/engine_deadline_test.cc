@@ -281,6 +281,20 @@ TEST(EngineDeadline, Rfc6455_7_1_7_AFailureNotWrittenInTime) {
   }
 }
 
+TEST(EngineDeadline, Rfc6455_7_1_7_AFaultAfterOurCloseGivesNoMoreTime) {
+  for (const Role role : roles) {
+    Peer peer(role, options);
+    peer.writable = 0;
+    peer.at_now().close(CloseCode::normal);
+    peer.wait(4s);
+    peer.receive(Frame{3, ""});
+    EXPECT_TRUE(peer.told_closed());
+    EXPECT_EQ(peer.due(), 1s) << "from our Close frame to the end";
+    peer.wait(1s);
+    EXPECT_TRUE(peer.dead());
+  }
+}
+
 TEST(EngineDeadline, ARefusalNotWrittenInTime) {
   Peer peer(Role::server, options, Start::handshake);
   peer.writable = 10;

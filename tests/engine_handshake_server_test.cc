@@ -1,4 +1,4 @@
-// A server's opening handshake and the pages beside it, RFC 6455 §4.2 and RFC 9112.
+// A server's opening handshake, RFC 6455 §4.2 and RFC 9112.
 #include "support/engine_table.h"
 
 #include <gtest/gtest.h>
@@ -14,14 +14,6 @@ struct Server : Peer {
   explicit Server(EngineOptions options = {})
       : Peer(Role::server, std::move(options), Start::handshake) {}
 };
-
-// Answers each request with a page, or with what `answer` says.
-void serve(Server& server, Response answer = Response::text("page")) {
-  server.accepts = false;
-  server.on_event = [&server, answer](Event event) {
-    if (event.kind() == Event::Kind::request) server.engine().respond(answer);
-  };
-}
 
 std::size_t count(std::string_view text, std::string_view what) {
   std::size_t result = 0;
@@ -347,87 +339,6 @@ TEST(EngineHandshakeServer, EofAtEveryOctetOfTheRequest) {
     EXPECT_EQ(server.ending(),
               (Ending{.code = 1006, .error = Errc::end_of_stream, .opened = false}));
   }
-}
-
-// ---- pages beside it
-
-TEST(EngineHandshakeServer, Rfc9112_9_3_PagesKeepTheConnectionThenAnUpgrade) {
-  const std::string octets = page_request("/a") + page_request("/b") + page_request("/c", "HEAD") +
-                             upgrade_request() + wire(Role::client, text("Hello"));
-  for (const std::size_t step : {Peer::all, std::size_t{1}, std::size_t{7}}) {
-    Server server;
-    server.accepts = false;
-    server.on_event = [&](Event event) {
-      if (event.kind() != Event::Kind::request) return;
-      if (server.engine().request().path() == "/echo") {
-        server.engine().accept();
-      } else {
-        server.engine().respond(
-            Response::text("page " + std::string(server.engine().request().path())));
-      }
-    };
-    server.receive(octets, step);
-    EXPECT_EQ(server.events(), (Strings{"request GET /a", "request GET /b", "request HEAD /c",
-                                        "request GET /echo", "open", "text Hello"}));
-    const std::string& head = server.head();
-    EXPECT_EQ(count(head, "HTTP/1.1 200 OK\r\n"), 3u);
-    EXPECT_EQ(count(head, "\r\n\r\npage /aHTTP/1.1"), 1u) << head;
-    EXPECT_EQ(count(head, "page /c"), 0u) << "an answer to HEAD has no body";
-    EXPECT_EQ(count(head, "Content-Length: 7\r\n"), 3u);
-    EXPECT_EQ(count(head, "Connection: close"), 0u);
-    EXPECT_EQ(server.frames(), Strings{"text Hello"});
-  }
-}
-
-TEST(EngineHandshakeServer, Rfc9112_9_6_WhatEndsAKeptConnection) {
-  struct Row {
-    const char* why;
-    std::string request;
-    Response answer;
-  };
-  const std::vector<Row> table = {
-      {"an error", page_request(), Response::status(404)},
-      {"Connection: close", with(page_request(), "\r\n\r\n", "\r\nConnection: close\r\n\r\n"),
-       Response::text("page")},
-      {"a refused upgrade", upgrade_request(), Response::text("page")},
-  };
-  for (const Row& row : table) {
-    SCOPED_TRACE(row.why);
-    Server server;
-    serve(server, row.answer);
-    server.receive(row.request + page_request("/behind"));
-    ASSERT_TRUE(server.dead());
-    EXPECT_EQ(server.events().size(), 2u);
-    EXPECT_EQ(count(server.written(), "HTTP/1.1 "), 1u);
-    EXPECT_EQ(field(server.written(), "Connection"), "close");
-    EXPECT_EQ(server.ending(), (Ending{.code = 1006, .error = {}, .opened = false}));
-  }
-}
-
-TEST(EngineHandshakeServer, APageIsWrittenThoughThePeerHasEndedItsHalf) {
-  Server server;
-  serve(server, Response::shared(std::make_shared<const std::string>(100'000, 'p'), "text/plain"));
-  server.writable = 1'000;
-  std::string request = page_request();
-  server.receive(request);
-  server.receive_eof();
-  EXPECT_FALSE(server.dead());
-  server.writable = Peer::all;
-  server.turn();
-  EXPECT_TRUE(server.dead());
-  EXPECT_TRUE(server.written().ends_with("\r\n\r\n" + std::string(100'000, 'p')));
-}
-
-TEST(EngineHandshakeServer, AnAnswerThatMayNotBeSentBecomes500) {
-  Server server;
-  server.accepts = false;
-  server.receive(page_request());
-  EXPECT_EQ(server.engine().respond(Response::text("x").header("A", "b\r\nC: d")),
-            Errc::invalid_header);
-  server.turn();
-  EXPECT_TRUE(server.written().starts_with("HTTP/1.1 500 "));
-  EXPECT_EQ(server.written().find("C: d"), std::string::npos);
-  EXPECT_TRUE(server.dead());
 }
 
 }  // namespace

@@ -186,6 +186,30 @@ TEST(EngineLimits, OverflowCloseEndsTheConnection) {
   }
 }
 
+TEST(EngineLimits, OverflowByEveryKindOfSendWhileControlsWait) {
+  const std::string big = octets(9'999);
+  const SharedMessage shared{std::string_view(big)};
+  for (const Role role : roles) {
+    for (const int kind : {0, 1, 2}) {
+      Peer peer(role, with(queue_limits));
+      peer.writable = 0;
+      peer.engine().send(octets(5'000));
+      peer.receive(ping("offered"));
+      peer.receive(ping("waiting"));
+      peer.engine().ping();
+      const SendStatus status = kind == 0   ? peer.engine().send(big)
+                                : kind == 1 ? peer.engine().send(shared)
+                                            : peer.engine().send_borrowed(big);
+      EXPECT_EQ(status, SendStatus::closed);
+      EXPECT_LT(peer.engine().queued_bytes(), 100u) << "what was not begun is dropped";
+      peer.writable = Peer::all;
+      peer.turn();
+      EXPECT_EQ(peer.frames(), Strings{"close 1008"});
+      EXPECT_EQ(peer.ending(), (Ending{.code = 1008, .error = Errc::peer_too_slow}));
+    }
+  }
+}
+
 TEST(EngineLimits, AnEmptyQueueTakesAnyMessage) {
   for (const Role role : roles) {
     Peer peer(role, with(queue_limits));

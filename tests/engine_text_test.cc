@@ -116,6 +116,27 @@ std::string sequence(char lead, char next, std::size_t count) {
   return lead + std::string(count, next);
 }
 
+// The last two code points of each plane.
+std::vector<std::string> noncharacters() {
+  std::vector<std::string> result = {"\xEF\xBF\xBE", "\xEF\xBF\xBF"};
+  for (int plane = 1; plane <= 16; ++plane) {
+    for (const char last : {'\xBE', '\xBF'}) {
+      result.push_back({static_cast<char>(0xF0 | plane >> 2),
+                        static_cast<char>(0x8F | (plane & 3) << 4), '\xBF', last});
+    }
+  }
+  return result;
+}
+
+// U+FFF9 to U+FFFF.
+std::vector<std::string> specials() {
+  std::vector<std::string> result;
+  for (int octet = 0xB9; octet <= 0xBF; ++octet) {
+    result.push_back({'\xEF', '\xBF', static_cast<char>(octet)});
+  }
+  return result;
+}
+
 std::vector<Sequences> sequences() {
   const std::string nul(1, '\0');
   std::string all;
@@ -135,17 +156,6 @@ std::vector<Sequences> sequences() {
   for (const char* high : {"\xED\xA0\x80", "\xED\xAD\xBF", "\xED\xAE\x80", "\xED\xAF\xBF"}) {
     for (const char* low : {"\xED\xB0\x80", "\xED\xBF\xBF"})
       pairs.push_back(high + std::string(low));
-  }
-  std::vector<std::string> noncharacters = {"\xEF\xBF\xBE", "\xEF\xBF\xBF"};
-  for (int plane = 1; plane <= 16; ++plane) {
-    for (const char last : {'\xBE', '\xBF'}) {
-      noncharacters.push_back({static_cast<char>(0xF0 | plane >> 2),
-                               static_cast<char>(0x8F | (plane & 3) << 4), '\xBF', last});
-    }
-  }
-  std::vector<std::string> specials;
-  for (int octet = 0xB9; octet <= 0xBF; ++octet) {
-    specials.push_back({'\xEF', '\xBF', static_cast<char>(octet)});
   }
   return {
       {"6.5",
@@ -191,8 +201,8 @@ std::vector<Sequences> sequences() {
        {"\xED\xA0\x80", "\xED\xAD\xBF", "\xED\xAE\x80", "\xED\xAF\xBF", "\xED\xB0\x80",
         "\xED\xBE\x80", "\xED\xBF\xBF"}},
       {"6.21", false, pairs},
-      {"6.22", true, noncharacters},
-      {"6.23", true, specials},
+      {"6.22", true, noncharacters()},
+      {"6.23", true, specials()},
   };
 }
 

@@ -177,6 +177,20 @@ TEST(LoopCore, NowIsTheTimeOfTheTurn) {
   ASSERT_TRUE(core.run());
 }
 
+TEST(LoopCore, SpinningHearsPostsThoughNoTimerEndsIt) {
+  LoopCore core{LoopOptions{.spin = 1h}};
+  std::thread other([&] {
+    for (int i = 0; i < 100; ++i) {
+      std::promise<void> done;
+      EXPECT_TRUE(core.mailbox()->post([&] { done.set_value(); }));
+      done.get_future().wait();
+    }
+    EXPECT_TRUE(core.mailbox()->post([&] { core.stop(); }));
+  });
+  EXPECT_TRUE(core.run());
+  other.join();
+}
+
 // Polling must not make it deaf, neither to other threads nor to timers; nor sleep through either.
 TEST(LoopCore, SpinningHearsEverything) {
   for (const auto spin : {1ns, 100000ns, 3600000000000ns}) {

@@ -42,7 +42,7 @@ TEST(Resolver, FindsLocalhost) {
 // RFC 6761 §6.4: .invalid has no names. Without a network the answer is a failure as well.
 TEST(Resolver, Rfc6761_6_4_UnknownNamesAreAnErrorWithTheReason) {
   using namespace std::string_view_literals;
-  for (const auto host : {""sv, "a\0b"sv, "no.such.host.invalid"sv}) {
+  for (const auto host : {""sv, "localhost\0x"sv, "no.such.host.invalid"sv}) {
     const auto resolved = tern::net::resolve(host, 80, Clock::now() + 30s);
     ASSERT_FALSE(resolved);
     if (resolved.error().code() == tern::Errc::timed_out) GTEST_SKIP() << "the resolver is slow";

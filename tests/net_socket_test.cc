@@ -15,7 +15,23 @@
 
 namespace {
 
-using namespace tern::net;
+using tern::net::accept;
+using tern::net::AcceptFailure;
+using tern::net::Address;
+using tern::net::classify_accept_error;
+using tern::net::connect_result;
+using tern::net::Fd;
+using tern::net::listen_tcp;
+using tern::net::local_address;
+using tern::net::Opened;
+using tern::net::peer_address;
+using tern::net::PortUse;
+using tern::net::reset_close;
+using tern::net::send_once;
+using tern::net::set_nodelay;
+using tern::net::shutdown_write;
+using tern::net::socket_error;
+using tern::net::start_connect;
 using tern::test::listen_on_loopback;
 using tern::test::SocketPair;
 using tern::test::wait_ready;

@@ -14,9 +14,7 @@
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
-#include <map>
 #include <memory>
-#include <regex>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -149,7 +147,12 @@ TEST(ProgramReadme, TheClientRuns) {
 
 // Times and counts differ from run to run.
 std::string without_numbers(const std::string& line) {
-  return std::regex_replace(line, std::regex("[0-9]+"), "0");
+  std::string rest;
+  for (const char c : line) {
+    const bool digit = c >= '0' && c <= '9';
+    if (!digit || !rest.ends_with('0')) rest += digit ? '0' : c;
+  }
+  return rest;
 }
 
 TEST(ProgramReadme, TerminalSessionsPrintWhatTheyShow) {

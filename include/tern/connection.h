@@ -107,8 +107,11 @@ class Handle {
   /// Runs `function` on the loop if the connection lives then. False as above.
   bool post(UniqueFunction<void(Connection&)> function) const noexcept;
 
+  /// Whether both stand for the same connection.
   bool operator==(const Handle& other) const noexcept = default;
+  /// An order without meaning, for sets and maps.
   std::strong_ordering operator<=>(const Handle& other) const noexcept;
+  /// For unordered ones.
   std::size_t hash() const noexcept;
 
   /// For tern's own rooms.

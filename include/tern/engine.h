@@ -52,6 +52,7 @@ struct Agreement {
 /// What Engine::next() found. 16 bytes; false when there is nothing.
 class Event {
  public:
+  /// What it is.
   enum class Kind : std::uint8_t {
     none,     ///< nothing more until the next feed
     request,  ///< server: request() waits for accept() or respond()
@@ -111,7 +112,8 @@ class Workspace {
 /// upgrade to the last of the closing handshake. Nothing here calls back, blocks or throws.
 ///
 /// A turn: tick(now); feed() what was read; next() until it says none; write output() until the
-/// socket blocks or it is empty, consume_output() what was taken; settle(). When finished(), close.
+/// socket blocks or it is empty, consume_output() what was taken; settle(). When finished(), close:
+/// next() tells Kind::closed then at the latest, for the write may be what ended it.
 /// Thread: one at a time.
 class Engine {
  public:

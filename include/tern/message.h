@@ -67,6 +67,7 @@ static_assert(sizeof(Message) == 16 && std::is_trivially_copyable_v<Message>);
 /// What became of a message that was to be sent. True: it will be sent if the connection lives.
 class SendStatus {
  public:
+  /// What became of it.
   enum Value : std::uint8_t {
     queued,     ///< accepted
     congested,  ///< accepted, and the queue is above limits.high_water_bytes: wait for on_drain

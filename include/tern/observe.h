@@ -10,6 +10,7 @@
 
 namespace tern {
 
+/// How much it matters.
 enum class LogLevel : std::uint8_t { info, warning, error };
 
 /// One line for the log. Lifetime of the views: the call.

@@ -77,6 +77,7 @@ class Upgrade {
 /// Thread: stop(), counters() and port() from any; routes are added before run().
 class Server {
  public:
+  /// Opens nothing yet but the descriptor that stop() writes to. Throws std::bad_alloc.
   explicit Server(ServerOptions options = {});
   ~Server();
   Server(const Server&) = delete;
@@ -99,7 +100,9 @@ class Server {
   /// Thread: called from all workers at the same time.
   Server& get(std::string path, UniqueFunction<Response(const Request&)> page);
 
-  /// Binds and listens; run() does it if nobody did. Errors: those of the system, with the address.
+  /// Binds and listens; run() does it if nobody did. Whoever tells the world that it listens before
+  /// run() blocks the signals of stop_on himself: run() is too late for one that comes in between.
+  /// Errors: those of the system, with the address.
   Result<void> listen();
   /// Serves until stopped. The calling thread is the first worker. Errors: of listen() and of the
   /// loops; already_running. After it returned, the port is free.

@@ -38,6 +38,7 @@ struct Environment {
   Metrics& metrics;
   Owner& owner;
   const LogSink& log;
+  bool stopping = false;  // nobody is waited for longer than it takes to part in good order
 };
 
 }  // namespace tern::connection

@@ -91,6 +91,11 @@ void LiveConnection::abandon() noexcept {
   die();
 }
 
+void LiveConnection::part() noexcept {
+  if (state_ == State::lingering) return die();
+  close(CloseCode::going_away, {});
+}
+
 void LiveConnection::give_up(std::error_code why) noexcept {
   terminate(why);
   environment_->metrics.refused(why);
@@ -297,7 +302,9 @@ void LiveConnection::finish_turn() noexcept {
 // A close() with unread input would send RST, which eats what we wrote last: so FIN first, then the
 // peer's input is thrown away until it ends, too, or exceeds what is decent.
 void LiveConnection::start_linger() noexcept {
-  if (read_ended_ || is_abrupt(engine_.close_info().error)) return die();
+  const CloseInfo& info = engine_.close_info();
+  const bool parted = info.clean && environment_->stopping;  // the peer has said its last word
+  if (read_ended_ || parted || is_abrupt(info.error)) return die();
   state_ = State::lingering;
   transport_.shutdown_write();
   update_interest();

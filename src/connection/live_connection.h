@@ -65,6 +65,8 @@ class LiveConnection final : public Connection,
   /// Refuses a request that is no proper upgrade, with the status that fits.
   void refuse() noexcept;
   void respond(const Response& response) noexcept;
+  /// The loop is about to end: closes with 1001; one that only lingers goes at once.
+  void part() noexcept;
   /// Ends a handshake that is in progress; it counts no more from now on.
   void give_up(std::error_code why) noexcept;
   /// Ends it here and now, telling its session: for a loop that will not run again.

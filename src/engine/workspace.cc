@@ -2,12 +2,23 @@
 // uses the same warm block for all of them.
 #include "engine/workspace.h"
 
+#include "crypto/digest.h"
+
+#include <array>
+#include <new>
 #include <utility>
 
 namespace tern {
 namespace engine {
 
 Active::Active(Memory& owner) : memory(&owner), in(owner.chunks()), out(owner.chunks()) {}
+
+// libcrypto sets itself up at its first use, and OpenSSL 3.0 does not survive an allocation that
+// fails in the middle of that: so the first use is here, before any stranger's byte.
+Memory::Memory() {
+  std::array<std::byte, 4> octets;
+  if (!crypto::sha1({}) || random_.fill(octets)) throw std::bad_alloc();
+}
 
 Memory::~Memory() {
   while (free_ != nullptr) delete std::exchange(free_, free_->next);

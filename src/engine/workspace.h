@@ -11,7 +11,8 @@ namespace tern::engine {
 
 class Memory {
  public:
-  Memory() = default;
+  /// Lets libcrypto set itself up. Throws std::bad_alloc.
+  Memory();
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
   ~Memory();

@@ -187,8 +187,8 @@ void Worker::begin_stop() noexcept {
   loop.poller().remove(core_.stop_event(), *this);  // it stays readable, for the other workers
   listener_.stop();
   if (environment_.registry->size() == 0) return loop_.stop();
-  environment_.registry->for_each(
-      [](LiveConnection& connection) { connection.close(CloseCode::going_away, {}); });
+  environment_.stopping = true;
+  environment_.registry->for_each([](LiveConnection& connection) { connection.part(); });
   const std::chrono::nanoseconds deadline = core_.stop_deadline();
   try {
     const bool for_ever = deadline > net::Timer::time_point::max() - loop.now();

@@ -5,7 +5,6 @@
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
-#include <regex>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -50,12 +49,11 @@ inline std::vector<std::string> local_links(std::string document) {
   for (const CodeBlock& block : code_blocks(document)) {
     document.erase(document.find(block.text), block.text.size());
   }
-  static const std::regex link(R"(\]\(([^)#]+)(#[^)]*)?\))");
   std::vector<std::string> targets;
-  for (std::sregex_iterator found(document.begin(), document.end(), link), end; found != end;
-       ++found) {
-    const std::string target = (*found)[1];
-    if (target.find("://") == target.npos) targets.push_back(target);
+  for (std::size_t at = document.find("]("); at != document.npos; at = document.find("](", at)) {
+    at += 2;
+    const std::string target = document.substr(at, document.find_first_of("#)", at) - at);
+    if (!target.empty() && target.find("://") == target.npos) targets.push_back(target);
   }
   return targets;
 }

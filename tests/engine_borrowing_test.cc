@@ -1,0 +1,295 @@
+// What is referenced and what is copied, where large messages are read to, how long views live.
+#include "support/bare_engine.h"
+
+#include <cstring>
+#include <gtest/gtest.h>
+#include <string>
+#include <vector>
+
+namespace tern::test {
+namespace {
+
+constexpr Role roles[] = {Role::server, Role::client};
+
+std::string octets(std::size_t count, char c = 'x') { return std::string(count, c); }
+
+// ---- referenced, not copied
+
+TEST(EngineBorrowing, AServerEchoesLargeLentPayloadsWithoutCopying) {
+  Bare bare(Role::server);
+  const std::vector<Frame> frames = {binary(octets(4'096)), binary(octets(16'384)),
+                                     text(octets(100))};
+  const auto lent = bare.lend(frames);
+  bare.engine.feed(0, lent);
+  while (const Event event = bare.engine.next()) bare.engine.send(event.message());
+  EXPECT_EQ(referenced(bare.engine, lent), 4'096u + 16'384u) << "small ones are copied";
+  EXPECT_LE(bare.engine.output().size(), 6u);
+
+  bare.write(3'000);  // in the middle of the first
+  bare.engine.settle();
+  EXPECT_EQ(referenced(bare.engine, lent), 0u) << "settle() moves it";
+  std::fill(bare.lent.begin(), bare.lent.end(), '\xEE');
+  bare.engine.settle();
+  std::string rest = bare.write();
+  FrameReader reader(Role::server);
+  reader.feed(wire(Role::server, frames).substr(0, 3'000) + rest);
+  ASSERT_EQ(reader.frames().size(), 3u);
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(reader.frames()[i].payload, frames[i].payload);
+}
+
+TEST(EngineBorrowing, Rfc6455_5_3_AClientMasksWhileCopying) {
+  Bare bare(Role::client);
+  const auto lent = bare.lend({binary(octets(16'384))});
+  bare.engine.feed(0, lent);
+  const Event event = bare.engine.next();
+  const std::string borrowed = octets(10'000, 'b');
+  bare.engine.send(event.message());
+  bare.engine.send_borrowed(std::string_view(borrowed));
+  EXPECT_EQ(referenced(bare.engine, lent), 0u);
+  EXPECT_EQ(referenced(bare.engine, std::as_bytes(std::span(borrowed))), 0u);
+  EXPECT_EQ(event.message().text(), octets(16'384)) << "and what is sent stays as it is";
+  FrameReader reader(Role::client);
+  reader.feed(bare.write());
+  ASSERT_EQ(reader.fault(), "");
+  ASSERT_EQ(reader.frames().size(), 2u);
+  EXPECT_EQ(reader.frames()[0].payload, octets(16'384));
+  EXPECT_EQ(reader.frames()[1].payload, borrowed);
+}
+
+// A message assembled from several reads leaves in the buffer it was assembled in.
+TEST(EngineBorrowing, AnAssembledMessageIsSentTwiceWithoutCopying) {
+  Bare bare(Role::server);
+  const std::string payload = octets(100'000, 'p');
+  for (const auto& part :
+       {binary(payload.substr(0, 50'000), false), more(payload.substr(50'000))}) {
+    bare.engine.feed(0, bare.lend({part}));
+    const Event event = bare.engine.next();
+    if (!event) continue;
+    const auto bytes = event.message().bytes();
+    EXPECT_TRUE(bare.engine.send(event.message()));
+    EXPECT_TRUE(bare.engine.send(event.message()));
+    EXPECT_EQ(referenced(bare.engine, bytes), 200'000u);
+    EXPECT_TRUE(bare.engine.send(Message(MessageType::binary, bytes.subspan(1)))) << "a part of it";
+  }
+  EXPECT_FALSE(bare.engine.next());
+  bare.engine.settle();
+  // The next message needs a buffer of its own while this one waits.
+  bare.engine.feed(0, bare.lend({binary(octets(50'000, 'q'), false), more(octets(1, 'q'))}));
+  ASSERT_EQ(bare.engine.next().message().size(), 50'001u);
+  FrameReader reader(Role::server);
+  reader.feed(bare.write());
+  ASSERT_EQ(reader.fault(), "");
+  ASSERT_EQ(reader.frames().size(), 3u);
+  EXPECT_EQ(reader.frames()[0].payload, payload);
+  EXPECT_EQ(reader.frames()[1].payload, payload);
+  EXPECT_EQ(reader.frames()[2].payload, payload.substr(1));
+}
+
+TEST(EngineBorrowing, SendBorrowedReferencesUntilSettle) {
+  Bare bare(Role::server);
+  std::string large = octets(100'000, 'l');
+  std::string small = octets(10, 's');
+  EXPECT_TRUE(bare.engine.send_borrowed(std::string_view(large)));
+  EXPECT_TRUE(bare.engine.send_borrowed(std::string_view(small)));
+  EXPECT_EQ(referenced(bare.engine, std::as_bytes(std::span(large))), 100'000u);
+  bare.engine.settle();
+  large.assign(large.size(), '!');
+  small.assign(small.size(), '!');
+  FrameReader reader(Role::server);
+  reader.feed(bare.write());
+  ASSERT_EQ(reader.frames().size(), 2u);
+  EXPECT_EQ(reader.frames()[0].payload, octets(100'000, 'l'));
+  EXPECT_EQ(reader.frames()[1].payload, octets(10, 's'));
+}
+
+TEST(EngineBorrowing, SharedMessages) {
+  for (const Role role : roles) {
+    for (const std::size_t size :
+         {0u, 1u, 125u, 126u, 4'095u, 4'096u, 65'535u, 65'536u, 300'000u}) {
+      const std::string payload = octets(size);
+      Bare one(role);
+      Bare two(role);
+      {
+        const SharedMessage shared{std::string_view(payload)};
+        EXPECT_EQ(shared.message().text(), payload);
+        const SharedMessage copy = shared;
+        one.engine.send(shared);
+        two.engine.send(copy);
+        one.engine.send(copy);
+        const std::size_t in_one = referenced(one.engine, shared.message().bytes());
+        EXPECT_TRUE(role == Role::server || in_one == 0) << "a client masks";
+        one.engine.settle();
+        two.engine.settle();
+      }  // the queues keep it alive
+      for (Bare* bare : {&one, &two}) {
+        FrameReader reader(role);
+        reader.feed(bare->write());
+        ASSERT_EQ(reader.fault(), "");
+        ASSERT_EQ(reader.frames().size(), bare == &one ? 2u : 1u);
+        for (const Frame& frame : reader.frames()) EXPECT_EQ(frame.payload, payload);
+      }
+    }
+  }
+}
+
+TEST(EngineBorrowing, ALargeSharedMessageIsReferencedByAServer) {
+  Bare one(Role::server);
+  Bare two(Role::server);
+  const SharedMessage shared{std::string_view(octets(100'000))};
+  one.engine.send(shared);
+  two.engine.send(shared);
+  const auto first = one.engine.output();
+  const auto second = two.engine.output();
+  ASSERT_EQ(first.size(), 1u);
+  ASSERT_EQ(second.size(), 1u);
+  EXPECT_EQ(first[0].iov_base, second[0].iov_base);
+}
+
+// ---- what is shared
+
+TEST(EngineBorrowing, SharedMessagesAreCopiedAndMovedLikeValues) {
+  SharedMessage one{std::string_view("one")};
+  SharedMessage two{std::string_view("two")};
+  two = one;
+  EXPECT_EQ(two.message().text(), "one");
+  EXPECT_EQ(two.encoded(), one.encoded()) << "one frame, shared";
+  const SharedMessage moved = std::move(one);
+  EXPECT_EQ(one.encoded(), nullptr);  // NOLINT: documented
+  EXPECT_EQ(moved.message().text(), "one");
+  one = moved;
+  EXPECT_EQ(one.message().text(), "one");
+}
+
+// More engines are busy at once than a workspace keeps blocks for; it moves while it has none.
+TEST(EngineBorrowing, AWorkspaceServesManyEnginesAtOnce) {
+  const EngineOptions options;
+  Workspace first;
+  Workspace workspace = std::move(first);
+  first = Workspace();
+  for (int round = 0; round < 2; ++round) {
+    std::vector<Engine> engines;
+    for (int i = 0; i < 200; ++i) {
+      engines.push_back(
+          *Engine::established(Role::server, {.protocol = "chat"}, options, workspace));
+      engines.back().send(std::string_view("Hello"));
+      EXPECT_EQ(engines.back().protocol(), "chat");
+    }
+    for (Engine& engine : engines) {
+      EXPECT_EQ(engine.next().kind(), Event::Kind::open);
+      EXPECT_EQ(engine.queued_bytes(), 7u);
+      engine.consume_output(7);
+      EXPECT_FALSE(engine.next());
+    }
+  }
+}
+
+// ---- where large messages are read to
+
+TEST(EngineBorrowing, ReadRoomFollowsWhatWasReceived) {
+  constexpr std::size_t kib = 1024;
+  for (const Role role : roles) {
+    Bare bare(role);
+    Engine& engine = bare.engine;
+    EXPECT_TRUE(engine.read_room().empty());
+    std::string frame(
+        wire(role == Role::server ? Role::client : Role::server, binary(octets(1024 * kib, 'r'))));
+    const std::size_t head = frame.size() - 1024 * kib;
+    auto rest = std::as_writable_bytes(std::span(frame));
+    const auto lend = [&](std::size_t size) {
+      engine.feed(0, rest.first(size));
+      EXPECT_FALSE(engine.next());
+      rest = rest.subspan(size);
+    };
+    lend(head);
+    EXPECT_TRUE(engine.read_room().empty()) << "never from the header alone";
+    lend(64 * kib - 1);
+    EXPECT_TRUE(engine.read_room().empty());
+    lend(1);
+    std::size_t received = 64 * kib;
+    while (received < 1024 * kib) {
+      const auto room = engine.read_room();
+      if (room.empty()) break;
+      EXPECT_LE(received + room.size(), std::max(64 * kib, 4 * received)) << "follows what came";
+      EXPECT_LE(room.size(), rest.size()) << "never beyond the frame";
+      const std::size_t size = std::min<std::size_t>(room.size(), 50'000);
+      std::memcpy(room.data(), rest.data(), size);
+      engine.feed(size, {});
+      rest = rest.subspan(size);
+      received += size;
+      EXPECT_TRUE(received == 1024 * kib || !engine.next());
+    }
+    EXPECT_GT(received, 900 * kib);
+    if (!rest.empty()) engine.feed(0, rest);
+    const Event event = engine.next();
+    ASSERT_EQ(event.kind(), Event::Kind::message);
+    EXPECT_EQ(event.message().text(), octets(1024 * kib, 'r'));
+  }
+}
+
+// ---- how long views live
+
+TEST(EngineBorrowing, StashKeepsTheRestAndIsIdempotent) {
+  for (const Role role : roles) {
+    Bare bare(role);
+    bare.engine.feed(0, bare.lend({text("one"), text("two"), ping("three"), text("fo", false)}));
+    EXPECT_EQ(bare.engine.next().message().text(), "one");
+    for (int i = 0; i < 3; ++i) bare.engine.stash();
+    bare.engine.settle();
+    std::fill(bare.lent.begin(), bare.lent.end(), '\xEE');
+    EXPECT_FALSE(bare.engine.wants_input()) << "while the stash is not empty";
+    bare.engine.feed(0, bare.lend({more("ur")}));  // appended all the same
+    bare.engine.stash();
+    std::fill(bare.lent.begin(), bare.lent.end(), '\xEE');
+    EXPECT_EQ(bare.engine.next().message().text(), "two");
+    bare.engine.stash();
+    EXPECT_EQ(bare.engine.next().message().text(), "three");
+    EXPECT_EQ(bare.engine.next().message().text(), "four");
+    EXPECT_FALSE(bare.engine.next());
+    EXPECT_TRUE(bare.engine.wants_input());
+  }
+}
+
+TEST(EngineBorrowing, StashLeavesAnAssembledMessageAlive) {
+  for (const Role role : roles) {
+    Bare bare(role);
+    bare.engine.feed(0, bare.lend({text("assem", false), more("bled"), text("next")}));
+    const Event event = bare.engine.next();
+    bare.engine.stash();
+    bare.engine.settle();
+    std::fill(bare.lent.begin(), bare.lent.end(), '\xEE');
+    EXPECT_EQ(event.message().text(), "assembled");
+    EXPECT_EQ(bare.engine.next().message().text(), "next");
+  }
+}
+
+// A view lives until next() or feed() of its engine, whatever is written meanwhile and whatever
+// another engine of the workspace does.
+TEST(EngineBorrowing, ViewsOutliveWritesAndOtherEngines) {
+  for (const Role role : roles) {
+    for (const bool control : {false, true}) {
+      Bare bare(role);
+      Engine other = *Engine::established(role, {}, bare.options, bare.workspace);
+      other.tick(Engine::TimePoint() + 1h);
+      ASSERT_EQ(other.next().kind(), Event::Kind::open);
+      ASSERT_FALSE(other.next());
+      const auto cut = [&](Engine& engine, const std::string& payload) {
+        const auto lent =
+            control ? bare.lend({ping(payload)})
+                    : bare.lend({binary(payload.substr(0, 3), false), more(payload.substr(3))});
+        engine.feed(0, lent.first(lent.size() - 2));  // straddles two reads
+        EXPECT_FALSE(engine.next());
+        engine.feed(0, lent.last(2));
+        return engine.next();
+      };
+      const Event event = cut(bare.engine, "a payload to look at");
+      bare.engine.send(std::string_view("answer"));
+      bare.write();
+      bare.engine.settle();
+      EXPECT_EQ(cut(other, "XXXXXXXXXXXXXXXXXXXX").message().size(), 20u);
+      EXPECT_EQ(event.message().text(), "a payload to look at");
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tern::test
