@@ -300,8 +300,7 @@ TEST(Alloc, LargeMessagesGiveMemoryBack) {
 class Exercise {
  public:
   explicit Exercise(Role role)
-      : role_(role),
-        octets_(wire(peer_of(role), {text("small"), ping("p"), binary(std::string(300 * kib, 'b')),
+      : octets_(wire(peer_of(role), {text("small"), ping("p"), binary(std::string(300 * kib, 'b')),
                                      text("frag", false), ping("q"), more(std::string(20'000, 'f')),
                                      pong("r"), binary(std::string(5'000, 'c')), text("last")})),
         shared_(std::string_view(payload_)) {
@@ -372,7 +371,6 @@ class Exercise {
     }
   }
 
-  Role role_;
   std::string octets_;
   std::string payload_ = std::string(10'000, 's');
   SharedMessage shared_;
