@@ -17,7 +17,7 @@ configure = cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release $(1)
 build = cmake --build $(BUILD) --target $(1)
 
 .PHONY: all run test check check-long interop bench fuzz tidy format install clean help \
-        setup-build setup-test setup-bench
+        setup-build setup-test setup-bench test-repeat
 
 all: $(BUILD)/CMakeCache.txt  ## build the library and the programs (the default)
 	@$(call build,tern programs)
@@ -30,6 +30,10 @@ test: $(BUILD)/.with-tests  ## run the tests that need nothing but the compiler 
 	@$(call build,all)
 	@ctest --test-dir $(BUILD) --no-tests=error --output-on-failure --progress \
 	  --no-label-summary -LE 'faults|interop|long'
+
+test-repeat: $(BUILD)/.with-tests  ## run the suite of make test N (50) times in a row
+	@$(call build,all)
+	@scripts/repeat.sh $(BUILD) $(or $(N),50)
 
 check:  ## sanitizers, fuzzers, real peers, clang-tidy (under 35 minutes on 2 cores)
 	@scripts/check.sh
