@@ -38,7 +38,7 @@ class FullListener : public Listener {
 
 TEST(ClientConnect, TakesTheOnlyAddress) {
   const Listener listener;
-  const auto socket = connect_any({address_of(listener)}, deadline_after(20s));
+  const auto socket = connect_any({address_of(listener)}, deadline_after(60s));
   ASSERT_TRUE(socket) << socket.error().message();
   EXPECT_NE(::fcntl(socket->get(), F_GETFL) & O_NONBLOCK, 0);
   EXPECT_NE(::fcntl(socket->get(), F_GETFD) & FD_CLOEXEC, 0);
@@ -46,26 +46,26 @@ TEST(ClientConnect, TakesTheOnlyAddress) {
 
 TEST(ClientConnect, RefusalNamesAddressAndReason) {
   const RefusedPort port;
-  const auto socket = connect_any({address_of(port)}, deadline_after(20s));
+  const auto socket = connect_any({address_of(port)}, deadline_after(60s));
   ASSERT_FALSE(socket);
   EXPECT_EQ(socket.error().code(), std::errc::connection_refused);
   EXPECT_EQ(socket.error().message(), "connect " + port.authority() + ": Connection refused");
 }
 
+// With a delay of 250 ms behind each, the refusals alone would take 50 s.
 TEST(ClientConnect, NextAddressAtOnceWhenOneRefuses) {
   const RefusedPort refused;
   const Listener listener;
-  const auto start = Clock::now();
-  const auto socket = connect_any({address_of(refused), address_of(refused), address_of(listener)},
-                                  deadline_after(20s));
+  net::Addresses addresses(200, address_of(refused));
+  addresses.push_back(address_of(listener));
+  const auto socket = connect_any(addresses, deadline_after(40s));
   ASSERT_TRUE(socket) << socket.error().message();
-  EXPECT_LT(Clock::now() - start, 200ms);  // not even one attempt_delay
 }
 
 TEST(ClientConnect, AllRefusalsAreNamed) {
   const RefusedPort first;
   const RefusedPort second;
-  const auto socket = connect_any({address_of(first), address_of(second)}, deadline_after(20s));
+  const auto socket = connect_any({address_of(first), address_of(second)}, deadline_after(60s));
   ASSERT_FALSE(socket);
   EXPECT_EQ(socket.error().message(), "connect " + first.authority() + " (Connection refused), " +
                                           second.authority() + ": Connection refused");
@@ -75,11 +75,11 @@ TEST(ClientConnect, Rfc8305_5_AddressThatDropsPacketsLetsTheNextTry) {
   const FullListener silent;
   const Listener listener;
   const auto start = Clock::now();
-  const auto socket = connect_any({address_of(silent), address_of(listener)}, deadline_after(20s));
+  const auto socket = connect_any({address_of(silent), address_of(listener)}, deadline_after(60s));
   const auto took = Clock::now() - start;
   ASSERT_TRUE(socket) << socket.error().message();
   EXPECT_GE(took, 250ms);  // else the first was not silent
-  EXPECT_LT(took, 10s);
+  EXPECT_LT(took, 30s);
 }
 
 TEST(ClientConnect, DeadlineHoldsAndNamesWhoIsStillSilent) {
@@ -94,7 +94,7 @@ TEST(ClientConnect, DeadlineHoldsAndNamesWhoIsStillSilent) {
                                           silent.authority() +
                                           ": the opening handshake took too long");
   EXPECT_GE(took, 300ms);
-  EXPECT_LT(took, 10s);
+  EXPECT_LT(took, 30s);
 }
 
 TEST(ClientConnect, DeadlineInThePastStillFails) {
