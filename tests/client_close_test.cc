@@ -73,7 +73,7 @@ TEST(ClientClose, Rfc6455_7_1_1_WeCloseAndTheServerEndsTcpFirst) {
   EXPECT_EQ(end_of(client), (End{1001, "leaving", {}, true, false}));
   const auto start = Clock::now();
   EXPECT_TRUE(client.close(CloseCode::normal, {}, patience));
-  EXPECT_LT(Clock::now() - start, 10s);
+  EXPECT_LT(Clock::now() - start, 30s);
   EXPECT_EQ(receive_error(client), Errc::closed);
   EXPECT_EQ(client.send("late").error().code(), Errc::closed);
   EXPECT_EQ(client.ping().error().code(), Errc::closed);
@@ -177,9 +177,13 @@ TEST(ClientClose, SeveralThreadsClose) {
 
 TEST(ClientClose, QueuedMessagesGoBeforeTheCloseFrame) {
   const std::string large(16 * mebibyte, 'x');
+  std::promise<void> sending;
   std::promise<void> closing;
   ScriptedPeer peer([&](Socket& socket) {
     socket.upgrade();
+    pollfd begun{socket.fd(), POLLIN, 0};
+    EXPECT_EQ(::poll(&begun, 1, 60'000), 1);
+    sending.set_value();
     closing.get_future().wait();
     FrameSource frames(socket);
     EXPECT_EQ(frames.next().payload.size(), large.size());
@@ -188,8 +192,7 @@ TEST(ClientClose, QueuedMessagesGoBeforeTheCloseFrame) {
   });
   BlockingClient client = connected(peer);
   std::jthread sender([&] { EXPECT_TRUE(client.send(large)); });
-  std::string payload;
-  EXPECT_EQ(client.receive(payload, 50ms).error().code(), Errc::timed_out);  // it is stuck by now
+  sending.get_future().wait();  // and it is stuck soon: nobody reads
   std::jthread closer([&] { EXPECT_TRUE(client.close(CloseCode::normal, {}, patience)); });
   closing.set_value();
 }
@@ -209,7 +212,7 @@ TEST(ClientClose, APeerThatTalksButNeverCloses) {
   EXPECT_FALSE(client.close(CloseCode::normal, {}, 200ms));
   const auto took = Clock::now() - start;
   EXPECT_GE(took, 200ms);
-  EXPECT_LT(took, 10s);
+  EXPECT_LT(took, 30s);
   EXPECT_EQ(end_of(client), (End{1006, "", Errc::close_timeout, false, false}));
   EXPECT_TRUE(ended.get_future().get());  // TCP has ended though the client lives
   EXPECT_EQ(receive_error(client), Errc::close_timeout);
@@ -220,7 +223,7 @@ TEST(ClientClose, APeerThatReadsNothingAndOthersInTheMiddle) {
   ScriptedPeer peer([](Socket& socket) {
     socket.upgrade();
     pollfd ended{socket.fd(), 0, 0};
-    EXPECT_EQ(::poll(&ended, 1, 20'000), 1);
+    EXPECT_EQ(::poll(&ended, 1, 60'000), 1);
   });
   BlockingClient client = connected(peer);
   std::jthread sender([&] { EXPECT_FALSE(client.send(std::string(16 * mebibyte, 'x'))); });
@@ -229,7 +232,7 @@ TEST(ClientClose, APeerThatReadsNothingAndOthersInTheMiddle) {
   EXPECT_EQ(client.receive(payload, 50ms).error().code(), Errc::timed_out);
   const auto start = Clock::now();
   EXPECT_FALSE(client.close(CloseCode::normal, {}, 200ms));
-  EXPECT_LT(Clock::now() - start, 10s);
+  EXPECT_LT(Clock::now() - start, 30s);
 }
 
 TEST(ClientClose, APeerThatAnswersButKeepsTcp) {
@@ -247,7 +250,7 @@ TEST(ClientClose, APeerThatAnswersButKeepsTcp) {
   EXPECT_TRUE(client.close(CloseCode::normal, {}, 200ms));
   const auto took = Clock::now() - start;
   EXPECT_GE(took, 200ms);
-  EXPECT_LT(took, 10s);
+  EXPECT_LT(took, 30s);
   done.set_value();
 }
 
@@ -364,7 +367,7 @@ TEST(ClientClose, Rfc6455_7_1_7_WeFailTheConnectionAndThePeerHearsWhy) {
     EXPECT_EQ(receive_error(client), fault.errc);
     const auto start = Clock::now();
     EXPECT_FALSE(client.close());
-    EXPECT_LT(Clock::now() - start, 10s);
+    EXPECT_LT(Clock::now() - start, 30s);
     EXPECT_EQ(end_of(client), (End{fault.code, "", fault.errc, false, false}));
   }
 }
@@ -377,7 +380,7 @@ TEST(ClientClose, TerminateEndsReceiveAndSendOfOtherThreads) {
   ScriptedPeer peer([&](Socket& socket) {
     socket.upgrade();
     pollfd hung_up{socket.fd(), 0, 0};
-    ended.set_value(::poll(&hung_up, 1, 20'000) == 1);
+    ended.set_value(::poll(&hung_up, 1, 60'000) == 1);
     over.get_future().wait();
   });
   BlockingClient client = connected(peer);
