@@ -193,12 +193,12 @@ TEST(ClientDial, FramesInTheSegmentOfThe101AreDelivered) {
 TEST(ClientDial, DeadlineHoldsWhenTheServerNeverAccepts) {
   const Listener listener;  // the kernel connects, nobody answers
   const auto start = Clock::now();
-  EXPECT_EQ(dial_failure(listener.url(), {.timeout = 200ms}),
+  EXPECT_EQ(dial_failure(listener.url(), {.timeout = 1s}),
             (Failure{Errc::handshake_timeout,
                      "upgrade " + listener.url() + ": the opening handshake took too long"}));
   const auto took = Clock::now() - start;
-  EXPECT_GE(took, 200ms);
-  EXPECT_LT(took, 10s);
+  EXPECT_GE(took, 1s);
+  EXPECT_LT(took, 30s);
 }
 
 TEST(ClientDial, DeadlineHoldsInTheMiddleOfAnAnswer) {
@@ -210,12 +210,12 @@ TEST(ClientDial, DeadlineHoldsInTheMiddleOfAnAnswer) {
       socket.receive_end();
     });
     const auto start = Clock::now();
-    const Failure failure = dial_failure(peer.url(), {.timeout = 200ms});
+    const Failure failure = dial_failure(peer.url(), {.timeout = 2s});
     const auto took = Clock::now() - start;
     const bool refused = std::string_view(part).find("403") != std::string_view::npos;
     EXPECT_EQ(failure.code, refused ? Errc::upgrade_refused : Errc::handshake_timeout);
-    EXPECT_GE(took, 200ms);
-    EXPECT_LT(took, 10s);
+    EXPECT_GE(took, 2s);
+    EXPECT_LT(took, 30s);
   }
 }
 

@@ -188,7 +188,7 @@ TEST(ClientSession, TimeoutIsAbsoluteThoughPartsArrive) {
   const auto start = Clock::now();
   EXPECT_EQ(client->receive(payload, 100ms).error().code(), Errc::timed_out);
   EXPECT_GE(Clock::now() - start, 100ms);
-  EXPECT_LT(Clock::now() - start, 10s);
+  EXPECT_LT(Clock::now() - start, 30s);
   done = true;
   client->terminate();
 }
@@ -209,7 +209,7 @@ TEST(ClientSession, SilenceIsPingedAndAnAnswerKeepsItAlive) {
     EXPECT_EQ(test::to_string(frame), "close 1000");
     socket.send(test::closing(1000));
   });
-  auto client = dial(peer.url(), {.timeouts = {.silence = 20ms, .pong = 20s}});
+  auto client = dial(peer.url(), {.timeouts = {.silence = 20ms, .pong = patience}});
   ASSERT_TRUE(client);
   std::string payload;
   ASSERT_TRUE(client->receive(payload));
@@ -229,7 +229,7 @@ TEST(ClientSession, APeerThatIsDeadIsFoundAlsoByShortTimeouts) {
     ASSERT_TRUE(client);
     std::string payload;
     auto received = client->receive(payload, timeout);
-    const auto until = Clock::now() + 20s;
+    const auto until = Clock::now() + patience;
     while (received.error().code() == Errc::timed_out && Clock::now() < until) {
       received = client->receive(payload, timeout);
     }
@@ -241,6 +241,7 @@ TEST(ClientSession, APeerThatIsDeadIsFoundAlsoByShortTimeouts) {
 
 TEST(ClientSession, BytesThatNobodyHasReadYetAreNoSilence) {
   std::promise<void> nobody_receives;
+  std::promise<void> said;
   ScriptedPeer peer([&](Socket& socket) {
     socket.upgrade();
     FrameSource frames(socket);
@@ -252,18 +253,20 @@ TEST(ClientSession, BytesThatNobodyHasReadYetAreNoSilence) {
     EXPECT_EQ(frames.next_text(), "ping");
     nobody_receives.get_future().wait();
     socket.send(test::text("alive"));
+    said.set_value();
     EXPECT_EQ(next_but_pings(), "text sent");
     EXPECT_EQ(next_but_pings(), "close 1000");
     socket.send(test::closing(1000));
   });
-  auto client = dial(peer.url(), {.timeouts = {.silence = 10ms, .pong = 200ms}});
+  auto client = dial(peer.url(), {.timeouts = {.silence = 10ms, .pong = 2s}});
   ASSERT_TRUE(client);
   std::string payload;
   EXPECT_EQ(client->receive(payload, 20ms).error().code(), Errc::timed_out);
   nobody_receives.set_value();
-  let_pass(300ms);  // so the deadline of the pong has passed
+  said.get_future().wait();
+  let_pass(2500ms);  // so the deadline of the pong has passed
   EXPECT_TRUE(client->send("sent"));
-  let_pass(300ms);
+  let_pass(100ms);  // and the silence after it
   const auto received = client->receive(payload);
   ASSERT_TRUE(received) << received.error().message();
   EXPECT_EQ(payload, "alive");
@@ -413,7 +416,7 @@ TEST(ClientSession, APeerThatTakesNothingEndsASend) {
   ScriptedPeer peer([](Socket& socket) {
     socket.upgrade();
     pollfd ended{socket.fd(), 0, 0};  // reads nothing, waits for the reset
-    EXPECT_EQ(::poll(&ended, 1, 20'000), 1);
+    EXPECT_EQ(::poll(&ended, 1, 60'000), 1);
   });
   auto client = dial(peer.url(), {.timeouts = {.stall = 100ms}});
   ASSERT_TRUE(client);
