@@ -8,6 +8,7 @@
 #include <chrono>
 #include <fcntl.h>
 #include <filesystem>
+#include <functional>
 #include <gtest/gtest.h>
 #include <memory>
 #include <set>
@@ -322,11 +323,11 @@ TEST(LoopTimers, RepeatAtTheirIntervalAndLeaveOutWhatWasMissed) {
       while (Loop::Clock::now() < until) {
       }
     }
-    if (beats == 2) second = Loop::Clock::now();
+    if (beats == 2) second = loop.now();
     if (beats == 11) loop.stop();
   });
   EXPECT_TRUE(loop.run());
-  EXPECT_GE(Loop::Clock::now() - second, 16ms);  // a turn soon, then eight whole intervals
+  EXPECT_GE(Loop::Clock::now() - second, 16ms);  // a beat soon, then eight whole intervals
 }
 
 TEST(LoopTimers, MayStartOthers) {
@@ -358,12 +359,17 @@ TEST(LoopTimers, SignalsNeitherLoseNorDelayThem) {
     ASSERT_EQ(::setitimer(ITIMER_REAL, &storm, nullptr), 0);
     Loop loop;
     int fired = 0;
+    // A busy machine merges signals: it goes on until enough have come.
+    std::function<void()> stop_after_enough = [&] {
+      if (interruptions.load() > 50) return loop.stop();
+      loop.after(1ms, stop_after_enough);
+    };
     const auto began = Loop::Clock::now();
     for (int i = 1; i <= 10; ++i) {
       loop.after(i * 15ms, [&, i] {
         ++fired;
         EXPECT_GE(Loop::Clock::now() - began, i * 15ms);
-        if (i == 10) loop.stop();
+        if (i == 10) stop_after_enough();
       });
     }
     EXPECT_TRUE(loop.run());
@@ -371,8 +377,7 @@ TEST(LoopTimers, SignalsNeitherLoseNorDelayThem) {
     ASSERT_EQ(::setitimer(ITIMER_REAL, &calm, nullptr), 0);
     ASSERT_EQ(::sigaction(SIGALRM, &before, nullptr), 0);
     EXPECT_EQ(fired, 10);
-    EXPECT_LT(Loop::Clock::now() - began, 5s);
-    EXPECT_GT(interruptions.load(), 50);
+    EXPECT_LT(Loop::Clock::now() - began, 30s);
   }
 }
 
