@@ -192,10 +192,11 @@ TEST(Accept, RunsOutOfDescriptors) {
 }
 
 TEST(Connect, RefusalComesAsAResult) {
-  Fd listener = listen_on_loopback();
-  const Address nobody = local_address(listener.get());
-  listener.reset();
-  const Opened connecting = start_connect(nobody);
+  // Bound, so that nobody else gets the port, but not listening.
+  const Fd bound(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const Address any_port = loopback(0);
+  ASSERT_EQ(::bind(bound.get(), any_port.data(), any_port.size()), 0);
+  const Opened connecting = start_connect(local_address(bound.get()));
   std::error_code error = connecting.error;
   if (!error) {
     ASSERT_TRUE(wait_ready(connecting.fd.get(), POLLOUT));
