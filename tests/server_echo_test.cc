@@ -13,6 +13,10 @@
 namespace tern::test {
 namespace {
 
+// A client that takes its time is not to be pinged in between.
+constexpr Timeouts patient{.handshake = std::chrono::minutes(5),
+                           .silence = std::chrono::minutes(5)};
+
 Limits large() {
   return {
       .max_message_bytes = 16 << 20, .max_queued_bytes = 64 << 20, .high_water_bytes = 16 << 20};
@@ -25,7 +29,7 @@ std::string pattern(std::size_t size) {
 }
 
 TEST(ServerEcho, EverySizeFromNothingTo16MiB) {
-  RunningServer running({.limits = large()});
+  RunningServer running({.limits = large(), .timeouts = patient});
   running.server.route("/echo", echo());
   RawClient client(running.start());
   ASSERT_TRUE(client.upgrade());
@@ -63,7 +67,7 @@ TEST(ServerEcho, PipelinedMessagesComeBackInOrder) {
 }
 
 TEST(ServerEcho, ThousandConnections) {
-  RunningServer running({.threads = 2});
+  RunningServer running({.threads = 2, .timeouts = patient});
   running.server.route("/echo", echo());
   const std::uint16_t port = running.start();
   std::vector<std::unique_ptr<RawClient>> clients;

@@ -93,7 +93,7 @@ TEST(ServerStop, UnderLoadFromManyClients) {
 
 TEST(ServerStop, TheDeadlineHoldsForPeersThatDoNotAnswer) {
   Inbox<CloseInfo> ends;
-  RunningServer running;
+  RunningServer running({.timeouts = {.close = 5min}});
   running.server.route(
       "/echo", Handlers{.on_message = [](Connection&, Message) {},
                         .on_close = [&](Connection&, const CloseInfo& info) { ends.put(info); }});
@@ -101,7 +101,7 @@ TEST(ServerStop, TheDeadlineHoldsForPeersThatDoNotAnswer) {
   ASSERT_TRUE(client.upgrade());
   const auto begun = Clock::now();
   running.stop(100ms);
-  EXPECT_LT(Clock::now() - begun, 3s) << "timeouts.close alone would be 5 s";
+  EXPECT_LT(Clock::now() - begun, 60s) << "timeouts.close alone would be 5 min";
   const auto info = ends.take();
   ASSERT_TRUE(info);
   EXPECT_FALSE(info->clean);
