@@ -7,16 +7,37 @@
 #include "support/raw_socket.h"
 
 #include <csignal>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <string>
+#include <sys/file.h>
 
 namespace tern::test {
 namespace {
 
 constexpr std::uint16_t port = 9001;
 
+// One test at a time on this machine, whoever runs it: the port would change hands in between.
+class PortLock {
+ public:
+  PortLock() {
+    const std::string file = testing::TempDir() + "tern-port-9001.lock";
+    fd_ = ::open(file.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0666);
+    if (fd_ >= 0) ::flock(fd_, LOCK_EX);
+  }
+  PortLock(const PortLock&) = delete;
+  PortLock& operator=(const PortLock&) = delete;
+  ~PortLock() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+
+ private:
+  int fd_ = -1;
+};
+
 TEST(ProgramEcho, EchoesOrTellsThatItsPortIsInUse) {
+  const PortLock lock;
   const bool free = static_cast<bool>(RawSocket::bound(port));
   Process server({program("echo")});
   if (free) {
