@@ -25,7 +25,7 @@ namespace tern::test {
 using namespace std::chrono_literals;
 
 /// What anything in these tests may take; generous, since sanitizers and busy machines are slow.
-constexpr auto patience = 30s;
+constexpr auto patience = 60s;
 
 /// Milliseconds until then, for poll(); 0 when it has passed.
 inline int until(std::chrono::steady_clock::time_point deadline) {

@@ -23,7 +23,7 @@ namespace tern::test {
 
 class RawClient {
  public:
-  static constexpr int patience_ms = 20'000;
+  static constexpr int patience_ms = 60'000;
 
   /// Connects to 127.0.0.1. `receive_buffer`: SO_RCVBUF, for a client that reads slowly.
   explicit RawClient(std::uint16_t port, int receive_buffer = 0) {

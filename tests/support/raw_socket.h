@@ -16,7 +16,7 @@
 
 namespace tern::test {
 
-/// A blocking socket, which gives up after 30 seconds of silence. Owns its descriptor.
+/// A blocking socket, which gives up after 60 seconds of silence. Owns its descriptor.
 class RawSocket {
  public:
   /// Connects to 127.0.0.1.
@@ -65,7 +65,7 @@ class RawSocket {
     }
     return true;
   }
-  /// What has come next; empty at the end of the stream, or after 30 seconds (a failure).
+  /// What has come next; empty at the end of the stream, or after 60 seconds (a failure).
   std::string receive() const {
     std::string octets(65536, '\0');
     const ssize_t size = ::recv(fd_, octets.data(), octets.size(), 0);
@@ -96,7 +96,7 @@ class RawSocket {
 
  private:
   explicit RawSocket(int fd) : fd_(fd) {
-    const timeval limit{30, 0};
+    const timeval limit{60, 0};
     ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   }
   static sockaddr_in loopback(std::uint16_t port) {

@@ -27,7 +27,7 @@ class Inbox {
   /// The next value; fails the test when none comes.
   std::optional<T> take() {
     std::unique_lock lock(mutex_);
-    if (!changed_.wait_for(lock, std::chrono::seconds(20), [&] { return !values_.empty(); })) {
+    if (!changed_.wait_for(lock, std::chrono::seconds(60), [&] { return !values_.empty(); })) {
       ADD_FAILURE() << "nothing came";
       return {};
     }

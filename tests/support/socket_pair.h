@@ -12,7 +12,7 @@ namespace tern::test {
 /// Waits until `fd` is ready; false when that takes longer than any test may.
 inline bool wait_ready(int fd, short events) {
   pollfd waits{fd, events, 0};
-  return ::poll(&waits, 1, 30'000) == 1;
+  return ::poll(&waits, 1, 60'000) == 1;
 }
 
 /// A listener on a free port of the loopback address.

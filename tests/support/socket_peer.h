@@ -1,6 +1,6 @@
 // The other end of a connection, for tests of clients: plain blocking sockets on loopback and a
 // thread with a script. Nothing here uses tern's sockets. A script that waits for what never comes
-// gives up after 30 s, so that a broken client fails its test and hangs none.
+// gives up after 60 s, so that a broken client fails its test and hangs none.
 #pragma once
 
 #include "support/upgrade_text.h"
@@ -25,7 +25,7 @@ namespace tern::test {
 class Socket {
  public:
   explicit Socket(int fd = -1) : fd_(fd) {
-    const timeval patience{.tv_sec = 30, .tv_usec = 0};
+    const timeval patience{.tv_sec = 60, .tv_usec = 0};
     if (fd_ >= 0) ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     if (fd_ >= 0) ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   }
