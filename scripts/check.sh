@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # `make check`: the tests under three sanitizer builds, the fuzzers, the real peers, clang-tidy.
-# Every stage runs, also after one has failed; the last line counts them.
+# Every stage runs, also after one has failed. Behind them all, what failed is told once more, for
+# who sees only the end; the last line counts them.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,16 +16,18 @@ sanitized() {
 }
 
 passed=0
-failed=0
+failed=()
+logs=build/check-logs
+mkdir -p "$logs"
 stage() {
   local name=$1 began=$SECONDS
   shift
   echo "==== $name"
-  if "$@"; then
+  if "$@" 2>&1 | tee "$logs/$name.log"; then
     passed=$((passed + 1))
     echo "==== $name: passed in $((SECONDS - began)) s"
   else
-    failed=$((failed + 1))
+    failed+=("$name")
     echo "==== $name: FAILED after $((SECONDS - began)) s"
   fi
 }
@@ -36,5 +39,10 @@ stage "fuzzers" scripts/fuzz.sh "${FUZZ_SECONDS:-5}"
 stage "clang-tidy" scripts/tidy.sh
 stage "interop" make --no-print-directory interop
 
-echo "$passed passed, $failed failed"
-((failed == 0))
+for name in "${failed[@]}"; do
+  echo "==== $name: what was wrong, and the end of it (all of it: $logs/$name.log)"
+  grep -E 'FAILED|Failed|FINDING|ERROR:|WARNING: ThreadSanitizer|runtime error|error:|Timeout' "$logs/$name.log" | head -n 30
+  tail -n 15 "$logs/$name.log"
+done
+echo "$passed passed, ${#failed[@]} failed"
+((${#failed[@]} == 0))
