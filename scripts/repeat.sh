@@ -5,7 +5,7 @@
 # The consumer tests stay out: they build the library anew, and what they find they find at once.
 #   scripts/repeat.sh [build directory] [times]      (a sanitizer's build directory will do too)
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 
 build=${1:-build}
 times=${2:-50}

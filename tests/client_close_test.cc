@@ -21,6 +21,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t mebibyte = std::size_t{1} << 20;
 constexpr auto patience = 60s;  // for what happens at once unless the machine is busy
+// Scripts answer no pings: those that take their time are not to be asked whether they live.
+const DialOptions patient{.timeout = 5min, .timeouts = {.silence = 5min, .stall = 5min}};
 
 // CloseInfo, comparable.
 struct End {
@@ -43,7 +45,7 @@ End end_of(const BlockingClient& client) {
   return {static_cast<int>(info.code), info.reason, info.error, info.clean, info.by_peer};
 }
 
-BlockingClient connected(const ScriptedPeer& peer, const DialOptions& options = {}) {
+BlockingClient connected(const ScriptedPeer& peer, const DialOptions& options = patient) {
   return dial(peer.url(), options).value();
 }
 

@@ -13,10 +13,6 @@
 namespace tern::test {
 namespace {
 
-// A client that takes its time is not to be pinged in between.
-constexpr Timeouts patient{.handshake = std::chrono::minutes(5),
-                           .silence = std::chrono::minutes(5)};
-
 Limits large() {
   return {
       .max_message_bytes = 16 << 20, .max_queued_bytes = 64 << 20, .high_water_bytes = 16 << 20};
@@ -29,7 +25,7 @@ std::string pattern(std::size_t size) {
 }
 
 TEST(ServerEcho, EverySizeFromNothingTo16MiB) {
-  RunningServer running({.limits = large(), .timeouts = patient});
+  RunningServer running({.limits = large()});
   running.server.route("/echo", echo());
   RawClient client(running.start());
   ASSERT_TRUE(client.upgrade());
@@ -67,7 +63,7 @@ TEST(ServerEcho, PipelinedMessagesComeBackInOrder) {
 }
 
 TEST(ServerEcho, ThousandConnections) {
-  RunningServer running({.threads = 2, .timeouts = patient});
+  RunningServer running({.threads = 2});
   running.server.route("/echo", echo());
   const std::uint16_t port = running.start();
   std::vector<std::unique_ptr<RawClient>> clients;

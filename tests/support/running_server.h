@@ -47,6 +47,8 @@ class Inbox {
 };
 
 /// Listens on 127.0.0.1 with a port of the system's choice, as soon as start() was called.
+/// Deadlines that a test does not set are longer than those of the library: a test that takes its
+/// time, on a busy machine, is neither pinged nor dropped for it.
 class RunningServer {
  public:
   explicit RunningServer(ServerOptions options = {}) : server(local(std::move(options))) {}
@@ -75,6 +77,11 @@ class RunningServer {
  private:
   static ServerOptions local(ServerOptions options) {
     options.host = "127.0.0.1";
+    for (const auto deadline :
+         {&Timeouts::handshake, &Timeouts::silence, &Timeouts::stall, &Timeouts::http_idle}) {
+      auto& set = options.timeouts.*deadline;
+      if (set == Timeouts().*deadline) set = std::chrono::minutes(5);
+    }
     return options;
   }
 
