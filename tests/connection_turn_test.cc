@@ -1,0 +1,179 @@
+// What a connection does in one turn, to the octet: how much it reads before others have theirs,
+// and when on_drain comes. The kernel's sockets take and give what they like, so the calls go
+// through wrappers here (see tern_wrap in tests/CMakeLists.txt).
+#include "tern/tern.h"
+
+#include "support/raw_client.h"
+#include "support/running_server.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <string>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+namespace {
+
+// From the client with this port every read of the server brings all that fits, for ever.
+std::atomic<std::uint16_t> hose_port{0};
+std::atomic<std::size_t> hose_in_turn{0};
+std::atomic<std::size_t> hose_most{0};
+std::atomic<std::size_t> hose_turns{0};
+
+// What the socket to the client with this port still takes.
+std::atomic<std::uint16_t> narrow_port{0};
+std::atomic<std::size_t> narrow_room{0};
+std::atomic<std::size_t> narrow_blocked{0};
+
+constexpr std::size_t block_bytes = 4096;
+
+// A binary message that fills a block, as a client sends it, with a key of zeros (RFC 6455 §5.3).
+std::string block() {
+  std::string octets("\x82\xFE\x0F\xF8\0\0\0\0", 8);
+  octets.resize(block_bytes, 'x');
+  return octets;
+}
+
+// Both ends of a connection are in this process: the server's is the one whose peer has the port.
+bool leads_to(int fd, const std::atomic<std::uint16_t>& port) {
+  if (port == 0) return false;
+  sockaddr_in name{};
+  socklen_t bytes = sizeof name;
+  return ::getpeername(fd, reinterpret_cast<sockaddr*>(&name), &bytes) == 0 &&
+         ntohs(name.sin_port) == port;
+}
+
+}  // namespace
+
+extern "C" {
+ssize_t __real_recv(int, void*, std::size_t, int);        // NOLINT
+ssize_t __real_send(int, const void*, std::size_t, int);  // NOLINT
+ssize_t __real_sendmsg(int, const msghdr*, int);          // NOLINT
+int __real_epoll_wait(int, epoll_event*, int, int);       // NOLINT
+
+ssize_t __wrap_recv(int fd, void* buffer, std::size_t size, int flags) {  // NOLINT
+  if (!leads_to(fd, hose_port)) return __real_recv(fd, buffer, size, flags);
+  static const std::string full = block();
+  const std::size_t given = size / block_bytes * block_bytes;
+  for (std::size_t at = 0; at < given; at += block_bytes) {
+    std::memcpy(static_cast<char*>(buffer) + at, full.data(), block_bytes);
+  }
+  hose_in_turn += given;
+  hose_most = std::max(hose_most.load(), hose_in_turn.load());
+  return static_cast<ssize_t>(given);
+}
+
+ssize_t __wrap_send(int fd, const void* data, std::size_t size, int flags) {  // NOLINT
+  if (!leads_to(fd, narrow_port)) return __real_send(fd, data, size, flags);
+  const std::size_t taken = std::min(size, narrow_room.load());
+  if (taken == 0) {
+    ++narrow_blocked;
+    errno = EAGAIN;
+    return -1;
+  }
+  const ssize_t sent = __real_send(fd, data, taken, flags);
+  if (sent > 0) narrow_room -= static_cast<std::size_t>(sent);
+  return sent;
+}
+
+// Several pieces: the first of them alone, which is a short write.
+ssize_t __wrap_sendmsg(int fd, const msghdr* message, int flags) {  // NOLINT
+  if (!leads_to(fd, narrow_port)) return __real_sendmsg(fd, message, flags);
+  return __wrap_send(fd, message->msg_iov[0].iov_base, message->msg_iov[0].iov_len, flags);
+}
+
+int __wrap_epoll_wait(int epoll, epoll_event* events, int most, int timeout) {  // NOLINT
+  if (hose_in_turn.exchange(0) > 0) ++hose_turns;
+  return __real_epoll_wait(epoll, events, most, timeout);
+}
+}
+
+namespace tern::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::uint16_t local_port(const RawClient& client) {
+  sockaddr_in name{};
+  socklen_t bytes = sizeof name;
+  EXPECT_EQ(::getsockname(client.fd(), reinterpret_cast<sockaddr*>(&name), &bytes), 0);
+  return ntohs(name.sin_port);
+}
+
+TEST(ConnectionTurn, ReadsAtMost512KiBBeforeOthersHaveTheirTurn) {
+  std::atomic<std::size_t> flood{0};
+  RunningServer running;
+  running.server.route("/hose", Handlers{.on_message = [&](Connection& conn, Message message) {
+                         flood += message.size();
+                         if (hose_port == 0) conn.terminate();
+                       }});
+  running.server.route("/echo", echo());
+  const std::uint16_t port = running.start();
+  RawClient other(port);
+  ASSERT_TRUE(other.upgrade());
+  RawClient hose(port);
+  ASSERT_TRUE(hose.upgrade("/hose"));
+  hose_port = local_port(hose);
+  hose.send(text("readable from now on"));
+  for (int i = 0; i < 100 || hose_turns < 20; ++i) {
+    other.send(text(std::to_string(i)));
+    ASSERT_EQ(other.next(), "text " + std::to_string(i));
+  }
+  hose_port = 0;
+  EXPECT_TRUE(hose.ends());
+  EXPECT_EQ(hose_most, std::size_t{512} << 10);
+  EXPECT_GT(flood, std::size_t{19} * (500 << 10));
+}
+
+// Congested above high_water_bytes; drained at low_water_bytes and not one octet before.
+TEST(ConnectionTurn, OnDrainComesAtTheLowWaterMark) {
+  constexpr std::size_t low_water = 64 << 10;
+  Inbox<SendStatus> sent;
+  Inbox<std::size_t> drained;
+  Inbox<Handle> handles;
+  RunningServer running({.timeouts = {.silence = 300s, .stall = 300s}});
+  running.server.route(
+      "/slow", Handlers{.on_message =
+                            [&](Connection& conn, Message) {
+                              const std::string large(300 << 10, 'x');
+                              handles.put(conn.handle());
+                              sent.put(conn.send(large));
+                            },
+                        .on_drain = [&](Connection& conn) { drained.put(conn.queued_bytes()); }});
+  RawClient client(running.start());
+  ASSERT_TRUE(client.upgrade("/slow"));
+  constexpr std::size_t frame = 10 + (300 << 10);
+  narrow_room = frame - low_water - 1;  // an octet too much stays in the queue
+  narrow_port = local_port(client);
+  client.send(text("go"));
+  EXPECT_EQ(sent.take(), SendStatus::congested);
+  const auto handle = handles.take();
+  ASSERT_TRUE(handle);
+  for (std::size_t left = 0; left != low_water + 1;) {
+    Inbox<std::size_t> queued;
+    ASSERT_TRUE(handle->post([&](Connection& conn) { queued.put(conn.queued_bytes()); }));
+    left = queued.take().value_or(low_water + 1);
+  }
+  // The socket refused more, and turns have gone by since.
+  const std::size_t blocked = narrow_blocked;
+  while (narrow_blocked < blocked + 3) {
+    Inbox<bool> turned;
+    ASSERT_TRUE(handle->post([&](Connection&) { turned.put(true); }));
+    ASSERT_TRUE(turned.take());
+  }
+  EXPECT_TRUE(drained.empty()) << "one octet above the mark";
+  narrow_room = 1;
+  EXPECT_EQ(drained.take(), low_water);
+  EXPECT_TRUE(drained.empty()) << "once";
+  narrow_port = 0;
+  const auto frame_received = client.frame();
+  ASSERT_TRUE(frame_received);
+  EXPECT_EQ(frame_received->payload.size(), std::size_t{300} << 10);
+}
+
+}  // namespace
+}  // namespace tern::test
