@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <memory>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <vector>
@@ -60,6 +61,26 @@ TEST(Poller, FailuresAreErrors) {
   EXPECT_EQ(poller.modify(fd.get(), EPOLLIN, recorder), std::errc::no_such_file_or_directory);
   ASSERT_FALSE(poller.add(fd.get(), EPOLLIN, recorder));
   EXPECT_EQ(poller.add(fd.get(), EPOLLIN, recorder), std::errc::file_exists);
+}
+
+// Else a server that has run out of descriptors would say "Bad file descriptor".
+TEST(Poller, WithoutAnEpollEachCallSaysWhyThereIsNone) {
+  const Fd fd = ready_fd();
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int next = ::dup(0);  // the lowest free number: all below are taken
+  ASSERT_GE(next, 0);
+  ::close(next);
+  rlimit few = before;
+  few.rlim_cur = static_cast<rlim_t>(next);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  Poller poller;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(poller.error(), std::errc::too_many_files_open);
+  Recorder recorder;
+  EXPECT_EQ(poller.add(fd.get(), EPOLLIN, recorder), std::errc::too_many_files_open);
+  EXPECT_EQ(poller.modify(fd.get(), EPOLLIN, recorder), std::errc::too_many_files_open);
+  poller.remove(fd.get(), recorder);
 }
 
 TEST(Poller, WaitsUntilTheDeadlineAndNotLess) {

@@ -171,6 +171,7 @@ bool Session::close(CloseCode code, std::string_view reason, std::chrono::nanose
   }
   for (bool looked = false; has_tcp(); looked = true) {
     pull();
+    if (!has_tcp()) break;  // the server broke the rules, and there is nobody left to tell
     if (flush()) continue;
     const bool nothing_to_come = input_over_ || write_error_;
     if (end_error_ && nothing_to_come) {

@@ -12,6 +12,7 @@
 // (close, terminate, pause) shows in the state that each step looks at again.
 #include "connection/live_connection.h"
 
+#include "base/assert.h"
 #include "net/socket.h"
 
 #include <algorithm>
@@ -69,7 +70,7 @@ LiveConnection* LiveConnection::adopt(net::Fd socket, Environment& environment) 
 LiveConnection::LiveConnection(net::Fd socket, Environment& environment, Engine engine) noexcept
     : environment_(&environment), engine_(std::move(engine)), transport_(std::move(socket)) {}
 
-LiveConnection::~LiveConnection() = default;
+LiveConnection::~LiveConnection() { TERN_ASSERT(!armed()); }
 
 void LiveConnection::die() noexcept {
   if (state_ == State::gone) return;
@@ -308,6 +309,7 @@ void LiveConnection::start_linger() noexcept {
   state_ = State::lingering;
   transport_.shutdown_write();
   update_interest();
+  if (state_ == State::gone) return;  // epoll has no room
   try {
     environment_->core.timers().arm(
         *this, environment_->core.now() + environment_->options.timeouts.close);

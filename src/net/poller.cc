@@ -41,15 +41,17 @@ Poller::Poller() noexcept : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
 }
 
 std::error_code Poller::add(int fd, std::uint32_t events, Watcher& watcher) noexcept {
+  if (!epoll_) return error_;  // why there is none says more than EBADF
   return control(epoll_.get(), EPOLL_CTL_ADD, fd, events, watcher);
 }
 
 std::error_code Poller::modify(int fd, std::uint32_t events, Watcher& watcher) noexcept {
+  if (!epoll_) return error_;
   return control(epoll_.get(), EPOLL_CTL_MOD, fd, events, watcher);
 }
 
 void Poller::remove(int fd, Watcher& watcher) noexcept {
-  control(epoll_.get(), EPOLL_CTL_DEL, fd, 0, watcher);
+  if (epoll_) control(epoll_.get(), EPOLL_CTL_DEL, fd, 0, watcher);
   watcher.unlink();
   for (std::size_t i = next_; i < count_; ++i) {
     if (events_[i].data.ptr == &watcher) events_[i].data.ptr = nullptr;

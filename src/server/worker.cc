@@ -92,6 +92,7 @@ Acceptor::Verdict Worker::on_accepted(net::Fd socket) noexcept {
     core_.unfinished.fetch_sub(1, std::memory_order_relaxed);
     return Verdict::full;
   }
+  if (!connection->handshaking()) return Verdict::taken;  // it is gone: epoll has no room
   try {
     const connection::Registry::Place place = connection->place();
     begun_.push_back({place.slot, place.generation, loop_.now()});

@@ -1,0 +1,97 @@
+// A server whose epoll takes no more descriptors (ENOMEM, or ENOSPC: max_user_watches): it costs
+// the connection for which there is no room, and nothing else.
+#include "tern/server.h"
+
+#include "support/raw_client.h"
+#include "support/running_server.h"
+
+#include <atomic>
+#include <cerrno>
+#include <gtest/gtest.h>
+#include <stdexcept>
+#include <sys/epoll.h>
+
+namespace {
+
+std::atomic<bool> full = false;  // the next descriptor finds no room
+std::atomic<int> fired = 0;
+
+}  // namespace
+
+extern "C" {
+int __real_epoll_ctl(int epoll, int operation, int fd, epoll_event* event);
+int __wrap_epoll_ctl(int epoll, int operation, int fd, epoll_event* event) {
+  if (operation != EPOLL_CTL_ADD || !full.exchange(false)) {
+    return __real_epoll_ctl(epoll, operation, fd, event);
+  }
+  ++fired;
+  errno = ENOSPC;
+  return -1;
+}
+}
+
+namespace tern {
+namespace {
+
+using namespace std::chrono_literals;
+using test::Inbox;
+using test::RawClient;
+using test::RunningServer;
+
+void expect_echo(std::uint16_t port) {
+  RawClient client(port);
+  ASSERT_TRUE(client.upgrade("/echo"));
+  client.send(test::text("still there"));
+  const auto echoed = client.frame();
+  ASSERT_TRUE(echoed);
+  EXPECT_EQ(echoed->payload, "still there");
+}
+
+// A paused connection is in no epoll. It returns there to hear the peer's FIN after we failed it.
+TEST(ServerEpoll, NoRoomForAConnectionThatLingers) {
+  fired = 0;
+  Inbox<std::error_code> ends;
+  RunningServer running;
+  running.server.route("/echo", test::echo());
+  running.server.route(
+      "/fails", {.on_message =
+                     [](Connection& conn, Message) {
+                       conn.pause();
+                       conn.after(1ms, [](Connection&) {
+                         full = true;
+                         throw std::runtime_error("a timer that fails");
+                       });
+                     },
+                 .on_close = [&](Connection&, const CloseInfo& info) { ends.put(info.error); }});
+  const auto port = running.start();
+  RawClient client(port);
+  ASSERT_TRUE(client.upgrade("/fails"));
+  client.send(test::text("go"));
+  const auto close = client.frame();
+  ASSERT_TRUE(close);
+  EXPECT_EQ(close->opcode, 8u);
+  EXPECT_FALSE(client.frame());
+  EXPECT_EQ(ends.take(), Errc::handler_threw);
+  EXPECT_EQ(fired, 1);
+  expect_echo(port);
+  running.stop();
+  EXPECT_EQ(running.server.counters().connections_open, 0u);
+}
+
+TEST(ServerEpoll, NoRoomForANewConnection) {
+  fired = 0;
+  RunningServer running;
+  running.server.route("/echo", test::echo());
+  const auto port = running.start();
+  expect_echo(port);
+  full = true;
+  RawClient client(port);
+  EXPECT_FALSE(client.upgrade("/echo"));
+  EXPECT_EQ(fired, 1);
+  expect_echo(port);
+  running.stop();
+  EXPECT_EQ(running.server.counters().connections_open, 0u);
+}
+
+}  // namespace
+}  // namespace tern
