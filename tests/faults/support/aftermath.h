@@ -18,11 +18,9 @@
 #include "faults/support/syscalls.h"
 #include "support/raw_client.h"
 
-#include <chrono>
 #include <cstdint>
 #include <dirent.h>
 #include <gtest/gtest.h>
-#include <poll.h>
 #include <string>
 #include <string_view>
 #include <unistd.h>
@@ -92,6 +90,8 @@ class Aftermath {
 
   /// The level is that of now from here on.
   void take_level() {
+    SCOPED_TRACE("the level");  // makes room for the traces of the row
+    SCOPED_TRACE("with echoes");
     echo();
     before_ = settled();
   }
@@ -108,13 +108,9 @@ class Aftermath {
       return;
     }
     echo();
-    const auto give_up = std::chrono::steady_clock::now() + enough_time;
-    Level now = Level::of(server_);
-    while (now != before_ && std::chrono::steady_clock::now() < give_up) {
-      wait_a_little();
-      now = Level::of(server_);
-    }
-    EXPECT_TRUE(now == before_) << to_string(now) << "; before: " << to_string(before_);
+    Level now;
+    EXPECT_TRUE(eventually([&] { return (now = Level::of(server_)) == before_; }))
+        << to_string(now) << "; before: " << to_string(before_);
   }
 
  private:
@@ -123,17 +119,16 @@ class Aftermath {
   // A connection is counted out before its memory is freed, which nobody is told of. What stays the
   // same for a while, without connections, is the level.
   Level settled() {
-    const auto give_up = std::chrono::steady_clock::now() + enough_time;
-    Level level = Level::of(server_);
-    for (int same = 0; same < 20 && std::chrono::steady_clock::now() < give_up;) {
-      wait_a_little();
+    Level level;
+    int same = 0;
+    eventually([&] {
       const Level next = Level::of(server_);
       same = next == level && next.connections == 0 ? same + 1 : 0;
       level = next;
-    }
+      return same == 20;
+    });
     return level;
   }
-  static void wait_a_little() { ::poll(nullptr, 0, 2); }
 
   const Server& server_;
   const std::uint16_t port_;
