@@ -127,7 +127,8 @@ class SpuriousWakeups {
   std::uint64_t fired() const noexcept;
 };
 
-/// Sockets made or accepted meanwhile get these sizes; the kernel rounds up to its least.
+/// Sockets made meanwhile, and what is accepted from them, get these sizes; the kernel rounds up to
+/// its least.
 class SmallBuffers {
  public:
   SmallBuffers(int send_bytes, int receive_bytes) noexcept;
