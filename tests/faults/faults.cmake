@@ -1,0 +1,23 @@
+# The rows of the fault matrix, one program a row. See support/syscalls.h and support/aftermath.h.
+set(here ${CMAKE_CURRENT_SOURCE_DIR}/faults)
+set(wrapped
+  RAND_bytes accept4 bind close connect epoll_create1 epoll_ctl epoll_wait eventfd getaddrinfo
+  getpeername getsockname getsockopt listen ppoll read readv recv send sendmsg setsockopt shutdown
+  signalfd socket write)
+
+add_library(tern_faults_support OBJECT ${here}/support/syscalls.cc ${here}/support/heap.cc)
+target_compile_features(tern_faults_support PRIVATE cxx_std_20)
+target_compile_options(tern_faults_support PRIVATE ${test_options})
+target_include_directories(tern_faults_support PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+tern_own_code(tern_faults_support)
+
+file(GLOB sources CONFIGURE_DEPENDS ${here}/*_test.cc)
+foreach(source IN LISTS sources)
+  get_filename_component(name ${source} NAME_WE)
+  string(REGEX REPLACE "_test$" "" prefix ${name})
+  tern_test(${source} faults TEST_FILTER "-FaultsLong*")
+  target_link_libraries(${name} PRIVATE tern_faults_support)
+  tern_wrap(${name} ${wrapped})
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST TEST_PREFIX "${prefix}."
+    TEST_FILTER "FaultsLong*" PROPERTIES LABELS long TIMEOUT 1800)
+endforeach()

@@ -1,0 +1,140 @@
+// What every row of the fault matrix owes when its fault is over: proof that it fired, a thousand
+// echoes without an error, and not one descriptor, heap block or connection more than before.
+//
+//   Aftermath aftermath(house);                  // takes the level, with warm pools
+//   ... the fault, told by fired() ...
+//   aftermath.expect_fired(fault.fired());
+//   aftermath.expect_clean();                    // echoes, then the level again
+//
+// What a row holds of its own (clients, buffers) must be gone when the level is taken and when it
+// is compared. The level of the heap is that of operator new: a row that makes pools and tables
+// grow (many connections at once) runs its fault once before it takes the level.
+#pragma once
+
+#include "tern/server.h"
+
+#include "faults/support/heap.h"
+#include "faults/support/house.h"
+#include "faults/support/syscalls.h"
+#include "support/raw_client.h"
+
+#include <cstdint>
+#include <dirent.h>
+#include <gtest/gtest.h>
+#include <string>
+#include <string_view>
+#include <unistd.h>
+
+namespace tern::test {
+
+/// Open descriptors of a process, as /proc tells; 0 when there is no such process.
+inline std::size_t open_descriptors(pid_t process = ::getpid()) {
+  DIR* const directory = ::opendir(("/proc/" + std::to_string(process) + "/fd").c_str());
+  if (directory == nullptr) return 0;
+  std::size_t count = 0;
+  while (const dirent* const entry = ::readdir(directory)) count += entry->d_name[0] != '.';
+  ::closedir(directory);
+  return process == ::getpid() ? count - 1 : count;  // not the one just used
+}
+
+/// Connects without tern's code, echoes `count` messages of 0 to 4096 octets, closes. How many came
+/// back as they were sent, in order; the closing handshake counts as one more.
+inline std::size_t clean_echoes(std::uint16_t port, std::size_t count = 1'000,
+                                std::string_view path = "/echo") {
+  const sys::Bystander bystander;
+  RawClient client(port);
+  if (!client.connected() || !client.upgrade(path)) return 0;
+  std::size_t good = 0;
+  while (good < count) {
+    const std::size_t size = good % 10 == 9 ? 4096 : good % 126;
+    const Frame sent = text(std::string(size, static_cast<char>('a' + good % 26)));
+    if (!client.send(sent) || client.next() != to_string(sent)) return good;
+    ++good;
+  }
+  client.send(closing(1000));
+  return good + (client.next() == "close 1000" && client.ends() ? 1 : 0);
+}
+
+/// What a process holds.
+struct Level {
+  std::size_t descriptors = 0;
+  std::int64_t blocks = 0;
+  std::uint64_t connections = 0;
+
+  static Level of(const Server& server) {
+    Level level{.descriptors = open_descriptors(),
+                .connections = server.counters().connections_open};
+    level.blocks = live_blocks();  // last: what was needed to look is gone again
+    return level;
+  }
+  bool operator==(const Level&) const = default;
+};
+
+inline std::string to_string(const Level& level) {
+  return std::to_string(level.descriptors) + " descriptors, " + std::to_string(level.blocks) +
+         " blocks, " + std::to_string(level.connections) + " connections";
+}
+
+class Aftermath {
+ public:
+  /// The house has been started. Takes the level, with what an echo needs already warm.
+  explicit Aftermath(const House& house, std::size_t echoes = 1'000)
+      : server_(house.server), port_(house.port()), echoes_(echoes) {
+    take_level();
+  }
+  /// The same for any other Server with an echo at /echo.
+  explicit Aftermath(const Server& server, std::size_t echoes = 1'000)
+      : server_(server), port_(server.port()), echoes_(echoes) {
+    take_level();
+  }
+
+  /// The level is that of now from here on.
+  void take_level() {
+    SCOPED_TRACE("the level");  // makes room for the traces of the row
+    SCOPED_TRACE("with echoes");
+    echo();
+    before_ = settled();
+  }
+  /// A row whose fault did not fire has shown nothing.
+  void expect_fired(std::uint64_t fired, std::string_view what = "the fault",
+                    std::uint64_t at_least = 1) {
+    EXPECT_GE(fired, at_least) << what << " fired too seldom: nothing is shown";
+    fired_ = fired_ || fired >= at_least;
+  }
+  /// Echoes, and waits until what is held is what it was.
+  void expect_clean() {
+    if (!fired_) {
+      ADD_FAILURE() << "no fault fired";
+      return;
+    }
+    echo();
+    Level now;
+    EXPECT_TRUE(eventually([&] { return (now = Level::of(server_)) == before_; }))
+        << to_string(now) << "; before: " << to_string(before_);
+  }
+
+ private:
+  void echo() { EXPECT_EQ(clean_echoes(port_, echoes_), echoes_ + 1) << "echoes and a close"; }
+
+  // A connection is counted out before its memory is freed, which nobody is told of. What stays the
+  // same for a while, without connections, is the level.
+  Level settled() {
+    Level level;
+    int same = 0;
+    eventually([&] {
+      const Level next = Level::of(server_);
+      same = next == level && next.connections == 0 ? same + 1 : 0;
+      level = next;
+      return same == 20;
+    });
+    return level;
+  }
+
+  const Server& server_;
+  const std::uint16_t port_;
+  const std::size_t echoes_;
+  Level before_{};
+  bool fired_ = false;
+};
+
+}  // namespace tern::test
