@@ -4,6 +4,7 @@
 #include "support/raw_client.h"
 #include "support/running_server.h"
 
+#include <chrono>
 #include <gtest/gtest.h>
 #include <memory>
 #include <string>
@@ -176,6 +177,53 @@ TEST(ServerClose, Rfc6455_7_1_5_Reset) {
   ASSERT_TRUE(info);
   EXPECT_EQ(info->code, CloseCode::abnormal);
   EXPECT_EQ(info->error, Errc::connection_reset);
+}
+
+// The request is read, and then it is the write of the answer that finds the connection broken.
+TEST(ServerClose, Rfc6455_7_1_5_AResetThatAWriteFindsIsToldAtOnce) {
+  using namespace std::chrono_literals;
+  const Timeouts patient{.silence = 5min, .pong = 5min, .close = 5min, .stall = 5min};
+  Inbox<CloseInfo> ends;
+  RunningServer running({.timeouts = patient});
+  running.server.route(
+      "/echo", Handlers{.on_message = [](Connection& conn, Message message) { conn.send(message); },
+                        .on_close = [&](Connection&, const CloseInfo& info) { ends.put(info); }});
+  const std::uint16_t port = running.start();
+  for (const std::string& behind : {std::string(), wire(Role::client, text("Hello"))}) {
+    RawClient client(port);
+    client.send(upgrade_request() + behind);
+    client.reset();
+    const auto info = ends.take();
+    ASSERT_TRUE(info);
+    EXPECT_EQ(info->error, Errc::connection_reset) << info->error.message();
+  }
+}
+
+// Who pauses until on_drain would wait for ever: nothing drains any more.
+TEST(ServerClose, Rfc6455_7_1_5_AResetIsToldToWhoPausedUntilTheQueueDrains) {
+  using namespace std::chrono_literals;
+  const Timeouts patient{.silence = 5min, .pong = 5min, .close = 5min, .stall = 5min};
+  Inbox<CloseInfo> ends;
+  Inbox<bool> paused;
+  RunningServer running({.limits = large(), .timeouts = patient});
+  running.server.route(
+      "/echo", Handlers{.on_message =
+                            [&](Connection& conn, Message) {
+                              EXPECT_EQ(conn.send(pattern(32 << 20)), SendStatus::congested);
+                              conn.pause();
+                              paused.put(true);
+                            },
+                        .on_drain = [](Connection& conn) { conn.resume(); },
+                        .on_close = [&](Connection&, const CloseInfo& info) { ends.put(info); }});
+  RawClient client(running.start(), 4096);
+  ASSERT_TRUE(client.upgrade());
+  client.send(wire(Role::client, {text("go"), text("kept until resume()")}));
+  paused.take();
+  client.reset();
+  const auto info = ends.take();
+  ASSERT_TRUE(info);
+  EXPECT_EQ(info->error, Errc::connection_reset) << info->error.message();
+  EXPECT_TRUE(ends.empty());
 }
 
 TEST(ServerClose, Rfc6455_7_1_7_AProtocolErrorIsAnswered) {

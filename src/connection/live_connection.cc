@@ -251,7 +251,8 @@ void LiveConnection::flush() noexcept {
     const net::Transport::Transfer put = transport_.write(output);
     if (put.state == net::Transport::State::failed) {
       read_ended_ = true;
-      engine_.feed_error(put.error);
+      // Who has paused until on_drain would wait for ever.
+      paused_ ? engine_.terminate(put.error) : engine_.feed_error(put.error);
       return;
     }
     if (put.state != net::Transport::State::ok) {
@@ -288,7 +289,7 @@ void LiveConnection::finish_turn() noexcept {
   flush();
   engine_.settle();
   drain();
-  if (!engine_.is_open()) {
+  if (!engine_.is_open() || read_ended_) {  // the latter: writing may have found it broken
     pump();
     flush();
   }
