@@ -43,7 +43,7 @@ check-long: check  ## check, then bulk tests and long fuzzing
 	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),600)
 
 conformance: $(BUILD)/.with-tests  ## every case of the conformance suite, both roles (under 3 minutes)
-	@$(call build,all)
+	@$(call build,conformance_tests)
 	@scripts/conformance.sh $(BUILD)
 
 interop: all  ## talk to Chromium, python3-websockets, node ws and curl

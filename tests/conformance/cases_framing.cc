@@ -25,7 +25,8 @@ void add_messages(std::vector<Case>& cases) {
       {{0}, {125}, {126}, {127}, {128}, {65535}, {65536}, {65536, chops_of(997)}}};
   for (const bool is_text : {true, false}) {
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      const auto [size, writing] = rows[i];
+      const std::size_t size = rows[i].size;
+      const Writing writing = rows[i].writing;
       cases.push_back({(is_text ? "1.1." : "1.2.") + std::to_string(i + 1), [=] {
                          const Frame message = is_text ? text(std::string(size, '*'))
                                                        : binary(std::string(size, '\xFE'));

@@ -64,7 +64,9 @@ void add_fail_fast(std::vector<Case>& cases) {
   const std::string all = kosme + beyond_unicode + behind;
   int number = 1;
   for (const bool one_frame : {false, true}) {
-    for (const auto [first, second] : {Cut{11, 4}, Cut{12, 1}}) {
+    for (const Cut cut : {Cut{11, 4}, Cut{12, 1}}) {
+      const std::size_t first = cut.first;
+      const std::size_t second = cut.second;
       const std::size_t third = all.size() - first - second;
       cases.push_back({"6.4." + std::to_string(number++), [=] {
                          if (one_frame) {
