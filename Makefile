@@ -16,8 +16,8 @@ export CTEST_PARALLEL_LEVEL ?= $(JOBS)
 configure = cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release $(1)
 build = cmake --build $(BUILD) --target $(1)
 
-.PHONY: all run test check check-long conformance interop bench fuzz tidy format install clean help \
-        setup-build setup-test setup-bench test-repeat
+.PHONY: all run test test-repeat check check-long conformance interop bench fuzz fuzz-coverage \
+        tidy format install clean help setup-build setup-test setup-bench
 
 all: $(BUILD)/CMakeCache.txt  ## build the library and the programs (the default)
 	@$(call build,tern programs)
@@ -55,6 +55,9 @@ bench: $(BUILD)/.with-bench  ## measure
 
 fuzz:  ## run each fuzz target for FUZZ_SECONDS (30)
 	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),30)
+
+fuzz-coverage:  ## show that the seeds of each fuzz target reach 80 % of the files it names
+	@scripts/fuzz_coverage.sh
 
 tidy:  ## run clang-tidy on the library
 	@scripts/tidy.sh

@@ -1,5 +1,7 @@
 // A Close payload is taken exactly when RFC 6455 §5.5.1 and §7.4 allow it, and then encodes to the
 // same octets; what we encode from anything at all is always taken. Input: the payload.
+//
+// Subject: src/frame/close_payload.cc
 #include "frame/close_payload.h"
 #include "support/engine_peer.h"
 

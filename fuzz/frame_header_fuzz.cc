@@ -1,5 +1,7 @@
 // A frame header decodes to what RFC 6455 §5.2 says, however much of it is there; what decodes is
 // encoded to the same octets again. Input: one octet for the direction, then the header.
+//
+// Subject: src/frame/header.cc
 #include "frame/header.h"
 #include "support/engine_peer.h"
 

@@ -1,5 +1,10 @@
 // A request head says the same however it is cut; written anew it parses to the same; and what the
 // checks let pass is answered with a 101 that the client's side takes. Input: the bytes received.
+//
+// Subject: src/http/head.cc
+// Subject: src/http/framing.cc
+// Subject: src/http/request.cc
+// Subject: src/handshake/server.cc
 
 #include "handshake/client.h"
 #include "handshake/server.h"

@@ -1,6 +1,8 @@
 // Every masking kernel does what RFC 6455 5.3 says octet by octet, in place, copying, and in two
 // pieces. Input: four octets of key, one that chooses phase and alignment, one that chooses the
 // cut, then the payload.
+//
+// Subject: src/simd/mask.cc
 
 #include "simd/mask.h"
 

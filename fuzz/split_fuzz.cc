@@ -1,6 +1,8 @@
 // However the input of an engine is cut into reads, and wherever its driver stops and stashes, the
 // same events come, the same messages are echoed, and it ends the same way. Input: one octet of
 // flags, one that seeds the cuts, then what the peer sends.
+//
+// Subject: src/engine/inbound.cc
 #include "support/engine_peer.h"
 
 #include <random>

@@ -1,5 +1,10 @@
 // Lists and parameters against a plain reference that splits one character at a time. Input: field
 // lines of one name, separated by LF.
+//
+// Subject: src/http/token.cc
+// Subject: src/http/authority.cc
+// Subject: src/handshake/protocols.cc
+// Subject: src/handshake/origin.cc
 
 #include "handshake/origin.h"
 #include "handshake/protocols.h"

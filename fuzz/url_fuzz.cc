@@ -1,5 +1,8 @@
 // A URL that parses can be written from its parts and parses to the same; its parts make a request
 // that the server's side takes. Input: the URL.
+//
+// Subject: src/http/url.cc
+// Subject: src/http/authority.cc
 
 #include "handshake/client.h"
 #include "handshake/server.h"

@@ -1,6 +1,9 @@
 // Every UTF-8 kernel says what a plain decoder says, and a stream, however cut, fails in the very
 // piece that holds the first impossible octet. Input: one octet for the way of cutting, then the
 // text.
+//
+// Subject: src/simd/utf8.cc
+// Subject: src/simd/utf8_x86.cc
 
 #include "../tests/support/utf8_reference.h"
 #include "simd/utf8.h"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # scripts/fuzz.sh SECONDS: runs each fuzz target that long, from the seeds in fuzz/corpus/<target>/.
-# What it finds worth keeping goes to the build directory; a finding fails, its input is named.
+# What it finds worth keeping goes to the build directory; a finding fails, its input is named. So
+# does a target without seeds, or one that did not run them all.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:?usage: scripts/fuzz.sh SECONDS}
@@ -13,17 +14,24 @@ build=build/check-fuzz
 export ASAN_OPTIONS=halt_on_error=1:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 
-# fuzz_one TARGET: quiet unless it finds something.
+# fuzz_one TARGET: quiet unless it finds something. The time-out of one input is wall time: a machine
+# that is busy with other things must not look like an endless loop.
 fuzz_one() {
-  local target=$1 name log corpora
+  local target=$1 name log corpora executed seeds
   name=$(basename "$target")
   log=$build/fuzz/$name.log
   mkdir -p "$build/fuzz/corpus/$name" "$build/fuzz/findings"
   corpora=("$build/fuzz/corpus/$name")
   [[ -d fuzz/corpus/$name ]] && corpora+=("fuzz/corpus/$name")
-  if "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+  if "$target" -max_total_time="$seconds" -timeout=120 -rss_limit_mb=2048 -print_final_stats=1 \
     -artifact_prefix="$build/fuzz/findings/$name-" "${corpora[@]}" >"$log" 2>&1; then
-    echo "$name: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") inputs, no finding"
+    executed=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+    seeds=$(find "fuzz/corpus/$name" -type f 2>/dev/null | wc -l)
+    if ((seeds == 0 || ${executed:-0} < seeds)); then
+      echo "$name: ran ${executed:-0} inputs and has $seeds seeds: that is no fuzzing"
+      return 1
+    fi
+    echo "$name: $executed inputs, no finding"
   else
     tail -n 60 "$log"
     echo "$name: FINDING, see $log"

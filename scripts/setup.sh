@@ -8,7 +8,7 @@ set -euo pipefail
 # "libclang-rt" is clang's sanitizer and fuzzer run-times, whose package is named by its version.
 build="cmake:cmake g++:c++ ninja-build:ninja libssl-dev libcli11-dev"
 test="$build libgtest-dev pkg-config:pkg-config clang-format:clang-format"
-check="$test clang:clang++ clang-tidy:clang-tidy libclang-rt"
+check="$test clang:clang++ clang-tidy:clang-tidy llvm:llvm-cov libwslay-dev libclang-rt"
 interop="$build python3:python3 python3-websockets nodejs:node node-ws chromium:chromium curl:curl"
 bench="$build libbenchmark-dev"
 

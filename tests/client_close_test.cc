@@ -377,26 +377,29 @@ TEST(ClientClose, Rfc6455_7_1_7_WeFailTheConnectionAndThePeerHearsWhy) {
 // ---- terminate
 
 TEST(ClientClose, Rfc6455_7_1_7_AnAnswerToOurCloseThatBreaksTheRulesIsTheEnd) {
-  const std::pair<test::Frame, Errc> answers[] = {
+  const struct {
+    test::Frame answer;
+    Errc error;
+  } rows[] = {
       {test::closing(1005), Errc::close_code_invalid},
       {{1, "x", true, 4}, Errc::frame_reserved_bits},
       {test::text("\xFF"), Errc::text_not_utf8},
   };
-  for (const auto& [answer, error] : answers) {
-    SCOPED_TRACE(to_string(answer));
+  for (const auto& row : rows) {
+    SCOPED_TRACE(to_string(row.answer));
     ScriptedPeer peer([&](Socket& socket) {
       socket.upgrade();
       FrameSource frames(socket);
       EXPECT_EQ(frames.next_text(), "close 1000");
-      socket.send(answer);
+      socket.send(row.answer);
       EXPECT_EQ(frames.next().opcode, 15u);  // our Close was the last frame: nothing follows
     });
     BlockingClient client = connected(peer);
     EXPECT_FALSE(client.close(CloseCode::normal, {}, patience));
     const CloseInfo info = client.close_info();
-    EXPECT_EQ(info.error, error);
+    EXPECT_EQ(info.error, row.error);
     EXPECT_FALSE(info.clean);
-    EXPECT_EQ(receive_error(client), error);
+    EXPECT_EQ(receive_error(client), row.error);
   }
 }
 
