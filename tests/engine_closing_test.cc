@@ -314,6 +314,18 @@ TEST(EngineClosing, TerminateEndsAtOnce) {
 }
 
 // After the end every call is harmless and tells nothing new.
+TEST(EngineClosing, BeforeTheEndThereIsNothingToTell) {
+  for (const Role role : roles) {
+    Peer peer(role);  // at rest: it holds no block
+    const CloseInfo& idle = peer.engine().close_info();
+    EXPECT_EQ(idle.code, CloseInfo{}.code);
+    EXPECT_EQ(idle.error, std::error_code());
+    EXPECT_FALSE(idle.clean || idle.by_peer || idle.opened);
+    peer.receive(text("begun", false));
+    EXPECT_EQ(peer.engine().close_info().error, std::error_code());
+  }
+}
+
 TEST(EngineClosing, NothingHappensAfterTheEnd) {
   for (const Role role : roles) {
     Peer peer(role);

@@ -196,6 +196,35 @@ TEST(EngineOutput, AQueueThatIsNeverEmpty) {
   }
 }
 
+// Pings and pongs lie side by side in a chunk of their own. When that is full, those that still
+// wait move to the next one while others are being written from the old.
+TEST(EngineOutput, Rfc6455_5_5_3_PongsWaitThroughManyChunks) {
+  for (const Role role : roles) {
+    for (const int waiting : {2, 3, 4, 7}) {
+      SCOPED_TRACE(waiting);
+      Peer peer(role);
+      Strings expected;
+      const auto receive_one = [&](int number) {
+        std::string payload = std::to_string(number);
+        payload.resize(125, 'p');
+        expected.push_back("pong " + payload);
+        peer.receive(ping(payload));
+      };
+      const std::size_t frame = 2 + 125 + (role == Role::client ? 4 : 0);
+      peer.writable = 0;
+      for (int i = 0; i < waiting; ++i) receive_one(i);
+      for (int i = waiting; i < 1'000; ++i) {
+        peer.writable = frame;
+        receive_one(i);
+        ASSERT_EQ(peer.engine().queued_bytes(), static_cast<std::size_t>(waiting) * frame);
+      }
+      peer.writable = Peer::all;
+      peer.turn();
+      EXPECT_EQ(peer.frames(), expected);
+    }
+  }
+}
+
 TEST(EngineOutput, AtMost256PiecesAndNoneIsLost) {
   Bare bare(Role::server, {.limits = {.max_queued_bytes = 1 << 30}});
   const SharedMessage shared{std::string_view(octets(5'000))};
