@@ -17,7 +17,7 @@ configure = cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release $(1)
 build = cmake --build $(BUILD) --target $(1)
 
 .PHONY: all run test test-repeat check check-long conformance interop bench fuzz fuzz-coverage \
-        tidy format install clean help setup-build setup-test setup-bench
+        coverage mutants soak tidy format install clean help setup-build setup-test setup-bench
 
 all: $(BUILD)/CMakeCache.txt  ## build the library and the programs (the default)
 	@$(call build,tern programs)
@@ -30,6 +30,10 @@ test: $(BUILD)/.with-tests  ## run the tests that need nothing but the compiler 
 	@$(call build,all)
 	@ctest --test-dir $(BUILD) --no-tests=error --output-on-failure --progress \
 	  --no-label-summary -LE 'faults|interop|long|bulk'
+
+mutants: $(BUILD)/.with-tests  ## plant small faults in the library: the tests have to find each
+	@$(call build,tern tern_tests)
+	@scripts/mutants.sh $(BUILD) $(MUTANTS)
 
 test-repeat: $(BUILD)/.with-tests  ## run the suite of make test N (50) times in a row
 	@$(call build,all)

@@ -20,7 +20,7 @@ using test::Socket;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t mebibyte = std::size_t{1} << 20;
-constexpr auto patience = 60s;  // for what happens at once unless the machine is busy
+constexpr auto patience = 4min;  // for what happens at once unless the machine is busy
 // Scripts answer no pings: those that take their time are not to be asked whether they live.
 const DialOptions patient{.timeout = 5min, .timeouts = {.silence = 5min, .stall = 5min}};
 

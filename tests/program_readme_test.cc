@@ -69,7 +69,7 @@ Process shell(const std::string& command) {
 
 void expect_success(const std::string& command) {
   Process process = shell(command);
-  EXPECT_EQ(process.exit_code(), 0) << command << '\n' << process.out().substr(0, 4000);
+  EXPECT_EQ(process.exit_code(4min), 0) << command << '\n' << process.out().substr(0, 4000);
 }
 
 std::string with_port(std::string text, std::uint16_t port) {
