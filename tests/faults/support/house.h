@@ -85,6 +85,8 @@ class House {
     ::clock_gettime(clock, &used);
     return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
   }
+  /// run() has returned.
+  bool ended() const { return ended_; }
   /// Sessions on /echo that ended.
   std::uint64_t closes() const { return closes_; }
   /// What it logged so far.
@@ -109,11 +111,13 @@ class House {
   }
   void run() {
     if (auto ran = server.run(); !ran) why_ = ran.error().message();
+    ended_ = true;
   }
 
   mutable std::mutex mutex_{};
   std::vector<std::string> log_{};  // guarded by mutex_
   std::atomic<std::uint64_t> closes_{0};
+  std::atomic<bool> ended_{false};
   std::string why_{};
 
  public:

@@ -208,6 +208,7 @@ std::uint64_t interrupted() noexcept { return interruptions.load(); }
 
 Bystander::Bystander() noexcept { ++bystander; }
 Bystander::~Bystander() { --bystander; }
+bool is_bystander() noexcept { return bystander > 0; }
 
 Fault::Fault(Call call, Plan plan) : call_(call), plan_(plan), dice_(plan.seed) {
   const std::lock_guard lock(mutex);

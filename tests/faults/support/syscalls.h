@@ -65,6 +65,9 @@ class Bystander {
   Bystander& operator=(const Bystander&) = delete;
 };
 
+/// Whether the calling thread is one.
+bool is_bystander() noexcept;
+
 constexpr std::uint64_t for_ever = std::numeric_limits<std::uint64_t>::max();
 constexpr std::size_t any_size = std::numeric_limits<std::size_t>::max();
 
