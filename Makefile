@@ -7,7 +7,7 @@ PORT   ?= 9001
 SETUP  ?= scripts/setup.sh
 JOBS   ?= $(shell nproc)
 
-export FUZZ_SECONDS SETUP
+export FUZZ_SECONDS SOAK_MINUTES SETUP
 export CMAKE_GENERATOR ?= Ninja
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 export CTEST_PARALLEL_LEVEL ?= $(JOBS)
@@ -16,7 +16,7 @@ export CTEST_PARALLEL_LEVEL ?= $(JOBS)
 configure = cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release $(1)
 build = cmake --build $(BUILD) --target $(1)
 
-.PHONY: all run test check check-long interop bench fuzz tidy format install clean help \
+.PHONY: all run test check check-long soak interop bench fuzz tidy format install clean help \
         setup-build setup-test setup-bench
 
 all: $(BUILD)/CMakeCache.txt  ## build the library and the programs (the default)
@@ -34,9 +34,13 @@ test: $(BUILD)/.with-tests  ## run the tests that need nothing but the compiler 
 check:  ## sanitizers, fuzzers, real peers, clang-tidy (under 35 minutes on 2 cores)
 	@scripts/check.sh
 
-check-long: check  ## check, then bulk tests and long fuzzing
+check-long: check $(BUILD)/.with-tests  ## check, then faults in full size, bulk tests, long fuzzing
+	@$(call build,all)
 	@ctest --test-dir $(BUILD) --output-on-failure -L 'faults|long'
 	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),600)
+
+soak:  ## load the server for SOAK_MINUTES (30): its memory must not grow
+	@scripts/soak.sh $(BUILD)
 
 interop: all  ## talk to Chromium, python3-websockets, node ws and curl
 	@scripts/interop.sh $(BUILD)
