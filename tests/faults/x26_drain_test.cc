@@ -97,7 +97,7 @@ TEST(Faults, X26_WhatWasAcceptedIsDeliveredAndTheStoppedOnesHoldItUpNoLonger) {
                         }});
   // These get more than the kernel takes and never read.
   attacked.server.route("/stopped", Handlers{.on_message = [](Connection& conn, Message) {
-                          conn.send(std::string(32 << 20, 'x'));
+                          conn.send(std::string(12 << 20, 'x'));
                         }});
   const std::uint16_t port = attacked.start();
   std::vector<RawClient> stopped;
@@ -131,8 +131,8 @@ void drain_by_signal(int clients, int stopped_clients) {
   EchoServer server;
   std::vector<std::unique_ptr<Process>> stopped;
   for (int i = 0; i < stopped_clients; ++i) {
-    stopped.push_back(
-        std::make_unique<Process>(std::vector<std::string>{program("echo_client"), server.url()}));
+    stopped.push_back(std::make_unique<Process>(std::vector<std::string>{
+        program("echo_client"), "--addr", "127.0.0.1:" + std::to_string(server.port())}));
     stopped.back()->line_with("recv: ");
   }
   Workforce force(server.port(), clients);
