@@ -172,7 +172,8 @@ bool Session::close(CloseCode code, std::string_view reason, std::chrono::nanose
   for (bool looked = false; has_tcp(); looked = true) {
     pull();
     if (flush()) continue;
-    const bool nothing_to_come = input_over_ || write_error_;
+    // Not before our own Close frame is out: who has said its last word may still listen.
+    const bool nothing_to_come = write_error_ || (input_over_ && engine_->finished());
     if (end_error_ && nothing_to_come) {
       end_tcp();
     } else if (looked && Clock::now() >= deadline) {

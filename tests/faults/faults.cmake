@@ -3,7 +3,8 @@ set(here ${CMAKE_CURRENT_SOURCE_DIR}/faults)
 set(wrapped
   RAND_bytes accept4 bind close connect epoll_create1 epoll_ctl epoll_wait eventfd getaddrinfo
   getpeername getsockname getsockopt listen ppoll read readv recv send sendmsg setsockopt shutdown
-  signalfd socket write)
+  signalfd socket write
+  malloc calloc realloc aligned_alloc free)
 
 add_library(tern_faults_support OBJECT ${here}/support/syscalls.cc ${here}/support/heap.cc)
 target_compile_features(tern_faults_support PRIVATE cxx_std_20)

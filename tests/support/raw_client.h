@@ -37,6 +37,11 @@ class RawClient {
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     connected_ = ::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
   }
+  /// A socket that was connected already; owns it.
+  struct Connected {
+    int fd;
+  };
+  explicit RawClient(Connected socket) noexcept : fd_(socket.fd), connected_(true) {}
   RawClient(RawClient&& other) noexcept
       : fd_(std::exchange(other.fd_, -1)),
         connected_(other.connected_),

@@ -1,4 +1,5 @@
-// operator new and delete that count. On malloc, so that AddressSanitizer still watches each block.
+// malloc and free that count, and operator new and delete on top of them, so that AddressSanitizer
+// still watches each block.
 #include "faults/support/heap.h"
 
 #include <atomic>
@@ -6,28 +7,40 @@
 #include <cstdlib>
 #include <new>
 
+// NOLINTBEGIN(bugprone-reserved-identifier)
+extern "C" {
+void* __real_malloc(std::size_t size);
+void* __real_calloc(std::size_t count, std::size_t size);
+void* __real_realloc(void* block, std::size_t size);
+void* __real_aligned_alloc(std::size_t alignment, std::size_t size);
+void __real_free(void* block);
+}
+
 namespace tern::test {
 namespace {
 
 std::atomic<std::int64_t> live{0};
 
-void* take(std::size_t size, std::size_t alignment = 0) noexcept {
-  if (size == 0) size = 1;
-  void* const block =
-      alignment == 0 ? std::malloc(size)
-                     : std::aligned_alloc(alignment, (size + alignment - 1) & ~(alignment - 1));
+void* counted(void* block) noexcept {
   if (block != nullptr) live.fetch_add(1, std::memory_order_relaxed);
   return block;
 }
 
-void* take_or_throw(std::size_t size, std::size_t alignment = 0) {
-  if (void* const block = take(size, alignment)) return block;
-  throw std::bad_alloc();
+void* take(std::size_t size) noexcept { return counted(__real_malloc(size == 0 ? 1 : size)); }
+
+void* take(std::size_t size, std::align_val_t alignment) noexcept {
+  const auto unit = static_cast<std::size_t>(alignment);
+  return counted(__real_aligned_alloc(unit, (size + unit - 1) & ~(unit - 1)));
+}
+
+void* or_throw(void* block) {
+  if (block == nullptr) throw std::bad_alloc();
+  return block;
 }
 
 void give(void* block) noexcept {
   if (block != nullptr) live.fetch_sub(1, std::memory_order_relaxed);
-  std::free(block);
+  __real_free(block);
 }
 
 }  // namespace
@@ -36,26 +49,44 @@ std::int64_t live_blocks() noexcept { return live.load(); }
 
 }  // namespace tern::test
 
+using tern::test::counted;
 using tern::test::give;
+using tern::test::or_throw;
 using tern::test::take;
-using tern::test::take_or_throw;
+
+extern "C" {
+void* __wrap_malloc(std::size_t size) { return counted(__real_malloc(size)); }
+void* __wrap_calloc(std::size_t count, std::size_t size) {
+  return counted(__real_calloc(count, size));
+}
+void* __wrap_realloc(void* block, std::size_t size) {
+  void* const moved = __real_realloc(block, size);
+  return block == nullptr ? counted(moved) : moved;
+}
+void* __wrap_aligned_alloc(std::size_t alignment, std::size_t size) {
+  return counted(__real_aligned_alloc(alignment, size));
+}
+void __wrap_free(void* block) { give(block); }
+}
+// NOLINTEND(bugprone-reserved-identifier)
+
 using Alignment = std::align_val_t;
 
-void* operator new(std::size_t size) { return take_or_throw(size); }
-void* operator new[](std::size_t size) { return take_or_throw(size); }
+void* operator new(std::size_t size) { return or_throw(take(size)); }
+void* operator new[](std::size_t size) { return or_throw(take(size)); }
 void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return take(size); }
 void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return take(size); }
 void* operator new(std::size_t size, Alignment alignment) {
-  return take_or_throw(size, static_cast<std::size_t>(alignment));
+  return or_throw(take(size, alignment));
 }
 void* operator new[](std::size_t size, Alignment alignment) {
-  return take_or_throw(size, static_cast<std::size_t>(alignment));
+  return or_throw(take(size, alignment));
 }
 void* operator new(std::size_t size, Alignment alignment, const std::nothrow_t&) noexcept {
-  return take(size, static_cast<std::size_t>(alignment));
+  return take(size, alignment);
 }
 void* operator new[](std::size_t size, Alignment alignment, const std::nothrow_t&) noexcept {
-  return take(size, static_cast<std::size_t>(alignment));
+  return take(size, alignment);
 }
 void operator delete(void* block) noexcept { give(block); }
 void operator delete[](void* block) noexcept { give(block); }

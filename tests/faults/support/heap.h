@@ -1,4 +1,6 @@
-// How many blocks of operator new live. heap.cc replaces it in every program of tests/faults.
+// How many blocks of the heap live that tern and the test asked for: by operator new, which heap.cc
+// replaces in every program of tests/faults, and by malloc, whose calls the linker sends there.
+// What shared libraries take by malloc for themselves is not among them.
 #pragma once
 
 #include <cstdint>

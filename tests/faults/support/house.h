@@ -11,6 +11,7 @@
 #include <ctime>
 #include <gtest/gtest.h>
 #include <mutex>
+#include <poll.h>
 #include <pthread.h>
 #include <string>
 #include <thread>
@@ -21,6 +22,17 @@ namespace tern::test {
 
 /// What nothing in these tests may exceed, sanitizers and busy machines included.
 constexpr auto enough_time = std::chrono::seconds(60);
+
+/// Waits for what nobody reports: looks again and again. False when it has taken too long.
+template <class Predicate>
+bool eventually(Predicate predicate) {
+  const auto give_up = std::chrono::steady_clock::now() + enough_time;
+  while (!predicate()) {
+    if (std::chrono::steady_clock::now() > give_up) return false;
+    ::poll(nullptr, 0, 1);
+  }
+  return true;
+}
 
 /// Whether the faults are meant for the server's thread, or for others and it stays out of them.
 enum class Side : std::uint8_t { subject, bystander };
@@ -73,12 +85,19 @@ class House {
     ::clock_gettime(clock, &used);
     return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
   }
+  /// run() has returned.
+  bool ended() const { return ended_; }
   /// Sessions on /echo that ended.
   std::uint64_t closes() const { return closes_; }
   /// What it logged so far.
   std::vector<std::string> log() const {
     const std::lock_guard lock(mutex_);
     return log_;
+  }
+  /// Gives back what the log takes, before levels are compared.
+  void forget_log() {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::string>().swap(log_);
   }
 
  private:
@@ -92,11 +111,13 @@ class House {
   }
   void run() {
     if (auto ran = server.run(); !ran) why_ = ran.error().message();
+    ended_ = true;
   }
 
   mutable std::mutex mutex_{};
   std::vector<std::string> log_{};  // guarded by mutex_
   std::atomic<std::uint64_t> closes_{0};
+  std::atomic<bool> ended_{false};
   std::string why_{};
 
  public:

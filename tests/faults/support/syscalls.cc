@@ -163,9 +163,11 @@ std::atomic<int> small_send{0};
 std::atomic<int> small_receive{0};
 std::atomic<std::uint64_t> shrunk{0};
 
-int shrink(int fd) {
+// A window that was offered is not taken back: an accepted socket has its listener's receive
+// buffer.
+int shrink(int fd, bool accepted) {
   const int send_bytes = small_send.load();
-  const int receive_bytes = small_receive.load();
+  const int receive_bytes = accepted ? 0 : small_receive.load();
   if (fd < 0 || bystander > 0 || send_bytes + receive_bytes == 0) return fd;
   if (send_bytes > 0) {
     __real_setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof send_bytes);
@@ -209,6 +211,7 @@ std::uint64_t broken_pipes() noexcept { return broken.load(); }
 
 Bystander::Bystander() noexcept { ++bystander; }
 Bystander::~Bystander() { --bystander; }
+bool is_bystander() noexcept { return bystander > 0; }
 
 Fault::Fault(Call call, Plan plan) : call_(call), plan_(plan), dice_(plan.seed) {
   const std::lock_guard lock(mutex);
@@ -289,7 +292,7 @@ extern "C" {
 
 int __wrap_accept4(int fd, sockaddr* name, socklen_t* size, int flags) {
   if (const int error = consult(Call::accept4, fd).error) return failed<int>(error);
-  return sys::shrink(noted(__real_accept4(fd, name, size, flags)));
+  return sys::shrink(noted(__real_accept4(fd, name, size, flags)), true);
 }
 
 int __wrap_bind(int fd, const sockaddr* name, socklen_t size) {
@@ -446,7 +449,7 @@ int __wrap_signalfd(int fd, const sigset_t* mask, int flags) {
 
 int __wrap_socket(int family, int type, int protocol) {
   if (const int error = consult(Call::socket, -1, -1, family).error) return failed<int>(error);
-  return sys::shrink(__real_socket(family, type, protocol));
+  return sys::shrink(__real_socket(family, type, protocol), false);
 }
 
 ssize_t __wrap_write(int fd, const void* from, std::size_t size) {

@@ -67,6 +67,9 @@ class Bystander {
   Bystander& operator=(const Bystander&) = delete;
 };
 
+/// Whether the calling thread is one.
+bool is_bystander() noexcept;
+
 constexpr std::uint64_t for_ever = std::numeric_limits<std::uint64_t>::max();
 constexpr std::size_t any_size = std::numeric_limits<std::size_t>::max();
 
@@ -129,7 +132,8 @@ class SpuriousWakeups {
   std::uint64_t fired() const noexcept;
 };
 
-/// Sockets made or accepted meanwhile get these sizes; the kernel rounds up to its least.
+/// Sockets made meanwhile, and what is accepted from them, get these sizes; the kernel rounds up to
+/// its least.
 class SmallBuffers {
  public:
   SmallBuffers(int send_bytes, int receive_bytes) noexcept;

@@ -1,0 +1,110 @@
+// X7: EAGAIN where data or room was promised, and readiness that is not there.
+//
+// Pass: the log of events and answers is identical to that of the undisturbed run; no wakeup is
+// missed: a run takes at most twice the undisturbed time and a second.
+//
+// Half of all reads, writes and accepts say EAGAIN; nearly half of the waits lie about a socket.
+// In CI a run may take a minute, as the machine may be busy; FaultsLong holds to the bound.
+#include "faults/support/aftermath.h"
+#include "faults/support/conversations.h"
+
+#include <cerrno>
+#include <gtest/gtest.h>
+#include <iostream>
+#include <string>
+#include <vector>
+
+namespace tern::test {
+namespace {
+
+using sys::Call;
+using Clock = std::chrono::steady_clock;
+
+// Who ends TCP without a Close frame has no claim to what could not be written at that moment.
+const std::string gone = make_error_code(Errc::end_of_stream).message() + '\n';
+
+template <class Player>
+std::vector<std::string> logs_of(Player& player, const std::vector<Conversation>& conversations) {
+  std::vector<std::string> logs;
+  for (const Conversation& conversation : conversations) {
+    logs.push_back(conversation.name + ": " + player.play(conversation.octets));
+  }
+  return logs;
+}
+
+struct Disturbance {
+  std::uint64_t seed;
+  sys::Faults blocked{{Call::recv, Call::readv, Call::send, Call::sendmsg, Call::accept4},
+                      {.error = EAGAIN, .percent = 50, .seed = seed}};
+  sys::SpuriousWakeups lies{40, seed};
+};
+
+template <class Player>
+void expect_same_logs(Player& player, const std::vector<Conversation>& conversations, int seeds,
+                      bool in_time) {
+  const auto began = Clock::now();
+  const auto undisturbed = logs_of(player, conversations);
+  const auto bound = 2 * (Clock::now() - began) + std::chrono::seconds(1);
+  for (int i = 0; i < seeds; ++i) {
+    const auto seed = 20260107u + static_cast<std::uint64_t>(i);
+    std::cout << "seed " << seed << '\n';
+    const Disturbance disturbance{seed};
+    const auto start = Clock::now();
+    const auto logs = logs_of(player, conversations);
+    for (std::size_t j = 0; j < logs.size(); ++j) {
+      const bool promised = undisturbed[j].find(gone) == undisturbed[j].npos;
+      EXPECT_EQ(logs[j], undisturbed[j].substr(0, promised ? std::string::npos : logs[j].size()));
+      EXPECT_EQ(logs[j].find(gone) == logs[j].npos, promised);
+    }
+    EXPECT_LE(Clock::now() - start, in_time ? bound : Clock::duration(enough_time));
+    EXPECT_GE(disturbance.blocked.fired(), conversations.size());
+    EXPECT_GE(disturbance.lies.fired(), conversations.size());
+  }
+}
+
+void disturb_server(int seeds, bool in_time) {
+  const sys::Bystander bystander;
+  LoggingHouse house;
+  ASSERT_TRUE(house.start()) << house.why();
+  const auto conversations = client_conversations();
+  logs_of(house, conversations);
+  house.forget_log();
+  Aftermath aftermath(house);
+  expect_same_logs(house, conversations, seeds, in_time);
+  {
+    const Disturbance disturbance{7};
+    EXPECT_EQ(clean_echoes(house.port()), 1'001u);
+    aftermath.expect_fired(disturbance.blocked.fired(), "EAGAIN", 1'000);
+    aftermath.expect_fired(disturbance.lies.fired(), "lies", 100);
+  }
+  house.play({});
+  house.forget_log();
+  aftermath.expect_clean();
+}
+
+TEST(Faults, X07_AServerSeesThroughFalseReadiness) { disturb_server(10, false); }
+TEST(FaultsLong, X07_AServerSeesThroughFalseReadinessInTime) { disturb_server(100, true); }
+
+void disturb_client(int seeds, bool in_time) {
+  Reciter reciter;
+  reciter.start();
+  const std::size_t descriptors = open_descriptors();
+  expect_same_logs(reciter, server_conversations(), seeds, in_time);
+  EXPECT_TRUE(eventually([&] { return open_descriptors() == descriptors; }));
+}
+
+// A peer that breaks the rules, and has ended its half already, still hears why the client goes.
+TEST(Faults, X07_AClientsCloseFrameWaitsForRoom) {
+  Reciter reciter;
+  reciter.start();
+  const sys::Fault blocked(Call::send, {.error = EAGAIN, .after = 1, .times = 20});
+  EXPECT_EQ(reciter.play(wire(Role::server, Frame{3, "x"})),
+            "closed 1002 '' unclean by us, a frame has a reserved opcode\nclose 1002\n");
+  EXPECT_EQ(blocked.fired(), 20u);
+}
+
+TEST(Faults, X07_AClientSeesThroughFalseReadiness) { disturb_client(10, false); }
+TEST(FaultsLong, X07_AClientSeesThroughFalseReadinessInTime) { disturb_client(100, true); }
+
+}  // namespace
+}  // namespace tern::test

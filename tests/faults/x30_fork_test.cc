@@ -1,0 +1,156 @@
+// X30: the process forks.
+//
+// Pass: the parent is unaffected; masking keys of parent and child differ: no equal keys in 10 000
+// pairs; every descriptor is close-on-exec.
+#include "tern/dial.h"
+#include "tern/engine.h"
+#include "tern/loop.h"
+
+#include "faults/support/aftermath.h"
+
+#include <csignal>
+#include <cstdint>
+#include <cstring>
+#include <dirent.h>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <set>
+#include <string>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <vector>
+
+namespace tern::test {
+namespace {
+
+constexpr std::size_t pairs = 10'000;
+
+// The masking key of an empty ping, which a client's engine writes.
+std::uint32_t next_key(Engine& engine) {
+  engine.ping();
+  std::string octets;
+  for (const iovec& piece : engine.output()) {
+    octets.append(static_cast<const char*>(piece.iov_base), piece.iov_len);
+  }
+  engine.consume_output(octets.size());
+  engine.settle();
+  std::uint32_t key = 0;
+  if (octets.size() == 6) std::memcpy(&key, octets.data() + 2, 4);
+  return key;
+}
+
+std::vector<std::uint32_t> draw_keys(Engine& engine) {
+  std::vector<std::uint32_t> keys;
+  for (std::size_t i = 0; i < pairs; ++i) keys.push_back(next_key(engine));
+  return keys;
+}
+
+TEST(Faults, X30_ParentAndChildMaskDifferently) {
+  const EngineOptions options;
+  Workspace workspace;
+  auto engine = Engine::established(Role::client, {}, options, workspace);
+  ASSERT_TRUE(engine);
+  engine->tick(std::chrono::steady_clock::now());
+  while (engine->next()) {
+  }
+  ASSERT_NE(next_key(*engine), next_key(*engine));  // its random octets are drawn from a block now
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const auto keys = draw_keys(*engine);
+    const auto* octets = reinterpret_cast<const char*>(keys.data());
+    for (std::size_t put = 0; put < pairs * 4;) {
+      const ssize_t size = ::write(ends[1], octets + put, pairs * 4 - put);
+      if (size <= 0) ::_exit(1);
+      put += static_cast<std::size_t>(size);
+    }
+    ::_exit(0);
+  }
+  ASSERT_GT(child, 0);
+  ::close(ends[1]);
+  const auto ours = draw_keys(*engine);
+  std::vector<std::uint32_t> theirs(pairs);
+  for (std::size_t got = 0; got < pairs * 4;) {
+    const ssize_t size =
+        ::read(ends[0], reinterpret_cast<char*>(theirs.data()) + got, pairs * 4 - got);
+    ASSERT_GT(size, 0);
+    got += static_cast<std::size_t>(size);
+  }
+  ::close(ends[0]);
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  std::size_t equal = 0;
+  for (std::size_t i = 0; i < pairs; ++i) equal += ours[i] == theirs[i];
+  EXPECT_EQ(equal, 0u);
+  std::set<std::uint32_t> all(ours.begin(), ours.end());
+  all.insert(theirs.begin(), theirs.end());
+  EXPECT_GE(all.size(), 2 * pairs - 10) << "keys that both have used";
+}
+
+TEST(Faults, X30_ChildrenThatExitLeaveTheServerAlone) {
+  const sys::Bystander bystander;
+  House house;
+  ASSERT_TRUE(house.start()) << house.why();
+  Aftermath aftermath(house);
+  std::uint64_t forks = 0;
+  {
+    RawClient client(house.port());
+    ASSERT_TRUE(client.upgrade());
+    for (int i = 0; i < 20; ++i) {
+      const pid_t child = ::fork();
+      if (child == 0) ::_exit(0);
+      ASSERT_GT(child, 0);
+      int status = -1;
+      ASSERT_EQ(::waitpid(child, &status, 0), child);
+      forks += status == 0;
+      ASSERT_TRUE(client.send(text("still here")));
+      ASSERT_EQ(client.next(), "text still here");
+    }
+    client.send(closing(1000));
+    EXPECT_EQ(client.next(), "close 1000");
+  }
+  aftermath.expect_fired(forks, "fork", 20);
+  aftermath.expect_clean();
+}
+
+std::set<int> descriptors() {
+  std::set<int> all;
+  DIR* const directory = ::opendir("/proc/self/fd");
+  while (const dirent* const entry = ::readdir(directory)) {
+    const int fd = std::atoi(entry->d_name);
+    if (entry->d_name[0] != '.' && fd != ::dirfd(directory)) all.insert(fd);
+  }
+  ::closedir(directory);
+  return all;
+}
+
+// Two workers, a connection, a client, a loop with a signal: all that opens descriptors.
+TEST(Faults, X30_EveryDescriptorIsCloseOnExec) {
+  const std::set<int> before = descriptors();
+  sigset_t user;
+  ::sigemptyset(&user);
+  ::sigaddset(&user, SIGUSR2);
+  ::pthread_sigmask(SIG_BLOCK, &user, nullptr);
+  Loop loop;
+  ASSERT_TRUE(loop.on_signal(SIGUSR2, [](int) {}));
+  House house({.threads = 2});
+  ASSERT_TRUE(house.start()) << house.why();
+  auto dialed = dial(house.url());
+  ASSERT_TRUE(dialed) << dialed.error().message();
+  std::size_t found = 0;
+  for (const int fd : descriptors()) {
+    if (before.contains(fd)) continue;
+    ++found;
+    const int flags = ::fcntl(fd, F_GETFD);
+    EXPECT_TRUE(flags >= 0 && (flags & FD_CLOEXEC) != 0) << "descriptor " << fd;
+  }
+  // Three loops of two each and a signalfd; two listeners and the stop event; both ends of a
+  // connection and the client's bell.
+  EXPECT_GE(found, 13u);
+  EXPECT_TRUE(dialed->close());
+}
+
+}  // namespace
+}  // namespace tern::test

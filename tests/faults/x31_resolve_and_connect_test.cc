@@ -1,0 +1,146 @@
+// X31: names that fail, addresses that are unreachable, refuse or never answer.
+//
+// Pass: the next address is tried; the deadline holds (30 s by default; short here); the error's
+// text names address and errno.
+//
+// getaddrinfo is scripted, so that nothing leaves this machine; an address that drops is a listener
+// whose queue is full; only IPv6 is made unreachable by the wrappers.
+#include "tern/dial.h"
+
+#include "faults/support/aftermath.h"
+#include "support/socket_peer.h"
+
+#include <arpa/inet.h>
+#include <cerrno>
+#include <deque>
+#include <gtest/gtest.h>
+#include <memory>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace tern::test {
+namespace {
+
+using sys::Call;
+using Clock = std::chrono::steady_clock;
+
+std::string url_of(const std::string& host, std::uint16_t port) {
+  return "ws://" + host + ':' + std::to_string(port) + "/echo";
+}
+
+std::string why(const std::string& url, std::chrono::nanoseconds timeout = enough_time) {
+  auto dialed = dial(url, {.timeout = timeout});
+  return dialed ? "connected to " + dialed->remote_address() : dialed.error().message();
+}
+
+// A port of 127.0.0.1 that drops: the kernel answers no SYN once the queue is full.
+class FullListener : public Listener {
+ public:
+  FullListener() : Listener(0) {
+    const sys::Bystander bystander;
+    for (bool full = false; !full && waiting_.size() < 16;) {
+      waiting_.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+      sockaddr_in name{};
+      name.sin_family = AF_INET;
+      name.sin_port = htons(port());
+      name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+      ::connect(waiting_.back().fd(), reinterpret_cast<const sockaddr*>(&name), sizeof name);
+      pollfd wait{waiting_.back().fd(), POLLOUT, 0};
+      full = ::poll(&wait, 1, 200) == 0;
+    }
+  }
+  std::size_t tried() const { return waiting_.size(); }
+
+ private:
+  std::deque<Socket> waiting_{};
+};
+
+TEST(Faults, X31_NamesThatFailAreNamed) {
+  const std::vector<std::pair<int, Errc>> table = {{EAI_NONAME, Errc::name_not_resolved},
+                                                   {EAI_AGAIN, Errc::name_not_resolved},
+                                                   {EAI_FAIL, Errc::name_not_resolved},
+                                                   {EAI_MEMORY, Errc::no_memory}};
+  for (const auto& [error, errc] : table) {
+    const sys::Names names("nowhere.test", {}, error);
+    const auto dialed = dial("ws://nowhere.test/");
+    ASSERT_FALSE(dialed);
+    EXPECT_EQ(dialed.error().code(), errc);
+    const std::string text = dialed.error().message();
+    EXPECT_NE(text.find("resolve nowhere.test"), text.npos) << text;
+    if (errc == Errc::name_not_resolved) {
+      EXPECT_NE(text.find(::gai_strerror(error)), text.npos) << text;
+    }
+    EXPECT_EQ(names.fired(), 1u);
+  }
+}
+
+TEST(Faults, X31_UnreachableAddressesAreSkipped) {
+  House house({}, Side::bystander);
+  ASSERT_TRUE(house.start()) << house.why();
+  Aftermath aftermath(house);
+  const std::string port = std::to_string(house.port());
+  {
+    const sys::Names names("both.test", {"2001:db8::1", "127.0.0.1"});
+    const sys::Fault unreachable(Call::connect, {.error = ENETUNREACH, .family = AF_INET6});
+    EXPECT_EQ(why(url_of("both.test", house.port())), "connected to 127.0.0.1:" + port);
+    aftermath.expect_fired(unreachable.fired(), "ENETUNREACH");
+  }
+  {
+    const sys::Names names("six.test", {"2001:db8::1", "2001:db8::2"});
+    const sys::Fault unreachable(Call::connect, {.error = ENETUNREACH, .family = AF_INET6});
+    EXPECT_EQ(why(url_of("six.test", house.port())),
+              "connect [2001:db8::1]:" + port + " (Network is unreachable), [2001:db8::2]:" + port +
+                  ": Network is unreachable");
+    aftermath.expect_fired(unreachable.fired(), "ENETUNREACH", 2);
+  }
+  aftermath.expect_clean();
+}
+
+TEST(Faults, X31_ARefusedAddressIsSkipped) {
+  const RefusedPort refused;
+  const std::string port = std::to_string(refused.port());
+  EXPECT_EQ(why(refused.url()), "connect 127.0.0.1:" + port + ": Connection refused");
+  House house({.host = "127.0.0.2", .port = refused.port()}, Side::bystander);
+  ASSERT_TRUE(house.start()) << house.why();
+  const sys::Names names("two.test", {"127.0.0.1", "127.0.0.2"});
+  EXPECT_EQ(why(url_of("two.test", refused.port())), "connected to 127.0.0.2:" + port);
+  EXPECT_EQ(names.fired(), 1u);
+}
+
+TEST(Faults, X31_AnAddressThatDropsDoesNotHoldUpTheNext) {
+  const std::size_t descriptors = open_descriptors();
+  {
+    const FullListener full;
+    ASSERT_LT(full.tried(), 16u) << "the queue does not fill: nothing is shown";
+    const std::string port = std::to_string(full.port());
+    House house({.host = "127.0.0.2", .port = full.port()}, Side::bystander);
+    ASSERT_TRUE(house.start()) << house.why();
+    const sys::Names names("two.test", {"127.0.0.1", "127.0.0.2"});
+    EXPECT_EQ(why(url_of("two.test", full.port())), "connected to 127.0.0.2:" + port);
+    EXPECT_EQ(names.fired(), 1u);
+  }
+  EXPECT_EQ(open_descriptors(), descriptors);
+}
+
+TEST(Faults, X31_WhereAllDropTheDeadlineHolds) {
+  const std::size_t descriptors = open_descriptors();
+  {
+    const FullListener full;
+    ASSERT_LT(full.tried(), 16u) << "the queue does not fill: nothing is shown";
+    const auto began = Clock::now();
+    auto dialed = dial(full.url(), {.timeout = std::chrono::milliseconds(300)});
+    ASSERT_FALSE(dialed);
+    EXPECT_EQ(dialed.error().code(), Errc::handshake_timeout);
+    const std::string text = dialed.error().message();
+    EXPECT_TRUE(text.starts_with("connect " + full.authority() + ": ")) << text;
+    EXPECT_GE(Clock::now() - began, std::chrono::milliseconds(300));
+    EXPECT_LT(Clock::now() - began, std::chrono::seconds(30));
+  }
+  EXPECT_EQ(open_descriptors(), descriptors);
+}
+
+}  // namespace
+}  // namespace tern::test
