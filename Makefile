@@ -7,7 +7,7 @@ PORT   ?= 9001
 SETUP  ?= scripts/setup.sh
 JOBS   ?= $(shell nproc)
 
-export FUZZ_SECONDS SETUP
+export FUZZ_SECONDS SOAK_MINUTES SETUP
 export CMAKE_GENERATOR ?= Ninja
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 export CTEST_PARALLEL_LEVEL ?= $(JOBS)
@@ -42,13 +42,17 @@ test-repeat: $(BUILD)/.with-tests  ## run the suite of make test N (50) times in
 check:  ## sanitizers, fuzzers, real peers, clang-tidy (under 35 minutes on 2 cores)
 	@scripts/check.sh
 
-check-long: check  ## check, then bulk tests and long fuzzing
+check-long: check $(BUILD)/.with-tests  ## check, then faults in full size, bulk tests, long fuzzing
+	@$(call build,all)
 	@ctest --test-dir $(BUILD) --output-on-failure -L 'faults|long'
 	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),600)
 
 conformance: $(BUILD)/.with-tests  ## every case of the conformance suite, both roles (under 3 minutes)
 	@$(call build,conformance_tests)
 	@scripts/conformance.sh $(BUILD)
+
+soak:  ## load the server for SOAK_MINUTES (30): its memory must not grow
+	@scripts/soak.sh $(BUILD)
 
 interop: all  ## talk to Chromium, python3-websockets, node ws and curl
 	@scripts/interop.sh $(BUILD)

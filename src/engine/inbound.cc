@@ -258,13 +258,17 @@ bool Inbound::check_text(std::span<const std::byte> piece) noexcept {
   return type_ != MessageType::text || text_.feed(piece);
 }
 
-// Room for `needed` bytes of the message: as much as the frame will bring, but at most four times
-// what is there, so that memory follows what was received.
+// Room for `needed` bytes of the message. The pool's chunks are up to four times as large as asked
+// for. Beyond them we ask for that much ourselves, lest each fragment cost a copy of all before it;
+// but for no more than the message can come to. So memory follows what was received.
 void Inbound::grow(std::size_t needed) {
   if (needed <= assembly_.capacity()) return;
-  const std::uint64_t announced = std::uint64_t{assembled_} + remaining_;
-  const std::size_t wanted =
-      std::max(needed, static_cast<std::size_t>(std::min<std::uint64_t>(announced, 4 * needed)));
+  std::size_t wanted = needed;
+  if (needed > base::ChunkPool::largest) {
+    const std::uint64_t most =
+        header_.fin ? std::uint64_t{assembled_} + remaining_ : limits_->max_message_bytes;
+    wanted = std::max(needed, static_cast<std::size_t>(std::min<std::uint64_t>(most, 4 * needed)));
+  }
   base::ChunkRef larger = pool_->take(wanted);
   if (assembled_ > 0) std::memcpy(larger.data(), assembly_.data(), assembled_);
   assembly_ = std::move(larger);

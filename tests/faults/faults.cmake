@@ -19,6 +19,28 @@ foreach(source IN LISTS sources)
   tern_test(${source} faults TEST_FILTER "-FaultsLong*")
   target_link_libraries(${name} PRIVATE tern_faults_support)
   tern_wrap(${name} ${wrapped})
+  if(TARGET programs)
+    add_dependencies(${name} programs)
+  endif()
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST TEST_PREFIX "${prefix}."
     TEST_FILTER "FaultsLong*" PROPERTIES LABELS long TIMEOUT 1800)
 endforeach()
+
+# The soak: scripts/soak.sh runs it for long; here it only shows that it works.
+add_executable(soak ${here}/soak.cc)
+target_link_libraries(soak PRIVATE tern::tern GTest::gtest_main Threads::Threads OpenSSL::Crypto
+  tern_faults_support)
+tern_wrap(soak ${wrapped})
+target_include_directories(soak PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+target_compile_definitions(soak PRIVATE ${tree_definitions})
+target_precompile_headers(soak REUSE_FROM tern_gtest_header)
+target_compile_options(soak PRIVATE ${test_options})
+set_target_properties(soak PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+tern_own_code(soak)
+add_dependencies(tern_tests soak)
+if(TARGET programs)
+  add_dependencies(soak programs)
+endif()
+add_test(NAME soak.short COMMAND soak)
+set_tests_properties(soak.short PROPERTIES
+  LABELS faults TIMEOUT ${test_timeout} ENVIRONMENT SOAK_MINUTES=0.1)

@@ -103,6 +103,7 @@ class Process {
   }
 
   void signal(int signo) const { ::kill(pid_, signo); }
+  pid_t pid() const { return pid_; }
 
   /// Waits for its end and returns the exit code, or minus the signal that killed it. `most`: what
   /// it may take; a compiler takes more than our programs do.

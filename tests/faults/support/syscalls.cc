@@ -58,6 +58,7 @@ thread_local int bystander = 0;
 
 std::array<std::atomic<std::uint64_t>, calls> counts{};
 std::atomic<std::uint64_t> interruptions{0};
+std::atomic<std::uint64_t> broken{0};
 
 std::mutex mutex;
 std::vector<Fault*> faults;  // guarded by mutex
@@ -92,6 +93,7 @@ T failed(int error) noexcept {
 template <class T>
 T noted(T result) noexcept {
   if (result < 0 && errno == EINTR && bystander == 0) interruptions.fetch_add(1);
+  if (result < 0 && errno == EPIPE && bystander == 0) broken.fetch_add(1);
   return result;
 }
 
@@ -205,6 +207,7 @@ int chain(const KnownName& from, const addrinfo* hints, addrinfo** found) {
 std::string_view name_of(Call call) noexcept { return names[static_cast<std::size_t>(call)]; }
 std::uint64_t count_of(Call call) noexcept { return counts[static_cast<std::size_t>(call)].load(); }
 std::uint64_t interrupted() noexcept { return interruptions.load(); }
+std::uint64_t broken_pipes() noexcept { return broken.load(); }
 
 Bystander::Bystander() noexcept { ++bystander; }
 Bystander::~Bystander() { --bystander; }

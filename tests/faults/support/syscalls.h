@@ -55,6 +55,8 @@ std::string_view name_of(Call call) noexcept;
 std::uint64_t count_of(Call call) noexcept;
 /// How often the kernel itself (no Fault) answered one of them EINTR.
 std::uint64_t interrupted() noexcept;
+/// How often it answered one of them EPIPE.
+std::uint64_t broken_pipes() noexcept;
 
 /// The calling thread is the test's, not its subject, while this lives.
 class Bystander {

@@ -1,0 +1,167 @@
+// A tern server in this process that is about to be attacked, and what the rows of the fault matrix
+// ask about it: how its connections ended, and what its counters say. strike() is the frame of a
+// row.
+#pragma once
+
+#include "tern/dial.h"
+
+#include "faults/support/aftermath.h"
+#include "support/running_server.h"
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <poll.h>
+#include <string>
+#include <utility>
+
+namespace tern::test {
+
+/// Whether `holds` comes true within what any test may take: for what nobody tells, such as
+/// counters and the memory of another process.
+template <class F>
+bool eventually(F holds, std::chrono::nanoseconds within = enough_time) {
+  const auto deadline = std::chrono::steady_clock::now() + within;
+  while (!holds()) {
+    if (std::chrono::steady_clock::now() >= deadline) return false;
+    ::poll(nullptr, 0, 1);
+  }
+  return true;
+}
+
+/// How many handshakes failed for this reason.
+inline std::uint64_t refusals(const Server& server, Errc why) {
+  const std::string name = make_error_code(why).message();
+  for (const auto& [reason, count] : server.counters().refusals) {
+    if (reason == name) return count;
+  }
+  return 0;
+}
+
+/// An echo at /echo that tells how its connections ended. More routes may be added before start().
+class Attacked {
+ public:
+  explicit Attacked(ServerOptions options = {}) : running_(std::move(options)) {
+    server.route("/echo", Handlers{
+                              .on_open = [this](Connection&) { ++opened; },
+                              .on_message = [](Connection& conn, Message msg) { conn.send(msg); },
+                              .on_close = [this](Connection&, const CloseInfo& i) { ended(i); },
+                          });
+  }
+
+  std::uint16_t start() { return running_.start(); }
+  void stop(std::chrono::nanoseconds deadline = std::chrono::seconds(10)) {
+    running_.stop(deadline);
+  }
+  void join() { running_.join(); }
+
+  /// For handlers of other routes.
+  void ended(const CloseInfo& info) {
+    if (listening) ends.put(info);
+    ++closed;
+  }
+  /// All connections are gone.
+  bool deserted() {
+    return eventually([&] { return server.counters().connections_open == 0; });
+  }
+  std::uint16_t port() const { return server.port(); }
+  std::string url(const std::string& path = "/echo") const {
+    return "ws://127.0.0.1:" + std::to_string(port()) + path;
+  }
+
+  std::atomic<int> opened = 0;
+  std::atomic<int> closed = 0;
+  std::atomic<bool> listening = true;  ///< to the ends
+  Inbox<CloseInfo> ends{};
+
+ private:
+  RunningServer running_;  // stops before what its handlers refer to is gone
+
+ public:
+  Server& server = running_.server;
+};
+
+/// Echoes by a tern client; how many came back as they were sent, and one more for a clean close.
+inline std::size_t tern_echoes(const std::string& url, std::size_t count = 1'000) {
+  auto dialed = dial(url);
+  if (!dialed) return 0;
+  std::string payload;
+  std::size_t good = 0;
+  for (; good < count; ++good) {
+    const std::string sent(good % 126, static_cast<char>('a' + good % 26));
+    if (!dialed->send(sent) || !dialed->receive(payload) || payload != sent) return good;
+  }
+  return good + (dialed->close() ? 1 : 0);
+}
+
+/// What the attacked server holds when all is quiet: the same for a while, without connections.
+inline Level quiet_level(const Server& server) {
+  Level level = Level::of(server);
+  int same = 0;
+  eventually([&] {
+    const Level now = Level::of(server);
+    same = now == level && now.connections == 0 ? same + 1 : 0;
+    level = now;
+    return same > 20;
+  });
+  return level;
+}
+
+/// The frame of a row: the attack (it tells how often its fault fired), a thousand echoes, and the
+/// level again. Pools and tables grow to what the busiest moment of an attack needed, which is not
+/// always the same; so it is repeated until nothing grows any more. A leak grows each time.
+template <class Attack, class Echoes>
+void strike_until_level(const Server& server, Attack attack, Echoes echoes) {
+  constexpr int rounds = 6;
+  echoes();
+  Level before = quiet_level(server);
+  for (int round = 1;; ++round) {
+    EXPECT_GE(static_cast<std::uint64_t>(attack()), 1u) << "no fault fired: nothing is shown";
+    echoes();
+    const Level now = quiet_level(server);
+    EXPECT_EQ(now.descriptors, before.descriptors);
+    EXPECT_EQ(now.connections, 0u);
+    if (round > 1 && now.blocks <= before.blocks) return;
+    if (testing::Test::HasFailure()) return;
+    if (round == rounds) {
+      ADD_FAILURE() << "it grows each time: " << to_string(now)
+                    << "; before: " << to_string(before);
+      return;
+    }
+    before = now;
+  }
+}
+
+template <class F>
+void strike(Attacked& attacked, F attack) {
+  const auto echoes = [&] {
+    attacked.listening = false;
+    EXPECT_EQ(clean_echoes(attacked.port()), 1'001u) << "echoes and a close";
+    EXPECT_TRUE(attacked.deserted());
+    attacked.listening = true;
+  };
+  strike_until_level(
+      attacked.server,
+      [&] {
+        const auto fired = attack();
+        EXPECT_TRUE(attacked.deserted());
+        EXPECT_EQ(attacked.opened, attacked.closed) << "on_open and on_close come in pairs";
+        EXPECT_TRUE(attacked.ends.empty()) << "an end that nobody expected";
+        return fired;
+      },
+      echoes);
+}
+
+/// The same for an attack on tern's clients: a healthy server stands by.
+template <class F>
+void strike_clients(F attack) {
+  Attacked healthy;
+  healthy.listening = false;
+  healthy.start();
+  strike_until_level(healthy.server, attack, [&] {
+    EXPECT_EQ(clean_echoes(healthy.port()), 1'001u);
+    EXPECT_EQ(tern_echoes(healthy.url()), 1'001u);
+  });
+}
+
+}  // namespace tern::test

@@ -1,0 +1,139 @@
+// X9: the peer is gone for good (FIN, then RST) and tern writes on. The kernel answers EPIPE, and
+// kills whoever does not ask it to leave that out; SIGPIPE has its default disposition here.
+// Pass: at least three writes met EPIPE (they are counted under the library), the calls return
+// errors, no process dies of a signal, and neither the disposition nor the mask has changed.
+// Full size: it takes a second as it is.
+#include "faults/support/attacked.h"
+#include "faults/support/served_process.h"
+#include "support/raw_client.h"
+#include "support/socket_peer.h"
+
+#include <csignal>
+#include <gtest/gtest.h>
+#include <string>
+
+namespace tern::test {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// SIGPIPE would kill here and now; the end of the scope checks that it still would.
+class DeadlySigpipe {
+ public:
+  DeadlySigpipe() {
+    struct sigaction deadly {};
+    deadly.sa_handler = SIG_DFL;
+    ::sigaction(SIGPIPE, &deadly, nullptr);
+  }
+  ~DeadlySigpipe() {
+    struct sigaction now {};
+    ::sigaction(SIGPIPE, nullptr, &now);
+    EXPECT_EQ(now.sa_handler, SIG_DFL);
+    EXPECT_FALSE(blocked());
+  }
+  DeadlySigpipe(const DeadlySigpipe&) = delete;
+  DeadlySigpipe& operator=(const DeadlySigpipe&) = delete;
+
+  /// In the thread that calls.
+  static bool blocked() {
+    sigset_t mask;
+    ::pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+    return ::sigismember(&mask, SIGPIPE) != 0;
+  }
+};
+
+TEST(Faults, X09_AServerThatWritesToAPeerThatIsGone) {
+  const DeadlySigpipe deadly;
+  Attacked attacked({.limits = {.overflow = Overflow::reject}});
+  Inbox<bool> blocked;
+  const std::string large(700'000, 'x');  // beyond what is written at the end of the turn only
+  attacked.server.route(
+      "/flood", Handlers{.on_open = [&](Connection&) { ++attacked.opened; },
+                         .on_message =
+                             [&](Connection& conn, Message) {
+                               blocked.put(DeadlySigpipe::blocked());
+                               const auto wanted = sys::broken_pipes() + 3;
+                               const auto give_up = Clock::now() + enough_time;
+                               while (sys::broken_pipes() < wanted && Clock::now() < give_up) {
+                                 conn.send(large);
+                               }
+                             },
+                         .on_close = [&](Connection&, const CloseInfo& i) { attacked.ended(i); }});
+  const std::uint16_t port = attacked.start();
+  strike(attacked, [&] {
+    const std::uint64_t before = sys::broken_pipes();
+    for (const bool half_closed : {false, true}) {
+      RawClient client(port);
+      EXPECT_TRUE(client.upgrade("/flood"));
+      EXPECT_TRUE(client.send(text("go")));
+      EXPECT_EQ(blocked.take(), false) << "tern's thread hides from SIGPIPE";
+      if (half_closed) client.finish();
+      client.reset();
+      const auto info = attacked.ends.take();
+      if (!info) break;
+      EXPECT_EQ(info->error, Errc::connection_reset) << info->error.message();
+    }
+    EXPECT_GE(sys::broken_pipes() - before, 6u);
+    return sys::broken_pipes() - before;
+  });
+}
+
+TEST(Faults, X09_AClientThatSendsToAServerThatIsGone) {
+  const DeadlySigpipe deadly;
+  strike_clients([&] {
+    const std::uint64_t before = sys::broken_pipes();
+    for (int i = 0; i < 3; ++i) {  // a connection writes no more once it has failed
+      ScriptedPeer peer([](Socket& socket) {
+        socket.upgrade();
+        socket.shutdown_write();
+        socket.reset();
+      });
+      auto dialed = dial(peer.url());
+      EXPECT_TRUE(dialed);
+      peer.join();
+      if (!dialed) continue;
+      for (int call = 0; call < 3; ++call) {
+        const auto sent = dialed->send("into the void");
+        EXPECT_FALSE(sent);
+        if (sent) continue;
+        EXPECT_EQ(sent.error().code(), Errc::connection_reset) << sent.error().message();
+      }
+      EXPECT_FALSE(dialed->ping());
+      EXPECT_FALSE(dialed->close());
+    }
+    EXPECT_GE(sys::broken_pipes() - before, 3u);
+    return sys::broken_pipes() - before;
+  });
+}
+
+// As users have it: their exit codes say whether a signal ended them.
+TEST(Faults, X09_TheEchoServerOutlivesPeersThatReadNothing) {
+  AttackedProgram server;
+  const std::string large = wire(Role::client, binary(std::string(1 << 20, 'x')));
+  for (int i = 0; i < 20; ++i) {
+    RawClient client(server.port(), 4096);
+    ASSERT_TRUE(client.upgrade());
+    ASSERT_TRUE(client.send(large));
+    if (i % 2 == 0) client.finish();
+    EXPECT_EQ(client.body(1).size(), 1u) << "the echo has begun";
+    client.reset();
+  }
+  server.expect_fired(20);
+  server.expect_clean_end();
+}
+
+TEST(Faults, X09_EchoBackEndsByItselfWhenTheServerIsGone) {
+  Listener listener;
+  Process client({program("echo_back"), listener.url()});
+  Socket socket = listener.accept();
+  socket.upgrade();
+  ASSERT_TRUE(socket.send(binary(std::string(1 << 20, 'x'))));
+  ASSERT_FALSE(socket.receive().empty()) << "it echoes";
+  socket.shutdown_write();
+  socket.reset();
+  EXPECT_EQ(client.exit_code(), 1);
+  EXPECT_FALSE(client.err().empty()) << "it says why";
+}
+
+}  // namespace
+}  // namespace tern::test

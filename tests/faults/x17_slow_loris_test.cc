@@ -1,0 +1,178 @@
+// X17: many clients send their request octet by octet, many connect and send nothing.
+// Pass: all are gone when the handshake's time is up, although some still sent, and none before;
+// who had begun is told 408; meanwhile others connect without delay (p99 at most 50 ms, with an
+// allowance for busy machines); at most 2 KiB of heap for each that waits.
+// For CI 100 + 50 clients, one octet each 50 ms and a deadline of 2 s; full size is 2 000 + 200,
+// one octet a second, and the default deadline of 10 s. The same with a server that drips its
+// answer at a tern client.
+#include "faults/support/attacked.h"
+#include "faults/support/crowd.h"
+#include "faults/support/memory.h"
+#include "support/socket_peer.h"
+
+#include <algorithm>
+#include <atomic>
+#include <gtest/gtest.h>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace tern::test {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+struct Size {
+  std::size_t drippers;
+  std::size_t silent;
+  std::chrono::milliseconds pause;  // between two octets
+  std::chrono::nanoseconds deadline;
+  std::chrono::nanoseconds late;       // at most
+  std::chrono::nanoseconds allowance;  // of a normal client
+};
+constexpr Size ci{100, 50, 50ms, 2s, enough_time, 2s};
+constexpr Size full{2'000, 200, 1'000ms, 10s, 2s, 150ms};
+
+// Connects, upgrades, closes, again and again: the p99 of the delay until the 101.
+class NormalClient {
+ public:
+  explicit NormalClient(std::uint16_t port) : thread_([this, port] { run(port); }) {}
+
+  std::chrono::nanoseconds p99() {
+    over_ = true;
+    thread_.join();
+    std::sort(delays_.begin(), delays_.end());
+    EXPECT_GE(delays_.size(), 10u);
+    return delays_.empty() ? 0ns : delays_[delays_.size() * 99 / 100];
+  }
+
+ private:
+  void run(std::uint16_t port) {
+    while (!over_) {
+      const auto begun = Clock::now();
+      RawClient client(port);
+      EXPECT_TRUE(client.upgrade());
+      delays_.push_back(Clock::now() - begun);
+      client.reset();
+      ::poll(nullptr, 0, 5);
+    }
+  }
+
+  std::atomic<bool> over_ = false;
+  std::vector<std::chrono::nanoseconds> delays_{};
+  std::thread thread_;
+};
+
+bool all_gone(const Crowd& crowd) {
+  return std::all_of(crowd.begin(), crowd.end(), [](const auto& each) { return each->ended(); });
+}
+
+struct Seen {
+  Clock::time_point first{};  // end
+  Clock::time_point last{};
+  std::size_t octets = 0;     // dripped
+  bool dripped_late = false;  // when half of the time was over
+};
+
+// One octet to each dripper, again and again, until all are gone.
+Seen drip(Crowd& crowd, const Size& size, Clock::time_point begun) {
+  // Not one that ever becomes whole: the last header field goes on and on.
+  std::string request = upgrade_request();
+  request.resize(request.size() - 2);
+  request += "X-Slow: ";
+  Seen seen;
+  auto next = begun;
+  const auto give_up = begun + size.deadline + size.late + enough_time;
+  while (!all_gone(crowd) && Clock::now() < give_up) {
+    if (Clock::now() >= next) {
+      next += size.pause;
+      for (std::size_t i = 0; i < size.drippers; ++i) {
+        if (crowd[i]->ended() || !crowd[i]->head().empty()) continue;
+        const char octet = seen.octets < request.size() ? request[seen.octets] : 'x';
+        crowd[i]->send(std::string(1, octet));
+      }
+      ++seen.octets;
+      seen.dripped_late = seen.dripped_late || Clock::now() - begun > size.deadline / 2;
+    }
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - Clock::now());
+    serve(crowd, static_cast<int>(std::max<std::int64_t>(left.count(), 0)));
+    const bool any = std::any_of(crowd.begin(), crowd.end(), [](const auto& each) {
+      return each->ended() || !each->head().empty();
+    });
+    if (any && seen.first == Clock::time_point()) seen.first = Clock::now();
+  }
+  seen.last = Clock::now();
+  return seen;
+}
+
+void slow_loris(const Size& size) {
+  ServerOptions options{.timeouts = {.handshake = size.deadline}};
+  options.max_unfinished_handshakes = 10'000;
+  Attacked attacked(options);
+  attacked.listening = false;
+  const std::uint16_t port = attacked.start();
+  EXPECT_EQ(clean_echoes(port), 1'001u);
+  Crowd crowd;
+  const std::size_t all = size.drippers + size.silent;
+  crowd.reserve(all);
+  const auto begun = Clock::now();
+  const std::size_t heap_before = heap_in_use();
+  for (std::size_t i = 0; i < all; ++i) crowd.push_back(std::make_unique<CrowdClient>(port));
+  const auto connected = Clock::now();
+  NormalClient normal(port);
+  EXPECT_TRUE(eventually([&] { return attacked.server.counters().connections_open >= all; }));
+  const std::size_t heap_each = (heap_in_use() - heap_before) / all;  // with this crowd's own
+  if (!sanitized) {
+    EXPECT_LE(heap_each, 2'048 + sizeof(CrowdClient) + 512);
+  }
+
+  const Seen seen = drip(crowd, size, begun);
+  EXPECT_TRUE(all_gone(crowd));
+  EXPECT_TRUE(seen.dripped_late) << "nothing was sent that could have moved the deadline";
+  EXPECT_GE(seen.first - begun, size.deadline);
+  EXPECT_LE(seen.last - connected, size.deadline + size.late);
+  EXPECT_LE(normal.p99(), 50ms + size.allowance);
+  for (std::size_t i = 0; i < all; ++i) {
+    const bool told = crowd[i]->head().starts_with("HTTP/1.1 408 ");
+    EXPECT_TRUE(i < size.drippers ? told : crowd[i]->head().empty()) << crowd[i]->head();
+  }
+  EXPECT_TRUE(attacked.deserted());
+  EXPECT_EQ(refusals(attacked.server, Errc::handshake_timeout), all);
+  EXPECT_EQ(attacked.opened, attacked.closed);
+  EXPECT_EQ(clean_echoes(port), 1'001u);
+}
+
+TEST(Faults, X17_TheHandshakeEndsInTimeWhateverDrips) { slow_loris(ci); }
+TEST(FaultsLong, X17_TwoThousandDrippersAndTwoHundredSilentOnes) { slow_loris(full); }
+
+TEST(Faults, X17_AServerThatDripsItsAnswer) {
+  strike_clients([&] {
+    std::size_t octets = 0;
+    ScriptedPeer peer([&](Socket& socket) {
+      std::string answer = upgrade_answer(socket.receive_head());
+      answer.resize(answer.size() - 2);
+      answer += "X-Slow: ";
+      pollfd waits{socket.fd(), POLLIN, 0};
+      for (; octets < 2'000; ++octets) {
+        const char octet = octets < answer.size() ? answer[octets] : 'x';
+        if (!socket.send(std::string(1, octet))) break;
+        if (::poll(&waits, 1, 20) == 1) break;  // it has gone
+      }
+    });
+    const auto begun = Clock::now();
+    const auto dialed = dial(peer.url(), {.timeout = 500ms});
+    EXPECT_GE(Clock::now() - begun, 500ms);
+    EXPECT_LT(Clock::now() - begun, 2'000 * 20ms) << "the dripping moved the deadline";
+    EXPECT_FALSE(dialed);
+    if (!dialed) {
+      EXPECT_EQ(dialed.error().code(), Errc::handshake_timeout);
+    }
+    peer.join();
+    EXPECT_GT(octets, 1u);
+    return octets;
+  });
+}
+
+}  // namespace
+}  // namespace tern::test

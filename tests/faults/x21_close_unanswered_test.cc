@@ -1,0 +1,175 @@
+// X21: our Close frame is never answered: the peer goes on with data and pings, or reads nothing.
+// Pass: timeouts.close after the Close was queued, TCP ends, never before and whatever traffic
+// there is; what the peer sends until then is taken from it, and told to nobody; the cause is
+// close_timeout. For CI the deadline is 1 s; full size is the default of 5 s (at most 1 s late).
+#include "faults/support/attacked.h"
+#include "faults/support/crowd.h"
+#include "support/socket_peer.h"
+
+#include <future>
+#include <gtest/gtest.h>
+#include <string>
+#include <thread>
+
+namespace tern::test {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+using Nanoseconds = std::chrono::nanoseconds;
+
+ServerOptions options_with(Nanoseconds close_timeout) {
+  return {.limits = {.max_queued_bytes = 64 << 20},
+          .timeouts = {.silence = 5min, .pong = 5min, .close = close_timeout, .stall = 5min}};
+}
+
+// At "close", it closes; at "much", it first queues more than the kernel takes.
+class Closing {
+ public:
+  explicit Closing(Attacked& attacked) {
+    attacked.server.route("/close", Handlers{.on_open = [&](Connection&) { ++attacked.opened; },
+                                             .on_message =
+                                                 [this](Connection& conn, Message msg) {
+                                                   EXPECT_FALSE(closing_)
+                                                       << "told behind the Close: " << msg.text();
+                                                   if (msg.text() == "much")
+                                                     conn.send(std::string(12 << 20, 'x'));
+                                                   closing_ = true;
+                                                   closed_at_ = conn.loop().now();
+                                                   conn.close(CloseCode::going_away, "enough");
+                                                 },
+                                             .on_close =
+                                                 [&, this](Connection&, const CloseInfo& info) {
+                                                   took_ = Clock::now() - closed_at_;
+                                                   closing_ = false;
+                                                   attacked.ended(info);
+                                                 }});
+  }
+  /// From the turn in which it closed to on_close; once the end was taken.
+  Nanoseconds took() const { return took_; }
+
+ private:
+  bool closing_ = false;  // and below: on the loop
+  Clock::time_point closed_at_{};
+  Nanoseconds took_{0};
+};
+
+void expect_close_timeout(Attacked& attacked, const Closing& row, Nanoseconds timeout,
+                          Nanoseconds late) {
+  const auto info = attacked.ends.take();
+  ASSERT_TRUE(info);
+  EXPECT_EQ(info->error, Errc::close_timeout) << info->error.message();
+  EXPECT_EQ(info->code, CloseCode::abnormal);
+  EXPECT_FALSE(info->clean);
+  EXPECT_GE(row.took(), timeout);
+  EXPECT_LE(row.took(), timeout + late);
+}
+
+void traffic_goes_on(Nanoseconds timeout, Nanoseconds late) {
+  Attacked attacked(options_with(timeout));
+  const Closing row(attacked);
+  const std::uint16_t port = attacked.start();
+  strike(attacked, [&] {
+    CrowdClient client(port);
+    client.upgrade("/close");
+    client.send(text("close"));
+    const std::string each = wire(Role::client, {text(std::string(1'000, 'x')), ping("?")});
+    const std::uint64_t before = attacked.server.counters().bytes_received;
+    const auto begun = Clock::now();
+    std::uint64_t sent = 0;
+    bool sent_late = false;
+    std::vector<Frame> frames;
+    while (!client.ended() && Clock::now() - begun < timeout + enough_time) {
+      pollfd wait{client.fd(), POLLIN, 0};
+      ::poll(&wait, 1, 10);
+      if (wait.revents != 0) client.read();
+      for (Frame& frame : client.frames()) frames.push_back(std::move(frame));
+      if (client.ended()) break;
+      client.send(each);
+      sent += each.size();
+      sent_late = sent_late || Clock::now() - begun > timeout / 2;
+    }
+    EXPECT_TRUE(sent_late) << "nothing was sent that could have moved the deadline";
+    EXPECT_LT(client.unsent(), std::size_t{1} << 16) << "it was not read until then";
+    EXPECT_GE(attacked.server.counters().bytes_received - before, sent / 2);
+    EXPECT_EQ(frames.size(), 1u) << "behind its Close nothing may follow";
+    if (!frames.empty()) {
+      EXPECT_EQ(to_string(frames[0]), "close 1001 enough");
+    }
+    EXPECT_EQ(client.fault(), "");
+    expect_close_timeout(attacked, row, timeout, late);
+    return sent;
+  });
+}
+
+void nothing_is_read(Nanoseconds timeout, Nanoseconds late) {
+  Attacked attacked(options_with(timeout));
+  const Closing row(attacked);
+  const std::uint16_t port = attacked.start();
+  strike(attacked, [&] {
+    RawClient client(port, 4'096);
+    EXPECT_TRUE(client.upgrade("/close"));
+    client.send(text("much"));  // so that the Close itself waits
+    expect_close_timeout(attacked, row, timeout, late);
+    return 1;
+  });
+}
+
+TEST(Faults, X21_DataAndPingsDoNotMoveTheDeadline) { traffic_goes_on(1s, enough_time / 2); }
+TEST(Faults, X21_WhoReadsNothingIsGivenNoMoreTime) { nothing_is_read(1s, enough_time / 2); }
+TEST(FaultsLong, X21_FiveSecondsWithTraffic) { traffic_goes_on(Timeouts{}.close, 1s); }
+TEST(FaultsLong, X21_FiveSecondsWithoutReading) { nothing_is_read(Timeouts{}.close, 1s); }
+
+void close_in_time(BlockingClient& client, Nanoseconds timeout) {
+  const auto begun = Clock::now();
+  EXPECT_FALSE(client.close(CloseCode::normal, "", timeout));
+  EXPECT_GE(Clock::now() - begun, timeout);
+  EXPECT_LT(Clock::now() - begun, timeout + enough_time / 2);
+  EXPECT_EQ(client.close_info().error, Errc::close_timeout) << client.close_info().error.message();
+  EXPECT_EQ(client.close_info().code, CloseCode::abnormal);
+}
+
+TEST(Faults, X21_AClientWhoseServerGoesOn) {
+  strike_clients([&] {
+    int sent = 0;
+    ScriptedPeer peer([&](Socket& socket) {
+      socket.upgrade();
+      pollfd wait{socket.fd(), 0, 0};  // its end shows as POLLHUP or POLLERR
+      while (socket.send(wire(Role::server, {text("more"), ping("?")}))) {
+        ++sent;
+        if (::poll(&wait, 1, 5) == 1) break;
+      }
+    });
+    auto dialed = dial(peer.url(), {.timeouts = {.stall = 5min}});
+    EXPECT_TRUE(dialed);
+    close_in_time(*dialed, 500ms);
+    peer.join();
+    EXPECT_GT(sent, 2);
+    return sent;
+  });
+}
+
+TEST(Faults, X21_AClientWhoseServerReadsNothing) {
+  strike_clients([&] {
+    std::promise<void> over;
+    ScriptedPeer peer([&](Socket& socket) {
+      socket.upgrade();
+      over.get_future().wait();
+    });
+    auto dialed =
+        dial(peer.url(), {.limits = {.max_queued_bytes = 64 << 20}, .timeouts = {.stall = 5min}});
+    EXPECT_TRUE(dialed);
+    std::thread sender([&] {  // fills the kernel, then waits, until the connection is over
+      const std::string large(12 << 20, 'x');
+      EXPECT_FALSE(dialed->send(Message(MessageType::binary, large)));
+    });
+    close_in_time(*dialed, 500ms);
+    sender.join();
+    over.set_value();
+    peer.join();
+    return 1;
+  });
+}
+
+}  // namespace
+}  // namespace tern::test

@@ -1,0 +1,135 @@
+// X23: connections come and go, 64 at a time; and very many are held open at once. Server and
+// clients are separate processes.
+// Pass: descriptors are what they were; resident memory after is that after the first part and 5 %;
+// each of the held ones echoes and costs at most 4 KiB of the server's memory.
+// For CI 2 000 come and go and 1 000 are held; full size is 10 000 each, as far as the hard limit
+// of descriptors allows, spread over eight addresses of loopback, since one pair has too few ports.
+#include "faults/support/attacked.h"
+#include "faults/support/crowd.h"
+#include "faults/support/memory.h"
+#include "faults/support/served_process.h"
+
+#include <algorithm>
+#include <atomic>
+#include <gtest/gtest.h>
+#include <string>
+#include <sys/resource.h>
+#include <thread>
+#include <vector>
+
+namespace tern::test {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// `count` times connect, echo, close, with tern's clients, 64 at a time; how many went well.
+int churn(const std::string& url, int count) {
+  std::atomic<int> begun = 0;
+  std::atomic<int> good = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 64; ++i) {
+    threads.emplace_back([&] {
+      std::string payload;
+      for (int number = begun++; number < count; number = begun++) {
+        auto dialed = dial(url);
+        if (!dialed) continue;
+        const std::string sent = "echo " + std::to_string(number);
+        const bool echoed =
+            dialed->send(sent) && dialed->receive(payload) && payload == sent && dialed->close();
+        good += echoed;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  return good;
+}
+
+void churn_is_flat(int first, int count) {
+  AttackedProgram server;
+  EXPECT_EQ(churn(server.url(), first), first);
+  server.take_level();
+  const std::size_t resident = resident_bytes(server.pid());
+  const std::size_t ours = open_descriptors();
+  const auto begun = Clock::now();
+  EXPECT_EQ(churn(server.url(), count), count);
+  testing::Test::RecordProperty(
+      "milliseconds", static_cast<int>((Clock::now() - begun) / std::chrono::milliseconds(1)));
+  EXPECT_EQ(open_descriptors(), ours);
+  if (!sanitized) {
+    EXPECT_LE(server.grown(), resident / 20 + (64 << 10)) << "after the first: " << resident;
+  }
+  server.expect_fired(static_cast<std::uint64_t>(count));
+  server.expect_clean_end();
+}
+
+TEST(Faults, X23_ChurnIsFlat) { churn_is_flat(500, 2'000); }
+TEST(FaultsLong, X23_TenThousandComeAndGo) { churn_is_flat(1'000, 10'000); }
+
+// As many descriptors as the system lets us have; what we start inherits that.
+std::size_t raise_descriptor_limit() {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  return static_cast<std::size_t>(limit.rlim_cur);
+}
+
+bool all_of(const Crowd& crowd, bool (*holds)(CrowdClient&)) {
+  return eventually(
+      [&] {
+        serve(crowd, 50);
+        return std::all_of(crowd.begin(), crowd.end(),
+                           [&](const auto& each) { return holds(*each); });
+      },
+      2 * enough_time);
+}
+
+Crowd hold(std::uint16_t port, std::size_t count) {
+  Crowd crowd;
+  crowd.reserve(count);
+  while (crowd.size() < count) {
+    // By hundreds, so that the backlog and the limit of unfinished handshakes are not in the way.
+    Crowd some;
+    for (std::size_t i = crowd.size(); i < std::min(count, crowd.size() + 100); ++i) {
+      const auto address = static_cast<in_addr_t>(INADDR_LOOPBACK + i % 8);
+      some.push_back(std::make_unique<CrowdClient>(port, 0, address));
+      some.back()->upgrade();
+    }
+    EXPECT_TRUE(all_of(some, [](CrowdClient& each) { return each.open(); }));
+    std::move(some.begin(), some.end(), std::back_inserter(crowd));
+  }
+  return crowd;
+}
+
+void hold_and_echo(std::size_t wanted) {
+  const std::size_t count = std::min(wanted, raise_descriptor_limit() - 256);
+  AttackedProgram server({"--host", "0.0.0.0"});
+  {
+    const Crowd crowd = hold(server.port(), count);
+    for (const auto& each : crowd) each->send(text("are you there"));
+    std::size_t echoed = 0;
+    EXPECT_TRUE(eventually([&] {
+      serve(crowd, 50);
+      for (const auto& each : crowd) {
+        for (const Frame& frame : each->frames())
+          echoed += to_string(frame) == "text are you there";
+      }
+      return echoed == count;
+    })) << echoed;
+    testing::Test::RecordProperty("held", static_cast<int>(count));
+    testing::Test::RecordProperty("bytes_each", static_cast<int>(server.grown() / count));
+    EXPECT_GE(descriptors_of(server.pid()), count);
+    if (!sanitized) {
+      EXPECT_LE(server.grown(), count * 4'096 + (512 << 10));
+    }
+    for (const auto& each : crowd) each->reset();
+  }
+  server.expect_fired(count);
+  server.expect_clean_end();
+}
+
+TEST(Faults, X23_AThousandHeldOpen) { hold_and_echo(1'000); }
+TEST(FaultsLong, X23_TenThousandHeldOpen) { hold_and_echo(10'000); }
+
+}  // namespace
+}  // namespace tern::test
