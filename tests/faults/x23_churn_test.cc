@@ -103,7 +103,7 @@ Crowd hold(std::uint16_t port, std::size_t count) {
 
 void hold_and_echo(std::size_t wanted) {
   const std::size_t count = std::min(wanted, raise_descriptor_limit() - 256);
-  AttackedProgram server({"--host", "0.0.0.0"});
+  AttackedProgram server({"--host", "0.0.0.0", "--idle-timeout", "600"});
   {
     const Crowd crowd = hold(server.port(), count);
     for (const auto& each : crowd) each->send(text("are you there"));

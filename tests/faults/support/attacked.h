@@ -11,23 +11,10 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <poll.h>
 #include <string>
 #include <utility>
 
 namespace tern::test {
-
-/// Whether `holds` comes true within what any test may take: for what nobody tells, such as
-/// counters and the memory of another process.
-template <class F>
-bool eventually(F holds, std::chrono::nanoseconds within = enough_time) {
-  const auto deadline = std::chrono::steady_clock::now() + within;
-  while (!holds()) {
-    if (std::chrono::steady_clock::now() >= deadline) return false;
-    ::poll(nullptr, 0, 1);
-  }
-  return true;
-}
 
 /// How many handshakes failed for this reason.
 inline std::uint64_t refusals(const Server& server, Errc why) {

@@ -94,9 +94,12 @@ class CrowdClient {
     }
     take(octets.substr(0, static_cast<std::size_t>(got)));
   }
-  /// The frames that came since the last call.
+  /// The frames that came since the last call, but for pings: they are answered here.
   std::vector<Frame> frames() {
-    std::vector<Frame> result = reader_.frames();
+    std::vector<Frame> result;
+    for (const Frame& frame : reader_.frames()) {
+      frame.opcode == 9 ? send(pong(frame.payload)) : result.push_back(frame);
+    }
     reader_.forget();
     return result;
   }

@@ -25,8 +25,8 @@ constexpr auto enough_time = std::chrono::seconds(60);
 
 /// Waits for what nobody reports: looks again and again. False when it has taken too long.
 template <class Predicate>
-bool eventually(Predicate predicate) {
-  const auto give_up = std::chrono::steady_clock::now() + enough_time;
+bool eventually(Predicate predicate, std::chrono::nanoseconds within = enough_time) {
+  const auto give_up = std::chrono::steady_clock::now() + within;
   while (!predicate()) {
     if (std::chrono::steady_clock::now() > give_up) return false;
     ::poll(nullptr, 0, 1);
