@@ -16,7 +16,7 @@ export CTEST_PARALLEL_LEVEL ?= $(JOBS)
 configure = cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release $(1)
 build = cmake --build $(BUILD) --target $(1)
 
-.PHONY: all run test check check-long interop bench fuzz tidy format install clean help \
+.PHONY: all run test check check-long coverage interop bench fuzz tidy format install clean help \
         setup-build setup-test setup-bench
 
 all: $(BUILD)/CMakeCache.txt  ## build the library and the programs (the default)
@@ -37,6 +37,9 @@ check:  ## sanitizers, fuzzers, real peers, clang-tidy (under 35 minutes on 2 co
 check-long: check  ## check, then bulk tests and long fuzzing
 	@ctest --test-dir $(BUILD) --output-on-failure -L 'faults|long'
 	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),600)
+
+coverage:  ## which lines of the library the tests run; fails below the marks
+	@scripts/coverage.sh
 
 interop: all  ## talk to Chromium, python3-websockets, node ws and curl
 	@scripts/interop.sh $(BUILD)
