@@ -54,6 +54,9 @@ conformance: $(BUILD)/.with-tests  ## every case of the conformance suite, both 
 soak:  ## load the server for SOAK_MINUTES (30): its memory must not grow
 	@scripts/soak.sh $(BUILD)
 
+coverage:  ## which lines of the library the tests run; fails below the marks
+	@scripts/coverage.sh
+
 interop: all  ## talk to Chromium, python3-websockets, node ws and curl
 	@scripts/interop.sh $(BUILD)
 

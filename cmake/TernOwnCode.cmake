@@ -1,5 +1,5 @@
-# tern_own_code(<target>…): the warnings and sanitizers every target of this tree is built with.
-# Both are private to the target, so nothing of it reaches who links tern.
+# tern_own_code(<target>…): the warnings, sanitizers and counters every target of this tree is built with.
+# All are private to the target, so nothing of it reaches who links tern.
 function(tern_own_code)
   foreach(target IN LISTS ARGN)
     set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
@@ -18,6 +18,10 @@ function(tern_own_code)
         -fsanitize=${TERN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
       # An executable that links the static library needs the run-time too.
       target_link_options(${target} PUBLIC -fsanitize=${TERN_SANITIZE})
+    endif()
+    if(TERN_COVERAGE)
+      target_compile_options(${target} PRIVATE --coverage -fprofile-update=atomic)
+      target_link_options(${target} PUBLIC --coverage)
     endif()
     if(TERN_BUILD_FUZZ AND CMAKE_CXX_COMPILER_ID MATCHES Clang)
       target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs through apt what a job needs and is not there yet; does nothing when nothing is missing.
-#   scripts/setup.sh build|test|check|interop|bench
+#   scripts/setup.sh build|test|check|coverage|interop|bench
 # Without root and without a password-less sudo it prints the one command to run, and fails.
 set -euo pipefail
 
@@ -9,13 +9,14 @@ set -euo pipefail
 build="cmake:cmake g++:c++ ninja-build:ninja libssl-dev libcli11-dev"
 test="$build libgtest-dev pkg-config:pkg-config clang-format:clang-format"
 check="$test clang:clang++ clang-tidy:clang-tidy llvm:llvm-cov libwslay-dev libclang-rt"
+coverage="$test gcovr:gcovr"
 interop="$build python3:python3 python3-websockets nodejs:node node-ws chromium:chromium curl:curl"
 bench="$build libbenchmark-dev"
 
 job=${1:-}
 case $job in
-  build | test | check | interop | bench) needs=${!job} ;;
-  *) echo "usage: $0 build|test|check|interop|bench" >&2; exit 2 ;;
+  build | test | check | coverage | interop | bench) needs=${!job} ;;
+  *) echo "usage: $0 build|test|check|coverage|interop|bench" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null; then

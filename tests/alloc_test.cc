@@ -488,5 +488,65 @@ TEST(Alloc, EveryAllocationOfACloseBeforeTheAnswerFails) {
   EXPECT_GT(failed, 2u);
 }
 
+TEST(Alloc, EveryAllocationOfAClientsRequestFails) {
+  const EngineOptions options;
+  Workspace workspace;
+  const ClientRequest request{.host = "a-host-of-some-length.example.org",
+                              .target = "/a/path/of/some/length",
+                              .protocols = {"a-protocol-of-some-length"}};
+  std::size_t refused = 0;
+  bool fired = true;
+  for (std::size_t n = 0; fired; ++n) {
+    SCOPED_TRACE(n);
+    faults = 0;
+    for_good = false;
+    fails_at = allocations + n;
+    const auto engine = Engine::client(request, options, workspace);
+    fails_at = none;
+    fired = faults > 0;
+    ASSERT_EQ(static_cast<bool>(engine), !fired);
+    if (engine) continue;
+    EXPECT_EQ(engine.error().code(), Errc::no_memory);
+    ++refused;
+  }
+  EXPECT_GT(refused, 3u);
+}
+
+TEST(Alloc, EveryAllocationOfAClientsHandshakeFails) {
+  const ClientRequest request{.host = "example.org", .target = "/echo"};
+  for (const bool good : {false, true}) {
+    bool fired = true;
+    std::size_t told = 0;
+    for (std::size_t n = 0; fired; ++n) {
+      SCOPED_TRACE(n);
+      const EngineOptions options{.limits = {.max_queued_bytes = 8 << 20}};
+      Workspace workspace;
+      Exercise exercise(Role::client);
+      auto engine = Engine::client(request, options, workspace);
+      ASSERT_TRUE(engine);
+      engine->tick(start_time);
+      const iovec head = engine->output().front();
+      std::string answer = upgrade_answer({static_cast<const char*>(head.iov_base), head.iov_len});
+      engine->consume_output(head.iov_len);
+      faults = 0;
+      for_good = good;
+      fails_at = allocations + n;
+      engine->feed(0, std::as_writable_bytes(std::span(answer)));
+      exercise.pull(*engine, 1);
+      exercise.run(*engine);
+      fails_at = none;
+      fired = faults > 0;
+      EXPECT_EQ(exercise.closed, 1u);
+      EXPECT_TRUE(engine->finished());
+      EXPECT_TRUE(fired || engine->close_info().opened);
+      told += engine->close_info().error == Errc::no_memory ? 1 : 0;
+      FrameReader reader(Role::client);
+      reader.feed(exercise.written());
+      ASSERT_EQ(reader.fault(), "");
+    }
+    EXPECT_GT(told, 3u);
+  }
+}
+
 }  // namespace
 }  // namespace tern::test
