@@ -10,7 +10,8 @@ build="cmake:cmake g++:c++ ninja-build:ninja libssl-dev libcli11-dev"
 test="$build libgtest-dev pkg-config:pkg-config clang-format:clang-format"
 check="$test clang:clang++ clang-tidy:clang-tidy llvm:llvm-cov libwslay-dev libclang-rt"
 coverage="$test gcovr:gcovr"
-interop="$build python3:python3 python3-websockets nodejs:node node-ws chromium:chromium curl:curl"
+interop="$build python3:python3 python3-websockets nodejs:node node-ws chromium:chromium
+  chromium-driver:chromedriver curl:curl"
 bench="$build libbenchmark-dev"
 
 job=${1:-}
