@@ -3,7 +3,6 @@
 // that cuts messages into frames, then messages: an octet for the kind, a length, the payload.
 //
 // Subject: src/frame/header.cc
-// Subject: src/engine/inbound.cc
 #include "frame/header.h"
 #include "support/engine_peer.h"
 #include "support/input.h"
