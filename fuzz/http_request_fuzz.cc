@@ -4,7 +4,6 @@
 // Subject: src/http/head.cc
 // Subject: src/http/framing.cc
 // Subject: src/http/request.cc
-// Subject: src/handshake/server.cc
 
 #include "handshake/client.h"
 #include "handshake/server.h"

@@ -1,7 +1,7 @@
 // An answer's head says the same however it is cut; written anew it parses to the same; and the
 // client's checks open nothing without the right Accept. Input: the bytes received.
 //
-// Subject: src/handshake/client.cc
+// Subject: src/http/head.cc
 
 #include "handshake/client.h"
 #include "http/token.h"

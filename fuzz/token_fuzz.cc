@@ -3,7 +3,6 @@
 //
 // Subject: src/http/token.cc
 // Subject: src/http/authority.cc
-// Subject: src/handshake/protocols.cc
 // Subject: src/handshake/origin.cc
 
 #include "handshake/origin.h"

@@ -11,9 +11,7 @@
 // Subject: src/connection/live_connection.cc
 // Subject: src/connection/connection.cc
 // Subject: src/connection/dispatch.cc
-// Subject: src/connection/handle.cc
 // Subject: src/connection/registry.cc
-// Subject: src/net/loop_core.cc
 // Subject: src/net/poller.cc
 // Subject: src/net/mailbox.cc
 // Subject: src/net/tcp.cc

@@ -3,7 +3,6 @@
 // that cuts messages into frames, then messages: an octet for the kind, a length, the payload.
 //
 // Subject: src/frame/header.cc
-// Subject: src/engine/inbound.cc
 #include "frame/header.h"
 #include "support/engine_peer.h"
 #include "support/input.h"
@@ -36,6 +35,8 @@ struct Conversation {
 Conversation read_conversation(Input& input) {
   Conversation all;
   const std::size_t piece = 1 + input.take();
+  std::size_t total =
+      0;  // one long message, for the third form of lengths; more would only be slow
   for (int i = 0; i < 40 && !input.empty(); ++i) {
     const unsigned kind = input.take();
     std::string payload = input.take_octets();
@@ -47,8 +48,10 @@ Conversation read_conversation(Input& input) {
       continue;
     }
     for (unsigned doubled = kind / 8 % 16; doubled > 6 && payload.size() < 70'000; --doubled) {
+      if (total + payload.size() > 70'000) break;
       payload += payload;
     }
+    total += payload.size();
     const unsigned opcode = kind % 2 == 0 && tern::test::is_utf8(payload) ? 1 : 2;
     all.whole.push_back({opcode, payload});
     const std::size_t most = kind % 4 < 2 || payload.size() > 255 ? payload.size() : piece;

@@ -41,11 +41,12 @@ for source in fuzz/*_fuzz.cc; do
     continue
   fi
   "$profdata" merge -sparse "$target.profraw" -o "$target.profdata"
+  "$cov" report "$target" -instr-profile="$target.profdata" >"$target.report"
   for file in "${files[@]}"; do
     subjects=$((subjects + 1))
-    read -r lines missed < <("$cov" report "$target" -instr-profile="$target.profdata" "$file" 2>/dev/null |
-      awk '$1 == "TOTAL" { print $8, $9 }') || true
-    if ((${lines:-0} == 0)); then
+    lines=0
+    read -r lines missed < <(awk -v file="$file" '$1 == file { print $8, $9 }' "$target.report") || true
+    if ((lines == 0)); then
       complain "$name: $file is not in it"
       continue
     fi
