@@ -287,7 +287,7 @@ void LiveConnection::finish_turn() noexcept {
   flush();
   engine_.settle();
   drain();
-  if (!engine_.is_open()) {
+  if (!engine_.is_open() || read_ended_) {  // also when it was writing that failed
     pump();
     flush();
   }
