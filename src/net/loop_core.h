@@ -61,6 +61,8 @@ class LoopCore {
 
   /// As of Loop.
   Result<void> run();
+  /// Why run() cannot work: its descriptors could not be opened.
+  std::error_code error() const noexcept { return error_; }
   void stop() noexcept;
   /// The end: refuses posts from now on, destroys what waits and what is retired. Not while it
   /// runs.

@@ -61,8 +61,15 @@ void Listener::pause() noexcept {
   }
 }
 
+// epoll may be short of memory, or of watches, as accept was of descriptors: then it is one more
+// pause.
 void Listener::on_timer(net::Timer::time_point) noexcept {
-  if (const std::error_code error = core_.poller().add(socket_.get(), net::readable, *this)) {
+  const std::error_code error = core_.poller().add(socket_.get(), net::readable, *this);
+  if (!error) return;
+  if (!std::exchange(in_trouble_, true)) acceptor_.on_trouble(error, false);
+  try {
+    core_.timers().arm(*this, core_.now() + pause_time);
+  } catch (const std::bad_alloc&) {
     acceptor_.on_trouble(error, true);
     stop();
   }

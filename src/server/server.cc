@@ -12,6 +12,7 @@
 #include "server/core.h"
 #include "server/worker.h"
 
+#include <cerrno>
 #include <csignal>
 #include <pthread.h>
 #include <string>
@@ -101,7 +102,9 @@ Result<void> Core::listen() {
     net::Opened socket = net::listen_tcp(*address, use);
     if (!socket) return Error(socket.error, where);
     net::set_nodelay(socket.fd.get());  // what it accepts inherits this
-    address->set_port(net::local_address(socket.fd.get()).port());
+    const net::Address local = net::local_address(socket.fd.get());
+    if (local.port() == 0) return Error({errno, std::system_category()}, where);
+    address->set_port(local.port());
     use = net::PortUse::join;
     made.push_back(std::make_unique<Worker>(*this));
     if (const auto error = made.back()->listen(std::move(socket.fd))) return Error(error, where);

@@ -53,9 +53,15 @@ Worker::~Worker() {
   loop_.core().timers().cancel(*this);
 }
 
+std::error_code Worker::listen(net::Fd socket) noexcept {
+  if (const auto error = loop_.core().error()) return error;  // why it can watch nothing
+  return listener_.start(std::move(socket));
+}
+
 Result<void> Worker::run() {
   net::Poller& poller = loop_.core().poller();
   if (const auto error = poller.add(core_.stop_event(), net::readable, *this)) {
+    listener_.stop();  // else who connects would wait for an answer
     return Error(error, "watch the stop event");
   }
   Result<void> ran = loop_.run();

@@ -26,7 +26,7 @@ class Worker final : private connection::Owner,
   explicit Worker(Core& core);
   ~Worker();
 
-  std::error_code listen(net::Fd socket) noexcept { return listener_.start(std::move(socket)); }
+  std::error_code listen(net::Fd socket) noexcept;
   /// Serves until the server is stopped, and then until its connections are gone.
   Result<void> run();
   Loop& loop() noexcept { return loop_; }
