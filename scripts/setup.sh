@@ -9,7 +9,8 @@ set -euo pipefail
 build="cmake:cmake g++:c++ ninja-build:ninja libssl-dev zlib1g-dev libcli11-dev"
 test="$build libgtest-dev pkg-config:pkg-config clang-format:clang-format"
 check="$test clang:clang++ clang-tidy:clang-tidy libclang-rt"
-interop="$build python3:python3 python3-websockets nodejs:node node-ws chromium:chromium curl:curl"
+interop="$build python3:python3 python3-websockets nodejs:node node-ws chromium:chromium
+  chromium-driver:chromedriver curl:curl"
 bench="$build libbenchmark-dev"
 
 job=${1:-}
