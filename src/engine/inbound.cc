@@ -360,8 +360,10 @@ void Inbound::grow(std::size_t needed) {
   assembly_ = std::move(larger);
 }
 
+// What was assembled is of no use any more: its memory may serve for the Close frame.
 Event Inbound::fault(Errc errc) noexcept {
   error_ = errc;
+  assembly_.reset();
   return Event(Event::Kind::closed);
 }
 
