@@ -16,7 +16,7 @@ export CTEST_PARALLEL_LEVEL ?= $(JOBS)
 configure = cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release $(1)
 build = cmake --build $(BUILD) --target $(1)
 
-.PHONY: all run test check check-long interop bench fuzz tidy format install clean help \
+.PHONY: all run test check check-long conformance interop bench fuzz tidy format install clean help \
         setup-build setup-test setup-bench
 
 all: $(BUILD)/CMakeCache.txt  ## build the library and the programs (the default)
@@ -29,7 +29,7 @@ run: $(BUILD)/CMakeCache.txt  ## start the echo server and its page on http://lo
 test: $(BUILD)/.with-tests  ## run the tests that need nothing but the compiler (under 5 minutes)
 	@$(call build,all)
 	@ctest --test-dir $(BUILD) --no-tests=error --output-on-failure --progress \
-	  --no-label-summary -LE 'faults|interop|long'
+	  --no-label-summary -LE 'faults|interop|long|bulk'
 
 check:  ## sanitizers, fuzzers, real peers, clang-tidy (under 35 minutes on 2 cores)
 	@scripts/check.sh
@@ -37,6 +37,10 @@ check:  ## sanitizers, fuzzers, real peers, clang-tidy (under 35 minutes on 2 co
 check-long: check  ## check, then bulk tests and long fuzzing
 	@ctest --test-dir $(BUILD) --output-on-failure -L 'faults|long'
 	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),600)
+
+conformance: $(BUILD)/.with-tests  ## every case of the conformance suite, both roles (under 3 minutes)
+	@$(call build,all)
+	@scripts/conformance.sh $(BUILD)
 
 interop: all  ## talk to Chromium, python3-websockets, node ws and curl
 	@scripts/interop.sh $(BUILD)

@@ -34,6 +34,7 @@ stage "clang++, address and undefined behaviour" sanitized asan
 stage "clang++, threads" sanitized tsan
 stage "fuzzers" scripts/fuzz.sh "${FUZZ_SECONDS:-5}"
 stage "clang-tidy" scripts/tidy.sh
+stage "conformance" make --no-print-directory conformance
 stage "interop" make --no-print-directory interop
 
 echo "$passed passed, $failed failed"

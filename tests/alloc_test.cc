@@ -2,6 +2,7 @@
 #include "tern/engine.h"
 
 #include "support/counting_malloc.h"
+#include "support/upgrade_text.h"
 #include "support/wire.h"
 
 #include <array>
@@ -393,6 +394,34 @@ TEST(Alloc, EveryAllocationOfAServersHandshakeFails) {
     }
     EXPECT_GT(refused, 3u);
   }
+}
+
+// A server that stops closes what is not answered yet: with 503, or without memory with nothing.
+TEST(Alloc, EveryAllocationOfACloseBeforeTheAnswerFails) {
+  bool fired = true;
+  std::size_t failed = 0;
+  for (std::size_t n = 0; fired; ++n) {
+    SCOPED_TRACE(n);
+    const EngineOptions options;
+    Workspace workspace;
+    std::string lent = upgrade_request();
+    auto engine = Engine::server(options, workspace);
+    ASSERT_TRUE(engine);
+    engine->tick(start_time);
+    engine->feed(0, std::as_writable_bytes(std::span(lent)));
+    ASSERT_EQ(engine->next().kind(), Event::Kind::request);
+    faults = 0;
+    for_good = true;
+    fails_at = allocations + n;
+    engine->close(CloseCode::going_away);
+    EXPECT_EQ(engine->next().kind(), Event::Kind::closed);
+    fails_at = none;
+    fired = faults > 0;
+    failed += fired ? 1 : 0;
+    EXPECT_EQ(engine->close_info().error == Errc::no_memory, fired);
+    EXPECT_EQ(engine->output().empty(), fired);
+  }
+  EXPECT_GT(failed, 2u);
 }
 
 }  // namespace

@@ -195,8 +195,8 @@ std::optional<std::string> compress(Deflater& deflater, std::string_view text,
 
 TEST(Deflater, Rfc7692_7_2_1_ZlibReadsWhatItWrites) {
   const std::vector<std::string> messages = {std::string(20, 'x'), json(1000), json(100'000),
-                                             std::string(1 << 20, 'z'),
-                                             json(300'000, 2) + noise(20'000)};
+                                             std::string(70'000, 'z'),
+                                             json(30'000, 2) + noise(2'000)};
   for (int window = 9; window <= 15; ++window) {
     for (const int level : {1, 6, 9}) {
       for (const int memory : {1, 8, 9}) {

@@ -306,6 +306,8 @@ TEST(EngineHandshakeServer, ClosedBeforeOpen) {
   deciding.engine().close(CloseCode::going_away);
   deciding.turn();
   EXPECT_TRUE(deciding.written().starts_with("HTTP/1.1 503 "));
+  EXPECT_EQ(field(deciding.written(), "Retry-After"), "1");
+  EXPECT_EQ(field(deciding.written(), "Connection"), "close");
   EXPECT_TRUE(deciding.dead());
   EXPECT_FALSE(deciding.ending().opened);
 

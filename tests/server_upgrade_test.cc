@@ -1,4 +1,4 @@
-// Upgrade: answered now, later, on another thread, twice, never; refusals; subprotocols; Origin.
+// Upgrade: answered now, later, on another thread, twice, never; subprotocols.
 #include "tern/tern.h"
 
 #include "support/raw_client.h"
@@ -140,95 +140,6 @@ TEST(ServerUpgrade, Rfc6455_4_2_2_SubprotocolTheFirstOfTheClientsThatTheRouteKno
     EXPECT_EQ(field(client.answer_head(), "Sec-WebSocket-Protocol"), row.chosen) << row.offered;
     EXPECT_EQ(client.next(), row.chosen == "(absent)" ? "text" : "text " + row.chosen);
   }
-}
-
-struct Refusal {
-  std::string name;
-  std::string request;
-  std::string status;
-  std::vector<std::pair<std::string, std::string>> fields;
-};
-
-std::string without(std::string request, const std::string& line) {
-  const std::size_t at = request.find(line);
-  return request.erase(at, line.size());
-}
-
-std::string with(std::string_view from, std::string_view to) {
-  std::string request = upgrade_request();
-  return request.replace(request.find(from), from.size(), to);
-}
-
-TEST(ServerRefusal, Rfc6455_4_2_1_StatusAndFieldsOfEachFault) {
-  const std::string host = "Host: example.org\r\n";
-  const std::vector<Refusal> table = {
-      {"plain GET",
-       page_request("/echo"),
-       "426",
-       {{"Upgrade", "websocket"}, {"Sec-WebSocket-Version", "13"}}},
-      {"other version",
-       with("Version: 13", "Version: 8"),
-       "426",
-       {{"Sec-WebSocket-Version", "13"}}},
-      {"no version",
-       with("Sec-WebSocket-Version: 13\r\n", ""),
-       "400",
-       {{"Sec-WebSocket-Version", "13"}}},
-      {"no key", with("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", ""), "400", {}},
-      {"short key", with("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZQ"), "400", {}},
-      {"no connection token", with("Connection: Upgrade", "Connection: keep-alive"), "400", {}},
-      {"post", with("GET", "POST"), "405", {{"Allow", "GET"}}},
-      {"post a page", page_request("/", "POST"), "405", {{"Allow", "GET, HEAD"}}},
-      {"no host", without(upgrade_request(), host), "400", {}},
-      {"two hosts", with(host, host + host), "400", {}},
-      {"body", upgrade_request("Content-Length: 3\r\n"), "400", {}},
-      {"chunked body", upgrade_request("Transfer-Encoding: chunked\r\n"), "400", {}},
-      {"foreign origin", upgrade_request("Origin: https://evil.example\r\n"), "403", {}},
-      {"null origin", upgrade_request("Origin: null\r\n"), "403", {}},
-      {"unknown route", upgrade_request({}, "/nowhere"), "404", {}},
-      {"no origin form", with("GET /echo", "GET http://example.org/echo"), "400", {}},
-      {"HTTP/1.0", with("HTTP/1.1", "HTTP/1.0"), "505", {}},
-      {"long line", page_request("/" + std::string(8200, 'a')), "414", {}},
-      {"large head", upgrade_request("X: " + std::string(17000, 'a') + "\r\n"), "431", {}},
-      {"bare LF", with("Host: example.org\r\n", "Host: example.org\n"), "400", {}},
-      {"not HTTP", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", "400", {}},
-  };
-  RunningServer running;
-  running.server.route("/echo", echo());
-  running.server.get("/", [](const Request&) { return Response::html("<p>page"); });
-  const std::uint16_t port = running.start();
-  for (const Refusal& row : table) {
-    RawClient client(port);
-    // What stands behind a refused request is never parsed.
-    const std::string head = client.ask(row.request + page_request("/"));
-    EXPECT_TRUE(head.starts_with("HTTP/1.1 " + row.status + " ")) << row.name << '\n' << head;
-    EXPECT_TRUE(field(head, "Connection").starts_with("close")) << row.name << '\n' << head;
-    for (const auto& [name, value] : row.fields) EXPECT_EQ(field(head, name), value) << row.name;
-    client.body(std::stoul(field(head, "Content-Length")));
-    EXPECT_TRUE(client.ends()) << row.name;
-  }
-}
-
-TEST(ServerRefusal, Rfc6455_10_2_OriginsThatPass) {
-  RunningServer running({.allowed_origins = {"https://friend.example"}});
-  running.server.route("/echo", echo());
-  const std::uint16_t port = running.start();
-  for (const std::string origin : {"http://example.org", "HTTP://EXAMPLE.ORG:80",
-                                   "https://friend.example", "https://friend.example:443"}) {
-    RawClient client(port);
-    EXPECT_TRUE(client.upgrade("/echo", "Origin: " + origin + "\r\n")) << client.answer_head();
-  }
-}
-
-TEST(ServerRefusal, Rfc9110_15_5_9_408WhenTheHeadNeverEnds) {
-  RunningServer running({.timeouts = {.handshake = std::chrono::milliseconds(200)}});
-  running.server.route("/echo", echo());
-  const std::uint16_t port = running.start();
-  RawClient begun(port);
-  EXPECT_TRUE(begun.ask("GET /echo HTTP/1.1\r\nHost: exa").starts_with("HTTP/1.1 408 "));
-  RawClient silent(port);
-  EXPECT_TRUE(silent.ends());
-  EXPECT_EQ(silent.read_error(), 0);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "engine/kept.h"
 #include "engine/workspace.h"
 #include "frame/close_payload.h"
+#include "handshake/server.h"
 
 namespace tern {
 
@@ -113,7 +114,10 @@ void Engine::close(CloseCode code, std::string_view reason) noexcept {
       });
       return;
     case Phase::deciding:
-      respond(Response::status(503));
+      guarded([&] {
+        const auto fields = handshake::refusal_fields(Errc::overloaded);  // Retry-After
+        answer(Response::status(503), fields, true);
+      });
       return;
     case Phase::opening:
     case Phase::refused:

@@ -45,6 +45,7 @@ class RawSocket {
   ~RawSocket() { close(); }
 
   explicit operator bool() const { return fd_ >= 0; }
+  int fd() const { return fd_; }
 
   void listen() const { EXPECT_EQ(::listen(fd_, 16), 0) << errno; }
   RawSocket accept() const { return RawSocket(::accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC)); }

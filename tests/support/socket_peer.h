@@ -25,9 +25,9 @@ namespace tern::test {
 class Socket {
  public:
   explicit Socket(int fd = -1) : fd_(fd) {
-    const timeval patience{.tv_sec = 30, .tv_usec = 0};
-    if (fd_ >= 0) ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    if (fd_ >= 0) ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    const timeval limit{.tv_sec = 30, .tv_usec = 0};
+    if (fd_ >= 0) ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    if (fd_ >= 0) ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
   }
   Socket(Socket&& other) noexcept
       : fd_(std::exchange(other.fd_, -1)), unread_(std::move(other.unread_)) {}

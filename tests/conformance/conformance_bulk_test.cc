@@ -1,0 +1,11 @@
+// Group 9 against the programs: half a gigabyte each way. Part of `make conformance`.
+#include "conformance/programs.h"
+
+namespace tern::conformance {
+namespace {
+
+TEST(ConformanceBulk, Rfc6455_5_6_ServerGroup9) { expect_server_results("9", bulk_flags); }
+TEST(ConformanceBulk, Rfc6455_5_6_ClientGroup9) { expect_client_results("9", bulk_flags); }
+
+}  // namespace
+}  // namespace tern::conformance
