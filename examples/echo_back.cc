@@ -20,10 +20,13 @@ int main(int argc, char** argv) {
   app.add_option("--max-fragments", limits.max_fragments,
                  "frames of one message; beyond: close 1008")
       ->check(cli::positive());
+  bool deflate = false;
+  app.add_flag("--deflate", deflate, "offer compression (permessage-deflate)");
   app.add_option("URL", url, "as ws://host:port/path")->required();
   cli::parse(app, argc, argv);
   limits.max_queued_bytes = std::max(limits.max_queued_bytes, limits.max_message_bytes);
 
+  if (deflate) options.deflate = tern::Deflate{.takeover = true, .peer_takeover = true};
   auto dialed = tern::dial(url, options);
   if (!dialed) return std::cerr << dialed.error().message() << '\n', 1;
   tern::BlockingClient& client = *dialed;

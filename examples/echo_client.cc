@@ -50,11 +50,15 @@ int main(int argc, char** argv) {
   app.option_defaults()->always_capture_default();
   app.add_option("--addr", address, "host and port of the server");
   app.add_option("--path", path, "path and query on it");
+  bool deflate = false;
+  app.add_flag("--deflate", deflate, "offer compression (permessage-deflate)");
   cli::parse(app, argc, argv);
 
   const std::string url = "ws://" + address + path;
   print("connecting to " + url);
-  auto dialed = tern::dial(url);
+  tern::DialOptions options;
+  if (deflate) options.deflate = tern::Deflate{.min_bytes = 0};
+  auto dialed = tern::dial(url, options);
   if (!dialed) return std::cerr << "dial: " << dialed.error().message() << '\n', 1;
   tern::BlockingClient& client = *dialed;
   block_interrupts();

@@ -54,6 +54,9 @@ struct Arguments {
   std::size_t queue_limit = 0;
   std::chrono::nanoseconds idle_timeout = options.timeouts.silence;
   bool any_origin = false;
+  bool deflate = false;
+  bool deflate_takeover = false;
+  int deflate_level = tern::Deflate().level;
 };
 
 tern::ServerOptions parse(int argc, char** argv) {
@@ -79,8 +82,19 @@ tern::ServerOptions parse(int argc, char** argv) {
   cli::add_seconds(app, "--idle-timeout", arguments.idle_timeout,
                    "seconds of silence before a ping, and again for any answer");
   app.add_flag("--any-origin", arguments.any_origin, "let pages of other sites connect");
+  app.add_flag("--deflate", arguments.deflate, "accept compression (permessage-deflate)");
+  app.add_flag("--deflate-takeover", arguments.deflate_takeover,
+               "the same, with context takeover: smaller messages, 301 KiB a connection");
+  const auto* const level = app.add_option("--deflate-level", arguments.deflate_level,
+                                           "the same, from 1 (fastest) to 9 (smallest)")
+                                ->check(CLI::Range(1, 9).description(""));
   cli::parse(app, argc, argv);
 
+  if (arguments.deflate || arguments.deflate_takeover || level->count() > 0) {
+    options.deflate = tern::Deflate{.level = arguments.deflate_level,
+                                    .takeover = arguments.deflate_takeover,
+                                    .peer_takeover = arguments.deflate_takeover};
+  }
   // Room for one more message of any size where reading is about to stop.
   tern::Limits& limits = options.limits;
   limits.max_queued_bytes = arguments.queue_limit != 0

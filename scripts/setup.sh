@@ -6,7 +6,7 @@ set -euo pipefail
 
 # One word a need: "package", or "package:command" when the command may come from elsewhere.
 # "libclang-rt" is clang's sanitizer and fuzzer run-times, whose package is named by its version.
-build="cmake:cmake g++:c++ ninja-build:ninja libssl-dev libcli11-dev"
+build="cmake:cmake g++:c++ ninja-build:ninja libssl-dev zlib1g-dev libcli11-dev"
 test="$build libgtest-dev pkg-config:pkg-config clang-format:clang-format"
 check="$test clang:clang++ clang-tidy:clang-tidy llvm:llvm-cov libwslay-dev libclang-rt"
 coverage="$test gcovr:gcovr"

@@ -1,13 +1,11 @@
-// Memory: what the engine must not allocate, and what becomes of it when there is none. This
-// program puts its own malloc before the C library's: it sees every allocation, also those of
-// operator new.
+// Memory: what the engine must not allocate, and what becomes of it when there is none.
 #include "tern/engine.h"
 
+#include "support/counting_malloc.h"
 #include "support/upgrade_text.h"
 #include "support/wire.h"
 
 #include <array>
-#include <cerrno>
 #include <cstddef>
 #include <cstring>
 #include <gtest/gtest.h>
@@ -15,68 +13,6 @@
 #include <memory>
 #include <string>
 #include <vector>
-
-extern "C" {
-void* __libc_malloc(std::size_t);                 // NOLINT
-void* __libc_calloc(std::size_t, std::size_t);    // NOLINT
-void* __libc_realloc(void*, std::size_t);         // NOLINT
-void* __libc_memalign(std::size_t, std::size_t);  // NOLINT
-void __libc_free(void*);                          // NOLINT
-}
-
-namespace {
-
-std::size_t allocations = 0;
-std::size_t live_bytes = 0;
-
-// Faults: the allocation with this number fails, and all behind it if `for_good`.
-constexpr std::size_t none = static_cast<std::size_t>(-1);
-std::size_t fails_at = none;
-bool for_good = false;
-std::size_t faults = 0;
-
-bool fails() noexcept {
-  if (allocations < fails_at || (allocations > fails_at && !for_good)) return false;
-  ++allocations;
-  ++faults;
-  return true;
-}
-
-void* counted(void* block) noexcept {
-  ++allocations;
-  live_bytes += block == nullptr ? 0 : malloc_usable_size(block);
-  return block;
-}
-
-void forget(void* block) noexcept {
-  live_bytes -= block == nullptr ? 0 : malloc_usable_size(block);
-}
-
-}  // namespace
-
-extern "C" {
-void* malloc(std::size_t size) { return fails() ? nullptr : counted(__libc_malloc(size)); }
-void* calloc(std::size_t count, std::size_t size) {
-  return fails() ? nullptr : counted(__libc_calloc(count, size));
-}
-void* realloc(void* block, std::size_t size) {
-  if (fails()) return nullptr;
-  forget(block);
-  return counted(__libc_realloc(block, size));
-}
-void* memalign(std::size_t alignment, std::size_t size) {
-  return fails() ? nullptr : counted(__libc_memalign(alignment, size));
-}
-void* aligned_alloc(std::size_t alignment, std::size_t size) { return memalign(alignment, size); }
-int posix_memalign(void** block, std::size_t alignment, std::size_t size) {
-  *block = memalign(alignment, size);
-  return *block == nullptr ? ENOMEM : 0;
-}
-void free(void* block) {
-  forget(block);
-  __libc_free(block);
-}
-}
 
 namespace tern::test {
 namespace {

@@ -23,7 +23,8 @@ std::string bytes(std::initializer_list<int> values) {
 }
 
 bool operator==(const Header& a, const Header& b) {
-  return a.length == b.length && a.key == b.key && a.opcode == b.opcode && a.fin == b.fin;
+  return a.length == b.length && a.key == b.key && a.opcode == b.opcode && a.fin == b.fin &&
+         a.compressed == b.compressed;
 }
 
 // Decodes what lies against an inaccessible page, so that no octet beyond is looked at.
@@ -54,6 +55,27 @@ Errc reference(int byte_0, int byte_1, Masking masking) {
   const bool long_form = byte_1 % 128 == 126 || byte_1 % 128 == 127;
   if (byte_0 % 16 >= 8 && long_form) return Errc::control_frame_too_long;
   return {};
+}
+
+// RFC 7692 §6: RSV1 alone, on the first frame of a data message, once it was agreed upon.
+TEST(FrameHeader, Rfc7692_6_Rsv1OnEveryFirstOctet) {
+  int compressed = 0;
+  for (int byte_0 = 0; byte_0 < 256; ++byte_0) {
+    const std::string wire = bytes({byte_0, 0});
+    Header header;
+    const Decoded decoded =
+        decode_header(std::as_bytes(std::span(wire)), unmasked, header, Rsv1::compressed);
+    const bool begins = byte_0 % 16 == 1 || byte_0 % 16 == 2;
+    const bool allowed = begins && (byte_0 & 0x70) == 0x40;
+    ASSERT_EQ(decoded.error, reference(allowed ? byte_0 & ~0x40 : byte_0, 0, unmasked)) << byte_0;
+    if (decoded.failed()) continue;
+    ASSERT_EQ(header.compressed, allowed) << byte_0;
+    compressed += header.compressed ? 1 : 0;
+    std::array<std::byte, max_header_bytes> out{};
+    ASSERT_EQ(encode_header(out.data(), header, unmasked), 2u);
+    ASSERT_EQ(out[0], static_cast<std::byte>(byte_0));
+  }
+  EXPECT_EQ(compressed, 4);  // text and binary, with and without FIN
 }
 
 TEST(FrameHeader, Rfc6455_5_2_EveryFirstAndSecondOctet) {

@@ -23,9 +23,10 @@ const std::vector<Program>& programs() {
   static const std::vector<Program> table = {
       {"echo_server",
        {"--host", "--port", "--threads", "--max-message", "--max-fragments", "--queue-limit",
-        "--handshake-timeout", "--idle-timeout", "--any-origin"}},
-      {"echo_client", {"--addr", "--path"}},
-      {"echo_back", {"--max-message", "--max-fragments", "URL"}},
+        "--handshake-timeout", "--idle-timeout", "--any-origin", "--deflate", "--deflate-takeover",
+        "--deflate-level"}},
+      {"echo_client", {"--addr", "--path", "--deflate"}},
+      {"echo_back", {"--max-message", "--max-fragments", "--deflate", "URL"}},
   };
   return table;
 }
@@ -90,6 +91,7 @@ INSTANTIATE_TEST_SUITE_P(
                     BadLine{"echo_server", {"--idle-timeout", "-0.2"}, "--idle-timeout"},
                     BadLine{"echo_server", {"--idle-timeout", "soon"}, "--idle-timeout"},
                     BadLine{"echo_server", {"--idle-timeout", "1e300"}, "--idle-timeout"},
+                    BadLine{"echo_server", {"--deflate-level", "10"}, "--deflate-level"},
                     BadLine{"echo_client", {"--unknown"}, "--unknown"},
                     BadLine{"echo_client", {"--addr"}, "--addr"},
                     BadLine{"echo_back", {"--unknown", "ws://127.0.0.1:9"}, "--unknown"},

@@ -4,6 +4,7 @@
 #include "tern/close.h"
 #include "tern/loop.h"
 #include "tern/message.h"
+#include "tern/options.h"
 #include "tern/unique_function.h"
 
 #include <chrono>
@@ -13,6 +14,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -40,9 +42,10 @@ class Connection {
   /// Queues a message; it is written at the end of the turn. Text must be UTF-8.
   /// `congested`: wait for on_drain before sending much more. A peer that lets more than
   /// limits.max_queued_bytes pile up is closed with 1008, unless limits.overflow says otherwise.
-  SendStatus send(Message message) noexcept;
+  /// `options` say whether it may be compressed, where that was agreed on.
+  SendStatus send(Message message, SendOptions options = {}) noexcept;
   /// Queues a message that is shared by many connections: not copied when large.
-  SendStatus send(const SharedMessage& message) noexcept;
+  SendStatus send(const SharedMessage& message, SendOptions options = {}) noexcept;
   /// Sends a ping of at most 125 bytes ahead of queued messages. RFC 6455 §5.5.2.
   void ping(std::span<const std::byte> payload = {}) noexcept;
 
@@ -65,6 +68,8 @@ class Connection {
   std::size_t queued_bytes() const noexcept;
   /// The subprotocol agreed upon; empty: none. Lifetime: the connection.
   std::string_view protocol() const noexcept;
+  /// What was agreed on about compression; nothing: messages are not compressed. RFC 7692 §7.
+  std::optional<DeflateAgreement> deflate() const noexcept;
   /// The peer as "192.0.2.7:51234"; asks the system each time.
   std::string remote_address() const;
   /// The loop it lives on.
@@ -100,8 +105,8 @@ class Handle {
 
   /// Copies the message and sends it from the loop. False once the loop is gone or its mailbox is
   /// full. Text must be UTF-8.
-  bool send(Message message) const noexcept;
-  bool send(SharedMessage message) const noexcept;
+  bool send(Message message, SendOptions options = {}) const noexcept;
+  bool send(SharedMessage message, SendOptions options = {}) const noexcept;
   /// As Connection::close, from the loop. False once the loop is gone or its mailbox is full.
   bool close(CloseCode code = CloseCode::normal, std::string_view reason = {}) const noexcept;
   /// Runs `function` on the loop if the connection lives then. False as above.

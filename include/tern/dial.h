@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,7 +31,8 @@ struct DialOptions {
   /// Header fields added to the request, e.g. Origin, Authorization, Cookie.
   std::vector<std::pair<std::string, std::string>> headers{};
   Limits limits{.max_fragments = 131'072};
-  Timeouts timeouts{};  ///< `handshake` is not used: `timeout` is
+  Timeouts timeouts{};               ///< `handshake` is not used: `timeout` is
+  std::optional<Deflate> deflate{};  ///< compression that is offered; absent: none
 };
 
 /// A connected WebSocket client without a loop. Move-only.
@@ -54,7 +56,8 @@ class BlockingClient {
   /// progress. Messages of several threads stay whole, each thread's in order. Text must be UTF-8.
   /// Errors: Errc::closed once the closing handshake has begun, else the cause of the end; what the
   /// peer said before it went can still be received then.
-  Result<void> send(Message message);
+  /// `options` say whether it may be compressed, where that was agreed on.
+  Result<void> send(Message message, SendOptions options = {});
   /// Sends a ping of at most 125 bytes. RFC 6455 §5.5.2.
   Result<void> ping(std::span<const std::byte> payload = {});
 
@@ -71,6 +74,8 @@ class BlockingClient {
   CloseInfo close_info() const;
   /// The subprotocol agreed upon; empty: none. Lifetime: the client.
   std::string_view protocol() const noexcept;
+  /// What was agreed on about compression; nothing: messages are not compressed. RFC 7692 §7.
+  std::optional<DeflateAgreement> deflate() const;
   /// The value of a header field of the server's 101; empty when absent.
   std::string header(std::string_view name) const;
   /// The address connected to, as "192.0.2.7:9001".

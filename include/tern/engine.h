@@ -22,11 +22,19 @@
 
 namespace tern {
 
+namespace frame {
+struct Header;
+}
+
 namespace engine {
 class Memory;
 struct Active;
 struct ReturnActive {
   void operator()(Active* active) const noexcept;
+};
+struct Kept;
+struct DeleteKept {
+  void operator()(Kept* kept) const noexcept;
 };
 }  // namespace engine
 
@@ -42,11 +50,14 @@ struct Accept {
   std::vector<std::pair<std::string, std::string>> headers{};
   /// Limits of this connection, if not those of the options.
   std::optional<Limits> limits{};
+  /// Compression on this route, if not that of the options; level 0 switches it off.
+  std::optional<Deflate> deflate{};
 };
 
 /// What a handshake that ran elsewhere agreed upon.
 struct Agreement {
-  std::string protocol{};  ///< the chosen subprotocol; empty: none
+  std::string protocol{};                     ///< the chosen subprotocol; empty: none
+  std::optional<DeflateAgreement> deflate{};  ///< compression; absent: none
 };
 
 /// What Engine::next() found. 16 bytes; false when there is nothing.
@@ -177,17 +188,21 @@ class Engine {
   std::string_view response_body() const noexcept;
   /// The chosen subprotocol; empty: none. Lifetime: the engine.
   std::string_view protocol() const noexcept;
+  /// What was agreed on about compression; nothing: messages are not compressed. RFC 7692 §7.
+  std::optional<DeflateAgreement> deflate() const noexcept;
 
   // ---- out
 
   /// Queues a whole message as one frame (RFC 6455 §5.6). A client masks while copying. Text is
   /// the caller's promise of UTF-8 (checked in debug builds). Large payloads that lie in the lent
-  /// bytes, or are the message that next() gave, are not copied.
-  SendStatus send(Message message) noexcept;
-  /// The same; the frame is copied when small, referenced when large.
-  SendStatus send(const SharedMessage& message) noexcept;
+  /// bytes, or are the message that next() gave, are not copied. It is compressed if that was
+  /// agreed on, `options` do not forbid it, and it becomes smaller; the queue is judged before.
+  SendStatus send(Message message, SendOptions options = {}) noexcept;
+  /// The same; the frame is copied when small, referenced when large. Its compressed form is shared
+  /// by all to whom we compress without context takeover; others get it as it is.
+  SendStatus send(const SharedMessage& message, SendOptions options = {}) noexcept;
   /// The same; a server references the payload. Lifetime: `message` until settle().
-  SendStatus send_borrowed(Message message) noexcept;
+  SendStatus send_borrowed(Message message, SendOptions options = {}) noexcept;
   /// Copies what output() still borrows: lent bytes and send_borrowed().
   void settle() noexcept;
   /// Queues a ping of at most 125 bytes (more are cut), ahead of queued messages. At most 16 wait
@@ -246,6 +261,9 @@ class Engine {
   // engine.cc
   void activate();
   void rest() noexcept;
+  engine::Kept& keep();
+  void agree(const DeflateAgreement& agreement);
+  void take_compressed() noexcept;
   template <class F>
   void guarded(F&& function) noexcept;
   Event next_event();
@@ -269,6 +287,9 @@ class Engine {
   // sending.cc
   template <class F>
   SendStatus send_with(Message message, F&& append) noexcept;
+  bool append_compressed(frame::Header header, Message message);
+  bool append_compressed(frame::Header header, const SharedMessage& message);
+  bool compresses(Message message, SendOptions options) const noexcept;
   bool draw_key(std::uint32_t& key) noexcept;
   void append_control(bool pong, std::span<const std::byte> payload);
   // keepalive.cc
@@ -279,8 +300,8 @@ class Engine {
   const EngineOptions* options_;
   // Borrowed while there is anything to remember.
   std::unique_ptr<engine::Active, engine::ReturnActive> active_{};
-  std::unique_ptr<const EngineOptions> own_options_{};
-  std::unique_ptr<const std::string> protocol_{};
+  // What few have: a subprotocol, options of a route, contexts of compression.
+  std::unique_ptr<engine::Kept, engine::DeleteKept> kept_{};
   TimePoint now_ = TimePoint::min();
   // When began what is waited for: the handshake, the silence, the pong, the end.
   TimePoint since_ = TimePoint::min();
@@ -296,6 +317,12 @@ class Engine {
   bool told_closed_ : 1 = false;
   bool awaits_eof_ : 1 = false;     // client: the server ends TCP first, RFC 6455 §7.1.1
   bool out_of_memory_ : 1 = false;  // ended without a block to say more
+  // The DeflateAgreement, if any.
+  bool deflate_ : 1 = false;
+  bool takeover_ : 1 = false;
+  bool peer_takeover_ : 1 = false;
+  std::uint8_t window_bits_ : 4 = 0;
+  std::uint8_t peer_window_bits_ : 4 = 0;
 };
 
 }  // namespace tern

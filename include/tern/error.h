@@ -31,8 +31,9 @@ enum class Errc {
   close_code_invalid,        ///< a close code that may not be sent, §7.4
   close_reason_not_utf8,     ///< §5.5.1; 1007
   text_not_utf8,             ///< §8.1; 1007
-  message_too_big,           ///< over limits.max_message_bytes, §7.4.1; 1009
-  too_many_fragments,        ///< over limits.max_fragments; 1008
+  deflate_corrupt,     ///< a compressed message that cannot be inflated, RFC 7692 §7.2.2; 1007
+  message_too_big,     ///< over limits.max_message_bytes, §7.4.1; 1009
+  too_many_fragments,  ///< over limits.max_fragments; 1008
 
   // The opening handshake: what a server refuses. The HTTP status is in brackets.
   http_malformed,            ///< not the grammar of RFC 9112 [400]
@@ -54,10 +55,11 @@ enum class Errc {
   overloaded,              ///< a limit of the server is reached [503]
 
   // The opening handshake: what a client refuses.
-  upgrade_refused,        ///< the status is not 101, RFC 6455 §4.1; see Error::http_status()
-  accept_invalid,         ///< Sec-WebSocket-Accept is missing or wrong, §4.1
-  extension_not_offered,  ///< the server chose an extension we did not offer, §4.1
-  protocol_not_offered,   ///< the server chose a subprotocol we did not offer, §4.1
+  upgrade_refused,           ///< the status is not 101, RFC 6455 §4.1; see Error::http_status()
+  accept_invalid,            ///< Sec-WebSocket-Accept is missing or wrong, §4.1
+  extension_not_offered,     ///< the server chose an extension we did not offer, §4.1
+  extension_answer_invalid,  ///< its parameters do not fit what we offered, RFC 7692 §7.1
+  protocol_not_offered,      ///< the server chose a subprotocol we did not offer, §4.1
 
   // Calls of the application.
   url_invalid,         ///< not a ws:// URL of RFC 6455 §3
@@ -88,7 +90,7 @@ const std::error_category& error_category() noexcept;
 /// Makes `std::error_code(Errc)` work.
 std::error_code make_error_code(Errc errc) noexcept;
 /// The code that a failure puts on the wire (RFC 6455 §7.4.1): 1009 too big, 1008 for policies,
-/// 1007 UTF-8, 1011 our own fault, 1001 a timeout, 1002 the rest.
+/// 1007 UTF-8 and compression, 1011 our own fault, 1001 a timeout, 1002 the rest.
 CloseCode close_code(Errc errc) noexcept;
 
 }  // namespace tern

@@ -85,11 +85,19 @@ class SendStatus {
   Value value_;
 };
 
+/// How one message is sent.
+struct SendOptions {
+  /// false: not compressed, also where compression was agreed on. For what is compressed already,
+  /// and for secrets beside text that others choose (RFC 7692 §8, the CRIME attack).
+  bool compress = true;
+};
+
 namespace engine {
 class EncodedMessage;
 }
 
-/// A message encoded once, for many connections. Copies share one immutable frame.
+/// A message encoded once, for many connections. Copies share one immutable frame, and a second,
+/// compressed one, made when the first connection that can take it asks for it.
 /// Thread: any; the count is atomic.
 class SharedMessage {
  public:

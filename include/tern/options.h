@@ -1,9 +1,10 @@
-// Limits and deadlines: plain structs, every field with a safe default.
+// Limits, deadlines and compression: plain structs, every field with a safe default.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,35 @@ struct Timeouts {
   Duration http_idle = std::chrono::seconds(5);   ///< between requests on a kept HTTP connection
 };
 
+/// permessage-deflate, RFC 7692: what a server accepts and a client offers. Numbers outside of
+/// their bounds are taken as the nearest inside.
+struct Deflate {
+  /// 1 (fastest) to 9 (smallest); 0: compression is not negotiated.
+  int level = 1;
+  /// Base-2 logarithm of how far back our messages refer, 9 to 15. Less when the peer asks for it.
+  int window_bits = 15;
+  /// Of our compressor's tables, 1 to 9; it takes 2^(window_bits + 2) + 2^(memory_level + 9) bytes.
+  int memory_level = 8;
+  /// Of the peer's messages, 9 to 15: below 15 the peer is asked for so little.
+  int peer_window_bits = 15;
+  /// Our messages may refer to earlier ones (context takeover, RFC 7692 §7.1.1): they become
+  /// smaller, and the connection keeps a compressor of its own, 262 KiB by default.
+  bool takeover = false;
+  /// The peer's messages may: the connection keeps 7 KiB + 2^peer_window_bits bytes for them.
+  bool peer_takeover = false;
+  /// Smaller messages are sent as they are.
+  std::size_t min_bytes = 1024;
+};
+
+/// What both ends of a connection agreed on, RFC 7692 §7.1.
+struct DeflateAgreement {
+  std::uint8_t window_bits = 15;       ///< of our messages, 9 to 15; 0: they are not compressed
+  std::uint8_t peer_window_bits = 15;  ///< of the peer's messages, 8 to 15
+  bool takeover = false;               ///< our messages refer to earlier ones
+  bool peer_takeover = false;          ///< the peer's messages may
+  bool operator==(const DeflateAgreement&) const = default;
+};
+
 /// What an Engine needs to know, of either role.
 struct EngineOptions {
   Limits limits{};
@@ -48,6 +78,8 @@ struct EngineOptions {
   /// Server: Origins that pass besides the one of Host, as "https://example.org"; "*" is any.
   /// RFC 6455 §10.2.
   std::vector<std::string> allowed_origins{};
+  /// Compression; absent: neither offered nor accepted.
+  std::optional<Deflate> deflate{};
 };
 
 }  // namespace tern

@@ -42,6 +42,7 @@ struct ServerOptions {
   Timeouts timeouts{};
   /// Origins that pass besides the one of Host, as "https://example.org"; "*" is any.
   std::vector<std::string> allowed_origins{};
+  std::optional<Deflate> deflate{};              ///< compression that is accepted; absent: none
   std::size_t max_unfinished_handshakes = 1024;  ///< beyond, the oldest goes or accepting pauses
   std::size_t max_connections = 0;               ///< 0: RLIMIT_NOFILE - 64; beyond: 503
   bool share_port = false;                       ///< let other processes of this user listen, too

@@ -4,6 +4,7 @@
 #include "base/chunk_pool.h"
 
 #include <cstdlib>
+#include <cstring>
 #include <new>
 
 namespace tern::base {
@@ -47,9 +48,26 @@ ChunkRef ChunkPool::take(std::size_t capacity) {
   return ChunkRef(new (memory) Chunk{this, nullptr, capacity, 1});
 }
 
+void ChunkPool::grow(ChunkRef& chunk, std::size_t used, std::size_t capacity) {
+  const std::size_t index = class_of(capacity);
+  const bool have_one = index < classes && free_[index] != nullptr;
+  if (!chunk || chunk.shared() || have_one) {
+    ChunkRef larger = take(capacity);
+    if (used > 0) std::memcpy(larger.data(), chunk.data(), used);
+    chunk = std::move(larger);
+    return;
+  }
+  Chunk* const old = chunk.detach();
+  void* const memory = std::realloc(old, sizeof(Chunk) + capacity);
+  chunk = ChunkRef(memory != nullptr ? static_cast<Chunk*>(memory) : old);
+  if (memory == nullptr) throw std::bad_alloc();
+  static_cast<Chunk*>(memory)->capacity = capacity;
+}
+
 void ChunkPool::give_back(Chunk* chunk) noexcept {
   const std::size_t index = class_of(chunk->capacity);
-  if (index >= classes || kept_bytes_ + chunk->capacity > max_kept_bytes) {
+  if (index >= classes || chunk->capacity != capacity_of(index) ||
+      kept_bytes_ + chunk->capacity > max_kept_bytes) {
     std::free(chunk);
     return;
   }

@@ -42,6 +42,7 @@ class ChunkRef {
     release();
     chunk_ = nullptr;
   }
+  bool shared() const noexcept { return chunk_->users > 1; }
   /// Gives the share away without ending it; ChunkRef(Chunk*) takes it up again.
   Chunk* detach() noexcept { return std::exchange(chunk_, nullptr); }
 
@@ -67,6 +68,10 @@ class ChunkPool {
 
   /// A chunk of at least `capacity` bytes. Throws std::bad_alloc.
   ChunkRef take(std::size_t capacity = smallest);
+  /// Makes room for `capacity` bytes in a chunk that nobody shares; the first `used` stay. Where
+  /// the system can extend a block in place it is never held twice. Throws std::bad_alloc, and then
+  /// has done nothing.
+  void grow(ChunkRef& chunk, std::size_t used, std::size_t capacity);
   void give_back(Chunk* chunk) noexcept;
 
  private:

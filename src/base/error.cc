@@ -36,6 +36,7 @@ std::string_view text_of(Errc errc) noexcept {
     case Errc::close_code_invalid: return "a Close frame has a code that may not be sent";
     case Errc::close_reason_not_utf8: return "the reason in a Close frame is not UTF-8";
     case Errc::text_not_utf8: return "a text message is not UTF-8";
+    case Errc::deflate_corrupt: return "a compressed message cannot be inflated";
     case Errc::message_too_big: return "a message is larger than the limit";
     case Errc::too_many_fragments: return "a message has more fragments than the limit";
 
@@ -60,6 +61,7 @@ std::string_view text_of(Errc errc) noexcept {
     case Errc::upgrade_refused: return "the server did not switch to WebSocket";
     case Errc::accept_invalid: return "Sec-WebSocket-Accept is missing or wrong";
     case Errc::extension_not_offered: return "the server chose an extension that was not offered";
+    case Errc::extension_answer_invalid: return "the server's compression is not what was offered";
     case Errc::protocol_not_offered: return "the server chose a subprotocol that was not offered";
 
     case Errc::url_invalid: return "not a valid ws:// or wss:// URL";
@@ -116,6 +118,7 @@ CloseCode close_code(Errc errc) noexcept {
   switch (errc) {
     case Errc::close_reason_not_utf8:
     case Errc::text_not_utf8:
+    case Errc::deflate_corrupt:
       return CloseCode::invalid_payload;
     case Errc::too_many_fragments:
     case Errc::peer_too_slow:

@@ -75,7 +75,9 @@ Result<MessageType> BlockingClient::receive(std::string& payload,
   return session_->receive(payload, client::deadline_after(timeout));
 }
 
-Result<void> BlockingClient::send(Message message) { return session_->send(message); }
+Result<void> BlockingClient::send(Message message, SendOptions options) {
+  return session_->send(message, options);
+}
 
 Result<void> BlockingClient::ping(std::span<const std::byte> payload) {
   return session_->ping(payload);
@@ -91,6 +93,8 @@ void BlockingClient::terminate() noexcept { session_->terminate(); }
 CloseInfo BlockingClient::close_info() const { return session_->close_info(); }
 
 std::string_view BlockingClient::protocol() const noexcept { return session_->protocol(); }
+
+std::optional<DeflateAgreement> BlockingClient::deflate() const { return session_->deflate(); }
 
 std::string BlockingClient::header(std::string_view name) const { return session_->header(name); }
 

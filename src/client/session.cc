@@ -47,7 +47,7 @@ Session::Session(std::unique_ptr<net::Transport> transport, const DialOptions& o
                  std::string url, std::string remote_address)
     : url_(std::move(url)),
       remote_address_(std::move(remote_address)),
-      options_{.limits = options.limits, .timeouts = options.timeouts},
+      options_{.limits = options.limits, .timeouts = options.timeouts, .deflate = options.deflate},
       transport_(std::move(transport)),
       buffer_(std::make_unique_for_overwrite<std::byte[]>(buffer_bytes)) {}
 
@@ -115,7 +115,7 @@ void Session::append(F&& function) noexcept {
   appended_ += static_cast<std::int64_t>(engine_->queued_bytes()) - before;
 }
 
-Result<void> Session::send(Message message) {
+Result<void> Session::send(Message message, SendOptions options) {
   Lock lock(mutex_);
   if (!end_error_) tick();
   // First come, first served; else one large message could wait for ever behind many small ones.
@@ -126,7 +126,7 @@ Result<void> Session::send(Message message) {
   if (!may_send()) return why_not_sent();
   ++turn_;
   if (turn_ != next_turn_) report();
-  append([&] { engine_->send(message); });
+  append([&] { engine_->send(message, options); });
   return written(lock);
 }
 
@@ -251,6 +251,11 @@ Error Session::handshake_error(std::error_code code) const {
 CloseInfo Session::close_info() const {
   const Lock lock(mutex_);
   return engine_->close_info();
+}
+
+std::optional<DeflateAgreement> Session::deflate() const {
+  const Lock lock(mutex_);
+  return engine_->deflate();
 }
 
 std::string Session::header(std::string_view name) const {

@@ -35,7 +35,7 @@ class Session {
   /// As BlockingClient, with a deadline. Throws std::bad_alloc.
   Result<MessageType> receive(std::string& payload, Clock::time_point deadline);
   /// As BlockingClient.
-  Result<void> send(Message message);
+  Result<void> send(Message message, SendOptions options);
   /// As BlockingClient.
   Result<void> ping(std::span<const std::byte> payload);
   /// As BlockingClient.
@@ -47,6 +47,8 @@ class Session {
   CloseInfo close_info() const;
   /// As BlockingClient.
   std::string_view protocol() const noexcept { return protocol_; }
+  /// As BlockingClient.
+  std::optional<DeflateAgreement> deflate() const;
   /// As BlockingClient.
   std::string header(std::string_view name) const;
   /// As BlockingClient.

@@ -48,16 +48,16 @@ SendStatus LiveConnection::after_send(SendStatus status) noexcept {
   return status;
 }
 
-SendStatus LiveConnection::send(Message message) noexcept {
+SendStatus LiveConnection::send(Message message, SendOptions options) noexcept {
   begin_call();
   make_room(message.size());
-  return after_send(engine_.send(message));
+  return after_send(engine_.send(message, options));
 }
 
-SendStatus LiveConnection::send(const SharedMessage& message) noexcept {
+SendStatus LiveConnection::send(const SharedMessage& message, SendOptions options) noexcept {
   begin_call();
   make_room(message.message().size());
-  return after_send(engine_.send(message));
+  return after_send(engine_.send(message, options));
 }
 
 void LiveConnection::ping(std::span<const std::byte> payload) noexcept {
@@ -181,9 +181,11 @@ bool LiveConnection::cancel_timer(TimerId timer) noexcept {
 
 using connection::live;
 
-SendStatus Connection::send(Message message) noexcept { return live(*this).send(message); }
-SendStatus Connection::send(const SharedMessage& message) noexcept {
-  return live(*this).send(message);
+SendStatus Connection::send(Message message, SendOptions options) noexcept {
+  return live(*this).send(message, options);
+}
+SendStatus Connection::send(const SharedMessage& message, SendOptions options) noexcept {
+  return live(*this).send(message, options);
 }
 void Connection::ping(std::span<const std::byte> payload) noexcept { live(*this).ping(payload); }
 void Connection::close(CloseCode code, std::string_view reason) noexcept {
@@ -197,6 +199,9 @@ std::size_t Connection::queued_bytes() const noexcept {
   return live(*this).engine().queued_bytes();
 }
 std::string_view Connection::protocol() const noexcept { return live(*this).engine().protocol(); }
+std::optional<DeflateAgreement> Connection::deflate() const noexcept {
+  return live(*this).engine().deflate();
+}
 std::string Connection::remote_address() const { return live(*this).remote_address(); }
 Loop& Connection::loop() noexcept { return live(*this).environment().loop; }
 Handle Connection::handle() const noexcept { return live(*this).handle(); }

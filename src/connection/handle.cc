@@ -31,15 +31,16 @@ bool post_to(const std::shared_ptr<Registry>& registry, std::uint32_t slot,
 
 }  // namespace
 
-bool Handle::send(SharedMessage message) const noexcept {
-  return post_to(
-      registry_, slot_, generation_,
-      [message = std::move(message)](LiveConnection& connection) { connection.send(message); });
+bool Handle::send(SharedMessage message, SendOptions options) const noexcept {
+  return post_to(registry_, slot_, generation_,
+                 [message = std::move(message), options](LiveConnection& connection) {
+                   connection.send(message, options);
+                 });
 }
 
-bool Handle::send(Message message) const noexcept {
+bool Handle::send(Message message, SendOptions options) const noexcept {
   try {
-    return send(SharedMessage(message));
+    return send(SharedMessage(message), options);
   } catch (const std::bad_alloc&) {
     return false;
   }

@@ -27,8 +27,8 @@ class LiveConnection final : public Connection,
   static LiveConnection* adopt(net::Fd socket, Environment& environment) noexcept;
 
   // The API of Connection, in the same words.
-  SendStatus send(Message message) noexcept;
-  SendStatus send(const SharedMessage& message) noexcept;
+  SendStatus send(Message message, SendOptions options) noexcept;
+  SendStatus send(const SharedMessage& message, SendOptions options) noexcept;
   void ping(std::span<const std::byte> payload) noexcept;
   void close(CloseCode code, std::string_view reason) noexcept;
   /// Ends TCP at once; `why` is what on_close is told.

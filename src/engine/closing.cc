@@ -8,6 +8,7 @@
 // To fail the connection (§7.1.7) is to queue a Close frame with the code of the fault and to end
 // at once: what the peer still sends is not read. Without a Close frame the code is 1006.
 #include "engine/guarded.h"
+#include "engine/kept.h"
 #include "engine/workspace.h"
 #include "frame/close_payload.h"
 #include "handshake/server.h"
@@ -184,6 +185,10 @@ void Engine::end(CloseCode code, std::error_code why) noexcept {
   info.clean = false;
   info.opened = opened_;
   active_->in.clear();
+  if (kept_) {
+    kept_->inflater.reset();
+    kept_->deflater.reset();
+  }
 }
 
 // Nothing more can be written, or shall be.

@@ -1,15 +1,43 @@
-// One unmasked frame of FIN and a data opcode, in one block: header, then payload. Immutable.
+// One unmasked frame of FIN and a data opcode, in one block: header, then payload. Immutable, but
+// for its compressed form, which is another such block, made once when somebody asks for it.
 #pragma once
 
 #include "tern/message.h"
 
+#include "base/chunk_pool.h"
+#include "deflate/codec.h"
 #include "frame/header.h"
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
+#include <mutex>
 #include <span>
 
 namespace tern::engine {
+
+/// A compressed frame that refers to no other message. Its bytes follow it.
+class CompressedForm {
+ public:
+  /// For a payload of 0 bytes: compressing does not make the message smaller.
+  std::span<const std::byte> payload() const noexcept { return {bytes() + header_, payload_}; }
+  std::span<const std::byte> frame() const noexcept { return {bytes(), header_ + payload_}; }
+  int window_bits() const noexcept { return window_bits_; }
+
+  /// Throws std::bad_alloc.
+  static const CompressedForm* make(MessageType type, std::span<const std::byte> payload,
+                                    int window_bits);
+  void destroy() const noexcept;
+
+ private:
+  explicit CompressedForm(int window_bits) noexcept : window_bits_(window_bits) {}
+
+  const std::byte* bytes() const noexcept { return reinterpret_cast<const std::byte*>(this + 1); }
+
+  std::size_t header_ = 0;
+  std::size_t payload_ = 0;
+  int window_bits_;
+};
 
 class EncodedMessage {
  public:
@@ -23,8 +51,17 @@ class EncodedMessage {
     return {type_, std::span<const std::byte>(bytes() + header_, payload_)};
   }
 
+  /// Null when nobody asked for it yet.
+  const CompressedForm* compressed() const noexcept {
+    return compressed_.load(std::memory_order_acquire);
+  }
+  /// Makes the compressed form, unless another thread was faster. Not for an empty message.
+  /// Throws std::bad_alloc.
+  const CompressedForm* compress(deflate::Deflater& deflater, base::ChunkPool& pool) const;
+
  private:
   EncodedMessage(MessageType type, std::size_t payload) noexcept : payload_(payload), type_(type) {}
+  ~EncodedMessage();
 
   const std::byte* bytes() const noexcept { return reinterpret_cast<const std::byte*>(this + 1); }
   std::byte* bytes() noexcept { return reinterpret_cast<std::byte*>(this + 1); }
@@ -33,6 +70,8 @@ class EncodedMessage {
   std::size_t header_ = 0;
   std::size_t payload_;
   MessageType type_;
+  mutable std::mutex compressing_{};
+  mutable std::atomic<const CompressedForm*> compressed_{nullptr};
 };
 
 /// The opcode of a data message (RFC 6455 §5.6).

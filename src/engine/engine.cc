@@ -16,6 +16,7 @@
 
 #include "base/assert.h"
 #include "engine/guarded.h"
+#include "engine/kept.h"
 #include "engine/workspace.h"
 
 #include <new>
@@ -61,10 +62,9 @@ Result<Engine> Engine::established(Role role, const Agreement& agreement,
                                    const EngineOptions& options, Workspace& workspace) noexcept {
   Engine engine(role, options, workspace);
   try {
-    if (!agreement.protocol.empty()) {
-      engine.protocol_ = std::make_unique<const std::string>(agreement.protocol);
-    }
+    if (!agreement.protocol.empty()) engine.keep().protocol = agreement.protocol;
     engine.activate();
+    if (agreement.deflate) engine.agree(*agreement.deflate);
     engine.opened();
     return engine;
   } catch (const std::bad_alloc&) {
@@ -80,6 +80,7 @@ void Engine::activate() {
   active_->in.start(role_, options_->limits);
   active_->out.start(role_);
   active_->progress_at = now_;
+  if (deflate_) take_compressed();
 }
 
 void Engine::rest() noexcept {
@@ -87,6 +88,27 @@ void Engine::rest() noexcept {
       active_->out.empty() && !active_->eof && !active_->error && !active_->opening) {
     active_.reset();
   }
+}
+
+// ---- what is kept
+
+engine::Kept& Engine::keep() {
+  if (!kept_) kept_.reset(new engine::Kept);
+  return *kept_;
+}
+
+void Engine::agree(const DeflateAgreement& agreement) {
+  if (agreement.takeover || agreement.peer_takeover) keep();
+  deflate_ = true;
+  takeover_ = agreement.takeover;
+  peer_takeover_ = agreement.peer_takeover;
+  window_bits_ = agreement.window_bits & 15u;
+  peer_window_bits_ = agreement.peer_window_bits & 15u;
+  take_compressed();
+}
+
+void Engine::take_compressed() noexcept {
+  active_->in.take_compressed(peer_window_bits_, peer_takeover_ ? &kept_->inflater : nullptr);
 }
 
 // ---- in
@@ -180,7 +202,15 @@ void Engine::reading(bool on) noexcept {
 // ---- asked
 
 std::string_view Engine::protocol() const noexcept {
-  return protocol_ ? std::string_view(*protocol_) : std::string_view();
+  return kept_ ? std::string_view(kept_->protocol) : std::string_view();
+}
+
+std::optional<DeflateAgreement> Engine::deflate() const noexcept {
+  if (!deflate_) return {};
+  return DeflateAgreement{.window_bits = window_bits_,
+                          .peer_window_bits = peer_window_bits_,
+                          .takeover = takeover_,
+                          .peer_takeover = peer_takeover_};
 }
 
 const CloseInfo& Engine::close_info() const noexcept {

@@ -3,10 +3,14 @@
 //   header ──▶ control? ──▶ read_control ──▶ ping, pong, close       (may stand between fragments)
 //     │
 //     └──▶ data: whole in the lent bytes, not a fragment ──▶ unmasked in place, handed out there
-//          otherwise ──▶ unmask-copied to the assembly as it arrives ──▶ FIN ──▶ handed out
+//          compressed ──▶ unmasked in place, inflated to the assembly as it arrives ──▶ FIN ──▶
+//          handed out otherwise ──▶ unmask-copied to the assembly as it arrives ──▶ FIN ──▶ handed
+//          out
 //
 // The assembly grows with the bytes that arrived, never with the length that a header announces.
-// Text is checked piece by piece, so that the first impossible byte ends it (§8.1).
+// Text is checked piece by piece, so that the first impossible byte ends it (§8.1). The limit of a
+// compressed message is that of what it becomes: it is inflated in small steps and never further
+// than one byte beyond.
 #include "engine/inbound.h"
 
 #include "simd/mask.h"
@@ -21,6 +25,16 @@ namespace {
 // From here on it pays to read from the socket straight into the assembly.
 constexpr std::size_t room_threshold = std::size_t{64} << 10;
 
+// Most that is inflated before it is looked at.
+constexpr std::size_t inflate_step = std::size_t{16} << 10;
+
+// Compressing can make a message larger, by a few bytes if done well. Beyond this it is no message
+// but work for its own sake: empty blocks, of which there could be as many as one likes.
+std::uint64_t wire_limit(std::uint64_t max_message_bytes) noexcept {
+  constexpr std::uint64_t most = UINT64_MAX;
+  return max_message_bytes > (most >> 2) ? most : 2 * max_message_bytes + 1024;
+}
+
 }  // namespace
 
 void Inbound::start(Role role, const Limits& limits) noexcept {
@@ -28,12 +42,21 @@ void Inbound::start(Role role, const Limits& limits) noexcept {
   masking_ = role == Role::server ? frame::Masking::masked : frame::Masking::unmasked;
 }
 
+void Inbound::take_compressed(int window_bits, std::unique_ptr<deflate::Inflater>* kept) noexcept {
+  rsv1_ = frame::Rsv1::compressed;
+  window_bits_ = static_cast<std::uint8_t>(window_bits);
+  kept_ = kept;
+}
+
 void Inbound::clear() noexcept {
   cursor_ = end_ = nullptr;
   lent_ = {};
   stash_.reset();
   stashed_ = false;
-  in_frame_ = in_message_ = false;
+  rsv1_ = frame::Rsv1::reserved;
+  kept_ = nullptr;
+  contexts_->give_back(std::move(borrowed_));
+  in_frame_ = in_message_ = compressed_ = false;
   head_size_ = control_size_ = 0;
   remaining_ = 0;
   fragments_ = 0;
@@ -94,8 +117,8 @@ void Inbound::stash() {
 
 std::span<std::byte> Inbound::read_room() {
   const bool data = in_frame_ && !frame::is_control(header_.opcode);
-  if (!data || remaining_ < room_threshold || header_.length - remaining_ < room_threshold ||
-      cursor_ != end_) {
+  if (!data || compressed_ || remaining_ < room_threshold ||
+      header_.length - remaining_ < room_threshold || cursor_ != end_) {
     return {};
   }
   if (assembled_ == assembly_.capacity()) grow(assembled_ + 1);
@@ -129,7 +152,7 @@ Event Inbound::next() {
         control_size_ = 0;
       } else {
         if (const Errc errc = begin_data_frame(); errc != Errc{}) return fault(errc);
-        if (header_.fin && !in_message_ && available() >= header_.length) {
+        if (header_.fin && !in_message_ && !compressed_ && available() >= header_.length) {
           const auto size = static_cast<std::size_t>(header_.length);
           return whole_message({std::exchange(cursor_, cursor_ + size), size});
         }
@@ -138,7 +161,8 @@ Event Inbound::next() {
       remaining_ = header_.length;
     }
     if (frame::is_control(header_.opcode)) return read_control();
-    if (!read_payload()) return error_ == Errc{} ? Event() : Event(Event::Kind::closed);
+    if (!(compressed_ ? read_compressed() : read_payload()))
+      return error_ == Errc{} ? Event() : Event(Event::Kind::closed);
     in_frame_ = false;
     in_message_ = true;
     if (header_.fin) return finish_message();
@@ -149,7 +173,7 @@ Event Inbound::next() {
 bool Inbound::read_header() {
   if (cursor_ == end_) return false;
   if (head_size_ == 0) {
-    const frame::Decoded decoded = frame::decode_header({cursor_, end_}, masking_, header_);
+    const frame::Decoded decoded = frame::decode_header({cursor_, end_}, masking_, header_, rsv1_);
     if (decoded.size > 0) {
       cursor_ += decoded.size;
       return true;
@@ -161,7 +185,7 @@ bool Inbound::read_header() {
   const std::size_t taken = std::min(available(), head_.size() - had);
   std::memcpy(head_.data() + had, cursor_, taken);
   const frame::Decoded decoded =
-      frame::decode_header({head_.data(), had + taken}, masking_, header_);
+      frame::decode_header({head_.data(), had + taken}, masking_, header_, rsv1_);
   if (decoded.failed()) return fault(decoded.error), false;
   if (decoded.size == 0) {
     head_size_ = static_cast<std::uint8_t>(had + taken);
@@ -181,10 +205,18 @@ Errc Inbound::begin_data_frame() noexcept {
   } else {
     if (in_message_) return Errc::expected_continuation;
     type_ = static_cast<MessageType>(header_.opcode);
+    compressed_ = header_.compressed;
+    wire_bytes_ = 0;
     fragments_ = 1;
     assembled_ = 0;
   }
   if (fragments_ > limits_->max_fragments) return Errc::too_many_fragments;
+  if (compressed_) {
+    const std::uint64_t most = wire_limit(limits_->max_message_bytes);
+    if (header_.length > most - wire_bytes_) return Errc::message_too_big;
+    wire_bytes_ += header_.length;
+    return {};
+  }
   if (assembled_ > limits_->max_message_bytes ||
       header_.length > limits_->max_message_bytes - assembled_) {
     return Errc::message_too_big;
@@ -244,7 +276,65 @@ bool Inbound::read_payload() {
   return remaining_ == 0;
 }
 
+// The same for a frame of a compressed message.
+bool Inbound::read_compressed() {
+  const std::size_t taken =
+      static_cast<std::size_t>(std::min<std::uint64_t>(available(), remaining_));
+  const std::span<std::byte> piece(std::exchange(cursor_, cursor_ + taken), taken);
+  remaining_ -= taken;
+  if (masking_ == frame::Masking::masked) {
+    simd::mask(piece, header_.key);
+    header_.key = simd::rotate_key(header_.key, taken);
+  }
+  if (taken > 0 && !inflate(piece, false)) return false;
+  return remaining_ == 0;
+}
+
+// Of the connection if its messages refer to earlier ones, else one of the thread's, until FIN.
+deflate::Inflater& Inbound::inflater() {
+  if (kept_ != nullptr) {
+    if (!*kept_) *kept_ = std::make_unique<deflate::Inflater>(window_bits_);
+    return **kept_;
+  }
+  if (!borrowed_) borrowed_ = contexts_->take_inflater();
+  return *borrowed_;
+}
+
+// Where the next bytes go; at the limit to `beyond`, to see whether there are any.
+std::span<std::byte> Inbound::inflate_room(std::span<std::byte> beyond) {
+  const std::size_t most = limits_->max_message_bytes;
+  if (assembled_ >= most) return beyond;
+  if (assembled_ == assembly_.capacity()) {
+    pool_->grow(assembly_, assembled_, std::min(most, std::max(inflate_step, 4 * assembled_)));
+  }
+  const std::size_t room = std::min(assembly_.capacity(), most) - assembled_;
+  return {assembly_.data() + assembled_, std::min(room, inflate_step)};
+}
+
+// Text is judged before what stands behind it: so the fault does not depend on the steps.
+bool Inbound::inflate(std::span<const std::byte> piece, bool last) {
+  deflate::Inflater& inflater = this->inflater();
+  for (;;) {
+    std::array<std::byte, 1> beyond;
+    const std::span<std::byte> out = inflate_room(beyond);
+    const deflate::Inflater::Step step = last ? inflater.finish(out) : inflater.inflate(piece, out);
+    if (step.produced > 0) {
+      if (out.data() == beyond.data()) return fault(Errc::message_too_big), false;
+      assembled_ += step.produced;
+      if (!check_text(out.first(step.produced))) return fault(Errc::text_not_utf8), false;
+    }
+    if (step.corrupt) return fault(Errc::deflate_corrupt), false;
+    if (step.produced < out.size()) return true;
+    piece = piece.subspan(step.consumed);
+  }
+}
+
 Event Inbound::finish_message() {
+  if (compressed_) {
+    if (!inflate({}, true)) return Event(Event::Kind::closed);
+    contexts_->give_back(std::move(borrowed_));
+    compressed_ = false;
+  }
   in_message_ = false;
   if (type_ == MessageType::text && !text_.complete()) return fault(Errc::text_not_utf8);
   text_ = {};
@@ -274,8 +364,10 @@ void Inbound::grow(std::size_t needed) {
   assembly_ = std::move(larger);
 }
 
+// What was assembled is of no use any more: its memory may serve for the Close frame.
 Event Inbound::fault(Errc errc) noexcept {
   error_ = errc;
+  assembly_.reset();
   return Event(Event::Kind::closed);
 }
 

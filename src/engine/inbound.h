@@ -1,15 +1,18 @@
-// Bytes to messages: frames (RFC 6455 §5.2) unmasked, joined (§5.4), text checked (§8.1).
+// Bytes to messages: frames (RFC 6455 §5.2) unmasked, joined (§5.4), inflated (RFC 7692), text
+// checked (§8.1).
 #pragma once
 
 #include "tern/engine.h"
 
 #include "base/chunk_pool.h"
+#include "deflate/codec.h"
 #include "frame/header.h"
 #include "simd/utf8.h"
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 
@@ -17,9 +20,13 @@ namespace tern::engine {
 
 class Inbound {
  public:
-  explicit Inbound(base::ChunkPool& pool) noexcept : pool_(&pool) {}
+  Inbound(base::ChunkPool& pool, deflate::Contexts& contexts) noexcept
+      : pool_(&pool), contexts_(&contexts) {}
   /// Of a new connection, or after everything was handed out: who sends, and what is too much.
   void start(Role role, const Limits& limits) noexcept;
+  /// From the next frame on, messages may be compressed. `kept` is where the connection keeps what
+  /// inflates them, if they refer to earlier ones; else null.
+  void take_compressed(int window_bits, std::unique_ptr<deflate::Inflater>* kept) noexcept;
   /// Forgets everything and gives memory back.
   void clear() noexcept;
 
@@ -54,6 +61,10 @@ class Inbound {
   Event whole_message(std::span<std::byte> payload);
   Event read_control();
   bool read_payload();
+  bool read_compressed();
+  deflate::Inflater& inflater();
+  std::span<std::byte> inflate_room(std::span<std::byte> beyond);
+  bool inflate(std::span<const std::byte> piece, bool last);
   Event finish_message();
   bool check_text(std::span<const std::byte> piece) noexcept;
   void grow(std::size_t needed);
@@ -61,6 +72,7 @@ class Inbound {
   std::size_t available() const noexcept { return static_cast<std::size_t>(end_ - cursor_); }
 
   base::ChunkPool* pool_;
+  deflate::Contexts* contexts_;
   const Limits* limits_ = nullptr;
 
   // What is to be read, and what the caller lent.
@@ -72,6 +84,7 @@ class Inbound {
 
   // The frame.
   frame::Masking masking_ = frame::Masking::masked;
+  frame::Rsv1 rsv1_ = frame::Rsv1::reserved;
   bool in_frame_ = false;
   frame::Header header_{};
   std::uint64_t remaining_ = 0;  // of the payload
@@ -83,7 +96,12 @@ class Inbound {
   // The message.
   MessageType type_ = MessageType::text;
   bool in_message_ = false;  // a fragment without FIN came
+  bool compressed_ = false;
+  std::uint8_t window_bits_ = 0;  // of compressed messages
   std::uint32_t fragments_ = 0;
+  std::uint64_t wire_bytes_ = 0;  // of a compressed message, announced so far
+  std::unique_ptr<deflate::Inflater>* kept_ = nullptr;
+  std::unique_ptr<deflate::Inflater> borrowed_{};  // while a compressed message is in progress
   simd::Utf8Stream text_{};
   base::ChunkRef assembly_{};
   std::size_t assembled_ = 0;

@@ -2,7 +2,9 @@
 // accepted as an upgrade (RFC 6455 §4.2); a client has sent its request and reads the answer
 // (§4.1). Bytes behind a head stay in the Inbound: they are the next request, or the first frames.
 #include "crypto/base64.h"
+#include "deflate/params.h"
 #include "engine/guarded.h"
+#include "engine/kept.h"
 #include "engine/workspace.h"
 #include "handshake/client.h"
 #include "handshake/server.h"
@@ -39,7 +41,9 @@ void Engine::start_request(const ClientRequest& request) {
   opening.key = crypto::base64_encode(nonce);
   opening.protocols = request.protocols;
   std::string head;
-  if (const auto errc = handshake::write_request(head, request, opening.key)) {
+  const auto offered = deflate::usable(options_->deflate);
+  const std::string extensions = offered ? deflate::offer_text(*offered) : std::string();
+  if (const auto errc = handshake::write_request(head, request, opening.key, extensions)) {
     throw std::system_error(*errc);
   }
   active_->will_write(now_);
@@ -111,26 +115,33 @@ std::error_code Engine::accept(const Accept& accept) noexcept {
   guarded([&] {
     const Request& request = active_->opening->request;
     std::string head;
+    std::optional<deflate::Acceptance> compression;
     if (!error) {
       const auto protocol = handshake::choose_protocol(request, accept.protocols);
-      const auto errc = handshake::write_accept(head, request, protocol, accept.headers);
+      const auto wanted = deflate::usable(accept.deflate ? accept.deflate : options_->deflate);
+      if (wanted) compression = deflate::accept_offer(request.headers(), *wanted);
+      const auto errc =
+          handshake::write_accept(head, request, protocol, accept.headers,
+                                  compression ? deflate::answer_text(*compression) : "");
       if (errc) {
         error = *errc;
       } else if (!protocol.empty()) {
-        protocol_ = std::make_unique<const std::string>(protocol);
+        keep().protocol = protocol;
       }
     }
     if (error) {
       refuse(static_cast<Errc>(error.value()));
       return;
     }
-    if (accept.limits) {
+    if (accept.limits || accept.deflate) {
       auto own = std::make_unique<EngineOptions>(*options_);
-      own->limits = *accept.limits;
-      own_options_ = std::move(own);
-      options_ = own_options_.get();
+      if (accept.limits) own->limits = *accept.limits;
+      if (accept.deflate) own->deflate = *accept.deflate;
+      keep().options = std::move(own);
+      options_ = kept_->options.get();
       active_->in.start(role_, options_->limits);
     }
+    if (compression) agree(compression->agreed);
     active_->will_write(now_);
     active_->out.append_bytes(std::as_bytes(std::span(head)));
     opened();
@@ -198,10 +209,13 @@ Event Engine::next_response() {
     opening.head.start(http::HeadParser::Kind::response, options_->limits);
   }
   std::string_view protocol;
-  const auto errc =
-      handshake::check_response(opening.response, opening.key, opening.protocols, protocol);
+  const auto offered = deflate::usable(options_->deflate);
+  std::optional<DeflateAgreement> agreed;
+  const auto errc = handshake::check_response(opening.response, opening.key, opening.protocols,
+                                              protocol, offered ? &*offered : nullptr, &agreed);
   if (!errc) {
-    if (!protocol.empty()) protocol_ = std::make_unique<const std::string>(protocol);
+    if (!protocol.empty()) keep().protocol = protocol;
+    if (agreed) agree(*agreed);
     opened();
     tell_open_ = false;
     return Event(Event::Kind::open);

@@ -8,7 +8,6 @@
 // output is asked for: they may overtake messages, but never cut one (§5.4, §5.5).
 #include "engine/outbound.h"
 
-#include "engine/encoded_message.h"
 #include "simd/mask.h"
 
 #include <algorithm>
@@ -133,9 +132,8 @@ void Outbound::append_chunk(frame::Header header, std::span<const std::byte> pay
   push(payload.data(), payload.size(), {.owner = std::move(chunk), .starts_frame = false});
 }
 
-void Outbound::append_shared(const SharedMessage& message) {
+void Outbound::append_shared(const SharedMessage& message, std::span<const std::byte> frame) {
   reserve(1);
-  const auto frame = message.encoded()->frame();
   push(frame.data(), frame.size(), {.owner = message});
 }
 

@@ -40,8 +40,8 @@ class Outbound {
   void append_borrowed(frame::Header header, std::span<const std::byte> payload);
   /// Unmasked: shares the chunk that the payload lies in.
   void append_chunk(frame::Header header, std::span<const std::byte> payload, base::ChunkRef chunk);
-  /// Unmasked: shares the encoded frame.
-  void append_shared(const SharedMessage& message);
+  /// Unmasked: shares the encoded frame, in one of its forms.
+  void append_shared(const SharedMessage& message, std::span<const std::byte> frame);
   /// No frame: HTTP.
   void append_bytes(std::span<const std::byte> bytes);
   void append_body(std::shared_ptr<const std::string> body);

@@ -1,8 +1,14 @@
 // What goes out. A server references large payloads that stay alive, and copies small ones side by
 // side; a client must mask, and masks while it copies (RFC 6455 §5.3).
+//
+// Where compression was agreed on, a message is compressed first and sent so if that is smaller
+// (RFC 7692 §7.2.1). Our compressor's window must be what the peer inflated: a message that goes
+// out as it is leaves no trace there.
 #include "base/assert.h"
+#include "deflate/params.h"
 #include "engine/encoded_message.h"
 #include "engine/guarded.h"
+#include "engine/kept.h"
 #include "engine/workspace.h"
 #include "simd/utf8.h"
 
@@ -14,6 +20,10 @@ namespace {
 
 // Below, copying is cheaper than another piece for writev.
 constexpr std::size_t min_referenced = 4096;
+
+Deflate with_defaults(const std::optional<Deflate>& options) noexcept {
+  return deflate::usable(options).value_or(Deflate{});
+}
 
 }  // namespace
 
@@ -56,8 +66,68 @@ SendStatus Engine::send_with(Message message, F&& append) noexcept {
                                                             : SendStatus::queued;
 }
 
-SendStatus Engine::send(Message message) noexcept {
+// ---- compression
+
+bool Engine::compresses(Message message, SendOptions options) const noexcept {
+  if (!deflate_ || !options.compress || window_bits_ == 0 || message.empty()) return false;
+  return message.size() >= with_defaults(options_->deflate).min_bytes;
+}
+
+// False: it goes out as it is.
+bool Engine::append_compressed(frame::Header header, Message message) {
+  const Deflate options = with_defaults(options_->deflate);
+  const deflate::DeflateParameters parameters{
+      .level = options.level, .window_bits = window_bits_, .memory_level = options.memory_level};
+  engine::Memory& memory = workspace_->memory();
+  if (takeover_ && !kept_->deflater) {
+    kept_->deflater = std::make_unique<deflate::Deflater>(parameters);
+  }
+  deflate::Deflater& deflater =
+      takeover_ ? *kept_->deflater : memory.contexts().deflater(parameters);
+  base::ChunkRef chunk;
+  header.length = deflater.compress(message.bytes(), takeover_, memory.chunks(), chunk);
+  if (header.length == 0) return false;
+  header.compressed = true;
+  const std::span<const std::byte> payload(chunk.data(), static_cast<std::size_t>(header.length));
+  if (role_ == Role::server && payload.size() >= min_referenced) {
+    active_->out.append_chunk(header, payload, std::move(chunk));
+  } else {
+    active_->out.append_copy(header, payload);
+  }
+  return true;
+}
+
+// The shared form refers to nothing, and so must what the peer inflates next: not with takeover.
+bool Engine::append_compressed(frame::Header header, const SharedMessage& shared) {
+  if (takeover_) return false;
+  const engine::CompressedForm* form = shared.encoded()->compressed();
+  if (form == nullptr) {
+    const Deflate options = with_defaults(options_->deflate);
+    if (options.window_bits > window_bits_) return false;  // made for those who can take it
+    engine::Memory& memory = workspace_->memory();
+    deflate::Deflater& deflater =
+        memory.contexts().deflater({.level = options.level,
+                                    .window_bits = options.window_bits,
+                                    .memory_level = options.memory_level});
+    form = shared.encoded()->compress(deflater, memory.chunks());
+  }
+  const auto payload = form->payload();
+  if (payload.empty() || form->window_bits() > window_bits_) return false;
+  if (role_ == Role::server && payload.size() >= min_referenced) {
+    active_->out.append_shared(shared, form->frame());
+    return true;
+  }
+  header.compressed = true;
+  header.length = payload.size();
+  active_->out.append_copy(header, payload);
+  return true;
+}
+
+// ---- messages
+
+SendStatus Engine::send(Message message, SendOptions options) noexcept {
   return send_with(message, [&](const frame::Header& header) {
+    if (compresses(message, options) && append_compressed(header, message)) return;
     const auto payload = message.bytes();
     if (role_ == Role::server && payload.size() >= min_referenced) {
       if (active_->in.lent(payload)) return active_->out.append_borrowed(header, payload);
@@ -69,18 +139,20 @@ SendStatus Engine::send(Message message) noexcept {
   });
 }
 
-SendStatus Engine::send(const SharedMessage& shared) noexcept {
+SendStatus Engine::send(const SharedMessage& shared, SendOptions options) noexcept {
   const Message message = shared.message();
   return send_with(message, [&](const frame::Header& header) {
+    if (compresses(message, options) && append_compressed(header, shared)) return;
     if (role_ == Role::server && message.size() >= min_referenced) {
-      return active_->out.append_shared(shared);
+      return active_->out.append_shared(shared, shared.encoded()->frame());
     }
     active_->out.append_copy(header, message.bytes());
   });
 }
 
-SendStatus Engine::send_borrowed(Message message) noexcept {
+SendStatus Engine::send_borrowed(Message message, SendOptions options) noexcept {
   return send_with(message, [&](const frame::Header& header) {
+    if (compresses(message, options) && append_compressed(header, message)) return;
     if (role_ == Role::server && message.size() >= min_referenced) {
       return active_->out.append_borrowed(header, message.bytes());
     }

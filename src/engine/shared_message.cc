@@ -1,5 +1,7 @@
 // A broadcast is framed once; every queue then copies or references the same bytes. The block is
-// shared between threads, so its count is atomic and it is never written to again.
+// shared between threads, so its count is atomic and it is never written to again. The compressed
+// form is made by the first thread that needs it; others that do so meanwhile wait for it, which
+// is cheaper than to compress as well.
 #include "tern/message.h"
 
 #include "engine/encoded_message.h"
@@ -10,6 +12,41 @@
 
 namespace tern {
 namespace engine {
+
+const CompressedForm* CompressedForm::make(MessageType type, std::span<const std::byte> payload,
+                                           int window_bits) {
+  void* memory = ::operator new(sizeof(CompressedForm) + frame::max_header_bytes + payload.size());
+  auto* form = new (memory) CompressedForm(window_bits);
+  if (payload.empty()) return form;
+  auto* const out = reinterpret_cast<std::byte*>(form + 1);
+  const frame::Header header{
+      .length = payload.size(), .opcode = opcode_of(type), .fin = true, .compressed = true};
+  form->header_ = frame::encode_header(out, header, frame::Masking::unmasked);
+  form->payload_ = payload.size();
+  std::memcpy(out + form->header_, payload.data(), payload.size());
+  return form;
+}
+
+void CompressedForm::destroy() const noexcept {
+  this->~CompressedForm();
+  ::operator delete(const_cast<CompressedForm*>(this));
+}
+
+const CompressedForm* EncodedMessage::compress(deflate::Deflater& deflater,
+                                               base::ChunkPool& pool) const {
+  const std::lock_guard lock(compressing_);
+  if (const CompressedForm* made = compressed()) return made;
+  base::ChunkRef chunk;
+  const std::size_t size = deflater.compress(message().bytes(), false, pool, chunk);
+  const auto* const form =
+      CompressedForm::make(type_, {chunk.data(), size}, deflater.parameters().window_bits);
+  compressed_.store(form, std::memory_order_release);
+  return form;
+}
+
+EncodedMessage::~EncodedMessage() {
+  if (const CompressedForm* form = compressed()) form->destroy();
+}
 
 const EncodedMessage* EncodedMessage::encode(Message message) {
   void* memory = ::operator new(sizeof(EncodedMessage) + frame::max_header_bytes + message.size());

@@ -3,6 +3,7 @@
 #include "engine/workspace.h"
 
 #include "crypto/digest.h"
+#include "engine/kept.h"
 
 #include <array>
 #include <new>
@@ -11,7 +12,8 @@
 namespace tern {
 namespace engine {
 
-Active::Active(Memory& owner) : memory(&owner), in(owner.chunks()), out(owner.chunks()) {}
+Active::Active(Memory& owner)
+    : memory(&owner), in(owner.chunks(), owner.contexts()), out(owner.chunks()) {}
 
 // libcrypto sets itself up at its first use, and OpenSSL 3.0 does not survive an allocation that
 // fails in the middle of that: so the first use is here, before any stranger's byte.
@@ -44,6 +46,8 @@ void Memory::give_back(Active* active) noexcept {
   ++kept_;
   active->next = std::exchange(free_, active);
 }
+
+void DeleteKept::operator()(Kept* kept) const noexcept { delete kept; }
 
 void ReturnActive::operator()(Active* active) const noexcept { active->memory->give_back(active); }
 

@@ -5,6 +5,7 @@
 
 #include "base/chunk_pool.h"
 #include "crypto/random.h"
+#include "deflate/codec.h"
 #include "engine/active.h"
 
 namespace tern::engine {
@@ -23,12 +24,14 @@ class Memory {
 
   base::ChunkPool& chunks() noexcept { return chunks_; }
   crypto::Random& random() noexcept { return random_; }
+  deflate::Contexts& contexts() noexcept { return contexts_; }
 
  private:
   static constexpr std::size_t max_kept = 64;  // blocks; the rest goes back to the heap
 
   base::ChunkPool chunks_{};
   crypto::Random random_{};
+  deflate::Contexts contexts_{};
   Active* free_ = nullptr;
   std::size_t kept_ = 0;
 };

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::uint8_t fin_bit = 0x80;
 constexpr std::uint8_t reserved_bits = 0x70;
+constexpr std::uint8_t rsv1_bit = 0x40;
 constexpr std::uint8_t opcode_bits = 0x0F;
 constexpr std::uint8_t mask_bit = 0x80;
 constexpr std::uint8_t length_bits = 0x7F;
@@ -28,9 +29,13 @@ constexpr bool known(std::uint8_t opcode) noexcept {
 constexpr Decoded fault(Errc errc) noexcept { return {0, errc}; }
 
 // The first two bytes alone: §5.1, §5.2, §5.5.
-Errc check_byte_0(std::uint8_t byte) noexcept {
-  if ((byte & reserved_bits) != 0) return Errc::frame_reserved_bits;
+Errc check_byte_0(std::uint8_t byte, Rsv1 rsv1) noexcept {
   const auto opcode = static_cast<std::uint8_t>(byte & opcode_bits);
+  if ((byte & reserved_bits) != 0) {
+    const bool allowed = rsv1 == Rsv1::compressed && (opcode == 1 || opcode == 2) &&
+                         (byte & reserved_bits) == rsv1_bit;
+    if (!allowed) return Errc::frame_reserved_bits;
+  }
   if (!known(opcode)) return Errc::frame_reserved_opcode;
   if (opcode >= 8 && (byte & fin_bit) == 0) return Errc::control_frame_fragmented;
   return {};
@@ -47,11 +52,13 @@ Errc check_byte_1(std::uint8_t byte, bool control, Masking masking) noexcept {
 
 }  // namespace
 
-Decoded decode_header(std::span<const std::byte> bytes, Masking masking, Header& header) noexcept {
+Decoded decode_header(std::span<const std::byte> bytes, Masking masking, Header& header,
+                      Rsv1 rsv1) noexcept {
   if (bytes.empty()) return {};
   const auto byte_0 = std::to_integer<std::uint8_t>(bytes[0]);
-  if (const Errc errc = check_byte_0(byte_0); errc != Errc{}) return fault(errc);
+  if (const Errc errc = check_byte_0(byte_0, rsv1); errc != Errc{}) return fault(errc);
   header.fin = (byte_0 & fin_bit) != 0;
+  header.compressed = (byte_0 & rsv1_bit) != 0;
   header.opcode = static_cast<Opcode>(byte_0 & opcode_bits);
 
   if (bytes.size() < 2) return {};
@@ -84,8 +91,8 @@ Decoded decode_header(std::span<const std::byte> bytes, Masking masking, Header&
 
 std::size_t encode_header(std::byte* out, const Header& header, Masking masking) noexcept {
   const std::uint8_t mask = masking == Masking::masked ? mask_bit : 0;
-  out[0] =
-      static_cast<std::byte>((header.fin ? fin_bit : 0) | static_cast<std::uint8_t>(header.opcode));
+  out[0] = static_cast<std::byte>((header.fin ? fin_bit : 0) | (header.compressed ? rsv1_bit : 0) |
+                                  static_cast<std::uint8_t>(header.opcode));
   std::size_t size = 2;
   if (header.length < length_16) {
     out[1] = static_cast<std::byte>(mask | static_cast<std::uint8_t>(header.length));

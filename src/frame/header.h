@@ -1,6 +1,6 @@
 // The header of a frame, decoded and encoded: each rule of RFC 6455 §5.2 stands here once.
 //
-//   byte 0    FIN | RSV1 RSV2 RSV3 | opcode (4)
+//   byte 0    FIN | RSV1 RSV2 RSV3 | opcode (4)    RSV1: compressed, where that was agreed upon
 //   byte 1    MASK | length (7): 0-125 itself, 126: 16 bits follow, 127: 64 bits follow
 //   …         extended length, big-endian; 4 bytes of masking key if MASK
 #pragma once
@@ -36,7 +36,12 @@ struct Header {
   std::uint32_t key = 0;  // the four bytes of the masking key as they stand in memory
   Opcode opcode = Opcode::continuation;
   bool fin = false;
+  bool compressed = false;  // RSV1 on the first frame of a message, RFC 7692 §6
 };
+
+/// Whether permessage-deflate was agreed upon: then, and only on frames that begin a message, RSV1
+/// may be set (RFC 7692 §6).
+enum class Rsv1 : std::uint8_t { reserved, compressed };
 
 /// What decode_header found: the size of the header, or 0 when more bytes are needed; or an error.
 struct Decoded {
@@ -50,7 +55,8 @@ struct Decoded {
 /// found in the order of the bytes, so that cutting the input differently changes nothing.
 /// Errors: frame_reserved_bits, frame_reserved_opcode, control_frame_fragmented, frame_unmasked,
 /// frame_masked, control_frame_too_long, frame_length_not_minimal, frame_length_top_bit.
-Decoded decode_header(std::span<const std::byte> bytes, Masking masking, Header& header) noexcept;
+Decoded decode_header(std::span<const std::byte> bytes, Masking masking, Header& header,
+                      Rsv1 rsv1 = Rsv1::reserved) noexcept;
 
 /// Writes the header of a frame to `out` (room for max_header_bytes) and returns its size.
 /// `key` stands as in Header; it is not written when unmasked.

@@ -6,6 +6,7 @@
 
 #include "handshake/client.h"
 
+#include "deflate/params.h"
 #include "handshake/accept.h"
 #include "http/authority.h"
 #include "http/response.h"
@@ -36,7 +37,7 @@ bool valid_fields_of_application(
 }  // namespace
 
 std::optional<Errc> write_request(std::string& out, const ClientRequest& request,
-                                  std::string_view key24) {
+                                  std::string_view key24, std::string_view extensions) {
   if (!http::parse_authority(request.host)) return Errc::url_invalid;
   if (!http::is_origin_form(request.target)) return Errc::url_invalid;
   if (!valid_fields_of_application(request.headers)) return Errc::invalid_header;
@@ -51,6 +52,9 @@ std::optional<Errc> write_request(std::string& out, const ClientRequest& request
   valid &= http::append_field(out, "Sec-WebSocket-Key", key24);
   valid &= http::append_field(out, "Sec-WebSocket-Version", "13");
   if (!protocols->empty()) valid &= http::append_field(out, "Sec-WebSocket-Protocol", *protocols);
+  if (!extensions.empty()) {
+    valid &= http::append_field(out, "Sec-WebSocket-Extensions", extensions);
+  }
   if (!valid || !http::append_fields(out, request.headers)) return Errc::invalid_header;
   out.append("\r\n");
   draft.keep();
@@ -59,7 +63,8 @@ std::optional<Errc> write_request(std::string& out, const ClientRequest& request
 
 std::optional<Errc> check_response(const ResponseHead& head, std::string_view key24,
                                    std::span<const std::string> offered_protocols,
-                                   std::string_view& chosen) noexcept {
+                                   std::string_view& chosen, const Deflate* deflate,
+                                   std::optional<DeflateAgreement>* agreed) noexcept {
   chosen = {};
   if (head.status != 101) return Errc::upgrade_refused;
   if (head.minor_version != 1) return Errc::http_version_unsupported;
@@ -75,7 +80,10 @@ std::optional<Errc> check_response(const ResponseHead& head, std::string_view ke
       head.header("Sec-WebSocket-Accept") != std::string_view(accept->data(), accept->size())) {
     return Errc::accept_invalid;
   }
-  if (http::count(head.fields, "Sec-WebSocket-Extensions") != 0) return Errc::extension_not_offered;
+  std::optional<DeflateAgreement> none;
+  if (const auto errc = deflate::check_answer(head.fields, deflate, agreed ? *agreed : none)) {
+    return errc;
+  }
   const std::size_t protocols = http::count(head.fields, "Sec-WebSocket-Protocol");
   if (protocols == 0) return {};
   const auto match = std::ranges::find(offered_protocols, head.header("Sec-WebSocket-Protocol"));

@@ -142,9 +142,10 @@ std::span<const HeaderField> refusal_fields(Errc errc, Resource resource) noexce
   }
 }
 
-std::optional<Errc> write_accept(
-    std::string& out, const Request& request, std::string_view protocol,
-    std::span<const std::pair<std::string, std::string>> extra_headers) {
+std::optional<Errc> write_accept(std::string& out, const Request& request,
+                                 std::string_view protocol,
+                                 std::span<const std::pair<std::string, std::string>> extra_headers,
+                                 std::string_view extensions) {
   if (!protocol.empty() && !offers(request, protocol)) return Errc::protocol_not_offered;
   const auto accept = accept_for(request.header("Sec-WebSocket-Key"));
   if (!accept) return Errc::no_memory;
@@ -154,6 +155,9 @@ std::optional<Errc> write_accept(
   valid &= http::append_field(out, "Connection", "Upgrade");
   valid &= http::append_field(out, "Sec-WebSocket-Accept", {accept->data(), accept->size()});
   if (!protocol.empty()) valid &= http::append_field(out, "Sec-WebSocket-Protocol", protocol);
+  if (!extensions.empty()) {
+    valid &= http::append_field(out, "Sec-WebSocket-Extensions", extensions);
+  }
   if (!valid || !http::append_fields(out, extra_headers)) return Errc::invalid_header;
   out.append("\r\n");
   draft.keep();

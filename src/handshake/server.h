@@ -46,9 +46,11 @@ std::span<const HeaderField> refusal_fields(Errc errc,
 /// Appends the 101 that opens the WebSocket, RFC 6455 §4.2.2, for a request that check_upgrade let
 /// pass. `protocol` is empty or one that the request offers (choose_protocol). Nothing returned
 /// means done; else nothing is appended: invalid_header (a field of the application may not be
-/// sent), protocol_not_offered, or no_memory (SHA-1 failed). Throws std::bad_alloc.
-std::optional<Errc> write_accept(
-    std::string& out, const Request& request, std::string_view protocol,
-    std::span<const std::pair<std::string, std::string>> extra_headers);
+/// sent), protocol_not_offered, or no_memory (SHA-1 failed). `extensions` is the answer to what
+/// the request offers, empty when that is nothing. Throws std::bad_alloc.
+std::optional<Errc> write_accept(std::string& out, const Request& request,
+                                 std::string_view protocol,
+                                 std::span<const std::pair<std::string, std::string>> extra_headers,
+                                 std::string_view extensions = {});
 
 }  // namespace tern::handshake

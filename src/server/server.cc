@@ -79,7 +79,7 @@ struct HandlersSession {
 
 Core::Core(ServerOptions given)
     : options(std::move(given)),
-      engine_options{options.limits, options.timeouts, options.allowed_origins},
+      engine_options{options.limits, options.timeouts, options.allowed_origins, options.deflate},
       max_connections(connection_limit(options.max_connections)) {
   net::Opened event = net::open_event();
   stop_event_ = std::move(event.fd);

@@ -12,6 +12,7 @@ std::vector<Case> all_cases() {
   add_closing_cases(cases);
   add_bulk_cases(cases);
   add_fragment_cases(cases);
+  add_deflate_cases(cases);
   return cases;
 }
 

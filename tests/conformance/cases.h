@@ -16,6 +16,13 @@ void add_closing_cases(std::vector<Case>& cases);   ///< group 7
 void add_bulk_cases(std::vector<Case>& cases);      ///< group 9
 void add_fragment_cases(std::vector<Case>& cases);  ///< group 10
 
+void add_deflate_cases(std::vector<Case>& cases);  ///< groups 12 and 13
+
+/// Payload of one case of groups 12 and 13, if that is less than 1000 messages; at least 4 are.
+std::size_t& deflate_bytes();
+/// The size of a compressed message's fragments in this case; 0: it is not fragmented.
+std::size_t deflate_fragment_of(std::string_view id);
+
 /// All of them.
 std::vector<Case> all_cases();
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "conformance/link.h"
+#include "conformance/negotiation.h"
 #include "support/engine_peer.h"
 
 namespace tern::conformance {
@@ -15,9 +16,16 @@ inline EngineOptions bulk_options() {
 
 class EngineLink : public Link {
  public:
-  /// Shakes hands.
-  explicit EngineLink(Role subject) : peer_(subject, bulk_options(), test::Start::handshake) {
-    peer_.upgrade();
+  /// Shakes hands, and agrees on compression if the case is about that.
+  explicit EngineLink(Role subject, EngineOptions options = bulk_options(),
+                      std::string_view id = {})
+      : peer_(subject, std::move(options), test::Start::handshake) {
+    const std::string answered = "Sec-WebSocket-Extensions";
+    const std::string value =
+        subject == Role::server ? offer_of(id) : answer_of(id, test::field(peer_.head(), answered));
+    peer_.upgrade(extension_line(value));
+    agreed = subject == Role::server ? agreed_by(test::field(peer_.head(), answered), Role::client)
+                                     : agreed_by(value, Role::server);
     given_ = peer_.head().size();
     test::require(peer_.engine().is_open(), "is not open");
   }

@@ -4,6 +4,7 @@
 #include "tern/engine.h"
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -30,6 +31,9 @@ class Link {
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
   virtual ~Link() = default;
+
+  /// What the opening handshake agreed on about compression, as the tester sees it.
+  std::optional<DeflateAgreement> agreed{};
 
   virtual Role subject() const = 0;
   /// One write; false when the subject has gone. What comes meanwhile is kept for read().

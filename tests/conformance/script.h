@@ -2,8 +2,8 @@
 // the connection must end. Data alone: tester.cc runs it, judge.cc judges what happened.
 //
 // A script says nothing of roles, masks or sockets, so that one table serves both roles of tern and
-// every way to reach it. Extensions are not part of it yet; a script that speaks one sets the RSV
-// bits of its frames, and its case adds to the handshake what it offers.
+// every way to reach it. Compression is laid over it: negotiation.h says what a case offers, and
+// packs the messages of its script.
 #pragma once
 
 #include "support/wire.h"

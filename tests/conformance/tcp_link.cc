@@ -1,5 +1,7 @@
 #include "conformance/tcp_link.h"
 
+#include "conformance/negotiation.h"
+
 #include <array>
 #include <netinet/tcp.h>
 
@@ -18,7 +20,6 @@ void expect_upgraded(const std::string& answer) {
   EXPECT_EQ(field(answer, "Upgrade"), "websocket");
   EXPECT_EQ(field(answer, "Connection"), "Upgrade");
   EXPECT_EQ(field(answer, "Sec-WebSocket-Accept"), test::accept_of("dGhlIHNhbXBsZSBub25jZQ=="));
-  EXPECT_EQ(field(answer, "Sec-WebSocket-Extensions"), "(absent)");
   EXPECT_EQ(field(answer, "Sec-WebSocket-Protocol"), "(absent)");
 }
 
@@ -100,7 +101,7 @@ std::string TcpLink::read_head() {
   return head;
 }
 
-ServerLink::ServerLink(std::uint16_t port) : TcpLink(Role::server) {
+ServerLink::ServerLink(std::uint16_t port, std::string_view id) : TcpLink(Role::server) {
   test::Socket socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -108,11 +109,19 @@ ServerLink::ServerLink(std::uint16_t port) : TcpLink(Role::server) {
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   EXPECT_EQ(::connect(socket.fd(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
   adopt(std::move(socket));
-  write(test::upgrade_request());
-  expect_upgraded(read_head());
+  const std::string offer = offer_of(id);
+  write(test::upgrade_request(extension_line(offer)));
+  const std::string answer = read_head();
+  expect_upgraded(answer);
+  const std::string extensions = field(answer, "Sec-WebSocket-Extensions");
+  if (offer.empty()) {
+    EXPECT_EQ(extensions, "(absent)");
+  }
+  agreed = agreed_by(extensions, Role::client);
 }
 
-ClientLink::ClientLink(const std::vector<std::string>& flags) : TcpLink(Role::client) {
+ClientLink::ClientLink(const std::vector<std::string>& flags, std::string_view id)
+    : TcpLink(Role::client) {
   std::vector<std::string> words = {test::program("echo_back")};
   words.insert(words.end(), flags.begin(), flags.end());
   words.push_back(listener_.url("/case"));
@@ -122,7 +131,9 @@ ClientLink::ClientLink(const std::vector<std::string>& flags) : TcpLink(Role::cl
   adopt(listener_.accept());
   const std::string request = read_head();
   expect_asks_for_upgrade(request, listener_.authority());
-  write(test::upgrade_answer(request));
+  const std::string extensions = answer_of(id, field(request, "Sec-WebSocket-Extensions"));
+  agreed = agreed_by(extensions, Role::server);
+  write(test::upgrade_answer(request, extension_line(extensions)));
 }
 
 ClientLink::~ClientLink() = default;

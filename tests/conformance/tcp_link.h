@@ -37,13 +37,15 @@ class TcpLink : public Link {
 /// A client of echo_server.
 class ServerLink : public TcpLink {
  public:
-  explicit ServerLink(std::uint16_t port);
+  /// `id` is of a case that is about compression, or empty.
+  explicit ServerLink(std::uint16_t port, std::string_view id = {});
 };
 
 /// A server that one echo_back connects to.
 class ClientLink : public TcpLink {
  public:
-  explicit ClientLink(const std::vector<std::string>& flags);
+  /// `id` as above.
+  explicit ClientLink(const std::vector<std::string>& flags, std::string_view id = {});
   ~ClientLink() override;
 
   /// How the program ended: 0 if it calls the end clean.

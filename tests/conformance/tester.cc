@@ -43,7 +43,10 @@ class Encoder {
 class Tester {
  public:
   Tester(const Script& script, Link& link)
-      : script_(script), link_(link), encode_(link.subject()), reader_(link.subject()) {}
+      : script_(script), link_(link), encode_(link.subject()), reader_(link.subject()) {
+    if (link.agreed)
+      reader_.take_compressed(link.agreed->peer_window_bits, link.agreed->peer_takeover);
+  }
 
   Observed run() {
     for (std::size_t round = 0; round < script_.rounds && !over(); ++round) {

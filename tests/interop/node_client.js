@@ -51,6 +51,25 @@ run({
     const [error] = await next(asking, 'error');
     expect(error.message, 'Server sent no subprotocol', 'error');
   },
+  async compressed(url) {
+    const deflate = {threshold: 0};
+    for (const options of [{}, {serverNoContextTakeover: true}, {clientNoContextTakeover: true},
+                           {serverMaxWindowBits: 9}, {clientMaxWindowBits: 10}]) {
+      const perMessageDeflate = {...deflate, ...options};
+      const socket = new WebSocket(url + '/echo', [], {perMessageDeflate, maxPayload: 1 << 26});
+      await next(socket, 'open');
+      expect(socket.extensions.startsWith('permessage-deflate'), true, 'extensions');
+      await expectEchoes(socket);
+      socket.send('Grü', {fin: false});
+      socket.ping('between');
+      socket.send('', {fin: false});
+      socket.send('ße'.repeat(2000), {fin: true});
+      const [data] = await next(socket, 'message');
+      expect(String(data), 'Grü' + 'ße'.repeat(2000), 'message');
+      socket.close(1000);
+      await expectClose(socket, 1000);
+    }
+  },
   async codes(url) {
     const closes = [[1000, 'done'], [1001, ''], [1011, 'é'.repeat(61)], [4999, 'x']];
     for (const [code, reason] of closes) {

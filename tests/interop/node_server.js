@@ -26,6 +26,16 @@ run({
     socket.close(1000, 'done');
     expect((await next(socket, 'close'))[0], 1000, 'close code');
   },
+  async compressed(options) {
+    const socket = await accept({perMessageDeflate: {threshold: 0, ...JSON.parse(options)}});
+    expect(socket.extensions.startsWith('permessage-deflate'), true, 'extensions');
+    await expectEchoes(socket);
+    socket.send('frag', {fin: false});
+    socket.send('ments'.repeat(1000), {fin: true});
+    expect(String((await next(socket, 'message'))[0]), 'frag' + 'ments'.repeat(1000), 'message');
+    socket.close(1000, 'done');
+    expect((await next(socket, 'close'))[0], 1000, 'close code');
+  },
   async drop() {
     const socket = await accept();
     socket.send('soon gone');

@@ -59,13 +59,14 @@ class Peer {
 
   /// An engine of this role; `established` skips the handshake, `handshake` waits for it.
   explicit Peer(Role role, EngineOptions options = {}, Start start = Start::established,
-                ClientRequest request = {.host = "example.org", .target = "/echo"})
+                ClientRequest request = {.host = "example.org", .target = "/echo"},
+                const Agreement& agreement = {})
       : us(role),
         them(role == Role::server ? Role::client : Role::server),
         options_(std::move(options)),
         reader_(role),
         framing_(start == Start::established) {
-    auto made = framing_               ? Engine::established(role, {}, options_, workspace_)
+    auto made = framing_               ? Engine::established(role, agreement, options_, workspace_)
                 : role == Role::server ? Engine::server(options_, workspace_)
                                        : Engine::client(request, options_, workspace_);
     require(static_cast<bool>(made), "cannot be made");
@@ -269,6 +270,9 @@ class Peer {
 
   void take(std::string_view octets) {
     written_ += octets;
+    if (const auto deflate = engine().deflate(); deflate && deflate->window_bits != 0) {
+      reader_.take_compressed(deflate->window_bits, deflate->takeover);
+    }
     if (framing_) {
       reader_.feed(octets);
       return;

@@ -4,6 +4,7 @@
 #include "support/engine_peer.h"
 
 #include <gtest/gtest.h>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,8 @@ struct EngineCase {
   std::vector<Frame> sent;
   std::vector<std::string> written{};  // what an echo writes, without its Close frame
   Errc error{};                        // why it fails the connection; none: it stays open
+  EngineOptions options{};
+  std::optional<DeflateAgreement> deflate{};  // then there is no run with a handshake
 };
 
 inline const char* name(Role role) { return role == Role::server ? "server" : "client"; }
@@ -49,7 +52,8 @@ inline void expect_failed(Peer& peer, std::vector<std::string> written, Errc err
 
 inline void run_pieces(const EngineCase& row, Role role, const std::vector<std::string>& pieces,
                        std::size_t step = Peer::all, Start start = Start::established) {
-  Peer peer(role, {}, start);
+  Peer peer(role, row.options, start, {.host = "example.org", .target = "/echo"},
+            {.deflate = row.deflate});
   if (start == Start::handshake) peer.upgrade();
   for (const std::string& piece : pieces) peer.receive(piece, step);
   if (row.error != Errc{}) {
@@ -67,7 +71,7 @@ inline void run_case(const EngineCase& row) {
     const Role sender = role == Role::server ? Role::client : Role::server;
     const std::string octets = wire(sender, row.sent);
     SCOPED_TRACE(std::string(row.id) + ", engine is the " + name(role));
-    run_pieces(row, role, {octets}, Peer::all, Start::handshake);
+    if (!row.deflate) run_pieces(row, role, {octets}, Peer::all, Start::handshake);
     run_pieces(row, role, {octets});
     std::vector<std::string> each;
     for (const Frame& frame : row.sent) each.push_back(wire(sender, frame));

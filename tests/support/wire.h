@@ -5,9 +5,12 @@
 
 #include "tern/engine.h"
 
+#include "support/zlib_peer.h"
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +24,11 @@ struct Frame {
   unsigned rsv = 0;  // RSV1 RSV2 RSV3 as a number: RSV1 = 4
 };
 
+/// The first frame of a compressed message: RSV1.
+inline Frame compressed(Frame frame) {
+  frame.rsv = 4;
+  return frame;
+}
 inline Frame text(std::string payload, bool fin = true) { return {1, std::move(payload), fin}; }
 inline Frame binary(std::string payload, bool fin = true) { return {2, std::move(payload), fin}; }
 inline Frame more(std::string payload, bool fin = true) { return {0, std::move(payload), fin}; }
@@ -40,13 +48,15 @@ inline std::string shown(std::string_view payload) {
   return std::to_string(payload.size()) + " octets #" + std::to_string(hash);
 }
 
-/// "text Hello", "close 1000 bye"; a frame without FIN has a '-' behind its name.
+/// "text Hello", "close 1000 bye"; a frame without FIN has a '-' behind its name, one with reserved
+/// bits a '*'.
 inline std::string to_string(const Frame& frame) {
   static constexpr std::array<const char*, 16> names = {
       "continuation", "text", "binary", "3",  "4",  "5",  "6",  "7",
       "close",        "ping", "pong",   "11", "12", "13", "14", "15"};
   std::string result = names[frame.opcode & 15];
   if (!frame.fin) result += '-';
+  if (frame.rsv != 0) result += '*';
   if (frame.payload.empty()) return result;
   if (frame.opcode != 8 || frame.payload.size() < 2) return result + ' ' + shown(frame.payload);
   const int code = static_cast<unsigned char>(frame.payload[0]) * 256 +
@@ -135,6 +145,12 @@ class FrameReader {
   /// Nothing is begun: neither a frame nor a message.
   bool at_boundary() const { return pending_.empty() && !in_message_; }
   bool closed() const { return closed_; }
+  /// Messages may be compressed from now on (RFC 7692): then the payload of their last frame is
+  /// what they inflate to, and that of those before is empty. What cannot be inflated is a fault.
+  void take_compressed(int window_bits, bool takeover) {
+    if (!zlib_) zlib_ = std::make_unique<ZlibReceiver>(window_bits);
+    takeover_ = takeover;
+  }
   void forget() { frames_.clear(); }
 
  private:
@@ -148,7 +164,9 @@ class FrameReader {
   bool read_frame() {
     if (closed_) return failed("octets behind a Close frame");
     if (pending_.size() < 2) return false;
-    if ((at(0) & 0x70) != 0) return failed("reserved bits");
+    const bool begins_message = (at(0) & 0x0F) == 1 || (at(0) & 0x0F) == 2;
+    const unsigned allowed = zlib_ && begins_message ? 0x40u : 0u;
+    if ((at(0) & 0x70 & ~allowed) != 0) return failed("reserved bits");
     const bool masked = at(1) >= 0x80;
     if (masked != masked_) return failed("mask of the wrong direction");
     std::uint64_t length = at(1) & 0x7F;
@@ -162,7 +180,7 @@ class FrameReader {
       if (length < (extended == 2 ? 126u : 65536u)) return failed("length in a long form");
     }
     if (pending_.size() - header < length) return false;
-    Frame frame{at(0) & 0x0F, pending_.substr(header, length), at(0) >= 0x80};
+    Frame frame{at(0) & 0x0F, pending_.substr(header, length), at(0) >= 0x80, at(0) >> 4 & 7};
     for (std::size_t i = 0; masked && i < frame.payload.size(); ++i) {
       frame.payload[i] = static_cast<char>(frame.payload[i] ^ pending_[header - 4 + i % 4]);
     }
@@ -179,6 +197,7 @@ class FrameReader {
       case 2:
         if (in_message_) return failed("message inside a message");
         in_text_ = frame.opcode == 1;
+        compressed_ = frame.rsv != 0;
         message_.clear();
         break;
       case 8:
@@ -195,8 +214,20 @@ class FrameReader {
     }
     message_ += frame.payload;
     in_message_ = !frame.fin;
+    if (compressed_) {
+      frame.payload.clear();
+      if (frame.fin && !inflate(frame)) return failed("what cannot be inflated");
+    }
     if (frame.fin && in_text_ && !is_utf8(message_)) return failed("text that is not UTF-8");
     frames_.push_back(std::move(frame));
+    return true;
+  }
+
+  bool inflate(Frame& frame) {
+    if (!takeover_) zlib_->reset();
+    const auto inflated = zlib_->message(message_);
+    if (!inflated) return false;
+    message_ = frame.payload = *inflated;
     return true;
   }
 
@@ -211,6 +242,9 @@ class FrameReader {
   }
 
   bool masked_;
+  std::unique_ptr<ZlibReceiver> zlib_{};
+  bool takeover_ = false;
+  bool compressed_ = false;
   bool in_message_ = false;
   bool in_text_ = false;
   bool closed_ = false;

@@ -1,0 +1,195 @@
+// A message is a run of deflate blocks without its end. Who compresses flushes: that closes the
+// last block with an empty stored one, 00 00 FF FF, and leaves these four bytes out; who inflates
+// puts them back (RFC 7692 §7.2):
+//
+//   blocks … | 3 bits of the empty block's header, zeros up to a byte | (00 00 FF FF)
+//
+// Some senders end with a final block (BFINAL, §7.2.3.4) and a byte 00 behind it, so that the four
+// bytes make an empty block there, too. zlib stops at a final block: the stream is then begun anew
+// with the window kept. A message that stops right at its final block is let pass; one that is cut
+// anywhere else is corrupt, which shows as the four bytes not ending at the border of a block.
+//
+// zlib writes no raw deflate with a window of 2^8; for reading any larger window does as well.
+#include "deflate/codec.h"
+
+#include "deflate/params.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <new>
+#include <utility>
+#include <zlib.h>
+
+namespace tern::deflate {
+namespace {
+
+constexpr std::array<std::byte, 4> tail{std::byte{0}, std::byte{0}, std::byte{0xFF},
+                                        std::byte{0xFF}};
+
+// data_type behind inflate(): right behind a block that was not the last, no bits left over.
+constexpr int at_border = 128;
+constexpr int border_mask = 128 + 63;
+
+// zlib counts in unsigned int, and reads through a pointer that is not const.
+uInt limited(std::size_t size) noexcept {
+  return static_cast<uInt>(std::min<std::size_t>(size, std::numeric_limits<uInt>::max()));
+}
+Bytef* input(std::span<const std::byte> bytes) noexcept {
+  return reinterpret_cast<Bytef*>(const_cast<std::byte*>(bytes.data()));
+}
+Bytef* output(std::byte* bytes) noexcept { return reinterpret_cast<Bytef*>(bytes); }
+
+}  // namespace
+
+// ---- Inflater
+
+Inflater::Inflater(int window_bits)
+    : stream_(std::make_unique<z_stream>()),
+      window_bits_(std::clamp(window_bits, min_window_bits, max_window_bits)) {
+  // Negative: raw, without the header of zlib's own format.
+  if (inflateInit2(stream_.get(), -window_bits_) != Z_OK) throw std::bad_alloc();
+}
+
+Inflater::~Inflater() { inflateEnd(stream_.get()); }
+
+void Inflater::reset() noexcept {
+  inflateReset(stream_.get());
+  tail_ = 0;
+  after_final_ = false;
+}
+
+Inflater::Step Inflater::inflate(std::span<const std::byte> in, std::span<std::byte> out) {
+  tail_ = 0;
+  return step(in, out);
+}
+
+Inflater::Step Inflater::step(std::span<const std::byte> in, std::span<std::byte> out) {
+  z_stream& stream = *stream_;
+  Step done;
+  for (;;) {
+    const uInt most_in = limited(in.size() - done.consumed);
+    const uInt most_out = limited(out.size() - done.produced);
+    stream.next_in = input(in) + done.consumed;
+    stream.avail_in = most_in;
+    stream.next_out = output(out.data()) + done.produced;
+    stream.avail_out = most_out;
+    const int result = ::inflate(&stream, Z_SYNC_FLUSH);
+    done.consumed += most_in - stream.avail_in;
+    done.produced += most_out - stream.avail_out;
+    if (most_in != stream.avail_in) after_final_ = false;
+    switch (result) {
+      case Z_OK:
+        break;
+      case Z_BUF_ERROR:  // nothing was left to do
+        return done;
+      case Z_STREAM_END:
+        inflateResetKeep(&stream);
+        after_final_ = true;
+        break;
+      case Z_MEM_ERROR:
+        throw std::bad_alloc();
+      default:
+        done.corrupt = true;
+        return done;
+    }
+    if (done.consumed == in.size() || done.produced == out.size()) return done;
+  }
+}
+
+Inflater::Step Inflater::finish(std::span<std::byte> out) {
+  if (after_final_) {
+    after_final_ = false;
+    return {};
+  }
+  Step done = step(std::span(tail).subspan(tail_), out);
+  tail_ = static_cast<std::uint8_t>(tail_ + done.consumed);
+  const bool more = done.produced == out.size();
+  const bool whole = tail_ == tail.size() && (stream_->data_type & border_mask) == at_border;
+  if (!more && !whole) done.corrupt = true;
+  return done;
+}
+
+// ---- Deflater
+
+Deflater::Deflater(const DeflateParameters& parameters)
+    : stream_(std::make_unique<z_stream>()), parameters_(parameters) {
+  const int result =
+      deflateInit2(stream_.get(), parameters.level, Z_DEFLATED, -parameters.window_bits,
+                   parameters.memory_level, Z_DEFAULT_STRATEGY);
+  if (result != Z_OK) throw std::bad_alloc();
+}
+
+Deflater::~Deflater() { deflateEnd(stream_.get()); }
+
+std::size_t Deflater::compress(std::span<const std::byte> message, bool takeover,
+                               base::ChunkPool& pool, base::ChunkRef& out) {
+  std::size_t size = 0;
+  try {
+    size = run(message, pool, out);
+  } catch (const std::bad_alloc&) {
+    deflateReset(stream_.get());
+    throw;
+  }
+  // A message that goes out as it is is not in the peer's window.
+  if (!takeover || size == 0) deflateReset(stream_.get());
+  return size;
+}
+
+std::size_t Deflater::run(std::span<const std::byte> message, base::ChunkPool& pool,
+                          base::ChunkRef& out) {
+  z_stream& stream = *stream_;
+  // To be worth it: one byte less than the message, behind which the tail is still written.
+  const std::size_t most = message.size() - 1 + tail.size();
+  out = pool.take(std::min(most, base::ChunkPool::smallest));
+  std::size_t consumed = 0;
+  std::size_t produced = 0;
+  for (;;) {
+    if (produced == out.capacity()) pool.grow(out, produced, 4 * produced);
+    const uInt most_in = limited(message.size() - consumed);
+    const uInt most_out = limited(std::min(most, out.capacity()) - produced);
+    const bool last = consumed + most_in == message.size();
+    stream.next_in = input(message) + consumed;
+    stream.avail_in = most_in;
+    stream.next_out = output(out.data()) + produced;
+    stream.avail_out = most_out;
+    ::deflate(&stream, last ? Z_SYNC_FLUSH : Z_NO_FLUSH);
+    consumed += most_in - stream.avail_in;
+    produced += most_out - stream.avail_out;
+    // With room left all was taken and flushed.
+    if (last && stream.avail_out > 0) return produced - tail.size();
+    if (produced == most) return 0;
+  }
+}
+
+// ---- Contexts
+
+std::unique_ptr<Inflater> Contexts::take_inflater() {
+  inflaters_.reserve(max_inflaters);  // so that give_back() needs no memory
+  if (inflaters_.empty()) return std::make_unique<Inflater>(max_window_bits);
+  auto inflater = std::move(inflaters_.back());
+  inflaters_.pop_back();
+  return inflater;
+}
+
+void Contexts::give_back(std::unique_ptr<Inflater> inflater) noexcept {
+  if (inflater == nullptr || inflaters_.size() == max_inflaters) return;
+  inflater->reset();
+  inflaters_.push_back(std::move(inflater));
+}
+
+Deflater& Contexts::deflater(const DeflateParameters& parameters) {
+  const auto found = std::ranges::find_if(
+      deflaters_, [&](const auto& each) { return each->parameters() == parameters; });
+  if (found != deflaters_.end()) {
+    std::rotate(found, found + 1, deflaters_.end());
+    return *deflaters_.back();
+  }
+  deflaters_.reserve(max_deflaters);
+  auto made = std::make_unique<Deflater>(parameters);
+  if (deflaters_.size() == max_deflaters) deflaters_.erase(deflaters_.begin());
+  deflaters_.push_back(std::move(made));
+  return *deflaters_.back();
+}
+
+}  // namespace tern::deflate

@@ -1,0 +1,363 @@
+// Memory of connections with compression: what is kept, what is not allocated, what a bomb may
+// cost (reliability: fault row X15), and what becomes of it when there is none, zlib's included.
+#include "tern/engine.h"
+
+#include "support/counting_malloc.h"
+#include "support/wire.h"
+#include "support/zlib_peer.h"
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstring>
+#include <gtest/gtest.h>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace tern::test {
+namespace {
+
+constexpr std::size_t kib = 1024;
+constexpr Role roles[] = {Role::server, Role::client};
+constexpr auto start_time = Engine::TimePoint() + std::chrono::hours(1);
+
+Role peer_of(Role role) { return role == Role::server ? Role::client : Role::server; }
+
+// A driver that allocates nothing itself, and echoes.
+class Driver {
+ public:
+  Driver(Role role, const EngineOptions& options, const DeflateAgreement& agreed,
+         Workspace& workspace)
+      : engine(*Engine::established(role, {.deflate = agreed}, options, workspace)) {
+    engine.tick(start_time);
+    turn({});
+  }
+
+  void turn(std::string_view octets) {
+    while (!octets.empty() || events == 0) {
+      const std::size_t size = std::min(octets.size(), buffer_->size());
+      std::memcpy(buffer_->data(), octets.data(), size);
+      octets.remove_prefix(size);
+      engine.tick(start_time);
+      engine.feed(0, std::span(*buffer_).first(size));
+      while (const Event event = engine.next()) {
+        ++events;
+        if (event.kind() == Event::Kind::message && echo) engine.send(event.message());
+      }
+      write();
+      engine.settle();
+    }
+  }
+
+  void write() {
+    for (;;) {
+      std::size_t size = 0;
+      for (const iovec& piece : engine.output()) size += piece.iov_len;
+      if (size == 0) return;
+      written += size;
+      engine.consume_output(size);
+    }
+  }
+
+  Engine engine;
+  bool echo = true;
+  std::size_t events = 0;
+  std::size_t written = 0;
+
+ private:
+  using Buffer = std::array<std::byte, 64 * kib>;
+  std::unique_ptr<Buffer> buffer_ = std::make_unique<Buffer>();
+};
+
+std::string packed(Role sender, std::string_view message) {
+  return wire(sender, compressed(binary(ZlibSender().message(message))));
+}
+
+const EngineOptions compress_all{.deflate = Deflate{.min_bytes = 0}};
+
+TEST(AllocDeflate, ASmallEchoAllocatesNothing) {
+  struct Row {
+    const char* name;
+    std::string message;
+  };
+  const std::vector<Row> table = {{"empty", ""},           {"16", std::string(16, 'x')},
+                                  {"1 KiB", json(kib)},    {"16 KiB", json(16 * kib)},
+                                  {"noise", noise(2'000)}, {"100 KiB", json(100 * kib)}};
+  for (const Role role : roles) {
+    for (const bool takeover : {false, true}) {
+      for (const Row& row : table) {
+        SCOPED_TRACE(row.name);
+        Workspace workspace;
+        Driver driver(role, compress_all, {.takeover = takeover, .peer_takeover = takeover},
+                      workspace);
+        const std::string octets = packed(peer_of(role), row.message);
+        for (int i = 0; i < 10; ++i) driver.turn(octets);
+        const std::size_t before = allocations;
+        const std::size_t events = driver.events;
+        for (int i = 0; i < 50; ++i) driver.turn(octets);
+        EXPECT_EQ(allocations, before);
+        EXPECT_EQ(driver.events - events, 50u);
+      }
+    }
+  }
+}
+
+// What 1,000 connections keep once each has received and sent a compressed message.
+std::size_t kept_by_each(Role role, const DeflateAgreement& agreed, const Deflate& deflate) {
+  constexpr std::size_t connections = 100;
+  const EngineOptions options{.deflate = deflate};
+  Workspace workspace;
+  const std::string octets = packed(peer_of(role), json(3'000));
+  std::vector<std::unique_ptr<Driver>> drivers;
+  drivers.reserve(connections + 1);
+  const auto add = [&] {
+    drivers.push_back(std::make_unique<Driver>(role, options, agreed, workspace));
+    drivers.back()->turn(octets);
+    EXPECT_EQ(drivers.back()->events, 2u);
+  };
+  add();
+  const std::size_t before = live_bytes;
+  for (std::size_t i = 0; i < connections; ++i) add();
+  const std::size_t own = malloc_usable_size(drivers.back().get()) + 64 * kib;  // of the driver
+  return (live_bytes - before) / connections - own;
+}
+
+TEST(AllocDeflate, WhatAnIdleConnectionKeeps) {
+  for (const Role role : roles) {
+    const Deflate usual{.min_bytes = 0};
+    EXPECT_LE(kept_by_each(role, {}, usual), 64u) << "no context of its own";
+    const Deflate takeover{.takeover = true, .peer_takeover = true, .min_bytes = 0};
+    const std::size_t whole = kept_by_each(role, {15, 15, true, true}, takeover);
+    EXPECT_GT(whole, 290'000u);
+    EXPECT_LT(whole, 320'000u);
+    Deflate small = takeover;
+    small.memory_level = 5;
+    const std::size_t little = kept_by_each(role, {12, 12, true, true}, small);
+    EXPECT_LT(little, 56'000u);
+    const std::size_t inflating = kept_by_each(role, {15, 15, false, true}, takeover);
+    EXPECT_LT(inflating, 44'000u);
+    RecordProperty("no_takeover", std::to_string(kept_by_each(role, {}, usual)));
+    RecordProperty("takeover", std::to_string(whole));
+    RecordProperty("takeover_12_5", std::to_string(little));
+    RecordProperty("peer_takeover", std::to_string(inflating));
+  }
+}
+
+TEST(AllocDeflate, TheEndGivesContextsBack) {
+  for (const Role role : roles) {
+    const EngineOptions options{.deflate = Deflate{.takeover = true, .min_bytes = 0}};
+    Workspace workspace;
+    Driver driver(role, options, {15, 15, true, true}, workspace);
+    driver.turn(packed(peer_of(role), json(3'000)));
+    const std::size_t before = live_bytes;
+    driver.engine.terminate(Errc::terminated);
+    EXPECT_LT(live_bytes + 290'000, before);
+  }
+}
+
+// ---- bombs
+
+constexpr std::size_t slack = 64 * kib;
+
+// 100 MiB of zeros in 100 KiB.
+const std::string& bomb() {
+  static const std::string payload =
+      ZlibSender(15, 9).message(std::string(std::size_t{100} << 20, '\0'));
+  return payload;
+}
+
+TEST(AllocDeflate, Rfc6455_10_4_ABombCostsNoMoreThanTheLimit) {
+  EXPECT_LT(bomb().size(), 110'000u);
+  for (const Role role : roles) {
+    for (const bool peer_takeover : {false, true}) {
+      for (const std::size_t limit :
+           {std::size_t{1000}, std::size_t{100'000}, std::size_t{1} << 20, std::size_t{3} << 20}) {
+        SCOPED_TRACE(limit);
+        const std::string whole = wire(peer_of(role), compressed(binary(bomb())));
+        std::vector<Frame> fragments;
+        for (std::size_t at = 0; at < bomb().size(); at += 103) {
+          fragments.push_back(at == 0 ? compressed(binary(bomb().substr(0, 103), false))
+                                      : more(bomb().substr(at, 103), false));
+        }
+        const std::string cut = wire(peer_of(role), fragments);
+        for (const std::string& octets : {whole, cut}) {
+          const EngineOptions options{.limits = {.max_message_bytes = limit}};
+          Workspace workspace;
+          Driver driver(role, options, {.peer_takeover = peer_takeover}, workspace);
+          const std::size_t before = live_bytes;
+          peak_bytes = live_bytes;
+          driver.turn(octets);
+          EXPECT_EQ(driver.engine.close_info().error, Errc::message_too_big);
+          EXPECT_LE(peak_bytes - before, limit + slack);
+        }
+      }
+    }
+  }
+}
+
+TEST(AllocDeflate, Rfc6455_10_4_ManyBombsAtOnce) {
+  const EngineOptions options{.limits = {.max_message_bytes = 200'000}};
+  Workspace workspace;
+  std::vector<std::unique_ptr<Driver>> drivers;
+  for (int i = 0; i < 100; ++i) {
+    drivers.push_back(
+        std::make_unique<Driver>(Role::server, options, DeflateAgreement{}, workspace));
+  }
+  // Each holds almost all it may, none is complete.
+  const std::string octets =
+      wire(Role::client,
+           compressed(binary(ZlibSender().run(std::string(199'999, '\0'), Z_SYNC_FLUSH), false)));
+  const std::size_t before = live_bytes;
+  peak_bytes = live_bytes;
+  for (auto& driver : drivers) driver->turn(octets);
+  EXPECT_LE(peak_bytes - before, drivers.size() * (200'000 + slack));
+  for (auto& driver : drivers) {
+    driver->turn(wire(Role::client, more(bomb(), false)));
+    EXPECT_EQ(driver->engine.close_info().error, Errc::message_too_big);
+  }
+  EXPECT_LE(peak_bytes - before, drivers.size() * (200'000 + slack));
+}
+
+// ---- no memory
+
+// Compressed messages in and out, of every kind, with half of the output not written.
+class Exercise {
+ public:
+  explicit Exercise(Role role) : shared_(std::string_view(payload_)) {
+    ZlibSender sender;
+    const auto message = [&](std::string_view text) {
+      sender.reset();
+      return sender.message(text);
+    };
+    const std::string large = message(json(60'000));
+    octets_ =
+        wire(peer_of(role),
+             {compressed(text(message("small"))), ping("p"),
+              compressed(binary(message(json(40'000)))), text("plain"),
+              compressed(text(large.substr(0, 100), false)), ping("q"), more(large.substr(100)),
+              compressed(binary(message(noise(9'000)))), compressed(text(message("last")))});
+    written_.reserve(4 << 20);
+  }
+
+  void run(Engine& engine) {
+    std::span<std::byte> rest = std::as_writable_bytes(std::span(octets_));
+    for (std::size_t turn = 0; turn < 8 || (!rest.empty() && engine.wants_input()); ++turn) {
+      engine.tick(start_time);
+      if (engine.wants_input()) {
+        const std::size_t size = std::min<std::size_t>(rest.size(), 3'000);
+        engine.feed(0, rest.first(size));
+        rest = rest.subspan(size);
+      }
+      pull(engine, turn);
+      engine.send(shared_);
+      engine.send_borrowed(std::string_view(payload_), {.compress = turn % 3 != 0});
+      if (turn % 2 == 0) write(engine, 2'000);
+      engine.settle();
+    }
+    engine.close(CloseCode::normal, "done");
+    write(engine, 4 << 20);
+    engine.feed_eof();
+    pull(engine, 1);
+    write(engine, 4 << 20);
+    pull(engine, 1);
+  }
+
+  std::size_t closed = 0;
+  std::string_view written() const { return written_; }
+
+ private:
+  void pull(Engine& engine, std::size_t turn) {
+    while (const Event event = engine.next()) {
+      closed += event.kind() == Event::Kind::closed ? 1 : 0;
+      if (event.kind() == Event::Kind::message) engine.send(event.message());
+      if (turn % 3 == 0) engine.stash();
+    }
+  }
+  void write(Engine& engine, std::size_t most) {
+    while (most > 0) {
+      std::size_t size = 0;
+      for (const iovec& piece : engine.output()) {
+        const std::size_t part = std::min(piece.iov_len, most - size);
+        written_.append(static_cast<const char*>(piece.iov_base), part);
+        size += part;
+      }
+      if (size == 0) return;
+      engine.consume_output(size);
+      most -= size;
+    }
+  }
+
+  std::string octets_{};
+  std::string payload_ = json(10'000);
+  SharedMessage shared_;
+  std::string written_{};
+};
+
+TEST(AllocDeflate, EveryAllocationFailsOnce) {
+  std::size_t told = 0;
+  for (const Role role : roles) {
+    for (const bool takeover : {false, true}) {
+      for (const bool good : {false, true}) {
+        bool fired = true;
+        for (std::size_t n = 0; fired; ++n) {
+          SCOPED_TRACE(n);
+          const EngineOptions options{.limits = {.max_queued_bytes = 8 << 20},
+                                      .deflate = Deflate{.min_bytes = 100}};
+          const Agreement agreement{
+              .deflate = DeflateAgreement{.takeover = takeover, .peer_takeover = takeover}};
+          Workspace workspace;
+          Exercise exercise(role);
+          faults = 0;
+          for_good = good;
+          fails_at = allocations + n;
+          auto engine = Engine::established(role, agreement, options, workspace);
+          if (engine) exercise.run(*engine);
+          fails_at = none;
+          fired = faults > 0;
+          if (!engine) {
+            EXPECT_EQ(engine.error().code(), Errc::no_memory);
+            continue;
+          }
+          EXPECT_EQ(exercise.closed, 1u);
+          EXPECT_TRUE(engine->finished());
+          FrameReader reader(role);
+          reader.take_compressed(15, takeover);
+          reader.feed(exercise.written());
+          ASSERT_EQ(reader.fault(), "");
+          const CloseInfo& info = engine->close_info();
+          if (!fired) {
+            EXPECT_EQ(info.error, Errc::end_of_stream);
+            EXPECT_GT(reader.frames().size(), 15u);
+          } else if (info.error == Errc::no_memory) {
+            ++told;
+            EXPECT_EQ(info.code, CloseCode::internal_error);
+          }
+          Driver next(role, options, *agreement.deflate, workspace);
+          next.turn(packed(peer_of(role), "Hello"));
+          EXPECT_EQ(next.events, 2u);
+        }
+      }
+    }
+  }
+  EXPECT_GT(told, 40u);
+}
+
+// ---- where large messages grow
+
+TEST(AllocDeflate, ALargeMessageThatGrowsIsNotHeldTwice) {
+  constexpr std::size_t limit = std::size_t{4} << 20;
+  const EngineOptions options{.limits = {.max_message_bytes = limit}};
+  Workspace workspace;
+  Driver driver(Role::server, options, {}, workspace);
+  driver.echo = false;
+  const std::string octets = packed(Role::client, std::string(limit, 'x'));
+  const std::size_t before = live_bytes;
+  peak_bytes = live_bytes;
+  driver.turn(octets);
+  EXPECT_EQ(driver.events, 2u);
+  EXPECT_LE(peak_bytes - before, limit + slack);
+}
+
+}  // namespace
+}  // namespace tern::test

@@ -1,0 +1,19 @@
+// Groups 12 and 13 with 1000 messages a case, or 16 MiB of them. Part of `make conformance`.
+#include "conformance/deflate_subjects.h"
+
+namespace tern::conformance {
+namespace {
+
+class ConformanceDeflateBulk : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override { deflate_bytes() = std::size_t{16} << 20; }
+};
+
+TEST_P(ConformanceDeflateBulk, Rfc7692_Server) { expect_server_deflate(GetParam()); }
+TEST_P(ConformanceDeflateBulk, Rfc7692_Client) { expect_client_deflate(GetParam()); }
+
+INSTANTIATE_TEST_SUITE_P(Groups, ConformanceDeflateBulk, testing::Values("12", "13"),
+                         [](const auto& row) { return row.param; });
+
+}  // namespace
+}  // namespace tern::conformance

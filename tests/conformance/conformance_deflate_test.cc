@@ -1,0 +1,23 @@
+// Groups 12 and 13, permessage-deflate: every case against the engine and the programs, in both
+// roles. It must have been agreed on each time: there is no UNIMPLEMENTED.
+#include "conformance/deflate_subjects.h"
+
+namespace tern::conformance {
+namespace {
+
+class ConformanceDeflate : public testing::TestWithParam<const char*> {};
+
+TEST_P(ConformanceDeflate, Rfc7692_EngineServer) {
+  expect_engine_deflate(Role::server, GetParam());
+}
+TEST_P(ConformanceDeflate, Rfc7692_EngineClient) {
+  expect_engine_deflate(Role::client, GetParam());
+}
+TEST_P(ConformanceDeflate, Rfc7692_Server) { expect_server_deflate(GetParam()); }
+TEST_P(ConformanceDeflate, Rfc7692_Client) { expect_client_deflate(GetParam()); }
+
+INSTANTIATE_TEST_SUITE_P(Groups, ConformanceDeflate, testing::Values("12", "13"),
+                         [](const auto& row) { return row.param; });
+
+}  // namespace
+}  // namespace tern::conformance

@@ -1,0 +1,300 @@
+// Inflating and compressing messages, judged by RFC 7692 §7.2 and by plain zlib.
+#include "deflate/codec.h"
+#include "support/guard_page.h"
+#include "support/zlib_peer.h"
+
+#include <gtest/gtest.h>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tern::deflate {
+namespace {
+
+using namespace std::string_view_literals;
+using test::json;
+using test::noise;
+using test::ZlibReceiver;
+using test::ZlibSender;
+
+std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
+
+// A message inflated from pieces of at most `piece` octets to rooms of at most `room`.
+struct Inflated {
+  std::string text{};
+  bool corrupt = false;
+  bool operator==(const Inflated&) const = default;
+};
+
+std::ostream& operator<<(std::ostream& out, const Inflated& inflated) {
+  return out << inflated.text.size() << " '" << inflated.text.substr(0, 40) << '\''
+             << (inflated.corrupt ? " corrupt" : "");
+}
+
+Inflated inflate(Inflater& inflater, std::string_view payload, std::size_t piece = SIZE_MAX,
+                 std::size_t room = 16384) {
+  Inflated result;
+  const test::GuardPage page(room);
+  const auto take = [&](const Inflater::Step& step) {
+    result.text.append(page.text().substr(0, step.produced));
+    result.corrupt = step.corrupt;
+    return step.produced == room && !step.corrupt;  // there may be more
+  };
+  while (!payload.empty() && !result.corrupt) {
+    const test::GuardPage in(payload.substr(0, piece));
+    payload.remove_prefix(in.bytes().size());
+    std::span<const std::byte> rest = in.bytes();
+    for (;;) {
+      const Inflater::Step step = inflater.inflate(rest, page.bytes());
+      rest = rest.subspan(step.consumed);
+      if (!take(step)) break;
+    }
+    EXPECT_TRUE(result.corrupt || rest.empty());
+  }
+  if (!result.corrupt) {
+    while (take(inflater.finish(page.bytes()))) {
+    }
+  }
+  return result;
+}
+
+// The same however it is cut, and whatever room there is.
+Inflated inflate_in_every_way(std::string_view payload) {
+  Inflater first(15);
+  const Inflated whole = inflate(first, payload);
+  for (const std::size_t piece : {1u, 2u, 3u, 7u, 100u}) {
+    for (const std::size_t room : {1u, 2u, 5u, 1000u, 16384u}) {
+      Inflater inflater(15);
+      const Inflated again = inflate(inflater, payload, piece, room);
+      EXPECT_EQ(again, whole) << piece << ' ' << room;
+      if (again != whole) return again;
+    }
+  }
+  return whole;
+}
+
+TEST(Inflater, Rfc7692_7_2_3_TheExamples) {
+  struct Row {
+    const char* id;
+    std::string_view payload;
+    std::string_view text;
+  };
+  const std::vector<Row> table = {
+      {"7.2.3.1, one block", "\xf2\x48\xcd\xc9\xc9\x07\x00"sv, "Hello"},
+      {"7.2.3.3, a block that is not compressed", "\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00"sv,
+       "Hello"},
+      {"7.2.3.4, a final block", "\xf3\x48\xcd\xc9\xc9\x07\x00\x00"sv, "Hello"},
+      {"7.2.3.5, two blocks", "\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00"sv, "Hello"},
+      {"7.2.3.6, empty", "\x00"sv, ""},
+      {"empty, of a fixed block", "\x02\x00"sv, ""},
+      {"a final block alone", "\xf3\x48\xcd\xc9\xc9\x07\x00"sv, "Hello"},
+      {"two final blocks", "\xf3\x48\xcd\xc9\xc9\x07\x00\xf3\x48\xcd\xc9\xc9\x07\x00\x00"sv,
+       "HelloHello"},
+      {"a block behind a final one", "\xf3\x48\xcd\xc9\xc9\x07\x00\xf2\x48\xcd\xc9\xc9\x07\x00"sv,
+       "HelloHello"},
+  };
+  for (const Row& row : table) {
+    EXPECT_EQ(inflate_in_every_way(row.payload), (Inflated{std::string(row.text)})) << row.id;
+  }
+}
+
+TEST(Inflater, Rfc7692_7_2_3_2_TheWindowIsSharedByMessages) {
+  Inflater inflater(15);
+  EXPECT_EQ(inflate(inflater, "\xf2\x48\xcd\xc9\xc9\x07\x00"sv), Inflated{"Hello"});
+  EXPECT_EQ(inflate(inflater, "\xf2\x00\x11\x00\x00"sv), Inflated{"Hello"});
+  // Without it the second message refers to what is not there.
+  inflater.reset();
+  EXPECT_EQ(inflate(inflater, "\xf2\x00\x11\x00\x00"sv), (Inflated{"H", true}));
+}
+
+// zlib begins anew behind a final block; what came before may still be referred to.
+TEST(Inflater, Rfc7692_7_2_3_4_AFinalBlockKeepsTheWindow) {
+  Inflater inflater(15);
+  EXPECT_EQ(inflate(inflater, "\xf3\x48\xcd\xc9\xc9\x07\x00\x00"sv), Inflated{"Hello"});
+  EXPECT_EQ(inflate(inflater, "\xf2\x00\x11\x00\x00"sv), Inflated{"Hello"});
+  ZlibSender sender;
+  for (const std::string text : {"one two three", "one two three four"}) {
+    EXPECT_EQ(inflate(inflater, sender.final_message(text)), Inflated{text});
+    EXPECT_EQ(inflate(inflater, sender.message(text)), Inflated{text});
+  }
+}
+
+TEST(Inflater, Rfc7692_7_2_2_WhatIsCorrupt) {
+  const std::string hello("\xf2\x48\xcd\xc9\xc9\x07\x00", 7);
+  struct Row {
+    const char* id;
+    std::string payload;
+    std::string before;  // what was inflated until then
+  };
+  const std::vector<Row> table = {
+      {"nothing at all", "", ""},
+      {"a reserved type of block", "\x06", ""},
+      {"a stored length that is not its complement", std::string("\x00\x05\x00\xfb\xff", 5), ""},
+      {"a distance beyond the beginning", std::string("\xf2\x00\x11\x00\x00", 5), "H"},
+      {"cut in a block", hello.substr(0, 4), "Helh"},
+      {"cut in a stored block", std::string("\x00\x05\x00\xfa\xffHe", 7), "He\0\0\xFF"},
+      {"the four octets were not left out", hello + std::string("\0\0\xFF\xFF", 4), "Hello"},
+      {"no empty block at the end", hello.substr(0, 6), "Hello"},
+      {"nonsense behind a final block", std::string("\xf3\x48\xcd\xc9\xc9\x07\x00\x06", 8),
+       "Hello"},
+      {"nonsense behind its octet 0", std::string("\xf3\x48\xcd\xc9\xc9\x07\x00\x00\x01", 9),
+       "Hello"},
+      {"text", "Hello, this is not compressed at all", ""},
+  };
+  for (const Row& row : table) {
+    const Inflated inflated = inflate_in_every_way(row.payload);
+    EXPECT_TRUE(inflated.corrupt) << row.id;
+    if (std::string_view(row.id) != "text" &&
+        std::string_view(row.id).find("stored block") == std::string_view::npos) {
+      EXPECT_EQ(inflated.text, row.before) << row.id;
+    }
+  }
+}
+
+TEST(Inflater, TakesWhatZlibMakesAtEveryLevelAndWindow) {
+  const std::vector<std::string> messages = {"x",
+                                             json(1000),
+                                             noise(3000),
+                                             std::string(70'000, 'z'),
+                                             json(100'000),
+                                             "",
+                                             json(40'000, 2) + noise(40'000)};
+  for (int window = 9; window <= 15; ++window) {
+    for (const int level : {0, 1, 6, 9}) {
+      for (const int strategy : {Z_DEFAULT_STRATEGY, Z_FIXED, Z_HUFFMAN_ONLY}) {
+        ZlibSender sender(window, level, 8, strategy);
+        Inflater inflater(window);
+        for (const std::string& text : messages) {
+          const Inflated inflated = inflate(inflater, sender.message(text), 1000);
+          EXPECT_EQ(inflated, Inflated{text}) << window << ' ' << level;
+        }
+      }
+    }
+  }
+}
+
+TEST(Inflater, AWindowOf8IsReadWithALargerOne) {
+  ZlibSender sender(9);
+  Inflater inflater(8);
+  EXPECT_EQ(inflate(inflater, sender.message(json(5000))), Inflated{json(5000)});
+}
+
+// ---- compressing
+
+std::optional<std::string> compress(Deflater& deflater, std::string_view text,
+                                    bool takeover = false) {
+  base::ChunkPool pool;
+  base::ChunkRef out;
+  const std::size_t size = deflater.compress(bytes_of(text), takeover, pool, out);
+  if (size == 0) return {};
+  EXPECT_LT(size, text.size());
+  return std::string(reinterpret_cast<const char*>(out.data()), size);
+}
+
+TEST(Deflater, Rfc7692_7_2_1_ZlibReadsWhatItWrites) {
+  const std::vector<std::string> messages = {std::string(20, 'x'), json(1000), json(100'000),
+                                             std::string(70'000, 'z'),
+                                             json(30'000, 2) + noise(2'000)};
+  for (int window = 9; window <= 15; ++window) {
+    for (const int level : {1, 6, 9}) {
+      for (const int memory : {1, 8, 9}) {
+        for (const bool takeover : {false, true}) {
+          Deflater deflater({level, window, memory});
+          ZlibReceiver receiver(window);
+          for (const std::string& text : messages) {
+            if (!takeover) receiver.reset();
+            const auto payload = compress(deflater, text, takeover);
+            ASSERT_TRUE(payload) << text.size();
+            ASSERT_EQ(receiver.message(*payload), text) << window << ' ' << level;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(Deflater, TakeoverRefersToEarlierMessages) {
+  const std::string text = noise(400);
+  Deflater deflater({1, 15, 8});
+  EXPECT_FALSE(compress(deflater, text, false));
+  EXPECT_FALSE(compress(deflater, text, false)) << "without takeover it knows nothing";
+  const std::string twice = json(1000);
+  const auto first = compress(deflater, twice, true);
+  const auto second = compress(deflater, twice, true);
+  ASSERT_TRUE(first && second);
+  EXPECT_LT(second->size(), first->size() / 3);
+}
+
+// What goes out as it is is not in the peer's window, so nothing may refer to it.
+TEST(Deflater, AMessageThatDoesNotBecomeSmallerIsForgotten) {
+  Deflater deflater({1, 15, 8});
+  ZlibReceiver receiver;
+  const std::string incompressible = noise(3000);
+  for (const std::string& text :
+       {json(2000), incompressible, incompressible + json(3000), json(2000)}) {
+    const auto payload = compress(deflater, text, true);
+    EXPECT_EQ(payload.has_value(), text != incompressible);
+    if (payload) {
+      ASSERT_EQ(receiver.message(*payload), text);
+    }
+  }
+}
+
+TEST(Deflater, NothingIsWorthItForTheShortest) {
+  Deflater deflater({9, 15, 8});
+  for (const std::string_view text : {"x", "xy", "xyz", "Hello"}) {
+    EXPECT_FALSE(compress(deflater, text)) << text;
+  }
+  EXPECT_TRUE(compress(deflater, "xxxxxxxxxxxxxxxx"));
+}
+
+// One octet too many is as good as a megabyte: around the border of every size of chunk.
+TEST(Deflater, SizesAroundTheChunks) {
+  Deflater deflater({1, 15, 8});
+  for (const std::size_t size : {16384u, 65536u}) {
+    for (std::size_t random = size - 40; random <= size + 40; ++random) {
+      const std::string text = noise(random) + std::string(300, 'x');
+      const auto payload = compress(deflater, text);
+      ASSERT_TRUE(payload);
+      ASSERT_EQ(ZlibReceiver().message(*payload), text);
+    }
+  }
+}
+
+// ---- what a thread shares
+
+TEST(Contexts, AnInflaterThatComesBackHasForgotten) {
+  Contexts contexts;
+  auto inflater = contexts.take_inflater();
+  const Inflater* const first = inflater.get();
+  EXPECT_EQ(inflate(*inflater, "\xf2\x48\xcd\xc9\xc9\x07\x00"sv), Inflated{"Hello"});
+  contexts.give_back(std::move(inflater));
+  inflater = contexts.take_inflater();
+  EXPECT_EQ(inflater.get(), first);
+  EXPECT_TRUE(inflate(*inflater, "\xf2\x00\x11\x00\x00"sv).corrupt);
+  contexts.give_back(nullptr);
+}
+
+TEST(Contexts, ManyInflatersMayBeOut) {
+  Contexts contexts;
+  std::vector<std::unique_ptr<Inflater>> out;
+  for (int i = 0; i < 40; ++i) out.push_back(contexts.take_inflater());
+  for (auto& inflater : out) contexts.give_back(std::move(inflater));
+  EXPECT_NE(contexts.take_inflater(), nullptr);
+}
+
+TEST(Contexts, DeflatersAreKeptByTheirParameters) {
+  Contexts contexts;
+  Deflater& first = contexts.deflater({1, 15, 8});
+  EXPECT_EQ(first.parameters(), (DeflateParameters{1, 15, 8}));
+  for (int window = 9; window <= 14; ++window) {
+    EXPECT_EQ(contexts.deflater({1, window, 8}).parameters().window_bits, window);
+    Deflater& again = contexts.deflater({1, 15, 8});
+    EXPECT_EQ(&again, &first) << "the ones used last are kept";
+  }
+}
+
+}  // namespace
+}  // namespace tern::deflate
