@@ -20,7 +20,8 @@ int main(int argc, char** argv) {
   app.add_option("--max-fragments", limits.max_fragments,
                  "frames of one message; beyond: close 1008")
       ->check(cli::positive());
-  app.add_option("URL", url, "as ws://host:port/path")->required();
+  app.add_option("URL", url, "as ws://host:port/path, or wss://")->required();
+  cli::add_trust(app, options.tls);
   cli::parse(app, argc, argv);
   limits.max_queued_bytes = std::max(limits.max_queued_bytes, limits.max_message_bytes);
 

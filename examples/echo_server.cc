@@ -54,6 +54,7 @@ struct Arguments {
   std::size_t queue_limit = 0;
   std::chrono::nanoseconds idle_timeout = options.timeouts.silence;
   bool any_origin = false;
+  tern::TlsServer tls{};
 };
 
 tern::ServerOptions parse(int argc, char** argv) {
@@ -79,6 +80,11 @@ tern::ServerOptions parse(int argc, char** argv) {
   cli::add_seconds(app, "--idle-timeout", arguments.idle_timeout,
                    "seconds of silence before a ping, and again for any answer");
   app.add_flag("--any-origin", arguments.any_origin, "let pages of other sites connect");
+  CLI::Option* certificate =
+      app.add_option("--cert", arguments.tls.certificate,
+                     "PEM file with a certificate: serve wss:// and https://");
+  app.add_option("--key", arguments.tls.private_key, "PEM file with its key; default: beside it")
+      ->needs(certificate);
   cli::parse(app, argc, argv);
 
   // Room for one more message of any size where reading is about to stop.
@@ -90,6 +96,7 @@ tern::ServerOptions parse(int argc, char** argv) {
   limits.low_water_bytes = limits.max_queued_bytes / 16;
   options.timeouts.silence = options.timeouts.pong = arguments.idle_timeout;
   if (arguments.any_origin) options.allowed_origins = {"*"};
+  if (!arguments.tls.certificate.empty()) options.tls = arguments.tls;
   return options;
 }
 
@@ -123,8 +130,9 @@ int main(int argc, char** argv) {
     const bool ipv6 = options.host.find(':') != std::string::npos;
     const std::string where =
         (ipv6 ? '[' + options.host + ']' : options.host) + ':' + std::to_string(server.port());
-    std::cout << "listening on ws://" << where << "/echo\n"
-              << "page at http://" << where << '/' << std::endl;
+    const std::string s = options.tls ? "s" : "";
+    std::cout << "listening on ws" << s << "://" << where << "/echo\n"
+              << "page at http" << s << "://" << where << '/' << std::endl;
     ran = server.run();
   }
   if (!ran) std::cerr << ran.error().message() << '\n';

@@ -7,9 +7,9 @@ set -euo pipefail
 # One word a need: "package", or "package:command" when the command may come from elsewhere.
 # "libclang-rt" is clang's sanitizer and fuzzer run-times, whose package is named by its version.
 build="cmake:cmake g++:c++ ninja-build:ninja libssl-dev libcli11-dev"
-test="$build libgtest-dev pkg-config:pkg-config clang-format:clang-format"
+test="$build libgtest-dev pkg-config:pkg-config clang-format:clang-format openssl:openssl"
 check="$test clang:clang++ clang-tidy:clang-tidy libclang-rt"
-interop="$build python3:python3 python3-websockets nodejs:node node-ws chromium:chromium curl:curl"
+interop="$build python3:python3 python3-websockets nodejs:node node-ws chromium:chromium curl:curl openssl:openssl"
 bench="$build libbenchmark-dev"
 
 job=${1:-}

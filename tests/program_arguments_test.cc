@@ -23,9 +23,9 @@ const std::vector<Program>& programs() {
   static const std::vector<Program> table = {
       {"echo_server",
        {"--host", "--port", "--threads", "--max-message", "--max-fragments", "--queue-limit",
-        "--handshake-timeout", "--idle-timeout", "--any-origin"}},
-      {"echo_client", {"--addr", "--path"}},
-      {"echo_back", {"--max-message", "--max-fragments", "URL"}},
+        "--handshake-timeout", "--idle-timeout", "--any-origin", "--cert", "--key"}},
+      {"echo_client", {"--addr", "--path", "URL", "--ca", "--insecure"}},
+      {"echo_back", {"--max-message", "--max-fragments", "URL", "--ca", "--insecure"}},
   };
   return table;
 }
@@ -91,7 +91,9 @@ INSTANTIATE_TEST_SUITE_P(
                     BadLine{"echo_server", {"--idle-timeout", "soon"}, "--idle-timeout"},
                     BadLine{"echo_server", {"--idle-timeout", "1e300"}, "--idle-timeout"},
                     BadLine{"echo_client", {"--unknown"}, "--unknown"},
+                    BadLine{"echo_server", {"--key", "key.pem"}, "--cert"},
                     BadLine{"echo_client", {"--addr"}, "--addr"},
+                    BadLine{"echo_client", {"--addr", "a:1", "ws://b:2"}, "--addr"},
                     BadLine{"echo_back", {"--unknown", "ws://127.0.0.1:9"}, "--unknown"},
                     BadLine{"echo_back", {}, "URL"},
                     BadLine{"echo_back", {"--max-message", "x", "ws://127.0.0.1:9"}, "--max-mess"},
