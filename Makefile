@@ -38,7 +38,7 @@ check-long: check  ## check, then bulk tests and long fuzzing
 	@ctest --test-dir $(BUILD) --output-on-failure -L 'faults|long'
 	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),600)
 
-interop: all  ## talk to Chromium, python3-websockets, node ws and curl
+interop: all  ## talk to Chromium, python3-websockets, node ws, curl and openssl
 	@scripts/interop.sh $(BUILD)
 
 bench: $(BUILD)/.with-bench  ## measure

@@ -231,6 +231,18 @@ TEST(ServerTls, AResetIsAReset) {
   echo.expect_echo();
 }
 
+TEST(ServerTls, AResetAnywhereInTheHandshake) {
+  TlsEcho echo;
+  std::size_t size = TlsSocket(echo.port).hello().size();
+  for (const std::size_t offset :
+       {std::size_t{0}, std::size_t{1}, std::size_t{5}, size - 1, size}) {
+    TlsSocket socket(echo.port);
+    socket.send_raw(socket.hello().substr(0, offset));
+    socket.reset();
+  }
+  echo.expect_echo();
+}
+
 TEST(ServerTls, GarbageIsToldAndCounted) {
   TlsEcho echo;
   RawSocket plain = RawSocket::connect(echo.port);
@@ -324,8 +336,7 @@ TEST(ServerTls, HalfAHandshakeEndsAtItsDeadline) {
   EXPECT_EQ(timeouts, 5u);
 }
 
-// What the engine writes before TLS can carry it waits for the peer to say more.
-TEST(ServerTls, StoppingInAHandshakeAnswersOnceItIsDone) {
+TEST(ServerTls, StoppingEndsHandshakes) {
   TlsEcho echo;
   TlsSocket half(echo.port);
   const std::string hello = half.hello();
@@ -334,8 +345,7 @@ TEST(ServerTls, StoppingInAHandshakeAnswersOnceItIsDone) {
   ASSERT_TRUE(deciding.shake_hands());
   deciding.send(upgrade_request().substr(0, 20));
   echo.expect_echo();  // so that the above was read
-  std::thread stopping([&] { echo.server.stop(10s); });
-  stopping.join();
+  echo.server.stop(10s);
   EXPECT_TRUE(deciding.tcp_ends());
   EXPECT_TRUE(half.tcp_ends());
 }
