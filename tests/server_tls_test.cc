@@ -10,6 +10,7 @@
 #include "support/wire.h"
 
 #include <algorithm>
+#include <csignal>
 #include <future>
 #include <gtest/gtest.h>
 #include <memory>
@@ -229,6 +230,35 @@ TEST(ServerTls, AResetIsAReset) {
   socket.reset();
   EXPECT_EQ(echo.ends.take()->error, Errc::connection_reset);
   echo.expect_echo();
+}
+
+// OpenSSL's own way to a socket would raise SIGPIPE here.
+TEST(ServerTls, WritingToAPeerThatIsGoneRaisesNoSignal) {
+  struct sigaction before {};
+  ::sigaction(SIGPIPE, nullptr, &before);
+  ASSERT_EQ(before.sa_handler, SIG_DFL);
+  RunningServer running(with_tls());
+  Inbox<CloseInfo> ends;
+  running.server.route(
+      "/echo", Handlers{.on_open =
+                            [](Connection& conn) {
+                              conn.every(
+                                  1ms, [](Connection& self) { self.send(std::string(1000, 'x')); });
+                            },
+                        .on_message = [](Connection&, Message) {},
+                        .on_close = [&](Connection&, const CloseInfo& info) { ends.put(info); }});
+  const std::uint16_t port = running.start();
+  for (int i = 0; i < 5; ++i) {
+    TlsSocket socket(port);
+    ASSERT_TRUE(upgrade(socket));
+    socket.receive();
+    socket.reset();
+    const auto info = ends.take();
+    EXPECT_TRUE(info && info->error == Errc::connection_reset);
+  }
+  struct sigaction after {};
+  ::sigaction(SIGPIPE, nullptr, &after);
+  EXPECT_EQ(after.sa_handler, SIG_DFL);
 }
 
 TEST(ServerTls, AResetAnywhereInTheHandshake) {
