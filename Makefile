@@ -57,7 +57,7 @@ soak:  ## load the server for SOAK_MINUTES (30): its memory must not grow
 coverage:  ## which lines of the library the tests run; fails below the marks
 	@scripts/coverage.sh
 
-interop: all  ## talk to Chromium, python3-websockets, node ws and curl
+interop: all  ## talk to Chromium, python3-websockets, node ws, curl and openssl
 	@scripts/interop.sh $(BUILD)
 
 bench: $(BUILD)/.with-bench  ## measure

@@ -1,6 +1,8 @@
 // The command line of every program here: CLI11, with one line on stderr and 2 for what is wrong.
 #pragma once
 
+#include "tern/tls.h"
+
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdint>
@@ -49,6 +51,13 @@ inline void add_seconds(CLI::App& app, const std::string& flag, std::chrono::nan
       ->check(CLI::Validator(in_range, ""))
       ->type_name("SECONDS")
       ->default_str(CLI::detail::to_string(Seconds(value).count()));
+}
+
+/// Whom a client of wss:// URLs trusts.
+inline void add_trust(CLI::App& app, tern::TlsClient& tls) {
+  app.add_option("--ca", tls.ca_file, "PEM file of certificates to trust instead of the system's");
+  app.add_flag("--insecure", tls.insecure_accept_any_certificate,
+               "accept any certificate, also of an impostor");
 }
 
 }  // namespace cli

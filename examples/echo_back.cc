@@ -22,7 +22,8 @@ int main(int argc, char** argv) {
       ->check(cli::positive());
   bool deflate = false;
   app.add_flag("--deflate", deflate, "offer compression (permessage-deflate)");
-  app.add_option("URL", url, "as ws://host:port/path")->required();
+  app.add_option("URL", url, "as ws://host:port/path, or wss://")->required();
+  cli::add_trust(app, options.tls);
   cli::parse(app, argc, argv);
   limits.max_queued_bytes = std::max(limits.max_queued_bytes, limits.max_message_bytes);
 

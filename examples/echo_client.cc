@@ -38,6 +38,14 @@ std::string now_as_text() {
   return {text, std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S %z", &local)};
 }
 
+// An address is host:port, or a URL, whose path counts if it has one.
+std::string url_of(const std::string& address, const std::string& path) {
+  const auto scheme = address.find("://");
+  if (scheme == address.npos) return "ws://" + address + path;
+  const bool has_path = address.find_first_of("/?", scheme + 3) != address.npos;
+  return has_path ? address : address + path;
+}
+
 // One line, at once: also into a pipe, and whole though two threads print.
 void print(const std::string& line) { std::cout << line + '\n' << std::flush; }
 
@@ -48,15 +56,20 @@ int main(int argc, char** argv) {
   std::string path = "/echo";
   CLI::App app("Sends the time each second to a WebSocket echo server.", "echo_client");
   app.option_defaults()->always_capture_default();
-  app.add_option("--addr", address, "host and port of the server");
-  app.add_option("--path", path, "path and query on it");
+  std::string whole;
+  tern::DialOptions options;
+  CLI::Option* by_address =
+      app.add_option("--addr", address, "host and port of the server, or its URL");
+  app.add_option("--path", path, "path and query on it, if the URL has none");
+  app.add_option("URL", whole, "as wss://host:port/path, instead of --addr and --path")
+      ->excludes(by_address);
+  cli::add_trust(app, options.tls);
   bool deflate = false;
   app.add_flag("--deflate", deflate, "offer compression (permessage-deflate)");
   cli::parse(app, argc, argv);
 
-  const std::string url = "ws://" + address + path;
+  const std::string url = url_of(whole.empty() ? address : whole, path);
   print("connecting to " + url);
-  tern::DialOptions options;
   if (deflate) options.deflate = tern::Deflate{.min_bytes = 0};
   auto dialed = tern::dial(url, options);
   if (!dialed) return std::cerr << "dial: " << dialed.error().message() << '\n', 1;

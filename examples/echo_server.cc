@@ -57,6 +57,7 @@ struct Arguments {
   bool deflate = false;
   bool deflate_takeover = false;
   int deflate_level = tern::Deflate().level;
+  tern::TlsServer tls{};
 };
 
 tern::ServerOptions parse(int argc, char** argv) {
@@ -88,6 +89,11 @@ tern::ServerOptions parse(int argc, char** argv) {
   const auto* const level = app.add_option("--deflate-level", arguments.deflate_level,
                                            "the same, from 1 (fastest) to 9 (smallest)")
                                 ->check(CLI::Range(1, 9).description(""));
+  CLI::Option* certificate =
+      app.add_option("--cert", arguments.tls.certificate,
+                     "PEM file with a certificate: serve wss:// and https://");
+  app.add_option("--key", arguments.tls.private_key, "PEM file with its key; default: beside it")
+      ->needs(certificate);
   cli::parse(app, argc, argv);
 
   if (arguments.deflate || arguments.deflate_takeover || level->count() > 0) {
@@ -104,6 +110,7 @@ tern::ServerOptions parse(int argc, char** argv) {
   limits.low_water_bytes = limits.max_queued_bytes / 16;
   options.timeouts.silence = options.timeouts.pong = arguments.idle_timeout;
   if (arguments.any_origin) options.allowed_origins = {"*"};
+  if (!arguments.tls.certificate.empty()) options.tls = arguments.tls;
   return options;
 }
 
@@ -137,8 +144,9 @@ int main(int argc, char** argv) {
     const bool ipv6 = options.host.find(':') != std::string::npos;
     const std::string where =
         (ipv6 ? '[' + options.host + ']' : options.host) + ':' + std::to_string(server.port());
-    std::cout << "listening on ws://" << where << "/echo\n"
-              << "page at http://" << where << '/' << std::endl;
+    const std::string s = options.tls ? "s" : "";
+    std::cout << "listening on ws" << s << "://" << where << "/echo\n"
+              << "page at http" << s << "://" << where << '/' << std::endl;
     ran = server.run();
   }
   if (!ran) std::cerr << ran.error().message() << '\n';

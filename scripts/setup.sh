@@ -7,11 +7,11 @@ set -euo pipefail
 # One word a need: "package", or "package:command" when the command may come from elsewhere.
 # "libclang-rt" is clang's sanitizer and fuzzer run-times, whose package is named by its version.
 build="cmake:cmake g++:c++ ninja-build:ninja libssl-dev zlib1g-dev libcli11-dev"
-test="$build libgtest-dev pkg-config:pkg-config clang-format:clang-format"
+test="$build libgtest-dev pkg-config:pkg-config clang-format:clang-format openssl:openssl"
 check="$test clang:clang++ clang-tidy:clang-tidy llvm:llvm-cov libwslay-dev libclang-rt"
 coverage="$test gcovr:gcovr"
 interop="$build python3:python3 python3-websockets nodejs:node node-ws chromium:chromium
-  chromium-driver:chromedriver curl:curl"
+  chromium-driver:chromedriver curl:curl openssl:openssl"
 bench="$build libbenchmark-dev"
 
 job=${1:-}

@@ -23,7 +23,7 @@ thread_local bool memory_is_gone = false;
 namespace tern {
 namespace {
 
-constexpr int last = static_cast<int>(Errc::name_not_resolved);
+constexpr int last = static_cast<int>(Errc::tls_options_invalid);
 
 Error forbidden() {
   return Error(

@@ -43,11 +43,14 @@ TEST(ClientDial, Rfc6455_3_RefusesWhatIsNoUrl) {
   EXPECT_EQ(dial_failure("ws://host/#part").code, Errc::url_invalid);
 }
 
-TEST(ClientDial, SaysThatTlsIsNotBuiltIn) {
-  EXPECT_EQ(dial_failure("wss://localhost:9443/echo?secret"),
-            (Failure{Errc::url_invalid,
-                     "wss://localhost:9443/echo (TLS is not built in yet): not "
-                     "a valid ws:// or wss:// URL"}));
+TEST(ClientDial, AQueryIsNobodysBusiness) {
+  const ScriptedPeer peer([](Socket& socket) { socket.receive_end(); });
+  const Failure failure =
+      dial_failure("wss://" + peer.authority() + "/echo?secret", {.timeout = 200ms});
+  EXPECT_EQ(failure, (Failure{Errc::handshake_timeout,
+                              "upgrade wss://" + peer.authority() +
+                                  "/echo: in the TLS handshake: the opening handshake took too "
+                                  "long"}));
 }
 
 TEST(ClientDial, NameWithoutAddress) {

@@ -24,9 +24,10 @@ const std::vector<Program>& programs() {
       {"echo_server",
        {"--host", "--port", "--threads", "--max-message", "--max-fragments", "--queue-limit",
         "--handshake-timeout", "--idle-timeout", "--any-origin", "--deflate", "--deflate-takeover",
-        "--deflate-level"}},
-      {"echo_client", {"--addr", "--path", "--deflate"}},
-      {"echo_back", {"--max-message", "--max-fragments", "--deflate", "URL"}},
+        "--deflate-level", "--cert", "--key"}},
+      {"echo_client", {"--addr", "--path", "URL", "--ca", "--insecure", "--deflate"}},
+      {"echo_back",
+       {"--max-message", "--max-fragments", "--deflate", "URL", "--ca", "--insecure"}},
   };
   return table;
 }
@@ -93,7 +94,9 @@ INSTANTIATE_TEST_SUITE_P(
                     BadLine{"echo_server", {"--idle-timeout", "1e300"}, "--idle-timeout"},
                     BadLine{"echo_server", {"--deflate-level", "10"}, "--deflate-level"},
                     BadLine{"echo_client", {"--unknown"}, "--unknown"},
+                    BadLine{"echo_server", {"--key", "key.pem"}, "--cert"},
                     BadLine{"echo_client", {"--addr"}, "--addr"},
+                    BadLine{"echo_client", {"--addr", "a:1", "ws://b:2"}, "--addr"},
                     BadLine{"echo_back", {"--unknown", "ws://127.0.0.1:9"}, "--unknown"},
                     BadLine{"echo_back", {}, "URL"},
                     BadLine{"echo_back", {"--max-message", "x", "ws://127.0.0.1:9"}, "--max-mess"},

@@ -142,7 +142,7 @@ TEST(ProgramReadme, TheClientRuns) {
   const std::string file = scratch.write("client.cc", with_port(code, server.port()));
   const std::string library = TERN_BIN_DIR "/../lib";
   expect_success(compiler + " -Iinclude " + file + " -o " + (scratch / "client") + " -L" + library +
-                 " -Wl,-rpath," + library + " -ltern -lcrypto -lz -pthread" +
+                 " -Wl,-rpath," + library + " -ltern -lssl -lcrypto -lz -pthread" +
                  (__gcov_init != nullptr ? " -lgcov" : ""));
   Process client = shell("exec " + (scratch / "client"));
   EXPECT_EQ(client.exit_code(), 0);

@@ -5,6 +5,7 @@
 #include "tern/error.h"
 #include "tern/message.h"
 #include "tern/options.h"
+#include "tern/tls.h"
 
 #include <chrono>
 #include <cstddef>
@@ -26,6 +27,7 @@ class Session;
 struct DialOptions {
   /// For everything from the resolver to the server's 101; absolute.
   std::chrono::nanoseconds timeout = std::chrono::seconds(30);
+  TlsClient tls{};  ///< for wss:// URLs
   /// Subprotocols offered, the preferred one first. RFC 6455 §4.1.
   std::vector<std::string> protocols{};
   /// Header fields added to the request, e.g. Origin, Authorization, Cookie.
@@ -88,11 +90,11 @@ class BlockingClient {
   std::unique_ptr<client::Session> session_;
 };
 
-/// Connects to a ws:// URL (RFC 6455 §3): resolves the name, tries each of its addresses (RFC
-/// 8305), upgrades. A name that is no numeric address is looked up in a short-lived thread, so that
-/// the deadline holds. Errors: url_invalid, name_not_resolved, the system's of connect,
-/// handshake_timeout, upgrade_refused and the others of the handshake; the message names host and
-/// stage.
+/// Connects to a ws:// or wss:// URL (RFC 6455 §3): resolves the name, tries each of its addresses
+/// (RFC 8305), upgrades. A name that is no numeric address is looked up in a short-lived thread, so
+/// that the deadline holds. Errors: url_invalid, name_not_resolved, the system's of connect,
+/// handshake_timeout, tls_certificate_refused, tls_failed, upgrade_refused and the others of the
+/// handshake; the message names host and stage.
 Result<BlockingClient> dial(std::string_view url, const DialOptions& options = {});
 
 }  // namespace tern

@@ -83,6 +83,12 @@ enum class Errc {
   no_memory,           ///< an allocation failed; 1011
   random_unavailable,  ///< the system's random source failed; 1011
   name_not_resolved,   ///< the resolver knows no address
+
+  // TLS. The message of the Error, and the log, say more.
+  tls_failed,               ///< the handshake or a record failed, or the peer sent an alert
+  tls_certificate_refused,  ///< the peer's certificate did not pass, or a client sent none
+  tls_truncated,            ///< the peer ended TCP without close_notify, RFC 8446 §6.1
+  tls_options_invalid,      ///< a certificate, a key or another TLS option cannot be used
 };
 
 /// The category of Errc, named "tern".

@@ -26,6 +26,7 @@ class Request {
     std::string_view target{};  ///< origin form, as received: "/chat?room=7"
     std::span<const HeaderField> fields{};
     std::string_view remote_address{};
+    std::string_view client_subject{};
   };
 
   Request() noexcept = default;
@@ -50,6 +51,9 @@ class Request {
   std::span<const HeaderField> headers() const noexcept { return parts_.fields; }
   /// The peer as "192.0.2.7:51234" or "[2001:db8::7]:51234"; empty where there is no socket.
   std::string_view remote_address() const noexcept { return parts_.remote_address; }
+  /// The subject of the client's verified certificate, as "CN=alice,O=Example" (RFC 4514); empty
+  /// where none was asked for or sent. See TlsServer::client_certificates.
+  std::string_view client_subject() const noexcept { return parts_.client_subject; }
 
  private:
   Parts parts_{};

@@ -7,6 +7,7 @@
 #include "tern/http.h"
 #include "tern/observe.h"
 #include "tern/options.h"
+#include "tern/tls.h"
 #include "tern/unique_function.h"
 
 #include <chrono>
@@ -38,6 +39,7 @@ struct ServerOptions {
   /// it runs; other threads of the program must block them themselves.
   std::vector<int> stop_on{};
   std::chrono::nanoseconds stop_deadline = std::chrono::seconds(10);  ///< of such a stop
+  std::optional<TlsServer> tls{};  ///< wss:// and https:// instead of ws:// and http://
   Limits limits{};
   Timeouts timeouts{};
   /// Origins that pass besides the one of Host, as "https://example.org"; "*" is any.
@@ -75,7 +77,8 @@ class Upgrade {
 };
 
 /// Serves WebSocket routes and plain pages on one port until it is stopped.
-/// Thread: stop(), counters() and port() from any; routes are added before run().
+/// Thread: stop(), reload_certificates(), counters() and port() from any; routes are added before
+/// run().
 class Server {
  public:
   /// Opens nothing yet but the descriptor that stop() writes to. Throws std::bad_alloc.
@@ -103,7 +106,7 @@ class Server {
 
   /// Binds and listens; run() does it if nobody did. Whoever tells the world that it listens before
   /// run() blocks the signals of stop_on himself: run() is too late for one that comes in between.
-  /// Errors: those of the system, with the address.
+  /// Errors: those of the system, with the address; those of reload_certificates().
   Result<void> listen();
   /// Serves until stopped. The calling thread is the first worker. Errors: of listen() and of the
   /// loops; already_running. After it returned, the port is free.
@@ -112,6 +115,12 @@ class Server {
   /// most after the deadline. Before run(), that returns at once.
   /// Thread: any; also from a signal handler.
   void stop(std::chrono::nanoseconds deadline = std::chrono::seconds(10)) noexcept;
+
+  /// Reads the certificates, keys and CAs of ServerOptions::tls anew: connections accepted from now
+  /// on get them, open ones keep theirs. If anything is wrong with them, the old ones go on
+  /// serving. Thread: any. Errors: those of reading a file; tls_options_invalid, also without TLS.
+  /// Throws std::bad_alloc.
+  Result<void> reload_certificates();
 
   /// The port it listens on; 0 before listen().
   std::uint16_t port() const noexcept;

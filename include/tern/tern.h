@@ -12,4 +12,5 @@
 #include "tern/observe.h"
 #include "tern/options.h"
 #include "tern/server.h"
+#include "tern/tls.h"
 #include "tern/unique_function.h"

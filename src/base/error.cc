@@ -19,6 +19,19 @@
 namespace tern {
 namespace {
 
+std::string_view tls_text_of(Errc errc) noexcept {
+  switch (errc) {
+    case Errc::tls_failed:
+      return "TLS failed";
+    case Errc::tls_certificate_refused:
+      return "the peer's certificate is refused";
+    case Errc::tls_truncated:
+      return "the peer ended TCP without ending TLS first";
+    default:
+      return "TLS cannot be set up like this";
+  }
+}
+
 std::string_view text_of(Errc errc) noexcept {
   switch (errc) {
     // clang-format off
@@ -83,6 +96,9 @@ std::string_view text_of(Errc errc) noexcept {
     case Errc::no_memory: return "out of memory";
     case Errc::random_unavailable: return "the system's random source failed";
     case Errc::name_not_resolved: return "the name has no address";
+
+    case Errc::tls_failed: case Errc::tls_certificate_refused: case Errc::tls_truncated:
+    case Errc::tls_options_invalid: return tls_text_of(errc);
       // clang-format on
   }
   return "unknown error";

@@ -9,6 +9,7 @@
 #include "net/resolver.h"
 #include "net/socket.h"
 #include "net/tcp.h"
+#include "tls/transport.h"
 
 #include <new>
 
@@ -21,10 +22,27 @@ std::string name_of(const http::Url& url) {
          url.target.substr(0, url.target.find('?'));
 }
 
+Result<std::shared_ptr<tls::ClientContext>> context_of(const TlsClient& options) {
+  if (options.memory != nullptr) return options.memory->contexts().get(options);
+  return tls::ClientContext::load(options);
+}
+
+// Certificates know no dot at the end of a name (RFC 6066 §3).
+std::string expected_name(const http::Url& url, const TlsClient& options) {
+  std::string name = options.server_name.empty() ? url.host : options.server_name;
+  if (name.ends_with('.')) name.pop_back();
+  return name;
+}
+
 Result<BlockingClient> dial_until(const http::Url& url, const DialOptions& options,
                                   client::Clock::time_point deadline) {
   const std::string name = name_of(url);
-  if (url.secure) return Error(Errc::url_invalid, name + " (TLS is not built in yet)");
+  std::shared_ptr<tls::ClientContext> context;
+  if (url.secure) {
+    auto loaded = context_of(options.tls);
+    if (!loaded) return std::move(loaded).error();
+    context = *std::move(loaded);
+  }
 
   auto addresses = net::resolve(url.host, url.port, deadline);
   if (!addresses && addresses.error().code() == Errc::timed_out) {
@@ -37,8 +55,17 @@ Result<BlockingClient> dial_until(const http::Url& url, const DialOptions& optio
   net::set_nodelay(socket->get());  // slower without, not wrong
   const std::string remote_address = net::peer_address(socket->get()).to_string();
 
-  auto session = std::make_unique<client::Session>(
-      std::make_unique<net::TcpTransport>(*std::move(socket)), options, name, remote_address);
+  std::unique_ptr<net::Transport> transport =
+      std::make_unique<net::TcpTransport>(*std::move(socket));
+  std::unique_ptr<tls::Scratch> scratch;
+  if (context != nullptr) {
+    scratch = std::make_unique<tls::Scratch>();
+    transport = tls::TlsTransport::client(std::move(transport), std::move(context),
+                                          expected_name(url, options.tls), url.port, *scratch);
+    if (transport == nullptr) return Errc::no_memory;
+  }
+  auto session = std::make_unique<client::Session>(std::move(transport), std::move(scratch),
+                                                   options, name, remote_address);
   const ClientRequest request{.host = url.host_header(),
                               .target = url.target,
                               .protocols = options.protocols,

@@ -43,11 +43,12 @@ class Reading {
 
 }  // namespace
 
-Session::Session(std::unique_ptr<net::Transport> transport, const DialOptions& options,
-                 std::string url, std::string remote_address)
+Session::Session(std::unique_ptr<net::Transport> transport, std::unique_ptr<tls::Scratch> scratch,
+                 const DialOptions& options, std::string url, std::string remote_address)
     : url_(std::move(url)),
       remote_address_(std::move(remote_address)),
       options_{.limits = options.limits, .timeouts = options.timeouts, .deflate = options.deflate},
+      scratch_(std::move(scratch)),
       transport_(std::move(transport)),
       buffer_(std::make_unique_for_overwrite<std::byte[]>(buffer_bytes)) {}
 
@@ -145,7 +146,7 @@ Result<void> Session::written(Lock& lock) {
     flush();
     if (!engine_->is_open()) pull();  // no message is told any more, so none can be lost
     const bool gone = static_cast<std::int64_t>(engine_->queued_bytes()) <= appended_ - mark;
-    if (end_error_ ? engine_->close_info().clean : gone) return {};
+    if (end_error_ ? engine_->close_info().clean : gone && !has_unsent()) return {};
     if (end_error_ || write_error_) return why_not_sent();
     wait(lock, Clock::time_point::max());
   }
@@ -203,7 +204,7 @@ void Session::on_end() noexcept {
   } catch (const std::bad_alloc&) {
     end_error_.emplace(engine_->close_info().error);
   }
-  if (engine_->finished()) end_tcp();
+  if (engine_->finished() && !has_unsent()) end_tcp();
   report();
 }
 
@@ -215,6 +216,7 @@ void Session::end_tcp() noexcept {
   if (info.opened && !info.clean && !input_over_ && !fin_sent_) {
     net::reset_on_close(transport_->fd());
   }
+  if (info.clean) transport_->shutdown_write();  // TLS has a last word, too
   if (driving_) {
     tcp_over_ = true;
   } else {
@@ -226,7 +228,10 @@ void Session::end_tcp() noexcept {
 Error Session::end_error() const {
   const CloseInfo& info = engine_->close_info();
   if (!info.opened) return handshake_error(info.error);
-  if (info.error) return Error(info.error, url_);
+  if (info.error) {
+    const std::string more = explanation();
+    return Error(info.error, more.empty() ? url_ : url_ + ": " + more);
+  }
   std::string stage = url_ + (info.by_peer ? " closed by the server" : " closed");
   if (info.code != CloseCode::no_status) {
     stage += " with " + std::to_string(static_cast<int>(info.code));
@@ -245,7 +250,14 @@ Error Session::handshake_error(std::error_code code) const {
     }
     refusal.body = engine_->response_body();
   }
-  return Error(code, "upgrade " + url_, std::move(refusal));
+  const bool tls = code == Errc::tls_failed || code == Errc::tls_certificate_refused;
+  std::string stage = (tls ? "TLS " : "upgrade ") + url_;
+  if (const std::string more = explanation(); !more.empty()) stage += ": " + more;
+  return Error(code, stage, std::move(refusal));
+}
+
+std::string Session::explanation() const {
+  return transport_ ? transport_->explanation() : std::string();
 }
 
 CloseInfo Session::close_info() const {

@@ -6,6 +6,7 @@
 #include "client/wait.h"
 #include "net/event.h"
 #include "net/transport.h"
+#include "tls/scratch.h"
 
 #include <condition_variable>
 #include <cstddef>
@@ -25,9 +26,10 @@ namespace tern::client {
 /// Thread: any for all; open() before all others.
 class Session {
  public:
-  /// Takes a connected transport. `url` is for the texts of errors. Throws std::bad_alloc.
-  Session(std::unique_ptr<net::Transport> transport, const DialOptions& options, std::string url,
-          std::string remote_address);
+  /// Takes a connected transport, and the scratch that it may need. `url` is for the texts of
+  /// errors. Throws std::bad_alloc.
+  Session(std::unique_ptr<net::Transport> transport, std::unique_ptr<tls::Scratch> scratch,
+          const DialOptions& options, std::string url, std::string remote_address);
 
   /// The opening handshake. Errors: those of dial().
   Result<void> open(const ClientRequest& request, Clock::time_point deadline);
@@ -79,6 +81,8 @@ class Session {
   Error why_not_sent();
 
   bool has_tcp() const noexcept { return transport_ && !tcp_over_; }
+  bool has_unsent() const noexcept { return has_tcp() && transport_->has_unsent(); }
+  std::string explanation() const;
   void on_end() noexcept;
   void end_tcp() noexcept;
   Error end_error() const;
@@ -96,6 +100,7 @@ class Session {
   EngineOptions options_;
   Workspace workspace_{};
   std::optional<Engine> engine_{};
+  std::unique_ptr<tls::Scratch> scratch_;
   std::unique_ptr<net::Transport> transport_;  // null: TCP has ended
   std::unique_ptr<std::byte[]> buffer_;
 
@@ -104,7 +109,7 @@ class Session {
   Clock::time_point polled_until_{};              //   until then
   int readers_ = 0;                               // threads in receive(), close() and open()
   bool fed_ = false;                              // the engine has input it was not asked about
-  bool more_ = false;                             // the last read was filled: there may be more
+  bool more_ = false;                             // there may be more that poll does not tell
   short write_needs_ = POLLOUT;                   // what the last write waits for
   std::optional<std::error_code> write_error_{};  // nothing can be written any more
   bool input_over_ = false;                       // the peer's FIN or an error was read

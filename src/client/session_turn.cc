@@ -64,7 +64,8 @@ bool Session::wants_read() const noexcept {
 
 short Session::interest() const noexcept {
   int events = wants_read() ? POLLIN : 0;
-  if (!write_error_ && engine_->queued_bytes() > 0) events |= write_needs_;
+  const bool to_write = engine_->queued_bytes() > 0 || has_unsent();
+  if (!write_error_ && to_write) events |= write_needs_;
   return static_cast<short>(events);
 }
 
@@ -73,7 +74,7 @@ short Session::interest() const noexcept {
 // `heard`: bytes of the peer are here, whether or not they are read yet.
 void Session::tick(bool heard) noexcept {
   const auto now = Clock::now();
-  heard = heard || fed_;
+  heard = heard || fed_ || more_;
   if (!heard && has_tcp() && engine_->deadline() <= now) {
     pollfd socket{transport_->fd(), POLLIN, 0};
     heard = poll_until({&socket, 1}, now);
@@ -89,7 +90,7 @@ void Session::read() noexcept {
   const std::span<std::byte> buffer(buffer_.get(), buffer_bytes);
   const std::array<iovec, 2> both{{{room.data(), room.size()}, {buffer.data(), buffer.size()}}};
   const auto got = transport_->read(std::span(both).subspan(room.empty() ? 1 : 0));
-  more_ = got.bytes == room.size() + buffer.size();
+  more_ = got.more || got.bytes == room.size() + buffer.size();
   using State = net::Transport::State;
   switch (got.state) {
     case State::ok:
@@ -120,15 +121,15 @@ bool Session::flush() noexcept {
   bool wrote = false;
   while (has_tcp() && !write_error_) {
     const auto output = engine_->output();
-    if (output.empty()) break;
-    const auto put = transport_->write(output);
+    if (output.empty() && !transport_->has_unsent()) break;
+    const auto put = output.empty() ? transport_->flush() : transport_->write(output);
     if (put.state == net::Transport::State::failed) {
       write_error_ = put.error;
       report();
     }
     write_needs_ = put.state == net::Transport::State::wait_read ? POLLIN : POLLOUT;
     if (put.state != net::Transport::State::ok) break;
-    engine_->consume_output(put.bytes);
+    if (put.bytes > 0) engine_->consume_output(put.bytes);
     wrote = true;
   }
   // A failure of ours was told in a Close frame: the peer reads it before it hears of the end.

@@ -127,7 +127,7 @@ void LiveConnection::answered(std::error_code error) noexcept {
 }
 
 std::string LiveConnection::remote_address() const {
-  return net::peer_address(transport_.fd()).to_string();
+  return net::peer_address(transport_->fd()).to_string();
 }
 
 Handle LiveConnection::handle() const noexcept {

@@ -48,11 +48,12 @@ bool is_abrupt(std::error_code why) noexcept {
 
 // ---- birth and death
 
-LiveConnection* LiveConnection::adopt(net::Fd socket, Environment& environment) noexcept {
+template <class T>
+LiveConnection* LiveConnection::start(T transport, Environment& environment) noexcept {
   auto engine = Engine::server(environment.options, environment.workspace);
   if (!engine) return nullptr;
   auto* connection =
-      new (std::nothrow) LiveConnection(std::move(socket), environment, std::move(*engine));
+      new (std::nothrow) LiveConnection(std::move(transport), environment, std::move(*engine));
   if (connection == nullptr) return nullptr;
   try {
     connection->slot_ = environment.registry->add(*connection).slot;
@@ -67,15 +68,16 @@ LiveConnection* LiveConnection::adopt(net::Fd socket, Environment& environment) 
   return connection;
 }
 
-LiveConnection::LiveConnection(net::Fd socket, Environment& environment, Engine engine) noexcept
-    : environment_(&environment), engine_(std::move(engine)), transport_(std::move(socket)) {}
+template LiveConnection* LiveConnection::start(net::Fd, Environment&) noexcept;
+template LiveConnection* LiveConnection::start(std::unique_ptr<net::Transport>,
+                                               Environment&) noexcept;
 
 LiveConnection::~LiveConnection() { TERN_ASSERT(!armed()); }
 
 void LiveConnection::die() noexcept {
   if (state_ == State::gone) return;
   state_ = State::gone;
-  if (interest_ != 0) environment_->core.poller().remove(transport_.fd(), *this);
+  if (interest_ != 0) environment_->core.poller().remove(transport_->fd(), *this);
   interest_ = 0;
   static_cast<net::Watcher*>(this)->unlink();
   environment_->core.timers().cancel(*this);
@@ -116,7 +118,7 @@ void LiveConnection::on_ready(std::uint32_t events) noexcept {
   if (state_ == State::lingering) return linger();
   in_turn_ = true;
   engine_.tick(environment_->core.now());
-  if ((events & net::writable) != 0) blocked_ = false;
+  if ((events & net::writable) != 0 || write_needs_read_) blocked_ = write_needs_read_ = false;
   if ((events & net::broken) != 0 && !may_read()) {
     read_ended_ = true;
     engine_.feed_error(Errc::connection_reset);
@@ -155,7 +157,7 @@ void LiveConnection::read() noexcept {
     if (buffer.empty()) return engine_.terminate(Errc::no_memory);
     const std::array<iovec, 2> both{{{room.data(), room.size()}, {buffer.data(), buffer.size()}}};
     const auto into = std::span(both).subspan(room.empty() ? 1 : 0);
-    const net::Transport::Transfer got = transport_.read(into);
+    const net::Transport::Transfer got = transport_->read(into);
     switch (got.state) {
       case net::Transport::State::ok:
         break;
@@ -167,9 +169,7 @@ void LiveConnection::read() noexcept {
         engine_.feed_eof();
         return pump();
       case net::Transport::State::failed:
-        read_ended_ = true;
-        engine_.feed_error(got.error);
-        return pump();
+        return on_read_failed(got.error);
     }
     environment_->metrics.bytes_received.add(got.bytes);
     const std::size_t in_room = std::min(got.bytes, room.size());
@@ -177,10 +177,25 @@ void LiveConnection::read() noexcept {
     pump();
     flush();
     engine_.settle();
-    if (got.bytes < room.size() + buffer.size()) return;  // the socket is empty
+    // Short: the socket is empty, and what comes next it will tell.
+    if (!got.more && got.bytes < room.size() + buffer.size()) return;
     total += got.bytes;
     if (total >= read_budget) return environment_->core.again(*this);
   }
+}
+
+// When TLS failed, TCP works on: the alert we sent is to reach the peer, so this is an end of ours.
+void LiveConnection::on_read_failed(std::error_code error) noexcept {
+  read_ended_ = error != Errc::tls_failed && error != Errc::tls_certificate_refused;
+  if (environment_->log && !read_ended_) {
+    call_user(environment_->log, "a log of TLS", [&] {
+      log(environment_->log, LogLevel::info,
+          error_category().message(error.value()) + ": " + transport_->explanation(),
+          remote_address());
+    });
+  }
+  engine_.feed_error(error);
+  pump();
 }
 
 // Tells what the engine found. Stops where the application paused: the rest is kept.
@@ -247,8 +262,9 @@ void LiveConnection::handshake_over() noexcept {
 void LiveConnection::flush() noexcept {
   while (!blocked_ && state_ == State::serving) {
     const std::span<const iovec> output = engine_.output();
-    if (output.empty()) return;
-    const net::Transport::Transfer put = transport_.write(output);
+    if (output.empty() && !transport_->has_unsent()) return;
+    const net::Transport::Transfer put =
+        output.empty() ? transport_->flush() : transport_->write(output);
     if (put.state == net::Transport::State::failed) {
       read_ended_ = true;
       // Who has paused until on_drain would wait for ever.
@@ -257,13 +273,15 @@ void LiveConnection::flush() noexcept {
     }
     if (put.state != net::Transport::State::ok) {
       blocked_ = true;
+      write_needs_read_ = put.state == net::Transport::State::wait_read;
       return;
     }
     std::size_t offered = 0;
     for (const iovec& piece : output) offered += piece.iov_len;
     environment_->metrics.bytes_sent.add(put.bytes);
     engine_.consume_output(put.bytes);
-    blocked_ = put.bytes < offered;  // short: the next would only be told to wait
+    // Short: the next would only be told to wait.
+    blocked_ = put.bytes < offered || transport_->has_unsent();
   }
 }
 
@@ -306,9 +324,10 @@ void LiveConnection::finish_turn() noexcept {
 void LiveConnection::start_linger() noexcept {
   const CloseInfo& info = engine_.close_info();
   const bool parted = info.clean && environment_->stopping;  // the peer has said its last word
-  if (read_ended_ || parted || is_abrupt(info.error)) return die();
+  const bool over = read_ended_ || parted || is_abrupt(info.error);
+  if (!over || info.clean) transport_->shutdown_write();
+  if (over) return die();
   state_ = State::lingering;
-  transport_.shutdown_write();
   update_interest();
   if (state_ == State::gone) return;  // epoll has no room
   try {
@@ -320,14 +339,16 @@ void LiveConnection::start_linger() noexcept {
 }
 
 void LiveConnection::linger() noexcept {
+  if (transport_->has_unsent()) transport_->flush();
   const std::span<std::byte> buffer = environment_->core.receive_buffer();
   if (buffer.empty()) return die();
   const iovec into{buffer.data(), std::min<std::size_t>(buffer.size(), max_discarded)};
-  const net::Transport::Transfer got = transport_.read({&into, 1});
+  const net::Transport::Transfer got = transport_->read({&into, 1});
   discarded_ += static_cast<std::uint32_t>(got.bytes);
   const bool more =
       got.state == net::Transport::State::ok || got.state == net::Transport::State::wait_read;
-  if (!more || discarded_ > max_discarded) die();
+  if (!more || discarded_ > max_discarded) return die();
+  update_interest();
 }
 
 // ---- what to wait for
@@ -335,20 +356,23 @@ void LiveConnection::linger() noexcept {
 // A descriptor that nothing is expected of leaves epoll: a hang-up would wake the loop for ever.
 void LiveConnection::update_interest() noexcept {
   std::uint32_t wanted = 0;
-  if (state_ == State::lingering || may_read()) wanted |= net::readable;
-  if (state_ == State::serving && blocked_ && engine_.queued_bytes() > 0) wanted |= net::writable;
+  const bool serving = state_ == State::serving;
+  const bool unsent = transport_->has_unsent();
+  const bool waits = serving && blocked_ && engine_.queued_bytes() > 0;
+  if (!serving || may_read() || (waits && write_needs_read_)) wanted |= net::readable;
+  if (unsent || (waits && !write_needs_read_)) wanted |= net::writable;
   if (wanted == interest_ || state_ == State::gone) return;
   net::Poller& poller = environment_->core.poller();
   std::error_code error;
   if (wanted == 0) {
     const bool promised = static_cast<net::Watcher*>(this)
                               ->linked();  // resume() wants one more turn, for what is kept
-    poller.remove(transport_.fd(), *this);
+    poller.remove(transport_->fd(), *this);
     if (promised) environment_->core.again(*this);
   } else if (interest_ == 0) {
-    error = poller.add(transport_.fd(), wanted, *this);
+    error = poller.add(transport_->fd(), wanted, *this);
   } else {
-    error = poller.modify(transport_.fd(), wanted, *this);
+    error = poller.modify(transport_->fd(), wanted, *this);
   }
   if (!error) {
     interest_ = wanted;

@@ -6,7 +6,7 @@
 
 #include "connection/dispatch.h"
 #include "connection/environment.h"
-#include "net/tcp.h"
+#include "connection/transport_box.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -24,7 +24,14 @@ class LiveConnection final : public Connection,
  public:
   /// Takes over a connected socket and starts to serve it; owns itself from then on. Null when
   /// memory or the kernel's tables are full: then the socket is closed.
-  static LiveConnection* adopt(net::Fd socket, Environment& environment) noexcept;
+  static LiveConnection* adopt(net::Fd socket, Environment& environment) noexcept {
+    return start(std::move(socket), environment);
+  }
+  /// The same for a transport of any kind.
+  static LiveConnection* adopt(std::unique_ptr<net::Transport> transport,
+                               Environment& environment) noexcept {
+    return start(std::move(transport), environment);
+  }
 
   // The API of Connection, in the same words.
   SendStatus send(Message message, SendOptions options) noexcept;
@@ -38,6 +45,8 @@ class LiveConnection final : public Connection,
   Engine& engine() noexcept { return engine_; }
   const Engine& engine() const noexcept { return engine_; }
   std::string remote_address() const;
+  /// As Request::client_subject().
+  std::string peer_subject() const { return transport_->peer_subject(); }
   Environment& environment() const noexcept { return *environment_; }
   Handle handle() const noexcept;
   SessionBox& session() noexcept { return session_; }
@@ -80,7 +89,11 @@ class LiveConnection final : public Connection,
     gone,       // retired; destroyed at the end of the turn
   };
 
-  LiveConnection(net::Fd socket, Environment& environment, Engine engine) noexcept;
+  template <class T>
+  static LiveConnection* start(T transport, Environment& environment) noexcept;
+  template <class T>
+  LiveConnection(T transport, Environment& environment, Engine engine) noexcept
+      : environment_(&environment), engine_(std::move(engine)), transport_(std::move(transport)) {}
   ~LiveConnection();
 
   void on_ready(std::uint32_t events) noexcept override;
@@ -92,6 +105,7 @@ class LiveConnection final : public Connection,
   void touch() noexcept;
   bool may_read() const noexcept;
   void read() noexcept;
+  void on_read_failed(std::error_code error) noexcept;
   void linger() noexcept;
   void pump() noexcept;
   void on_event(const Event& event) noexcept;
@@ -115,7 +129,7 @@ class LiveConnection final : public Connection,
 
   Environment* environment_;
   Engine engine_;
-  net::TcpTransport transport_;
+  TransportBox transport_;
   SessionBox session_{};
   std::unique_ptr<std::vector<TimerId>> timers_{};
   std::uint32_t slot_ = 0;
@@ -124,9 +138,10 @@ class LiveConnection final : public Connection,
   State state_ = State::serving;
   bool in_turn_ : 1 = false;  // on_ready runs: it will flush
   bool paused_ : 1 = false;
-  bool congested_ : 1 = false;   // on_drain is owed
-  bool blocked_ : 1 = false;     // the socket takes no more for now
-  bool read_ended_ : 1 = false;  // the peer's FIN, or a failure
+  bool congested_ : 1 = false;         // on_drain is owed
+  bool blocked_ : 1 = false;           // the transport takes no more for now
+  bool write_needs_read_ : 1 = false;  // blocked until there is something to read
+  bool read_ended_ : 1 = false;        // the peer's FIN, or a failure
   bool handshaking_ : 1 = true;
 };
 

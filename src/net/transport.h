@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <sys/uio.h>
 #include <system_error>
 
@@ -23,6 +24,8 @@ class Transport {
     std::size_t bytes = 0;
     std::error_code error{};
     State state = State::ok;
+    /// Read only: read again before waiting for the descriptor, which is silent about what is left.
+    bool more = false;
   };
 
   Transport() noexcept = default;
@@ -38,6 +41,18 @@ class Transport {
   virtual int fd() const noexcept = 0;
   /// Ends our direction (FIN; for TLS, close_notify before it); reading goes on.
   virtual void shutdown_write() noexcept = 0;
+
+  /// Whether it keeps bytes that the system has not taken yet (TLS: whole records). Then wait until
+  /// the descriptor is writable, and flush().
+  virtual bool has_unsent() const noexcept { return false; }
+  /// Sends what has_unsent() means. State: ok (all of it went), wait_write or failed.
+  virtual Transfer flush() noexcept { return {}; }
+  /// What the error of the last failure does not say, for people; mostly empty. Throws
+  /// std::bad_alloc.
+  virtual std::string explanation() const { return {}; }
+  /// The subject of the peer's verified certificate (RFC 4514), empty without one. Throws
+  /// std::bad_alloc.
+  virtual std::string peer_subject() const { return {}; }
 };
 
 }  // namespace tern::net

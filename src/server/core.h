@@ -5,12 +5,14 @@
 
 #include "net/fd.h"
 #include "server/router.h"
+#include "tls/context.h"
 
 #include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <system_error>
 #include <vector>
 
@@ -28,6 +30,9 @@ class Core {
   Result<void> listen();
   Result<void> run();
   void stop(std::chrono::nanoseconds deadline) noexcept;
+  Result<void> reload_certificates();
+  /// What new connections get; null: plain TCP. Thread: any.
+  std::shared_ptr<tls::ServerContext> tls_context() const noexcept;
 
   // Set before the workers run.
   ServerOptions options;
@@ -51,6 +56,8 @@ class Core {
  private:
   Result<void> run_workers();
 
+  mutable std::mutex tls_mutex_{};
+  std::shared_ptr<tls::ServerContext> tls_context_{};  // guarded by tls_mutex_
   net::Fd stop_event_;
   std::error_code stop_error_{};  // the eventfd could not be made
   std::atomic<std::int64_t> stop_deadline_{0};

@@ -96,6 +96,9 @@ Result<void> Core::listen() {
       "listen " +
       (address ? address->to_string() : options.host + ':' + std::to_string(options.port));
   if (!address) return Error(std::make_error_code(std::errc::invalid_argument), where);
+  if (options.tls) {
+    if (auto loaded = reload_certificates(); !loaded) return loaded;
+  }
   std::vector<std::unique_ptr<Worker>> made;
   auto use = options.share_port ? net::PortUse::join : net::PortUse::first;
   for (unsigned i = 0; i < std::max(options.threads, 1u); ++i) {
@@ -150,6 +153,21 @@ void Core::stop(std::chrono::nanoseconds deadline) noexcept {
   net::signal_event(stop_event_.get());
 }
 
+// The old context goes when the last of its connections does.
+Result<void> Core::reload_certificates() {
+  if (!options.tls) return Error(Errc::tls_options_invalid, "reload: this server has no TLS");
+  auto loaded = tls::ServerContext::load(*options.tls);
+  if (!loaded) return std::move(loaded).error();
+  const std::lock_guard lock(tls_mutex_);
+  tls_context_ = *std::move(loaded);
+  return {};
+}
+
+std::shared_ptr<tls::ServerContext> Core::tls_context() const noexcept {
+  const std::lock_guard lock(tls_mutex_);
+  return tls_context_;
+}
+
 }  // namespace server
 
 Server::Server(ServerOptions options) : core_(std::make_unique<server::Core>(std::move(options))) {}
@@ -191,6 +209,7 @@ Server& Server::get(std::string path, UniqueFunction<Response(const Request&)> p
 Result<void> Server::listen() { return core_->listen(); }
 Result<void> Server::run() { return core_->run(); }
 void Server::stop(std::chrono::nanoseconds deadline) noexcept { core_->stop(deadline); }
+Result<void> Server::reload_certificates() { return core_->reload_certificates(); }
 std::uint16_t Server::port() const noexcept { return core_->port; }
 
 Counters Server::counters() const {

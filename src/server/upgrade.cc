@@ -15,8 +15,8 @@ PendingUpgrade::PendingUpgrade(const Request& request,
                                std::shared_ptr<connection::Registry> registry, std::uint32_t slot,
                                std::uint32_t generation)
     : registry_(std::move(registry)), slot_(slot), generation_(generation) {
-  std::size_t size =
-      request.method().size() + request.target().size() + request.remote_address().size();
+  std::size_t size = request.method().size() + request.target().size() +
+                     request.remote_address().size() + request.client_subject().size();
   for (const HeaderField& field : request.headers()) size += field.name.size() + field.value.size();
   bytes_.reserve(size);  // so that the views stay
   const auto keep = [&](std::string_view text) {
@@ -30,10 +30,12 @@ PendingUpgrade::PendingUpgrade(const Request& request,
   }
   const std::string_view method = keep(request.method());
   const std::string_view target = keep(request.target());
+  const std::string_view remote_address = keep(request.remote_address());
   request_ = Request({.method = method,
                       .target = target,
                       .fields = fields_,
-                      .remote_address = keep(request.remote_address())});
+                      .remote_address = remote_address,
+                      .client_subject = keep(request.client_subject())});
 }
 
 PendingUpgrade::~PendingUpgrade() {

@@ -2,7 +2,9 @@
 #include "server/worker.h"
 
 #include "net/socket.h"
+#include "net/tcp.h"
 #include "server/pending_upgrade.h"
+#include "tls/transport.h"
 
 #include <array>
 #include <new>
@@ -83,7 +85,8 @@ bool Worker::may_accept() noexcept {
 Acceptor::Verdict Worker::on_accepted(net::Fd socket) noexcept {
   if (core_.connections.load(std::memory_order_relaxed) >= core_.max_connections) {
     metrics_.connections_rejected.add();
-    net::send_once(socket.get(), std::as_bytes(std::span(no_room)));
+    // To a client that expects TLS this would be noise.
+    if (!core_.options.tls) net::send_once(socket.get(), std::as_bytes(std::span(no_room)));
     net::shutdown_write(socket.get());
     return Verdict::taken;
   }
@@ -92,7 +95,7 @@ Acceptor::Verdict Worker::on_accepted(net::Fd socket) noexcept {
   }
   core_.connections.fetch_add(1, std::memory_order_relaxed);
   core_.unfinished.fetch_add(1, std::memory_order_relaxed);
-  LiveConnection* connection = LiveConnection::adopt(std::move(socket), environment_);
+  LiveConnection* connection = serve(std::move(socket));
   if (connection == nullptr) {
     core_.connections.fetch_sub(1, std::memory_order_relaxed);
     core_.unfinished.fetch_sub(1, std::memory_order_relaxed);
@@ -105,6 +108,17 @@ Acceptor::Verdict Worker::on_accepted(net::Fd socket) noexcept {
   } catch (const std::bad_alloc&) {  // it is served all the same, only never dropped for a newcomer
   }
   return Verdict::taken;
+}
+
+// Null when memory is out.
+LiveConnection* Worker::serve(net::Fd socket) noexcept {
+  if (!core_.options.tls) return LiveConnection::adopt(std::move(socket), environment_);
+  std::unique_ptr<net::Transport> tcp(new (std::nothrow) net::TcpTransport(std::move(socket)));
+  if (tcp == nullptr) return nullptr;
+  std::unique_ptr<net::Transport> secure =
+      tls::TlsTransport::server(std::move(tcp), core_.tls_context(), scratch_);
+  if (secure == nullptr) return nullptr;
+  return LiveConnection::adopt(std::move(secure), environment_);
 }
 
 // Those that finished since are forgotten on the way: the list is as short as what is in progress.
@@ -151,10 +165,12 @@ void Worker::on_request(LiveConnection& connection) noexcept {
   }
   const auto serve = [&] {
     const std::string remote = connection.remote_address();
+    const std::string subject = connection.peer_subject();
     const Request request({.method = received.method(),
                            .target = received.target(),
                            .fields = received.headers(),
-                           .remote_address = remote});
+                           .remote_address = remote,
+                           .client_subject = subject});
     const bool page = route->page && !(route->is_websocket() && received.has_header("Upgrade"));
     if (page) return serve_page(connection, *route, request);
     serve_websocket(connection, *route, request);

@@ -8,6 +8,7 @@
 #include "connection/live_connection.h"
 #include "server/core.h"
 #include "server/listener.h"
+#include "tls/scratch.h"
 
 #include <chrono>
 #include <cstddef>
@@ -54,6 +55,7 @@ class Worker final : private connection::Owner,
   void serve_page(connection::LiveConnection& connection, Route& route, const Request& request);
   void serve_websocket(connection::LiveConnection& connection, Route& route,
                        const Request& request);
+  connection::LiveConnection* serve(net::Fd socket) noexcept;
   const Begun* oldest_unfinished() noexcept;
   void drop_oldest_unfinished() noexcept;
   void begin_stop() noexcept;
@@ -61,6 +63,7 @@ class Worker final : private connection::Owner,
   Core& core_;
   Loop loop_;
   Workspace workspace_{};
+  tls::Scratch scratch_{&loop_.core()};
   connection::Metrics metrics_{};
   connection::Environment environment_;
   Listener listener_;

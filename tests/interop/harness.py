@@ -150,9 +150,10 @@ def echo_server(*flags, **options):
     """Our server on a port of the system's choosing. It must end well when told to."""
     with program("echo_server", "--port", "0", *flags, **options) as server:
         line = server.wait_line(r"^listening on ")
-        server.port = int(re.fullmatch(r"listening on ws://127\.0\.0\.1:(\d+)/echo", line).group(1))
-        server.ws = f"ws://127.0.0.1:{server.port}"
-        server.http = f"http://127.0.0.1:{server.port}"
+        found = re.fullmatch(r"listening on ws(s?)://127\.0\.0\.1:(\d+)/echo", line)
+        server.port = int(found.group(2))
+        server.ws = f"ws{found.group(1)}://127.0.0.1:{server.port}"
+        server.http = f"http{found.group(1)}://127.0.0.1:{server.port}"
         yield server
         server.signal(signal.SIGTERM)
         server.expect_exit(0)

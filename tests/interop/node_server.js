@@ -1,13 +1,20 @@
 'use strict';
 // node_server.js CASE: the ws package as a server of one of our clients. Prints its port.
 
+const fs = require('fs');
 const http = require('http');
+const https = require('https');
 const {WebSocketServer} = require('ws');
 const {next, expect, expectEchoes, run} = require('./node_shared.js');
 
 // A server whose first connection is returned.
 async function accept(options = {}) {
-  const server = new WebSocketServer({host: '127.0.0.1', port: 0, ...options});
+  const {TERN_CERT, TERN_KEY} = process.env;
+  const web = TERN_CERT
+      ? https.createServer({cert: fs.readFileSync(TERN_CERT), key: fs.readFileSync(TERN_KEY)})
+      : http.createServer();
+  const server = new WebSocketServer({server: web, ...options});
+  web.listen(0, '127.0.0.1');
   await next(server, 'listening');
   console.log(server.address().port);
   return (await next(server, 'connection'))[0];

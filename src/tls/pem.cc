@@ -1,0 +1,129 @@
+// Certificates and keys, from files or text. Everything that can be wrong with them is found when
+// they are loaded, and told with the file's name and a way out: not at the first handshake.
+#include "tls/pem.h"
+
+#include "tls/failure.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <new>
+#include <openssl/pem.h>
+
+namespace tern::tls {
+namespace {
+
+struct CloseFile {
+  void operator()(std::FILE* file) const noexcept { std::fclose(file); }
+};
+
+Error invalid(const std::string& text) { return Error(Errc::tls_options_invalid, text); }
+
+Bio reader_of(const Pem& pem) {
+  Bio bio(BIO_new_mem_buf(pem.text.data(), static_cast<int>(pem.text.size())));
+  if (bio == nullptr) throw std::bad_alloc();
+  return bio;
+}
+
+// What PEM_read answers when there is nothing (more) of the kind asked for.
+bool at_end() noexcept {
+  const unsigned long error = ERR_peek_last_error();
+  return ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
+}
+
+// Instead of a terminal, which OpenSSL would ask for the passphrase.
+int refuse_passphrase(char*, int, int, void* asked) noexcept {
+  *static_cast<bool*>(asked) = true;
+  return -1;
+}
+
+}  // namespace
+
+Result<Pem> load_pem(const std::string& file, const std::string& text, std::string_view what) {
+  Pem pem;
+  if (!text.empty()) {
+    pem.text = text;
+    pem.name = std::string(what) + " text";
+    return pem;
+  }
+  pem.name = std::string(what) + " file " + file;
+  const auto failure = [&] { return Error({errno, std::system_category()}, "read " + pem.name); };
+  errno = 0;
+  const std::unique_ptr<std::FILE, CloseFile> stream(std::fopen(file.c_str(), "rbe"));
+  if (stream == nullptr) return failure();
+  char buffer[4096];
+  while (const std::size_t size = std::fread(buffer, 1, sizeof buffer, stream.get())) {
+    pem.text.append(buffer, size);
+  }
+  if (std::ferror(stream.get()) != 0) return failure();
+  return pem;
+}
+
+Result<std::vector<Certificate>> parse_certificates(const Pem& pem) {
+  std::vector<Certificate> all;
+  const Bio bio = reader_of(pem);
+  for (;;) {
+    ERR_clear_error();
+    Certificate next(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+    if (next == nullptr) break;
+    all.push_back(std::move(next));
+  }
+  const bool ended = at_end();
+  const std::string reason = take_reason();
+  if (!ended) return invalid(pem.name + " is damaged (" + reason + ")");
+  if (all.empty()) return invalid(pem.name + " holds no certificate in PEM form");
+  return all;
+}
+
+Result<Key> parse_private_key(const Pem& pem) {
+  const Bio bio = reader_of(pem);
+  bool asked = false;
+  ERR_clear_error();
+  Key key(PEM_read_bio_PrivateKey(bio.get(), nullptr, refuse_passphrase, &asked));
+  const bool absent = pem.text.find("PRIVATE KEY-----") == pem.text.npos;
+  const std::string reason = take_reason();
+  if (key != nullptr) return key;
+  if (asked) {
+    return invalid(pem.name +
+                   " is encrypted; tern asks nobody for a passphrase, so write it without one: "
+                   "openssl pkey -in FILE -out FILE");
+  }
+  if (absent) return invalid(pem.name + " holds no private key in PEM form");
+  return invalid(pem.name + " is damaged (" + reason + ")");
+}
+
+Result<void> use_certificate(SSL_CTX& context, const TlsCertificate& certificate) {
+  if (certificate.certificate.empty() && certificate.certificate_pem.empty()) {
+    return invalid("no certificate is given");
+  }
+  auto pem = load_pem(certificate.certificate, certificate.certificate_pem, "certificate");
+  if (!pem) return std::move(pem).error();
+  auto chain = parse_certificates(*pem);
+  if (!chain) return std::move(chain).error();
+  const bool beside = certificate.private_key.empty() && certificate.private_key_pem.empty();
+  Result<Pem> key_pem =
+      beside ? Result<Pem>(Pem(*pem))
+             : load_pem(certificate.private_key, certificate.private_key_pem, "private key");
+  if (!key_pem) return std::move(key_pem).error();
+  auto key = parse_private_key(*key_pem);
+  if (!key) return std::move(key).error();
+
+  X509& leaf = *chain->front();
+  ERR_clear_error();
+  if (X509_check_private_key(&leaf, key->get()) != 1) {
+    take_reason();
+    return invalid(key_pem->name + " does not belong to the certificate of " + subject_of(leaf) +
+                   " in " + pem->name);
+  }
+  const bool used = SSL_CTX_use_certificate(&context, &leaf) == 1 &&
+                    SSL_CTX_use_PrivateKey(&context, key->get()) == 1;
+  if (!used) return invalid(pem->name + " cannot be used (" + take_reason() + ")");
+  for (std::size_t i = 1; i < chain->size(); ++i) {
+    if (SSL_CTX_add1_chain_cert(&context, (*chain)[i].get()) != 1) {
+      return invalid(pem->name + ": the certificate of " + subject_of(*(*chain)[i]) +
+                     " cannot be used (" + take_reason() + ")");
+    }
+  }
+  return {};
+}
+
+}  // namespace tern::tls

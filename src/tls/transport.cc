@@ -1,0 +1,462 @@
+// TLS between a transport that moves ciphertext and whoever reads and writes plaintext.
+//
+//   read  ◀─ SSL_read  ◀─ BIO ◀─ input  ◀─ one read of the transport below, of many records
+//   write ─▶ SSL_write ─▶ BIO ─▶ output ─▶ one write of the transport below, of many records
+//
+// The BIO is memory: it takes from `input_`, which is the thread's buffer while a call runs, and
+// puts into the thread's output. What a call leaves over is kept in blocks of its exact size, so
+// that a connection at rest holds neither. So there is one recv and one send a turn however many
+// records there are, both by way of net/tcp: MSG_NOSIGNAL, EINTR and the rest are dealt with there.
+//
+// What SSL_write has taken counts as written, though a part of its records may still be `unsent_`;
+// nothing more is taken before that has gone.
+//
+// A failure of TLS is not one of TCP: the alert that tells the peer goes out, our direction ends,
+// and the owner may linger until the peer has read it; what comes meanwhile is not looked at.
+#include "tls/transport.h"
+
+#include "tern/error.h"
+
+#include "tls/failure.h"
+#include "tls/settings.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <new>
+
+namespace tern::tls {
+namespace {
+
+// So much ciphertext is gathered before it is sent; a last record may exceed it.
+constexpr std::size_t output_target = std::size_t{112} << 10;
+constexpr std::size_t kept_output = std::size_t{160} << 10;
+// A peer that makes us answer (alerts, key updates) and does not read is not read either.
+constexpr std::size_t max_unsent = std::size_t{256} << 10;
+
+}  // namespace
+
+// ---- birth and death
+
+std::unique_ptr<TlsTransport> TlsTransport::server(std::unique_ptr<net::Transport> below,
+                                                   std::shared_ptr<ServerContext> context,
+                                                   Scratch& scratch) noexcept {
+  Ssl ssl = context->make();
+  std::unique_ptr<TlsTransport> made(
+      new (std::nothrow) TlsTransport(std::move(below), std::move(context), scratch));
+  if (made == nullptr || !made->attach(std::move(ssl))) return nullptr;
+  SSL_set_accept_state(made->ssl_.get());
+  return made;
+}
+
+std::unique_ptr<TlsTransport> TlsTransport::client(std::unique_ptr<net::Transport> below,
+                                                   std::shared_ptr<ClientContext> context,
+                                                   const std::string& name, std::uint16_t port,
+                                                   Scratch& scratch) noexcept {
+  try {
+    auto full_name = std::make_unique<std::string>(name + ' ' + std::to_string(port));
+    Ssl ssl = context->make(name, *full_name);
+    std::unique_ptr<TlsTransport> made(
+        new TlsTransport(std::move(below), std::move(context), scratch));
+    if (!made->attach(std::move(ssl))) return nullptr;
+    made->name_ = std::move(full_name);
+    SSL_set_connect_state(made->ssl_.get());
+    return made;
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
+// OpenSSL forbids to resume a session that ended without close_notify; we do not (RFC 9525 and
+// RFC 8446 ask for nothing of the kind).
+TlsTransport::~TlsTransport() {
+  if (ssl_ != nullptr && phase_ == Phase::open) SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN);
+}
+
+bool TlsTransport::attach(Ssl ssl) noexcept {
+  const BIO_METHOD* const method = bio_method();
+  BIO* const bio = ssl == nullptr || method == nullptr ? nullptr : BIO_new(method);
+  ERR_clear_error();
+  if (bio == nullptr) return false;
+  BIO_set_data(bio, this);
+  BIO_set_init(bio, 1);
+  SSL_set_bio(ssl.get(), bio, bio);  // one reference stands for both directions
+  SSL_set_app_data(ssl.get(), this);
+  ssl_ = std::move(ssl);
+  return true;
+}
+
+// ---- the BIO
+
+const BIO_METHOD* TlsTransport::bio_method() noexcept {
+  static BIO_METHOD* const method = []() noexcept {
+    BIO_METHOD* const made = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "tern");
+    if (made != nullptr) {
+      BIO_meth_set_read_ex(made, on_bio_read);
+      BIO_meth_set_write_ex(made, on_bio_write);
+      BIO_meth_set_ctrl(made, on_bio_control);
+    }
+    return made;
+  }();
+  return method;
+}
+
+int TlsTransport::on_bio_read(BIO* bio, char* into, std::size_t size, std::size_t* got) noexcept {
+  auto& self = *static_cast<TlsTransport*>(BIO_get_data(bio));
+  BIO_clear_retry_flags(bio);
+  *got = std::min(size, self.input_.size());
+  if (*got == 0) {
+    BIO_set_retry_read(bio);
+    return 0;
+  }
+  std::memcpy(into, self.input_.data(), *got);
+  self.input_ = self.input_.subspan(*got);
+  return 1;
+}
+
+int TlsTransport::on_bio_write(BIO* bio, const char* from, std::size_t size,
+                               std::size_t* put) noexcept {
+  auto& self = *static_cast<TlsTransport*>(BIO_get_data(bio));
+  BIO_clear_retry_flags(bio);
+  const std::span<const std::byte> bytes = std::as_bytes(std::span(from, size));
+  try {
+    std::vector<std::byte>& output = self.scratch_->output();
+    output.insert(output.end(), bytes.begin(), bytes.end());
+  } catch (const std::bad_alloc&) {
+    return 0;
+  }
+  *put = size;
+  return 1;
+}
+
+long TlsTransport::on_bio_control(BIO*, int command, long, void*) noexcept {
+  return command == BIO_CTRL_FLUSH ? 1 : 0;
+}
+
+// ---- steps
+
+void TlsTransport::Kept::consume(std::size_t bytes) noexcept {
+  at_ += static_cast<std::uint32_t>(bytes);
+  if (!empty()) return;
+  bytes_.reset();
+  at_ = size_ = 0;
+}
+
+bool TlsTransport::Kept::append(std::span<const std::byte> more) noexcept {
+  if (more.empty()) return true;
+  std::unique_ptr<std::byte[]> all(new (std::nothrow) std::byte[size() + more.size()]);
+  if (all == nullptr) return false;
+  if (!empty()) std::memcpy(all.get(), bytes().data(), size());
+  std::memcpy(all.get() + size(), more.data(), more.size());
+  size_ = static_cast<std::uint32_t>(size() + more.size());
+  at_ = 0;
+  bytes_ = std::move(all);
+  return true;
+}
+
+// Calls OpenSSL until it is done or needs what is not there yet.
+template <class F>
+TlsTransport::Step TlsTransport::run(F&& call) noexcept {
+  for (;;) {
+    ERR_clear_error();
+    const int result = call();
+    if (result > 0) return Step::done;
+    switch (SSL_get_error(ssl_.get(), result)) {
+      case SSL_ERROR_WANT_READ:
+        if (receive()) continue;
+        return phase_ == Phase::failed ? Step::failed : Step::wait;
+      case SSL_ERROR_ZERO_RETURN:
+        return Step::ended;
+      default:
+        fail_by_openssl();
+        return Step::failed;
+    }
+  }
+}
+
+// Brings ciphertext, at most once with less than there is room for.
+bool TlsTransport::receive() noexcept {
+  if (drained_ || ended_below_) {
+    drained_ = true;
+  } else {
+    const std::span<std::byte> buffer = scratch_->input();
+    if (buffer.empty()) {
+      fail(Errc::no_memory);
+      return false;
+    }
+    const iovec into{buffer.data(), buffer.size()};
+    const Transfer got = below_->read({&into, 1});
+    drained_ = got.bytes < buffer.size();
+    switch (got.state) {
+      case State::ok:
+        undeciphered_.consume(undeciphered_.size());  // used up, else nothing more were needed
+        input_ = buffer.first(got.bytes);
+        received_ = heard_ = true;
+        return true;
+      case State::wait_read:
+      case State::wait_write:
+        return false;
+      case State::end:
+        ended_below_ = true;
+        break;
+      case State::failed:
+        fail(got.error);
+        return false;
+    }
+  }
+  if (!ended_below_) return false;
+  // RFC 8446 §6.1: without close_notify nobody knows whether there was more to come. Who has not
+  // even begun owes none.
+  fail(heard_ ? Errc::tls_truncated : Errc::end_of_stream);
+  return false;
+}
+
+void TlsTransport::begin_call() noexcept {
+  drained_ = received_ = false;
+  input_ = undeciphered_.bytes();
+}
+
+// What the call did not use is kept, what it made is sent.
+void TlsTransport::end_call() noexcept {
+  if (!received_) {
+    undeciphered_.consume(undeciphered_.size() - input_.size());
+  } else if (!undeciphered_.append(input_)) {
+    fail(Errc::no_memory);
+  }
+  input_ = {};
+  send_output();
+}
+
+TlsTransport::Step TlsTransport::shake_hands() noexcept {
+  if (phase_ == Phase::open) return Step::done;
+  const Step step = run([&] { return SSL_do_handshake(ssl_.get()); });
+  if (step == Step::ended) {
+    fail(Errc::tls_truncated);
+    return Step::failed;
+  }
+  if (step != Step::done) return step;
+  phase_ = Phase::open;
+  try {
+    if (std::string objection = context_->object_to(*ssl_); !objection.empty()) {
+      fail(Errc::tls_certificate_refused, std::move(objection));
+    }
+  } catch (const std::bad_alloc&) {
+    fail(Errc::no_memory);
+  }
+  return phase_ == Phase::open ? Step::done : Step::failed;
+}
+
+// ---- reading
+
+net::Transport::Transfer TlsTransport::read(std::span<const iovec> into) noexcept {
+  if (discarding_) return below_->read(into);
+  if (phase_ == Phase::failed) return {.error = error_, .state = State::failed};
+  if (unsent_.size() > max_unsent) {
+    if (flush().state == State::wait_write) return {.state = State::wait_write};
+  }
+  if (phase_ == Phase::handshake && !scratch_->take_handshake_step()) {
+    return {.state = State::wait_read};  // the next turn asks again
+  }
+  begin_call();
+  Step step = shake_hands();
+  const std::size_t got = step == Step::done ? read_some(into, step) : 0;
+  end_call();
+  if (got > 0) return {.bytes = got, .more = step != Step::wait};
+  if (phase_ == Phase::failed) return {.error = error_, .state = State::failed};
+  return {.state = step == Step::ended ? State::end : State::wait_read};
+}
+
+// Fills the pieces one after the other. Step::done: they are full.
+std::size_t TlsTransport::read_some(std::span<const iovec> into, Step& step) noexcept {
+  std::size_t total = 0;
+  for (const iovec& piece : into) {
+    auto* at = static_cast<std::byte*>(piece.iov_base);
+    for (std::size_t left = piece.iov_len; left > 0;) {
+      std::size_t got = 0;
+      step = run([&] { return SSL_read_ex(ssl_.get(), at, left, &got); });
+      if (step != Step::done) return total;
+      total += got;
+      at += got;
+      left -= got;
+    }
+  }
+  return total;
+}
+
+// ---- writing
+
+net::Transport::Transfer TlsTransport::write(std::span<const iovec> from) noexcept {
+  if (phase_ == Phase::failed) return {.error = error_, .state = State::failed};
+  if (!unsent_.empty()) {
+    if (const Transfer flushed = flush(); flushed.state != State::ok) return flushed;
+  }
+  if (write_error_) return {.error = write_error_, .state = State::failed};
+  begin_call();
+  Step step = shake_hands();
+  const std::size_t put = step == Step::done ? write_some(from, step) : 0;
+  end_call();
+  if (put > 0) return {.bytes = put};
+  if (phase_ == Phase::failed) return {.error = error_, .state = State::failed};
+  if (write_error_) return {.error = write_error_, .state = State::failed};
+  return {.state = unsent_.empty() ? State::wait_read : State::wait_write};
+}
+
+// Takes pieces as long as the system takes what comes of them. Small ones are joined: a record
+// costs 22 bytes and more, and the peer's attention.
+std::size_t TlsTransport::write_some(std::span<const iovec> from, Step& step) noexcept {
+  const std::span<std::byte> record = scratch_->record();
+  if (record.empty()) {
+    fail(Errc::no_memory);
+    return 0;
+  }
+  std::size_t total = 0;
+  std::size_t skip = 0;  // of the first piece
+  while (!from.empty()) {
+    const std::byte* start = static_cast<const std::byte*>(from.front().iov_base) + skip;
+    std::size_t size = std::min(from.front().iov_len - skip, record.size());
+    const bool whole = size == record.size() || from.size() == 1;
+    if (!whole) {
+      std::size_t within = skip;
+      size = 0;
+      for (const iovec& piece : from) {
+        const std::size_t part = std::min(piece.iov_len - within, record.size() - size);
+        std::memcpy(record.data() + size, static_cast<const std::byte*>(piece.iov_base) + within,
+                    part);
+        size += part;
+        within = 0;
+        if (size == record.size()) break;
+      }
+      start = record.data();
+    }
+    std::size_t put = 0;
+    if (size > 0) step = run([&] { return SSL_write_ex(ssl_.get(), start, size, &put); });
+    if (step != Step::done) return total;
+    total += put;
+    for (skip += put; !from.empty() && skip >= from.front().iov_len; from = from.subspan(1)) {
+      skip -= from.front().iov_len;
+    }
+    if (scratch_->output().size() < output_target) continue;
+    send_output();
+    if (!unsent_.empty() || write_error_) return total;
+  }
+  return total;
+}
+
+void TlsTransport::send_output() noexcept {
+  std::vector<std::byte>& output = scratch_->output();
+  std::span<const std::byte> rest = output;
+  if (!rest.empty() && !write_error_ && unsent_.empty()) {
+    const iovec from{const_cast<std::byte*>(rest.data()), rest.size()};  // it is only read
+    const Transfer put = below_->write({&from, 1});
+    if (put.state == State::failed) write_error_ = put.error;
+    rest = rest.subspan(put.bytes);
+  }
+  if (!write_error_ && !unsent_.append(rest)) {
+    write_error_ = make_error_code(Errc::no_memory);
+  }
+  output.clear();
+  if (output.capacity() > kept_output) output.shrink_to_fit();
+}
+
+net::Transport::Transfer TlsTransport::flush() noexcept {
+  while (!unsent_.empty() && !write_error_) {
+    const std::span<const std::byte> rest = unsent_.bytes();
+    const iovec from{const_cast<std::byte*>(rest.data()), rest.size()};
+    const Transfer put = below_->write({&from, 1});
+    if (put.state == State::wait_write || put.state == State::wait_read) return put;
+    if (put.state == State::failed) write_error_ = put.error;
+    unsent_.consume(put.bytes);
+  }
+  if (write_error_) {
+    unsent_.consume(unsent_.size());
+    return {.error = write_error_, .state = State::failed};
+  }
+  on_unsent_gone();
+  return {};
+}
+
+// ---- the end
+
+void TlsTransport::shutdown_write() noexcept {
+  if (closing_) return;
+  closing_ = true;
+  if (phase_ == Phase::open && !write_error_) {
+    begin_call();
+    ERR_clear_error();
+    SSL_shutdown(ssl_.get());  // close_notify
+    ERR_clear_error();
+    end_call();
+  }
+  if (phase_ == Phase::failed) discarding_ = true;
+  if (unsent_.empty()) on_unsent_gone();
+}
+
+void TlsTransport::on_unsent_gone() noexcept {
+  if (closing_) below_->shutdown_write();
+}
+
+// ---- failures
+
+void TlsTransport::fail(std::error_code code, std::string explanation) noexcept {
+  if (phase_ == Phase::failed) return;
+  phase_ = Phase::failed;
+  error_ = code;
+  if (explanation.empty()) return;
+  try {
+    explanation_ = std::make_unique<std::string>(std::move(explanation));
+  } catch (const std::bad_alloc&) {  // the code says enough
+  }
+}
+
+void TlsTransport::fail_by_openssl() noexcept {
+  try {
+    if (explanation_ != nullptr) return fail(Errc::tls_certificate_refused, *explanation_);
+    const bool no_certificate = lacks_certificate();
+    const std::string why = describe_failure(is_server() ? "client" : "server");
+    fail(no_certificate ? Errc::tls_certificate_refused : Errc::tls_failed, why);
+  } catch (const std::bad_alloc&) {
+    ERR_clear_error();
+    fail(Errc::no_memory);
+  }
+  ERR_clear_error();
+}
+
+void TlsTransport::note_refusal(X509_STORE_CTX& store) noexcept {
+  try {
+    std::string expected = name_ ? name_->substr(0, name_->rfind(' ')) : std::string();
+    explanation_ = std::make_unique<std::string>(describe_refusal(store, expected));
+  } catch (const std::bad_alloc&) {  // the code says enough
+  }
+}
+
+int note_refusal(int fine, X509_STORE_CTX* store) noexcept {
+  if (fine != 1) {
+    auto* const ssl =
+        static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+    auto* const transport = static_cast<TlsTransport*>(SSL_get_app_data(ssl));
+    if (transport != nullptr) transport->note_refusal(*store);
+  }
+  return fine;
+}
+
+int TlsTransport::on_new_session(SSL* ssl, SSL_SESSION* session) noexcept {
+  auto* const self = static_cast<TlsTransport*>(SSL_get_app_data(ssl));
+  if (self == nullptr || self->name_ == nullptr) return 0;
+  return self->context_->keep_session(*self->name_, session) ? 1 : 0;
+}
+
+std::string TlsTransport::explanation() const {
+  if (explanation_ != nullptr) return *explanation_;
+  return phase_ == Phase::open || !ssl_ || SSL_is_init_finished(ssl_.get()) == 1
+             ? std::string()
+             : "in the TLS handshake";
+}
+
+std::string TlsTransport::peer_subject() const {
+  if (phase_ != Phase::open || SSL_get_verify_mode(ssl_.get()) == SSL_VERIFY_NONE) return {};
+  if (SSL_get_verify_result(ssl_.get()) != X509_V_OK) return {};
+  const X509* const certificate = SSL_get0_peer_certificate(ssl_.get());
+  return certificate == nullptr ? std::string() : subject_of(*certificate);
+}
+
+}  // namespace tern::tls

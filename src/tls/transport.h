@@ -1,0 +1,117 @@
+// TLS over any transport.
+#pragma once
+
+#include "net/transport.h"
+#include "tls/context.h"
+#include "tls/openssl.h"
+#include "tls/scratch.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace tern::tls {
+
+/// One end of a TLS connection over a transport that it owns. The handshake runs by itself inside
+/// of read() and write().
+class TlsTransport final : public net::Transport {
+ public:
+  /// A server's end. Null when memory is out. Lifetime: `scratch` must outlive it.
+  static std::unique_ptr<TlsTransport> server(std::unique_ptr<net::Transport> below,
+                                              std::shared_ptr<ServerContext> context,
+                                              Scratch& scratch) noexcept;
+  /// A client's end, for the server of this name or address, at this port. Null when memory is out.
+  static std::unique_ptr<TlsTransport> client(std::unique_ptr<net::Transport> below,
+                                              std::shared_ptr<ClientContext> context,
+                                              const std::string& name, std::uint16_t port,
+                                              Scratch& scratch) noexcept;
+  ~TlsTransport() override;
+
+  Transfer read(std::span<const iovec> into) noexcept override;
+  Transfer write(std::span<const iovec> from) noexcept override;
+  int fd() const noexcept override { return below_->fd(); }
+  void shutdown_write() noexcept override;
+  bool has_unsent() const noexcept override { return !unsent_.empty(); }
+  Transfer flush() noexcept override;
+  std::string explanation() const override;
+  std::string peer_subject() const override;
+
+  /// Whether the session was resumed, once the handshake is done.
+  bool resumed() const noexcept { return SSL_session_reused(ssl_.get()) == 1; }
+  /// "TLSv1.3", once the handshake is done.
+  const char* version() const noexcept { return SSL_get_version(ssl_.get()); }
+  SSL& ssl() noexcept { return *ssl_; }
+
+  /// For SSL_CTX_sess_set_new_cb: 1 when the session was taken over.
+  static int on_new_session(SSL* ssl, SSL_SESSION* session) noexcept;
+  /// A certificate of the peer did not pass; in its verify callback.
+  void note_refusal(X509_STORE_CTX& store) noexcept;
+
+ private:
+  enum class Phase : std::uint8_t { handshake, open, failed };
+  enum class Step : std::uint8_t { done, wait, ended, failed };
+
+  // Bytes that outlive a call; of exactly their size, since mostly there are none.
+  class Kept {
+   public:
+    bool empty() const noexcept { return at_ == size_; }
+    std::size_t size() const noexcept { return size_ - at_; }
+    std::span<const std::byte> bytes() const noexcept { return {bytes_.get() + at_, size()}; }
+    void consume(std::size_t bytes) noexcept;
+    /// Keeps what it has and, behind it, these. False when memory is out.
+    bool append(std::span<const std::byte> more) noexcept;
+
+   private:
+    std::unique_ptr<std::byte[]> bytes_{};
+    std::uint32_t at_ = 0;
+    std::uint32_t size_ = 0;
+  };
+
+  TlsTransport(std::unique_ptr<net::Transport> below, std::shared_ptr<Context> context,
+               Scratch& scratch) noexcept
+      : below_(std::move(below)), context_(std::move(context)), scratch_(&scratch) {}
+  bool attach(Ssl ssl) noexcept;
+
+  // The BIO: ciphertext in and out of memory.
+  static const BIO_METHOD* bio_method() noexcept;
+  static int on_bio_read(BIO* bio, char* into, std::size_t size, std::size_t* got) noexcept;
+  static int on_bio_write(BIO* bio, const char* from, std::size_t size, std::size_t* put) noexcept;
+  static long on_bio_control(BIO* bio, int command, long number, void* pointer) noexcept;
+
+  template <class F>
+  Step run(F&& call) noexcept;
+  bool receive() noexcept;
+  void begin_call() noexcept;
+  void end_call() noexcept;
+  Step shake_hands() noexcept;
+  std::size_t read_some(std::span<const iovec> into, Step& step) noexcept;
+  std::size_t write_some(std::span<const iovec> from, Step& step) noexcept;
+  void send_output() noexcept;
+  void on_unsent_gone() noexcept;
+  void fail(std::error_code code, std::string explanation = {}) noexcept;
+  void fail_by_openssl() noexcept;
+  bool is_server() const noexcept { return SSL_is_server(ssl_.get()) == 1; }
+
+  std::unique_ptr<net::Transport> below_;
+  std::shared_ptr<Context> context_;
+  Scratch* scratch_;
+  Ssl ssl_{};
+  Kept undeciphered_{};
+  Kept unsent_{};
+  std::span<const std::byte> input_{};  // within a call: what the BIO reads next
+  std::error_code error_{};             // why it failed
+  std::error_code write_error_{};       // why nothing can be sent any more; reading goes on
+  std::unique_ptr<std::string> explanation_{};
+  std::unique_ptr<std::string> name_{};  // client: whom it expects; its sessions are kept so, too
+  Phase phase_ = Phase::handshake;
+  bool drained_ : 1 = false;      // within a call: the transport below has no more for now
+  bool received_ : 1 = false;     // within a call: input_ is of the thread's buffer
+  bool heard_ : 1 = false;        // something came, ever
+  bool ended_below_ : 1 = false;  // the peer's FIN
+  bool closing_ : 1 = false;      // shutdown_write() was called
+  bool discarding_ : 1 = false;   // failed, and what still comes is thrown away
+};
+
+}  // namespace tern::tls

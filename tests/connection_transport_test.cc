@@ -1,0 +1,214 @@
+// What a connection on a loop owes to transports that are odd as TLS may be: they want to read in
+// order to write, keep bytes that the system has not taken, and hold input while the socket is
+// silent.
+#include "connection/live_connection.h"
+#include "net/tcp.h"
+#include "support/socket_pair.h"
+#include "support/upgrade_text.h"
+#include "support/wire.h"
+
+#include <atomic>
+#include <cstring>
+#include <future>
+#include <gtest/gtest.h>
+#include <memory>
+#include <string>
+#include <sys/socket.h>
+#include <thread>
+
+namespace tern::test {
+namespace {
+
+using net::Transport;
+
+struct Rules {
+  bool writes_wait_for_reads = false;
+  bool keeps_writes = false;
+  std::size_t read_at_most = 0;  ///< hands out its input so, and says that there is more
+  std::atomic<std::size_t> writes = 0;
+  std::atomic<std::size_t> flushes = 0;
+};
+
+class OddTransport final : public Transport {
+ public:
+  OddTransport(net::Fd socket, Rules& rules) : below_(std::move(socket)), rules_(rules) {}
+
+  Transfer read(std::span<const iovec> into) noexcept override {
+    if (rules_.read_at_most == 0) {
+      const Transfer got = below_.read(into);
+      if (got.bytes > 0) heard_ += got.bytes;
+      return got;
+    }
+    char buffer[4096];
+    const iovec all{buffer, sizeof buffer};
+    const Transfer got = held_.empty() ? below_.read({&all, 1}) : Transfer{};
+    held_.append(buffer, got.bytes);
+    if (held_.empty()) return got;
+    const std::size_t size = std::min(held_.size(), rules_.read_at_most);
+    std::memcpy(into[0].iov_base, held_.data(), size);
+    held_.erase(0, size);
+    return {.bytes = size, .more = !held_.empty()};
+  }
+  Transfer write(std::span<const iovec> from) noexcept override {
+    ++rules_.writes;
+    if (rules_.writes_wait_for_reads) {
+      if (waits_since_ == none) waits_since_ = heard_;
+      if (waits_since_ == heard_) return {.state = State::wait_read};
+    }
+    if (!rules_.keeps_writes) return below_.write(from);
+    if (!kept_.empty()) return {.state = State::wait_write};
+    for (const iovec& piece : from) {
+      kept_.append(static_cast<const char*>(piece.iov_base), piece.iov_len);
+    }
+    return {.bytes = kept_.size()};
+  }
+  int fd() const noexcept override { return below_.fd(); }
+  void shutdown_write() noexcept override {
+    ended_ = true;
+    if (kept_.empty()) below_.shutdown_write();
+  }
+  bool has_unsent() const noexcept override { return !kept_.empty(); }
+  Transfer flush() noexcept override {
+    ++rules_.flushes;
+    const iovec from{kept_.data(), kept_.size()};
+    const Transfer put = below_.write({&from, 1});
+    if (put.state != State::ok) return put;
+    kept_.erase(0, put.bytes);
+    if (!kept_.empty()) return {.state = State::wait_write};
+    if (ended_) below_.shutdown_write();
+    return {};
+  }
+
+ private:
+  static constexpr std::size_t none = static_cast<std::size_t>(-1);
+
+  net::TcpTransport below_;
+  Rules& rules_;
+  std::size_t heard_ = 0;
+  std::size_t waits_since_ = none;
+  std::string held_{};
+  std::string kept_{};
+  bool ended_ = false;
+};
+
+/// One connection on a loop of its own, with an echo; the test is its peer.
+class Stage final : private connection::Owner {
+ public:
+  explicit Stage(Rules& rules) {
+    EXPECT_NE(connection::LiveConnection::adopt(
+                  std::make_unique<OddTransport>(std::move(sockets_.server), rules), environment_),
+              nullptr);
+    thread_ = std::thread([this] { EXPECT_TRUE(loop_.run()); });
+  }
+  ~Stage() {
+    loop_.stop();
+    thread_.join();
+    environment_.registry->for_each(
+        [](connection::LiveConnection& connection) { connection.abandon(); });
+  }
+
+  void send(const std::string& octets) {
+    ASSERT_EQ(::send(sockets_.client.get(), octets.data(), octets.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(octets.size()));
+  }
+  /// Exactly this comes next.
+  void expect(const std::string& octets) {
+    std::string got;
+    while (got.size() < octets.size()) {
+      ASSERT_TRUE(wait_ready(sockets_.client.get(), POLLIN)) << got;
+      char buffer[65536];
+      const ssize_t size = ::recv(sockets_.client.get(), buffer, sizeof buffer, 0);
+      ASSERT_GT(size, 0) << got;
+      got.append(buffer, static_cast<std::size_t>(size));
+    }
+    EXPECT_EQ(shown(got), shown(octets));
+  }
+  void expect_end() {
+    ASSERT_TRUE(wait_ready(sockets_.client.get(), POLLIN));
+    char octet;
+    EXPECT_EQ(::recv(sockets_.client.get(), &octet, 1, 0), 0);
+  }
+  /// Waits until the loop has had another turn.
+  void turn() {
+    std::promise<void> promise;
+    const std::future<void> done = promise.get_future();
+    loop_.post([promise = std::move(promise)]() mutable { promise.set_value(); });
+    done.wait();
+  }
+
+ private:
+  struct Echo {
+    void on_message(Connection& conn, Message message) { conn.send(message); }
+  };
+
+  void on_request(connection::LiveConnection& connection) noexcept override {
+    connection.accept({}, connection::session_type<Echo>, [](void* at) { ::new (at) Echo; });
+  }
+  void on_handshake_over(connection::LiveConnection&) noexcept override {}
+  void on_gone(connection::LiveConnection&) noexcept override {}
+
+  SocketPair sockets_{};
+  Loop loop_{};
+  Workspace workspace_{};
+  EngineOptions options_{};
+  connection::Metrics metrics_{};
+  LogSink log_{};
+  connection::Environment environment_{
+      loop_,
+      loop_.core(),
+      workspace_,
+      options_,
+      std::make_shared<connection::Registry>(loop_.core().mailbox()),
+      metrics_,
+      *this,
+      log_};
+  std::thread thread_{};
+};
+
+std::string answer() { return upgrade_answer(upgrade_request()); }
+
+TEST(ConnectionTransport, AWriteMayHaveToWaitForReading) {
+  Rules rules{.writes_wait_for_reads = true};
+  Stage stage(rules);
+  const std::string frame = wire(Role::client, text("hi"));
+  stage.send(upgrade_request());
+  while (rules.writes == 0) stage.turn();
+  const std::size_t before = rules.writes;
+  for (int i = 0; i < 20; ++i) stage.turn();
+  EXPECT_EQ(rules.writes, before) << "it spins instead of waiting";
+  stage.send(frame.substr(0, 1));
+  stage.expect(answer());
+  stage.send(frame.substr(1));
+  stage.expect(wire(Role::server, text("hi")));
+}
+
+TEST(ConnectionTransport, WhatTheTransportKeepsIsFlushed) {
+  Rules rules{.keeps_writes = true};
+  Stage stage(rules);
+  stage.send(upgrade_request());
+  stage.expect(answer());
+  for (int i = 0; i < 3; ++i) {
+    stage.send(wire(Role::client, text("hi")));
+    stage.expect(wire(Role::server, text("hi")));
+  }
+  stage.send(wire(Role::client, closing(1000)));
+  stage.expect(wire(Role::server, closing(1000)));
+  stage.expect_end();
+  EXPECT_GE(rules.flushes, 5u);
+}
+
+TEST(ConnectionTransport, InputThatTheSocketDoesNotTellOfIsRead) {
+  Rules rules{.read_at_most = 7};
+  Stage stage(rules);
+  std::string all = upgrade_request();
+  std::string answers = answer();
+  for (int i = 0; i < 40; ++i) {
+    all += wire(Role::client, text("message " + std::to_string(i)));
+    answers += wire(Role::server, text("message " + std::to_string(i)));
+  }
+  stage.send(all);
+  stage.expect(answers);
+}
+
+}  // namespace
+}  // namespace tern::test

@@ -1,0 +1,181 @@
+// Two TLS ends in memory: no sockets, so that a test decides what each call of a transport moves,
+// and which one fails.
+#pragma once
+
+#include "tern/tls.h"
+
+#include "net/transport.h"
+#include "support/certificates.h"
+#include "tls/context.h"
+#include "tls/transport.h"
+
+#include <algorithm>
+#include <cstring>
+#include <gtest/gtest.h>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace tern::test {
+
+/// One direction.
+struct Wire {
+  std::string octets{};
+  bool ended = false;
+};
+
+/// What both ends of a pair obey and count.
+struct WireRules {
+  static constexpr std::size_t all = static_cast<std::size_t>(-1);
+
+  std::size_t read_at_most = all;   ///< of one call
+  std::size_t write_at_most = all;  ///< of one call
+  std::size_t capacity = all;       ///< of a direction
+  std::size_t fail_at = 0;          ///< this call fails, and all that follow on its end; 0: none
+  std::size_t calls = 0;
+  std::size_t reads = 0;
+  std::size_t writes = 0;
+  std::size_t octets = 0;  // moved by reads and writes
+};
+
+/// A transport in memory.
+class WireEnd final : public net::Transport {
+ public:
+  WireEnd(Wire& in, Wire& out, WireRules& rules) : in_(in), out_(out), rules_(rules) {}
+
+  Transfer read(std::span<const iovec> into) noexcept override {
+    if (fails()) return failure();
+    ++rules_.reads;
+    if (in_.octets.empty()) return {.state = in_.ended ? State::end : State::wait_read};
+    const std::size_t size = std::min({in_.octets.size(), into[0].iov_len, rules_.read_at_most});
+    std::memcpy(into[0].iov_base, in_.octets.data(), size);
+    in_.octets.erase(0, size);
+    rules_.octets += size;
+    return {.bytes = size};
+  }
+  Transfer write(std::span<const iovec> from) noexcept override {
+    if (fails()) return failure();
+    ++rules_.writes;
+    const std::size_t room = rules_.capacity - std::min(rules_.capacity, out_.octets.size());
+    const std::size_t size = std::min({from[0].iov_len, room, rules_.write_at_most});
+    if (size == 0) return {.state = State::wait_write};
+    out_.octets.append(static_cast<const char*>(from[0].iov_base), size);
+    rules_.octets += size;
+    return {.bytes = size};
+  }
+  int fd() const noexcept override { return -1; }
+  void shutdown_write() noexcept override { out_.ended = true; }
+
+ private:
+  bool fails() noexcept {
+    if (++rules_.calls == rules_.fail_at) broken_ = true;
+    return broken_;
+  }
+  static Transfer failure() noexcept {
+    return {.error = std::make_error_code(std::errc::io_error), .state = State::failed};
+  }
+
+  Wire& in_;
+  Wire& out_;
+  WireRules& rules_;
+  bool broken_ = false;
+};
+
+/// One end: what it was told to write, what it has read, how it ended.
+struct TlsEnd {
+  std::unique_ptr<tls::TlsTransport> tls{};
+  std::string to_write{};
+  std::string got{};
+  net::Transport::Transfer last{};  ///< of read: ok, end or failed
+  std::error_code write_error{};
+  std::size_t room = 64 << 10;  ///< of a read
+
+  bool over() const { return last.state != net::Transport::State::ok; }
+
+  /// Reads all there is and writes what goes.
+  void turn() {
+    using State = net::Transport::State;
+    std::string buffer(room, '\0');
+    while (!over()) {
+      const iovec into{buffer.data(), buffer.size()};
+      const auto read = tls->read({&into, 1});
+      if (read.state == State::end || read.state == State::failed) last = read;
+      if (read.state != State::ok) break;
+      got.append(buffer, 0, read.bytes);
+      if (!read.more && read.bytes < room) break;
+    }
+    while (!write_error && (!to_write.empty() || tls->has_unsent())) {
+      const iovec from{to_write.data(), to_write.size()};
+      const auto put = to_write.empty() ? tls->flush() : tls->write({&from, 1});
+      if (put.state == State::failed) write_error = put.error;
+      if (put.state != State::ok) break;
+      to_write.erase(0, put.bytes);
+    }
+  }
+};
+
+/// Client and server of localhost, connected.
+struct TlsPair {
+  WireRules rules{};
+  Wire to_server{};
+  Wire to_client{};
+  tls::Scratch scratch{};
+  TlsEnd client{};
+  TlsEnd server{};
+
+  TlsPair(const TlsServer& server_options, const TlsClient& client_options,
+          const std::string& name = "localhost") {
+    auto server_context = tls::ServerContext::load(server_options);
+    auto client_context = client_options.memory
+                              ? client_options.memory->contexts().get(client_options)
+                              : tls::ClientContext::load(client_options);
+    EXPECT_TRUE(server_context) << server_context.error().message();
+    EXPECT_TRUE(client_context) << client_context.error().message();
+    connect(*std::move(server_context), *std::move(client_context), name);
+  }
+  TlsPair(std::shared_ptr<tls::ServerContext> server_context,
+          std::shared_ptr<tls::ClientContext> client_context,
+          const std::string& name = "localhost") {
+    connect(std::move(server_context), std::move(client_context), name);
+  }
+
+  void only_version(int version) {
+    SSL_set_min_proto_version(&client.tls->ssl(), version);
+    SSL_set_max_proto_version(&client.tls->ssl(), version);
+  }
+
+  /// Both ends take turns until nothing moves any more.
+  void run() {
+    std::size_t before;
+    do {
+      before = rules.octets;
+      client.turn();
+      server.turn();
+    } while (rules.octets != before);
+  }
+
+  /// The client's first write carries the handshake.
+  void shake_hands() {
+    client.to_write = "hello";
+    run();
+    EXPECT_EQ(server.got, "hello") << client.tls->explanation() << server.tls->explanation();
+    server.got.clear();
+  }
+
+ private:
+  void connect(std::shared_ptr<tls::ServerContext> server_context,
+               std::shared_ptr<tls::ClientContext> client_context, const std::string& name) {
+    client.tls = tls::TlsTransport::client(std::make_unique<WireEnd>(to_client, to_server, rules),
+                                           std::move(client_context), name, 443, scratch);
+    server.tls = tls::TlsTransport::server(std::make_unique<WireEnd>(to_server, to_client, rules),
+                                           std::move(server_context), scratch);
+  }
+};
+
+inline TlsServer server_of(const Identity& identity) {
+  return {.certificate_pem = identity.certificate(), .private_key_pem = identity.key()};
+}
+inline TlsClient trusting(const Identity& ca) { return {.ca_pem = ca.certificate()}; }
+
+}  // namespace tern::test

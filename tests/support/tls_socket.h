@@ -1,0 +1,158 @@
+// A TLS client without tern's code: OpenSSL on a blocking loopback socket, told what to do step by
+// step, also what no decent client does.
+#pragma once
+
+#include "support/certificates.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <string>
+#include <string_view>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <utility>
+
+namespace tern::test {
+
+/// Trusts everybody. Gives up after 30 seconds of silence.
+class TlsSocket {
+ public:
+  explicit TlsSocket(std::uint16_t port) : context_(SSL_CTX_new(TLS_client_method())) {
+    fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const timeval limit{30, 0};
+    ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    ssl_ = SSL_new(context_);
+    SSL_set_tlsext_host_name(ssl_, "localhost");
+    BIO* const out = BIO_new(BIO_s_mem());
+    BIO* const in = BIO_new(BIO_s_mem());
+    BIO_set_mem_eof_return(in, -1);
+    SSL_set_bio(ssl_, in, out);
+    SSL_set_connect_state(ssl_);
+  }
+  TlsSocket(const TlsSocket&) = delete;
+  TlsSocket& operator=(const TlsSocket&) = delete;
+  ~TlsSocket() {
+    forget_tls();
+    if (fd_ >= 0) ::close(fd_);
+  }
+
+  SSL* ssl() { return ssl_; }
+  int fd() const { return fd_; }
+
+  /// The octets of a ClientHello, not sent yet.
+  std::string hello() {
+    SSL_do_handshake(ssl_);
+    return take_output();
+  }
+  /// The whole handshake; false when the server refused (see reason()).
+  bool shake_hands() {
+    for (;;) {
+      const int done = step([&] { return SSL_do_handshake(ssl_); });
+      if (done != 0) return done > 0;
+    }
+  }
+  bool send(std::string_view text) {
+    std::size_t put = 0;
+    if (SSL_write_ex(ssl_, text.data(), text.size(), &put) != 1) return false;
+    return send_raw(take_output());
+  }
+  bool send_raw(std::string_view octets) {
+    while (!octets.empty()) {
+      const ssize_t sent = ::send(fd_, octets.data(), octets.size(), MSG_NOSIGNAL);
+      if (sent <= 0) return false;
+      octets.remove_prefix(static_cast<std::size_t>(sent));
+    }
+    return true;
+  }
+  /// What comes next; empty at the end (see closed_properly() and reason()).
+  std::string receive() {
+    std::string text(65536, '\0');
+    std::size_t got = 0;
+    int done = 0;
+    while (done == 0) {
+      done = step([&] { return SSL_read_ex(ssl_, text.data(), text.size(), &got); });
+    }
+    text.resize(done > 0 ? got : 0);
+    return text;
+  }
+  std::string receive_until(std::string_view end) {
+    std::string all;
+    while (all.find(end) == all.npos) {
+      const std::string more = receive();
+      if (more.empty()) break;
+      all += more;
+    }
+    return all;
+  }
+  /// Whether close_notify came.
+  bool closed_properly() const { return (SSL_get_shutdown(ssl_) & SSL_RECEIVED_SHUTDOWN) != 0; }
+  /// The alert or error that ended it.
+  const std::string& reason() const { return reason_; }
+  /// Whether the server ended TCP: all is discarded until then.
+  bool tcp_ends() {
+    char buffer[65536];
+    ssize_t got;
+    do {
+      got = ::recv(fd_, buffer, sizeof buffer, 0);
+    } while (got > 0);
+    return got == 0 || errno == ECONNRESET;
+  }
+
+  void close_notify() {
+    SSL_shutdown(ssl_);
+    send_raw(take_output());
+  }
+  void fin() { ::shutdown(fd_, SHUT_WR); }
+  void reset() {
+    const linger now{1, 0};
+    ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    ::close(std::exchange(fd_, -1));
+  }
+  /// Frees all memory of TLS; the socket stays connected.
+  void forget_tls() {
+    SSL_free(std::exchange(ssl_, nullptr));
+    SSL_CTX_free(std::exchange(context_, nullptr));
+  }
+
+ private:
+  // 1: done. -1: over. 0: again.
+  template <class F>
+  int step(F call) {
+    ERR_clear_error();
+    const int result = call();
+    send_raw(take_output());
+    if (result > 0) return 1;
+    if (SSL_get_error(ssl_, result) != SSL_ERROR_WANT_READ) {
+      const char* const reason = ERR_reason_error_string(ERR_peek_error());
+      reason_ = reason != nullptr ? reason : "";
+      return -1;
+    }
+    char buffer[65536];
+    const ssize_t got = ::recv(fd_, buffer, sizeof buffer, 0);
+    EXPECT_FALSE(got < 0 && errno == EAGAIN) << "the server is silent";
+    if (got <= 0) return -1;
+    BIO_write(SSL_get_rbio(ssl_), buffer, static_cast<int>(got));
+    return 0;
+  }
+  std::string take_output() {
+    BIO* const bio = SSL_get_wbio(ssl_);
+    std::string octets(BIO_ctrl_pending(bio), '\0');
+    if (!octets.empty()) BIO_read(bio, octets.data(), static_cast<int>(octets.size()));
+    return octets;
+  }
+
+  SSL_CTX* context_;
+  SSL* ssl_ = nullptr;
+  int fd_ = -1;
+  std::string reason_{};
+};
+
+}  // namespace tern::test

@@ -1,0 +1,357 @@
+#include "support/tls_pair.h"
+#include "tls/transport.h"
+
+#include <gtest/gtest.h>
+#include <string>
+
+namespace tern::test {
+namespace {
+
+using State = net::Transport::State;
+
+const Authority& authority() {
+  static const Authority made;
+  return made;
+}
+
+TlsPair localhost() { return TlsPair(server_of(authority().leaf), trusting(authority().ca)); }
+
+std::string pattern(std::size_t size) {
+  std::string text(size, '\0');
+  for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>('a' + i % 23);
+  return text;
+}
+
+struct Version {
+  int number;
+  const char* name;
+};
+constexpr Version versions[] = {{TLS1_2_VERSION, "TLSv1.2"}, {TLS1_3_VERSION, "TLSv1.3"}};
+
+TEST(TlsTransport, SpeaksBothVersions) {
+  for (const Version& version : versions) {
+    SCOPED_TRACE(version.name);
+    TlsPair pair(server_of(authority().leaf), trusting(authority().ca));
+    pair.only_version(version.number);
+    pair.shake_hands();
+    EXPECT_STREQ(pair.server.tls->version(), version.name);
+    pair.server.to_write = "answer";
+    pair.run();
+    EXPECT_EQ(pair.client.got, "answer");
+    EXPECT_FALSE(pair.client.over());
+  }
+}
+
+TEST(TlsTransport, RefusesOldVersions) {
+  TlsPair pair(server_of(authority().leaf), trusting(authority().ca));
+  SSL_set_security_level(&pair.client.tls->ssl(), 0);
+  pair.only_version(TLS1_1_VERSION);
+  pair.client.to_write = "hello";
+  pair.run();
+  EXPECT_EQ(pair.server.last.error, Errc::tls_failed);
+  EXPECT_EQ(pair.client.last.error, Errc::tls_failed);
+  EXPECT_EQ(pair.server.got, "");
+}
+
+// However the octets are cut, on their way in or out.
+TEST(TlsTransport, EveryCutGivesTheSame) {
+  for (const Version& version : versions) {
+    for (const std::size_t step : {1, 2, 3, 5, 7, 21, 100, 1000}) {
+      SCOPED_TRACE(version.name + std::string(", ") + std::to_string(step));
+      TlsPair pair(server_of(authority().leaf), trusting(authority().ca));
+      pair.only_version(version.number);
+      pair.rules.read_at_most = pair.rules.write_at_most = step;
+      pair.client.room = pair.server.room = step;
+      pair.client.to_write = pattern(20'000);
+      pair.server.to_write = pattern(1'000);
+      pair.run();
+      EXPECT_EQ(pair.server.got, pattern(20'000));
+      EXPECT_EQ(pair.client.got, pattern(1'000));
+      pair.client.tls->shutdown_write();
+      pair.run();
+      EXPECT_EQ(pair.server.last.state, State::end);
+    }
+  }
+}
+
+// Each call in turn fails: both ends learn it, neither hangs, and what came before is true.
+TEST(TlsTransport, AnyCallMayFail) {
+  std::size_t failures = 0;
+  for (std::size_t n = 1;; ++n) {
+    SCOPED_TRACE(n);
+    TlsPair pair(server_of(authority().leaf), trusting(authority().ca));
+    pair.rules.fail_at = n;
+    pair.rules.write_at_most = pair.rules.read_at_most = 700;
+    pair.client.to_write = pattern(3'000);
+    pair.server.to_write = pattern(2'000);
+    pair.run();
+    EXPECT_TRUE(pattern(3'000).starts_with(pair.server.got));
+    EXPECT_TRUE(pattern(2'000).starts_with(pair.client.got));
+    if (pair.rules.calls < n) {
+      EXPECT_EQ(pair.server.got.size(), 3'000u);
+      EXPECT_EQ(pair.client.got.size(), 2'000u);
+      break;
+    }
+    const auto io_error = std::make_error_code(std::errc::io_error);
+    const bool told = pair.client.last.error == io_error || pair.client.write_error == io_error ||
+                      pair.server.last.error == io_error || pair.server.write_error == io_error;
+    EXPECT_TRUE(told);
+    ++failures;
+  }
+  EXPECT_GT(failures, 20u);
+}
+
+TEST(TlsTransport, OneReadAndOneWriteForASmallEcho) {
+  TlsPair pair = localhost();
+  pair.shake_hands();
+  pair.server.to_write = "settle";  // tickets and all
+  pair.run();
+  pair.client.to_write = "ping";
+  pair.client.turn();
+  pair.rules.reads = pair.rules.writes = 0;
+  pair.server.turn();
+  EXPECT_EQ(pair.server.got, "ping");
+  EXPECT_EQ(pair.rules.reads, 1u);
+  EXPECT_EQ(pair.rules.writes, 0u);
+  pair.server.to_write = "pong";
+  const iovec from{pair.server.to_write.data(), 4};
+  EXPECT_EQ(pair.server.tls->write({&from, 1}).bytes, 4u);
+  EXPECT_EQ(pair.rules.reads, 1u);
+  EXPECT_EQ(pair.rules.writes, 1u);
+}
+
+TEST(TlsTransport, ManyRecordsInOneReadAndOneWrite) {
+  TlsPair pair = localhost();
+  pair.shake_hands();
+  pair.run();
+  pair.rules.reads = pair.rules.writes = 0;
+  std::string header = "head", body = pattern(60'000), tail = "tail";
+  const iovec from[] = {{header.data(), 4}, {body.data(), body.size()}, {tail.data(), 4}};
+  EXPECT_EQ(pair.client.tls->write(from).bytes, 60'008u);
+  EXPECT_EQ(pair.rules.writes, 1u);
+  EXPECT_LT(pair.to_server.octets.size(), 60'008u + 4 * 22 + 1);  // four records, not six
+  pair.server.turn();
+  EXPECT_EQ(pair.rules.reads, 1u);
+  EXPECT_EQ(pair.server.got, header + body + tail);
+}
+
+TEST(TlsTransport, WhatTheSystemDoesNotTakeIsKeptAndSentLater) {
+  TlsPair pair = localhost();
+  pair.shake_hands();
+  pair.rules.capacity = 1000;
+  std::string message = pattern(300'000);
+  pair.client.to_write = message;
+  pair.client.turn();
+  EXPECT_TRUE(pair.client.tls->has_unsent());
+  EXPECT_GT(pair.client.to_write.size(), 100'000u);  // nothing more is taken meanwhile
+  const std::size_t left = pair.client.to_write.size();
+  pair.client.turn();
+  EXPECT_EQ(pair.client.to_write.size(), left);
+  pair.run();
+  EXPECT_EQ(pair.server.got, message);
+  EXPECT_FALSE(pair.client.tls->has_unsent());
+}
+
+TEST(TlsTransport, CloseNotifyWaitsForWhatIsUnsent) {
+  TlsPair pair = localhost();
+  pair.shake_hands();
+  pair.rules.capacity = 1000;
+  pair.client.to_write = pattern(50'000);
+  pair.client.turn();
+  ASSERT_TRUE(pair.client.tls->has_unsent());
+  pair.client.tls->shutdown_write();
+  EXPECT_FALSE(pair.to_server.ended);
+  pair.run();
+  EXPECT_TRUE(pair.to_server.ended);
+  EXPECT_EQ(pair.server.got, pattern(50'000));
+  EXPECT_EQ(pair.server.last.state, State::end);
+}
+
+TEST(TlsTransport, Rfc8446_6_1_FinWithoutCloseNotifyIsTruncation) {
+  TlsPair pair = localhost();
+  pair.shake_hands();
+  pair.client.to_write = "last";
+  pair.client.turn();
+  pair.to_server.ended = true;
+  pair.run();
+  EXPECT_EQ(pair.server.got, "last");
+  EXPECT_EQ(pair.server.last.error, Errc::tls_truncated);
+  // Nothing of it is left for the next connection of this thread.
+  TlsPair next = localhost();
+  next.shake_hands();
+}
+
+// What TLS knows and the descriptor does not: `more` says so.
+TEST(TlsTransport, AnEndInTheSameReadIsAnnounced) {
+  TlsPair pair = localhost();
+  pair.shake_hands();
+  pair.run();
+  const iovec from{const_cast<char*>("last"), 4};
+  EXPECT_EQ(pair.client.tls->write({&from, 1}).bytes, 4u);
+  pair.client.tls->shutdown_write();
+  pair.to_server.ended = false;  // close_notify, but no FIN yet
+  char buffer[100];
+  const iovec into{buffer, sizeof buffer};
+  const auto read = pair.server.tls->read({&into, 1});
+  EXPECT_EQ(read.bytes, 4u);
+  EXPECT_TRUE(read.more);
+  EXPECT_EQ(pair.server.tls->read({&into, 1}).state, State::end);
+}
+
+TEST(TlsTransport, ASmallReadLeavesTheRestAndSaysSo) {
+  TlsPair pair = localhost();
+  pair.shake_hands();
+  pair.run();
+  const std::string message = pattern(70'000);
+  const iovec from{const_cast<char*>(message.data()), message.size()};
+  EXPECT_EQ(pair.client.tls->write({&from, 1}).bytes, message.size());
+  std::string got;
+  char buffer[1000];
+  for (;;) {
+    const iovec into{buffer, sizeof buffer};
+    const auto read = pair.server.tls->read({&into, 1});
+    if (read.state != State::ok) break;
+    got.append(buffer, read.bytes);
+    EXPECT_EQ(read.more, read.bytes == sizeof buffer);
+  }
+  EXPECT_EQ(got, message);
+}
+
+// Tickets, key updates and a Finished are consumed by the read they arrive in.
+TEST(TlsTransport, KeyUpdatesAreFollowed) {
+  TlsPair pair = localhost();
+  pair.shake_hands();
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(SSL_key_update(&pair.client.tls->ssl(), SSL_KEY_UPDATE_REQUESTED), 1);
+    pair.client.to_write = "with a new key";
+    pair.server.got.clear();
+    pair.run();
+    EXPECT_EQ(pair.server.got, "with a new key");
+    pair.client.got.clear();
+    pair.server.to_write = "so am I";
+    pair.run();
+    EXPECT_EQ(pair.client.got, "so am I");
+  }
+}
+
+TEST(TlsTransport, RenegotiationIsRefused) {
+  TlsPair pair = localhost();
+  pair.only_version(TLS1_2_VERSION);
+  pair.shake_hands();
+  SSL_clear_options(&pair.client.tls->ssl(), SSL_OP_NO_RENEGOTIATION);
+  ASSERT_EQ(SSL_renegotiate(&pair.client.tls->ssl()), 1);
+  pair.client.to_write = "new keys?";
+  pair.client.turn();
+  pair.server.turn();
+  EXPECT_EQ(pair.server.got, "");
+  EXPECT_FALSE(pair.server.over());  // it says no and goes on
+  pair.run();
+  EXPECT_EQ(pair.client.last.error, Errc::tls_failed);  // its handshake does not come about
+  EXPECT_EQ(pair.server.got, "");
+}
+
+struct Garbage {
+  const char* name;
+  std::string octets;
+};
+
+std::vector<Garbage> garbage() {
+  std::string noise(512, '\0');
+  RAND_bytes(reinterpret_cast<unsigned char*>(noise.data()), 512);
+  noise[0] = '\x7f';
+  return {
+      {"HTTP", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"},
+      {"noise", noise},
+      {"an impossible length", std::string("\x16\x03\x01\xff\xff", 5) + std::string(100, 'x')},
+      {"an SSLv2 hello",
+       std::string("\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10", 11) + std::string(37, '\x01')},
+      {"zeros", std::string(1000, '\0')},
+  };
+}
+
+TEST(TlsTransport, GarbageInsteadOfAHello) {
+  for (const Garbage& given : garbage()) {
+    SCOPED_TRACE(given.name);
+    for (const std::size_t step : {std::size_t{1}, WireRules::all}) {
+      TlsPair pair = localhost();
+      pair.rules.read_at_most = step;
+      pair.to_server.octets = given.octets;
+      pair.run();
+      EXPECT_EQ(pair.server.last.error, Errc::tls_failed);
+      EXPECT_NE(pair.server.tls->explanation(), "");
+      EXPECT_EQ(pair.server.got, "");
+      // Failed is failed, until our direction is ended: then what comes is thrown away.
+      pair.to_server.octets = "more";
+      char buffer[10];
+      const iovec into{buffer, sizeof buffer};
+      EXPECT_EQ(pair.server.tls->read({&into, 1}).state, State::failed);
+      pair.server.tls->shutdown_write();
+      EXPECT_TRUE(pair.to_client.ended);
+      EXPECT_EQ(pair.server.tls->read({&into, 1}).bytes, std::min<std::size_t>(4, step));
+    }
+  }
+}
+
+TEST(TlsTransport, GarbageBehindAGoodHello) {
+  TlsPair pair = localhost();
+  pair.client.to_write = "hello";
+  pair.client.turn();
+  pair.to_server.octets += std::string(600, 'x');
+  pair.server.turn();
+  EXPECT_EQ(pair.server.last.error, Errc::tls_failed);
+  EXPECT_EQ(pair.server.got, "");
+}
+
+TEST(TlsTransport, AnEndInsteadOfAHello) {
+  TlsPair nothing = localhost();
+  nothing.to_server.ended = true;
+  nothing.server.turn();
+  EXPECT_EQ(nothing.server.last.error, Errc::end_of_stream);
+  TlsPair half = localhost();
+  half.to_server.octets = std::string("\x16\x03\x01", 3);
+  half.to_server.ended = true;
+  half.run();
+  EXPECT_EQ(half.server.last.error, Errc::tls_truncated);
+}
+
+TEST(TlsTransport, AFlippedBitIsNoticed) {
+  TlsPair pair = localhost();
+  pair.shake_hands();
+  pair.client.to_write = "trust me";
+  pair.client.turn();
+  pair.to_server.octets.back() ^= 1;
+  pair.run();
+  EXPECT_EQ(pair.server.got, "");
+  EXPECT_EQ(pair.server.last.error, Errc::tls_failed);
+  EXPECT_EQ(pair.client.last.error, Errc::tls_failed);  // by the alert
+  EXPECT_NE(pair.client.tls->explanation().find("alert"), std::string::npos)
+      << pair.client.tls->explanation();
+}
+
+// Errors that others left in this thread's queue are no errors of ours.
+TEST(TlsTransport, TheErrorQueueOfTheThreadDoesNotMatter) {
+  TlsPair pair = localhost();
+  pair.shake_hands();
+  for (int i = 0; i < 3; ++i) {
+    ERR_raise(ERR_LIB_SSL, SSL_R_BAD_LENGTH);
+    pair.client.to_write = "ping";
+    pair.server.got.clear();
+    pair.run();
+    EXPECT_EQ(pair.server.got, "ping");
+  }
+  ERR_clear_error();
+}
+
+TEST(TlsScratch, HandshakesAreRationedByTurn) {
+  net::LoopCore loop({});
+  tls::Scratch scratch(&loop);
+  for (unsigned i = 0; i < tls::Scratch::handshake_steps; ++i) {
+    EXPECT_TRUE(scratch.take_handshake_step());
+  }
+  EXPECT_FALSE(scratch.take_handshake_step());
+  tls::Scratch unlimited;
+  for (int i = 0; i < 1000; ++i) ASSERT_TRUE(unlimited.take_handshake_step());
+}
+
+}  // namespace
+}  // namespace tern::test
