@@ -16,7 +16,7 @@ trap 'rm -f "$output"' EXIT
 for ((run = 1; run <= times; run++)); do
   began=$SECONDS
   if ! ctest --test-dir "$build" --no-tests=error --output-on-failure --stop-on-failure \
-    --schedule-random --no-label-summary -LE 'faults|interop|long' -E '^consumer\.' \
+    --schedule-random --no-label-summary -LE 'faults|interop|long|bulk' -E '^consumer\.' \
     >"$output" 2>&1; then
     grep -vE '^ *Start +[0-9]+:|   Passed +[0-9.]+ sec$' "$output"
     echo "run $run of $times: FAILED after $((SECONDS - began)) s"

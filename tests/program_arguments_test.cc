@@ -26,8 +26,7 @@ const std::vector<Program>& programs() {
         "--handshake-timeout", "--idle-timeout", "--any-origin", "--deflate", "--deflate-takeover",
         "--deflate-level", "--cert", "--key"}},
       {"echo_client", {"--addr", "--path", "URL", "--ca", "--insecure", "--deflate"}},
-      {"echo_back",
-       {"--max-message", "--max-fragments", "--deflate", "URL", "--ca", "--insecure"}},
+      {"echo_back", {"--max-message", "--max-fragments", "--deflate", "URL", "--ca", "--insecure"}},
   };
   return table;
 }

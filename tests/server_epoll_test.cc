@@ -72,8 +72,8 @@ TEST(ServerEpoll, NoRoomForAConnectionThatLingers) {
   EXPECT_EQ(close->opcode, 8u);
   EXPECT_FALSE(client.frame());
   EXPECT_EQ(ends.take(), Errc::handler_threw);
+  expect_echo(port);  // behind it: the FIN is seen before the loop has come to epoll
   EXPECT_EQ(fired, 1);
-  expect_echo(port);
   running.stop();
   EXPECT_EQ(running.server.counters().connections_open, 0u);
 }
