@@ -1,0 +1,140 @@
+// What a handler may ask of its Connection and say to it, one by one, and what an application's own
+// faults leave in the log.
+#include "tern/tern.h"
+
+#include "support/raw_client.h"
+#include "support/running_server.h"
+
+#include <gtest/gtest.h>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace tern::test {
+namespace {
+
+Handlers on_message(UniqueFunction<void(Connection&, Message)> function) {
+  return {.on_message = std::move(function)};
+}
+
+struct Silent {
+  void on_message(Connection&, Message) {}
+};
+
+TEST(ConnectionApi, TellsAboutItself) {
+  Inbox<std::vector<std::string>> told;
+  Inbox<bool> posted;
+  RunningServer running;
+  running.server.route("/echo", on_message([&](Connection& conn, Message) {
+                         const auto yes = [](bool open) { return open ? "open" : "closed"; };
+                         std::vector<std::string> facts;
+                         facts.emplace_back(conn.protocol());
+                         facts.push_back(conn.remote_address());
+                         facts.emplace_back(yes(conn.is_open()));
+                         conn.send(std::string_view("12345"));
+                         facts.push_back(std::to_string(conn.queued_bytes()));
+                         conn.loop().post([&] { posted.put(true); });
+                         conn.close();
+                         facts.emplace_back(yes(conn.is_open()));
+                         told.put(facts);
+                       }),
+                       {.protocols = {"chat"}});
+  RawClient client(running.start());
+  ASSERT_TRUE(client.upgrade("/echo", "Sec-WebSocket-Protocol: chat\r\n"));
+  sockaddr_in name{};
+  socklen_t bytes = sizeof name;
+  ASSERT_EQ(::getsockname(client.fd(), reinterpret_cast<sockaddr*>(&name), &bytes), 0);
+  client.send(text("go"));
+  EXPECT_EQ(told.take(),
+            (std::vector<std::string>{"chat", "127.0.0.1:" + std::to_string(ntohs(name.sin_port)),
+                                      "open", "7", "closed"}));
+  EXPECT_TRUE(posted.take());
+  EXPECT_EQ(client.next(), "text 12345");
+  EXPECT_EQ(client.next(), "close 1000");
+}
+
+TEST(ConnectionApi, Rfc6455_5_5_2_SendsPings) {
+  RunningServer running;
+  running.server.route(
+      "/echo", on_message([](Connection& conn, Message message) { conn.ping(message.bytes()); }));
+  RawClient client(running.start());
+  ASSERT_TRUE(client.upgrade());
+  client.send(text("beat"));
+  EXPECT_EQ(client.next(), "ping beat");
+}
+
+TEST(ConnectionApi, Rfc6455_7_4_ACodeThatMayNotBeSentIsReplacedAndLogged) {
+  Inbox<std::string> logged;
+  RunningServer running({.log = [&](const LogRecord& entry) {
+    if (entry.level == LogLevel::warning) logged.put(std::string(entry.message));
+  }});
+  running.server.route("/echo", on_message([](Connection& conn, Message) {
+                         conn.close(CloseCode::abnormal, "why");
+                       }));
+  RawClient client(running.start());
+  ASSERT_TRUE(client.upgrade());
+  client.send(text("go"));
+  EXPECT_EQ(client.next(), "close 1011 why");
+  EXPECT_EQ(logged.take(), "close: code 1006 may not be sent, 1011 is");
+}
+
+TEST(ConnectionApi, WhateverIsThrownEndsOneConnectionAndIsLogged) {
+  Inbox<std::string> logged;
+  RunningServer running({.log = [&](const LogRecord& entry) {
+    if (entry.level != LogLevel::error) return;
+    logged.put(std::string(entry.message));
+    throw std::runtime_error("the disk is full");
+  }});
+  running.server.route("/echo", on_message([](Connection&, Message message) {
+                         if (message.text() == "exception") throw std::runtime_error("oops");
+                         throw 42;
+                       }));
+  const std::uint16_t port = running.start();
+  for (const std::string what : {"exception", "number"}) {
+    RawClient client(port);
+    ASSERT_TRUE(client.upgrade());
+    client.send(text(what));
+    EXPECT_EQ(client.next(), "close 1011");
+    EXPECT_TRUE(client.ends());
+    EXPECT_EQ(logged.take(), what == "exception"
+                                 ? "on_message threw: oops"
+                                 : "on_message threw: an object that is no std::exception");
+  }
+}
+
+TEST(ConnectionApi, AFunctionPostedToTheLoopMayThrowToo) {
+  Inbox<std::string> logged;
+  RunningServer running(
+      {.log = [&](const LogRecord& entry) { logged.put(std::string(entry.message)); }});
+  running.server.route("/echo", on_message([](Connection& conn, Message message) {
+                         if (message.text() == "post") {
+                           conn.loop().post([] { throw std::runtime_error("posted"); });
+                         }
+                         conn.send(message);
+                       }));
+  RawClient client(running.start());
+  ASSERT_TRUE(client.upgrade());
+  client.send(text("post"));
+  EXPECT_EQ(client.next(), "text post");
+  EXPECT_EQ(logged.take(), "posted");
+  client.send(text("alive"));
+  EXPECT_EQ(client.next(), "text alive");
+}
+
+TEST(ConnectionApi, AnUpgradeIsRefusedByTheApplication) {
+  RunningServer running;
+  running.server.route("/echo", [](Upgrade upgrade) {
+    upgrade.respond(Response::status(401, "log in first").header("WWW-Authenticate", "Basic"));
+    upgrade.accept<Silent>();  // too late: the first answer counts
+  });
+  RawClient client(running.start());
+  const std::string head = client.ask(upgrade_request());
+  EXPECT_TRUE(head.starts_with("HTTP/1.1 401 ")) << head;
+  EXPECT_EQ(field(head, "WWW-Authenticate"), "Basic");
+  EXPECT_EQ(field(head, "Connection"), "close");
+  EXPECT_EQ(client.body(std::stoul(field(head, "Content-Length"))), "log in first");
+  EXPECT_TRUE(client.ends());
+}
+
+}  // namespace
+}  // namespace tern::test
