@@ -14,6 +14,13 @@ sanitized() {
   cmake --preset "$1" >/dev/null && cmake --build --preset "$1" && ctest --preset "$1"
 }
 
+# The fault matrix in the Release build, as the kernel's faults are a matter of the code that ships.
+faults() {
+  make --no-print-directory SETUP=: build/.with-tests &&
+    cmake --build build --target tern_tests &&
+    ctest --test-dir build --no-tests=error --output-on-failure -L faults
+}
+
 passed=0
 failed=0
 stage() {
@@ -34,6 +41,7 @@ stage "clang++, address and undefined behaviour" sanitized asan
 stage "clang++, threads" sanitized tsan
 stage "fuzzers" scripts/fuzz.sh "${FUZZ_SECONDS:-5}"
 stage "clang-tidy" scripts/tidy.sh
+stage "faults" faults
 stage "interop" make --no-print-directory interop
 
 echo "$passed passed, $failed failed"
