@@ -2,10 +2,13 @@
 """Writes the seeds of the targets about frames and engines to corpus/: run it in this directory.
 
 The seeds of engine_*_fuzz are scripts (support/engine_script.h), those of split_fuzz two octets and
-then what a peer sends, those of frame_header_fuzz an octet and a header.
+then what a peer sends, those of frame_header_fuzz an octet and a header, those of
+deflate_inflate_fuzz an octet and messages with their lengths, those of extensions_fuzz four octets
+and field lines.
 """
 import os
 import struct
+import zlib
 
 KEY = bytes([0x37, 0xFA, 0x21, 0x3D])
 REQUEST = (b"GET /echo HTTP/1.1\r\nHost: example.org\r\nUpgrade: websocket\r\n"
@@ -153,8 +156,88 @@ def scripts(role):
         save(target, "bad_accept", script(raw(b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\n\r\n")))
 
 
+def packed(message, level=6, end=zlib.Z_SYNC_FLUSH):
+    sender = zlib.compressobj(level, zlib.DEFLATED, -15)
+    octets = sender.compress(message) + sender.flush(end)
+    return octets[:-4] if end == zlib.Z_SYNC_FLUSH else octets + b"\0"
+
+
+def inflating():
+    hello = bytes.fromhex("f248cdc9c90700")
+    cases = {
+        "hello": [hello],
+        "takeover": [hello, bytes.fromhex("f200110000")],
+        "stored": [bytes.fromhex("000500faff48656c6c6f00")],
+        "final": [bytes.fromhex("f348cdc9c9070000"), bytes.fromhex("f200110000")],
+        "blocks": [bytes.fromhex("f248050000 00ffffcac9c90700")],
+        "empty": [b"\0", b"\x02\0"],
+        "dynamic": [packed(bytes(range(97, 123)) * 30 + b"abcabc" * 20, 9)],
+        "dynamic_final": [packed(b"<html><body>" * 40, 9, zlib.Z_FINISH)],
+        "zeros": [packed(b"\0" * 100000)],
+        "corrupt": [b"\x07\0\0"],
+        "text": [b"Hello, this is only text"],
+    }
+    for name, messages in cases.items():
+        body = b"".join(struct.pack(">H", len(m)) + m for m in messages)
+        for flags in (0, 1, 11):
+            save("deflate_inflate_fuzz", f"{name}_{flags}", bytes([flags]) + body)
+
+
+def extensions():
+    pmd = b"permessage-deflate"
+    cases = {
+        "plain": pmd,
+        "none": b"",
+        "all": pmd + b"; server_no_context_takeover; client_no_context_takeover; "
+                     b"server_max_window_bits=10; client_max_window_bits=12",
+        "named": pmd + b"; client_max_window_bits",
+        "quoted": pmd + b'; server_max_window_bits="9"',
+        "eight": pmd + b"; server_max_window_bits=8, " + pmd,
+        "fallback": b"foo; bar, " + pmd + b"; mux=1\n" + pmd + b"; server_max_window_bits=11",
+        "twice": pmd + b"; client_max_window_bits; client_max_window_bits=9",
+        "zero": pmd + b"; client_max_window_bits=09",
+        "answer": pmd + b"; server_no_context_takeover; client_max_window_bits=9",
+        "many": b"foo," * 15 + pmd + b"," + pmd,
+    }
+    for name, lines in cases.items():
+        for number, options in enumerate((b"\0\x0f\x0f\x00", b"\0\x0f\x0f\x03", b"\0\x0a\x0b\x03")):
+            save("extensions_fuzz", f"{name}_{number}", options + lines)
+
+
+def deflate_scripts():
+    def save_script(name, *steps):
+        for role in (0, 1):
+            for takeover in (0, 3):
+                head = bytes([role, 0, takeover, 46 + 2 * takeover, 0])
+                save("engine_deflate_fuzz", f"{name}_{role}_{takeover}", head + b"".join(steps))
+
+    hello = bytes.fromhex("f248cdc9c90700")
+    packet = lambda byte_0, payload: framed(byte_0, payload)
+    save_script("hello", packet(0xC1, hello), packet(0x81, b"plain"), packet(0xC1, hello))
+    save_script("fragments", packet(0x41, hello[:3]), packet(0x89, b"p"), packet(0x00, b""),
+                packet(0x80, hello[3:]))
+    save_script("refers", packet(0xC1, hello), packet(0xC1, bytes.fromhex("f200110000")))
+    save_script("sent", b"\x05\xff\x06\x40\x05\x40\x06\xff")
+    save_script("made", b"".join(b"\x02" + bytes([kind, 100]) for kind in range(16)))
+    save_script("too_big", packet(0xC2, packed(b"\0" * 2001)))
+    save_script("largest", packet(0xC2, packed(b"\0" * 2000)))
+    save_script("bad_utf8", packet(0xC1, packed(b"a\xf4\x90")))
+    save_script("corrupt", packet(0xC2, b"\x07\0\0"))
+    save_script("cut", packet(0xC2, hello[:4]))
+    save_script("rsv1_on_ping", packet(0xC9, b"x"))
+    save_script("rsv1_on_more", packet(0x41, b""), packet(0xC0, hello))
+    save_script("rsv2", packet(0xA1, b"x"))
+    save_script("blocked", b"\x0a\x00", b"\x05\xff\x06\xff\x05\xff", b"\x0b")
+    save_script("octets", b"\x0f\x00", packet(0xC1, packed(b"one two three " * 40)))
+    save_script("stash", b"\x0d\x01", packet(0xC1, hello) * 4)
+    save_script("close", packet(0x41, hello[:3]), packet(0x88, close(1000)), b"\x13\x00")
+
+
 frame_headers()
 close_payloads()
+inflating()
+extensions()
+deflate_scripts()
 splits()
 scripts("server")
 scripts("client")

@@ -20,12 +20,18 @@ using test::require;
 
 class Script {
  public:
-  Script(Role role, const std::uint8_t* data, std::size_t size)
+  /// With `deflate` compression was agreed upon, and there is no handshake.
+  Script(Role role, const std::uint8_t* data, std::size_t size, bool deflate = false)
       : rest_(reinterpret_cast<const char*>(data), size),
-        handshake_(take() % 4 != 0),
-        peer_(role, options(), handshake_ ? test::Start::handshake : test::Start::established),
+        handshake_(take() % 4 != 0 && !deflate),
+        agreement_(deflate ? take_agreement() : Agreement()),
+        peer_(role, options(), handshake_ ? test::Start::handshake : test::Start::established,
+              {.host = "example.org", .target = "/echo"}, agreement_),
         reference_(peer_.them),
         opened_(!handshake_) {
+    if (deflate) {
+      reference_.take_compressed(15, agreement_.deflate->peer_takeover);
+    }
     peer_.on_event = [this](const Event& event) { hear(event); };
   }
 
@@ -65,6 +71,18 @@ class Script {
     return octets;
   }
 
+  Agreement take_agreement() {
+    const unsigned flags = take();
+    const unsigned windows = take();
+    DeflateAgreement agreed{.window_bits = static_cast<std::uint8_t>(9 + windows % 7),
+                            .peer_window_bits = 15,
+                            .takeover = flags % 2 != 0,
+                            .peer_takeover = flags / 2 % 2 != 0};
+    // With a smaller one that is kept, who breaks its word is not always found out.
+    if (!agreed.peer_takeover) agreed.peer_window_bits = 9;
+    return {.deflate = agreed};
+  }
+
   EngineOptions options() {
     const unsigned flags = take();
     return {.limits = {.max_message_bytes = max_message,
@@ -75,7 +93,8 @@ class Script {
                        .max_queued_bytes = max_queued,
                        .high_water_bytes = 1000,
                        .low_water_bytes = 100,
-                       .overflow = flags % 2 == 0 ? Overflow::close : Overflow::reject}};
+                       .overflow = flags % 2 == 0 ? Overflow::close : Overflow::reject},
+            .deflate = Deflate{.memory_level = 1, .min_bytes = 50}};
   }
 
   void receive(const std::string& octets) {
@@ -85,6 +104,19 @@ class Script {
       early_ += octets;  // the reference hears what stands behind the head once it opens
     }
     peer_.receive(octets, 1 + piece_);
+  }
+
+  // In one frame or in three, from a sender that refers to nothing or to all it sent like this.
+  void receive_compressed(const std::string& data, unsigned octet) {
+    if (!agreement_.deflate->peer_takeover) sender_.reset();
+    const std::string payload =
+        octet % 8 >= 6 ? sender_.final_message(data) : sender_.message(data);
+    test::Frame first = test::compressed({1 + octet % 2, payload});
+    if (octet % 16 < 8) return receive(test::wire(peer_.them, first));
+    const std::size_t half = payload.size() / 2;
+    first.payload.resize(half);
+    first.fin = false;
+    receive(test::wire(peer_.them, {first, test::ping("p"), test::more(payload.substr(half))}));
   }
 
   // What arrives: octets of any kind, frames of any kind, good data, handshakes.
@@ -100,7 +132,9 @@ class Script {
       case 2: {  // well-formed data of many sizes
         const unsigned octet = take();
         const std::size_t size = take() * 9u;
-        return receive(test::wire(peer_.them, {1 + octet % 2, std::string(size, 'd')}));
+        const std::string data(size, 'd');
+        if (agreement_.deflate && octet % 4 >= 2) return receive_compressed(data, octet);
+        return receive(test::wire(peer_.them, {1 + octet % 2, data}));
       }
       case 3:
         return receive(peer_.us == Role::server ? test::upgrade_request()
@@ -237,6 +271,8 @@ class Script {
 
   std::string_view rest_;
   bool handshake_;
+  Agreement agreement_;
+  test::ZlibSender sender_{9, 6, 1};
   Peer peer_;
   test::FrameReader reference_;
   bool reference_is_lost_ = false;

@@ -1,0 +1,90 @@
+// Inflating against plain zlib, however it is cut, and compressing against inflating. Input: an
+// octet for the way it is cut, then messages, each with two octets of length.
+#include "deflate/codec.h"
+#include "support/http_heads.h"
+#include "support/zlib_peer.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace {
+
+using tern::deflate::Deflater;
+using tern::deflate::Inflater;
+using tern::fuzz::ExactBlock;
+using tern::fuzz::require;
+
+// Nothing when it is corrupt.
+std::optional<std::string> inflate(Inflater& inflater, std::string_view payload, std::size_t piece,
+                                   std::size_t room) {
+  std::string text;
+  std::vector<std::byte> out(room);
+  const auto take = [&](const Inflater::Step& step) {
+    require(step.produced <= room);
+    text.append(reinterpret_cast<const char*>(out.data()), step.produced);
+    return step.produced == room;
+  };
+  for (; !payload.empty(); payload.remove_prefix(std::min(piece, payload.size()))) {
+    const ExactBlock block(payload.substr(0, piece));
+    std::span<const std::byte> rest = std::as_bytes(std::span(block.text()));
+    for (bool more = true; more;) {
+      const Inflater::Step step = inflater.inflate(rest, out);
+      more = take(step);
+      if (step.corrupt) return {};
+      rest = rest.subspan(step.consumed);
+    }
+    require(rest.empty());
+  }
+  for (;;) {
+    const Inflater::Step step = inflater.finish(out);
+    const bool more = take(step);
+    if (step.corrupt) return {};
+    if (!more) return text;
+  }
+}
+
+void compress(Deflater& deflater, Inflater& inflater, std::string_view message, bool takeover) {
+  if (message.empty()) return;
+  tern::base::ChunkPool pool;
+  tern::base::ChunkRef out;
+  const std::size_t size =
+      deflater.compress(std::as_bytes(std::span(message)), takeover, pool, out);
+  if (size == 0) return;
+  require(size < message.size());
+  if (!takeover) inflater.reset();
+  const std::string_view payload(reinterpret_cast<const char*>(out.data()), size);
+  require(inflate(inflater, payload, payload.size(), 16'384) == message);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size == 0) return 0;
+  const unsigned flags = data[0];
+  std::string_view rest(reinterpret_cast<const char*>(data) + 1, size - 1);
+  const bool takeover = flags % 2 != 0;
+  const std::size_t piece = 1 + flags / 2 % 4 * 5;
+  const std::size_t room = flags / 8 % 2 != 0 ? 3 : 16'384;
+  Inflater inflater(15);
+  Inflater back(15);
+  tern::test::ZlibReceiver receiver;
+  Deflater deflater({1 + static_cast<int>(flags / 16 % 9), 9, 1});  // small ones are quick to make
+  while (rest.size() >= 2) {
+    const std::size_t announced =
+        static_cast<unsigned char>(rest[0]) * 256u + static_cast<unsigned char>(rest[1]);
+    const std::string_view payload = rest.substr(2, announced);
+    rest.remove_prefix(2 + payload.size());
+    compress(deflater, back, payload, takeover);
+    if (!takeover) {
+      inflater.reset();
+      receiver.reset();
+    }
+    const auto text = inflate(inflater, payload, piece, room);
+    require(text == receiver.message(payload));
+    if (!text) break;
+  }
+  return 0;
+}
