@@ -1,5 +1,7 @@
 // Inflating against plain zlib, however it is cut, and compressing against inflating. Input: an
 // octet for the way it is cut, then messages, each with two octets of length.
+//
+// Subject: src/deflate/codec.cc
 #include "deflate/codec.h"
 #include "support/http_heads.h"
 #include "support/zlib_peer.h"

@@ -1,6 +1,9 @@
 // An engine that agreed on compression survives any peer, application, socket and clock, in either
 // role, and does what RFC 7692 says. Input: an octet for the role, then a script, see
 // support/engine_script.h.
+//
+// Subject: src/engine/inbound.cc
+// Subject: src/engine/sending.cc
 #include "support/engine_script.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

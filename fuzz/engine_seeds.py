@@ -3,7 +3,7 @@
 
 The seeds of engine_*_fuzz are scripts (support/engine_script.h), those of split_fuzz two octets and
 then what a peer sends, those of frame_header_fuzz an octet and a header, those of
-deflate_inflate_fuzz an octet and messages with their lengths, those of extensions_fuzz four octets
+deflate_inflate_fuzz an octet and messages with their lengths, those of deflate_offer_fuzz four octets
 and field lines.
 """
 import os
@@ -201,7 +201,7 @@ def extensions():
     }
     for name, lines in cases.items():
         for number, options in enumerate((b"\0\x0f\x0f\x00", b"\0\x0f\x0f\x03", b"\0\x0a\x0b\x03")):
-            save("extensions_fuzz", f"{name}_{number}", options + lines)
+            save("deflate_offer_fuzz", f"{name}_{number}", options + lines)
 
 
 def deflate_scripts():

@@ -1,5 +1,7 @@
 // Offers and answers of permessage-deflate against the words of RFC 7692 §7.1, written as a table.
 // Input: four octets of options, then field lines, separated by LF.
+//
+// Subject: src/deflate/params.cc
 #include "deflate/params.h"
 #include "http/token.h"
 #include "support/http_heads.h"
