@@ -69,8 +69,10 @@ void LiveConnection::ping(std::span<const std::byte> payload) noexcept {
 void LiveConnection::close(CloseCode code, std::string_view reason) noexcept {
   begin_call();
   if (code != CloseCode::no_status && !may_be_sent(code)) {
-    log(environment_->log, LogLevel::warning,
-        "close: code " + std::to_string(static_cast<int>(code)) + " may not be sent, 1011 is");
+    log_composed(environment_->log, [&] {
+      log(environment_->log, LogLevel::warning,
+          "close: code " + std::to_string(static_cast<int>(code)) + " may not be sent, 1011 is");
+    });
   }
   engine_.close(code, reason);
   touch();
@@ -117,8 +119,10 @@ void LiveConnection::answered(std::error_code error) noexcept {
     environment_->metrics.upgrades.add();
   } else if (error) {
     environment_->metrics.refused(error);
-    log(environment_->log, error == Errc::invalid_header ? LogLevel::error : LogLevel::info,
-        "refused: " + error.message(), environment_->log ? remote_address() : std::string());
+    log_composed(environment_->log, [&] {
+      log(environment_->log, error == Errc::invalid_header ? LogLevel::error : LogLevel::info,
+          "refused: " + error.message(), remote_address());
+    });
   } else {
     environment_->metrics.responses.add();
   }

@@ -5,6 +5,7 @@
 
 #include "connection/environment.h"
 
+#include <new>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,6 +15,16 @@ namespace tern::connection {
 /// Writes to the application's log, if it wants one; what the sink throws is dropped.
 void log(const LogSink& sink, LogLevel level, std::string_view message,
          std::string_view remote_address = {}) noexcept;
+
+/// Runs `write`, which composes a line and logs it: if there is a log, and memory for the line.
+template <class F>
+void log_composed(const LogSink& sink, F&& write) noexcept {
+  if (!sink) return;
+  try {
+    std::forward<F>(write)();
+  } catch (const std::bad_alloc&) {  // a line less
+  }
+}
 
 /// The text of the exception in flight. Only in a catch block.
 std::string describe_exception() noexcept;
@@ -26,7 +37,9 @@ bool call_user(const LogSink& sink, std::string_view what, F&& function) noexcep
     std::forward<F>(function)();
     return true;
   } catch (...) {
-    log(sink, LogLevel::error, std::string(what) + " threw: " + describe_exception());
+    log_composed(sink, [&] {
+      log(sink, LogLevel::error, std::string(what) + " threw: " + describe_exception());
+    });
     return false;
   }
 }

@@ -6,6 +6,7 @@
 #include "connection/live_connection.h"
 #include "server/pending_upgrade.h"
 
+#include <new>
 #include <utility>
 
 namespace tern {
@@ -46,10 +47,13 @@ PendingUpgrade::~PendingUpgrade() {
 
 void PendingUpgrade::answer(Answer answer) noexcept {
   if (answered_.exchange(true)) return;
-  registry_->mailbox().post([registry = registry_.get(), slot = slot_, generation = generation_,
-                             answer = std::move(answer)]() mutable {
-    if (auto* connection = registry->find(slot, generation)) answer(*connection);
-  });
+  try {
+    registry_->mailbox().post([registry = registry_.get(), slot = slot_, generation = generation_,
+                               answer = std::move(answer)]() mutable {
+      if (auto* connection = registry->find(slot, generation)) answer(*connection);
+    });
+  } catch (const std::bad_alloc&) {  // the handshake's deadline ends what waits
+  }
 }
 
 }  // namespace server

@@ -151,12 +151,22 @@ void Worker::on_gone(LiveConnection&) noexcept {
 void Worker::on_trouble(std::error_code error, bool for_good) noexcept {
   metrics_.accept_pauses.add();
   const std::string_view what = for_good ? "accepting ended: " : "accepting pauses: ";
-  connection::log(core_.options.log, LogLevel::error, std::string(what) + error.message());
+  connection::log_composed(core_.options.log, [&] {
+    connection::log(core_.options.log, LogLevel::error, std::string(what) + error.message());
+  });
 }
 
 // ---- requests
 
 void Worker::on_request(LiveConnection& connection) noexcept {
+  try {
+    answer(connection);
+  } catch (const std::bad_alloc&) {  // not even for a 404
+    connection.terminate(Errc::no_memory);
+  }
+}
+
+void Worker::answer(LiveConnection& connection) {
   const Request& received = connection.engine().request();
   Route* const route = core_.router.find(received.path());
   if (route == nullptr) {

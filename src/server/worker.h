@@ -52,6 +52,7 @@ class Worker final : private connection::Owner,
   void on_ready(std::uint32_t events) noexcept override;
   void on_timer(net::Timer::time_point now) noexcept override;
 
+  void answer(connection::LiveConnection& connection);
   void serve_page(connection::LiveConnection& connection, Route& route, const Request& request);
   void serve_websocket(connection::LiveConnection& connection, Route& route,
                        const Request& request);
