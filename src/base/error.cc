@@ -96,7 +96,6 @@ std::string_view text_of(Errc errc) noexcept {
     case Errc::no_memory: return "out of memory";
     case Errc::random_unavailable: return "the system's random source failed";
     case Errc::name_not_resolved: return "the name has no address";
-
     case Errc::tls_failed: case Errc::tls_certificate_refused: case Errc::tls_truncated:
     case Errc::tls_options_invalid: return tls_text_of(errc);
       // clang-format on
