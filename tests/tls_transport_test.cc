@@ -56,7 +56,8 @@ TEST(TlsTransport, RefusesOldVersions) {
 // However the octets are cut, on their way in or out.
 TEST(TlsTransport, EveryCutGivesTheSame) {
   for (const Version& version : versions) {
-    for (const std::size_t step : {1, 2, 3, 5, 7, 21, 100, 1000}) {
+    for (const int octets : {1, 2, 3, 5, 7, 21, 100, 1000}) {
+      const auto step = static_cast<std::size_t>(octets);
       SCOPED_TRACE(version.name + std::string(", ") + std::to_string(step));
       TlsPair pair(server_of(authority().leaf), trusting(authority().ca));
       pair.only_version(version.number);
