@@ -105,6 +105,7 @@ class Stage final : private connection::Owner {
     thread_.join();
     environment_.registry->for_each(
         [](connection::LiveConnection& connection) { connection.abandon(); });
+    loop_.core().shut_down();  // frees it, while the workspace lives
   }
 
   void send(const std::string& octets) {

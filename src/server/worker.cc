@@ -53,6 +53,7 @@ Worker::~Worker() {
   listener_.stop();
   environment_.registry->for_each([](LiveConnection& connection) { connection.abandon(); });
   loop_.core().timers().cancel(*this);
+  loop_.core().shut_down();  // frees what was abandoned, while the workspace lives
 }
 
 std::error_code Worker::listen(net::Fd socket) noexcept {

@@ -25,7 +25,8 @@ foreach(source IN LISTS sources)
   if(TARGET programs)
     add_dependencies(${name} programs)
   endif()
-  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST TEST_PREFIX "${prefix}."
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120
+      TEST_PREFIX "${prefix}."
     TEST_FILTER "FaultsLong*" PROPERTIES LABELS long TIMEOUT 1800)
 endforeach()
 
