@@ -63,17 +63,6 @@ TEST(ProgramTls, StrangersAreRefused) {
   }
 }
 
-TEST(ProgramTls, EchoBackEndsWithTheServer) {
-  const Certificate made;
-  EchoServer server({"--cert", made.cert, "--key", made.key});
-  Process client({program("echo_back"), server.url("/push"), "--ca", made.cert});
-  Process witness({program("echo_client"), server.url(), "--ca", made.cert});
-  witness.line_with("recv: ");
-  server.signal(SIGTERM);
-  EXPECT_EQ(client.exit_code(), 0) << client.err();
-  EXPECT_EQ(server.exit_code(), 0);
-}
-
 TEST(ProgramTls, AKeyOfAnotherOneIsFoundAtTheStart) {
   const Certificate made;
   const Certificate other;

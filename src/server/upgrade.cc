@@ -62,10 +62,12 @@ const Request& Upgrade::request() const noexcept { return state_->request(); }
 
 void Upgrade::accept_session(Accept accept, const connection::SessionType& type,
                              Construct construct) const {
-  state_->answer([accept = std::move(accept), &type, construct = std::move(construct)](
-                     connection::LiveConnection& connection) mutable {
-    connection.accept(accept, type, construct);
-  });
+  // The request lives until the session is made, which may be given it: so the answer keeps it.
+  state_->answer(
+      [kept = state_, accept = std::move(accept), &type,
+       construct = std::move(construct)](connection::LiveConnection& connection) mutable {
+        connection.accept(accept, type, construct);
+      });
 }
 
 void Upgrade::respond(Response response) const {
