@@ -41,6 +41,9 @@ class Broadcast {
   Broadcast(Attacked& attacked, Size size) : attacked_(attacked), size_(size) {
     attacked.server.route<Subscriber>("/all", std::ref(*this));
   }
+  ~Broadcast() { attacked_.stop(std::chrono::seconds(1)); }  // its sessions refer to this
+  Broadcast(const Broadcast&) = delete;
+  Broadcast& operator=(const Broadcast&) = delete;
 
   // `read_so_far`: what the slowest of the fast ones has.
   void run(const std::atomic<int>& read_so_far) {
