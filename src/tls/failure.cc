@@ -66,7 +66,7 @@ std::string name_mismatch(const X509& certificate, std::string_view expected) {
 std::string reason_and_remedy(X509_STORE_CTX& store, const X509& certificate,
                               std::string_view expected) {
   const int error = X509_STORE_CTX_get_error(&store);
-  const std::string reason = X509_verify_cert_error_string(error);
+  std::string reason = X509_verify_cert_error_string(error);
   switch (error) {
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH:
@@ -123,7 +123,7 @@ std::string describe_failure(std::string_view peer) {
   const bool ssl = ERR_GET_LIB(error) == ERR_LIB_SSL;
   const int code = ERR_GET_REASON(error);
   const std::string the_peer = "the " + std::string(peer);
-  const std::string reason = take_reason();
+  std::string reason = take_reason();
   if (is_alert(error)) return the_peer + " refused us (" + reason + ")";
   if (!ssl) return reason;
   switch (code) {
