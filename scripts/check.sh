@@ -15,13 +15,6 @@ sanitized() {
   cmake --preset "$1" >/dev/null && cmake --build --preset "$1" && ctest --preset "$1"
 }
 
-# The fault matrix in the Release build, as the kernel's faults are a matter of the code that ships.
-faults() {
-  make --no-print-directory SETUP=: build/.with-tests &&
-    cmake --build build --target tern_tests &&
-    ctest --test-dir build --no-tests=error --output-on-failure -L faults
-}
-
 passed=0
 failed=()
 logs=build/check-logs
@@ -45,7 +38,6 @@ stage "clang++, threads" sanitized tsan
 stage "fuzzers" scripts/fuzz.sh "${FUZZ_SECONDS:-5}"
 stage "clang-tidy" scripts/tidy.sh
 stage "conformance" make --no-print-directory conformance
-stage "faults" faults
 stage "interop" make --no-print-directory interop
 
 for name in "${failed[@]}"; do
