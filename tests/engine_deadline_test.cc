@@ -376,6 +376,12 @@ TEST(EngineDeadline, AClockThatStandsOrGoesBackDoesNoHarm) {
     for (int i = 0; i < 3; ++i) peer.engine().tick(peer.now() - 1h);
     EXPECT_EQ(peer.due(), 20s);
     EXPECT_FALSE(peer.engine().next());
+    // What arrives now arrives at the latest time that was told.
+    std::string octets = wire(role == Role::server ? Role::client : Role::server, pong());
+    peer.engine().feed(0, std::as_writable_bytes(std::span(octets)));
+    EXPECT_EQ(peer.engine().next().kind(), Event::Kind::pong);
+    EXPECT_FALSE(peer.engine().next());
+    EXPECT_EQ(peer.due(), 20s);
     peer.wait(20s);
     EXPECT_EQ(peer.frames(), Strings{"ping"});
   }
