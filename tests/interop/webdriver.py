@@ -25,7 +25,7 @@ FLAGS = [
 class Browser:
     """A Chromium with a profile of its own; a context manager."""
 
-    def __init__(self, extra_flags=(), timeout=60):
+    def __init__(self, extra_flags=(), timeout=120):
         self.timeout = timeout
         self.profile = tempfile.mkdtemp(prefix="tern-chromium-")
         self.session = None
