@@ -31,10 +31,10 @@ test: $(BUILD)/.with-tests  ## run the tests that need nothing but the compiler 
 	@ctest --test-dir $(BUILD) --no-tests=error --output-on-failure --progress \
 	  --no-label-summary -LE 'faults|interop|long'
 
-check:  ## sanitizers, fuzzers, real peers, clang-tidy (under 35 minutes on 2 cores)
+check:  ## sanitizers, faults, fuzzers, real peers, clang-tidy (under 35 minutes on 2 cores)
 	@scripts/check.sh
 
-check-long: check  ## check, then bulk tests and long fuzzing
+check-long: check  ## check, then bulk tests, full-size faults and long fuzzing
 	@ctest --test-dir $(BUILD) --output-on-failure -L 'faults|long'
 	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),600)
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# `make check`: the tests under three sanitizer builds, the fuzzers, the real peers, clang-tidy.
+# `make check`: the tests under three sanitizer builds, the fuzzers, the faults, the real peers,
+# clang-tidy.
 # Every stage runs, also after one has failed; the last line counts them.
 set -uo pipefail
 cd "$(dirname "$0")/.."
