@@ -16,7 +16,7 @@ export CTEST_PARALLEL_LEVEL ?= $(JOBS)
 configure = cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release $(1)
 build = cmake --build $(BUILD) --target $(1)
 
-.PHONY: all run test test-repeat check check-long conformance interop bench fuzz fuzz-coverage \
+.PHONY: all run test test-repeat check check-long conformance faults interop bench fuzz fuzz-coverage \
         coverage mutants soak tidy format install clean help setup-build setup-test setup-bench
 
 all: $(BUILD)/CMakeCache.txt  ## build the library and the programs (the default)
@@ -39,10 +39,10 @@ test-repeat: $(BUILD)/.with-tests  ## run the suite of make test N (50) times in
 	@$(call build,all)
 	@scripts/repeat.sh $(BUILD) $(or $(N),50)
 
-check:  ## sanitizers, fuzzers, real peers, clang-tidy (under 35 minutes on 2 cores)
+check:  ## sanitizers, faults, fuzzers, real peers, clang-tidy (under 35 minutes on 2 cores)
 	@scripts/check.sh
 
-check-long: check $(BUILD)/.with-tests  ## check, then faults in full size, bulk tests, long fuzzing
+check-long: check $(BUILD)/.with-tests  ## check, then bulk tests, full-size faults and long fuzzing
 	@$(call build,all)
 	@ctest --test-dir $(BUILD) --output-on-failure -L 'faults|long'
 	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),600)
@@ -50,6 +50,10 @@ check-long: check $(BUILD)/.with-tests  ## check, then faults in full size, bulk
 conformance: $(BUILD)/.with-tests  ## every case of the conformance suite, both roles (under 3 minutes)
 	@$(call build,conformance_tests)
 	@scripts/conformance.sh $(BUILD)
+
+faults: $(BUILD)/.with-tests  ## inject each fault of the matrix (tests/faults)
+	@$(call build,tern_tests programs)
+	@ctest --test-dir $(BUILD) --no-tests=error --output-on-failure --no-label-summary -L faults
 
 soak:  ## load the server for SOAK_MINUTES (30): its memory must not grow
 	@scripts/soak.sh $(BUILD)

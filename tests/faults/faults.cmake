@@ -19,6 +19,7 @@ foreach(source IN LISTS sources)
     continue()   # it replaces malloc
   endif()
   string(REGEX REPLACE "_test$" "" prefix ${name})
+  set(test_timeout 300)
   tern_test(${source} faults TEST_FILTER "-FaultsLong*")
   target_link_libraries(${name} PRIVATE tern_faults_support)
   tern_wrap(${name} ${wrapped})

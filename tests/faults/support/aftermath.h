@@ -8,8 +8,8 @@
 //
 // What a row holds of its own (clients, buffers) must be gone when the level is taken and when it
 // is compared. A loop keeps memory for the next connection, as much as its connections held at the
-// same time: the level is taken with room for eight, the heap may hold less afterwards but not
-// more, and a row with more connections at once, or larger messages, runs once before.
+// same time, up to 64 (engine/workspace.h): the level is taken with so many; the heap may hold less
+// afterwards but not more; and a row with larger messages runs once before.
 #pragma once
 
 #include "tern/server.h"
@@ -81,7 +81,7 @@ inline std::string to_string(const Level& level) {
          " blocks, " + std::to_string(level.connections) + " connections";
 }
 
-/// Eight connections at the same time, each in the middle of all that takes memory.
+/// 64 connections at the same time, each in the middle of all that takes memory.
 inline void fill_pools(std::uint16_t port) {
   const sys::Bystander bystander;
   std::deque<RawClient> clients;
@@ -89,7 +89,7 @@ inline void fill_pools(std::uint16_t port) {
                           wire(Role::client, more("rest of a message")).substr(0, 12);
   const std::string rest = wire(Role::client, more("rest of a message")).substr(12) +
                            wire(Role::client, closing(1000, std::string(123, 'r')));
-  for (int i = 0; i < 8; ++i) {
+  for (int i = 0; i < 64; ++i) {
     clients.emplace_back(port);
     EXPECT_TRUE(clients.back().upgrade());
     clients.back().send(all);

@@ -21,7 +21,7 @@
 namespace tern::test {
 
 /// What nothing in these tests may exceed, sanitizers and busy machines included.
-constexpr auto enough_time = std::chrono::seconds(60);
+constexpr auto enough_time = std::chrono::seconds(30);
 
 /// Waits for what nobody reports: looks again and again. False when it has taken too long.
 template <class Predicate>
