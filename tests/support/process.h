@@ -25,7 +25,7 @@ namespace tern::test {
 using namespace std::chrono_literals;
 
 /// What anything in these tests may take; generous, since sanitizers and busy machines are slow.
-constexpr auto patience = 60s;
+constexpr auto patience = 120s;
 
 /// Milliseconds until then, for poll(); 0 when it has passed.
 inline int until(std::chrono::steady_clock::time_point deadline) {
@@ -103,13 +103,11 @@ class Process {
   }
 
   void signal(int signo) const { ::kill(pid_, signo); }
-  pid_t pid() const { return pid_; }
 
-  /// Waits for its end and returns the exit code, or minus the signal that killed it. `most`: what
-  /// it may take; a compiler takes more than our programs do.
-  int exit_code(std::chrono::seconds most = patience) {
+  /// Waits for its end and returns the exit code, or minus the signal that killed it.
+  int exit_code() {
     if (pid_ <= 0) return -1;
-    const auto deadline = std::chrono::steady_clock::now() + most;
+    const auto deadline = std::chrono::steady_clock::now() + patience;
     while (streams_[0].fd >= 0 || streams_[1].fd >= 0) {
       if (!read_some(deadline)) return -1;
     }
