@@ -3,8 +3,8 @@
 // Pass: the others get every message in order, and their delay is that of a run without the slow
 // one (p99 at most twice, with an allowance for busy machines); the policy meets the slow one
 // alone: closed with peer_too_slow, or told `full`, and then on_drain comes exactly once per
-// episode. For CI 20 subscribers and 600 messages of 16 KiB, sent as fast as the fast ones read;
-// full size is 100 subscribers and 1 000 messages a second for 10 s.
+// episode. For CI 10 subscribers and 600 messages of 16 KiB; full size is 100 subscribers and
+// 10 000 messages of 1 KiB. 1 000 a second, or as many as the fast ones can read on a busy machine.
 #include "faults/support/attacked.h"
 #include "faults/support/crowd.h"
 #include "faults/support/memory.h"
@@ -27,11 +27,14 @@ struct Size {
   std::size_t subscribers;
   int messages;
   std::size_t bytes;  // of one message
-  int per_second;     // 0: as fast as they read
+  int per_second;
   std::chrono::nanoseconds allowance;
 };
-constexpr Size ci{20, 600, 16 << 10, 0, 1s};
-constexpr Size full{100, 10'000, 1 << 10, 1'000, 20ms};
+constexpr Size ci{10, 600, 16 << 10, 1'000, 1s};
+constexpr Size full{100, 10'000, 1 << 10, 1'000, 250ms};
+
+// No other deadline meets the slow one, however slow the machine.
+constexpr Timeouts patient{.silence = 10min, .pong = 10min, .stall = 10min};
 
 std::int64_t now_ns() { return Clock::now().time_since_epoch().count(); }
 
@@ -48,19 +51,18 @@ class Broadcast {
   // `read_so_far`: what the slowest of the fast ones has.
   void run(const std::atomic<int>& read_so_far) {
     const auto begun = Clock::now();
+    const int window = static_cast<int>((512 << 10) / size_.bytes);
     for (int number = 0; number < size_.messages; ++number) {
-      if (size_.per_second > 0) {
-        const auto due = begun + number * 1'000'000'000ns / size_.per_second;
-        while (Clock::now() < due) ::poll(nullptr, 0, 1);
-      } else if (!eventually([&] { return read_so_far >= number - 32; })) {
-        return;
-      }
+      const auto due = begun + number * 1'000'000'000ns / size_.per_second;
+      while (Clock::now() < due) ::poll(nullptr, 0, 1);
+      // The fast ones are only as fast as this machine is: never more than half a queue ahead.
+      if (!eventually([&] { return read_so_far >= number - window; })) return;
       std::string payload = std::to_string(number) + ' ' + std::to_string(now_ns()) + ' ';
       payload.resize(size_.bytes, '.');
       const SharedMessage message{Message(payload)};
       for (const Handle& handle : handles_) {
-        handle.post(
-            [message](Connection& conn) { conn.session<Subscriber>().send(conn, message); });
+        // False: the mailbox of a loop that is behind is full.
+        if (!eventually([&] { return post(handle, message); })) return;
       }
     }
   }
@@ -109,6 +111,11 @@ class Broadcast {
     bool in_episode_ = false;
   };
 
+  static bool post(const Handle& handle, const SharedMessage& message) {
+    return handle.post(
+        [message](Connection& conn) { conn.session<Subscriber>().send(conn, message); });
+  }
+
   Attacked& attacked_;
   Size size_;
   std::mutex mutex_{};
@@ -138,6 +145,10 @@ class Reading {
  private:
   void take(std::size_t index) {
     for (const Frame& frame : crowd_[index]->frames()) {
+      if (frame.opcode != 1) {
+        ADD_FAILURE() << "subscriber " << index << ": " << to_string(frame);
+        continue;
+      }
       std::size_t end = 0;
       const int number = std::stoi(frame.payload, &end);
       EXPECT_EQ(number, next_[index]) << "subscriber " << index;
@@ -182,7 +193,7 @@ std::chrono::nanoseconds broadcast(Attacked& attacked, Broadcast& source, Size s
 }
 
 std::chrono::nanoseconds undisturbed(Size size) {
-  Attacked attacked;
+  Attacked attacked({.timeouts = patient});
   Broadcast source(attacked, size);
   attacked.start();
   const auto p99 = broadcast(attacked, source, size, nullptr);
@@ -192,7 +203,7 @@ std::chrono::nanoseconds undisturbed(Size size) {
 
 void slow_one_is_closed(Size size) {
   const auto alone = undisturbed(size);
-  Attacked attacked;
+  Attacked attacked({.timeouts = patient});
   Broadcast source(attacked, size);
   attacked.start();
   CrowdClient slow(attacked.port(), 4'096);
@@ -213,7 +224,7 @@ TEST(Faults, X12_TheSlowOneIsClosedAndTheOthersDoNotFeelIt) { slow_one_is_closed
 TEST(FaultsLong, X12_OneOfAHundredAtAThousandMessagesASecond) { slow_one_is_closed(full); }
 
 TEST(Faults, X12_TheSlowOneIsToldFullAndDrainsOncePerEpisode) {
-  Attacked attacked({.limits = {.overflow = Overflow::reject}});
+  Attacked attacked({.limits = {.overflow = Overflow::reject}, .timeouts = patient});
   Broadcast source(attacked, ci);
   attacked.start();
   CrowdClient slow(attacked.port(), 4'096);

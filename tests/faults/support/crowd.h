@@ -6,6 +6,7 @@
 #include "support/wire.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdint>
 #include <memory>
@@ -84,15 +85,15 @@ class CrowdClient {
   /// Reads at most so much of what is there.
   void read(std::size_t most = 256 << 10) {
     if (ended_) return;
-    std::string octets(most, '\0');
-    const ssize_t got = ::recv(fd_, octets.data(), octets.size(), MSG_DONTWAIT);
+    static thread_local std::array<char, 256 << 10> octets;
+    const ssize_t got = ::recv(fd_, octets.data(), std::min(most, octets.size()), MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (got <= 0) {
       error_ = got < 0 ? errno : 0;
       ended_ = true;
       return;
     }
-    take(octets.substr(0, static_cast<std::size_t>(got)));
+    take({octets.data(), static_cast<std::size_t>(got)});
   }
   /// The frames that came since the last call, but for pings: they are answered here.
   std::vector<Frame> frames() {
@@ -113,7 +114,7 @@ class CrowdClient {
       sent_ += put < 0 ? unsent() : static_cast<std::size_t>(put);
     }
   }
-  void take(std::string octets) {
+  void take(std::string_view octets) {
     if (head_whole_) return reader_.feed(octets);
     head_ += octets;
     const std::size_t end = head_.find("\r\n\r\n");
