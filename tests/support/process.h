@@ -103,11 +103,13 @@ class Process {
   }
 
   void signal(int signo) const { ::kill(pid_, signo); }
+  pid_t pid() const { return pid_; }
 
-  /// Waits for its end and returns the exit code, or minus the signal that killed it.
-  int exit_code() {
+  /// Waits for its end and returns the exit code, or minus the signal that killed it. `most`: what
+  /// it may take; a compiler takes more than our programs do.
+  int exit_code(std::chrono::seconds most = patience) {
     if (pid_ <= 0) return -1;
-    const auto deadline = std::chrono::steady_clock::now() + patience;
+    const auto deadline = std::chrono::steady_clock::now() + most;
     while (streams_[0].fd >= 0 || streams_[1].fd >= 0) {
       if (!read_some(deadline)) return -1;
     }

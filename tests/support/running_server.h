@@ -52,9 +52,7 @@ class Inbox {
 class RunningServer {
  public:
   explicit RunningServer(ServerOptions options = {}) : server(local(std::move(options))) {}
-  ~RunningServer() {
-    if (thread_.joinable()) stop(std::chrono::milliseconds(0));
-  }
+  ~RunningServer() { stop(std::chrono::milliseconds(0)); }
 
   std::uint16_t start() {
     if (auto listening = server.listen(); !listening) {
@@ -70,7 +68,9 @@ class RunningServer {
     server.stop(deadline);
     join();
   }
-  void join() { thread_.join(); }
+  void join() {
+    if (thread_.joinable()) thread_.join();
+  }
 
   Server server;
 
