@@ -2,7 +2,8 @@
 # `make test-repeat`: the suite of `make test` many times in a row, each time in another order. The
 # first failure ends it and shows its output: a test that fails once in fifty is a fault, of the
 # test or of the library, and is to be mended, not run again.
-# The consumer tests stay out: they build the library anew, and what they find they find at once.
+# What only compiles stays out (the consumers, the snippets of the README): what such a test finds
+# it finds at once.
 #   scripts/repeat.sh [build directory] [times]      (a sanitizer's build directory will do too)
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
@@ -16,7 +17,7 @@ trap 'rm -f "$output"' EXIT
 for ((run = 1; run <= times; run++)); do
   began=$SECONDS
   if ! ctest --test-dir "$build" --no-tests=error --output-on-failure --stop-on-failure \
-    --schedule-random --no-label-summary -LE 'faults|interop|long|bulk' -E '^consumer\.' \
+    --schedule-random --no-label-summary -LE 'faults|interop|long|bulk' -E '^consumer\.|SnippetsCompile' \
     >"$output" 2>&1; then
     grep -vE '^ *Start +[0-9]+:|   Passed +[0-9.]+ sec$' "$output"
     echo "run $run of $times: FAILED after $((SECONDS - began)) s"
