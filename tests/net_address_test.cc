@@ -1,9 +1,9 @@
 #include "net/address.h"
 
 #include <arpa/inet.h>
-#include <array>
 #include <cstring>
 #include <gtest/gtest.h>
+#include <memory>
 #include <net/if.h>
 #include <string>
 
@@ -53,11 +53,12 @@ TEST(Address, RefusesWhatIsNotNumeric) {
 }
 
 TEST(Address, Rfc4007_11_KnowsZonesByName) {
-  std::array<char, IF_NAMESIZE> name;
-  if (::if_indextoname(1, name.data()) == nullptr) GTEST_SKIP() << "no interface 1";
-  const auto address = Address::parse(std::string("fe80::1%") + name.data(), 80);
+  const std::unique_ptr<struct if_nameindex, void (*)(struct if_nameindex*)> interfaces(
+      ::if_nameindex(), ::if_freenameindex);
+  ASSERT_TRUE(interfaces && interfaces->if_index != 0) << "not even a loopback interface";
+  const auto address = Address::parse(std::string("fe80::1%") + interfaces->if_name, 80);
   ASSERT_TRUE(address);
-  EXPECT_EQ(address->to_string(), "[fe80::1%1]:80");
+  EXPECT_EQ(address->to_string(), "[fe80::1%" + std::to_string(interfaces->if_index) + "]:80");
 }
 
 TEST(Address, RefusesShortAndForeignKernelAddresses) {

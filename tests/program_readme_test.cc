@@ -19,9 +19,6 @@
 #include <string>
 #include <vector>
 
-// There when the library counts the lines that run (`make coverage`): then who links it needs more.
-extern "C" void __gcov_init(void*) __attribute__((weak));  // NOLINT
-
 namespace tern::test {
 namespace {
 
@@ -31,14 +28,6 @@ namespace fs = std::filesystem;
 const std::string compiler = "clang++ -std=c++20 -Wall -Wextra -Werror";
 #else
 const std::string compiler = "g++ -std=c++20 -Wall -Wextra -Werror";
-#endif
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool sanitized = true;
-#elif defined(__has_feature)
-constexpr bool sanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-constexpr bool sanitized = false;
 #endif
 
 std::string readme() { return file_text(fs::path(TERN_SOURCE_DIR) / "README.md"); }
@@ -136,14 +125,12 @@ TEST(ProgramReadme, TheClientRuns) {
   }
   ASSERT_FALSE(code.empty());
   ASSERT_FALSE(printed.empty());
-  if (sanitized) GTEST_SKIP() << "the library is to be linked with a sanitizer";
   EchoServer server;
   const Scratch scratch;
   const std::string file = scratch.write("client.cc", with_port(code, server.port()));
   const std::string library = TERN_BIN_DIR "/../lib";
   expect_success(compiler + " -Iinclude " + file + " -o " + (scratch / "client") + " -L" + library +
-                 " -Wl,-rpath," + library + " -ltern -lssl -lcrypto -lz -pthread" +
-                 (__gcov_init != nullptr ? " -lgcov" : ""));
+                 " -Wl,-rpath," + library + " -ltern -lssl -lcrypto -lz -pthread " TERN_LINK_FLAGS);
   Process client = shell("exec " + (scratch / "client"));
   EXPECT_EQ(client.exit_code(), 0);
   EXPECT_EQ(client.out(), printed);
