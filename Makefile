@@ -16,8 +16,9 @@ export CTEST_PARALLEL_LEVEL ?= $(JOBS)
 configure = cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release $(1)
 build = cmake --build $(BUILD) --target $(1)
 
-.PHONY: all run test test-repeat check check-long conformance faults interop bench fuzz fuzz-coverage \
-        coverage mutants soak tidy format install clean help setup-build setup-test setup-bench
+.PHONY: all run test test-repeat check check-long conformance faults interop bench bench-peers fuzz \
+        fuzz-coverage coverage mutants soak tidy format install clean help setup-build setup-test \
+        setup-bench setup-peers
 
 all: $(BUILD)/CMakeCache.txt  ## build the library and the programs (the default)
 	@$(call build,tern programs)
@@ -68,6 +69,9 @@ bench: $(BUILD)/.with-bench  ## measure
 	@$(call build,tern programs benchmarks)
 	@scripts/bench.sh $(BUILD)
 
+bench-peers: $(BUILD)/.with-peers  ## build the rivals too: `tern-bench compare` takes in what it finds
+	@$(call build,tern-bench echo_server peers)
+
 fuzz:  ## run each fuzz target for FUZZ_SECONDS (30)
 	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),30)
 
@@ -89,7 +93,7 @@ clean:  ## remove everything that was built
 help:  ## list the goals
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
 
-setup-build setup-test setup-bench: setup-%:
+setup-build setup-test setup-bench setup-peers: setup-%:
 	@$(SETUP) $*
 
 $(BUILD)/CMakeCache.txt: | setup-build
@@ -101,4 +105,8 @@ $(BUILD)/.with-tests: | setup-test
 
 $(BUILD)/.with-bench: | setup-bench
 	@$(call configure,-DTERN_BUILD_BENCH=ON)
+	@touch $@
+
+$(BUILD)/.with-peers: | setup-peers
+	@$(call configure,-DTERN_BUILD_BENCH=ON -DTERN_BUILD_PEERS=ON)
 	@touch $@

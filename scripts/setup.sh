@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs through apt what a job needs and is not there yet; does nothing when nothing is missing.
-#   scripts/setup.sh build|test|check|coverage|interop|bench
+#   scripts/setup.sh build|test|check|coverage|interop|bench|peers
 # Without root and without a password-less sudo it prints the one command to run, and fails.
 set -euo pipefail
 
@@ -13,11 +13,12 @@ coverage="$test gcovr:gcovr"
 interop="$build python3:python3 python3-websockets nodejs:node node-ws chromium:chromium
   chromium-driver:chromedriver curl:curl openssl:openssl"
 bench="$build libbenchmark-dev"
+peers="$bench libboost-dev"
 
 job=${1:-}
 case $job in
-  build | test | check | coverage | interop | bench) needs=${!job} ;;
-  *) echo "usage: $0 build|test|check|coverage|interop|bench" >&2; exit 2 ;;
+  build | test | check | coverage | interop | bench | peers) needs=${!job} ;;
+  *) echo "usage: $0 build|test|check|coverage|interop|bench|peers" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null; then

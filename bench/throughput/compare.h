@@ -1,4 +1,4 @@
-// A server against the raw epoll echo, in the same run.
+// A server against the raw epoll echo, and against others, in the same run.
 #pragma once
 
 #include "throughput/system.h"

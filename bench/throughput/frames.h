@@ -2,6 +2,7 @@
 #pragma once
 
 #include "frame/header.h"
+#include "throughput/wire.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -16,6 +17,7 @@ enum class PayloadKind : std::uint8_t {
   binary,  ///< all byte values
   ascii,   ///< text of ASCII only
   mixed,   ///< text of many scripts: characters of 2, 3 and 4 bytes
+  json,    ///< text as a server lists its orders, of ASCII
 };
 
 std::string_view to_string(PayloadKind kind) noexcept;
@@ -24,9 +26,9 @@ frame::Opcode opcode_of(PayloadKind kind) noexcept;
 /// A payload of exactly `size` bytes; the same for the same arguments. Text is valid UTF-8.
 std::string make_payload(PayloadKind kind, std::size_t size);
 
-/// One frame with FIN, as it stands on the wire.
+/// One frame with FIN, as it stands on the wire. `compressed`: the payload is.
 std::vector<std::byte> make_frame(frame::Opcode opcode, std::string_view payload,
-                                  frame::Masking masking);
+                                  frame::Masking masking, bool compressed = false);
 
 /// Copies of one frame side by side: any part of an endless stream of them is there to be sent.
 class FrameTrain {
@@ -53,8 +55,12 @@ class TrainSender {
   std::size_t owed() const noexcept { return owed_; }
   /// Sends what is owed until all is sent or the socket takes no more: true, or false on an error.
   bool send(int socket, const FrameTrain& train) noexcept;
+  bool send(Wire& wire, const FrameTrain& train) noexcept;
 
  private:
+  template <class F>
+  bool send_with(F&& send, const FrameTrain& train) noexcept;
+
   std::size_t owed_ = 0;
   std::size_t phase_ = 0;
 };

@@ -10,9 +10,8 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
-#include <poll.h>
+#include <span>
 #include <stdexcept>
-#include <sys/socket.h>
 #include <thread>
 #include <vector>
 
@@ -42,7 +41,7 @@ class Idle {
     while (sockets_.size() < connections) {
       const int source = static_cast<int>(sockets_.size() / connections_a_source) + 1;
       sockets_.push_back(connect_and_upgrade(target_, source));
-      reset_on_close(sockets_.back().get());
+      reset_on_close(sockets_.back().socket());
     }
   }
 
@@ -51,12 +50,9 @@ class Idle {
     const std::string payload = make_payload(PayloadKind::binary, options_.size);
     const auto request = make_frame(frame::Opcode::binary, payload, frame::Masking::masked);
     const auto reply = make_frame(frame::Opcode::binary, payload, frame::Masking::unmasked);
-    for (const net::Fd& socket : sockets_) {
-      if (::send(socket.get(), request.data(), request.size(), MSG_NOSIGNAL) !=
-          static_cast<ssize_t>(request.size())) {
-        throw_errno("send");
-      }
-      receive(socket.get(), reply);
+    for (Wire& wire : sockets_) {
+      if (wire.send(request) != static_cast<ssize_t>(request.size())) throw_errno("send");
+      receive(wire, reply);
     }
   }
 
@@ -67,21 +63,17 @@ class Idle {
   }
 
  private:
-  static void receive(int socket, const std::vector<std::byte>& expected) {
+  static void receive(Wire& wire, const std::vector<std::byte>& expected) {
     std::vector<std::byte> got(expected.size());
     for (std::size_t size = 0; size < got.size();) {
-      pollfd readable{.fd = socket, .events = POLLIN, .revents = 0};
-      if (::poll(&readable, 1, 5'000) != 1) throw std::runtime_error("no reply for five seconds");
-      const ssize_t more = ::recv(socket, got.data() + size, got.size() - size, 0);
-      if (more <= 0) throw std::runtime_error("the server closed a connection");
-      size += static_cast<std::size_t>(more);
+      size += receive_waiting(wire, std::span(got).subspan(size));
     }
     if (got != expected) throw std::runtime_error("a reply is not the echo of what was sent");
   }
 
   const IdleOptions& options_;
   Target target_;
-  std::vector<net::Fd> sockets_{};
+  std::vector<Wire> sockets_{};
 };
 
 double per(std::size_t after, std::size_t before, std::size_t connections) noexcept {

@@ -7,8 +7,14 @@
 //   a reply   [ header ][ payload                  ]     position_: where the next byte belongs
 //               always    sampled: compared
 //               compared  else: skipped
+//
+// What a reply looks like is learnt from the first one, on a connection of its own, whose content
+// is checked. A compressed one is the same each time as well: without context takeover it depends
+// on its message alone. TLS is not as cheap as this: there the server's CPU time is the figure.
 #include "throughput/load.h"
 
+#include "throughput/packing.h"
+#include "throughput/reply.h"
 #include "throughput/upgrade.h"
 
 #include <algorithm>
@@ -31,19 +37,22 @@ constexpr Seconds patience{5};
 
 /// What all connections of one load share.
 struct Exchange {
-  explicit Exchange(const LoadOptions& options)
-      : payload(make_payload(options.kind, options.size)),
-        requests(make_frame(opcode_of(options.kind), payload, frame::Masking::masked),
+  Exchange(const LoadOptions& options, const Target& target)
+      : requests(make_request(options),
                  std::min(options.depth * (options.size + frame::max_header_bytes), buffer_bytes)),
-        reply(make_frame(opcode_of(options.kind), payload, frame::Masking::unmasked)),
-        header_bytes(reply.size() - payload.size()),
+        learnt(learn_reply(target, requests.frame(), make_payload(options.kind, options.size),
+                           options.check_content)),
         buffer(buffer_bytes),
         check_content(options.check_content) {}
 
-  std::string payload;
+  static std::vector<std::byte> make_request(const LoadOptions& options) {
+    const std::string payload = make_payload(options.kind, options.size);
+    return make_frame(opcode_of(options.kind), options.deflate ? pack(payload) : payload,
+                      frame::Masking::masked, options.deflate);
+  }
+
   FrameTrain requests;
-  std::vector<std::byte> reply;
-  std::size_t header_bytes;
+  Reply learnt;
   std::vector<std::byte> buffer;
   bool check_content;
   std::uint64_t replies = 0;
@@ -51,17 +60,16 @@ struct Exchange {
 
 class Peer {
  public:
-  Peer(net::Fd socket, Exchange& exchange) noexcept
-      : socket_(std::move(socket)), exchange_(&exchange) {
-    reset_on_close(socket_.get());
+  Peer(Wire wire, Exchange& exchange) noexcept : wire_(std::move(wire)), exchange_(&exchange) {
+    reset_on_close(wire_.socket());
   }
 
-  int socket() const noexcept { return socket_.get(); }
+  int socket() const noexcept { return wire_.socket(); }
 
   /// Asks for `messages` more echoes.
   void ask(std::size_t messages) {
     sender_.owe(messages * exchange_->requests.frame_bytes());
-    if (!sender_.send(socket_.get(), exchange_->requests)) throw_errno("send");
+    if (!sender_.send(wire_, exchange_->requests)) throw_errno("send");
   }
 
   /// Reads all there is, and sends a request for each reply.
@@ -70,26 +78,26 @@ class Peer {
     while (read(replies)) {
     }
     exchange_->replies += replies;
-    if (replies > 0 || sender_.owed() > 0) ask(replies);
+    if (replies > 0 || sender_.owed() > 0 || wire_.is_tls()) ask(replies);
   }
 
  private:
-  std::size_t missing() const noexcept { return exchange_->reply.size() - position_; }
+  std::size_t missing() const noexcept { return exchange_->learnt.bytes.size() - position_; }
 
   // False when the socket is empty.
   bool read(std::size_t& replies) {
     std::byte* into = exchange_->buffer.data();
     std::size_t most = exchange_->buffer.size();
     int flags = 0;
-    if (exchange_->payload.size() >= skip_from && !sampled()) {
-      const bool header = position_ < exchange_->header_bytes;
-      most = header ? exchange_->header_bytes - position_ : missing();
+    if (exchange_->learnt.bytes.size() >= skip_from && !wire_.is_tls() && !sampled()) {
+      const bool header = position_ < exchange_->learnt.header_bytes;
+      most = header ? exchange_->learnt.header_bytes - position_ : missing();
       if (!header) {
         into = nullptr;
         flags = MSG_TRUNC;
       }
     }
-    const ssize_t got = ::recv(socket_.get(), into, most, flags);
+    const ssize_t got = wire_.receive(into, most, flags);
     if (got == 0) throw std::runtime_error("the server closed a connection");
     if (got < 0) {
       if (errno == EAGAIN) return false;
@@ -105,13 +113,13 @@ class Peer {
   }
 
   void check(std::span<const std::byte> bytes, std::size_t& replies) {
-    const Exchange& exchange = *exchange_;
+    const Reply& expected = exchange_->learnt;
     while (!bytes.empty()) {
       const std::size_t size = std::min(bytes.size(), missing());
       const std::size_t header =
-          position_ < exchange.header_bytes ? exchange.header_bytes - position_ : 0;
+          position_ < expected.header_bytes ? expected.header_bytes - position_ : 0;
       const std::size_t compared = sampled() ? size : std::min(size, header);
-      if (std::memcmp(bytes.data(), exchange.reply.data() + position_, compared) != 0) {
+      if (std::memcmp(bytes.data(), expected.bytes.data() + position_, compared) != 0) {
         throw std::runtime_error(header > 0 ? "a reply's header or content is not that of the echo"
                                             : "a reply's content is not what was sent");
       }
@@ -122,7 +130,7 @@ class Peer {
 
   void advance(std::size_t size, std::size_t& replies) noexcept {
     position_ += size;
-    if (position_ < exchange_->reply.size()) return;
+    if (position_ < exchange_->learnt.bytes.size()) return;
     position_ = 0;
     ++replies;
     until_sample_ = until_sample_ == 0 ? sample_every - 1 : until_sample_ - 1;
@@ -130,7 +138,7 @@ class Peer {
 
   bool sampled() const noexcept { return exchange_->check_content && until_sample_ == 0; }
 
-  net::Fd socket_;
+  Wire wire_;
   Exchange* exchange_;
   TrainSender sender_{};
   std::size_t position_ = 0;
@@ -147,9 +155,9 @@ struct Snapshot {
 
 class Load {
  public:
-  explicit Load(const LoadOptions& options) : options_(options), exchange_(options) {
+  Load(const LoadOptions& options, const Target& target)
+      : options_(options), exchange_(options, target) {
     if (!epoll_) throw_errno("epoll_create1");
-    const Target target = Target::parse(options.url);
     peers_.reserve(options.connections);
     for (std::size_t i = 0; i < options.connections; ++i) {
       Peer& peer = peers_.emplace_back(connect_and_upgrade(target, source_of(i)), exchange_);
@@ -177,6 +185,7 @@ class Load {
     result.messages = end.replies - begin.replies;
     result.client_busy = 1 - Seconds(end.idle - begin.idle).count() / result.seconds;
     result.server_busy = Seconds(end.server_cpu - begin.server_cpu).count() / result.seconds;
+    result.reply_bytes = exchange_.learnt.wire_bytes;
     return result;
   }
 
@@ -224,16 +233,19 @@ class Load {
 
 }  // namespace
 
-LoadResult run_load(const LoadOptions& options) { return Load(options).run(); }
+LoadResult run_load(const LoadOptions& options) {
+  return Load(options, Target::parse(options.url, options.deflate)).run();
+}
 
 int print_load(const LoadOptions& options, bool json) {
   const LoadResult result = run_load(options);
   if (json) {
-    std::printf(R"({"connections":%zu,"depth":%zu,"size":%zu,"payload":"%s","seconds":%.4f,)"
-                R"("messages":%llu,"messages_per_second":%.1f,"client_busy":%.3f)",
-                options.connections, options.depth, options.size, to_string(options.kind).data(),
-                result.seconds, static_cast<unsigned long long>(result.messages),
-                result.per_second(), result.client_busy);
+    std::printf(
+        R"({"connections":%zu,"depth":%zu,"size":%zu,"payload":"%s","seconds":%.4f,)"
+        R"("messages":%llu,"messages_per_second":%.1f,"client_busy":%.3f,"reply_bytes":%zu)",
+        options.connections, options.depth, options.size, to_string(options.kind).data(),
+        result.seconds, static_cast<unsigned long long>(result.messages), result.per_second(),
+        result.client_busy, result.reply_bytes);
     if (options.server != 0) {
       std::printf(R"(,"server_busy":%.3f,"server_us_per_message":%.4f)", result.server_busy,
                   result.server_us_each());
@@ -244,6 +256,7 @@ int print_load(const LoadOptions& options, bool json) {
   std::printf("%.0f messages/s, %.1f MB/s each way, this client busy %.0f %%\n",
               result.per_second(), result.per_second() * static_cast<double>(options.size) / 1e6,
               result.client_busy * 100);
+  std::printf("a reply: %zu bytes on the wire\n", result.reply_bytes);
   if (options.server != 0) {
     std::printf("server: %.3f us of CPU each message, busy %.0f %%\n", result.server_us_each(),
                 result.server_busy * 100);

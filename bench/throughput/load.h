@@ -17,6 +17,7 @@ struct LoadOptions {
   std::size_t depth = 1;  ///< messages in flight on each
   std::size_t size = 16;  ///< bytes of payload
   PayloadKind kind = PayloadKind::binary;
+  bool deflate = false;  ///< messages are compressed, without context takeover
   Seconds warm_up{0.1};
   Seconds duration{1.0};
   bool check_content = true;  ///< of a sample; length, opcode and FIN are always checked
@@ -26,8 +27,9 @@ struct LoadOptions {
 struct LoadResult {
   std::uint64_t messages = 0;
   double seconds = 0;
-  double client_busy = 0;  ///< share of the time; at 1 the client was the limit
-  double server_busy = 0;  ///< cores; 0 when not measured
+  double client_busy = 0;       ///< share of the time; at 1 the client was the limit
+  double server_busy = 0;       ///< cores; 0 when not measured
+  std::size_t reply_bytes = 0;  ///< what one reply by itself is on the wire, with TLS's records
   double per_second() const noexcept { return static_cast<double>(messages) / seconds; }
   /// Microseconds of the server's CPU time.
   double server_us_each() const noexcept {

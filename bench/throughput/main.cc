@@ -49,20 +49,23 @@ void add_ceiling(CLI::App& app, CeilingOptions& options, Command& command) {
 
 void add_load(CLI::App& app, LoadOptions& options, bool& json, Command& command) {
   CLI::App* sub = app.add_subcommand("load", "echo load on one server");
-  sub->add_option("url", options.url, "ws://host:port/path")->required();
+  sub->add_option("url", options.url, "ws://host:port/path or wss://")->required();
   sub->add_option("--connections", options.connections)->check(positive);
   sub->add_option("--size", options.size, "bytes of a message")->check(positive);
   sub->add_option("--depth", options.depth, "messages in flight on each connection")
       ->check(positive);
   add_seconds(*sub, options.duration, "how long to measure, after a warm-up of 0.1 s");
   const auto set_text = [&options](const std::string& text) {
-    options.kind = text == "mixed" ? PayloadKind::mixed : PayloadKind::ascii;
+    options.kind = text == "mixed"  ? PayloadKind::mixed
+                   : text == "json" ? PayloadKind::json
+                                    : PayloadKind::ascii;
   };
-  CLI::Option* text =
-      sub->add_option_function<std::string>("--text", set_text, "text: ascii or mixed scripts")
-          ->check(CLI::IsMember({"ascii", "mixed"}));
+  CLI::Option* text = sub->add_option_function<std::string>("--text", set_text,
+                                                            "text: ascii, mixed scripts or json")
+                          ->check(CLI::IsMember({"ascii", "mixed", "json"}));
   const auto set_binary = [&options](std::int64_t) { options.kind = PayloadKind::binary; };
   sub->add_flag_function("--binary", set_binary, "binary, the default")->excludes(text);
+  sub->add_flag("--deflate", options.deflate, "compress the messages, without context takeover");
   sub->add_flag("!--no-content", options.check_content,
                 "do not compare contents: the ceiling does not echo them");
   add_server(*sub, options.server);
@@ -72,7 +75,7 @@ void add_load(CLI::App& app, LoadOptions& options, bool& json, Command& command)
 
 void add_idle(CLI::App& app, IdleOptions& options, bool& json, Command& command) {
   CLI::App* sub = app.add_subcommand("idle", "the server's memory for each idle connection");
-  sub->add_option("url", options.url, "ws://host:port/path")->required();
+  sub->add_option("url", options.url, "ws://host:port/path or wss://")->required();
   sub->add_option("--connections", options.connections, "beyond the base")->check(positive);
   sub->add_option("--base", options.base, "connections before those that count")->check(positive);
   sub->add_option("--size", options.size, "bytes of the one message on each")->check(positive);

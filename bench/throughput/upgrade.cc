@@ -20,6 +20,9 @@ namespace {
 // The sample of RFC 6455 §1.3 and its answer.
 constexpr std::string_view key = "dGhlIHNhbXBsZSBub25jZQ==";
 constexpr std::string_view accept_value = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+constexpr std::string_view offer =
+    "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
+    "client_no_context_takeover\r\n";
 constexpr int wait_seconds = 30;
 
 sockaddr_in resolve(const std::string& host, std::uint16_t port) {
@@ -53,11 +56,11 @@ void bind_source(int socket, int source) {
   }
 }
 
-std::string read_head(int socket) {
+std::string read_head(Wire& wire) {
   std::string head;
   std::array<char, 1024> buffer;
   while (!head.ends_with("\r\n\r\n")) {
-    const ssize_t got = ::recv(socket, buffer.data(), buffer.size(), 0);
+    const ssize_t got = wire.receive(buffer.data(), buffer.size(), 0);
     if (got == 0) throw std::runtime_error("the server closed during the upgrade: " + head);
     if (got < 0) throw_errno("upgrade");
     head.append(buffer.data(), static_cast<std::size_t>(got));
@@ -66,18 +69,28 @@ std::string read_head(int socket) {
   return head;
 }
 
+// The same for every server, or they are not to be compared: windows of 2^15 (RFC 7692 §7.1.2), no
+// context takeover.
+bool agrees_to_offer(std::string_view head) noexcept {
+  return head.find(": permessage-deflate;") != std::string_view::npos &&
+         head.find("server_no_context_takeover") != std::string_view::npos &&
+         head.find("client_no_context_takeover") != std::string_view::npos &&
+         head.find("max_window_bits") == std::string_view::npos;
+}
+
 }  // namespace
 
-Target Target::parse(const std::string& url) {
+Target Target::parse(const std::string& url, bool deflate) {
   const auto parsed = http::parse_url(url);
   if (!parsed) throw std::runtime_error(url + ": " + parsed.error().message());
-  if (parsed->secure) throw std::runtime_error(url + ": wss is not supported");
   Target target;
+  if (parsed->secure) target.tls = make_client_tls();
+  target.deflate = deflate;
   target.address = resolve(parsed->host, parsed->port);
   target.request =
       "GET " + parsed->target + " HTTP/1.1\r\nHost: " + parsed->host_header() +
       "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: " + std::string(key) +
-      "\r\nSec-WebSocket-Version: 13\r\n\r\n";
+      "\r\nSec-WebSocket-Version: 13\r\n" + (deflate ? std::string(offer) : "") + "\r\n";
   return target;
 }
 
@@ -99,18 +112,21 @@ net::Fd start_connect(const Target& target, int source, int flags) {
   return socket;
 }
 
-net::Fd connect_and_upgrade(const Target& target, int source) {
+Wire connect_and_upgrade(const Target& target, int source) {
   net::Fd socket = start_connect(target, source, 0);
   const timeval wait{.tv_sec = wait_seconds, .tv_usec = 0};
   ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
-  const ssize_t sent =
-      ::send(socket.get(), target.request.data(), target.request.size(), MSG_NOSIGNAL);
+  Wire wire(std::move(socket), target.tls.get());
+  const ssize_t sent = wire.send(std::as_bytes(std::span(target.request)));
   if (sent != static_cast<ssize_t>(target.request.size())) throw_errno("upgrade");
-  const std::string head = read_head(socket.get());
+  const std::string head = read_head(wire);
   if (!is_accepted(head)) throw std::runtime_error("refused: " + head.substr(0, head.find('\r')));
-  const int flags = ::fcntl(socket.get(), F_GETFL);
-  if (::fcntl(socket.get(), F_SETFL, flags | O_NONBLOCK) != 0) throw_errno("fcntl");
-  return socket;
+  if (target.deflate && !agrees_to_offer(head)) {
+    throw std::runtime_error("the server does not compress as it was asked to: " + head);
+  }
+  const int flags = ::fcntl(wire.socket(), F_GETFL);
+  if (::fcntl(wire.socket(), F_SETFL, flags | O_NONBLOCK) != 0) throw_errno("fcntl");
+  return wire;
 }
 
 void reset_on_close(int socket) noexcept {

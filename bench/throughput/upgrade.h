@@ -3,21 +3,25 @@
 #pragma once
 
 #include "net/fd.h"
+#include "throughput/wire.h"
 
 #include <cstddef>
+#include <memory>
 #include <netinet/in.h>
 #include <string>
 #include <string_view>
 
 namespace tern::bench {
 
-/// Where a ws:// URL leads, and the request that upgrades there.
+/// Where a URL leads, and the request that upgrades there.
 struct Target {
   sockaddr_in address{};
   std::string request{};
+  std::shared_ptr<ssl_ctx_st> tls{};  ///< null: ws://
+  bool deflate = false;               ///< the request offers it, without context takeover
 
-  /// Throws std::runtime_error when the URL is wrong, wss or its host unknown.
-  static Target parse(const std::string& url);
+  /// Throws std::runtime_error when the URL is wrong or its host unknown.
+  static Target parse(const std::string& url, bool deflate = false);
 };
 
 /// Whether `head` is a 101 that answers Target::request. RFC 6455 §4.1.
@@ -28,8 +32,9 @@ bool is_accepted(std::string_view head) noexcept;
 net::Fd start_connect(const Target& target, int source, int flags);
 
 /// Connects, upgrades, and returns the non-blocking socket. Waits for the answer, at most 30 s.
-/// Throws std::runtime_error and std::system_error.
-net::Fd connect_and_upgrade(const Target& target, int source = 0);
+/// Throws std::runtime_error, also when compression was not agreed on as it was offered, and
+/// std::system_error.
+Wire connect_and_upgrade(const Target& target, int source = 0);
 
 /// Makes close() send RST: no port is left in TIME_WAIT.
 void reset_on_close(int socket) noexcept;

@@ -28,6 +28,7 @@ class Upgrades {
   explicit Upgrades(const UpgradesOptions& options)
       : target_(Target::parse(options.url)), attempts_(options.in_flight) {
     if (!epoll_) throw_errno("epoll_create1");
+    if (target_.tls) throw std::runtime_error(options.url + ": wss is not supported here");
     for (Attempt& attempt : attempts_) begin(attempt);
   }
 

@@ -86,6 +86,7 @@ class TlsTransport final : public net::Transport {
   void begin_call() noexcept;
   void end_call() noexcept;
   Step shake_hands() noexcept;
+  bool starves() const noexcept;
   std::size_t read_some(std::span<const iovec> into, Step& step) noexcept;
   std::size_t write_some(std::span<const iovec> from, Step& step) noexcept;
   void send_output() noexcept;

@@ -1,0 +1,176 @@
+// An echo server on Boost.Beast in the fastest form that its documentation and Asio's speak of, to
+// stand beside ours: one thread and no locks (BOOST_ASIO_DISABLE_THREADS), the executor as a type
+// of its own instead of any_io_executor, no timers of tcp_stream, beast::ssl_stream, which joins
+// the pieces of a message before it enciphers them, and messages that are never cut into fragments.
+// For compressed ones that takes a write buffer as large as what they become: with the 4 KiB of
+// Beast's default each would be a frame and a call of the system by itself.
+#define BOOST_ASIO_DISABLE_THREADS
+
+#include <CLI/CLI.hpp>
+#include <boost/asio/basic_socket_acceptor.hpp>
+#include <boost/asio/basic_stream_socket.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/ssl/ssl_stream.hpp>
+#include <boost/beast/version.hpp>
+#include <boost/beast/websocket.hpp>
+#include <boost/beast/websocket/ssl.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace websocket = beast::websocket;
+
+using Executor = asio::io_context::executor_type;
+using Socket = asio::basic_stream_socket<asio::ip::tcp, Executor>;
+using Acceptor = asio::basic_socket_acceptor<asio::ip::tcp, Executor>;
+using TlsSocket = beast::ssl_stream<Socket>;
+using boost::system::error_code;
+
+struct Options {
+  std::uint16_t port = 9001;
+  std::size_t max_message = std::size_t{1} << 20;
+  int level = 0;  // 0: no compression
+  bool takeover = false;
+  std::size_t write_buffer = std::size_t{64} << 10;
+  std::string certificate{};
+  std::string key{};
+};
+
+// Lives as long as one of its operations is under way.
+template <class Next>
+class Session : public std::enable_shared_from_this<Session<Next>> {
+ public:
+  template <class... Arguments>
+  explicit Session(const Options& options, Arguments&&... arguments)
+      : stream_(std::forward<Arguments>(arguments)...) {
+    stream_.read_message_max(options.max_message);
+    stream_.auto_fragment(false);
+    stream_.write_buffer_bytes(options.write_buffer);
+    if (options.level == 0) return;
+    websocket::permessage_deflate deflate;
+    deflate.server_enable = true;
+    deflate.server_no_context_takeover = deflate.client_no_context_takeover = !options.takeover;
+    deflate.compLevel = options.level;
+    deflate.memLevel = 8;  // zlib's own, and tern's
+    stream_.set_option(deflate);
+  }
+
+  void start() {
+    if constexpr (std::is_same_v<Next, TlsSocket>) {
+      stream_.next_layer().async_handshake(asio::ssl::stream_base::server,
+                                           [self = this->shared_from_this()](error_code error) {
+                                             if (!error) self->upgrade();
+                                           });
+    } else {
+      upgrade();
+    }
+  }
+
+ private:
+  void upgrade() {
+    stream_.async_accept([self = this->shared_from_this()](error_code error) {
+      if (!error) self->read();
+    });
+  }
+
+  void read() {
+    stream_.async_read(buffer_, [self = this->shared_from_this()](error_code error, std::size_t) {
+      if (!error) self->write();
+    });
+  }
+
+  void write() {
+    stream_.binary(stream_.got_binary());
+    stream_.async_write(buffer_.data(),
+                        [self = this->shared_from_this()](error_code error, std::size_t) {
+                          if (error) return;
+                          self->buffer_.clear();
+                          self->read();
+                        });
+  }
+
+  websocket::stream<Next> stream_;
+  beast::flat_buffer buffer_{};
+};
+
+class Server {
+ public:
+  explicit Server(const Options& options)
+      : options_(options),
+        acceptor_(context_,
+                  asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), options.port)) {
+    if (options.certificate.empty()) return;
+    tls_.emplace(asio::ssl::context::tls_server);
+    tls_->use_certificate_chain_file(options.certificate);
+    tls_->use_private_key_file(options.key, asio::ssl::context::pem);
+  }
+
+  void run() {
+    std::printf("listening on ws%s://127.0.0.1:%d/echo (Boost.Beast, Boost %s)\n", tls_ ? "s" : "",
+                acceptor_.local_endpoint().port(), BOOST_LIB_VERSION);
+    std::fflush(stdout);
+    accept();
+    context_.run();
+  }
+
+ private:
+  void accept() {
+    acceptor_.async_accept([this](error_code error, Socket socket) {
+      if (!error) serve(std::move(socket));
+      accept();
+    });
+  }
+
+  void serve(Socket socket) {
+    error_code ignored;
+    socket.set_option(asio::ip::tcp::no_delay(true), ignored);
+    if (tls_) {
+      std::make_shared<Session<TlsSocket>>(options_, std::move(socket), *tls_)->start();
+    } else {
+      std::make_shared<Session<Socket>>(options_, std::move(socket))->start();
+    }
+  }
+
+  const Options& options_;
+  asio::io_context context_{1};
+  Acceptor acceptor_;
+  std::optional<asio::ssl::context> tls_{};
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app("WebSocket echo on any path, on Boost.Beast.", "beast_echo");
+  app.option_defaults()->always_capture_default();
+  app.add_option("--port", options.port, "0: the system chooses");
+  app.add_option("--max-message", options.max_message, "bytes");
+  app.add_option("--deflate-level", options.level, "accept compression; 0: do not")
+      ->check(CLI::Range(0, 9));
+  app.add_flag("--deflate-takeover", options.takeover, "with context takeover");
+  app.add_option("--write-buffer", options.write_buffer, "bytes, of each connection");
+  CLI::Option* certificate =
+      app.add_option("--cert", options.certificate, "PEM file with a certificate: serve wss://");
+  app.add_option("--key", options.key, "PEM file with its key")->needs(certificate);
+  CLI11_PARSE(app, argc, argv);
+  try {
+    Server(options).run();
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "beast_echo: %s\n", error.what());
+    return 1;
+  }
+  return 0;
+}

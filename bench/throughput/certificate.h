@@ -1,0 +1,24 @@
+// A certificate for the servers of a comparison.
+#pragma once
+
+#include <string>
+
+namespace tern::bench {
+
+/// Two PEM files in a directory of their own, while this lives. P-256, signed by itself.
+class TemporaryCertificate {
+ public:
+  /// Throws std::runtime_error and std::system_error.
+  TemporaryCertificate();
+  ~TemporaryCertificate();
+  TemporaryCertificate(const TemporaryCertificate&) = delete;
+  TemporaryCertificate& operator=(const TemporaryCertificate&) = delete;
+
+  std::string certificate() const { return directory_ + "/cert.pem"; }
+  std::string key() const { return directory_ + "/key.pem"; }
+
+ private:
+  std::string directory_;
+};
+
+}  // namespace tern::bench

@@ -1,0 +1,136 @@
+// With TLS and with compression most of the time goes to libcrypto and to zlib, which are the same
+// for everybody or nearly so, and no server that does nothing could show what is possible. So these
+// rows stand beside another library's server, given the same certificate, cipher (the client offers
+// one), level, memory and window, without context takeover. How many bytes a reply is on the wire
+// is a part of the result: who compresses less is faster at it.
+#include "throughput/rivals.h"
+
+#include "throughput/certificate.h"
+#include "throughput/load.h"
+#include "throughput/visits.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tern::bench {
+namespace {
+
+constexpr int deflate_level = 1;  // memory level 8 and windows of 2^15 are everybody's default
+
+struct Row {
+  std::string_view name;
+  std::size_t size;
+  PayloadKind kind = PayloadKind::binary;
+};
+
+constexpr Row tls_rows[] = {
+    {"wss 100x1 64 B", 64},
+    {"wss 100x1 16 KiB", std::size_t{16} << 10},
+};
+constexpr Row deflate_rows[] = {
+    {"deflate 100x1 1 KiB", std::size_t{1} << 10, PayloadKind::json},
+    {"deflate 100x1 64 KiB", std::size_t{64} << 10, PayloadKind::json},
+};
+
+class Rivals {
+ public:
+  /// With `flags` for everybody.
+  Rivals(const CompareOptions& options, const std::vector<std::string>& flags) : options_(options) {
+    for (std::size_t i = 0; i < options.servers.size(); ++i) {
+      start(i == 0 ? "tern" : "tern #" + std::to_string(i + 1), options.servers[i], flags,
+            {"--queue-limit", "1073741824", "--idle-timeout", "3600"});
+    }
+    const std::string beast = beside_this_program("beast_echo");
+    if (std::filesystem::exists(beast)) start("Beast", beast, flags, {});
+  }
+
+  void run(const Row& row, bool deflate) {
+    const std::string name(row.name);
+    if (name.find(options_.only) == std::string::npos) return;
+    const std::vector<Visits> visits =
+        visit_in_turn(name, contestants_, options_.repetitions, [&](const Contestant& contestant) {
+          return Visit::of(run_load({.url = contestant.process->url(),
+                                     .connections = 100,
+                                     .size = row.size,
+                                     .kind = row.kind,
+                                     .deflate = deflate,
+                                     .duration = options_.duration,
+                                     .server = contestant.process->pid()}));
+        });
+    for (std::size_t i = 0; i < visits.size(); ++i) {
+      print(name, contestants_[i].name, visits.front(), visits[i]);
+    }
+  }
+
+  void print_head() const {
+    if (options_.json) return;
+    std::puts(
+        "\nRatios are tern's to the server of the row in the same repetition, medians; above 1");
+    std::puts("tern is better. rate: messages/s; CPU: messages per second of server CPU.");
+    if (contestants_.size() == options_.servers.size()) {
+      std::puts("No rival is here: `make bench-peers` builds them.");
+    }
+    std::printf("%-22s %-8s %9s %9s %11s %7s %7s %6s\n", "workload", "server", "server/s",
+                "us each", "reply bytes", "rate", "CPU", "client");
+  }
+
+ private:
+  void start(const std::string& name, const std::string& path,
+             const std::vector<std::string>& flags, std::initializer_list<std::string> own_flags) {
+    std::vector<std::string> command{path, "--port", "0", "--max-message", "16777216"};
+    command.insert(command.end(), flags.begin(), flags.end());
+    command.insert(command.end(), own_flags);
+    contestants_.push_back(
+        {name, std::make_unique<ServerProcess>(command, server_core, options_.realtime)});
+  }
+
+  void print(const std::string& workload, const std::string& server, const Visits& tern,
+             const Visits& visits) const {
+    const double rate = median_ratio(tern, visits, rate_of);
+    const double cpu = median_ratio(tern, visits, per_cpu_us_of);
+    const std::size_t bytes = visits.front().reply_bytes;
+    if (options_.json) {
+      std::printf(R"({"workload":"%s","server":"%s","repetitions":%zu,"per_second":%.1f,"us":%.4f,)"
+                  R"("reply_bytes":%zu,"tern_rate_ratio":%.4f,"tern_cpu_ratio":%.4f,)"
+                  R"("client_busy":%.3f})"
+                  "\n",
+                  workload.c_str(), server.c_str(), visits.size(), median_of(visits, rate_of),
+                  median_of(visits, us_of), bytes, rate, cpu, median_of(visits, busy_of));
+    } else {
+      std::printf("%-22s %-8s %9s %9.2f %11zu %7.2f %7.2f %5.0f%%\n", workload.c_str(),
+                  server.c_str(), count_text(median_of(visits, rate_of)).c_str(),
+                  median_of(visits, us_of), bytes, rate, cpu, median_of(visits, busy_of) * 100);
+    }
+    std::fflush(stdout);
+  }
+
+  const CompareOptions& options_;
+  std::vector<Contestant> contestants_{};
+};
+
+bool any_wanted(const CompareOptions& options) {
+  const auto wanted = [&](const Row& row) {
+    return row.name.find(options.only) != std::string_view::npos;
+  };
+  return std::ranges::any_of(tls_rows, wanted) || std::ranges::any_of(deflate_rows, wanted);
+}
+
+}  // namespace
+
+void run_rivals(const CompareOptions& options) {
+  if (!any_wanted(options)) return;
+  const TemporaryCertificate certificate;
+  Rivals tls(options, {"--cert", certificate.certificate(), "--key", certificate.key()});
+  Rivals deflate(options, {"--deflate-level", std::to_string(deflate_level)});
+  tls.print_head();
+  for (const Row& row : tls_rows) tls.run(row, false);
+  for (const Row& row : deflate_rows) deflate.run(row, true);
+}
+
+}  // namespace tern::bench
