@@ -205,6 +205,11 @@ bool TlsTransport::receive() noexcept {
     }
   }
   if (!ended_below_) return false;
+  // The system tells of a reset once, and writing was told.
+  if (write_error_) {
+    fail(write_error_);
+    return false;
+  }
   // RFC 8446 §6.1: without close_notify nobody knows whether there was more to come. Who has not
   // even begun owes none.
   fail(heard_ ? Errc::tls_truncated : Errc::end_of_stream);
