@@ -11,10 +11,15 @@
 #include "support/socket_peer.h"
 #include "support/tls_socket.h"
 
+#include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstdlib>
+#include <ctime>
 #include <functional>
 #include <gtest/gtest.h>
 #include <openssl/crypto.h>
+#include <pthread.h>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -47,11 +52,15 @@ inline std::string pem_file(const std::string& name) {
   return files.path(name);
 }
 
-/// A server's options with a certificate of the authority's.
-inline ServerOptions over_tls(ServerOptions options = {}) {
+inline TlsServer our_certificate() {
+  return {.certificate_pem = authority().leaf.certificate(),
+          .private_key_pem = authority().leaf.key()};
+}
+/// A server's options with a certificate, by default one of the authority's.
+inline ServerOptions over_tls(ServerOptions options = {},
+                              TlsServer certificate = our_certificate()) {
   EXPECT_TRUE(openssl_is_counted);
-  options.tls = TlsServer{.certificate_pem = authority().leaf.certificate(),
-                          .private_key_pem = authority().leaf.key()};
+  options.tls = std::move(certificate);
   return options;
 }
 /// A client's options with trust in the authority.
@@ -118,11 +127,21 @@ inline void fill_error_queue() {
 /// An attacked server over TLS.
 class AttackedTls : public Attacked {
  public:
-  explicit AttackedTls(ServerOptions options = {}) : Attacked(over_tls(std::move(options))) {
-    server.get("/fill-error-queue", [](const Request&) {
+  explicit AttackedTls(ServerOptions options = {}, TlsServer certificate = our_certificate())
+      : Attacked(over_tls(std::move(options), std::move(certificate))) {
+    server.get("/fill-error-queue", [this](const Request&) {
       fill_error_queue();
+      clockid_t clock{};
+      ::pthread_getcpuclockid(::pthread_self(), &clock);
+      clock_ = clock;
       return Response::text("filled");
     });
+  }
+  /// CPU time that its thread has used; during a row.
+  std::chrono::nanoseconds cpu_time() const {
+    timespec used{};
+    EXPECT_EQ(::clock_gettime(clock_, &used), 0);
+    return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
   }
   /// In its thread.
   void fill_error_queue_of_server() {
@@ -132,6 +151,9 @@ class AttackedTls : public Attacked {
     client.send(page_request("/fill-error-queue"));
     EXPECT_TRUE(client.head().starts_with("HTTP/1.1 200 "));
   }
+
+ private:
+  std::atomic<clockid_t> clock_ = 0;
 };
 
 /// A row against a server over TLS.
