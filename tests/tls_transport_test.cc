@@ -205,6 +205,30 @@ TEST(TlsTransport, AResetThatWritingFoundIsNoTruncation) {
   EXPECT_EQ(open.server.last.error, Errc::connection_reset);
 }
 
+// Nobody else would tell: what cannot be written may be an answer that reading caused.
+TEST(TlsTransport, AFailureToWriteIsToldAtOnce) {
+  TlsPair greeted = localhost();
+  greeted.client.to_write = "hello";
+  greeted.client.turn();
+  greeted.rules.write_error = make_error_code(Errc::no_memory);
+  greeted.server.turn();
+  EXPECT_EQ(greeted.server.last.error, Errc::no_memory);
+
+  TlsPair open = localhost();
+  open.shake_hands();
+  open.client.to_write = "last";
+  open.client.turn();
+  open.rules.write_error = make_error_code(Errc::connection_reset);
+  const iovec from{const_cast<char*>("lost"), 4};
+  const auto put = open.server.tls->write({&from, 1});
+  EXPECT_EQ(put.state, State::failed);
+  EXPECT_EQ(put.error, Errc::connection_reset);
+  open.server.turn();
+  EXPECT_EQ(open.server.got, "last") << "what came before it is read";
+  open.server.turn();
+  EXPECT_EQ(open.server.last.error, Errc::connection_reset);
+}
+
 // What TLS knows and the descriptor does not: `more` says so.
 TEST(TlsTransport, AnEndInTheSameReadIsAnnounced) {
   TlsPair pair = localhost();
