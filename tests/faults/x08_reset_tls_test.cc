@@ -4,9 +4,9 @@
 // session, one refused handshake with that cause; nobody dies of SIGPIPE, whose disposition is the
 // default. Both versions of TLS.
 // For CI every seventh octet is the last one, another seventh in each round; full size is all.
+#include "faults/support/sigpipe.h"
 #include "faults/support/tls_attacked.h"
 
-#include <csignal>
 #include <functional>
 #include <gtest/gtest.h>
 #include <string>
@@ -17,24 +17,6 @@ namespace {
 std::string frames_of(Role sender) {
   return wire(sender, {text("Hello"), binary(std::string(130, 'b')), text("frag", false), ping("p"),
                        more("ment"), closing(1000, "bye")});
-}
-
-void expect_deadly_sigpipe() {
-  struct sigaction now {};
-  ASSERT_EQ(::sigaction(SIGPIPE, nullptr, &now), 0);
-  ASSERT_EQ(now.sa_handler, SIG_DFL);
-}
-
-void expect_reset(const CloseInfo& info, bool close_was_sent) {
-  EXPECT_TRUE(info.opened);
-  if (close_was_sent) {  // the reset may be seen before or after our answer is written
-    EXPECT_EQ(info.code, CloseCode::normal);
-    EXPECT_TRUE(info.clean || info.error == Errc::connection_reset) << info.error.message();
-  } else {
-    EXPECT_EQ(info.code, CloseCode::abnormal);
-    EXPECT_EQ(info.error, Errc::connection_reset) << info.error.message();
-    EXPECT_FALSE(info.clean);
-  }
 }
 
 constexpr std::size_t everything = static_cast<std::size_t>(-1);
@@ -56,7 +38,7 @@ Said speak_and_reset(std::uint16_t port, int version, std::size_t octets) {
 }
 
 void reset_the_server(int version, std::size_t step) {
-  expect_deadly_sigpipe();
+  const DeadlySigpipe deadly;
   AttackedTls attacked;
   const std::uint16_t port = attacked.start();
   std::uint64_t refused = 0;
@@ -109,7 +91,7 @@ void expect_reset_of_client(const std::string& url, const std::function<Said()>&
 }
 
 void reset_the_client(int version, std::size_t step) {
-  expect_deadly_sigpipe();
+  const DeadlySigpipe deadly;
   const std::string frames = frames_of(Role::server);
   std::size_t round = 0;
   strike_tls_clients([&] {

@@ -88,9 +88,10 @@ inline std::string to_string(const Level& level) {
 }
 
 /// 64 connections at the same time, each in the middle of all that takes memory.
-inline void fill_pools(std::uint16_t port) {
+template <class Client = RawClient>
+void fill_pools(std::uint16_t port) {
   const sys::Bystander bystander;
-  std::deque<RawClient> clients;
+  std::deque<Client> clients;
   const std::string all = wire(Role::client, {ping("a"), ping("b"), text("c"), text("d", false)}) +
                           wire(Role::client, more("rest of a message")).substr(0, 12);
   const std::string rest = wire(Role::client, more("rest of a message")).substr(12) +
@@ -103,7 +104,7 @@ inline void fill_pools(std::uint16_t port) {
       EXPECT_EQ(clients.back().next(), expected);
     }
   }
-  for (RawClient& client : clients) {
+  for (Client& client : clients) {
     client.send(rest);
     EXPECT_EQ(client.next(), "text drest of a message");
     EXPECT_EQ(client.next(), "close 1000");

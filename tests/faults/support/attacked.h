@@ -84,6 +84,19 @@ inline std::size_t tern_echoes(const std::string& url, std::size_t count = 1'000
   return good + (dialed->close() ? 1 : 0);
 }
 
+/// How a reset ends an open connection.
+inline void expect_reset(const CloseInfo& info, bool close_was_sent) {
+  EXPECT_TRUE(info.opened);
+  if (close_was_sent) {  // the reset may be seen before or after our answer is written
+    EXPECT_EQ(info.code, CloseCode::normal);
+    EXPECT_TRUE(info.clean || info.error == Errc::connection_reset) << info.error.message();
+  } else {
+    EXPECT_EQ(info.code, CloseCode::abnormal);
+    EXPECT_EQ(info.error, Errc::connection_reset) << info.error.message();
+    EXPECT_FALSE(info.clean);
+  }
+}
+
 /// What the attacked server holds when all is quiet: the same for a while, without connections.
 inline Level quiet_level(const Server& server) {
   Level level = Level::of(server);

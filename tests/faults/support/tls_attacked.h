@@ -143,9 +143,14 @@ class AttackedTls : public Attacked {
     EXPECT_EQ(::clock_gettime(clock_, &used), 0);
     return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
   }
-  /// In its thread.
-  void fill_error_queue_of_server() {
+  /// All that it keeps for good, or for the next connections; in its thread and in this one.
+  void warm_up() {
     const sys::Bystander bystander;
+    fill_error_queue();
+    listening = false;
+    fill_pools<TlsClient>(port());
+    EXPECT_TRUE(deserted());
+    listening = true;
     TlsClient client(port());
     ASSERT_TRUE(client.shake_hands());
     client.send(page_request("/fill-error-queue"));
@@ -159,8 +164,7 @@ class AttackedTls : public Attacked {
 /// A row against a server over TLS.
 template <class F>
 void strike_tls(AttackedTls& attacked, F attack) {
-  fill_error_queue();
-  attacked.fill_error_queue_of_server();
+  attacked.warm_up();
   strike(attacked, attack, [](std::uint16_t port) { return clean_tls_echoes(port); });
 }
 
@@ -168,10 +172,9 @@ void strike_tls(AttackedTls& attacked, F attack) {
 template <class F>
 void strike_tls_clients(F attack) {
   AttackedTls healthy;
-  healthy.listening = false;
   healthy.start();
-  fill_error_queue();
-  healthy.fill_error_queue_of_server();
+  healthy.warm_up();
+  healthy.listening = false;
   strike_until_level(healthy.server, attack, [&] {
     EXPECT_EQ(clean_tls_echoes(healthy.port()), 1'001u);
     EXPECT_EQ(tern_echoes(healthy.url(), 1'000, trusting()), 1'001u);
