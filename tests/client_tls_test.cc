@@ -139,7 +139,9 @@ TEST(ClientTls, DialsThatShareAMemoryResume) {
 
 class OpenSslServer {
  public:
-  OpenSslServer() : context_(SSL_CTX_new(TLS_server_method())) { use(authority().leaf); }
+  OpenSslServer() : context_(SSL_CTX_new(TLS_server_method())) {
+    authority().leaf.use_in(context_);
+  }
   ~OpenSslServer() { SSL_CTX_free(context_); }
   OpenSslServer(const OpenSslServer&) = delete;
   OpenSslServer& operator=(const OpenSslServer&) = delete;
@@ -167,18 +169,6 @@ class OpenSslServer {
   }
 
  private:
-  void use(const Identity& identity) {
-    const std::string pem = identity.certificate() + identity.key();
-    BIO* bio = BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()));
-    X509* certificate = PEM_read_bio_X509(bio, nullptr, nullptr, nullptr);
-    EVP_PKEY* key = PEM_read_bio_PrivateKey(bio, nullptr, nullptr, nullptr);
-    EXPECT_EQ(SSL_CTX_use_certificate(context_, certificate), 1);
-    EXPECT_EQ(SSL_CTX_use_PrivateKey(context_, key), 1);
-    X509_free(certificate);
-    EVP_PKEY_free(key);
-    BIO_free(bio);
-  }
-
   SSL_CTX* context_;
 };
 

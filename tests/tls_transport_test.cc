@@ -182,6 +182,53 @@ TEST(TlsTransport, Rfc8446_6_1_FinWithoutCloseNotifyIsTruncation) {
   next.shake_hands();
 }
 
+// The system tells of a reset once. When writing heard of it, reading finds but an end.
+TEST(TlsTransport, AResetThatWritingFoundIsNoTruncation) {
+  TlsPair greeted = localhost();
+  greeted.client.to_write = "hello";
+  greeted.client.turn();
+  greeted.rules.write_error = make_error_code(Errc::connection_reset);
+  greeted.to_server.ended = true;
+  for (int i = 0; i < 2; ++i) greeted.server.turn();
+  EXPECT_EQ(greeted.server.last.error, Errc::connection_reset);
+
+  TlsPair open = localhost();
+  open.shake_hands();
+  open.client.to_write = "last";
+  open.client.turn();
+  open.rules.write_error = make_error_code(Errc::connection_reset);
+  open.to_server.ended = true;
+  const iovec from{const_cast<char*>("x"), 1};
+  open.server.tls->write({&from, 1});
+  for (int i = 0; i < 2; ++i) open.server.turn();
+  EXPECT_EQ(open.server.got, "last");
+  EXPECT_EQ(open.server.last.error, Errc::connection_reset);
+}
+
+// Nobody else would tell: what cannot be written may be an answer that reading caused.
+TEST(TlsTransport, AFailureToWriteIsToldAtOnce) {
+  TlsPair greeted = localhost();
+  greeted.client.to_write = "hello";
+  greeted.client.turn();
+  greeted.rules.write_error = make_error_code(Errc::no_memory);
+  greeted.server.turn();
+  EXPECT_EQ(greeted.server.last.error, Errc::no_memory);
+
+  TlsPair open = localhost();
+  open.shake_hands();
+  open.client.to_write = "last";
+  open.client.turn();
+  open.rules.write_error = make_error_code(Errc::connection_reset);
+  const iovec from{const_cast<char*>("lost"), 4};
+  const auto put = open.server.tls->write({&from, 1});
+  EXPECT_EQ(put.state, State::failed);
+  EXPECT_EQ(put.error, Errc::connection_reset);
+  open.server.turn();
+  EXPECT_EQ(open.server.got, "last") << "what came before it is read";
+  open.server.turn();
+  EXPECT_EQ(open.server.last.error, Errc::connection_reset);
+}
+
 // What TLS knows and the descriptor does not: `more` says so.
 TEST(TlsTransport, AnEndInTheSameReadIsAnnounced) {
   TlsPair pair = localhost();

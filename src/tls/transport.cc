@@ -211,6 +211,11 @@ bool TlsTransport::receive() noexcept {
     }
   }
   if (!ended_below_) return false;
+  // The system tells of a reset once, and writing was told.
+  if (write_error_) {
+    fail(write_error_);
+    return false;
+  }
   // RFC 8446 §6.1: without close_notify nobody knows whether there was more to come. Who has not
   // even begun owes none.
   fail(heard_ ? Errc::tls_truncated : Errc::end_of_stream);
@@ -263,11 +268,19 @@ net::Transport::Transfer TlsTransport::read(std::span<const iovec> into) noexcep
   if (phase_ == Phase::handshake && !scratch_->take_handshake_step()) {
     return {.state = State::wait_read};  // the next turn asks again
   }
-  begin_call();
-  Step step = shake_hands();
-  const std::size_t got = step == Step::done ? read_some(into, step) : 0;
-  end_call();
-  if (got > 0) return {.bytes = got, .more = step != Step::wait};
+  Step step = Step::wait;
+  for (bool could_write = true; could_write && step == Step::wait;) {
+    could_write = !write_error_;
+    begin_call();
+    step = shake_hands();
+    const std::size_t got = step == Step::done ? read_some(into, step) : 0;
+    end_call();
+    if (got > 0) return {.bytes = got, .more = step != Step::wait};
+    if (!write_error_) break;
+  }
+  // Nobody else would tell, when an answer that reading caused cannot be written. But all that
+  // arrived before is read: what was there while it could be written, and what came meanwhile.
+  if (write_error_ && step == Step::wait) fail(write_error_);
   if (phase_ == Phase::failed) return {.error = error_, .state = State::failed};
   return {.state = step == Step::ended ? State::end : State::wait_read};
 }
@@ -312,9 +325,9 @@ net::Transport::Transfer TlsTransport::write(std::span<const iovec> from) noexce
   Step step = shake_hands();
   const std::size_t put = step == Step::done ? write_some(from, step) : 0;
   end_call();
+  if (write_error_) return {.error = write_error_, .state = State::failed};
   if (put > 0) return {.bytes = put};
   if (phase_ == Phase::failed) return {.error = error_, .state = State::failed};
-  if (write_error_) return {.error = write_error_, .state = State::failed};
   return {.state = unsent_.empty() ? State::wait_read : State::wait_write};
 }
 

@@ -1,6 +1,7 @@
 // The tools of the fault rows do what they say: a fault that is scripted happens, as often as was
 // said, to those that it is meant for; and what is held too long is noticed.
 #include "faults/support/aftermath.h"
+#include "faults/support/tls_attacked.h"
 #include "net/event.h"
 #include "support/socket_pair.h"
 
@@ -120,6 +121,18 @@ TEST(Faults, Support_TheLevelSeesADescriptorABlockAndAConnection) {
   }
   aftermath.expect_fired(1);
   aftermath.expect_clean();
+}
+
+TEST(Faults, Support_TheLevelSeesWhatOpenSslTakes) {
+  ASSERT_TRUE(openssl_is_counted);
+  const std::int64_t before = live_blocks();
+  SSL_CTX* const context = SSL_CTX_new(TLS_client_method());
+  EXPECT_GT(live_blocks(), before);
+  SSL_CTX_free(context);
+  fill_error_queue();
+  const std::int64_t full = live_blocks();
+  fill_error_queue();
+  EXPECT_EQ(live_blocks(), full);
 }
 
 TEST(Faults, Support_CallsAreNamed) {

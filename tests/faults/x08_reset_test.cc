@@ -4,11 +4,11 @@
 // session, one refused handshake with that cause; nobody dies of SIGPIPE, whose disposition is the
 // default. Full size: it takes a second as it is.
 #include "faults/support/attacked.h"
+#include "faults/support/sigpipe.h"
 #include "support/engine_peer.h"
 #include "support/raw_client.h"
 #include "support/socket_peer.h"
 
-#include <csignal>
 #include <gtest/gtest.h>
 #include <string>
 #include <vector>
@@ -24,14 +24,8 @@ std::vector<Frame> conversation() {
           closing(1000, "bye")};
 }
 
-void expect_deadly_sigpipe() {
-  struct sigaction now {};
-  ASSERT_EQ(::sigaction(SIGPIPE, nullptr, &now), 0);
-  ASSERT_EQ(now.sa_handler, SIG_DFL);
-}
-
 TEST(Faults, X08_ResetAtEachByteOfTheRequestIsOneRefusal) {
-  expect_deadly_sigpipe();
+  const DeadlySigpipe deadly;
   Attacked attacked;
   const std::uint16_t port = attacked.start();
   const std::string request = upgrade_request();
@@ -65,20 +59,8 @@ void reset_inside(std::uint16_t port, std::string_view frames, bool waits) {
   client.reset();
 }
 
-void expect_reset(const CloseInfo& info, bool close_was_sent) {
-  EXPECT_TRUE(info.opened);
-  if (close_was_sent) {  // the reset may be seen before or after our answer is written
-    EXPECT_EQ(info.code, CloseCode::normal);
-    EXPECT_TRUE(info.clean || info.error == Errc::connection_reset) << info.error.message();
-  } else {
-    EXPECT_EQ(info.code, CloseCode::abnormal);
-    EXPECT_EQ(info.error, Errc::connection_reset) << info.error.message();
-    EXPECT_FALSE(info.clean);
-  }
-}
-
 TEST(Faults, X08_ResetAtEachByteOfTheFramesIsOneCloseEvent) {
-  expect_deadly_sigpipe();
+  const DeadlySigpipe deadly;
   Attacked attacked;
   const std::uint16_t port = attacked.start();
   const std::string whole = wire(Role::client, conversation());
@@ -102,7 +84,7 @@ TEST(Faults, X08_ResetAtEachByteOfTheFramesIsOneCloseEvent) {
 }
 
 TEST(Faults, X08_ResetAtEachByteOfTheAnswerFailsTheDial) {
-  expect_deadly_sigpipe();
+  const DeadlySigpipe deadly;
   const std::size_t answer_size = upgrade_answer(upgrade_request()).size();
   strike_clients([&] {
     for (std::size_t size = 0; size < answer_size; ++size) {
@@ -139,7 +121,7 @@ void receive_until_reset(const std::string& url, bool first_came, bool close_cam
 }
 
 TEST(Faults, X08_ResetAtEachByteOfTheServersFramesIsOneEnd) {
-  expect_deadly_sigpipe();
+  const DeadlySigpipe deadly;
   const std::string frames = wire(Role::server, conversation());
   const std::size_t first = wire(Role::server, text("Hello")).size();
   strike_clients([&] {

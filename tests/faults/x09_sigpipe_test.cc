@@ -5,10 +5,10 @@
 // Full size: it takes a second as it is.
 #include "faults/support/attacked.h"
 #include "faults/support/served_process.h"
+#include "faults/support/sigpipe.h"
 #include "support/raw_client.h"
 #include "support/socket_peer.h"
 
-#include <csignal>
 #include <gtest/gtest.h>
 #include <string>
 
@@ -16,31 +16,6 @@ namespace tern::test {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-// SIGPIPE would kill here and now; the end of the scope checks that it still would.
-class DeadlySigpipe {
- public:
-  DeadlySigpipe() {
-    struct sigaction deadly {};
-    deadly.sa_handler = SIG_DFL;
-    ::sigaction(SIGPIPE, &deadly, nullptr);
-  }
-  ~DeadlySigpipe() {
-    struct sigaction now {};
-    ::sigaction(SIGPIPE, nullptr, &now);
-    EXPECT_EQ(now.sa_handler, SIG_DFL);
-    EXPECT_FALSE(blocked());
-  }
-  DeadlySigpipe(const DeadlySigpipe&) = delete;
-  DeadlySigpipe& operator=(const DeadlySigpipe&) = delete;
-
-  /// In the thread that calls.
-  static bool blocked() {
-    sigset_t mask;
-    ::pthread_sigmask(SIG_SETMASK, nullptr, &mask);
-    return ::sigismember(&mask, SIGPIPE) != 0;
-  }
-};
 
 TEST(Faults, X09_AServerThatWritesToAPeerThatIsGone) {
   const DeadlySigpipe deadly;

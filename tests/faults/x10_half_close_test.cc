@@ -5,6 +5,7 @@
 // most 5 wakeups in a quarter of a second. They are counted under the library.
 // Full size: it takes seconds as it is.
 #include "faults/support/attacked.h"
+#include "faults/support/half_close.h"
 #include "support/raw_client.h"
 #include "support/socket_peer.h"
 
@@ -18,59 +19,25 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// No deadline of ours explains an end.
-constexpr Timeouts patient{
-    .handshake = 5min, .silence = 5min, .pong = 5min, .close = 5min, .stall = 5min};
+using Row = HalfClose<Attacked, RawClient>;
 
-class HalfClose {
- public:
-  HalfClose() : attacked({.timeouts = patient}) {
-    attacked.server.route("/clock", Handlers{.on_message = [](Connection& conn, Message) {
-                            conn.send("begun");
-                            conn.after(250ms, [](Connection& same) { same.send("over"); });
-                          }});
-    attacked.start();
-  }
-  // Sends this much, then FIN; the connection stays open at this end.
-  RawClient half_closed(std::string_view octets) {
-    RawClient client(attacked.port());
-    client.send(octets);
-    client.finish();
-    return client;
-  }
-  // How often the loop wakes up in 250 ms when nothing happens but one message and one timer.
-  std::uint64_t wakeups_at_rest() {
-    RawClient clock(attacked.port());
-    EXPECT_TRUE(clock.upgrade("/clock"));
-    const std::uint64_t before = sys::count_of(sys::Call::epoll_wait);
-    clock.send(text("rest"));
-    EXPECT_EQ(clock.next(), "text begun");
-    EXPECT_EQ(clock.next(), "text over");
-    const std::uint64_t wakeups = sys::count_of(sys::Call::epoll_wait) - before;
-    EXPECT_GE(wakeups, 1u) << "they are not counted";
-    clock.reset();
-    return wakeups;
-  }
-  void expect_end(Errc error) {
-    const auto info = attacked.ends.take();
-    ASSERT_TRUE(info);
-    EXPECT_EQ(info->code, CloseCode::abnormal);
-    EXPECT_EQ(info->error, error) << info->error.message();
-    EXPECT_FALSE(info->clean);
-  }
-
-  Attacked attacked;
-};
+// Sends this much, then FIN; the connection stays open at this end.
+RawClient half_closed(std::uint16_t port, std::string_view octets) {
+  RawClient client(port);
+  client.send(octets);
+  client.finish();
+  return client;
+}
 
 TEST(Faults, X10_InsideTheHeadIsARefusalAtOnce) {
-  HalfClose row;
+  Row row;
   Attacked& attacked = row.attacked;
   const std::string request = upgrade_request();
   std::uint64_t shots = 0;
   strike(attacked, [&] {
     std::vector<RawClient> peers;
     for (std::size_t size = 0; size < request.size(); size += 7) {
-      peers.push_back(row.half_closed(std::string_view(request).substr(0, size)));
+      peers.push_back(half_closed(attacked.port(), std::string_view(request).substr(0, size)));
     }
     for (RawClient& peer : peers) {
       const std::string answer = peer.head();
@@ -85,7 +52,7 @@ TEST(Faults, X10_InsideTheHeadIsARefusalAtOnce) {
 }
 
 TEST(Faults, X10_WithoutACloseFrameIs1006EndOfStream) {
-  HalfClose row;
+  Row row;
   Attacked& attacked = row.attacked;
   const std::string message = wire(Role::client, binary(std::string(130, 'x')));
   std::vector<std::string> cuts = {"", wire(Role::client, text("frag", false))};
@@ -95,7 +62,7 @@ TEST(Faults, X10_WithoutACloseFrameIs1006EndOfStream) {
   strike(attacked, [&] {
     std::vector<RawClient> peers;
     for (const std::string& cut : cuts) {
-      peers.push_back(row.half_closed(upgrade_request().append(cut)));
+      peers.push_back(half_closed(attacked.port(), upgrade_request().append(cut)));
       row.expect_end(Errc::end_of_stream);
     }
     EXPECT_LE(row.wakeups_at_rest(), 5u) << "their ends stay open, and cost nothing";
@@ -104,13 +71,13 @@ TEST(Faults, X10_WithoutACloseFrameIs1006EndOfStream) {
 }
 
 TEST(Faults, X10_BehindACloseFrameIsANormalEnd) {
-  HalfClose row;
+  Row row;
   Attacked& attacked = row.attacked;
   const std::string all = upgrade_request() + wire(Role::client, {text("x"), closing(1000)});
   strike(attacked, [&] {
     std::vector<RawClient> peers;
     for (int i = 0; i < 20; ++i) {
-      peers.push_back(row.half_closed(all));
+      peers.push_back(half_closed(attacked.port(), all));
       const auto info = attacked.ends.take();
       if (!info) break;
       EXPECT_EQ(info->code, CloseCode::normal);
@@ -127,7 +94,7 @@ TEST(Faults, X10_BehindACloseFrameIsANormalEnd) {
 
 // Both said Close and we sent FIN; then the peer neither ends TCP nor sends anything.
 TEST(Faults, X10_APeerThatLingersCostsNoWakeups) {
-  HalfClose row;
+  Row row;
   Attacked& attacked = row.attacked;
   strike(attacked, [&] {
     std::vector<RawClient> peers;

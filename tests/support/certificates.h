@@ -11,6 +11,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
+#include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 #include <string>
@@ -55,6 +56,11 @@ class Identity {
     EXPECT_GT(X509_sign(x, signing, EVP_sha256()), 0);
   }
 
+  /// For a server of OpenSSL's alone.
+  void use_in(SSL_CTX* context) const {
+    EXPECT_EQ(SSL_CTX_use_certificate(context, certificate_.get()), 1);
+    EXPECT_EQ(SSL_CTX_use_PrivateKey(context, key_.get()), 1);
+  }
   /// As PEM text.
   std::string certificate() const {
     return text([&](BIO* bio) { PEM_write_bio_X509(bio, certificate_.get()); });

@@ -35,6 +35,8 @@ class Socket {
   ~Socket() { close(); }
 
   int fd() const { return fd_; }
+  /// It is the caller's from now on.
+  int release() { return std::exchange(fd_, -1); }
   void close() {
     if (fd_ >= 0) ::close(fd_);
     fd_ = -1;

@@ -32,6 +32,7 @@ struct WireRules {
   std::size_t read_at_most = all;   ///< of one call
   std::size_t write_at_most = all;  ///< of one call
   std::size_t capacity = all;       ///< of a direction
+  std::error_code write_error{};    ///< of each write, if any
   std::size_t fail_at = 0;          ///< this call fails, and all that follow on its end; 0: none
   std::size_t calls = 0;
   std::size_t reads = 0;
@@ -56,6 +57,7 @@ class WireEnd final : public net::Transport {
   }
   Transfer write(std::span<const iovec> from) noexcept override {
     if (fails()) return failure();
+    if (rules_.write_error) return {.error = rules_.write_error, .state = State::failed};
     ++rules_.writes;
     const std::size_t room = rules_.capacity - std::min(rules_.capacity, out_.octets.size());
     const std::size_t size = std::min({from[0].iov_len, room, rules_.write_at_most});

@@ -1,5 +1,5 @@
-// A TLS client without tern's code: OpenSSL on a blocking loopback socket, told what to do step by
-// step, also what no decent client does.
+// An end of TLS without tern's code: OpenSSL on a blocking loopback socket, told what to do step by
+// step, also what no decent peer does.
 #pragma once
 
 #include "support/certificates.h"
@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <string>
@@ -20,22 +21,24 @@ namespace tern::test {
 /// Trusts everybody. Gives up after 30 seconds of silence.
 class TlsSocket {
  public:
-  explicit TlsSocket(std::uint16_t port) : context_(SSL_CTX_new(TLS_client_method())) {
-    fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const timeval limit{30, 0};
-    ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  /// A client, connected to 127.0.0.1. `shared`: a context for many of them, which outlives it.
+  explicit TlsSocket(std::uint16_t port, SSL_CTX* shared = nullptr)
+      : TlsSocket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), shared, TLS_client_method()) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(port);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     EXPECT_EQ(::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-    ssl_ = SSL_new(context_);
+    start();
     SSL_set_tlsext_host_name(ssl_, "localhost");
-    BIO* const out = BIO_new(BIO_s_mem());
-    BIO* const in = BIO_new(BIO_s_mem());
-    BIO_set_mem_eof_return(in, -1);
-    SSL_set_bio(ssl_, in, out);
     SSL_set_connect_state(ssl_);
+  }
+  /// A server's end of a connection that was accepted; owns the descriptor.
+  TlsSocket(int accepted, const Identity& shown)
+      : TlsSocket(accepted, nullptr, TLS_server_method()) {
+    shown.use_in(context_);
+    start();
+    SSL_set_accept_state(ssl_);
   }
   TlsSocket(const TlsSocket&) = delete;
   TlsSocket& operator=(const TlsSocket&) = delete;
@@ -47,12 +50,33 @@ class TlsSocket {
   SSL* ssl() { return ssl_; }
   int fd() const { return fd_; }
 
+  /// No more than so many octets leave from now on. Behind the last of them whatever is under way
+  /// fails.
+  void stop_after(std::size_t octets) { allowed_ = octets; }
+  /// How many have left.
+  std::size_t sent() const { return sent_; }
+
   /// The octets of a ClientHello, not sent yet.
   std::string hello() {
     SSL_do_handshake(ssl_);
     return take_output();
   }
-  /// The whole handshake; false when the server refused (see reason()).
+  /// What a client says last in its handshake, and is not sent yet; empty when the server refused.
+  std::string last_flight() {
+    if (!send_raw(hello())) return {};
+    for (;;) {
+      const int result = SSL_do_handshake(ssl_);
+      if (result > 0) return take_output();
+      if (SSL_get_error(ssl_, result) != SSL_ERROR_WANT_READ || !fill()) return {};
+    }
+  }
+  /// The records of a text, not sent yet.
+  std::string seal(std::string_view text) {
+    std::size_t put = 0;
+    if (SSL_write_ex(ssl_, text.data(), text.size(), &put) != 1) return {};
+    return take_output();
+  }
+  /// The whole handshake; false when the peer refused (see reason()).
   bool shake_hands() {
     for (;;) {
       const int done = step([&] { return SSL_do_handshake(ssl_); });
@@ -60,17 +84,20 @@ class TlsSocket {
     }
   }
   bool send(std::string_view text) {
-    std::size_t put = 0;
-    if (SSL_write_ex(ssl_, text.data(), text.size(), &put) != 1) return false;
-    return send_raw(take_output());
+    const std::string records = seal(text);
+    return !records.empty() && send_raw(records);
   }
   bool send_raw(std::string_view octets) {
+    stopped_ = stopped_ || octets.size() > allowed_;
+    octets = octets.substr(0, allowed_);
     while (!octets.empty()) {
       const ssize_t sent = ::send(fd_, octets.data(), octets.size(), MSG_NOSIGNAL);
       if (sent <= 0) return false;
       octets.remove_prefix(static_cast<std::size_t>(sent));
+      sent_ += static_cast<std::size_t>(sent);
+      if (allowed_ != everything) allowed_ -= static_cast<std::size_t>(sent);
     }
-    return true;
+    return !stopped_;
   }
   /// What comes next; empty at the end (see closed_properly() and reason()).
   std::string receive() {
@@ -96,7 +123,7 @@ class TlsSocket {
   bool closed_properly() const { return (SSL_get_shutdown(ssl_) & SSL_RECEIVED_SHUTDOWN) != 0; }
   /// The alert or error that ended it.
   const std::string& reason() const { return reason_; }
-  /// Whether the server ended TCP: all is discarded until then.
+  /// Whether the peer ended TCP: all is discarded until then.
   bool tcp_ends() {
     char buffer[65536];
     ssize_t got;
@@ -123,24 +150,46 @@ class TlsSocket {
   }
 
  private:
+  static constexpr std::size_t everything = static_cast<std::size_t>(-1);
+
+  TlsSocket(int fd, SSL_CTX* shared, const SSL_METHOD* method)
+      : context_(shared == nullptr ? SSL_CTX_new(method) : shared), fd_(fd) {
+    if (shared != nullptr) SSL_CTX_up_ref(shared);
+    const timeval limit{30, 0};
+    ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    const int at_once = 1;  // so that a reset() finds nothing unsent
+    ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof at_once);
+  }
+  void start() {
+    ssl_ = SSL_new(context_);
+    BIO* const out = BIO_new(BIO_s_mem());
+    BIO* const in = BIO_new(BIO_s_mem());
+    BIO_set_mem_eof_return(in, -1);
+    SSL_set_bio(ssl_, in, out);
+  }
+
   // 1: done. -1: over. 0: again.
   template <class F>
   int step(F call) {
     ERR_clear_error();
     const int result = call();
     send_raw(take_output());
+    if (stopped_) return -1;
     if (result > 0) return 1;
     if (SSL_get_error(ssl_, result) != SSL_ERROR_WANT_READ) {
       const char* const reason = ERR_reason_error_string(ERR_peek_error());
       reason_ = reason != nullptr ? reason : "";
       return -1;
     }
+    return fill() ? 0 : -1;
+  }
+  bool fill() {
     char buffer[65536];
     const ssize_t got = ::recv(fd_, buffer, sizeof buffer, 0);
-    EXPECT_FALSE(got < 0 && errno == EAGAIN) << "the server is silent";
-    if (got <= 0) return -1;
+    EXPECT_FALSE(got < 0 && errno == EAGAIN) << "the peer is silent";
+    if (got <= 0) return false;
     BIO_write(SSL_get_rbio(ssl_), buffer, static_cast<int>(got));
-    return 0;
+    return true;
   }
   std::string take_output() {
     BIO* const bio = SSL_get_wbio(ssl_);
@@ -153,6 +202,9 @@ class TlsSocket {
   SSL* ssl_ = nullptr;
   int fd_ = -1;
   std::string reason_{};
+  std::size_t allowed_ = everything;
+  std::size_t sent_ = 0;
+  bool stopped_ = false;
 };
 
 }  // namespace tern::test

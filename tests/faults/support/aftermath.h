@@ -39,13 +39,10 @@ inline std::size_t open_descriptors(pid_t process = ::getpid()) {
   return process == ::getpid() ? count - 1 : count;  // not the one just used
 }
 
-/// Connects without tern's code, echoes `count` messages of 0 to 4096 octets, closes. How many came
-/// back as they were sent, in order; the closing handshake counts as one more.
-inline std::size_t clean_echoes(std::uint16_t port, std::size_t count = 1'000,
-                                std::string_view path = "/echo") {
-  const sys::Bystander bystander;
-  RawClient client(port);
-  if (!client.connected() || !client.upgrade(path)) return 0;
+/// Echoes `count` messages of 0 to 4096 octets over a client that is connected, closes. How many
+/// came back as they were sent, in order; the closing handshake counts as one more.
+template <class Client>
+std::size_t echoes_over(Client& client, std::size_t count) {
   std::size_t good = 0;
   while (good < count) {
     const std::size_t size = good % 10 == 9 ? 4096 : good % 126;
@@ -55,6 +52,15 @@ inline std::size_t clean_echoes(std::uint16_t port, std::size_t count = 1'000,
   }
   client.send(closing(1000));
   return good + (client.next() == "close 1000" && client.ends() ? 1 : 0);
+}
+
+/// The same with a client of its own, without tern's code.
+inline std::size_t clean_echoes(std::uint16_t port, std::size_t count = 1'000,
+                                std::string_view path = "/echo") {
+  const sys::Bystander bystander;
+  RawClient client(port);
+  if (!client.connected() || !client.upgrade(path)) return 0;
+  return echoes_over(client, count);
 }
 
 /// What a process holds.
@@ -82,9 +88,10 @@ inline std::string to_string(const Level& level) {
 }
 
 /// 64 connections at the same time, each in the middle of all that takes memory.
-inline void fill_pools(std::uint16_t port) {
+template <class Client = RawClient>
+void fill_pools(std::uint16_t port) {
   const sys::Bystander bystander;
-  std::deque<RawClient> clients;
+  std::deque<Client> clients;
   const std::string all = wire(Role::client, {ping("a"), ping("b"), text("c"), text("d", false)}) +
                           wire(Role::client, more("rest of a message")).substr(0, 12);
   const std::string rest = wire(Role::client, more("rest of a message")).substr(12) +
@@ -97,7 +104,7 @@ inline void fill_pools(std::uint16_t port) {
       EXPECT_EQ(clients.back().next(), expected);
     }
   }
-  for (RawClient& client : clients) {
+  for (Client& client : clients) {
     client.send(rest);
     EXPECT_EQ(client.next(), "text drest of a message");
     EXPECT_EQ(client.next(), "close 1000");

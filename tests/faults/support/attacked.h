@@ -28,7 +28,8 @@ inline std::uint64_t refusals(const Server& server, Errc why) {
 /// An echo at /echo that tells how its connections ended. More routes may be added before start().
 class Attacked {
  public:
-  explicit Attacked(ServerOptions options = {}) : running_(std::move(options)) {
+  explicit Attacked(ServerOptions options = {})
+      : scheme_(options.tls ? "wss" : "ws"), running_(std::move(options)) {
     server.route("/echo", Handlers{
                               .on_open = [this](Connection&) { ++opened; },
                               .on_message = [](Connection& conn, Message msg) { conn.send(msg); },
@@ -53,7 +54,7 @@ class Attacked {
   }
   std::uint16_t port() const { return server.port(); }
   std::string url(const std::string& path = "/echo") const {
-    return "ws://127.0.0.1:" + std::to_string(port()) + path;
+    return scheme_ + "://127.0.0.1:" + std::to_string(port()) + path;
   }
 
   std::atomic<int> opened = 0;
@@ -62,6 +63,7 @@ class Attacked {
   Inbox<CloseInfo> ends{};
 
  private:
+  const std::string scheme_;
   RunningServer running_;  // stops before what its handlers refer to is gone
 
  public:
@@ -69,8 +71,9 @@ class Attacked {
 };
 
 /// Echoes by a tern client; how many came back as they were sent, and one more for a clean close.
-inline std::size_t tern_echoes(const std::string& url, std::size_t count = 1'000) {
-  auto dialed = dial(url);
+inline std::size_t tern_echoes(const std::string& url, std::size_t count = 1'000,
+                               const DialOptions& options = {}) {
+  auto dialed = dial(url, options);
   if (!dialed) return 0;
   std::string payload;
   std::size_t good = 0;
@@ -79,6 +82,19 @@ inline std::size_t tern_echoes(const std::string& url, std::size_t count = 1'000
     if (!dialed->send(sent) || !dialed->receive(payload) || payload != sent) return good;
   }
   return good + (dialed->close() ? 1 : 0);
+}
+
+/// How a reset ends an open connection.
+inline void expect_reset(const CloseInfo& info, bool close_was_sent) {
+  EXPECT_TRUE(info.opened);
+  if (close_was_sent) {  // the reset may be seen before or after our answer is written
+    EXPECT_EQ(info.code, CloseCode::normal);
+    EXPECT_TRUE(info.clean || info.error == Errc::connection_reset) << info.error.message();
+  } else {
+    EXPECT_EQ(info.code, CloseCode::abnormal);
+    EXPECT_EQ(info.error, Errc::connection_reset) << info.error.message();
+    EXPECT_FALSE(info.clean);
+  }
 }
 
 /// What the attacked server holds when all is quiet: the same for a while, without connections.
@@ -119,14 +135,9 @@ void strike_until_level(const Server& server, Attack attack, Echoes echoes) {
   }
 }
 
-template <class F>
-void strike(Attacked& attacked, F attack) {
-  const auto echoes = [&] {
-    attacked.listening = false;
-    EXPECT_EQ(clean_echoes(attacked.port()), 1'001u) << "echoes and a close";
-    EXPECT_TRUE(attacked.deserted());
-    attacked.listening = true;
-  };
+/// `echoes(port)`: 1 001 when all is well.
+template <class F, class Echoes>
+void strike(Attacked& attacked, F attack, Echoes echoes) {
   strike_until_level(
       attacked.server,
       [&] {
@@ -136,7 +147,16 @@ void strike(Attacked& attacked, F attack) {
         EXPECT_TRUE(attacked.ends.empty()) << "an end that nobody expected";
         return fired;
       },
-      echoes);
+      [&] {
+        attacked.listening = false;
+        EXPECT_EQ(echoes(attacked.port()), 1'001u) << "echoes and a close";
+        EXPECT_TRUE(attacked.deserted());
+        attacked.listening = true;
+      });
+}
+template <class F>
+void strike(Attacked& attacked, F attack) {
+  strike(attacked, attack, [](std::uint16_t port) { return clean_echoes(port); });
 }
 
 /// The same for an attack on tern's clients: a healthy server stands by.

@@ -8,22 +8,29 @@
 #include "support/process.h"
 
 #include <cstdint>
+#include <functional>
 #include <gtest/gtest.h>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace tern::test {
 
 /// build/bin/echo_server, and what it held before.
 class AttackedProgram : public EchoServer {
  public:
-  explicit AttackedProgram(const std::vector<std::string>& flags = {}) : EchoServer(flags) {
+  /// `echoes(port)`: 1 001 when all is well.
+  using Echoes = std::function<std::size_t(std::uint16_t port)>;
+
+  explicit AttackedProgram(const std::vector<std::string>& flags = {}, Echoes echoes = plain())
+      : EchoServer(flags), echoes_(std::move(echoes)) {
     take_level();
   }
 
   /// The level is that of now from here on.
   void take_level() {
-    EXPECT_EQ(clean_echoes(port()), 1'001u);
+    EXPECT_EQ(echoes_(port()), 1'001u);
     base_ = settled();
     resident_ = resident_bytes(pid());
   }
@@ -39,7 +46,7 @@ class AttackedProgram : public EchoServer {
   /// Echoes, as many descriptors as before, and a proper end.
   void expect_clean_end() {
     EXPECT_TRUE(fired_) << "no fault fired";
-    EXPECT_EQ(clean_echoes(port()), 1'001u) << "echoes and a close";
+    EXPECT_EQ(echoes_(port()), 1'001u) << "echoes and a close";
     EXPECT_TRUE(eventually([&] { return descriptors_of(pid()) == base_; }))
         << descriptors_of(pid()) << " descriptors, " << base_ << " before";
     signal(SIGTERM);
@@ -47,6 +54,10 @@ class AttackedProgram : public EchoServer {
   }
 
  private:
+  static Echoes plain() {
+    return [](std::uint16_t port) { return clean_echoes(port); };
+  }
+
   // The last connection of the echoes is closed a little later than its peer sees it.
   std::size_t settled() const {
     std::size_t count = descriptors_of(pid());
@@ -59,6 +70,7 @@ class AttackedProgram : public EchoServer {
     return count;
   }
 
+  const Echoes echoes_;
   std::size_t base_ = 0;
   std::size_t resident_ = 0;
   bool fired_ = false;

@@ -1,0 +1,125 @@
+// X8 over TLS: the peer resets TCP at each octet of all it says: ClientHello, the rest of the
+// handshake, the records of the request and of the frames; and the same for what a server says.
+// Pass: at every offset exactly one close event, whose cause is the reset; or, before there is a
+// session, one refused handshake with that cause; nobody dies of SIGPIPE, whose disposition is the
+// default. Both versions of TLS.
+// For CI every seventh octet is the last one, another seventh in each round; full size is all.
+#include "faults/support/sigpipe.h"
+#include "faults/support/tls_attacked.h"
+
+#include <functional>
+#include <gtest/gtest.h>
+#include <string>
+
+namespace tern::test {
+namespace {
+
+std::string frames_of(Role sender) {
+  return wire(sender, {text("Hello"), binary(std::string(130, 'b')), text("frag", false), ping("p"),
+                       more("ment"), closing(1000, "bye")});
+}
+
+constexpr std::size_t everything = static_cast<std::size_t>(-1);
+
+// What of all that a peer has to say it has said.
+struct Said {
+  bool upgrade = false;  // the request or its answer
+  bool all = false;
+};
+
+Said speak_and_reset(std::uint16_t port, int version, std::size_t octets) {
+  TlsClient client(port, version);
+  if (octets != everything) client.stop_after(octets);
+  Said said;
+  said.upgrade = client.shake_hands() && client.send(upgrade_request());
+  said.all = said.upgrade && !client.head().empty() && client.send(frames_of(Role::client));
+  client.reset();
+  return said;
+}
+
+void reset_the_server(int version, std::size_t step) {
+  const DeadlySigpipe deadly;
+  AttackedTls attacked;
+  const std::uint16_t port = attacked.start();
+  std::uint64_t refused = 0;
+  std::size_t round = 0;
+  strike_tls(attacked, [&] {
+    Said said;
+    std::size_t shots = 0;
+    for (std::size_t octets = round++ % step; !said.all; octets += step, ++shots) {
+      SCOPED_TRACE(std::to_string(octets) + " octets");
+      said = speak_and_reset(port, version, octets);
+      refused += !said.upgrade;
+      if (!said.upgrade) continue;
+      const auto info = attacked.ends.take();
+      if (!info) return shots;
+      expect_reset(*info, said.all);
+    }
+    EXPECT_GT(shots, 500 / step);
+    EXPECT_TRUE(eventually([&] {
+      return refusals(attacked.server, Errc::connection_reset) == refused;
+    })) << refusals(attacked.server, Errc::connection_reset)
+        << " of " << refused;
+    return shots;
+  });
+}
+
+TEST(Faults, X08_Tls12ResetIsOneRefusalOrOneCloseEvent) { reset_the_server(TLS1_2_VERSION, 7); }
+TEST(Faults, X08_Tls13ResetIsOneRefusalOrOneCloseEvent) { reset_the_server(TLS1_3_VERSION, 7); }
+TEST(FaultsLong, X08_Tls12ResetAtEachByte) { reset_the_server(TLS1_2_VERSION, 1); }
+TEST(FaultsLong, X08_Tls13ResetAtEachByte) { reset_the_server(TLS1_3_VERSION, 1); }
+
+// Dials, and receives until the end.
+void expect_reset_of_client(const std::string& url, const std::function<Said()>& join) {
+  auto dialed = dial(url, trusting());
+  if (!dialed) {
+    EXPECT_FALSE(join().upgrade);
+    EXPECT_EQ(dialed.error().code(), Errc::connection_reset) << dialed.error().message();
+    return;
+  }
+  std::string payload;
+  std::size_t heard = 0;
+  auto received = dialed->receive(payload);
+  for (; received; received = dialed->receive(payload)) ++heard;
+  const Said said = join();
+  EXPECT_TRUE(said.upgrade);
+  EXPECT_LE(heard, 3u);
+  const CloseInfo info = dialed->close_info();
+  expect_reset(info, said.all);
+  EXPECT_EQ(received.error().code(), info.clean ? Errc::closed : Errc::connection_reset)
+      << received.error().message();
+}
+
+void reset_the_client(int version, std::size_t step) {
+  const DeadlySigpipe deadly;
+  const std::string frames = frames_of(Role::server);
+  std::size_t round = 0;
+  strike_tls_clients([&] {
+    Said said;
+    std::size_t shots = 0;
+    for (std::size_t octets = round++ % step; !said.all; octets += step, ++shots) {
+      SCOPED_TRACE(std::to_string(octets) + " octets");
+      TlsPeer peer([&](TlsSocket& socket) {
+        SSL_set_max_proto_version(socket.ssl(), version);
+        socket.stop_after(octets);
+        said.upgrade = answer(socket);
+        said.all = said.upgrade && socket.send(frames);
+        socket.reset();
+      });
+      expect_reset_of_client(peer.url(), [&] {
+        peer.join();
+        return said;
+      });
+    }
+    EXPECT_GT(shots, 500 / step);
+    return shots;
+  });
+}
+
+TEST(Faults, X08_Tls12ResetByTheServerIsOneEnd) { reset_the_client(TLS1_2_VERSION, 7); }
+TEST(Faults, X08_Tls13ResetByTheServerIsOneEnd) { reset_the_client(TLS1_3_VERSION, 7); }
+TEST(FaultsLong, X08_Tls12ResetAtEachByteOfTheServer) { reset_the_client(TLS1_2_VERSION, 1); }
+TEST(FaultsLong, X08_Tls13ResetAtEachByteOfTheServer) { reset_the_client(TLS1_3_VERSION, 1); }
+
+}  // namespace
+}  // namespace tern::test
