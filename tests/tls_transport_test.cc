@@ -423,6 +423,22 @@ TEST(TlsTransport, WhoDoesNotReadAnswersIsNotReadEither) {
   EXPECT_FALSE(pair.server.over());
 }
 
+// What comes to no plaintext ends no read by filling it: others are to have their turn.
+TEST(TlsTransport, ReadsAtMost512KiBOfCiphertextInOneCall) {
+  TlsPair pair = localhost();
+  pair.shake_hands();
+  pair.run();
+  while (pair.to_server.octets.size() < (std::size_t{640} << 10)) ask_for_keys(pair);
+  const std::size_t before = pair.to_server.octets.size();
+  char buffer[1000];
+  const iovec into{buffer, sizeof buffer};
+  EXPECT_EQ(pair.server.tls->read({&into, 1}).state, State::ok);
+  EXPECT_LE(before - pair.to_server.octets.size(), std::size_t{512} << 10);
+  pair.run();
+  EXPECT_EQ(pair.to_server.octets, "");
+  EXPECT_FALSE(pair.server.over());
+}
+
 // ---- how much of a turn handshakes may take
 
 void next_turn(net::LoopCore& loop) {
