@@ -256,6 +256,29 @@ TEST(ClientClose, APeerThatAnswersButKeepsTcp) {
   done.set_value();
 }
 
+// The closing handshake's own clock is that of who closed first; another one's patience may be
+// shorter.
+TEST(ClientClose, WhoClosesSecondWaitsNoLongerThanItSays) {
+  std::promise<void> closing;
+  ScriptedPeer peer([&](Socket& socket) {
+    socket.upgrade();
+    FrameSource frames(socket);
+    EXPECT_EQ(frames.next_text(), "close 1000");
+    closing.set_value();
+    EXPECT_TRUE(socket.receive_end());
+  });
+  BlockingClient client = connected(peer);
+  std::jthread first([&] { EXPECT_FALSE(client.close(CloseCode::normal, {}, patience)); });
+  closing.get_future().wait();
+  const auto start = Clock::now();
+  EXPECT_FALSE(client.close(CloseCode::normal, {}, 50ms));
+  const auto took = Clock::now() - start;
+  EXPECT_GE(took, 50ms);
+  EXPECT_LT(took, 30s);
+  EXPECT_EQ(end_of(client), (End{1006, "", Errc::close_timeout, false, false}));
+  EXPECT_EQ(receive_error(client), Errc::close_timeout);
+}
+
 TEST(ClientClose, WithoutPatienceTheCloseFrameStillGoes) {
   ScriptedPeer peer([](Socket& socket) {
     socket.upgrade();

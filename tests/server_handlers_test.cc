@@ -195,6 +195,21 @@ TEST(ServerSession, IsMadeFromTheRequestAndCopiesOfTheArguments) {
   EXPECT_EQ(life.destroyed, 1);
 }
 
+// The server has ended its direction and waits for the client's FIN: the session need not.
+TEST(ServerSession, IsDestroyedBehindOnCloseNotWithTheConnection) {
+  Life life;
+  RunningServer running({.timeouts = {.close = std::chrono::minutes(5)}});
+  running.server.route<Greeter>("/greet", std::ref(life), "hello");
+  RawClient client(running.start());
+  ASSERT_TRUE(client.upgrade("/greet?name=Ada"));
+  EXPECT_EQ(client.next(), "text hello Ada");
+  client.send(closing(1000));
+  EXPECT_EQ(client.next(), "close 1000");
+  ASSERT_TRUE(client.ends());
+  EXPECT_EQ(life.destroyed, 1);
+  EXPECT_EQ(running.server.counters().connections_open, 1u);
+}
+
 struct Refuses {
   explicit Refuses(const Request&) { throw std::runtime_error("no"); }
   void on_message(Connection&, Message) {}

@@ -130,6 +130,9 @@ std::vector<Verdict> verdicts() {
   all.push_back({"itself trusted", stranger, {.ca_pem = stranger.certificate()}});
   all.push_back({"leaf trusted, not its CA", ours.leaf, {.ca_pem = ours.leaf.certificate()}});
   all.push_back({"pinned", ours.leaf, {.ca_pem = ca, .pinned_keys = {ours.leaf.pin()}}});
+  all.push_back({"the second of two pins",
+                 ours.leaf,
+                 {.ca_pem = ca, .pinned_keys = {stranger.pin(), ours.leaf.pin()}}});
   all.push_back(
       {"pinned and else unverified",
        stranger,
@@ -142,7 +145,6 @@ std::vector<Verdict> verdicts() {
 std::vector<Verdict> refusals() {
   const Authority& ours = authority();
   const TlsClient trust = trusting(ours.ca);
-  const std::string ca = ours.ca.certificate();
   const Identity stranger({.common_name = "stranger"});
   std::vector<Verdict> all;
   all.push_back({"expired",
@@ -176,6 +178,11 @@ std::vector<Verdict> refusals() {
                  trust,
                  "a.b.tern.test",
                  {"hostname mismatch", "*.tern.test"}});
+  all.push_back({"wildcard for a part of a label",
+                 ours.issue({.names = "DNS:a*.tern.test"}),
+                 trust,
+                 "ab.tern.test",
+                 {"hostname mismatch", "a*.tern.test"}});
   all.push_back({"self-signed",
                  stranger,
                  trust,
@@ -188,6 +195,24 @@ std::vector<Verdict> refusals() {
                  "localhost",
                  {"certificate of CN=tern test", "issuer CN=other CA is not known", "ca_file"}});
   all.push_back({"the system does not know it", ours.issue({}), {}, "localhost", {"is not known"}});
+  return all;
+}
+
+std::vector<Verdict> refusals_of_pins() {
+  const Authority& ours = authority();
+  const std::string ca = ours.ca.certificate();
+  const Identity stranger({.common_name = "stranger"});
+  std::vector<Verdict> all;
+  all.push_back({"pinned, and its CA is unknown",
+                 stranger,
+                 {.ca_pem = ca, .pinned_keys = {stranger.pin()}},
+                 "localhost",
+                 {"certificate of CN=stranger", "self-signed"}});
+  all.push_back({"another pin, and else unverified",
+                 stranger,
+                 {.pinned_keys = {ours.leaf.pin()}, .insecure_accept_any_certificate = true},
+                 "localhost",
+                 {"certificate of CN=stranger", "none of the pinned keys"}});
   all.push_back({"another pin",
                  ours.issue({}),
                  {.ca_pem = ca, .pinned_keys = {stranger.pin()}},
@@ -199,6 +224,7 @@ std::vector<Verdict> refusals() {
 TEST(TlsContext, Rfc9525_WhomAClientTrusts) {
   std::vector<Verdict> all = verdicts();
   for (Verdict& refusal : refusals()) all.push_back(std::move(refusal));
+  for (Verdict& refusal : refusals_of_pins()) all.push_back(std::move(refusal));
   for (const Verdict& verdict : all) {
     for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
       SCOPED_TRACE(verdict.name + std::to_string(version));
@@ -212,6 +238,7 @@ TEST(TlsContext, Rfc9525_WhomAClientTrusts) {
       }
       EXPECT_EQ(pair.server.got, "");
       EXPECT_EQ(pair.client.last.error, Errc::tls_certificate_refused);
+      EXPECT_EQ(pair.client.tls->peer_subject(), "") << "of whom is not trusted nothing is told";
       const std::string why = pair.client.tls->explanation();
       for (const std::string& part : verdict.told) {
         EXPECT_NE(why.find(part), std::string::npos) << part << "\n" << why;
@@ -260,6 +287,19 @@ TEST(TlsContext, Rfc6066_3_TheCertificateIsChosenByName) {
   stranger.run();
   EXPECT_NE(stranger.client.tls->explanation().find("CN=localhost: hostname mismatch"),
             std::string::npos);
+}
+
+TEST(TlsContext, Rfc6066_3_AClientSaysWhomItDialsUnlessThatIsAnAddress) {
+  const Identity leaf =
+      authority().issue({.names = "DNS:localhost,IP:127.0.0.1,IP:0:0:0:0:0:0:0:1"});
+  const std::pair<const char*, const char*> names[] = {
+      {"localhost", "localhost"}, {"127.0.0.1", nullptr}, {"::1", nullptr}};
+  for (const auto& [dialled, told] : names) {
+    SCOPED_TRACE(dialled);
+    TlsPair pair(server_of(leaf), trusting(authority().ca), dialled);
+    pair.shake_hands();
+    EXPECT_STREQ(SSL_get_servername(&pair.server.tls->ssl(), TLSEXT_NAMETYPE_host_name), told);
+  }
 }
 
 // ---- ALPN
@@ -352,6 +392,46 @@ TEST(TlsContext, ASessionOpenedWithoutVerificationIsNotResumedWithIt) {
   pair.client.to_write = "hello";
   pair.run();
   EXPECT_EQ(pair.client.last.error, Errc::tls_certificate_refused);
+}
+
+TEST(TlsContext, ASessionIsOfOneTrustAndOneIdentity) {
+  const Authority& ours = authority();
+  const Identity alice = ours.issue({.common_name = "alice", .names = ""});
+  const auto server = *tls::ServerContext::load(server_of(ours.leaf));
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    std::vector<Dials> all(4, Dials{server, trusting(ours.ca)});
+    all[1].client.pinned_keys = {ours.leaf.pin()};
+    all[2].client.ca_pem += ours.leaf.certificate();
+    all[3].client.certificate = {.certificate_pem = alice.certificate(),
+                                 .private_key_pem = alice.key()};
+    const auto memory = std::make_shared<TlsMemory>();
+    for (Dials& dials : all) dials.client.memory = memory;
+    for (const bool resumed : {false, true}) {
+      for (Dials& dials : all) {
+        SCOPED_TRACE(std::to_string(&dials - all.data()) + ", " + std::to_string(version));
+        EXPECT_EQ(dials.resumed(version), resumed);
+      }
+    }
+  }
+}
+
+// Two dials at once, of which neither has brought a new ticket yet.
+TEST(TlsContext, Rfc8446_C4_ATicketIsUsedOnce) {
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    SCOPED_TRACE(version);
+    Dials dials{*tls::ServerContext::load(server_of(authority().leaf)), trusting(authority().ca)};
+    dials.client.memory = std::make_shared<TlsMemory>();
+    EXPECT_FALSE(dials.resumed(version));
+    const auto context = *dials.client.memory->contexts().get(dials.client);
+    TlsPair one(dials.server, context);
+    TlsPair other(dials.server, context);
+    for (TlsPair* const pair : {&one, &other}) {
+      pair->only_version(version);
+      pair->shake_hands();
+    }
+    EXPECT_TRUE(one.client.tls->resumed());
+    EXPECT_EQ(other.client.tls->resumed(), version == TLS1_2_VERSION);
+  }
 }
 
 // ---- client certificates

@@ -1,3 +1,4 @@
+#include "net/loop_core.h"
 #include "support/tls_pair.h"
 #include "tls/transport.h"
 
@@ -42,15 +43,52 @@ TEST(TlsTransport, SpeaksBothVersions) {
   }
 }
 
-TEST(TlsTransport, RefusesOldVersions) {
-  TlsPair pair(server_of(authority().leaf), trusting(authority().ca));
-  SSL_set_security_level(&pair.client.tls->ssl(), 0);
-  pair.only_version(TLS1_1_VERSION);
-  pair.client.to_write = "hello";
-  pair.run();
-  EXPECT_EQ(pair.server.last.error, Errc::tls_failed);
-  EXPECT_EQ(pair.client.last.error, Errc::tls_failed);
-  EXPECT_EQ(pair.server.got, "");
+// One end in turn speaks nothing newer. The other's ciphers and security level are opened, so that
+// nothing but its own minimum stands between them: with that lowered, they talk.
+TEST(TlsTransport, Rfc8996_RefusesOldVersions) {
+  for (const bool server_is_old : {false, true}) {
+    for (const int version : {TLS1_VERSION, TLS1_1_VERSION}) {
+      for (const bool lowered : {false, true}) {
+        SCOPED_TRACE(std::to_string(version) + (server_is_old ? " server" : " client") +
+                     (lowered ? " lowered" : ""));
+        TlsPair pair = localhost();
+        SSL& server = pair.server.tls->ssl();
+        SSL& client = pair.client.tls->ssl();
+        for (SSL* const end : {&server, &client}) {
+          SSL_set_cipher_list(end, "ALL:@SECLEVEL=0");
+        }
+        SSL_set_min_proto_version(server_is_old ? &server : &client, version);
+        SSL_set_max_proto_version(server_is_old ? &server : &client, version);
+        if (lowered) SSL_set_min_proto_version(server_is_old ? &client : &server, version);
+        pair.client.to_write = "hello";
+        pair.run();
+        EXPECT_EQ(pair.server.got, lowered ? "hello" : "");
+        if (lowered) continue;
+        EXPECT_EQ(pair.server.last.error, Errc::tls_failed);
+        EXPECT_EQ(pair.client.last.error, Errc::tls_failed);
+        if (server_is_old) continue;
+        const std::string why = pair.server.tls->explanation();
+        EXPECT_NE(why.find("neither TLS 1.2 nor 1.3"), std::string::npos) << why;
+      }
+    }
+  }
+}
+
+TEST(TlsTransport, Rfc9325_4_2_AuthenticatedEncryptionOnly) {
+  const std::pair<const char*, bool> ciphers[] = {{"ECDHE-ECDSA-AES128-GCM-SHA256", true},
+                                                  {"ECDHE-ECDSA-CHACHA20-POLY1305", true},
+                                                  {"ECDHE-ECDSA-AES128-SHA", false},
+                                                  {"ECDHE-ECDSA-AES256-SHA384", false}};
+  for (const auto& [cipher, accepted] : ciphers) {
+    SCOPED_TRACE(cipher);
+    TlsPair pair = localhost();
+    pair.only_version(TLS1_2_VERSION);
+    ASSERT_EQ(SSL_set_cipher_list(&pair.client.tls->ssl(), cipher), 1);
+    pair.client.to_write = "hello";
+    pair.run();
+    EXPECT_EQ(pair.server.got, accepted ? "hello" : "");
+    EXPECT_EQ(pair.server.last.error, accepted ? std::error_code() : Errc::tls_failed);
+  }
 }
 
 // However the octets are cut, on their way in or out.
@@ -390,6 +428,96 @@ TEST(TlsTransport, TheErrorQueueOfTheThreadDoesNotMatter) {
   ERR_clear_error();
 }
 
+// ---- peers that make us work
+
+// The client asks for new keys a thousand times, and says one octet.
+void ask_for_keys(TlsPair& pair) {
+  SSL& ssl = pair.client.tls->ssl();
+  pair.rules.capacity = WireRules::all;
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_EQ(SSL_key_update(&ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+    ASSERT_EQ(SSL_do_handshake(&ssl), 1);
+  }
+  const iovec from{const_cast<char*>("x"), 1};
+  ASSERT_EQ(pair.client.tls->write({&from, 1}).bytes, 1u);
+}
+
+// Each is answered, with as many octets.
+TEST(TlsTransport, WhoDoesNotReadAnswersIsNotReadEither) {
+  TlsPair pair = localhost();
+  pair.shake_hands();
+  pair.run();
+  char buffer[1000];
+  const iovec into{buffer, sizeof buffer};
+  std::size_t asked = 0;
+  for (State state = State::ok; state == State::ok && asked < 100; ++asked) {
+    ask_for_keys(pair);
+    pair.rules.capacity = 0;
+    state = pair.server.tls->read({&into, 1}).state;
+    EXPECT_NE(state, State::failed);
+  }
+  EXPECT_GT(asked, 5u);
+  EXPECT_LT(asked, 20u);  // 256 KiB of answers, and those to one read more
+  const std::size_t unread = pair.to_server.octets.size();
+  EXPECT_GT(unread, 0u);
+  EXPECT_EQ(pair.server.tls->read({&into, 1}).state, State::wait_write);
+  EXPECT_EQ(pair.to_server.octets.size(), unread);
+  // Once it reads, all is well.
+  pair.rules.capacity = WireRules::all;
+  pair.run();
+  EXPECT_FALSE(pair.server.tls->has_unsent());
+  EXPECT_EQ(pair.to_server.octets, "");
+  EXPECT_FALSE(pair.server.over());
+}
+
+// What comes to no plaintext ends no read by filling it: others are to have their turn.
+TEST(TlsTransport, ReadsAtMost512KiBOfCiphertextInOneCall) {
+  TlsPair pair = localhost();
+  pair.shake_hands();
+  pair.run();
+  while (pair.to_server.octets.size() < (std::size_t{640} << 10)) ask_for_keys(pair);
+  const std::size_t before = pair.to_server.octets.size();
+  char buffer[1000];
+  const iovec into{buffer, sizeof buffer};
+  EXPECT_EQ(pair.server.tls->read({&into, 1}).state, State::ok);
+  EXPECT_LE(before - pair.to_server.octets.size(), std::size_t{512} << 10);
+  pair.run();
+  EXPECT_EQ(pair.to_server.octets, "");
+  EXPECT_FALSE(pair.server.over());
+}
+
+// ---- how much of a turn handshakes may take
+
+void next_turn(net::LoopCore& loop) {
+  ASSERT_TRUE(loop.mailbox()->post([&] { loop.stop(); }));
+  ASSERT_TRUE(loop.run());
+}
+
+TEST(TlsTransport, AHandshakeWaitsForATurnThatHasTimeForIt) {
+  TlsPair pair = localhost();
+  net::LoopCore loop({});
+  tls::Scratch scratch(&loop);
+  auto context = tls::ServerContext::load(server_of(authority().leaf));
+  ASSERT_TRUE(context);
+  pair.server.tls = tls::TlsTransport::server(
+      std::make_unique<WireEnd>(pair.to_server, pair.to_client, pair.rules), *context, scratch);
+  while (scratch.take_handshake_step()) {
+  }
+  pair.client.to_write = "hello";
+  pair.run();
+  EXPECT_EQ(pair.to_client.octets, "") << "it went on though the turn's steps were taken";
+  EXPECT_FALSE(pair.server.over());
+  next_turn(loop);
+  pair.run();
+  EXPECT_EQ(pair.server.got, "hello");
+  // Who is through is not rationed.
+  while (scratch.take_handshake_step()) {
+  }
+  pair.client.to_write = " again";
+  pair.run();
+  EXPECT_EQ(pair.server.got, "hello again");
+}
+
 TEST(TlsScratch, HandshakesAreRationedByTurn) {
   net::LoopCore loop({});
   tls::Scratch scratch(&loop);
@@ -397,6 +525,8 @@ TEST(TlsScratch, HandshakesAreRationedByTurn) {
     EXPECT_TRUE(scratch.take_handshake_step());
   }
   EXPECT_FALSE(scratch.take_handshake_step());
+  next_turn(loop);
+  EXPECT_TRUE(scratch.take_handshake_step());
   tls::Scratch unlimited;
   for (int i = 0; i < 1000; ++i) ASSERT_TRUE(unlimited.take_handshake_step());
 }

@@ -31,6 +31,9 @@ namespace {
 // So much ciphertext is gathered before it is sent; a last record may exceed it.
 constexpr std::size_t output_target = std::size_t{112} << 10;
 constexpr std::size_t kept_output = std::size_t{160} << 10;
+// Ciphertext that one call takes in, in buffers: what comes to no plaintext, or to a byte a record,
+// never fills the reader's room, and others are to have their turn.
+constexpr std::uint8_t max_receives = 4;
 // A peer that makes us answer (alerts, key updates) and does not read is not read either.
 constexpr std::size_t max_unsent = std::size_t{256} << 10;
 
@@ -184,7 +187,10 @@ TlsTransport::Step TlsTransport::run(F&& call) noexcept {
 bool TlsTransport::receive() noexcept {
   if (drained_ || ended_below_) {
     drained_ = true;
+  } else if (receives_ == max_receives) {
+    return false;  // the descriptor stays readable
   } else {
+    ++receives_;
     const std::span<std::byte> buffer = scratch_->input();
     if (buffer.empty()) {
       fail(Errc::no_memory);
@@ -224,6 +230,7 @@ bool TlsTransport::receive() noexcept {
 
 void TlsTransport::begin_call() noexcept {
   drained_ = received_ = false;
+  receives_ = 0;
   input_ = undeciphered_.bytes();
 }
 

@@ -107,6 +107,7 @@ class TlsTransport final : public net::Transport {
   std::unique_ptr<std::string> explanation_{};
   std::unique_ptr<std::string> name_{};  // client: whom it expects; its sessions are kept so, too
   Phase phase_ = Phase::handshake;
+  std::uint8_t receives_ = 0;     // within a call: buffers of ciphertext taken in
   bool drained_ : 1 = false;      // within a call: the transport below has no more for now
   bool received_ : 1 = false;     // within a call: input_ is of the thread's buffer
   bool heard_ : 1 = false;        // something came, ever
