@@ -10,7 +10,7 @@
 //
 // What a reply looks like is learnt from the first one, on a connection of its own, whose content
 // is checked. A compressed one is the same each time as well: without context takeover it depends
-// on its message alone. TLS is not as cheap as this: there the server's CPU time is the figure.
+// on its message alone.
 #include "throughput/load.h"
 
 #include "throughput/packing.h"
@@ -78,7 +78,7 @@ class Peer {
     while (read(replies)) {
     }
     exchange_->replies += replies;
-    if (replies > 0 || sender_.owed() > 0 || wire_.is_tls()) ask(replies);
+    if (replies > 0 || sender_.owed() > 0 || wire_.has_unsent()) ask(replies);
   }
 
  private:
@@ -109,7 +109,7 @@ class Peer {
     } else {
       check({into, size}, replies);
     }
-    return size == most;
+    return !wire_.was_emptied(size, most);
   }
 
   void check(std::span<const std::byte> bytes, std::size_t& replies) {

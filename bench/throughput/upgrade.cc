@@ -84,7 +84,7 @@ Target Target::parse(const std::string& url, bool deflate) {
   const auto parsed = http::parse_url(url);
   if (!parsed) throw std::runtime_error(url + ": " + parsed.error().message());
   Target target;
-  if (parsed->secure) target.tls = make_client_tls();
+  if (parsed->secure) target.tls = std::make_shared<ClientTls>();
   target.deflate = deflate;
   target.address = resolve(parsed->host, parsed->port);
   target.request =

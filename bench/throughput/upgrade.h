@@ -17,8 +17,8 @@ namespace tern::bench {
 struct Target {
   sockaddr_in address{};
   std::string request{};
-  std::shared_ptr<ssl_ctx_st> tls{};  ///< null: ws://
-  bool deflate = false;               ///< the request offers it, without context takeover
+  std::shared_ptr<ClientTls> tls{};  ///< null: ws://
+  bool deflate = false;              ///< the request offers it, without context takeover
 
   /// Throws std::runtime_error when the URL is wrong or its host unknown.
   static Target parse(const std::string& url, bool deflate = false);

@@ -1,56 +1,57 @@
-// A socket that is connected, plain or with TLS on it: all that the bench knows of OpenSSL.
+// A socket that is connected, plain or with TLS on it.
 #pragma once
 
 #include "net/fd.h"
+#include "throughput/records.h"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
+#include <optional>
 #include <span>
 #include <sys/types.h>
-
-struct ssl_ctx_st;
-struct ssl_st;
+#include <vector>
 
 namespace tern::bench {
 
-/// What the TLS connections of a client share. TLS 1.3 and AES-128-GCM, so that no server chooses
-/// for itself, and any certificate is good enough. Throws std::runtime_error.
-std::shared_ptr<ssl_ctx_st> make_client_tls();
-
 class Wire {
  public:
-  /// Null: plain. Else TLS, which begins with the first call of receive() or send().
-  Wire(net::Fd socket, ssl_ctx_st* tls);
-  Wire(Wire&&) noexcept;
-  Wire& operator=(Wire&&) noexcept;
-  ~Wire();
+  /// Null: plain. Else TLS: shakes hands, so the socket must block until then. Throws as
+  /// shake_hands().
+  Wire(net::Fd socket, ClientTls* tls);
 
   int socket() const noexcept { return socket_.get(); }
-  bool is_tls() const noexcept { return ssl_ != nullptr; }
+  bool is_tls() const noexcept { return tls_ != nullptr; }
   /// Bytes that came off the socket.
   std::uint64_t received() const noexcept { return received_; }
 
-  /// As ::recv: -1 and errno for an error, EAGAIN too; 0 is the end. With TLS `flags` must be 0,
-  /// and if less came than there is room for the socket was empty.
-  ssize_t receive(void* into, std::size_t most, int flags) noexcept;
+  /// As ::recv: -1 and errno for an error, EAGAIN too; 0 is the end. With TLS `flags` must be 0.
+  /// Throws as RecordKey::open().
+  ssize_t receive(void* into, std::size_t most, int flags);
+  /// Whether the socket was empty behind the last receive() of `got` bytes with room for `most`.
+  bool was_emptied(std::size_t got, std::size_t most) const noexcept {
+    return is_tls() ? dry_ && held_.empty() : got < most;
+  }
   /// As ::send. With TLS, what was taken may still wait here.
-  ssize_t send(std::span<const std::byte> bytes) noexcept;
+  ssize_t send(std::span<const std::byte> bytes);
   /// With TLS: sends what waits until the socket takes no more. False: an error other than that.
   bool flush() noexcept;
   /// Whether something waits.
-  bool has_unsent() const noexcept;
+  bool has_unsent() const noexcept { return !unsent_.empty(); }
 
  private:
-  struct FreeSsl {
-    void operator()(ssl_st* ssl) const noexcept;
-  };
-
-  ssize_t receive_tls(std::byte* into, std::size_t most) noexcept;
-  ssize_t refill() noexcept;
+  ssize_t receive_tls(std::span<std::byte> into);
+  std::size_t give_held(std::span<std::byte> into);
+  std::size_t open_records(std::span<const std::byte> bytes, std::span<std::byte> into);
+  bool send_out(std::span<const std::byte> bytes, std::vector<std::byte>& rest) noexcept;
 
   net::Fd socket_;
-  std::unique_ptr<ssl_st, FreeSsl> ssl_{};
+  ClientTls* tls_;
+  std::optional<std::array<RecordKey, 2>> keys_{};
+  std::vector<std::byte> partial_{};  // of a record that is still coming
+  std::vector<std::byte> held_{};     // opened, but there was no room
+  std::vector<std::byte> unsent_{};
+  bool dry_ = false;
   std::uint64_t received_ = 0;
 };
 
