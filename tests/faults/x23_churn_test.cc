@@ -1,17 +1,21 @@
 // X23: connections come and go, 64 at a time; and very many are held open at once. Server and
 // clients are separate processes.
 // Pass: descriptors are what they were; resident memory after is that after the first part and 5 %;
-// each of the held ones echoes and costs at most 4 KiB of the server's memory.
+// each of the held ones echoes and costs at most 4 KiB of the server's memory, over TLS 20 KiB.
 // For CI 2 000 come and go and 1 000 are held; full size is 10 000 each, as far as the hard limit
 // of descriptors allows, spread over eight addresses of loopback, since one pair has too few ports.
+// Over TLS 500 come and go and 200 are held; whole handshakes, and sessions that are resumed.
 #include "faults/support/attacked.h"
 #include "faults/support/crowd.h"
 #include "faults/support/memory.h"
 #include "faults/support/served_process.h"
+#include "faults/support/tls_attacked.h"
 
 #include <algorithm>
 #include <atomic>
+#include <deque>
 #include <gtest/gtest.h>
+#include <memory>
 #include <string>
 #include <sys/resource.h>
 #include <thread>
@@ -23,7 +27,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // `count` times connect, echo, close, with tern's clients, 64 at a time; how many went well.
-int churn(const std::string& url, int count) {
+int churn(const std::string& url, int count, const DialOptions& options) {
   std::atomic<int> begun = 0;
   std::atomic<int> good = 0;
   std::vector<std::thread> threads;
@@ -31,7 +35,7 @@ int churn(const std::string& url, int count) {
     threads.emplace_back([&] {
       std::string payload;
       for (int number = begun++; number < count; number = begun++) {
-        auto dialed = dial(url);
+        auto dialed = dial(url, options);
         if (!dialed) continue;
         const std::string sent = "echo " + std::to_string(number);
         const bool echoed =
@@ -44,14 +48,13 @@ int churn(const std::string& url, int count) {
   return good;
 }
 
-void churn_is_flat(int first, int count) {
-  AttackedProgram server;
-  EXPECT_EQ(churn(server.url(), first), first);
+void churn_is_flat(AttackedProgram& server, int first, int count, const DialOptions& options = {}) {
+  EXPECT_EQ(churn(server.url(), first, options), first);
   server.take_level();
   const std::size_t resident = resident_bytes(server.pid());
   const std::size_t ours = open_descriptors();
   const auto begun = Clock::now();
-  EXPECT_EQ(churn(server.url(), count), count);
+  EXPECT_EQ(churn(server.url(), count, options), count);
   testing::Test::RecordProperty(
       "milliseconds", static_cast<int>((Clock::now() - begun) / std::chrono::milliseconds(1)));
   EXPECT_EQ(open_descriptors(), ours);
@@ -62,8 +65,25 @@ void churn_is_flat(int first, int count) {
   server.expect_clean_end();
 }
 
-TEST(Faults, X23_ChurnIsFlat) { churn_is_flat(500, 2'000); }
-TEST(FaultsLong, X23_TenThousandComeAndGo) { churn_is_flat(1'000, 10'000); }
+void tls_churn_is_flat(int first, int count, bool resumed) {
+  AttackedTlsProgram server;
+  DialOptions options = trusting();
+  if (resumed) options.tls.memory = std::make_shared<TlsMemory>();
+  churn_is_flat(server, first, count, options);
+}
+
+TEST(Faults, X23_ChurnIsFlat) {
+  AttackedProgram server;
+  churn_is_flat(server, 500, 2'000);
+}
+TEST(Faults, X23_TlsChurnIsFlat) { tls_churn_is_flat(300, 500, false); }
+TEST(Faults, X23_TlsChurnOfResumedSessionsIsFlat) { tls_churn_is_flat(300, 500, true); }
+TEST(FaultsLong, X23_TenThousandComeAndGo) {
+  AttackedProgram server;
+  churn_is_flat(server, 1'000, 10'000);
+}
+TEST(FaultsLong, X23_TenThousandComeAndGoOverTls) { tls_churn_is_flat(1'000, 10'000, false); }
+TEST(FaultsLong, X23_TenThousandResumed) { tls_churn_is_flat(1'000, 10'000, true); }
 
 // As many descriptors as the system lets us have; what we start inherits that.
 std::size_t raise_descriptor_limit() {
@@ -128,6 +148,37 @@ void hold_and_echo(std::size_t wanted) {
   server.expect_clean_end();
 }
 
+// One of OpenSSL's clients after the other; all with one context, which is most of what they take.
+void hold_and_echo_over_tls(std::size_t wanted) {
+  const std::size_t count = std::min(wanted, raise_descriptor_limit() - 256);
+  AttackedTlsProgram server({"--idle-timeout", "600", "--handshake-timeout", "600"});
+  {
+    const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(
+        SSL_CTX_new(TLS_client_method()), SSL_CTX_free);
+    SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS);
+    std::deque<TlsClient> clients;
+    std::size_t echoed = 0;
+    while (clients.size() < count) {
+      clients.emplace_back(server.port(), TLS1_3_VERSION, context.get());
+      EXPECT_TRUE(clients.back().upgrade());
+    }
+    for (TlsClient& each : clients) EXPECT_TRUE(each.send(text("are you there")));
+    for (TlsClient& each : clients) echoed += each.next() == "text are you there";
+    EXPECT_EQ(echoed, count);
+    testing::Test::RecordProperty("held", static_cast<int>(count));
+    testing::Test::RecordProperty("bytes_each", static_cast<int>(server.grown() / count));
+    EXPECT_GE(descriptors_of(server.pid()), count);
+    if (!sanitized) {
+      EXPECT_LE(server.grown(), count * 20'480 + (512 << 10));
+    }
+    for (TlsClient& each : clients) each.reset();
+  }
+  server.expect_fired(count);
+  server.expect_clean_end();
+}
+
+TEST(Faults, X23_TwoHundredHeldOpenOverTls) { hold_and_echo_over_tls(200); }
+TEST(FaultsLong, X23_TenThousandHeldOpenOverTls) { hold_and_echo_over_tls(10'000); }
 TEST(Faults, X23_AThousandHeldOpen) { hold_and_echo(1'000); }
 TEST(FaultsLong, X23_TenThousandHeldOpen) { hold_and_echo(10'000); }
 
