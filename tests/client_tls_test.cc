@@ -6,9 +6,11 @@
 #include "support/running_server.h"
 #include "support/socket_peer.h"
 
+#include <future>
 #include <gtest/gtest.h>
 #include <openssl/ssl.h>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace tern::test {
@@ -128,7 +130,7 @@ TEST(ClientTls, TheUpgradeIsRefusedAsEver) {
   EXPECT_EQ(client.error().http_status(), 404);
 }
 
-TEST(ClientTls, DialsThatShareAMemoryResume) {
+TEST(ClientTls, DialsThatShareAMemoryWork) {
   TlsEcho echo;
   DialOptions options = trusting(authority().ca);
   options.tls.memory = std::make_shared<TlsMemory>();
@@ -210,6 +212,53 @@ TEST(ClientTls, TruncationAfterTheCloseIsClean) {
   EXPECT_TRUE(client->close());
   EXPECT_TRUE(client->close_info().clean);
   EXPECT_FALSE(client->close_info().error);
+}
+
+TEST(ClientTls, DialsThatShareAMemoryResume) {
+  OpenSslServer server;
+  Listener listener;
+  std::vector<bool> resumed;
+  std::jthread serving([&] {
+    for (int i = 0; i < 3; ++i) {
+      Socket socket = listener.accept();
+      server.serve(socket, [&](SSL* ssl) {
+        resumed.push_back(SSL_session_reused(ssl) == 1);
+        socket.receive_end();
+      });
+    }
+  });
+  DialOptions options = trusting(authority().ca);
+  options.tls.memory = std::make_shared<TlsMemory>();
+  for (int i = 0; i < 3; ++i) {
+    auto client = dial("wss://" + listener.authority() + "/", options);
+    EXPECT_TRUE(client) << client.error().message();
+  }
+  ::shutdown(listener.fd(), SHUT_RDWR);  // accept() fails, should a dial have
+  serving.join();
+  EXPECT_EQ(resumed, (std::vector<bool>{false, true, true}));
+}
+
+// What TLS has read and the socket says no more about: an end, here with TCP open.
+TEST(ClientTls, AnEndThatCameWithAMessageIsHeard) {
+  OpenSslServer server;
+  std::promise<void> sent;
+  ScriptedPeer peer([&](Socket& socket) {
+    server.serve(socket, [&](SSL* ssl) {
+      OpenSslServer::write(ssl, wire(Role::server, text("last")));
+      SSL_shutdown(ssl);
+      sent.set_value();
+      socket.receive_end();
+    });
+  });
+  auto client = dial("wss://" + peer.authority() + "/", trusting(authority().ca));
+  ASSERT_TRUE(client) << client.error().message();
+  sent.get_future().wait();
+  std::string text;
+  ASSERT_TRUE(client->receive(text));
+  EXPECT_EQ(text, "last");
+  const auto received = client->receive(text, 30s);
+  ASSERT_FALSE(received);
+  EXPECT_EQ(received.error().code(), Errc::end_of_stream);
 }
 
 // Many messages in one record: all are told, though the socket was silent since the first.
