@@ -191,6 +191,35 @@ TEST(TlsTransport, WhatTheSystemDoesNotTakeIsKeptAndSentLater) {
   EXPECT_FALSE(pair.client.tls->has_unsent());
 }
 
+// While a record waits, the last byte of it does: so whoever writes knows that the peer stalls.
+TEST(TlsTransport, WhatIsUnsentIsNotAllWritten) {
+  for (const std::size_t size : {2, 100, 40'000}) {
+    SCOPED_TRACE(size);
+    TlsPair pair = localhost();
+    pair.shake_hands();
+    pair.rules.capacity = 0;
+    std::string message = pattern(size);
+    pair.client.to_write = message;
+    pair.client.turn();
+    EXPECT_TRUE(pair.client.tls->has_unsent());
+    EXPECT_EQ(pair.client.to_write, message.substr(size - 1));
+    pair.client.to_write += "behind";
+    pair.rules.capacity = WireRules::all;
+    pair.run();
+    EXPECT_EQ(pair.client.to_write, "");
+    EXPECT_EQ(pair.server.got, message + "behind");
+
+    pair.server.got.clear();  // and when nothing comes behind
+    pair.rules.capacity = 0;
+    pair.client.to_write = message;
+    pair.client.turn();
+    pair.rules.capacity = WireRules::all;
+    pair.run();
+    EXPECT_EQ(pair.client.to_write, "");
+    EXPECT_EQ(pair.server.got, message);
+  }
+}
+
 TEST(TlsTransport, CloseNotifyWaitsForWhatIsUnsent) {
   TlsPair pair = localhost();
   pair.shake_hands();

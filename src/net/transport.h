@@ -35,7 +35,8 @@ class Transport {
 
   /// Reads what is there into `into`, which must have room for at least one byte.
   virtual Transfer read(std::span<const iovec> into) noexcept = 0;
-  /// Writes what fits of `from`, which must hold at least one byte; may stop short.
+  /// Writes what fits of `from`, which must hold at least one byte; may stop short. A piece of
+  /// which a part was written comes first in the next call.
   virtual Transfer write(std::span<const iovec> from) noexcept = 0;
   /// What to watch; owned by the transport.
   virtual int fd() const noexcept = 0;

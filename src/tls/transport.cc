@@ -9,7 +9,9 @@
 // records there are, both by way of net/tcp: MSG_NOSIGNAL, EINTR and the rest are dealt with there.
 //
 // What SSL_write has taken counts as written, though a part of its records may still be `unsent_`;
-// nothing more is taken before that has gone.
+// nothing more is taken before that has gone. But when this is all there was to write, its last
+// byte does not count until then: else nobody would wait, and a peer that stalls would go
+// unnoticed.
 //
 // A failure of TLS is not one of TCP: the alert that tells the peer goes out, our direction ends,
 // and the owner may linger until the peer has read it; what comes meanwhile is not looked at.
@@ -24,6 +26,7 @@
 #include <array>
 #include <cstring>
 #include <new>
+#include <utility>
 
 namespace tern::tls {
 namespace {
@@ -328,26 +331,33 @@ net::Transport::Transfer TlsTransport::write(std::span<const iovec> from) noexce
     if (const Transfer flushed = flush(); flushed.state != State::ok) return flushed;
   }
   if (write_error_) return {.error = write_error_, .state = State::failed};
+  const std::size_t owed = std::exchange(owed_, 0);
   begin_call();
   Step step = shake_hands();
-  const std::size_t put = step == Step::done ? write_some(from, step) : 0;
+  std::size_t put = owed + (step == Step::done ? write_some(from, owed, step) : 0);
   end_call();
   if (write_error_) return {.error = write_error_, .state = State::failed};
-  if (put > 0) return {.bytes = put};
+  if (put > 0) {
+    std::size_t offered = 0;
+    for (const iovec& piece : from) offered += piece.iov_len;
+    // A piece of one byte would be untouched for who offers it, and might not come again.
+    if (!unsent_.empty() && put == offered && from.back().iov_len > 1) put -= owed_ = 1;
+    return {.bytes = put};
+  }
   if (phase_ == Phase::failed) return {.error = error_, .state = State::failed};
   return {.state = unsent_.empty() ? State::wait_read : State::wait_write};
 }
 
 // Takes pieces as long as the system takes what comes of them. Small ones are joined: a record
-// costs 22 bytes and more, and the peer's attention.
-std::size_t TlsTransport::write_some(std::span<const iovec> from, Step& step) noexcept {
+// costs 22 bytes and more, and the peer's attention. `skip` bytes of the first piece are taken.
+std::size_t TlsTransport::write_some(std::span<const iovec> from, std::size_t skip,
+                                     Step& step) noexcept {
   const std::span<std::byte> record = scratch_->record();
   if (record.empty()) {
     fail(Errc::no_memory);
     return 0;
   }
   std::size_t total = 0;
-  std::size_t skip = 0;  // of the first piece
   while (!from.empty()) {
     const std::byte* start = static_cast<const std::byte*>(from.front().iov_base) + skip;
     std::size_t size = std::min(from.front().iov_len - skip, record.size());

@@ -88,7 +88,7 @@ class TlsTransport final : public net::Transport {
   Step shake_hands() noexcept;
   bool starves() const noexcept;
   std::size_t read_some(std::span<const iovec> into, Step& step) noexcept;
-  std::size_t write_some(std::span<const iovec> from, Step& step) noexcept;
+  std::size_t write_some(std::span<const iovec> from, std::size_t skip, Step& step) noexcept;
   void send_output() noexcept;
   void on_unsent_gone() noexcept;
   void fail(std::error_code code, std::string explanation = {}) noexcept;
@@ -101,6 +101,7 @@ class TlsTransport final : public net::Transport {
   Ssl ssl_{};
   Kept undeciphered_{};
   Kept unsent_{};
+  std::size_t owed_ = 0;  // bytes of records in there that were not counted as written
   std::span<const std::byte> input_{};  // within a call: what the BIO reads next
   std::error_code error_{};             // why it failed
   std::error_code write_error_{};       // why nothing can be sent any more; reading goes on

@@ -4,10 +4,12 @@
 // by no more than that and 2 MiB; who goes on in time gets every accepted message in order; who is
 // killed ends as a reset; who stays is dropped by the stall deadline or, when nothing is sent, by
 // silence and pong, never before their time.
+// Each plain and over TLS.
 // For CI the stall deadline is 1 s instead of 30 s, silence and pong are 500 ms instead of 20 s.
 #include "faults/support/attacked.h"
 #include "faults/support/memory.h"
 #include "faults/support/served_process.h"
+#include "faults/support/tls_attacked.h"
 #include "support/process.h"
 
 #include <algorithm>
@@ -23,6 +25,12 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t message_bytes = 64 << 10;
 constexpr int messages = 1'024;  // 64 MiB
 constexpr std::size_t queue_limit = 1 << 20;
+
+enum class Over : std::uint8_t { tcp, tls };
+
+std::size_t echoes(const Attacked& attacked, Over over) {
+  return over == Over::tls ? clean_tls_echoes(attacked.port()) : clean_echoes(attacked.port());
+}
 
 Timeouts no_deadlines() { return {.silence = 5min, .pong = 5min, .close = 5min, .stall = 5min}; }
 
@@ -87,7 +95,7 @@ class Sender {
 class StoppedPeer : public Process {
  public:
   StoppedPeer(Attacked& attacked, Sender& sender)
-      : Process({program("echo_back"), attacked.url("/send")}) {
+      : Process({program("echo_back"), "--ca", pem_file("ca.pem"), attacked.url("/send")}) {
     if (auto opened = sender.handles.take()) handle = *opened;
     signal(SIGSTOP);
     EXPECT_TRUE(eventually([&] { return state_of(pid()) == "T"; }));
@@ -107,19 +115,21 @@ class StoppedPeer : public Process {
   Handle handle{};
 };
 
-ServerOptions rejecting(Timeouts timeouts) {
-  return {.limits = {.max_queued_bytes = queue_limit, .overflow = Overflow::reject},
-          .timeouts = timeouts};
+ServerOptions rejecting(Timeouts timeouts, Over over) {
+  ServerOptions options{.limits = {.max_queued_bytes = queue_limit, .overflow = Overflow::reject},
+                        .timeouts = timeouts};
+  return over == Over::tls ? over_tls(std::move(options)) : options;
 }
 
-TEST(Faults, X11_WhoGoesOnGetsAllThatWasAccepted) {
-  Attacked attacked(rejecting(no_deadlines()));
+void go_on(Over over) {
+  Attacked attacked(rejecting(no_deadlines(), over));
   Sender sender(attacked);
   attacked.start();
   StoppedPeer peer(attacked, sender);
   peer.expect_full(sender);
   EXPECT_EQ(state_of(peer.pid()), "T");
-  EXPECT_EQ(tern_echoes(attacked.url()), 1'001u) << "others are served meanwhile";
+  EXPECT_EQ(tern_echoes(attacked.url(), 1'000, trusting()), 1'001u)
+      << "others are served meanwhile";
   attacked.ends.take();
   peer.signal(SIGCONT);
   const auto times_full = sender.all_echoed.take();
@@ -132,8 +142,11 @@ TEST(Faults, X11_WhoGoesOnGetsAllThatWasAccepted) {
   EXPECT_TRUE(attacked.deserted());
 }
 
-TEST(Faults, X11_WhoIsKilledEndsAsAReset) {
-  Attacked attacked(rejecting(no_deadlines()));
+TEST(Faults, X11_WhoGoesOnGetsAllThatWasAccepted) { go_on(Over::tcp); }
+TEST(Faults, X11_WhoGoesOnGetsAllThatWasAcceptedOverTls) { go_on(Over::tls); }
+
+void kill_it(Over over) {
+  Attacked attacked(rejecting(no_deadlines(), over));
   Sender sender(attacked);
   attacked.start();
   StoppedPeer peer(attacked, sender);
@@ -144,12 +157,15 @@ TEST(Faults, X11_WhoIsKilledEndsAsAReset) {
   EXPECT_EQ(info->error, Errc::connection_reset) << info->error.message();
   EXPECT_EQ(info->code, CloseCode::abnormal);
   EXPECT_EQ(peer.exit_code(), -SIGKILL);
-  EXPECT_EQ(clean_echoes(attacked.port()), 1'001u);
+  EXPECT_EQ(echoes(attacked, over), 1'001u);
 }
 
+TEST(Faults, X11_WhoIsKilledEndsAsAReset) { kill_it(Over::tcp); }
+TEST(Faults, X11_WhoIsKilledEndsAsAResetOverTls) { kill_it(Over::tls); }
+
 // `most`: far beyond the deadline, for busy machines, yet short enough to tell it from the others.
-void stall(Timeouts timeouts, std::chrono::nanoseconds most) {
-  Attacked attacked(rejecting(timeouts));
+void stall(Over over, Timeouts timeouts, std::chrono::nanoseconds most) {
+  Attacked attacked(rejecting(timeouts, over));
   Sender sender(attacked);
   attacked.start();
   StoppedPeer peer(attacked, sender);
@@ -163,13 +179,13 @@ void stall(Timeouts timeouts, std::chrono::nanoseconds most) {
   EXPECT_GE(Clock::now() - begun, timeouts.stall);
   EXPECT_LT(Clock::now() - begun, most);
   EXPECT_EQ(state_of(peer.pid()), "T");
-  EXPECT_EQ(clean_echoes(attacked.port()), 1'001u);
+  EXPECT_EQ(echoes(attacked, over), 1'001u);
   peer.signal(SIGCONT);
   EXPECT_EQ(peer.exit_code(), 1) << "it finds its connection gone";
 }
 
-void fall_silent(Timeouts timeouts, std::chrono::nanoseconds most) {
-  Attacked attacked(rejecting(timeouts));
+void fall_silent(Over over, Timeouts timeouts, std::chrono::nanoseconds most) {
+  Attacked attacked(rejecting(timeouts, over));
   Sender sender(attacked);
   attacked.start();
   StoppedPeer peer(attacked, sender);
@@ -180,35 +196,56 @@ void fall_silent(Timeouts timeouts, std::chrono::nanoseconds most) {
   EXPECT_GE(Clock::now() - sender.opened_at, timeouts.silence + timeouts.pong);
   EXPECT_LT(Clock::now() - sender.opened_at, most);
   EXPECT_EQ(state_of(peer.pid()), "T");
-  EXPECT_EQ(clean_echoes(attacked.port()), 1'001u);
+  EXPECT_EQ(echoes(attacked, over), 1'001u);
 }
 
-TEST(Faults, X11_WhoTakesNothingIsDropped) {
+Timeouts only_stall(std::chrono::nanoseconds after) {
   Timeouts timeouts = no_deadlines();
-  timeouts.stall = 1s;
-  stall(timeouts, enough_time);
+  timeouts.stall = after;
+  return timeouts;
 }
-TEST(Faults, X11_WhoSaysNothingIsDropped) {
-  fall_silent({.silence = 500ms, .pong = 500ms, .close = 5min, .stall = 5min}, enough_time);
+constexpr Timeouts short_silence{.silence = 500ms, .pong = 500ms, .close = 5min, .stall = 5min};
+
+TEST(Faults, X11_WhoTakesNothingIsDropped) { stall(Over::tcp, only_stall(1s), enough_time); }
+TEST(Faults, X11_WhoTakesNothingIsDroppedOverTls) { stall(Over::tls, only_stall(1s), enough_time); }
+TEST(Faults, X11_WhoSaysNothingIsDropped) { fall_silent(Over::tcp, short_silence, enough_time); }
+TEST(Faults, X11_WhoSaysNothingIsDroppedOverTls) {
+  fall_silent(Over::tls, short_silence, enough_time);
 }
 // Full size: the defaults.
 TEST(FaultsLong, X11_WhoTakesNothingIsDroppedAfter30Seconds) {
-  Timeouts timeouts = no_deadlines();
-  timeouts.stall = Timeouts{}.stall;
-  ASSERT_EQ(timeouts.stall, 30s);
-  stall(timeouts, 36s);
+  ASSERT_EQ(Timeouts{}.stall, 30s);
+  for (const Over over : {Over::tcp, Over::tls}) stall(over, only_stall(30s), 36s);
 }
 TEST(FaultsLong, X11_WhoSaysNothingIsDroppedAfter40Seconds) {
   const Timeouts timeouts;
   ASSERT_EQ(timeouts.silence + timeouts.pong, 40s);
-  fall_silent(timeouts, 46s);
+  for (const Over over : {Over::tcp, Over::tls}) fall_silent(over, timeouts, 46s);
+}
+
+// So small a message that TLS takes all of it, and holds what the system does not take.
+TEST(Faults, X11_WhatTlsHoldsStallsAsWell) {
+  AttackedTls attacked({.timeouts = only_stall(500ms)});
+  const std::uint16_t port = attacked.start();
+  strike_tls(attacked, [&] {
+    const sys::Bystander bystander;
+    TlsClient client(port);
+    EXPECT_TRUE(client.upgrade());
+    const sys::Fault full(sys::Call::send, {.error = EAGAIN});
+    EXPECT_TRUE(client.send(text("Hello")));
+    const auto info = attacked.ends.take();
+    EXPECT_TRUE(info && info->error == Errc::write_stalled);
+    return full.fired();
+  });
 }
 
 // The other way round: the client's server is stopped.
-TEST(Faults, X11_AClientOfAStoppedServer) {
-  AttackedProgram server;
-  auto blocked = dial(server.url(), {.timeouts = {.silence = 5min, .pong = 5min, .stall = 1s}});
-  auto silent = dial(server.url(), {.timeouts = {.silence = 500ms, .pong = 500ms}});
+template <class Program>
+void stop_the_server() {
+  Program server;
+  auto blocked =
+      dial(server.url(), trusting({.timeouts = {.silence = 5min, .pong = 5min, .stall = 1s}}));
+  auto silent = dial(server.url(), trusting({.timeouts = {.silence = 500ms, .pong = 500ms}}));
   ASSERT_TRUE(blocked && silent);
   server.signal(SIGSTOP);
   ASSERT_TRUE(eventually([&] { return state_of(server.pid()) == "T"; }));
@@ -228,6 +265,9 @@ TEST(Faults, X11_AClientOfAStoppedServer) {
   server.signal(SIGCONT);
   server.expect_clean_end();
 }
+
+TEST(Faults, X11_AClientOfAStoppedServer) { stop_the_server<AttackedProgram>(); }
+TEST(Faults, X11_AClientOfAStoppedServerOverTls) { stop_the_server<AttackedTlsProgram>(); }
 
 }  // namespace
 }  // namespace tern::test
