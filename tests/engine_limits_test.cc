@@ -129,6 +129,22 @@ void fill(Peer& peer) {
   EXPECT_TRUE(engine.would_overflow(1'001));
 }
 
+TEST(EngineLimits, CongestedIsMoreThanTheHighWaterMark) {
+  for (const Role role : roles) {
+    for (const std::size_t beyond : {std::size_t{0}, std::size_t{1}}) {
+      Peer peer(role, with(queue_limits));
+      peer.writable = 0;
+      Engine& engine = peer.engine();
+      EXPECT_EQ(engine.send(octets(2'000)), SendStatus::queued);
+      const std::size_t header = engine.queued_bytes() - 2'000;
+      const std::size_t rest = queue_limits.high_water_bytes - engine.queued_bytes() - header;
+      EXPECT_EQ(engine.send(octets(rest + beyond)),
+                beyond == 0 ? SendStatus::queued : SendStatus::congested);
+      EXPECT_EQ(engine.queued_bytes(), queue_limits.high_water_bytes + beyond);
+    }
+  }
+}
+
 TEST(EngineLimits, OverflowRejectKeepsTheConnection) {
   for (const Role role : roles) {
     Limits limits = queue_limits;
