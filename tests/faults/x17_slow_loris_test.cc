@@ -4,14 +4,17 @@
 // allowance for busy machines); at most 2 KiB of heap for each that waits.
 // For CI 100 + 50 clients, one octet each 50 ms and a deadline of 2 s; full size is 2 000 + 200,
 // one octet a second, and the default deadline of 10 s. The same with a server that drips its
-// answer at a tern client.
+// answer at a tern client; and over TLS, where some stop or drip inside of its handshake: 80
+// clients, full size is 400.
 #include "faults/support/attacked.h"
 #include "faults/support/crowd.h"
 #include "faults/support/memory.h"
+#include "faults/support/tls_attacked.h"
 #include "support/socket_peer.h"
 
 #include <algorithm>
 #include <atomic>
+#include <deque>
 #include <gtest/gtest.h>
 #include <string>
 #include <thread>
@@ -35,6 +38,7 @@ constexpr Size ci{100, 50, 50ms, 2s, enough_time, 2s};
 constexpr Size full{2'000, 200, 1'000ms, 10s, 2s, 150ms};
 
 // Connects, upgrades, closes, again and again: the p99 of the delay until the 101.
+template <class Client>
 class NormalClient {
  public:
   explicit NormalClient(std::uint16_t port) : thread_([this, port] { run(port); }) {}
@@ -51,7 +55,7 @@ class NormalClient {
   void run(std::uint16_t port) {
     while (!over_) {
       const auto begun = Clock::now();
-      RawClient client(port);
+      Client client(port);
       EXPECT_TRUE(client.upgrade());
       delays_.push_back(Clock::now() - begun);
       client.reset();
@@ -120,7 +124,7 @@ void slow_loris(const Size& size) {
   const std::size_t heap_before = heap_in_use();
   for (std::size_t i = 0; i < all; ++i) crowd.push_back(std::make_unique<CrowdClient>(port));
   const auto connected = Clock::now();
-  NormalClient normal(port);
+  NormalClient<RawClient> normal(port);
   EXPECT_TRUE(eventually([&] { return attacked.server.counters().connections_open >= all; }));
   const std::size_t heap_each = (heap_in_use() - heap_before) / all;  // with this crowd's own
   if (!sanitized) {
@@ -145,6 +149,97 @@ void slow_loris(const Size& size) {
 
 TEST(Faults, X17_TheHandshakeEndsInTimeWhateverDrips) { slow_loris(ci); }
 TEST(FaultsLong, X17_TwoThousandDrippersAndTwoHundredSilentOnes) { slow_loris(full); }
+
+// ---- over TLS
+
+// Stops, or goes on octet by octet, somewhere before the upgrade.
+class TlsLoris : public TlsClient {
+ public:
+  TlsLoris(std::uint16_t port, std::size_t kind) : TlsClient(port), drips_(kind % 5 >= 3) {
+    switch (kind % 5) {
+      case 1:
+        send_raw(hello().substr(0, 50));
+        break;
+      case 2:
+      case 3:
+        inside_ = shake_hands();
+        EXPECT_TRUE(inside_);
+        break;
+      case 4:
+        hello_ = hello();
+        hello_.at(3) = '\x3F';  // it announces more than ever comes
+        break;
+      default:
+        break;
+    }
+  }
+  bool drip() {
+    if (!drips_) return false;
+    const char octet = dripped_ < hello_.size() ? hello_[dripped_] : 'x';
+    ++dripped_;
+    return inside_ ? send(std::string(1, octet)) : send_raw(std::string(1, octet));
+  }
+  /// TCP is over; what the server said before is thrown away.
+  bool gone() {
+    char octets[4096];
+    ssize_t got;
+    do {
+      got = ::recv(fd(), octets, sizeof octets, MSG_DONTWAIT);
+    } while (got > 0);
+    return got == 0 || errno != EAGAIN;
+  }
+
+ private:
+  bool drips_;
+  bool inside_ = false;
+  std::string hello_{};
+  std::size_t dripped_ = 0;
+};
+
+void slow_loris_over_tls(std::size_t count, std::chrono::nanoseconds deadline,
+                         std::chrono::nanoseconds late) {
+  ServerOptions options{.timeouts = {.handshake = deadline}};
+  options.max_unfinished_handshakes = 10'000;
+  AttackedTls attacked(options);
+  attacked.listening = false;
+  const std::uint16_t port = attacked.start();
+  EXPECT_EQ(clean_tls_echoes(port), 1'001u);
+  std::deque<TlsLoris> crowd;
+  const auto begun = Clock::now();
+  for (std::size_t i = 0; i < count; ++i) crowd.emplace_back(port, i);
+  const auto connected = Clock::now();
+  NormalClient<TlsClient> normal(port);
+  std::size_t left = count;
+  std::uint64_t drips_late = 0;
+  Clock::time_point first{};
+  while (left > 0 && Clock::now() < connected + deadline + 2 * enough_time) {
+    ::poll(nullptr, 0, 20);
+    left = 0;
+    for (TlsLoris& each : crowd) {
+      if (!each.gone()) {
+        ++left;
+        drips_late += each.drip() && Clock::now() - begun > deadline / 2;
+      } else if (first == Clock::time_point()) {
+        first = Clock::now();
+      }
+    }
+  }
+  EXPECT_EQ(left, 0u);
+  EXPECT_GT(drips_late, 0u) << "nothing was sent that could have moved the deadline";
+  EXPECT_GE(first - begun, deadline);
+  EXPECT_LE(Clock::now() - connected, deadline + late);
+  EXPECT_LE(normal.p99(), 2s);
+  crowd.clear();
+  EXPECT_TRUE(attacked.deserted());
+  EXPECT_EQ(refusals(attacked.server, Errc::handshake_timeout), count);
+  EXPECT_EQ(attacked.opened, attacked.closed);
+  EXPECT_EQ(clean_tls_echoes(port), 1'001u);
+}
+
+TEST(Faults, X17_TheTlsHandshakeEndsInTimeWhateverDrips) {
+  slow_loris_over_tls(80, 2s, enough_time);
+}
+TEST(FaultsLong, X17_FourHundredInsideOfTls) { slow_loris_over_tls(400, 10s, 2s); }
 
 TEST(Faults, X17_AServerThatDripsItsAnswer) {
   strike_clients([&] {
