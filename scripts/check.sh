@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 "${SETUP:-scripts/setup.sh}" check || exit 1
 export CMAKE_GENERATOR=${CMAKE_GENERATOR:-Ninja}
 export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
-export CTEST_PARALLEL_LEVEL=${CTEST_PARALLEL_LEVEL:-$(nproc)}
+export CTEST_PARALLEL_LEVEL=${CTEST_PARALLEL_LEVEL:-$(($(nproc) + 1))}
 
 # A preset says how it is built and run; see CMakePresets.json.
 sanitized() {
