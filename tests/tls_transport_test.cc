@@ -193,7 +193,7 @@ TEST(TlsTransport, WhatTheSystemDoesNotTakeIsKeptAndSentLater) {
 
 // While a record waits, the last byte of it does: so whoever writes knows that the peer stalls.
 TEST(TlsTransport, WhatIsUnsentIsNotAllWritten) {
-  for (const std::size_t size : {2, 100, 40'000}) {
+  for (const std::size_t size : {2u, 100u, 40'000u}) {
     SCOPED_TRACE(size);
     TlsPair pair = localhost();
     pair.shake_hands();
