@@ -121,6 +121,16 @@ TEST(Inflater, Rfc7692_7_2_3_4_AFinalBlockKeepsTheWindow) {
   }
 }
 
+// The final block only ends with octets of 00 00 FF FF: the message was cut inside of it. Where the
+// room ended with the block, this was taken for a message that stops at its final block.
+TEST(Inflater, Rfc7692_7_2_3_4_AFinalBlockThatEndsInsideOfTheTailIsCorrupt) {
+  const auto payload =
+      "\xB3\xC9\x28\xC9\xCD\xB1\xB3\x49\xCA\x4F\xA9\xB4\xB3\xCA\x4F\xA9\xB4\xB3\x19\x65"sv;
+  EXPECT_TRUE(inflate_in_every_way(payload).corrupt);
+  Inflater inflater(15);
+  EXPECT_TRUE(inflate(inflater, payload, SIZE_MAX, 3).corrupt);
+}
+
 TEST(Inflater, Rfc7692_7_2_2_WhatIsCorrupt) {
   const std::string hello("\xf2\x48\xcd\xc9\xc9\x07\x00", 7);
   struct Row {

@@ -98,7 +98,8 @@ Inflater::Step Inflater::step(std::span<const std::byte> in, std::span<std::byte
 }
 
 Inflater::Step Inflater::finish(std::span<std::byte> out) {
-  if (after_final_) {
+  // A block that ends with some of the four bytes is no end: the message was cut inside of it.
+  if (after_final_ && tail_ == 0) {
     after_final_ = false;
     return {};
   }
