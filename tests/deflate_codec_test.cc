@@ -54,7 +54,10 @@ Inflated inflate(Inflater& inflater, std::string_view payload, std::size_t piece
     EXPECT_TRUE(result.corrupt || rest.empty());
   }
   if (!result.corrupt) {
-    while (take(inflater.finish(page.bytes()))) {
+    for (bool more = true; more;) {
+      const Inflater::Step step = inflater.finish(page.bytes());
+      EXPECT_EQ(step.consumed, 0u) << "finish() is given nothing";
+      more = take(step);
     }
   }
   return result;

@@ -104,7 +104,8 @@ Inflater::Step Inflater::finish(std::span<std::byte> out) {
     return {};
   }
   Step done = step(std::span(tail).subspan(tail_), out);
-  tail_ = static_cast<std::uint8_t>(tail_ + done.consumed);
+  // Of the four bytes, which are none of the caller's.
+  tail_ = static_cast<std::uint8_t>(tail_ + std::exchange(done.consumed, 0));
   const bool more = done.produced == out.size();
   const bool whole = tail_ == tail.size() && (stream_->data_type & border_mask) == at_border;
   if (!more && !whole) done.corrupt = true;
