@@ -10,10 +10,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace {
 
+using tern::deflate::Contexts;
 using tern::deflate::Deflater;
 using tern::deflate::Inflater;
 using tern::fuzz::ExactBlock;
@@ -70,10 +72,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const bool takeover = flags % 2 != 0;
   const std::size_t piece = 1 + flags / 2 % 4 * 5;
   const std::size_t room = flags / 8 % 2 != 0 ? 3 : 16'384;
-  Inflater inflater(15);
+  Contexts contexts;
+  auto lent = contexts.take_inflater();
+  Inflater& inflater = *lent;
   Inflater back(15);
   tern::test::ZlibReceiver receiver;
-  Deflater deflater({1 + static_cast<int>(flags / 16 % 9), 9, 1});  // small ones are quick to make
+  Deflater& deflater =  // small ones are quick to make
+      contexts.deflater({1 + static_cast<int>(flags / 16 % 9), 9, 1});
   while (rest.size() >= 2) {
     const std::size_t announced =
         static_cast<unsigned char>(rest[0]) * 256u + static_cast<unsigned char>(rest[1]);
@@ -88,5 +93,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(text == receiver.message(payload));
     if (!text) break;
   }
+  contexts.give_back(std::move(lent));
   return 0;
 }

@@ -4,6 +4,7 @@
 //
 // Subject: src/engine/inbound.cc
 // Subject: src/engine/sending.cc
+// Subject: src/engine/shared_message.cc
 #include "support/engine_script.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -2,10 +2,7 @@
 // says. Input: a script, see support/engine_script.h.
 //
 // Subject: src/engine/closing.cc
-// Subject: src/engine/inbound.cc
 // Subject: src/engine/keepalive.cc
-// Subject: src/engine/sending.cc
-// Subject: src/engine/shared_message.cc
 #include "support/engine_script.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -2,7 +2,7 @@
 // same events come, the same messages are echoed, and it ends the same way. Input: one octet of
 // flags, one that seeds the cuts, then what the peer sends.
 //
-// Subject: src/engine/inbound.cc
+// Subject: src/frame/header.cc
 #include "support/engine_peer.h"
 
 #include <random>

@@ -5,7 +5,6 @@
 // sent; after the end nothing more comes; and no descriptor outlives the client.
 //
 // Subject: src/client/connect.cc
-// Subject: src/client/dial.cc
 // Subject: src/client/session.cc
 // Subject: src/client/session_turn.cc
 // Subject: src/client/wait.cc

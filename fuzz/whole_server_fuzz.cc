@@ -7,7 +7,6 @@
 // Subject: src/server/worker.cc
 // Subject: src/server/listener.cc
 // Subject: src/server/upgrade.cc
-// Subject: src/server/server.cc
 // Subject: src/connection/live_connection.cc
 // Subject: src/connection/connection.cc
 // Subject: src/connection/dispatch.cc
