@@ -256,17 +256,19 @@ TEST(ClientClose, APeerThatAnswersButKeepsTcp) {
   done.set_value();
 }
 
+void hear_close_and_be_silent(Socket& socket, std::promise<void>& heard) {
+  socket.upgrade();
+  FrameSource frames(socket);
+  EXPECT_EQ(frames.next_text(), "close 1000");
+  heard.set_value();
+  EXPECT_TRUE(socket.receive_end());
+}
+
 // The closing handshake's own clock is that of who closed first; another one's patience may be
 // shorter.
 TEST(ClientClose, WhoClosesSecondWaitsNoLongerThanItSays) {
   std::promise<void> closing;
-  ScriptedPeer peer([&](Socket& socket) {
-    socket.upgrade();
-    FrameSource frames(socket);
-    EXPECT_EQ(frames.next_text(), "close 1000");
-    closing.set_value();
-    EXPECT_TRUE(socket.receive_end());
-  });
+  ScriptedPeer peer([&](Socket& socket) { hear_close_and_be_silent(socket, closing); });
   BlockingClient client = connected(peer);
   std::jthread first([&] { EXPECT_FALSE(client.close(CloseCode::normal, {}, patience)); });
   closing.get_future().wait();
@@ -458,13 +460,7 @@ TEST(ClientClose, TerminateEndsReceiveAndSendOfOtherThreads) {
 
 TEST(ClientClose, TerminateEndsACloseOfAnotherThread) {
   std::promise<void> closing;
-  ScriptedPeer peer([&](Socket& socket) {
-    socket.upgrade();
-    FrameSource frames(socket);
-    EXPECT_EQ(frames.next_text(), "close 1000");
-    closing.set_value();
-    EXPECT_TRUE(socket.receive_end());
-  });
+  ScriptedPeer peer([&](Socket& socket) { hear_close_and_be_silent(socket, closing); });
   BlockingClient client = connected(peer);
   std::jthread closer([&] { EXPECT_FALSE(client.close(CloseCode::normal, {}, 60s)); });
   closing.get_future().wait();
