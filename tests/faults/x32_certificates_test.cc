@@ -182,11 +182,7 @@ TEST(Faults, X32_AServerRefusesAClientsCertificate) {
 std::string shown_by(std::uint16_t port) {
   const sys::Bystander bystander;
   TlsSocket socket(port);
-  if (!socket.shake_hands()) return socket.reason();
-  char name[100] = "";
-  X509_NAME_get_text_by_NID(X509_get_subject_name(SSL_get0_peer_certificate(socket.ssl())),
-                            NID_commonName, name, sizeof name);
-  return name;
+  return socket.shake_hands() ? socket.shown_name() : socket.reason();
 }
 
 TEST(Faults, X32_SpoiltFilesLeaveTheOldCertificateServing) {

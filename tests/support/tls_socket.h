@@ -48,6 +48,13 @@ class TlsSocket {
   }
 
   SSL* ssl() { return ssl_; }
+  /// The common name of the certificate that the peer showed.
+  std::string shown_name() const {
+    char name[100] = "";
+    X509_NAME_get_text_by_NID(X509_get_subject_name(SSL_get0_peer_certificate(ssl_)),
+                              NID_commonName, name, sizeof name);
+    return name;
+  }
   int fd() const { return fd_; }
 
   /// No more than so many octets leave from now on. Behind the last of them whatever is under way
