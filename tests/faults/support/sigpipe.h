@@ -1,6 +1,8 @@
 // SIGPIPE as the system has it: it ends the process that writes to a peer who is gone.
 #pragma once
 
+#include "tern/dial.h"
+
 #include <csignal>
 #include <gtest/gtest.h>
 #include <pthread.h>
@@ -31,5 +33,17 @@ class DeadlySigpipe {
     return ::sigismember(&mask, SIGPIPE) != 0;
   }
 };
+
+/// The server is gone: each call says so, again and again.
+inline void expect_sends_fail(BlockingClient& client) {
+  for (int call = 0; call < 3; ++call) {
+    const auto sent = client.send("into the void");
+    EXPECT_FALSE(sent);
+    if (sent) continue;
+    EXPECT_EQ(sent.error().code(), Errc::connection_reset) << sent.error().message();
+  }
+  EXPECT_FALSE(client.ping());
+  EXPECT_FALSE(client.close());
+}
 
 }  // namespace tern::test
