@@ -17,7 +17,7 @@ export CTEST_PARALLEL_LEVEL ?= $(shell expr $(JOBS) + 1)
 configure = cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release $(1)
 build = cmake --build $(BUILD) --target $(1)
 
-.PHONY: all run test test-repeat check check-long conformance faults interop bench bench-peers fuzz \
+.PHONY: all run test test-repeat check check-sanitized check-long conformance faults interop bench bench-peers fuzz \
         fuzz-coverage coverage mutants soak tidy format install clean help setup-build setup-test \
         setup-bench setup-peers
 
@@ -44,9 +44,12 @@ test-repeat: $(BUILD)/.with-tests  ## run the suite of make test N (50) times in
 check:  ## sanitizers, faults, fuzzers, real peers, clang-tidy (under 35 minutes on 2 cores)
 	@scripts/check.sh
 
-check-long: check $(BUILD)/.with-tests  ## check, then bulk tests, full-size faults and long fuzzing
+check-sanitized:  ## the faults and the real peers against sanitized builds (under 20 minutes on 2 cores)
+	@scripts/check_sanitized.sh
+
+check-long: check check-sanitized $(BUILD)/.with-tests  ## both, then full-size faults and long fuzzing
 	@$(call build,all)
-	@ctest --test-dir $(BUILD) --output-on-failure -L 'faults|long'
+	@ctest --test-dir $(BUILD) --no-tests=error --output-on-failure -L 'long|bulk'
 	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),600)
 
 conformance: $(BUILD)/.with-tests  ## every case of the conformance suite, both roles (under 3 minutes)

@@ -143,6 +143,9 @@ def program(name, *arguments, **options):
         yield process
     finally:
         process.stop()
+    found = re.search(r"(ERROR|WARNING): \w+Sanitizer|runtime error:", process.text())
+    if found:
+        raise AssertionError(f"{name}: {process.text()}")
 
 
 @contextlib.contextmanager

@@ -1,6 +1,8 @@
 // malloc and free that count, and operator new and delete on top of them, so that AddressSanitizer
-// still watches each block.
+// still watches each block. ThreadSanitizer has operators of its own, which are not counted.
 #include "faults/support/heap.h"
+
+#include "faults/support/memory.h"
 
 #include <atomic>
 #include <cstddef>
@@ -26,18 +28,6 @@ void* counted(void* block) noexcept {
   return block;
 }
 
-void* take(std::size_t size) noexcept { return counted(__real_malloc(size == 0 ? 1 : size)); }
-
-void* take(std::size_t size, std::align_val_t alignment) noexcept {
-  const auto unit = static_cast<std::size_t>(alignment);
-  return counted(__real_aligned_alloc(unit, (size + unit - 1) & ~(unit - 1)));
-}
-
-void* or_throw(void* block) {
-  if (block == nullptr) throw std::bad_alloc();
-  return block;
-}
-
 void give(void* block) noexcept {
   if (block != nullptr) live.fetch_sub(1, std::memory_order_relaxed);
   __real_free(block);
@@ -51,8 +41,6 @@ std::int64_t live_blocks() noexcept { return live.load(); }
 
 using tern::test::counted;
 using tern::test::give;
-using tern::test::or_throw;
-using tern::test::take;
 
 extern "C" {
 void* __wrap_malloc(std::size_t size) { return counted(__real_malloc(size)); }
@@ -70,7 +58,24 @@ void __wrap_free(void* block) { give(block); }
 }
 // NOLINTEND(bugprone-reserved-identifier)
 
+#ifndef TERN_TEST_THREAD_SANITIZED
 using Alignment = std::align_val_t;
+
+namespace {
+
+void* take(std::size_t size) noexcept { return counted(__real_malloc(size == 0 ? 1 : size)); }
+
+void* take(std::size_t size, Alignment alignment) noexcept {
+  const auto unit = static_cast<std::size_t>(alignment);
+  return counted(__real_aligned_alloc(unit, (size + unit - 1) & ~(unit - 1)));
+}
+
+void* or_throw(void* block) {
+  if (block == nullptr) throw std::bad_alloc();
+  return block;
+}
+
+}  // namespace
 
 void* operator new(std::size_t size) { return or_throw(take(size)); }
 void* operator new[](std::size_t size) { return or_throw(take(size)); }
@@ -100,3 +105,4 @@ void operator delete(void* block, std::size_t, Alignment) noexcept { give(block)
 void operator delete[](void* block, std::size_t, Alignment) noexcept { give(block); }
 void operator delete(void* block, Alignment, const std::nothrow_t&) noexcept { give(block); }
 void operator delete[](void* block, Alignment, const std::nothrow_t&) noexcept { give(block); }
+#endif

@@ -15,6 +15,9 @@
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define TERN_TEST_SANITIZED 1
 #endif
+#if __has_feature(thread_sanitizer)
+#define TERN_TEST_THREAD_SANITIZED 1
+#endif
 #endif
 #ifdef TERN_TEST_SANITIZED
 #include <sanitizer/allocator_interface.h>

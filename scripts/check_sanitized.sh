@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# `make check-sanitized`: the fault matrix and the real peers against sanitized builds, which would
+# take `make check` beyond its time. The presets are those of `make check`, which ran the rest.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit
+
+"${SETUP:-scripts/setup.sh}" check || exit 1
+export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
+export CTEST_PARALLEL_LEVEL=${CTEST_PARALLEL_LEVEL:-$(($(nproc) + 1))}
+
+failed=0
+for preset in asan tsan; do
+  echo "==== $preset"
+  cmake --preset "$preset" >/dev/null &&
+    cmake --build --preset "$preset" --target sanitized_faults programs &&
+    ctest --preset "faults-$preset" || failed=1
+  scripts/interop.sh "build/check-$preset" || failed=1
+done
+exit "$failed"
