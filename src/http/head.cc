@@ -23,6 +23,7 @@
 #include "http/token.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <limits>
 
@@ -42,23 +43,26 @@ const char* skip(const char* from, const char* end, unsigned classes) noexcept {
 
 // skip(field_char) by words. A byte is below 0x20 exactly if subtracting 0x20 borrows into a top
 // bit that was clear, and 0x7F exactly if it is 0 after the XOR, so that subtracting 1 borrows.
-// Borrows run into the bytes above only where there was a hit: "any hit" is exact. HTAB is such a
-// hit, too; the table sorts it out.
+// Borrows run into the bytes above only where there was a hit: the first hit is exact. HTAB is such
+// a hit, too, and goes on.
 const char* skip_field_chars(const char* from, const char* end) noexcept {
   constexpr std::uint64_t ones = 0x0101'0101'0101'0101;
-  while (true) {
-    while (end - from >= 8) {
-      std::uint64_t word = 0;
-      std::memcpy(&word, from, sizeof word);
-      const std::uint64_t del = word ^ (ones * 0x7F);
-      const std::uint64_t hits = ((word - ones * 0x20) & ~word) | ((del - ones) & ~del);
-      if ((hits & (ones * 0x80)) != 0) break;
+  while (end - from >= 8) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, from, sizeof word);
+    if constexpr (std::endian::native == std::endian::big) word = __builtin_bswap64(word);
+    const std::uint64_t del = word ^ (ones * 0x7F);
+    const std::uint64_t hits =
+        (((word - ones * 0x20) & ~word) | ((del - ones) & ~del)) & (ones * 0x80);
+    if (hits == 0) {
       from += 8;
+      continue;
     }
-    const char* const stop = end - from >= 8 ? from + 8 : end;
-    from = skip(from, stop, field_char);
-    if (from != stop || stop == end) return from;
+    from += std::countr_zero(hits) / 8;
+    if (!is(*from, field_char)) return from;
+    ++from;
   }
+  return skip(from, end, field_char);
 }
 
 }  // namespace
@@ -300,6 +304,7 @@ void HeadParser::value(Cursor& at) noexcept {
   ranges_.back().value.end = at.offset();
   ++at.next;
   state_ = State::value_lf;
+  if (at.next != at.end) line_feed(at, State::field_start);
 }
 
 void HeadParser::line_feed(Cursor& at, State next) noexcept {
@@ -325,7 +330,7 @@ void HeadParser::finish() {
 }
 
 std::string_view HeadParser::view(Range range) const noexcept {
-  return std::string_view(text_).substr(range.begin, range.end - range.begin);
+  return {text_.data() + range.begin, range.end - range.begin};
 }
 
 }  // namespace tern::http
