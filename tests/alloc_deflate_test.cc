@@ -3,13 +3,11 @@
 #include "tern/engine.h"
 
 #include "support/counting_malloc.h"
+#include "support/quiet_driver.h"
 #include "support/wire.h"
 #include "support/zlib_peer.h"
 
-#include <array>
-#include <chrono>
 #include <cstddef>
-#include <cstring>
 #include <gtest/gtest.h>
 #include <memory>
 #include <string>
@@ -17,58 +15,6 @@
 
 namespace tern::test {
 namespace {
-
-constexpr std::size_t kib = 1024;
-constexpr Role roles[] = {Role::server, Role::client};
-constexpr auto start_time = Engine::TimePoint() + std::chrono::hours(1);
-
-Role peer_of(Role role) { return role == Role::server ? Role::client : Role::server; }
-
-// A driver that allocates nothing itself, and echoes.
-class Driver {
- public:
-  Driver(Role role, const EngineOptions& options, const DeflateAgreement& agreed,
-         Workspace& workspace)
-      : engine(*Engine::established(role, {.deflate = agreed}, options, workspace)) {
-    engine.tick(start_time);
-    turn({});
-  }
-
-  void turn(std::string_view octets) {
-    while (!octets.empty() || events == 0) {
-      const std::size_t size = std::min(octets.size(), buffer_->size());
-      std::memcpy(buffer_->data(), octets.data(), size);
-      octets.remove_prefix(size);
-      engine.tick(start_time);
-      engine.feed(0, std::span(*buffer_).first(size));
-      while (const Event event = engine.next()) {
-        ++events;
-        if (event.kind() == Event::Kind::message && echo) engine.send(event.message());
-      }
-      write();
-      engine.settle();
-    }
-  }
-
-  void write() {
-    for (;;) {
-      std::size_t size = 0;
-      for (const iovec& piece : engine.output()) size += piece.iov_len;
-      if (size == 0) return;
-      written += size;
-      engine.consume_output(size);
-    }
-  }
-
-  Engine engine;
-  bool echo = true;
-  std::size_t events = 0;
-  std::size_t written = 0;
-
- private:
-  using Buffer = std::array<std::byte, 64 * kib>;
-  std::unique_ptr<Buffer> buffer_ = std::make_unique<Buffer>();
-};
 
 std::string packed(Role sender, std::string_view message) {
   return wire(sender, compressed(binary(ZlibSender().message(message))));
@@ -89,8 +35,8 @@ TEST(AllocDeflate, ASmallEchoAllocatesNothing) {
       for (const Row& row : table) {
         SCOPED_TRACE(row.name);
         Workspace workspace;
-        Driver driver(role, compress_all, {.takeover = takeover, .peer_takeover = takeover},
-                      workspace);
+        const DeflateAgreement agreed{.takeover = takeover, .peer_takeover = takeover};
+        QuietDriver driver(role, compress_all, workspace, {.deflate = agreed});
         const std::string octets = packed(peer_of(role), row.message);
         for (int i = 0; i < 10; ++i) driver.turn(octets);
         const std::size_t before = allocations;
@@ -109,10 +55,11 @@ std::size_t kept_by_each(Role role, const DeflateAgreement& agreed, const Deflat
   const EngineOptions options{.deflate = deflate};
   Workspace workspace;
   const std::string octets = packed(peer_of(role), json(3'000));
-  std::vector<std::unique_ptr<Driver>> drivers;
+  std::vector<std::unique_ptr<QuietDriver>> drivers;
   drivers.reserve(connections + 1);
   const auto add = [&] {
-    drivers.push_back(std::make_unique<Driver>(role, options, agreed, workspace));
+    drivers.push_back(
+        std::make_unique<QuietDriver>(role, options, workspace, Agreement{.deflate = agreed}));
     drivers.back()->turn(octets);
     EXPECT_EQ(drivers.back()->events, 2u);
   };
@@ -148,7 +95,7 @@ TEST(AllocDeflate, TheEndGivesContextsBack) {
   for (const Role role : roles) {
     const EngineOptions options{.deflate = Deflate{.takeover = true, .min_bytes = 0}};
     Workspace workspace;
-    Driver driver(role, options, {15, 15, true, true}, workspace);
+    QuietDriver driver(role, options, workspace, {.deflate = DeflateAgreement{15, 15, true, true}});
     driver.turn(packed(peer_of(role), json(3'000)));
     const std::size_t before = live_bytes;
     driver.engine.terminate(Errc::terminated);
@@ -184,7 +131,8 @@ TEST(AllocDeflate, Rfc6455_10_4_ABombCostsNoMoreThanTheLimit) {
         for (const std::string& octets : {whole, cut}) {
           const EngineOptions options{.limits = {.max_message_bytes = limit}};
           Workspace workspace;
-          Driver driver(role, options, {.peer_takeover = peer_takeover}, workspace);
+          QuietDriver driver(role, options, workspace,
+                             {.deflate = DeflateAgreement{.peer_takeover = peer_takeover}});
           const std::size_t before = live_bytes;
           peak_bytes = live_bytes;
           driver.turn(octets);
@@ -199,10 +147,10 @@ TEST(AllocDeflate, Rfc6455_10_4_ABombCostsNoMoreThanTheLimit) {
 TEST(AllocDeflate, Rfc6455_10_4_ManyBombsAtOnce) {
   const EngineOptions options{.limits = {.max_message_bytes = 200'000}};
   Workspace workspace;
-  std::vector<std::unique_ptr<Driver>> drivers;
+  std::vector<std::unique_ptr<QuietDriver>> drivers;
   for (int i = 0; i < 100; ++i) {
-    drivers.push_back(
-        std::make_unique<Driver>(Role::server, options, DeflateAgreement{}, workspace));
+    drivers.push_back(std::make_unique<QuietDriver>(Role::server, options, workspace,
+                                                    Agreement{.deflate = DeflateAgreement{}}));
   }
   // Each holds almost all it may, none is complete.
   const std::string octets =
@@ -334,7 +282,7 @@ TEST(AllocDeflate, EveryAllocationFailsOnce) {
             ++told;
             EXPECT_EQ(info.code, CloseCode::internal_error);
           }
-          Driver next(role, options, *agreement.deflate, workspace);
+          QuietDriver next(role, options, workspace, agreement);
           next.turn(packed(peer_of(role), "Hello"));
           EXPECT_EQ(next.events, 2u);
         }
@@ -350,7 +298,7 @@ TEST(AllocDeflate, ALargeMessageThatGrowsIsNotHeldTwice) {
   constexpr std::size_t limit = std::size_t{4} << 20;
   const EngineOptions options{.limits = {.max_message_bytes = limit}};
   Workspace workspace;
-  Driver driver(Role::server, options, {}, workspace);
+  QuietDriver driver(Role::server, options, workspace, {.deflate = DeflateAgreement{}});
   driver.echo = false;
   const std::string octets = packed(Role::client, std::string(limit, 'x'));
   const std::size_t before = live_bytes;

@@ -2,6 +2,7 @@
 #include "tern/engine.h"
 
 #include "support/counting_malloc.h"
+#include "support/quiet_driver.h"
 #include "support/upgrade_text.h"
 #include "support/wire.h"
 
@@ -9,55 +10,12 @@
 #include <cstddef>
 #include <cstring>
 #include <gtest/gtest.h>
-#include <malloc.h>
 #include <memory>
 #include <string>
 #include <vector>
 
 namespace tern::test {
 namespace {
-
-constexpr std::size_t kib = 1024;
-constexpr Role roles[] = {Role::server, Role::client};
-constexpr auto start_time = Engine::TimePoint() + std::chrono::hours(1);
-
-Role peer_of(Role role) { return role == Role::server ? Role::client : Role::server; }
-
-// A driver that allocates nothing itself.
-class Driver {
- public:
-  Driver(Role role, const EngineOptions& options, Workspace& workspace)
-      : engine(std::move(*Engine::established(role, {}, options, workspace))) {
-    engine.tick(start_time);
-    turn({});
-  }
-
-  void turn(std::string_view octets) {
-    std::memcpy(buffer_->data(), octets.data(), octets.size());
-    engine.tick(start_time);
-    engine.feed(0, std::span(*buffer_).first(octets.size()));
-    while (const Event event = engine.next()) {
-      ++events;
-      if (event.kind() == Event::Kind::message) engine.send(event.message());
-    }
-    for (;;) {
-      std::size_t size = 0;
-      for (const iovec& piece : engine.output()) size += piece.iov_len;
-      if (size == 0) break;
-      written += size;
-      engine.consume_output(size);
-    }
-    engine.settle();
-  }
-
-  Engine engine;
-  std::size_t events = 0;
-  std::size_t written = 0;
-
- private:
-  using Buffer = std::array<std::byte, 256 * kib>;
-  std::unique_ptr<Buffer> buffer_ = std::make_unique<Buffer>();
-};
 
 TEST(Alloc, TheCounterCounts) {
   const std::size_t before = allocations;
@@ -94,7 +52,7 @@ TEST(Alloc, ASmallEchoAllocatesNothing) {
         SCOPED_TRACE(row.name);
         const EngineOptions options;
         Workspace workspace;
-        Driver driver(role, options, workspace);
+        QuietDriver driver(role, options, workspace);
         const std::string octets = wire(peer_of(role), row.frames);
         const std::string_view first =
             std::string_view(octets).substr(0, std::min(cut, octets.size()));
@@ -120,7 +78,7 @@ TEST(Alloc, AnIdleConnectionHoldsNoHeap) {
   Workspace workspace;
   std::vector<Engine> engines;
   engines.reserve(1'000);
-  Driver warm(Role::server, options, workspace);
+  QuietDriver warm(Role::server, options, workspace);
   warm.turn(wire(Role::client, text("Hello")));
   const std::size_t before = live_bytes;
   for (int i = 0; i < 1'000; ++i) {
@@ -141,9 +99,9 @@ TEST(Alloc, AnIdleConnectionHoldsNoBlockAfterACutFrame) {
       const EngineOptions options;
       Workspace workspace;
       const std::string octets = wire(peer_of(role), frame);
-      std::vector<std::unique_ptr<Driver>> drivers;
+      std::vector<std::unique_ptr<QuietDriver>> drivers;
       const auto add = [&] {
-        drivers.push_back(std::make_unique<Driver>(role, options, workspace));
+        drivers.push_back(std::make_unique<QuietDriver>(role, options, workspace));
         drivers.back()->turn(octets.substr(0, octets.size() - 2));
         drivers.back()->turn(octets.substr(octets.size() - 2));
       };
@@ -162,7 +120,7 @@ TEST(Alloc, AHeaderThatAnnouncesMuchCostsLittle) {
     for (const std::size_t payload : {std::size_t{0}, std::size_t{1}, std::size_t{1000}}) {
       const EngineOptions options{.limits = {.max_message_bytes = std::size_t{1} << 40}};
       Workspace workspace;
-      Driver driver(role, options, workspace);
+      QuietDriver driver(role, options, workspace);
       const std::size_t before = live_bytes;
       std::string octets = wire_header(peer_of(role), binary(""), options.limits.max_message_bytes);
       octets.append(payload, 'x');
@@ -179,7 +137,7 @@ TEST(Alloc, TinyFragmentsCostNoMoreThanTheirPayload) {
   for (const Role role : roles) {
     const EngineOptions options;
     Workspace workspace;
-    Driver driver(role, options, workspace);
+    QuietDriver driver(role, options, workspace);
     const std::string first = wire(peer_of(role), binary("x", false));
     const std::string next = wire(peer_of(role), more("x", false));
     const std::size_t before = live_bytes;
@@ -194,7 +152,7 @@ TEST(Alloc, UnreadPongsAndPingsAreBounded) {
   for (const Role role : roles) {
     const EngineOptions options;
     Workspace workspace;
-    Driver driver(role, options, workspace);
+    QuietDriver driver(role, options, workspace);
     const std::string octets = wire(peer_of(role), ping(std::string(125, 'x')));
     std::string lent = octets;
     const std::size_t before = live_bytes;
@@ -215,7 +173,7 @@ TEST(Alloc, LargeMessagesGiveMemoryBack) {
   for (const Role role : roles) {
     EngineOptions options{.limits = {.max_message_bytes = 64 << 20, .max_queued_bytes = 64 << 20}};
     Workspace workspace;
-    Driver driver(role, options, workspace);
+    QuietDriver driver(role, options, workspace);
     driver.turn(wire(peer_of(role), text("Hello")));
     const std::size_t before = live_bytes;
     {
@@ -352,7 +310,7 @@ TEST(Alloc, EveryAllocationFailsOnce) {
           EXPECT_EQ(info.code, CloseCode::internal_error);
           EXPECT_EQ(exercise.opened == 1, info.opened);
         }
-        Driver next(role, options, workspace);
+        QuietDriver next(role, options, workspace);
         next.turn(wire(peer_of(role), text("Hello")));
         EXPECT_EQ(next.events, 2u);
       }
