@@ -165,7 +165,7 @@ TEST(Faults, X11_WhoIsKilledEndsAsAResetOverTls) { kill_it(Over::tls); }
 
 // `most`: far beyond the deadline, for busy machines, yet short enough to tell it from the others.
 void stall(Over over, Timeouts timeouts, std::chrono::nanoseconds most) {
-  Attacked attacked(rejecting(timeouts, over));
+  Attacked attacked(rejecting(timeouts, over), Defaults::meant);
   Sender sender(attacked);
   attacked.start();
   StoppedPeer peer(attacked, sender);
@@ -185,7 +185,7 @@ void stall(Over over, Timeouts timeouts, std::chrono::nanoseconds most) {
 }
 
 void fall_silent(Over over, Timeouts timeouts, std::chrono::nanoseconds most) {
-  Attacked attacked(rejecting(timeouts, over));
+  Attacked attacked(rejecting(timeouts, over), Defaults::meant);
   Sender sender(attacked);
   attacked.start();
   StoppedPeer peer(attacked, sender);

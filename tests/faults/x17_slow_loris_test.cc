@@ -110,10 +110,15 @@ Seen drip(Crowd& crowd, const Size& size, Clock::time_point begun) {
   return seen;
 }
 
+// At full size it is the default, and meant.
+Timeouts only_handshake(std::chrono::nanoseconds deadline) {
+  return {.handshake = deadline, .silence = 5min, .stall = 5min, .http_idle = 5min};
+}
+
 void slow_loris(const Size& size) {
-  ServerOptions options{.timeouts = {.handshake = size.deadline}};
+  ServerOptions options{.timeouts = only_handshake(size.deadline)};
   options.max_unfinished_handshakes = 10'000;
-  Attacked attacked(options);
+  Attacked attacked(options, Defaults::meant);
   attacked.listening = false;
   const std::uint16_t port = attacked.start();
   EXPECT_EQ(clean_echoes(port), 1'001u);
@@ -198,9 +203,9 @@ class TlsLoris : public TlsClient {
 
 void slow_loris_over_tls(std::size_t count, std::chrono::nanoseconds deadline,
                          std::chrono::nanoseconds late) {
-  ServerOptions options{.timeouts = {.handshake = deadline}};
+  ServerOptions options{.timeouts = only_handshake(deadline)};
   options.max_unfinished_handshakes = 10'000;
-  AttackedTls attacked(options);
+  AttackedTls attacked(options, our_certificate(), Defaults::meant);
   attacked.listening = false;
   const std::uint16_t port = attacked.start();
   EXPECT_EQ(clean_tls_echoes(port), 1'001u);

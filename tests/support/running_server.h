@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <gtest/gtest.h>
 #include <mutex>
 #include <optional>
@@ -46,12 +47,16 @@ class Inbox {
   std::vector<T> values_{};
 };
 
+/// Whether a deadline that has the library's default is meant or was only not set.
+enum class Defaults : std::uint8_t { not_set, meant };
+
 /// Listens on 127.0.0.1 with a port of the system's choice, as soon as start() was called.
 /// Deadlines that a test does not set are longer than those of the library: a test that takes its
 /// time, on a busy machine, is neither pinged nor dropped for it.
 class RunningServer {
  public:
-  explicit RunningServer(ServerOptions options = {}) : server(local(std::move(options))) {}
+  explicit RunningServer(ServerOptions options = {}, Defaults defaults = Defaults::not_set)
+      : server(local(std::move(options), defaults)) {}
   ~RunningServer() { stop(std::chrono::milliseconds(0)); }
 
   std::uint16_t start() {
@@ -75,8 +80,9 @@ class RunningServer {
   Server server;
 
  private:
-  static ServerOptions local(ServerOptions options) {
+  static ServerOptions local(ServerOptions options, Defaults defaults) {
     options.host = "127.0.0.1";
+    if (defaults == Defaults::meant) return options;
     for (const auto deadline :
          {&Timeouts::handshake, &Timeouts::silence, &Timeouts::stall, &Timeouts::http_idle}) {
       auto& set = options.timeouts.*deadline;

@@ -28,8 +28,8 @@ inline std::uint64_t refusals(const Server& server, Errc why) {
 /// An echo at /echo that tells how its connections ended. More routes may be added before start().
 class Attacked {
  public:
-  explicit Attacked(ServerOptions options = {})
-      : scheme_(options.tls ? "wss" : "ws"), running_(std::move(options)) {
+  explicit Attacked(ServerOptions options = {}, Defaults defaults = Defaults::not_set)
+      : scheme_(options.tls ? "wss" : "ws"), running_(std::move(options), defaults) {
     server.route("/echo", Handlers{
                               .on_open = [this](Connection&) { ++opened; },
                               .on_message = [](Connection& conn, Message msg) { conn.send(msg); },

@@ -127,8 +127,9 @@ inline void fill_error_queue() {
 /// An attacked server over TLS.
 class AttackedTls : public Attacked {
  public:
-  explicit AttackedTls(ServerOptions options = {}, TlsServer certificate = our_certificate())
-      : Attacked(over_tls(std::move(options), std::move(certificate))) {
+  explicit AttackedTls(ServerOptions options = {}, TlsServer certificate = our_certificate(),
+                       Defaults defaults = Defaults::not_set)
+      : Attacked(over_tls(std::move(options), std::move(certificate)), defaults) {
     server.get("/fill-error-queue", [this](const Request&) {
       fill_error_queue();
       clockid_t clock{};
