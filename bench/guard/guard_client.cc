@@ -6,9 +6,9 @@
 // meanwhile, a turn of the server sees one batch, no more and no less.
 //
 // Each workload runs on a connection of its own, with some batches and then, on the next, with
-// twice as many: the difference is what the additional ones cost, without accept, upgrade and
-// close. A first connection warms up what is made only once. Upgrades are counted one by one, on
-// connections that stay open: when the server hears of a close would be left to chance.
+// twice as many: the difference is what the additional ones cost, without accept and upgrade. A
+// first connection warms up what is made only once. Upgrades are counted one by one. All
+// connections stay open to the end: when the server hears of a close would be left to chance.
 //
 // Before each connection a line on standard output says what it adds to the sum of its workload:
 // "<workload> <messages>", less than nothing when it is to be subtracted. A last connection,
@@ -109,34 +109,28 @@ void announce(const char* workload, long messages) {
   std::fflush(stdout);
 }
 
-void run_batches(const Target& target, const Workload& workload, std::size_t batches) {
-  Batches peer(target, workload);
-  for (; batches > 0; --batches) peer.exchange();
-}
-
-void run(const Target& target, const Workload& workload) {
+void run(const Target& target, const Workload& workload, std::vector<Batches>& open) {
   const auto messages = static_cast<long>(few_batches * workload.depth);
-  announce(workload.name, 0);
-  run_batches(target, workload, warm_up);
-  announce(workload.name, -messages);
-  run_batches(target, workload, few_batches);
-  announce(workload.name, 2 * messages);
-  run_batches(target, workload, 2 * few_batches);
-}
-
-void run_upgrades(const Target& target) {
-  std::vector<Wire> open;
-  for (int i = 0; i <= upgrades; ++i) {
-    announce("upgrade", i == 0 ? 0 : 1);
-    open.push_back(connect_and_upgrade(target));
-  }
-  announce("end", 0);
-  open.push_back(connect_and_upgrade(target));
+  const auto run_batches = [&](std::size_t batches, long counts) {
+    announce(workload.name, counts);
+    Batches& peer = open.emplace_back(target, workload);
+    for (; batches > 0; --batches) peer.exchange();
+  };
+  run_batches(warm_up, 0);
+  run_batches(few_batches, -messages);
+  run_batches(2 * few_batches, 2 * messages);
 }
 
 void run_all(const Target& target) {
-  for (const Workload& workload : workloads) run(target, workload);
-  run_upgrades(target);
+  std::vector<Batches> open;
+  for (const Workload& workload : workloads) run(target, workload, open);
+  std::vector<Wire> upgraded;
+  for (int i = 0; i <= upgrades; ++i) {
+    announce("upgrade", i == 0 ? 0 : 1);
+    upgraded.push_back(connect_and_upgrade(target));
+  }
+  announce("end", 0);
+  upgraded.push_back(connect_and_upgrade(target));
 }
 
 }  // namespace
