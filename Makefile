@@ -119,6 +119,6 @@ $(BUILD)/.with-peers: | setup-peers
 	@$(call configure,-DTERN_BUILD_BENCH=ON -DTERN_BUILD_PEERS=ON)
 	@touch $@
 
-$(BUILD)/.with-guard: | setup-guard
+$(BUILD)/.with-guard: | setup-guard $(BUILD)/CMakeCache.txt
 	@$(call configure,-DTERN_BUILD_GUARD=ON)
 	@touch $@

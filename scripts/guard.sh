@@ -59,7 +59,8 @@ connections=$(wc -l <"$work/plan")
   fail "$boundary was not entered once for each of $connections connections"
 
 mapfile -t counted < <(seq -f "$work/counted.%.0f" 2 "$connections")
-awk -f bench/guard/count.awk "$work/plan" "${counted[@]}" >"$work/rows"
+awk -f bench/guard/count.awk "$work/plan" "${counted[@]}" >"$work/rows" &&
+  [[ -s $work/rows ]] || fail "nothing was counted"
 {
   echo "# Of one echoed message (<kind>-<bytes>x<messages in flight>), or one upgrade: instructions of"
   echo "# the server; its calls recv, send, epoll_wait, others of the system; clock_gettime, which is one"
