@@ -19,7 +19,7 @@ build = cmake --build $(BUILD) --target $(1)
 
 .PHONY: all run test test-repeat check check-sanitized check-long conformance faults interop bench bench-peers fuzz \
         fuzz-coverage coverage mutants soak tidy format install clean help setup-build setup-test \
-        setup-bench setup-peers
+        setup-bench setup-peers guard setup-guard
 
 all: $(BUILD)/CMakeCache.txt  ## build the library and the programs (the default)
 	@$(call build,tern programs)
@@ -76,6 +76,10 @@ bench: $(BUILD)/.with-bench  ## measure
 bench-peers: $(BUILD)/.with-peers  ## build the rivals too: `tern-bench compare` takes in what it finds
 	@$(call build,tern-bench echo_server peers)
 
+guard: $(BUILD)/.with-guard  ## count instructions and system calls of an echo, beside the figures committed
+	@$(call build,echo_server guard_client)
+	@scripts/guard.sh $(BUILD) $(if $(RENEW),--renew)
+
 fuzz:  ## run each fuzz target for FUZZ_SECONDS (30)
 	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),30)
 
@@ -97,7 +101,7 @@ clean:  ## remove everything that was built
 help:  ## list the goals
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
 
-setup-build setup-test setup-bench setup-peers: setup-%:
+setup-build setup-test setup-bench setup-peers setup-guard: setup-%:
 	@$(SETUP) $*
 
 $(BUILD)/CMakeCache.txt: | setup-build
@@ -113,4 +117,8 @@ $(BUILD)/.with-bench: | setup-bench
 
 $(BUILD)/.with-peers: | setup-peers
 	@$(call configure,-DTERN_BUILD_BENCH=ON -DTERN_BUILD_PEERS=ON)
+	@touch $@
+
+$(BUILD)/.with-guard: | setup-guard $(BUILD)/CMakeCache.txt
+	@$(call configure,-DTERN_BUILD_GUARD=ON)
 	@touch $@

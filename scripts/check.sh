@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # `make check`: the tests under three sanitizer builds, the fuzzers, clang-tidy, the conformance
-# suite, the faults, the real peers. Every stage runs, also after one has failed. Behind them all,
-# what failed is told once more, for who sees only the end; the last line counts them.
+# suite, the faults, the instruction guard, the real peers. Every stage runs, also after one has
+# failed. Behind them all, what failed is told once more, for who sees only the end; the last line
+# counts them.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -39,6 +40,7 @@ stage "fuzzers" scripts/fuzz.sh "${FUZZ_SECONDS:-5}"
 stage "clang-tidy" scripts/tidy.sh
 stage "conformance" make --no-print-directory conformance
 stage "faults" make --no-print-directory faults
+stage "guard" make --no-print-directory guard
 stage "interop" make --no-print-directory interop
 
 for name in "${failed[@]}"; do

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs through apt what a job needs and is not there yet; does nothing when nothing is missing.
-#   scripts/setup.sh build|test|check|coverage|interop|bench|peers
+#   scripts/setup.sh build|test|check|coverage|interop|bench|peers|guard
 # Without root and without a password-less sudo it prints the one command to run, and fails.
 set -euo pipefail
 
@@ -8,17 +8,19 @@ set -euo pipefail
 # "libclang-rt" is clang's sanitizer and fuzzer run-times, whose package is named by its version.
 build="cmake:cmake g++:c++ ninja-build:ninja libssl-dev zlib1g-dev libcli11-dev"
 test="$build libgtest-dev pkg-config:pkg-config clang-format:clang-format openssl:openssl"
-check="$test clang:clang++ clang-tidy:clang-tidy llvm:llvm-cov libwslay-dev libclang-rt"
+check="$test clang:clang++ clang-tidy:clang-tidy llvm:llvm-cov libwslay-dev libclang-rt
+  valgrind:valgrind"
 coverage="$test gcovr:gcovr"
 interop="$build python3:python3 python3-websockets nodejs:node node-ws chromium:chromium
   chromium-driver:chromedriver curl:curl openssl:openssl"
 bench="$build libbenchmark-dev"
 peers="$bench libboost-dev"
+guard="$build valgrind:valgrind"
 
 job=${1:-}
 case $job in
-  build | test | check | coverage | interop | bench | peers) needs=${!job} ;;
-  *) echo "usage: $0 build|test|check|coverage|interop|bench|peers" >&2; exit 2 ;;
+  build | test | check | coverage | interop | bench | peers | guard) needs=${!job} ;;
+  *) echo "usage: $0 build|test|check|coverage|interop|bench|peers|guard" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null; then
