@@ -14,7 +14,8 @@ coverage="$test gcovr:gcovr"
 interop="$build python3:python3 python3-websockets nodejs:node node-ws chromium:chromium
   chromium-driver:chromedriver curl:curl openssl:openssl"
 bench="$build libbenchmark-dev"
-peers="$bench libboost-dev"
+peers="$bench libboost-dev libwebsockets-dev libwebsocketpp-dev golang-go:go
+  golang-github-gorilla-websocket-dev nodejs:node node-ws"
 guard="$build valgrind:valgrind"
 
 job=${1:-}

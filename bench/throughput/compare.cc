@@ -5,6 +5,9 @@
 // limits.
 #include "throughput/compare.h"
 
+#include "throughput/chart.h"
+#include "throughput/entrants.h"
+#include "throughput/field.h"
 #include "throughput/load.h"
 #include "throughput/rivals.h"
 #include "throughput/upgrades.h"
@@ -12,8 +15,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <functional>
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -56,60 +57,55 @@ std::string name_of(const Workload& workload) {
   return name;
 }
 
+std::vector<Entrant> plain_entrants(const CompareOptions& options) {
+  const std::string bench = beside_this_program("tern-bench");
+  std::vector<Entrant> all = entrants(options, {});
+  if (options.control) {
+    all.insert(all.begin(),
+               {.name = "control", .command = {bench, "ceiling"}, .echoes_content = false});
+  }
+  all.insert(all.begin(),
+             {.name = "ceiling", .command = {bench, "ceiling"}, .echoes_content = false});
+  return all;
+}
+
 class Comparison {
  public:
-  explicit Comparison(const CompareOptions& options) : options_(options) {
-    raise_descriptor_limit();
-    start("ceiling", {beside_this_program("tern-bench"), "ceiling"}, false);
-    if (options.control) start("control", {beside_this_program("tern-bench"), "ceiling"}, false);
-    for (std::size_t i = 0; i < options.servers.size(); ++i) {
-      // Limits and timeouts out of the way; all checks stay.
-      start(i == 0 ? "tern" : "tern #" + std::to_string(i + 1),
-            {options.servers[i], "--port", "0", "--max-message", "16777216", "--queue-limit",
-             "1073741824", "--idle-timeout", "3600"},
-            true);
-    }
-    if (!pin_to_core(client_core)) std::fputs("one core only: figures mean little\n", stderr);
-    if (options.realtime && !set_realtime()) std::fputs("no right to --realtime\n", stderr);
-  }
+  explicit Comparison(const CompareOptions& options)
+      : options_(options), field_(plain_entrants(options), options) {}
 
   void run() {
     for (const Workload& workload : workloads) {
-      run_row(name_of(workload), [&](const Contestant& contestant) {
-        const LoadResult result = run_load({.url = contestant.process->url(),
-                                            .connections = workload.connections,
-                                            .depth = workload.depth,
-                                            .size = workload.size,
-                                            .kind = workload.kind,
-                                            .duration = options_.duration,
-                                            .check_content = contestant.echoes_content,
-                                            .server = contestant.process->pid()});
-        return Visit::of(result);
+      run_row(name_of(workload), [&](const Entrant& entrant, const ServerProcess& server) {
+        return Visit::of(run_load({.url = server.url(),
+                                   .connections = workload.connections,
+                                   .depth = workload.depth,
+                                   .size = workload.size,
+                                   .kind = workload.kind,
+                                   .duration = options_.duration,
+                                   .check_content = entrant.echoes_content,
+                                   .server = server.pid()}));
       });
     }
-    run_row("upgrades", [&](const Contestant& contestant) {
-      const UpgradesResult result = run_upgrades({.url = contestant.process->url(),
-                                                  .duration = options_.duration,
-                                                  .server = contestant.process->pid()});
-      const double count = static_cast<double>(result.upgrades);
-      return Visit{count / result.seconds, result.server_busy * result.seconds * 1e6 / count, 1, 0};
+    run_row("upgrades", [&](const Entrant&, const ServerProcess& server) {
+      return Visit::of(run_upgrades(
+          {.url = server.url(), .duration = options_.duration, .server = server.pid()}));
     });
+    if (!options_.chart.empty()) write_chart(options_.chart, groups_, "tern");
   }
 
  private:
-  void start(std::string name, const std::vector<std::string>& command, bool echoes_content) {
-    contestants_.push_back(
-        {std::move(name), std::make_unique<ServerProcess>(command, server_core, options_.realtime),
-         echoes_content});
-  }
-
-  void run_row(const std::string& name, const std::function<Visit(const Contestant&)>& visit) {
+  void run_row(const std::string& name, const Field::Visiting& visit) {
     if (name.find(options_.only) == std::string::npos) return;
     print_head();
-    const std::vector<Visits> visits =
-        visit_in_turn(name, contestants_, options_.repetitions, visit);
-    for (std::size_t i = 1; i < contestants_.size(); ++i) {
-      print_row(name, contestants_[i].name, visits[i], visits[0]);
+    const std::vector<Standing> standings = field_.run_row(name, visit);
+    groups_.push_back({.workload = name});
+    for (std::size_t i = 1; i < standings.size(); ++i) {
+      if (standings[i].left_out.empty()) {
+        print_row(name, standings[i], standings[0].visits);
+      } else {
+        print_left_out(name, standings[i], options_.json);
+      }
     }
   }
 
@@ -117,34 +113,37 @@ class Comparison {
     if (options_.json || std::exchange(head_printed_, true)) return;
     std::puts("Ratios are to the ceiling (a raw epoll echo) in the same repetition, medians;");
     std::puts("above 1 is better. rate: messages/s; CPU: messages per second of server CPU.");
-    std::printf("%-22s %-8s %9s %9s %7s %9s %9s %7s %7s %6s\n", "workload", "server", "ceiling/s",
+    std::puts("*: the client was the limit; the CPU column holds all the same.");
+    std::printf("%-22s %-11s %9s %9s %7s %9s %9s %7s %7s %6s\n", "workload", "server", "ceiling/s",
                 "server/s", "rate", "ceil. us", "us each", "CPU", "better", "client");
   }
 
-  void print_row(const std::string& workload, const std::string& server, const Visits& visits,
-                 const Visits& ceiling) const {
+  void print_row(const std::string& workload, const Standing& standing, const Visits& ceiling) {
+    const Visits& visits = standing.visits;
+    const char* const server = standing.entrant->name.c_str();
     const double rate = median_ratio(visits, ceiling, rate_of);
     const double cpu = median_ratio(visits, ceiling, per_cpu_us_of);
+    groups_.back().bars.push_back({standing.entrant->name, std::max(rate, cpu)});
     if (options_.json) {
       std::printf(R"({"workload":"%s","server":"%s","repetitions":%zu,"ceiling_per_second":%.1f,)"
                   R"("per_second":%.1f,"rate_ratio":%.4f,"ceiling_us":%.4f,"us":%.4f,)"
                   R"("cpu_ratio":%.4f,"client_busy":%.3f})"
                   "\n",
-                  workload.c_str(), server.c_str(), visits.size(), median_of(ceiling, rate_of),
+                  workload.c_str(), server, visits.size(), median_of(ceiling, rate_of),
                   median_of(visits, rate_of), rate, median_of(ceiling, us_of),
                   median_of(visits, us_of), cpu, median_of(visits, busy_of));
     } else {
-      std::printf("%-22s %-8s %9s %9s %7.2f %9.3f %9.3f %7.2f %7.2f %5.0f%%\n", workload.c_str(),
-                  server.c_str(), count_text(median_of(ceiling, rate_of)).c_str(),
+      std::printf("%-22s %-11s %9s %9s %7.2f %9.3f %9.3f %7.2f %7.2f %s\n", workload.c_str(),
+                  server, count_text(median_of(ceiling, rate_of)).c_str(),
                   count_text(median_of(visits, rate_of)).c_str(), rate, median_of(ceiling, us_of),
-                  median_of(visits, us_of), cpu, std::max(rate, cpu),
-                  median_of(visits, busy_of) * 100);
+                  median_of(visits, us_of), cpu, std::max(rate, cpu), busy_text(visits).c_str());
     }
     std::fflush(stdout);
   }
 
   const CompareOptions& options_;
-  std::vector<Contestant> contestants_{};
+  Field field_;
+  std::vector<BarGroup> groups_{};
   bool head_printed_ = false;
 };
 
@@ -153,6 +152,11 @@ class Comparison {
 int run_compare(const CompareOptions& asked) {
   CompareOptions options = asked;
   if (options.servers.empty()) options.servers.push_back(beside_this_program("echo_server"));
+  raise_descriptor_limit();
+  if (!pin_to_core(client_core)) std::fputs("one core only: figures mean little\n", stderr);
+  if (options.realtime && !set_realtime()) std::fputs("no right to --realtime\n", stderr);
+  if (!any_rival_is_here())
+    std::fputs("no rival is here: `make bench-peers` builds them\n", stderr);
   Comparison(options).run();
   run_rivals(options);
   return 0;

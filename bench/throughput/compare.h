@@ -14,6 +14,7 @@ struct CompareOptions {
   Seconds duration{0.4};
   std::vector<std::string> servers{};  ///< paths of echo_server; none: the one beside this program
   std::string only{};                  ///< workloads whose name contains this
+  std::string chart{};                 ///< where to write the picture; empty: nowhere
   bool control = false;                ///< the raw echo under another name, too: it shows the noise
   bool realtime = false;               ///< servers and load before everything else on the machine
   bool json = false;

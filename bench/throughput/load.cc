@@ -34,6 +34,7 @@ constexpr std::size_t buffer_bytes = std::size_t{512} << 10;
 constexpr std::size_t skip_from = std::size_t{32} << 10;  // payloads of this size are not copied
 constexpr std::uint32_t sample_every = 64;                // replies of one connection
 constexpr Seconds patience{5};
+constexpr Seconds max_warm_up{2};
 
 /// What all connections of one load share.
 struct Exchange {
@@ -171,9 +172,7 @@ class Load {
   }
 
   LoadResult run() {
-    for (Peer& peer : peers_) peer.ask(options_.depth);
-    last_ = heard_ = Clock::now();
-    run_until(last_ + std::chrono::duration_cast<Clock::duration>(options_.warm_up));
+    warm_up();
     const Snapshot begin = snapshot();
     run_until(last_ + std::chrono::duration_cast<Clock::duration>(options_.duration));
     // On a machine with other work a short visit may see nothing; silence for long is an error.
@@ -190,6 +189,16 @@ class Load {
   }
 
  private:
+  // Buffers grow, and pages are touched for the first time, for the first messages.
+  void warm_up() {
+    for (Peer& peer : peers_) peer.ask(options_.depth);
+    const Clock::time_point began = last_ = heard_ = Clock::now();
+    run_until(began + std::chrono::duration_cast<Clock::duration>(options_.warm_up));
+    while (exchange_.replies < peers_.size() * options_.depth && last_ - began < max_warm_up) {
+      run_until(last_ + std::chrono::milliseconds(10));
+    }
+  }
+
   static int source_of(std::size_t connection) noexcept {
     return static_cast<int>(connection / 20'000) + 1;
   }

@@ -15,6 +15,7 @@
 #include <string_view>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <utility>
 
 namespace tern::bench {
 namespace {
@@ -182,8 +183,8 @@ ClientTls::ClientTls()
   ::SSL_CTX_set_keylog_callback(context.get(), on_key_log);
 }
 
-// Nothing of the server's first flight is of application keys: tickets come behind our Finished.
-std::array<RecordKey, 2> shake_hands(int socket, ClientTls& tls) {
+// Most servers send their tickets behind our Finished; Go's are in its first flight.
+Shaken shake_hands(int socket, ClientTls& tls) {
   const std::unique_ptr<SSL, decltype(&::SSL_free)> ssl(::SSL_new(tls.context.get()), &::SSL_free);
   BIO* const in = ::BIO_new(::BIO_s_mem());
   BIO* const out = ::BIO_new(::BIO_s_mem());
@@ -202,10 +203,13 @@ std::array<RecordKey, 2> shake_hands(int socket, ClientTls& tls) {
     if (got == 0) throw std::runtime_error("the server closed during the TLS handshake");
     ::BIO_write(in, tls.in.data(), static_cast<int>(got));
   }
-  if (BIO_pending(in) > 0 || secrets.client.empty() || secrets.server.empty()) {
+  if (secrets.client.empty() || secrets.server.empty()) {
     throw std::runtime_error("the TLS handshake is not as expected");
   }
-  return {RecordKey(secrets.server, false), RecordKey(secrets.client, true)};
+  std::vector<std::byte> ahead(static_cast<std::size_t>(BIO_pending(in)));
+  if (!ahead.empty()) ::BIO_read(in, ahead.data(), static_cast<int>(ahead.size()));
+  return {.keys = {RecordKey(secrets.server, false), RecordKey(secrets.client, true)},
+          .ahead = std::move(ahead)};
 }
 
 }  // namespace tern::bench

@@ -57,8 +57,12 @@ struct ClientTls {
   std::vector<std::byte> out{};  ///< ciphertext as it goes
 };
 
-/// Shakes hands on a socket that blocks; the key of what is received comes first. Throws
-/// std::runtime_error and std::system_error.
-std::array<RecordKey, 2> shake_hands(int socket, ClientTls& tls);
+struct Shaken {
+  std::array<RecordKey, 2> keys;  ///< of what is received, of what is sent
+  std::vector<std::byte> ahead;   ///< ciphertext that came behind the handshake already
+};
+
+/// Shakes hands on a socket that blocks. Throws std::runtime_error and std::system_error.
+Shaken shake_hands(int socket, ClientTls& tls);
 
 }  // namespace tern::bench

@@ -6,14 +6,13 @@
 #include "throughput/rivals.h"
 
 #include "throughput/certificate.h"
+#include "throughput/entrants.h"
+#include "throughput/field.h"
 #include "throughput/load.h"
 #include "throughput/visits.h"
 
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
-#include <initializer_list>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,31 +40,21 @@ constexpr Row deflate_rows[] = {
 class Rivals {
  public:
   /// With `flags` for everybody.
-  Rivals(const CompareOptions& options, const std::vector<std::string>& flags) : options_(options) {
-    for (std::size_t i = 0; i < options.servers.size(); ++i) {
-      start(i == 0 ? "tern" : "tern #" + std::to_string(i + 1), options.servers[i], flags,
-            {"--queue-limit", "1073741824", "--idle-timeout", "3600"});
-    }
-    const std::string beast = beside_this_program("beast_echo");
-    if (std::filesystem::exists(beast)) start("Beast", beast, flags, {});
-  }
+  Rivals(const CompareOptions& options, const std::vector<std::string>& flags)
+      : options_(options), field_(entrants(options, flags), options) {}
 
   void run(const Row& row, bool deflate) {
     const std::string name(row.name);
     if (name.find(options_.only) == std::string::npos) return;
-    const std::vector<Visits> visits =
-        visit_in_turn(name, contestants_, options_.repetitions, [&](const Contestant& contestant) {
-          return Visit::of(run_load({.url = contestant.process->url(),
-                                     .connections = 100,
-                                     .size = row.size,
-                                     .kind = row.kind,
-                                     .deflate = deflate,
-                                     .duration = options_.duration,
-                                     .server = contestant.process->pid()}));
-        });
-    for (std::size_t i = 0; i < visits.size(); ++i) {
-      print(name, contestants_[i].name, visits.front(), visits[i]);
-    }
+    print(name, field_.run_row(name, [&](const Entrant&, const ServerProcess& server) {
+      return Visit::of(run_load({.url = server.url(),
+                                 .connections = 100,
+                                 .size = row.size,
+                                 .kind = row.kind,
+                                 .deflate = deflate,
+                                 .duration = options_.duration,
+                                 .server = server.pid()}));
+    }));
   }
 
   void print_head() const {
@@ -73,25 +62,24 @@ class Rivals {
     std::puts(
         "\nRatios are tern's to the server of the row in the same repetition, medians; above 1");
     std::puts("tern is better. rate: messages/s; CPU: messages per second of server CPU.");
-    if (contestants_.size() == options_.servers.size()) {
-      std::puts("No rival is here: `make bench-peers` builds them.");
-    }
-    std::printf("%-22s %-8s %9s %9s %11s %7s %7s %6s\n", "workload", "server", "server/s",
+    std::printf("%-22s %-11s %9s %9s %11s %7s %7s %6s\n", "workload", "server", "server/s",
                 "us each", "reply bytes", "rate", "CPU", "client");
   }
 
  private:
-  void start(const std::string& name, const std::string& path,
-             const std::vector<std::string>& flags, std::initializer_list<std::string> own_flags) {
-    std::vector<std::string> command{path, "--port", "0", "--max-message", "16777216"};
-    command.insert(command.end(), flags.begin(), flags.end());
-    command.insert(command.end(), own_flags);
-    contestants_.push_back(
-        {name, std::make_unique<ServerProcess>(command, server_core, options_.realtime)});
+  void print(const std::string& workload, const std::vector<Standing>& standings) const {
+    for (const Standing& standing : standings) {
+      if (standing.left_out.empty()) {
+        print_row(workload, standing, standings.front().visits);
+      } else {
+        print_left_out(workload, standing, options_.json);
+      }
+    }
   }
 
-  void print(const std::string& workload, const std::string& server, const Visits& tern,
-             const Visits& visits) const {
+  void print_row(const std::string& workload, const Standing& standing, const Visits& tern) const {
+    const Visits& visits = standing.visits;
+    const char* const server = standing.entrant->name.c_str();
     const double rate = median_ratio(tern, visits, rate_of);
     const double cpu = median_ratio(tern, visits, per_cpu_us_of);
     const std::size_t bytes = visits.front().reply_bytes;
@@ -100,18 +88,18 @@ class Rivals {
                   R"("reply_bytes":%zu,"tern_rate_ratio":%.4f,"tern_cpu_ratio":%.4f,)"
                   R"("client_busy":%.3f})"
                   "\n",
-                  workload.c_str(), server.c_str(), visits.size(), median_of(visits, rate_of),
+                  workload.c_str(), server, visits.size(), median_of(visits, rate_of),
                   median_of(visits, us_of), bytes, rate, cpu, median_of(visits, busy_of));
     } else {
-      std::printf("%-22s %-8s %9s %9.2f %11zu %7.2f %7.2f %5.0f%%\n", workload.c_str(),
-                  server.c_str(), count_text(median_of(visits, rate_of)).c_str(),
-                  median_of(visits, us_of), bytes, rate, cpu, median_of(visits, busy_of) * 100);
+      std::printf("%-22s %-11s %9s %9.2f %11zu %7.2f %7.2f %s\n", workload.c_str(), server,
+                  count_text(median_of(visits, rate_of)).c_str(), median_of(visits, us_of), bytes,
+                  rate, cpu, busy_text(visits).c_str());
     }
     std::fflush(stdout);
   }
 
   const CompareOptions& options_;
-  std::vector<Contestant> contestants_{};
+  Field field_;
 };
 
 bool any_wanted(const CompareOptions& options) {

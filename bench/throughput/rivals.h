@@ -6,8 +6,8 @@
 
 namespace tern::bench {
 
-/// The second half of `compare`: takes in the peers that stand beside this program (make
-/// bench-peers), or the server alone. Pins and ranks as run_compare() does. Throws as that does.
+/// The second half of `compare`, with the same entrants. Throws as run_load(), and as the start of
+/// a server.
 void run_rivals(const CompareOptions& options);
 
 }  // namespace tern::bench

@@ -33,19 +33,27 @@ class Upgrades {
   }
 
   std::uint64_t upgrades() const noexcept { return upgrades_; }
+  /// Spent in an epoll_wait that found nothing.
+  Clock::duration idle() const noexcept { return idle_; }
 
   void run_until(Clock::time_point end) {
     std::array<epoll_event, 256> events;
     auto heard = Clock::now();
-    for (auto now = heard; now < end; now = Clock::now()) {
+    for (auto last = heard; last < end;) {
       const int ready =
           ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 0);
       if (ready < 0 && errno != EINTR) throw_errno("epoll_wait");
       for (int i = 0; i < ready; ++i) {
         on_ready(*static_cast<Attempt*>(events[static_cast<std::size_t>(i)].data.ptr));
       }
-      if (ready > 0) heard = now;
-      if (now - heard > patience) throw std::runtime_error("no answer for five seconds");
+      const auto now = Clock::now();
+      if (ready > 0) {
+        heard = now;
+      } else {
+        idle_ += now - last;
+        if (now - heard > patience) throw std::runtime_error("no answer for five seconds");
+      }
+      last = now;
     }
   }
 
@@ -87,6 +95,7 @@ class Upgrades {
   net::Fd epoll_{::epoll_create1(EPOLL_CLOEXEC)};
   std::vector<Attempt> attempts_;
   std::uint64_t upgrades_ = 0;
+  Clock::duration idle_{};
 };
 
 }  // namespace
@@ -101,12 +110,14 @@ UpgradesResult run_upgrades(const UpgradesOptions& options) {
   Upgrades upgrades(options);
   upgrades.run_until(later(options.warm_up));
   const std::uint64_t before = upgrades.upgrades();
+  const auto idle_before = upgrades.idle();
   const auto cpu_before = server_cpu();
   const auto began = Clock::now();
   upgrades.run_until(later(options.duration));
   UpgradesResult result;
   result.seconds = Seconds(Clock::now() - began).count();
   result.upgrades = upgrades.upgrades() - before;
+  result.client_busy = 1 - Seconds(upgrades.idle() - idle_before).count() / result.seconds;
   result.server_busy = Seconds(server_cpu() - cpu_before).count() / result.seconds;
   if (result.upgrades == 0) throw std::runtime_error("nothing was upgraded");
   return result;
@@ -114,19 +125,21 @@ UpgradesResult run_upgrades(const UpgradesOptions& options) {
 
 int print_upgrades(const UpgradesOptions& options, bool json) {
   const UpgradesResult result = run_upgrades(options);
-  const double count = static_cast<double>(result.upgrades);
-  const double us_each = result.server_busy * result.seconds * 1e6 / count;
   if (json) {
-    std::printf(R"({"in_flight":%zu,"seconds":%.4f,"upgrades":%llu,"upgrades_per_second":%.1f)",
+    std::printf(R"({"in_flight":%zu,"seconds":%.4f,"upgrades":%llu,"upgrades_per_second":%.1f,)"
+                R"("client_busy":%.3f)",
                 options.in_flight, result.seconds, static_cast<unsigned long long>(result.upgrades),
-                count / result.seconds);
-    if (options.server != 0) std::printf(R"(,"server_us_per_upgrade":%.3f)", us_each);
+                result.per_second(), result.client_busy);
+    if (options.server != 0)
+      std::printf(R"(,"server_us_per_upgrade":%.3f)", result.server_us_each());
     std::puts("}");
     return 0;
   }
-  std::printf("%.0f upgrades/s\n", count / result.seconds);
+  std::printf("%.0f upgrades/s, this client busy %.0f %%\n", result.per_second(),
+              result.client_busy * 100);
   if (options.server != 0) {
-    std::printf("server: %.1f us of CPU each, busy %.0f %%\n", us_each, result.server_busy * 100);
+    std::printf("server: %.1f us of CPU each, busy %.0f %%\n", result.server_us_each(),
+                result.server_busy * 100);
   }
   return 0;
 }

@@ -21,7 +21,13 @@ struct UpgradesOptions {
 struct UpgradesResult {
   std::uint64_t upgrades = 0;
   double seconds = 0;
-  double server_busy = 0;  ///< cores
+  double client_busy = 0;  ///< share of the time; at 1 the client was the limit
+  double server_busy = 0;  ///< cores; 0 when not measured
+  double per_second() const noexcept { return static_cast<double>(upgrades) / seconds; }
+  /// Microseconds of the server's CPU time.
+  double server_us_each() const noexcept {
+    return server_busy * seconds * 1e6 / static_cast<double>(upgrades);
+  }
 };
 
 /// Throws as run_load().

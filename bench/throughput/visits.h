@@ -1,23 +1,17 @@
-// Servers that are visited in turn, and what the visits brought: what all comparisons share.
+// What visits to servers brought, and the arithmetic that all comparisons share.
 #pragma once
 
 #include "throughput/load.h"
-#include "throughput/server_process.h"
+#include "throughput/upgrades.h"
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdio>
-#include <functional>
-#include <memory>
 #include <string>
-#include <unistd.h>
 #include <utility>
 #include <vector>
 
 namespace tern::bench {
-
-inline constexpr int server_core = 0;
-inline constexpr int client_core = 1;
 
 /// What one visit of one server brought.
 struct Visit {
@@ -29,15 +23,12 @@ struct Visit {
   static Visit of(const LoadResult& result) {
     return {result.per_second(), result.server_us_each(), result.client_busy, result.reply_bytes};
   }
+  static Visit of(const UpgradesResult& result) {
+    return {result.per_second(), result.server_us_each(), result.client_busy, 0};
+  }
 };
 
 using Visits = std::vector<Visit>;  // one a repetition
-
-struct Contestant {
-  std::string name;
-  std::unique_ptr<ServerProcess> process;
-  bool echoes_content = true;
-};
 
 inline double rate_of(const Visit& visit) { return visit.per_second; }
 inline double us_of(const Visit& visit) { return visit.us_each; }
@@ -67,31 +58,15 @@ double median_ratio(const Visits& visits, const Visits& other, F&& goodness) {
   return median(std::move(values));
 }
 
-/// Shows on a terminal how far a row has come; without a name it wipes that away.
-inline void show_progress(const std::string& name, std::size_t repetition, std::size_t of) {
-  if (::isatty(STDERR_FILENO) == 0) return;
-  if (name.empty()) {
-    std::fputs("\r\033[K", stderr);
-  } else {
-    std::fprintf(stderr, "\r\033[K%s: %zu of %zu", name.c_str(), repetition + 1, of);
-  }
-}
+/// From this share of the time on it was the client that was measured, not the server.
+inline constexpr double client_limit = 0.97;
 
-/// Visits every contestant in turn, so often; what came of it, in their order.
-inline std::vector<Visits> visit_in_turn(const std::string& name,
-                                         const std::vector<Contestant>& contestants,
-                                         std::size_t repetitions,
-                                         const std::function<Visit(const Contestant&)>& visit) {
-  std::vector<Visits> visits(contestants.size());
-  for (std::size_t i = 0; i < repetitions; ++i) {
-    show_progress(name, i, repetitions);
-    for (std::size_t turn = 0; turn < contestants.size(); ++turn) {
-      const std::size_t at = (turn + i) % contestants.size();  // nobody is always the first
-      visits[at].push_back(visit(contestants[at]));
-    }
-  }
-  show_progress("", 0, 0);
-  return visits;
+/// " 64% ", " 98%*": how busy the client was, with a mark when it was the limit.
+inline std::string busy_text(const Visits& visits) {
+  const double busy = median_of(visits, busy_of);
+  char text[16];
+  std::snprintf(text, sizeof text, "%5.0f%%%c", busy * 100, busy >= client_limit ? '*' : ' ');
+  return text;
 }
 
 /// "123", "12.3k", "1.23M".

@@ -27,7 +27,10 @@ void wait_for(const Wire& wire, short events) {
 }  // namespace
 
 Wire::Wire(net::Fd socket, ClientTls* tls) : socket_(std::move(socket)), tls_(tls) {
-  if (tls_ != nullptr) keys_.emplace(shake_hands(socket_.get(), *tls_));
+  if (tls_ == nullptr) return;
+  Shaken shaken = shake_hands(socket_.get(), *tls_);
+  keys_ = std::move(shaken.keys);
+  partial_ = std::move(shaken.ahead);
 }
 
 ssize_t Wire::receive(void* into, std::size_t most, int flags) {

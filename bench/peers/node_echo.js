@@ -1,0 +1,54 @@
+#!/usr/bin/env node
+// An echo server on ws for Node, to stand beside ours: compression off unless it is asked for, and
+// then on one thread of the pool, since the pool shares one core here. ws sets TCP_NODELAY itself.
+'use strict';
+
+process.env.UV_THREADPOOL_SIZE = '1';
+
+const fs = require('fs');
+const http = require('http');
+const https = require('https');
+const { parseArgs } = require('util');
+
+// The distribution's ws, wherever this Node itself comes from.
+const { WebSocketServer } = require('/usr/share/nodejs/ws');
+const { version } = require('/usr/share/nodejs/ws/package.json');
+
+const text = (value) => ({ type: 'string', default: value });
+const { values: options } = parseArgs({
+  options: {
+    port: text('9001'), // 0: the system chooses
+    'max-message': text(String(1 << 20)), // bytes
+    'deflate-level': text('0'), // accept compression; 0: do not
+    cert: text(''), // PEM file with a certificate: serve wss://
+    key: text(''), // PEM file with its key
+  },
+});
+
+const level = Number(options['deflate-level']);
+const compress = level !== 0;
+const server = options.cert
+  ? https.createServer({ cert: fs.readFileSync(options.cert), key: fs.readFileSync(options.key) })
+  : http.createServer();
+const sockets = new WebSocketServer({
+  server,
+  maxPayload: Number(options['max-message']),
+  perMessageDeflate: compress && {
+    serverNoContextTakeover: true,
+    clientNoContextTakeover: true,
+    threshold: 0,
+    zlibDeflateOptions: { level, memLevel: 8, chunkSize: 64 << 10 },
+    zlibInflateOptions: { chunkSize: 64 << 10 },
+  },
+});
+
+sockets.on('connection', (socket) => {
+  socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary, compress }));
+  socket.on('error', () => {}); // a connection that ends in the middle of something
+});
+
+server.listen(Number(options.port), '127.0.0.1', () => {
+  const scheme = options.cert ? 'wss' : 'ws';
+  const where = `${scheme}://127.0.0.1:${server.address().port}/echo`;
+  console.log(`listening on ${where} (ws ${version}, Node ${process.version})`);
+});

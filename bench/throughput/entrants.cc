@@ -1,0 +1,66 @@
+// The one place that knows the rivals: bench/peers/<program>.* and what each cannot do. A new one
+// is a line here and a file there.
+#include "throughput/entrants.h"
+
+#include "throughput/server_process.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <span>
+#include <string_view>
+
+namespace tern::bench {
+namespace {
+
+struct Rival {
+  std::string_view name;
+  std::string_view program;
+  std::span<const Gap> gaps{};
+};
+
+constexpr Gap websocketpp_gaps[] = {
+    {"deflate", "its level is always 6, its memory level 4"},
+};
+constexpr Rival rivals[] = {
+    {"Beast", "beast_echo"},
+    {"lws", "lws_echo"},
+    {"websocketpp", "websocketpp_echo", websocketpp_gaps},
+    {"gorilla", "gorilla_echo"},
+    {"ws", "node_echo"},
+};
+
+bool is_here(const Rival& rival) {
+  return std::filesystem::exists(beside_this_program(std::string(rival.program)));
+}
+
+// Limits out of the way; all checks stay.
+std::vector<std::string> command_of(const std::string& program,
+                                    const std::vector<std::string>& flags) {
+  std::vector<std::string> command{program, "--port", "0", "--max-message", "16777216"};
+  command.insert(command.end(), flags.begin(), flags.end());
+  return command;
+}
+
+}  // namespace
+
+std::vector<Entrant> entrants(const CompareOptions& options,
+                              const std::vector<std::string>& flags) {
+  std::vector<Entrant> all;
+  for (std::size_t i = 0; i < options.servers.size(); ++i) {
+    std::vector<std::string> command = command_of(options.servers[i], flags);
+    command.insert(command.end(), {"--queue-limit", "1073741824", "--idle-timeout", "3600"});
+    all.push_back({i == 0 ? "tern" : "tern #" + std::to_string(i + 1), std::move(command)});
+  }
+  for (const Rival& rival : rivals) {
+    if (!is_here(rival)) continue;
+    all.push_back({.name = std::string(rival.name),
+                   .command = command_of(beside_this_program(std::string(rival.program)), flags),
+                   .gaps = rival.gaps,
+                   .may_fail = true});
+  }
+  return all;
+}
+
+bool any_rival_is_here() { return std::ranges::any_of(rivals, is_here); }
+
+}  // namespace tern::bench

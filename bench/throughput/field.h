@@ -1,0 +1,63 @@
+// The servers of a comparison, side by side.
+#pragma once
+
+#include "throughput/compare.h"
+#include "throughput/server_process.h"
+#include "throughput/visits.h"
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tern::bench {
+
+inline constexpr int server_core = 0;
+inline constexpr int client_core = 1;
+
+/// Rows that a server cannot take part in.
+struct Gap {
+  std::string_view rows;  ///< those whose names start with this
+  std::string_view reason;
+};
+
+struct Entrant {
+  std::string name;
+  std::vector<std::string> command;
+  std::span<const Gap> gaps{};
+  bool may_fail = false;  ///< a row it fails in goes on without it, and says so
+  bool echoes_content = true;
+};
+
+/// What a row brought to an entrant.
+struct Standing {
+  const Entrant* entrant;
+  Visits visits{};
+  std::string left_out{};  ///< why; empty when it was not
+};
+
+class Field {
+ public:
+  /// Each is started when the first row comes that it takes part in.
+  Field(std::vector<Entrant> entrants, const CompareOptions& options);
+
+  using Visiting = std::function<Visit(const Entrant&, const ServerProcess&)>;
+
+  /// Visits all in turn, as often as the options say; the standings in the order of the entrants.
+  /// Throws what a visit throws, or the start of a server, unless it may fail.
+  std::vector<Standing> run_row(const std::string& name, const Visiting& visit);
+
+ private:
+  void visit_one(std::size_t at, Standing& standing, const Visiting& visit);
+
+  const CompareOptions& options_;
+  std::vector<Entrant> entrants_;
+  std::vector<std::unique_ptr<ServerProcess>> processes_;  // null: not started
+};
+
+/// Says on stdout that somebody is left out of a row, and why.
+void print_left_out(const std::string& row, const Standing& standing, bool json);
+
+}  // namespace tern::bench
