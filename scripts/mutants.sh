@@ -55,7 +55,7 @@ try() {
   verdict() { echo "$1 $name $((SECONDS - began)) ${*:2}"; }
   if [[ $(wc -w <<<"$file") != 1 || $file != src/*.cc || -z $(head_of "$name" breaks) ]]; then
     verdict BAD "not a fault in one .cc of src/, with a head that says what it breaks"
-  elif ! patch --batch --forward -p1 -o "$slot/mutant.cc" <"$patches/$name.patch" >"$slot/log" 2>&1; then
+  elif ! patch --batch --forward --fuzz=0 -p1 -o "$slot/mutant.cc" <"$patches/$name.patch" >"$slot/log" 2>&1; then
     verdict BAD "does not apply to $file any more: $slot/log"
   elif ! compile "$slot" "$file" >>"$slot/log" 2>&1; then
     verdict BAD "does not compile: $slot/log"
