@@ -61,6 +61,13 @@ void begin_session(lws* wsi, void* memory) {
   set("tx_buf_size", 16);
 }
 
+void end_session(Session& session) {
+  spare.push_back(std::move(session.incoming.bytes));
+  spare.push_back(std::move(session.sent));
+  for (Message& message : session.outgoing) spare.push_back(std::move(message.bytes));
+  session.~Session();
+}
+
 // Not 0: the connection is to end.
 int on_receive(lws* wsi, Session& session, const unsigned char* bytes, std::size_t size) {
   Message& message = session.incoming;
@@ -108,7 +115,7 @@ int on_event(lws* wsi, lws_callback_reasons reason, void* user, void* in, std::s
       begin_session(wsi, user);
       return 0;
     case LWS_CALLBACK_CLOSED:
-      static_cast<Session*>(user)->~Session();
+      end_session(*static_cast<Session*>(user));
       return 0;
     case LWS_CALLBACK_RECEIVE:
       return on_receive(wsi, *static_cast<Session*>(user), static_cast<unsigned char*>(in), size);
