@@ -49,6 +49,10 @@ struct Session {
 // Buffers of messages that are gone, of all connections: the last one is still in the cache.
 std::vector<std::vector<unsigned char>> spare;  // NOLINT
 
+void keep(std::vector<unsigned char>& buffer) {
+  if (buffer.capacity() > 0) spare.push_back(std::move(buffer));
+}
+
 void begin_session(lws* wsi, void* memory) {
   new (memory) Session();
   if (options.level == 0) return;
@@ -62,9 +66,9 @@ void begin_session(lws* wsi, void* memory) {
 }
 
 void end_session(Session& session) {
-  spare.push_back(std::move(session.incoming.bytes));
-  spare.push_back(std::move(session.sent));
-  for (Message& message : session.outgoing) spare.push_back(std::move(message.bytes));
+  keep(session.incoming.bytes);
+  keep(session.sent);
+  for (Message& message : session.outgoing) keep(message.bytes);
   session.~Session();
 }
 
@@ -102,7 +106,8 @@ int on_writeable(lws* wsi, Session& session) {
   if (written < static_cast<int>(size)) return -1;
   message.sent += size;
   if (size == left) {
-    spare.push_back(std::exchange(session.sent, std::move(message.bytes)));
+    keep(session.sent);
+    session.sent = std::move(message.bytes);
     session.outgoing.pop_front();
   }
   if (!session.outgoing.empty()) lws_callback_on_writable(wsi);
