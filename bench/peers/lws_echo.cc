@@ -49,6 +49,10 @@ struct Session {
 // Buffers of messages that are gone, of all connections: the last one is still in the cache.
 std::vector<std::vector<unsigned char>> spare;  // NOLINT
 
+void keep(std::vector<unsigned char>& buffer) {
+  if (buffer.capacity() > 0) spare.push_back(std::move(buffer));
+}
+
 void begin_session(lws* wsi, void* memory) {
   new (memory) Session();
   if (options.level == 0) return;
@@ -59,6 +63,13 @@ void begin_session(lws* wsi, void* memory) {
   set("mem_level", 8);     // zlib's own, and tern's
   set("rx_buf_size", 16);  // as powers of 2
   set("tx_buf_size", 16);
+}
+
+void end_session(Session& session) {
+  keep(session.incoming.bytes);
+  keep(session.sent);
+  for (Message& message : session.outgoing) keep(message.bytes);
+  session.~Session();
 }
 
 // Not 0: the connection is to end.
@@ -95,7 +106,8 @@ int on_writeable(lws* wsi, Session& session) {
   if (written < static_cast<int>(size)) return -1;
   message.sent += size;
   if (size == left) {
-    spare.push_back(std::exchange(session.sent, std::move(message.bytes)));
+    keep(session.sent);
+    session.sent = std::move(message.bytes);
     session.outgoing.pop_front();
   }
   if (!session.outgoing.empty()) lws_callback_on_writable(wsi);
@@ -108,7 +120,7 @@ int on_event(lws* wsi, lws_callback_reasons reason, void* user, void* in, std::s
       begin_session(wsi, user);
       return 0;
     case LWS_CALLBACK_CLOSED:
-      static_cast<Session*>(user)->~Session();
+      end_session(*static_cast<Session*>(user));
       return 0;
     case LWS_CALLBACK_RECEIVE:
       return on_receive(wsi, *static_cast<Session*>(user), static_cast<unsigned char*>(in), size);

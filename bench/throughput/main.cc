@@ -87,7 +87,7 @@ void add_idle(CLI::App& app, IdleOptions& options, bool& json, Command& command)
 
 void add_upgrades(CLI::App& app, UpgradesOptions& options, bool& json, Command& command) {
   CLI::App* sub = app.add_subcommand("upgrades", "connect, upgrade, close, over and over");
-  sub->add_option("url", options.url, "ws://host:port/path")->required();
+  sub->add_option("url", options.url, "ws://host:port/path or wss://")->required();
   sub->add_option("--in-flight", options.in_flight)->check(positive);
   add_seconds(*sub, options.duration, "how long to measure, after a warm-up of 0.1 s");
   add_server(*sub, options.server);

@@ -73,11 +73,12 @@ std::vector<unsigned char> from_hex(std::string_view text) {
 
 // "SERVER_TRAFFIC_SECRET_0 <client random> <secret>"
 void on_key_log(const SSL* ssl, const char* text) {
-  auto& secrets = *static_cast<Secrets*>(SSL_get_app_data(ssl));
+  auto* const secrets = static_cast<Secrets*>(SSL_get_app_data(ssl));
+  if (secrets == nullptr) return;  // not one of shake_hands()
   const std::string_view line = text;
   const std::string_view secret = line.substr(line.rfind(' ') + 1);
-  if (line.starts_with("CLIENT_TRAFFIC_SECRET_0 ")) secrets.client = from_hex(secret);
-  if (line.starts_with("SERVER_TRAFFIC_SECRET_0 ")) secrets.server = from_hex(secret);
+  if (line.starts_with("CLIENT_TRAFFIC_SECRET_0 ")) secrets->client = from_hex(secret);
+  if (line.starts_with("SERVER_TRAFFIC_SECRET_0 ")) secrets->server = from_hex(secret);
 }
 
 void send_all(int socket, BIO* out) {

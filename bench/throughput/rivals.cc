@@ -2,13 +2,15 @@
 // for everybody or nearly so, and no server that does nothing could show what is possible. So these
 // rows stand beside another library's server, given the same certificate, cipher (the client offers
 // one), level, memory and window, without context takeover. How many bytes a reply is on the wire
-// is a part of the result: who compresses less is faster at it.
+// is a part of the result: who compresses less is faster at it. Upgrades are with a full TLS
+// handshake.
 #include "throughput/rivals.h"
 
 #include "throughput/certificate.h"
 #include "throughput/entrants.h"
 #include "throughput/field.h"
 #include "throughput/load.h"
+#include "throughput/upgrades.h"
 #include "throughput/visits.h"
 
 #include <algorithm>
@@ -32,6 +34,7 @@ constexpr Row tls_rows[] = {
     {"wss 100x1 64 B", 64},
     {"wss 100x1 16 KiB", std::size_t{16} << 10},
 };
+constexpr std::string_view tls_upgrades = "wss upgrades";
 constexpr Row deflate_rows[] = {
     {"deflate 100x1 1 KiB", std::size_t{1} << 10, PayloadKind::json},
     {"deflate 100x1 64 KiB", std::size_t{64} << 10, PayloadKind::json},
@@ -54,6 +57,17 @@ class Rivals {
                                  .deflate = deflate,
                                  .duration = options_.duration,
                                  .server = server.pid()}));
+    }));
+  }
+
+  void run_upgrades() {
+    const std::string name(tls_upgrades);
+    if (name.find(options_.only) == std::string::npos) return;
+    print(name, field_.run_row(name, [&](const Entrant&, const ServerProcess& server) {
+      return Visit::of(bench::run_upgrades({.url = server.url(),
+                                            .in_flight = 16,
+                                            .duration = options_.duration,
+                                            .server = server.pid()}));
     }));
   }
 
@@ -91,9 +105,10 @@ class Rivals {
                   workload.c_str(), server, visits.size(), median_of(visits, rate_of),
                   median_of(visits, us_of), bytes, rate, cpu, median_of(visits, busy_of));
     } else {
-      std::printf("%-22s %-11s %9s %9.2f %11zu %7.2f %7.2f %s\n", workload.c_str(), server,
-                  count_text(median_of(visits, rate_of)).c_str(), median_of(visits, us_of), bytes,
-                  rate, cpu, busy_text(visits).c_str());
+      std::printf("%-22s %-11s %9s %9.2f %11s %7.2f %7.2f %s\n", workload.c_str(), server,
+                  count_text(median_of(visits, rate_of)).c_str(), median_of(visits, us_of),
+                  bytes == 0 ? "-" : std::to_string(bytes).c_str(), rate, cpu,
+                  busy_text(visits).c_str());
     }
     std::fflush(stdout);
   }
@@ -106,7 +121,8 @@ bool any_wanted(const CompareOptions& options) {
   const auto wanted = [&](const Row& row) {
     return row.name.find(options.only) != std::string_view::npos;
   };
-  return std::ranges::any_of(tls_rows, wanted) || std::ranges::any_of(deflate_rows, wanted);
+  return tls_upgrades.find(options.only) != std::string_view::npos ||
+         std::ranges::any_of(tls_rows, wanted) || std::ranges::any_of(deflate_rows, wanted);
 }
 
 }  // namespace
@@ -118,6 +134,7 @@ void run_rivals(const CompareOptions& options) {
   Rivals deflate(options, {"--deflate-level", std::to_string(deflate_level)});
   tls.print_head();
   for (const Row& row : tls_rows) tls.run(row, false);
+  tls.run_upgrades();
   for (const Row& row : deflate_rows) deflate.run(row, true);
 }
 

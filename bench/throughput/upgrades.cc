@@ -1,5 +1,6 @@
 // Each attempt: connect, send the request, read the 101, close by RST, begin anew. A RST leaves no
-// port waiting, so that the test may go on for as long as one likes.
+// port waiting, so that the test may go on for as long as one likes. With TLS each attempt begins
+// with a full handshake: nothing is resumed.
 #include "throughput/upgrades.h"
 
 #include "throughput/upgrade.h"
@@ -7,9 +8,14 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <memory>
+#include <openssl/bio.h>
+#include <openssl/ssl.h>
 #include <stdexcept>
+#include <string_view>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <utility>
 #include <vector>
 
 namespace tern::bench {
@@ -17,8 +23,13 @@ namespace {
 
 constexpr Seconds patience{5};
 
+struct FreeSsl {
+  void operator()(SSL* ssl) const noexcept { ::SSL_free(ssl); }
+};
+
 struct Attempt {
   net::Fd socket{};
+  std::unique_ptr<SSL, FreeSsl> ssl{};  // null: plain; its BIOs are memory
   bool asked = false;
   std::string head{};
 };
@@ -28,7 +39,6 @@ class Upgrades {
   explicit Upgrades(const UpgradesOptions& options)
       : target_(Target::parse(options.url)), attempts_(options.in_flight) {
     if (!epoll_) throw_errno("epoll_create1");
-    if (target_.tls) throw std::runtime_error(options.url + ": wss is not supported here");
     for (Attempt& attempt : attempts_) begin(attempt);
   }
 
@@ -60,6 +70,7 @@ class Upgrades {
  private:
   void begin(Attempt& attempt) {
     attempt.socket = start_connect(target_, 0, SOCK_NONBLOCK);
+    if (target_.tls) begin_tls(attempt);
     attempt.asked = false;
     attempt.head.clear();
     reset_on_close(attempt.socket.get());
@@ -71,18 +82,18 @@ class Upgrades {
     }
   }
 
+  void begin_tls(Attempt& attempt) const {
+    attempt.ssl.reset(::SSL_new(target_.tls->context.get()));
+    ::SSL_set_bio(attempt.ssl.get(), ::BIO_new(::BIO_s_mem()), ::BIO_new(::BIO_s_mem()));
+    ::SSL_set_connect_state(attempt.ssl.get());
+  }
+
   void on_ready(Attempt& attempt) {
-    if (!attempt.asked) {
-      attempt.asked = true;
-      const auto sent = ::send(attempt.socket.get(), target_.request.data(), target_.request.size(),
-                               MSG_NOSIGNAL);
-      if (sent != static_cast<ssize_t>(target_.request.size())) throw_errno("connect");
+    if (attempt.ssl) {
+      exchange_tls(attempt);
+    } else {
+      exchange(attempt);
     }
-    std::array<char, 2048> buffer;
-    const ssize_t got = ::recv(attempt.socket.get(), buffer.data(), buffer.size(), 0);
-    if (got < 0 && errno == EAGAIN) return;
-    if (got <= 0) throw std::runtime_error("the server closed during the upgrade");
-    attempt.head.append(buffer.data(), static_cast<std::size_t>(got));
     if (!attempt.head.ends_with("\r\n\r\n")) return;
     if (!is_accepted(attempt.head)) {
       throw std::runtime_error("refused: " + attempt.head.substr(0, attempt.head.find('\r')));
@@ -91,9 +102,56 @@ class Upgrades {
     begin(attempt);
   }
 
+  void exchange(Attempt& attempt) {
+    if (!std::exchange(attempt.asked, true)) {
+      send_all(attempt.socket.get(), target_.request);
+    }
+    const std::size_t got = receive(attempt.socket.get());
+    attempt.head.append(buffer_.data(), got);
+  }
+
+  // SSL_write shakes hands first.
+  void exchange_tls(Attempt& attempt) {
+    SSL* const ssl = attempt.ssl.get();
+    const std::size_t got = receive(attempt.socket.get());
+    if (got > 0) ::BIO_write(::SSL_get_rbio(ssl), buffer_.data(), static_cast<int>(got));
+    const std::string& request = target_.request;
+    int done = 1;
+    if (!attempt.asked) {
+      done = ::SSL_write(ssl, request.data(), static_cast<int>(request.size()));
+      attempt.asked = done > 0;
+    }
+    if (attempt.asked) {
+      done = ::SSL_read(ssl, buffer_.data(), static_cast<int>(buffer_.size()));
+      if (done > 0) attempt.head.append(buffer_.data(), static_cast<std::size_t>(done));
+    }
+    if (done <= 0 && ::SSL_get_error(ssl, done) != SSL_ERROR_WANT_READ) {
+      throw std::runtime_error("TLS failed during the upgrade");
+    }
+    char* waiting = nullptr;
+    const long size = BIO_get_mem_data(::SSL_get_wbio(ssl), &waiting);
+    if (size > 0) send_all(attempt.socket.get(), {waiting, static_cast<std::size_t>(size)});
+    static_cast<void>(BIO_reset(::SSL_get_wbio(ssl)));
+  }
+
+  // A new connection takes that little at once.
+  static void send_all(int socket, std::string_view bytes) {
+    const ssize_t sent = ::send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent != static_cast<ssize_t>(bytes.size())) throw_errno("connect");
+  }
+
+  // To the buffer, all there is; 0: nothing.
+  std::size_t receive(int socket) {
+    const ssize_t got = ::recv(socket, buffer_.data(), buffer_.size(), 0);
+    if (got < 0 && errno == EAGAIN) return 0;
+    if (got <= 0) throw std::runtime_error("the server closed during the upgrade");
+    return static_cast<std::size_t>(got);
+  }
+
   Target target_;
   net::Fd epoll_{::epoll_create1(EPOLL_CLOEXEC)};
   std::vector<Attempt> attempts_;
+  std::array<char, 16'384> buffer_{};
   std::uint64_t upgrades_ = 0;
   Clock::duration idle_{};
 };
