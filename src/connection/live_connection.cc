@@ -23,6 +23,9 @@ namespace tern::connection {
 namespace {
 
 constexpr std::size_t read_budget = std::size_t{512} << 10;  // of a connection in one turn
+// The same while a large message arrives. To leave each one half done would cost a buffer for every
+// connection, instead of one that is still warm when the next connection takes it.
+constexpr std::size_t message_budget = std::size_t{2} << 20;
 constexpr std::uint32_t max_discarded = std::uint32_t{64} << 10;
 
 // Whether this end leaves nothing to wait for: the peer is gone, silent or to be cut off.
@@ -152,11 +155,17 @@ bool LiveConnection::may_read() const noexcept {
 void LiveConnection::read() noexcept {
   std::size_t total = 0;
   while (may_read()) {
-    const std::span<std::byte> buffer = environment_->core.receive_buffer();
-    const std::span<std::byte> room = engine_.read_room();
+    std::span<std::byte> buffer = environment_->core.receive_buffer();
+    std::span<std::byte> room = engine_.read_room();
+    if (total >= read_budget && (room.empty() || total == message_budget)) {
+      return environment_->core.again(*this);
+    }
     if (buffer.empty()) return engine_.terminate(Errc::no_memory);
+    room = room.first(std::min(room.size(), message_budget - total));
+    buffer = buffer.first(std::min(buffer.size(), message_budget - total - room.size()));
     const std::array<iovec, 2> both{{{room.data(), room.size()}, {buffer.data(), buffer.size()}}};
-    const auto into = std::span(both).subspan(room.empty() ? 1 : 0);
+    const auto into = std::span(both).subspan(room.empty() ? 1 : 0,  // those that are not empty
+                                              room.empty() || buffer.empty() ? 1 : 2);
     const net::Transport::Transfer got = transport_->read(into);
     switch (got.state) {
       case net::Transport::State::ok:
@@ -180,7 +189,6 @@ void LiveConnection::read() noexcept {
     // Short: the socket is empty, and what comes next it will tell.
     if (!got.more && got.bytes < room.size() + buffer.size()) return;
     total += got.bytes;
-    if (total >= read_budget) return environment_->core.again(*this);
   }
 }
 
