@@ -48,18 +48,25 @@ int churn(const std::string& url, int count, const DialOptions& options) {
   return good;
 }
 
+// How many are there at the same time is left to chance, and with it how much memory is warm after
+// the first ones: so it is repeated until nothing grows any more. A leak grows each time.
 void churn_is_flat(AttackedProgram& server, int first, int count, const DialOptions& options = {}) {
   EXPECT_EQ(churn(server.url(), first, options), first);
-  server.take_level();
-  const std::size_t resident = resident_bytes(server.pid());
   const std::size_t ours = open_descriptors();
-  const auto begun = Clock::now();
-  EXPECT_EQ(churn(server.url(), count, options), count);
-  testing::Test::RecordProperty(
-      "milliseconds", static_cast<int>((Clock::now() - begun) / std::chrono::milliseconds(1)));
+  std::size_t resident = 0;
+  std::size_t most = 0;
+  for (int round = 0; round < 5 && (round == 0 || server.grown() > most); ++round) {
+    server.take_level();
+    resident = resident_bytes(server.pid());
+    most = resident / 20 + (64 << 10);
+    const auto begun = Clock::now();
+    EXPECT_EQ(churn(server.url(), count, options), count);
+    testing::Test::RecordProperty(
+        "milliseconds", static_cast<int>((Clock::now() - begun) / std::chrono::milliseconds(1)));
+  }
   EXPECT_EQ(open_descriptors(), ours);
   if (!sanitized) {
-    EXPECT_LE(server.grown(), resident / 20 + (64 << 10)) << "after the first: " << resident;
+    EXPECT_LE(server.grown(), most) << "after the first: " << resident;
   }
   server.expect_fired(static_cast<std::uint64_t>(count));
   server.expect_clean_end();
