@@ -69,6 +69,8 @@ tern::ServerOptions parse(int argc, char** argv) {
   app.add_option("--port", options.port, "0: the system chooses");
   app.add_option("--threads", options.threads, "worker loops")
       ->check(CLI::Range(1, 1024).description(""));
+  cli::add_seconds(app, "--spin", options.spin,
+                   "seconds to poll before a loop sleeps, on a core of its own");
   app.add_option("--max-message", options.limits.max_message_bytes, "bytes; beyond: close 1009")
       ->check(cli::positive());
   app.add_option("--max-fragments", options.limits.max_fragments,

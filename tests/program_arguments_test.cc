@@ -22,9 +22,9 @@ struct Program {
 const std::vector<Program>& programs() {
   static const std::vector<Program> table = {
       {"echo_server",
-       {"--host", "--port", "--threads", "--max-message", "--max-fragments", "--queue-limit",
-        "--handshake-timeout", "--idle-timeout", "--any-origin", "--deflate", "--deflate-takeover",
-        "--deflate-level", "--cert", "--key"}},
+       {"--host", "--port", "--threads", "--spin", "--max-message", "--max-fragments",
+        "--queue-limit", "--handshake-timeout", "--idle-timeout", "--any-origin", "--deflate",
+        "--deflate-takeover", "--deflate-level", "--cert", "--key"}},
       {"echo_client", {"--addr", "--path", "URL", "--ca", "--insecure", "--deflate"}},
       {"echo_back", {"--max-message", "--max-fragments", "--deflate", "URL", "--ca", "--insecure"}},
   };

@@ -1,5 +1,5 @@
-// A server whose epoll takes no more descriptors (ENOMEM, or ENOSPC: max_user_watches): it costs
-// the connection for which there is no room, and nothing else.
+// What a server asks of epoll. When epoll takes no more descriptors (ENOMEM, or ENOSPC:
+// max_user_watches), it costs the connection for which there is no room, and nothing else.
 #include "tern/server.h"
 
 #include "support/raw_client.h"
@@ -15,6 +15,8 @@ namespace {
 
 std::atomic<bool> full = false;  // the next descriptor finds no room
 std::atomic<int> fired = 0;
+std::atomic<int> polls = 0;   // calls of epoll_wait that return at once
+std::atomic<int> sleeps = 0;  // and that may wait
 
 }  // namespace
 
@@ -27,6 +29,11 @@ int __wrap_epoll_ctl(int epoll, int operation, int fd, epoll_event* event) {
   ++fired;
   errno = ENOSPC;
   return -1;
+}
+int __real_epoll_wait(int epoll, epoll_event* events, int most, int timeout);
+int __wrap_epoll_wait(int epoll, epoll_event* events, int most, int timeout) {
+  ++(timeout == 0 ? polls : sleeps);
+  return __real_epoll_wait(epoll, events, most, timeout);
 }
 }
 
@@ -91,6 +98,18 @@ TEST(ServerEpoll, NoRoomForANewConnection) {
   expect_echo(port);
   running.stop();
   EXPECT_EQ(running.server.counters().connections_open, 0u);
+}
+
+TEST(ServerEpoll, SleepsUnlessItSpins) {
+  for (const std::chrono::nanoseconds spin : {0ns, 3'600'000'000'000ns}) {
+    RunningServer running({.spin = spin});
+    running.server.route("/echo", test::echo());
+    polls = sleeps = 0;
+    expect_echo(running.start());
+    EXPECT_EQ(sleeps > 0, spin == 0ns);
+    EXPECT_TRUE(polls > 0 || spin == 0ns);
+    running.stop();
+  }
 }
 
 }  // namespace

@@ -60,6 +60,11 @@ std::string name_of(const Workload& workload) {
 std::vector<Entrant> plain_entrants(const CompareOptions& options) {
   const std::string bench = beside_this_program("tern-bench");
   std::vector<Entrant> all = entrants(options, {});
+  Entrant spinning = all.front();
+  spinning.name += " spins";
+  spinning.rows = "1x1 ";
+  spinning.command.insert(spinning.command.end(), {"--spin", "0.001"});
+  all.insert(all.begin() + 1, std::move(spinning));
   if (options.control) {
     all.insert(all.begin(),
                {.name = "control", .command = {bench, "ceiling"}, .echoes_content = false});

@@ -42,14 +42,17 @@ Field::Field(std::vector<Entrant> entrants, const CompareOptions& options)
 
 std::vector<Standing> Field::run_row(const std::string& name, const Visiting& visit) {
   std::vector<Standing> standings;
-  for (const Entrant& entrant : entrants_) {
-    standings.push_back({.entrant = &entrant, .left_out = reason_against(entrant, name)});
+  std::vector<std::size_t> takes_part;
+  for (std::size_t i = 0; i < entrants_.size(); ++i) {
+    if (!name.starts_with(entrants_[i].rows)) continue;
+    standings.push_back({.entrant = &entrants_[i], .left_out = reason_against(entrants_[i], name)});
+    takes_part.push_back(i);
   }
   for (std::size_t i = 0; i < options_.repetitions; ++i) {
     show_progress(name, i, options_.repetitions);
-    for (std::size_t turn = 0; turn < entrants_.size(); ++turn) {
-      const std::size_t at = (turn + i) % entrants_.size();  // nobody is always the first
-      if (standings[at].left_out.empty()) visit_one(at, standings[at], visit);
+    for (std::size_t turn = 0; turn < takes_part.size(); ++turn) {
+      const std::size_t at = (turn + i) % takes_part.size();  // nobody is always the first
+      if (standings[at].left_out.empty()) visit_one(takes_part[at], standings[at], visit);
     }
   }
   show_progress("", 0, 0);

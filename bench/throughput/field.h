@@ -26,6 +26,7 @@ struct Gap {
 struct Entrant {
   std::string name;
   std::vector<std::string> command;
+  std::string_view rows{};  ///< takes part only in those whose names start with this
   std::span<const Gap> gaps{};
   bool may_fail = false;  ///< a row it fails in goes on without it, and says so
   bool echoes_content = true;
@@ -45,7 +46,8 @@ class Field {
 
   using Visiting = std::function<Visit(const Entrant&, const ServerProcess&)>;
 
-  /// Visits all in turn, as often as the options say; the standings in the order of the entrants.
+  /// Visits all that take part in turn, as often as the options say; the standings in the order of
+  /// the entrants.
   /// Throws what a visit throws, or the start of a server, unless it may fail.
   std::vector<Standing> run_row(const std::string& name, const Visiting& visit);
 

@@ -35,6 +35,8 @@ struct ServerOptions {
   std::string host = "0.0.0.0";  ///< a numeric address of this machine; "::" serves IPv4 too
   std::uint16_t port = 0;        ///< 0: the system chooses, see Server::port()
   unsigned threads = 1;          ///< worker loops; the caller of run() is the first
+  /// As LoopOptions::spin, of every worker: each keeps a core busy for so long before it sleeps.
+  std::chrono::nanoseconds spin{0};
   /// Signals that stop the server, e.g. {SIGINT, SIGTERM}. run() blocks them in its threads while
   /// it runs; other threads of the program must block them themselves.
   std::vector<int> stop_on{};

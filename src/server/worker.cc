@@ -26,9 +26,10 @@ constexpr std::string_view no_room =
     "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
     "Content-Length: 0\r\n\r\n";
 
-LoopOptions loop_options(const LogSink& sink) {
+LoopOptions loop_options(const ServerOptions& given) {
   LoopOptions options;
-  options.on_exception = [&sink](std::string_view what) {
+  options.spin = given.spin;
+  options.on_exception = [&sink = given.log](std::string_view what) {
     connection::log(sink, LogLevel::error, what);
   };
   return options;
@@ -38,7 +39,7 @@ LoopOptions loop_options(const LogSink& sink) {
 
 Worker::Worker(Core& core)
     : core_(core),
-      loop_(loop_options(core.options.log)),
+      loop_(loop_options(core.options)),
       environment_{loop_,
                    loop_.core(),
                    workspace_,
