@@ -38,7 +38,7 @@ std::string line_of(std::string_view text) {
 }  // namespace
 
 Field::Field(std::vector<Entrant> entrants, const CompareOptions& options)
-    : options_(options), entrants_(std::move(entrants)), processes_(entrants_.size()) {}
+    : options_(options), entrants_(std::move(entrants)) {}
 
 std::vector<Standing> Field::run_row(const std::string& name, const Visiting& visit) {
   std::vector<Standing> standings;
@@ -62,15 +62,11 @@ std::vector<Standing> Field::run_row(const std::string& name, const Visiting& vi
 void Field::visit_one(std::size_t at, Standing& standing, const Visiting& visit) {
   const Entrant& entrant = entrants_[at];
   try {
-    if (processes_[at] == nullptr) {
-      processes_[at] =
-          std::make_unique<ServerProcess>(entrant.command, server_core, options_.realtime);
-    }
-    standing.visits.push_back(visit(entrant, *processes_[at]));
+    const ServerProcess server(entrant.command, server_core, options_.realtime);
+    standing.visits.push_back(visit(entrant, server));
   } catch (const std::exception& error) {
     if (!entrant.may_fail) throw;
     standing.left_out = line_of(error.what());
-    processes_[at].reset();  // the next row begins with a new one
   }
 }
 

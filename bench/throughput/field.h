@@ -1,4 +1,6 @@
-// The servers of a comparison, side by side.
+// The servers of a comparison, in turns. A new process for each visit: where its memory comes to
+// lie in the caches is a matter of luck, which lasts for the life of the process and is worth a
+// factor of 1.6 for large messages. So each repetition draws anew.
 #pragma once
 
 #include "throughput/compare.h"
@@ -6,7 +8,6 @@
 #include "throughput/visits.h"
 
 #include <functional>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -41,7 +42,6 @@ struct Standing {
 
 class Field {
  public:
-  /// Each is started when the first row comes that it takes part in.
   Field(std::vector<Entrant> entrants, const CompareOptions& options);
 
   using Visiting = std::function<Visit(const Entrant&, const ServerProcess&)>;
@@ -56,7 +56,6 @@ class Field {
 
   const CompareOptions& options_;
   std::vector<Entrant> entrants_;
-  std::vector<std::unique_ptr<ServerProcess>> processes_;  // null: not started
 };
 
 /// Says on stdout that somebody is left out of a row, and why.

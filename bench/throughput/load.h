@@ -18,7 +18,7 @@ struct LoadOptions {
   std::size_t size = 16;  ///< bytes of payload
   PayloadKind kind = PayloadKind::binary;
   bool deflate = false;  ///< messages are compressed, without context takeover
-  Seconds warm_up{0.1};  ///< or longer, until as many replies came as are in flight, at most 2 s
+  Seconds warm_up{0.2};  ///< or longer, until as many replies came as are in flight, at most 2 s
   Seconds duration{1.0};
   bool check_content = true;  ///< of a sample; length, opcode and FIN are always checked
   pid_t server = 0;           ///< whose CPU time to measure; 0: nobody's

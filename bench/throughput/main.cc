@@ -54,7 +54,7 @@ void add_load(CLI::App& app, LoadOptions& options, bool& json, Command& command)
   sub->add_option("--size", options.size, "bytes of a message")->check(positive);
   sub->add_option("--depth", options.depth, "messages in flight on each connection")
       ->check(positive);
-  add_seconds(*sub, options.duration, "how long to measure, after a warm-up of 0.1 s");
+  add_seconds(*sub, options.duration, "how long to measure, after a warm-up");
   const auto set_text = [&options](const std::string& text) {
     options.kind = text == "mixed"  ? PayloadKind::mixed
                    : text == "json" ? PayloadKind::json
@@ -89,7 +89,7 @@ void add_upgrades(CLI::App& app, UpgradesOptions& options, bool& json, Command& 
   CLI::App* sub = app.add_subcommand("upgrades", "connect, upgrade, close, over and over");
   sub->add_option("url", options.url, "ws://host:port/path or wss://")->required();
   sub->add_option("--in-flight", options.in_flight)->check(positive);
-  add_seconds(*sub, options.duration, "how long to measure, after a warm-up of 0.1 s");
+  add_seconds(*sub, options.duration, "how long to measure, after a warm-up");
   add_server(*sub, options.server);
   sub->add_flag("--json", json);
   sub->callback([&] { command = [&] { return print_upgrades(options, json); }; });

@@ -216,7 +216,7 @@ void LiveConnection::pump() noexcept {
   }
 }
 
-void LiveConnection::on_event(const Event& event) noexcept {
+[[gnu::always_inline]] inline void LiveConnection::on_event(const Event& event) noexcept {
   const SessionType* const type = session_.type();
   switch (event.kind()) {
     case Event::Kind::none:
@@ -290,6 +290,7 @@ void LiveConnection::flush() noexcept {
     engine_.consume_output(put.bytes);
     // Short: the next would only be told to wait.
     blocked_ = put.bytes < offered || transport_->has_unsent();
+    if (engine_.queued_bytes() == 0) return;
   }
 }
 

@@ -162,7 +162,7 @@ Event Engine::next() noexcept {
   return event;
 }
 
-Event Engine::next_event() {
+[[gnu::always_inline]] inline Event Engine::next_event() {
   if (!active_) return {};
   switch (phase_) {
     case Phase::opening:
@@ -174,6 +174,51 @@ Event Engine::next_event() {
       return next_frame();
     case Phase::ended:
       break;
+  }
+  return next_end();
+}
+
+[[gnu::always_inline]] inline Event Engine::next_frame() {
+  if (tell_open_) {
+    tell_open_ = false;
+    return Event(Event::Kind::open);
+  }
+  active_->opening.reset();
+  while (!close_received_) {
+    const Event event = active_->in.next();
+    const bool heard = phase_ == Phase::open;  // after our Close nothing is delivered any more
+    switch (event.kind()) {
+      case Event::Kind::message:
+      case Event::Kind::pong:
+        if (heard) return event;
+        break;
+      case Event::Kind::ping:
+        if (!heard) break;
+        append_control(true, event.message().bytes());
+        return event;
+      case Event::Kind::closed:
+        if (const Errc errc = active_->in.error(); errc != Errc{}) {
+          fail(errc);
+          return next_end();
+        }
+        on_peer_close(event.message());
+        if (phase_ == Phase::ended) return next_end();
+        break;
+      default:  // all is read
+        if (active_->error) {
+          end(CloseCode::abnormal, active_->error);
+          drop();
+        } else if (active_->eof) {
+          end(CloseCode::abnormal, Errc::end_of_stream);
+          drop();
+        }
+        return next_end();
+    }
+  }
+  if (active_->error && !active_->out.empty()) {  // our answer cannot be written any more
+    active_->close.error = active_->error;
+    phase_ = Phase::ended;
+    drop();
   }
   return next_end();
 }

@@ -52,6 +52,9 @@ class Inbound {
   bool idle() const noexcept;
   /// Whether the payload lies in the bytes that are lent.
   bool lent(std::span<const std::byte> payload) const noexcept;
+  /// Whether this is the message handed out last, or its beginning, whole in the lent bytes with
+  /// its header in front of it. True once: the caller may overwrite the header, which nobody views.
+  bool take_header_room(std::span<const std::byte> payload) noexcept;
   /// The chunk that holds exactly this payload: that of the message handed out last, if it is.
   base::ChunkRef chunk_of(std::span<const std::byte> payload) const noexcept;
 
@@ -80,7 +83,8 @@ class Inbound {
   std::byte* end_ = nullptr;
   std::span<const std::byte> lent_{};
   base::ChunkRef stash_{};
-  bool stashed_ = false;  // cursor_ and end_ point into stash_
+  bool stashed_ = false;               // cursor_ and end_ point into stash_
+  const std::byte* framed_ = nullptr;  // the payload that take_header_room() is about
 
   // The frame.
   frame::Masking masking_ = frame::Masking::masked;
@@ -89,7 +93,8 @@ class Inbound {
   frame::Header header_{};
   std::uint64_t remaining_ = 0;  // of the payload
   std::array<std::byte, frame::max_header_bytes> head_{};
-  std::uint8_t head_size_ = 0;  // of a header that came in parts
+  std::uint8_t head_size_ = 0;   // of a header that came in parts
+  bool head_straddled_ = false;  // the header of this frame did
   std::uint8_t control_size_ = 0;
   std::array<std::byte, frame::max_control_payload> control_{};
 

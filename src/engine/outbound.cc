@@ -8,8 +8,6 @@
 // output is asked for: they may overtake messages, but never cut one (§5.4, §5.5).
 #include "engine/outbound.h"
 
-#include "simd/mask.h"
-
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -18,16 +16,6 @@ namespace tern::engine {
 namespace {
 
 constexpr std::size_t max_control_frame = 2 + 4 + frame::max_control_payload;
-
-void copy(std::byte* out, std::span<const std::byte> payload, const frame::Header& header,
-          frame::Masking masking) noexcept {
-  if (payload.empty()) return;
-  if (masking == frame::Masking::masked) {
-    simd::mask_copy(out, payload, header.key);
-  } else {
-    std::memcpy(out, payload.data(), payload.size());
-  }
-}
 
 }  // namespace
 
@@ -41,24 +29,32 @@ void Outbound::start(Role role) noexcept {
 }
 
 void Outbound::clear() noexcept {
+  if (pieces_.empty() && waiting_.empty() && !tail_ && !control_) return;
   iov_.clear();
   pieces_.clear();
   waiting_.clear();
   head_ = queued_ = pongs_ = pings_ = 0;
   head_begun_ = borrows_ = false;
-  tail_.reset();
+  drop_tail();
   control_.reset();
 }
 
 // ---- appending
 
-// Room for so many bytes behind what was appended last.
-std::byte* Outbound::room(std::size_t bytes) {
-  if (!tail_ || tail_.capacity() - tail_used_ < bytes) {
+// What follows is a piece of its own, at the tail; the tail is a new chunk if need be.
+void Outbound::begin_piece(std::size_t bytes, bool http) {
+  reserve(1);
+  if (static_cast<std::size_t>(tail_end_ - tail_next_) < bytes) {
     tail_ = pool_->take(std::max(bytes, base::ChunkPool::smallest));
-    tail_used_ = 0;
+    tail_next_ = tail_.data();
+    tail_end_ = tail_next_ + tail_.capacity();
   }
-  return tail_.data() + tail_used_;
+  push(tail_next_, 0, {.owner = tail_, .http = http});
+}
+
+void Outbound::drop_tail() noexcept {
+  tail_.reset();
+  tail_next_ = tail_end_ = nullptr;
 }
 
 void Outbound::reserve(std::size_t more) {
@@ -79,44 +75,17 @@ void Outbound::push(const std::byte* data, std::size_t size, Piece piece) noexce
   queued_ += size;
 }
 
-// The next bytes of the tail are written: they join the last piece if that ends where they begin.
-void Outbound::push_tail(std::size_t bytes, bool ends_frame, bool http) noexcept {
-  std::byte* const data = tail_.data() + tail_used_;
-  tail_used_ += bytes;
-  if (head_ < pieces_.size() && std::holds_alternative<base::ChunkRef>(pieces_.back().owner)) {
-    iovec& last = iov_.back();
-    const auto* end = static_cast<std::byte*>(last.iov_base) + last.iov_len;
-    const bool controls = pieces_.back().holds_controls();
-    if (end == data && data != tail_.data() && !controls && pieces_.back().ends_frame &&
-        pieces_.back().http == http) {
-      last.iov_len += bytes;
-      pieces_.back().ends_frame = ends_frame;
-      queued_ += bytes;
-      return;
-    }
-  }
-  push(data, bytes, {.owner = tail_, .ends_frame = ends_frame, .http = http});
-}
-
-void Outbound::append_copy(frame::Header header, std::span<const std::byte> payload) {
-  reserve(1);
-  std::byte* const out = room(frame::max_header_bytes + payload.size());
-  const std::size_t size = frame::encode_header(out, header, masking_);
-  copy(out + size, payload, header, masking_);
-  push_tail(size + payload.size(), true);
-}
-
-void Outbound::append_close(frame::Header header, std::span<const std::byte> payload) {
+void Outbound::append_close(const frame::Header& header, std::span<const std::byte> payload) {
   commit_controls();  // what waits now must not enter behind it
   append_copy(header, payload);
 }
 
 void Outbound::append_header(const frame::Header& header, bool ends_frame) {
   std::byte* const out = room(frame::max_header_bytes);
-  push_tail(frame::encode_header(out, header, masking_), ends_frame);
+  wrote(frame::encode_header(out, header, masking_), ends_frame);
 }
 
-void Outbound::append_borrowed(frame::Header header, std::span<const std::byte> payload) {
+void Outbound::append_borrowed(const frame::Header& header, std::span<const std::byte> payload) {
   reserve(2);
   append_header(header, payload.empty());
   if (payload.empty()) return;
@@ -124,7 +93,17 @@ void Outbound::append_borrowed(frame::Header header, std::span<const std::byte> 
   borrows_ = true;
 }
 
-void Outbound::append_chunk(frame::Header header, std::span<const std::byte> payload,
+void Outbound::append_framed(const frame::Header& header, std::span<const std::byte> payload) {
+  reserve(1);
+  std::array<std::byte, frame::max_header_bytes> head;
+  const std::size_t size = frame::encode_header(head.data(), header, masking_);
+  std::byte* const begin = const_cast<std::byte*>(payload.data()) - size;
+  std::memcpy(begin, head.data(), size);
+  push(begin, size + payload.size(), {});
+  borrows_ = true;
+}
+
+void Outbound::append_chunk(const frame::Header& header, std::span<const std::byte> payload,
                             base::ChunkRef chunk) {
   reserve(2);
   append_header(header, payload.empty());
@@ -139,9 +118,8 @@ void Outbound::append_shared(const SharedMessage& message, std::span<const std::
 
 void Outbound::append_bytes(std::span<const std::byte> bytes) {
   if (bytes.empty()) return;
-  reserve(1);
-  std::memcpy(room(bytes.size()), bytes.data(), bytes.size());
-  push_tail(bytes.size(), true, true);
+  std::memcpy(room(bytes.size(), true), bytes.data(), bytes.size());
+  wrote(bytes.size(), true);
 }
 
 void Outbound::append_body(std::shared_ptr<const std::string> body) {
@@ -164,7 +142,7 @@ void Outbound::append_emergency(std::span<const std::byte> frame) noexcept {
 
 // ---- pings and pongs
 
-void Outbound::append_control(frame::Header header, std::span<const std::byte> payload) {
+void Outbound::append_control(const frame::Header& header, std::span<const std::byte> payload) {
   const bool pong = header.opcode == frame::Opcode::pong;
   waiting_.reserve(max_pongs + max_pings + 2);
   if (!control_ || control_.capacity() - control_used_ < max_control_frame) {
@@ -181,9 +159,7 @@ void Outbound::append_control(frame::Header header, std::span<const std::byte> p
   }
   if (pong ? pongs_ >= max_pongs : pings_ >= max_pings) drop_control(header.opcode);
   std::byte* const out = control_.data() + control_used_;
-  const std::size_t head = frame::encode_header(out, header, masking_);
-  copy(out + head, payload, header, masking_);
-  const std::size_t size = head + payload.size();
+  const std::size_t size = write_frame(out, header, payload);
   waiting_.push_back(
       {static_cast<std::uint16_t>(control_used_), static_cast<std::uint16_t>(size), header.opcode});
   control_used_ += size;
@@ -299,7 +275,7 @@ void Outbound::drop_unstarted() noexcept {
     --(control.opcode == frame::Opcode::pong ? pongs_ : pings_);
   }
   waiting_.clear();
-  tail_.reset();  // the tail's next bytes need not follow the last piece any more
+  drop_tail();  // its next bytes need not follow the last piece any more
 }
 
 }  // namespace tern::engine

@@ -5,10 +5,12 @@
 
 #include "base/chunk_pool.h"
 #include "frame/header.h"
+#include "simd/mask.h"
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <span>
 #include <string>
@@ -33,13 +35,16 @@ class Outbound {
 
   // All of these throw std::bad_alloc, and then have done nothing.
   /// Copies, or masks while copying: `header.key` counts only for a client.
-  void append_copy(frame::Header header, std::span<const std::byte> payload);
+  void append_copy(const frame::Header& header, std::span<const std::byte> payload);
   /// The same for a Close frame: nothing enters behind it (RFC 6455 §5.5.1).
-  void append_close(frame::Header header, std::span<const std::byte> payload);
+  void append_close(const frame::Header& header, std::span<const std::byte> payload);
   /// Unmasked: references the payload until settle().
-  void append_borrowed(frame::Header header, std::span<const std::byte> payload);
+  void append_borrowed(const frame::Header& header, std::span<const std::byte> payload);
+  /// The same for a payload that lies behind room for its header, with which it is one piece.
+  void append_framed(const frame::Header& header, std::span<const std::byte> payload);
   /// Unmasked: shares the chunk that the payload lies in.
-  void append_chunk(frame::Header header, std::span<const std::byte> payload, base::ChunkRef chunk);
+  void append_chunk(const frame::Header& header, std::span<const std::byte> payload,
+                    base::ChunkRef chunk);
   /// Unmasked: shares the encoded frame, in one of its forms.
   void append_shared(const SharedMessage& message, std::span<const std::byte> frame);
   /// No frame: HTTP.
@@ -47,7 +52,7 @@ class Outbound {
   void append_body(std::shared_ptr<const std::string> body);
   /// A ping or pong, which goes out at the next border between frames. Of those that wait, the
   /// newest replaces the last of its kind beyond max_pongs and max_pings.
-  void append_control(frame::Header header, std::span<const std::byte> payload);
+  void append_control(const frame::Header& header, std::span<const std::byte> payload);
   /// A small frame when no memory is left: room for it is kept. Drops the frames not yet begun.
   void append_emergency(std::span<const std::byte> frame) noexcept;
 
@@ -79,9 +84,14 @@ class Outbound {
     frame::Opcode opcode;
   };
 
-  std::byte* room(std::size_t bytes);
+  bool continues(std::size_t bytes, bool http) const noexcept;
+  std::byte* room(std::size_t bytes, bool http = false);
+  void begin_piece(std::size_t bytes, bool http);
+  void drop_tail() noexcept;
   void push(const std::byte* data, std::size_t size, Piece piece) noexcept;
-  void push_tail(std::size_t bytes, bool ends_frame, bool http = false) noexcept;
+  void wrote(std::size_t bytes, bool ends_frame) noexcept;
+  std::size_t write_frame(std::byte* out, const frame::Header& header,
+                          std::span<const std::byte> payload) const noexcept;
   void append_header(const frame::Header& header, bool ends_frame);
   void reserve(std::size_t more);
   void drop_control(frame::Opcode opcode) noexcept;
@@ -103,7 +113,8 @@ class Outbound {
 
   // Small frames are laid side by side here.
   base::ChunkRef tail_{};
-  std::size_t tail_used_ = 0;
+  std::byte* tail_next_ = nullptr;
+  std::byte* tail_end_ = nullptr;
 
   // Pings and pongs that are not among the pieces yet.
   std::vector<Control> waiting_;
@@ -114,5 +125,52 @@ class Outbound {
 
   std::array<std::byte, 16> emergency_{};
 };
+
+// ---- the way of a small frame, inline
+
+/// Whether the next bytes of the tail may join the last piece: it ends where they begin, between
+/// two frames. (Nothing else can end there: a chunk's head lies before its first byte.)
+inline bool Outbound::continues(std::size_t bytes, bool http) const noexcept {
+  if (static_cast<std::size_t>(tail_end_ - tail_next_) < bytes || head_ == pieces_.size()) {
+    return false;
+  }
+  const iovec& last = iov_.back();
+  return static_cast<std::byte*>(last.iov_base) + last.iov_len == tail_next_ &&
+         pieces_.back().ends_frame && pieces_.back().http == http;
+}
+
+/// Room for so many bytes behind what was appended last, in the piece that is the last then.
+inline std::byte* Outbound::room(std::size_t bytes, bool http) {
+  if (!continues(bytes, http)) begin_piece(bytes, http);
+  return tail_next_;
+}
+
+/// So many of them were written there.
+inline void Outbound::wrote(std::size_t bytes, bool ends_frame) noexcept {
+  tail_next_ += bytes;
+  iov_.back().iov_len += bytes;
+  pieces_.back().ends_frame = ends_frame;
+  queued_ += bytes;
+}
+
+/// Header and payload to `out`; their size.
+[[gnu::always_inline]] inline std::size_t Outbound::write_frame(
+    std::byte* out, const frame::Header& header,
+    std::span<const std::byte> payload) const noexcept {
+  const std::size_t size = frame::encode_header(out, header, masking_);
+  // A server's key is 0: what is short is masked with it, which needs no call.
+  if (masking_ == frame::Masking::masked || payload.size() <= simd::detail::max_inline_mask) {
+    simd::mask_copy(out + size, payload, header.key);
+  } else {
+    std::memcpy(out + size, payload.data(), payload.size());
+  }
+  return size + payload.size();
+}
+
+[[gnu::always_inline]] inline void Outbound::append_copy(const frame::Header& header,
+                                                         std::span<const std::byte> payload) {
+  std::byte* const out = room(frame::max_header_bytes + payload.size());
+  wrote(write_frame(out, header, payload), true);
+}
 
 }  // namespace tern::engine

@@ -59,7 +59,7 @@ SendStatus Engine::send_with(Message message, F&& append) noexcept {
     active_->will_write(now_);
     frame::Header header{
         .length = message.size(), .opcode = engine::opcode_of(message.type()), .fin = true};
-    if (draw_key(header.key)) append(header);
+    if (role_ == Role::server || draw_key(header.key)) append(header);
   });
   if (phase_ != Phase::open) return SendStatus::closed;
   return queued_bytes() > options_->limits.high_water_bytes ? SendStatus::congested
@@ -68,7 +68,8 @@ SendStatus Engine::send_with(Message message, F&& append) noexcept {
 
 // ---- compression
 
-bool Engine::compresses(Message message, SendOptions options) const noexcept {
+[[gnu::always_inline]] inline bool Engine::compresses(Message message,
+                                                      SendOptions options) const noexcept {
   if (!deflate_ || !options.compress || window_bits_ == 0 || message.empty()) return false;
   return message.size() >= with_defaults(options_->deflate).min_bytes;
 }
@@ -130,7 +131,12 @@ SendStatus Engine::send(Message message, SendOptions options) noexcept {
     if (compresses(message, options) && append_compressed(header, message)) return;
     const auto payload = message.bytes();
     if (role_ == Role::server && payload.size() >= min_referenced) {
-      if (active_->in.lent(payload)) return active_->out.append_borrowed(header, payload);
+      if (active_->in.lent(payload)) {
+        // An echo: the peer's header, longer by its key, makes room for ours.
+        return active_->in.take_header_room(payload)
+                   ? active_->out.append_framed(header, payload)
+                   : active_->out.append_borrowed(header, payload);
+      }
       if (auto chunk = active_->in.chunk_of(payload)) {
         return active_->out.append_chunk(header, payload, std::move(chunk));
       }

@@ -37,7 +37,7 @@ void Memory::give_back(Active* active) noexcept {
   active->out.clear();
   active->opening.reset();
   active->close = {};
-  active->error = {};
+  if (active->error) active->error = {};
   active->eof = false;
   if (kept_ == max_kept) {
     delete active;

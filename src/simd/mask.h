@@ -83,8 +83,8 @@ void mask_long(std::byte* dst, const std::byte* src, std::size_t size, std::uint
 /// Writes `src`, masked or unmasked, to `dst`, beginning at key octet `phase` (0 to 3). `dst` has
 /// room for src.size() octets; either it is src.data() or it does not overlap it.
 /// Thread: any. RFC 6455 §5.3.
-inline void mask_copy(std::byte* dst, std::span<const std::byte> src, std::uint32_t key,
-                      unsigned phase = 0) noexcept {
+[[gnu::always_inline]] inline void mask_copy(std::byte* dst, std::span<const std::byte> src,
+                                             std::uint32_t key, unsigned phase = 0) noexcept {
   key = rotate_key(key, phase);
   if (src.size() <= detail::max_inline_mask)
     detail::mask_short(dst, src.data(), src.size(), key);
@@ -94,7 +94,8 @@ inline void mask_copy(std::byte* dst, std::span<const std::byte> src, std::uint3
 
 /// Masks or unmasks `data` in place, beginning at key octet `phase` (0 to 3).
 /// Thread: any. RFC 6455 §5.3.
-inline void mask(std::span<std::byte> data, std::uint32_t key, unsigned phase = 0) noexcept {
+[[gnu::always_inline]] inline void mask(std::span<std::byte> data, std::uint32_t key,
+                                        unsigned phase = 0) noexcept {
   mask_copy(data.data(), data, key, phase);
 }
 
