@@ -24,8 +24,6 @@ struct ClientOptions {
   bool content = true;    ///< compare what comes back, of a sample
 };
 
-inline constexpr std::chrono::milliseconds warm_up{200};
-
 /// "ws://host:port/target" in its parts.
 struct Address {
   std::string host{};
@@ -68,14 +66,38 @@ class Payload {
   bool content_;
 };
 
-/// The part that counts. The first line says that it begins, so that the parent can look at the
-/// server's CPU time at both ends of it; the second what it brought.
+/// When a client measures, and what. The first line says that this begins, so that the parent can
+/// look at the server's CPU time at both ends of it; the second what it brought.
 class Measurement {
  public:
-  /// With the replies so far.
+  explicit Measurement(const ClientOptions& options)
+      : in_flight_(options.connections * options.depth), duration_(options.seconds) {}
+
+  /// To be asked over and over, from when all are connected, with the replies so far: true once
+  /// enough is measured. The warm-up lasts until all connections could have had theirs, at most
+  /// 2 s; and on a machine with other work a short time may see no reply at all, which is no
+  /// measure. Throws std::runtime_error when none comes for five seconds.
+  bool is_over(std::uint64_t replies) {
+    const double at = now(CLOCK_MONOTONIC);
+    if (began_ == 0) began_ = at;
+    if (!measures_) {
+      const double warm = at - began_;
+      if (warm >= 2 || (warm >= 0.2 && replies >= in_flight_)) begin(replies);
+      return false;
+    }
+    if (at < at_ + duration_) return false;
+    if (replies > replies_) return end(replies), true;
+    if (at > at_ + duration_ + 5) throw std::runtime_error("no reply for five seconds");
+    return false;
+  }
+
+  static constexpr std::chrono::milliseconds interval{5};  ///< to ask in
+
+ private:
   void begin(std::uint64_t replies) {
     std::puts("measuring");
     std::fflush(stdout);
+    measures_ = true;
     replies_ = replies;
     cpu_ = now(CLOCK_PROCESS_CPUTIME_ID);
     at_ = now(CLOCK_MONOTONIC);
@@ -90,13 +112,16 @@ class Measurement {
     std::fflush(stdout);
   }
 
- private:
   static double now(clockid_t clock) noexcept {
     timespec time{};
     ::clock_gettime(clock, &time);
     return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
   }
 
+  std::uint64_t in_flight_;
+  double duration_;
+  double began_ = 0;  // the warm-up
+  bool measures_ = false;
   std::uint64_t replies_ = 0;
   double cpu_ = 0;
   double at_ = 0;

@@ -47,11 +47,8 @@ void run(const ClientOptions& options) {
       }
     });
   }
-  Measurement measurement;
-  std::this_thread::sleep_for(warm_up);
-  measurement.begin(replies);
-  std::this_thread::sleep_for(std::chrono::duration<double>(options.seconds));
-  measurement.end(replies);
+  Measurement measurement(options);
+  while (!measurement.is_over(replies)) std::this_thread::sleep_for(Measurement::interval);
   for (std::jthread& thread : threads) thread.request_stop();
 }
 

@@ -36,6 +36,7 @@ struct Load {
   explicit Load(const ClientOptions& asked)
       : options(asked),
         payload(asked),
+        measurement(asked),
         loop({.on_exception = [this](std::string_view what) { fail(what); }}) {
     const std::size_t in_flight = asked.depth * (asked.size + 14);  // header and key
     engine.limits.max_message_bytes = asked.size;
@@ -44,13 +45,8 @@ struct Load {
 
   void on_open() {
     if (++opened < options.connections) return;
-    loop.after(warm_up, [this] {
-      measurement.begin(replies);
-      const std::chrono::duration<double> seconds(options.seconds);
-      loop.after(std::chrono::duration_cast<Loop::Duration>(seconds), [this] {
-        measurement.end(replies);
-        loop.stop();
-      });
+    loop.every(Measurement::interval, [this] {
+      if (measurement.is_over(replies)) loop.stop();
     });
   }
 
@@ -61,11 +57,11 @@ struct Load {
 
   const ClientOptions& options;
   Payload payload;
+  Measurement measurement;
   EngineOptions engine{};
   Workspace workspace{};
   std::vector<std::byte> buffer = std::vector<std::byte>(std::size_t{512} << 10);
   Loop loop;
-  Measurement measurement{};
   std::size_t opened = 0;
   std::uint64_t replies = 0;
   std::string failure{};

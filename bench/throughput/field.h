@@ -1,4 +1,4 @@
-// The servers of a comparison, side by side.
+// The servers of a comparison, or the clients, side by side.
 #pragma once
 
 #include "throughput/compare.h"
@@ -29,6 +29,7 @@ struct Entrant {
   std::span<const Gap> gaps{};
   bool may_fail = false;  ///< a row it fails in goes on without it, and says so
   bool echoes_content = true;
+  std::string client{};  ///< what is compared, if not the server: the program that loads it
 };
 
 /// What a row brought to an entrant.
