@@ -31,6 +31,11 @@ namespace {
   throw std::system_error(errno, std::system_category(), what);
 }
 
+std::string explain(const CloseInfo& end) {
+  const std::string why = end.error ? end.error.message() : end.reason;
+  return "a connection ended with " + std::to_string(static_cast<int>(end.code)) + ": " + why;
+}
+
 /// What all connections share. They are told here what happened.
 struct Load {
   explicit Load(const ClientOptions& asked)
@@ -79,7 +84,7 @@ class Connection {
   void turn(Ready ready) {
     engine_.tick(load_.loop.now());
     if (ready.readable) read();
-    while (const Event event = engine_.next()) on_event(event);
+    tell_events();
     write();
     engine_.settle();
   }
@@ -104,6 +109,18 @@ class Connection {
     }
   }
 
+  // Writing failed. The server may have said why, before it went.
+  void fail(std::error_code error) {
+    read();
+    tell_events();
+    engine_.feed_error(error);
+    tell_events();
+  }
+
+  void tell_events() {
+    while (const Event event = engine_.next()) on_event(event);
+  }
+
   void on_event(const Event& event) {
     switch (event.kind()) {
       case Event::Kind::open:
@@ -113,7 +130,7 @@ class Connection {
         load_.payload.check(event.message().text(), !event.message().is_text(), load_.replies++);
         return ask();
       case Event::Kind::closed:
-        throw std::system_error(engine_.close_info().error, "a connection ended");
+        throw std::runtime_error(explain(engine_.close_info()));
       default:
         return;  // pings are answered already
     }
@@ -135,7 +152,7 @@ class Connection {
                               ? ::send(watch_.fd(), first.iov_base, first.iov_len, MSG_NOSIGNAL)
                               : ::sendmsg(watch_.fd(), &message, MSG_NOSIGNAL);
       if (put < 0 && errno == EAGAIN) break;
-      if (put < 0) throw_errno("send");
+      if (put < 0) return fail({errno, std::system_category()});
       engine_.consume_output(static_cast<std::size_t>(put));
     }
     const bool blocked = engine_.queued_bytes() > 0;
