@@ -1,21 +1,15 @@
-// An echo server on Boost.Beast in the fastest form that its documentation and Asio's speak of, to
-// stand beside ours: one thread and no locks (BOOST_ASIO_DISABLE_THREADS), the executor as a type
-// of its own instead of any_io_executor, no timers of tcp_stream, beast::ssl_stream, which joins
-// the pieces of a message before it enciphers them, and messages that are never cut into fragments.
-// For compressed ones that takes a write buffer as large as what they become: with the 4 KiB of
-// Beast's default each would be a frame and a call of the system by itself.
-#define BOOST_ASIO_DISABLE_THREADS
+// An echo server on Boost.Beast, to stand beside ours, in the fastest form (beast.h), with
+// beast::ssl_stream, which joins the pieces of a message before it enciphers them, and messages
+// that are never cut into fragments. For compressed ones that takes a write buffer as large as what
+// they become: with the 4 KiB of Beast's default each would be a frame and a call of the system by
+// itself.
+#include "peers/beast.h"
 
 #include <CLI/CLI.hpp>
 #include <boost/asio/basic_socket_acceptor.hpp>
-#include <boost/asio/basic_stream_socket.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/context.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/ssl/ssl_stream.hpp>
 #include <boost/beast/version.hpp>
-#include <boost/beast/websocket.hpp>
 #include <boost/beast/websocket/ssl.hpp>
 #include <cstddef>
 #include <cstdint>
@@ -29,15 +23,8 @@
 
 namespace {
 
-namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace websocket = beast::websocket;
-
-using Executor = asio::io_context::executor_type;
-using Socket = asio::basic_stream_socket<asio::ip::tcp, Executor>;
 using Acceptor = asio::basic_socket_acceptor<asio::ip::tcp, Executor>;
 using TlsSocket = beast::ssl_stream<Socket>;
-using boost::system::error_code;
 
 struct Options {
   std::uint16_t port = 9001;

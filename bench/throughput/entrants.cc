@@ -16,22 +16,24 @@ struct Rival {
   std::string_view name;
   std::string_view program;
   std::span<const Gap> gaps{};
+  std::string_view client{};  // the program; empty: there is none
 };
 
 constexpr Gap websocketpp_gaps[] = {
     {"deflate", "its level is always 6, its memory level 4"},
 };
 constexpr Rival rivals[] = {
-    {"Beast", "beast_echo"},
+    {"Beast", "beast_echo", {}, "beast_client"},
     {"lws", "lws_echo"},
     {"websocketpp", "websocketpp_echo", websocketpp_gaps},
-    {"gorilla", "gorilla_echo"},
+    {"gorilla", "gorilla_echo", {}, "gorilla_client"},
     {"ws", "node_echo"},
 };
 
-bool is_here(const Rival& rival) {
-  return std::filesystem::exists(beside_this_program(std::string(rival.program)));
+bool stands_beside(std::string_view program) {
+  return !program.empty() && std::filesystem::exists(beside_this_program(std::string(program)));
 }
+bool is_here(const Rival& rival) { return stands_beside(rival.program); }
 
 // Limits out of the way; all checks stay.
 std::vector<std::string> command_of(const std::string& program,
@@ -57,6 +59,22 @@ std::vector<Entrant> entrants(const CompareOptions& options,
                    .command = command_of(beside_this_program(std::string(rival.program)), flags),
                    .gaps = rival.gaps,
                    .may_fail = true});
+  }
+  return all;
+}
+
+std::vector<Entrant> client_entrants() {
+  std::vector<Entrant> all;
+  const auto add = [&](std::string_view name, std::string_view program, bool may_fail) {
+    all.push_back({.name = std::string(name),
+                   .command = {beside_this_program("tern-bench"), "ceiling"},
+                   .may_fail = may_fail,
+                   .client = beside_this_program(std::string(program))});
+  };
+  add("tern", "tern_client", false);
+  add("tern blocking", "tern_blocking_client", false);
+  for (const Rival& rival : rivals) {
+    if (stands_beside(rival.client)) add(rival.name, rival.client, true);
   }
   return all;
 }

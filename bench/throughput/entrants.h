@@ -4,6 +4,7 @@
 #include "throughput/compare.h"
 #include "throughput/field.h"
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -13,7 +14,12 @@ namespace tern::bench {
 /// `flags` are for everybody.
 std::vector<Entrant> entrants(const CompareOptions& options, const std::vector<std::string>& flags);
 
-/// Whether one of them stands there.
+/// Client programs, each with a raw echo as its server: first tern's, then those on other libraries
+/// that stand beside this program.
+std::vector<Entrant> client_entrants();
+inline constexpr std::size_t tern_clients = 2;
+
+/// Whether a rival's server stands there.
 bool any_rival_is_here();
 
 }  // namespace tern::bench

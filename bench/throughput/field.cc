@@ -71,10 +71,15 @@ void Field::visit_one(std::size_t at, Standing& standing, const Visiting& visit)
 }
 
 void print_left_out(const std::string& row, const Standing& standing, bool json) {
-  std::printf(json ? R"({"workload":"%s","server":"%s","left_out":"%s"})"
-                     "\n"
-                   : "%-22s %-11s left out: %s\n",
-              row.c_str(), standing.entrant->name.c_str(), standing.left_out.c_str());
+  const char* const name = standing.entrant->name.c_str();
+  const char* const reason = standing.left_out.c_str();
+  if (json) {
+    std::printf(R"({"workload":"%s","%s":"%s","left_out":"%s"})"
+                "\n",
+                row.c_str(), standing.entrant->client.empty() ? "server" : "client", name, reason);
+  } else {
+    std::printf("%-22s %-11s left out: %s\n", row.c_str(), name, reason);
+  }
 }
 
 }  // namespace tern::bench

@@ -1,6 +1,6 @@
-// The servers of a comparison, in turns. A new process for each visit: where its memory comes to
-// lie in the caches is a matter of luck, which lasts for the life of the process and is worth a
-// factor of 1.6 for large messages. So each repetition draws anew.
+// The servers of a comparison, or the clients, in turns. A new process for each visit: where its
+// memory comes to lie in the caches is a matter of luck, which lasts for the life of the process and
+// is worth a factor of 1.6 for large messages. So each repetition draws anew.
 #pragma once
 
 #include "throughput/compare.h"
@@ -31,6 +31,7 @@ struct Entrant {
   std::span<const Gap> gaps{};
   bool may_fail = false;  ///< a row it fails in goes on without it, and says so
   bool echoes_content = true;
+  std::string client{};  ///< what is compared, if not the server: the program that loads it
 };
 
 /// What a row brought to an entrant.

@@ -1,6 +1,8 @@
-// tern-bench: measures echo servers. `compare` does it all; the other commands are its parts.
+// tern-bench: measures echo servers. `compare` does it all; the other commands are its parts, and
+// `clients` does the same for the other end.
 
 #include "throughput/ceiling.h"
+#include "throughput/clients.h"
 #include "throughput/compare.h"
 #include "throughput/idle.h"
 #include "throughput/load.h"
@@ -109,6 +111,16 @@ void add_compare(CLI::App& app, CompareOptions& options, Command& command) {
   sub->callback([&] { command = [&] { return run_compare(options); }; });
 }
 
+void add_clients(CLI::App& app, CompareOptions& options, Command& command) {
+  CLI::App* sub = app.add_subcommand("clients", "tern's clients beside every rival's");
+  sub->add_option("--repetitions", options.repetitions)->check(positive);
+  add_seconds(*sub, options.duration, "of each visit, after a warm-up of 0.2 s");
+  sub->add_option("--only", options.only, "workloads whose name contains this");
+  sub->add_flag("--realtime", options.realtime, "real-time priority, for machines with other work");
+  sub->add_flag("--json", options.json, "one object a line");
+  sub->callback([&] { command = [&] { return run_clients(options); }; });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -117,10 +129,11 @@ int main(int argc, char** argv) {
   IdleOptions idle;
   UpgradesOptions upgrades;
   CompareOptions compare;
+  CompareOptions clients;
   bool json = false;
   Command command;
 
-  CLI::App app("Measures WebSocket echo servers.", "tern-bench");
+  CLI::App app("Measures WebSocket echo servers, and clients.", "tern-bench");
   app.option_defaults()->always_capture_default();
   app.require_subcommand(1);
   add_ceiling(app, ceiling, command);
@@ -128,6 +141,7 @@ int main(int argc, char** argv) {
   add_idle(app, idle, json, command);
   add_upgrades(app, upgrades, json, command);
   add_compare(app, compare, command);
+  add_clients(app, clients, command);
   CLI11_PARSE(app, argc, argv);
 
   try {

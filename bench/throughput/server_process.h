@@ -1,7 +1,7 @@
 // A server of the comparison: started, pinned, and asked where it listens.
 #pragma once
 
-#include "net/fd.h"
+#include "throughput/child.h"
 
 #include <string>
 #include <sys/types.h>
@@ -14,19 +14,12 @@ class ServerProcess {
   /// Starts `command` on `core` and waits until it prints "listening on ws://…" as a line's
   /// beginning. Throws std::runtime_error when it ends before, and std::system_error.
   ServerProcess(const std::vector<std::string>& command, int core, bool realtime);
-  /// SIGTERM, then waits for its end.
-  ~ServerProcess();
-  ServerProcess(const ServerProcess&) = delete;
-  ServerProcess& operator=(const ServerProcess&) = delete;
 
   const std::string& url() const noexcept { return url_; }
-  pid_t pid() const noexcept { return pid_; }
+  pid_t pid() const noexcept { return child_.pid(); }
 
  private:
-  void stop() noexcept;
-
-  pid_t pid_ = -1;
-  net::Fd output_{};  // stays open, so that what it prints later finds a reader's end
+  Child child_;
   std::string url_{};
 };
 

@@ -30,8 +30,8 @@ bool pin_to_core(int core) noexcept {
   return ::sched_setaffinity(0, sizeof cores, &cores) == 0;
 }
 
-bool set_realtime() noexcept {
-  const sched_param parameters{.sched_priority = 1};
+bool set_realtime(int priority) noexcept {
+  const sched_param parameters{.sched_priority = priority};
   return ::sched_setscheduler(0, SCHED_RR, &parameters) == 0;
 }
 

@@ -18,8 +18,9 @@ using Seconds = std::chrono::duration<double>;
 std::size_t raise_descriptor_limit() noexcept;
 /// Binds the calling thread, and what it starts, to one core. False when there is no such core.
 bool pin_to_core(int core) noexcept;
-/// Round-robin real-time scheduling, for machines with other work. False without the right to it.
-bool set_realtime() noexcept;
+/// Round-robin real-time scheduling, for machines with other work. Higher priorities go first.
+/// False without the right to it.
+bool set_realtime(int priority = 1) noexcept;
 
 /// The CPU time a process has used so far, all its threads together, user and kernel. This is the
 /// scheduler's own account to the nanosecond, also for a thread that runs right now.

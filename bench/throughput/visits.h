@@ -1,4 +1,4 @@
-// What visits to servers brought, and the arithmetic that all comparisons share.
+// What visits of clients to servers brought, and the arithmetic that all comparisons share.
 #pragma once
 
 #include "throughput/load.h"
@@ -13,11 +13,11 @@
 
 namespace tern::bench {
 
-/// What one visit of one server brought.
+/// What one visit brought, to the end that is judged: a server, unless clients are compared.
 struct Visit {
   double per_second = 0;
-  double us_each = 0;  ///< of the server's CPU
-  double client_busy = 0;
+  double us_each = 0;     ///< of its CPU
+  double other_busy = 0;  ///< share of the time; at 1 the other end was the limit
   std::size_t reply_bytes = 0;
 
   static Visit of(const LoadResult& result) {
@@ -33,7 +33,7 @@ using Visits = std::vector<Visit>;  // one a repetition
 inline double rate_of(const Visit& visit) { return visit.per_second; }
 inline double us_of(const Visit& visit) { return visit.us_each; }
 inline double per_cpu_us_of(const Visit& visit) { return 1 / visit.us_each; }
-inline double busy_of(const Visit& visit) { return visit.client_busy; }
+inline double busy_of(const Visit& visit) { return visit.other_busy; }
 
 inline double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
@@ -58,14 +58,14 @@ double median_ratio(const Visits& visits, const Visits& other, F&& goodness) {
   return median(std::move(values));
 }
 
-/// From this share of the time on it was the client that was measured, not the server.
-inline constexpr double client_limit = 0.97;
+/// From this share of the time on it was the other end that was measured.
+inline constexpr double other_limit = 0.97;
 
-/// " 64% ", " 98%*": how busy the client was, with a mark when it was the limit.
+/// " 64% ", " 98%*": how busy the other end was, with a mark when it was the limit.
 inline std::string busy_text(const Visits& visits) {
   const double busy = median_of(visits, busy_of);
   char text[16];
-  std::snprintf(text, sizeof text, "%5.0f%%%c", busy * 100, busy >= client_limit ? '*' : ' ');
+  std::snprintf(text, sizeof text, "%5.0f%%%c", busy * 100, busy >= other_limit ? '*' : ' ');
   return text;
 }
 

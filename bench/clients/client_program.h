@@ -1,0 +1,155 @@
+// What the client programs have in common, tern's and those on other libraries: the command line,
+// and the two lines they print, which `tern-bench clients` reads.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <time.h>
+
+namespace tern::bench {
+
+struct ClientOptions {
+  std::string url{};
+  std::size_t connections = 1;
+  std::size_t depth = 1;  ///< messages in flight on each
+  std::size_t size = 64;  ///< bytes of a message
+  double seconds = 1;     ///< to measure, after the warm-up
+  bool content = true;    ///< compare what comes back, of a sample
+};
+
+/// "ws://host:port/target" in its parts.
+struct Address {
+  std::string host{};
+  std::string port{};
+  std::string target{};
+
+  /// Throws std::runtime_error.
+  static Address of(std::string_view url) {
+    constexpr std::string_view scheme = "ws://";
+    const std::size_t slash = url.find('/', scheme.size());
+    const std::size_t colon = url.find(':', scheme.size());
+    if (!url.starts_with(scheme) || slash == url.npos || colon > slash) {
+      throw std::runtime_error("not ws://host:port/path: " + std::string(url));
+    }
+    return {.host = std::string(url.substr(scheme.size(), colon - scheme.size())),
+            .port = std::string(url.substr(colon + 1, slash - colon - 1)),
+            .target = std::string(url.substr(slash))};
+  }
+};
+
+/// What is sent, and what has to come back each time.
+class Payload {
+ public:
+  explicit Payload(const ClientOptions& options) : content_(options.content) {
+    for (std::size_t i = 0; i < options.size; ++i) bytes_ += static_cast<char>(i * 37 + i / 256);
+  }
+
+  std::string_view bytes() const noexcept { return bytes_; }
+  /// The length of each, the content of every 64th, by the count of those that came before it.
+  /// Throws std::runtime_error.
+  void check(std::string_view reply, bool is_binary, std::uint64_t number) const {
+    const bool sampled = content_ && number % 64 == 0;
+    if (!is_binary || reply.size() != bytes_.size() || (sampled && reply != bytes_)) {
+      throw std::runtime_error("a reply is not what was sent");
+    }
+  }
+
+ private:
+  std::string bytes_{};
+  bool content_;
+};
+
+/// When a client measures, and what. The first line says that this begins, so that the parent can
+/// look at the server's CPU time at both ends of it; the second what it brought.
+class Measurement {
+ public:
+  explicit Measurement(const ClientOptions& options)
+      : in_flight_(options.connections * options.depth), duration_(options.seconds) {}
+
+  /// To be asked over and over, from when all are connected, with the replies so far: true once
+  /// enough is measured. The warm-up lasts until all connections could have had theirs, at most
+  /// 2 s; and on a machine with other work a short time may see no reply at all, which is no
+  /// measure. Throws std::runtime_error when none comes for five seconds.
+  bool is_over(std::uint64_t replies) {
+    const double at = now(CLOCK_MONOTONIC);
+    if (began_ == 0) began_ = at;
+    if (!measures_) {
+      const double warm = at - began_;
+      if (warm >= 2 || (warm >= 0.2 && replies >= in_flight_)) begin(replies);
+      return false;
+    }
+    if (at < at_ + duration_) return false;
+    if (replies > replies_) return end(replies), true;
+    if (at > at_ + duration_ + 5) throw std::runtime_error("no reply for five seconds");
+    return false;
+  }
+
+  static constexpr std::chrono::milliseconds interval{5};  ///< to ask in
+
+ private:
+  void begin(std::uint64_t replies) {
+    std::puts("measuring");
+    std::fflush(stdout);
+    measures_ = true;
+    replies_ = replies;
+    cpu_ = now(CLOCK_PROCESS_CPUTIME_ID);
+    at_ = now(CLOCK_MONOTONIC);
+  }
+
+  void end(std::uint64_t replies) const {
+    const double seconds = now(CLOCK_MONOTONIC) - at_;
+    const double cpu_seconds = now(CLOCK_PROCESS_CPUTIME_ID) - cpu_;
+    std::printf(R"({"messages":%llu,"seconds":%.6f,"cpu_seconds":%.6f})"
+                "\n",
+                static_cast<unsigned long long>(replies - replies_), seconds, cpu_seconds);
+    std::fflush(stdout);
+  }
+
+  static double now(clockid_t clock) noexcept {
+    timespec time{};
+    ::clock_gettime(clock, &time);
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
+  }
+
+  std::uint64_t in_flight_;
+  double duration_;
+  double began_ = 0;  // the warm-up
+  bool measures_ = false;
+  std::uint64_t replies_ = 0;
+  double cpu_ = 0;
+  double at_ = 0;
+};
+
+/// The main() of a client: `run` takes the options, and throws what goes wrong.
+template <class F>
+int client_main(int argc, char** argv, const std::string& name, F&& run) {
+  ClientOptions options;
+  CLI::App app("Puts echo load on a WebSocket server.", name);
+  app.option_defaults()->always_capture_default();
+  app.add_option("url", options.url, "ws://host:port/path")->required();
+  app.add_option("--connections", options.connections)->check(CLI::PositiveNumber);
+  app.add_option("--depth", options.depth, "messages in flight on each")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--size", options.size, "bytes of a message")->check(CLI::PositiveNumber);
+  app.add_option("--seconds", options.seconds, "to measure, after a warm-up of 0.2 s")
+      ->check(CLI::PositiveNumber);
+  app.add_flag("!--no-content", options.content,
+               "do not compare contents: the ceiling does not echo them");
+  CLI11_PARSE(app, argc, argv);
+  try {
+    run(options);
+    return 0;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s: %s\n", name.c_str(), error.what());
+    return 1;
+  }
+}
+
+}  // namespace tern::bench

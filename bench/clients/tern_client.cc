@@ -1,0 +1,208 @@
+// Echo load from one thread: tern::Engine, the protocol without I/O, on a tern::Loop that watches
+// sockets of ours. Nothing here is more than the public headers promise.
+//
+//   Loop: ready ─▶ recv ─▶ Engine::feed ─▶ next ─▶ on_event ─▶ Engine::send ─▶ output ─▶ send
+//
+// That is a turn: one recv, and one send for all replies that it brought. What does not go out is
+// sent when the socket is writable again. The Loop is level-triggered: what a recv has left behind
+// it tells in its next turn. Each frame is masked with a key of its own, fresh from a generator
+// that nobody can predict (RFC 6455 §5.3).
+#include "tern/engine.h"
+#include "tern/loop.h"
+
+#include "clients/client_program.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <deque>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+namespace tern::bench {
+namespace {
+
+[[noreturn]] void throw_errno(const char* what) {
+  throw std::system_error(errno, std::system_category(), what);
+}
+
+std::string explain(const CloseInfo& end) {
+  const std::string why = end.error ? end.error.message() : end.reason;
+  return "a connection ended with " + std::to_string(static_cast<int>(end.code)) + ": " + why;
+}
+
+/// What all connections share. They are told here what happened.
+struct Load {
+  explicit Load(const ClientOptions& asked)
+      : options(asked),
+        payload(asked),
+        measurement(asked),
+        loop({.on_exception = [this](std::string_view what) { fail(what); }}) {
+    const std::size_t in_flight = asked.depth * (asked.size + 14);  // header and key
+    engine.limits.max_message_bytes = asked.size;
+    engine.limits.max_queued_bytes = std::max(in_flight, engine.limits.max_queued_bytes);
+  }
+
+  void on_open() {
+    if (++opened < options.connections) return;
+    loop.every(Measurement::interval, [this] {
+      if (measurement.is_over(replies)) loop.stop();
+    });
+  }
+
+  void fail(std::string_view what) {
+    if (failure.empty()) failure = what;
+    loop.stop();
+  }
+
+  const ClientOptions& options;
+  Payload payload;
+  Measurement measurement;
+  EngineOptions engine{};
+  Workspace workspace{};
+  std::vector<std::byte> buffer = std::vector<std::byte>(std::size_t{512} << 10);
+  Loop loop;
+  std::size_t opened = 0;
+  std::uint64_t replies = 0;
+  std::string failure{};
+};
+
+class Connection {
+ public:
+  /// Takes a connected, non-blocking socket.
+  Connection(Load& load, Engine engine, int socket) : load_(load), engine_(std::move(engine)) {
+    watch_ =
+        load.loop.watch(socket, Interest::read_write, [this](Ready ready) { turn(ready); }).value();
+  }
+
+  /// Does what is due, also when nothing is ready.
+  void turn(Ready ready) {
+    engine_.tick(load_.loop.now());
+    if (ready.readable) read();
+    tell_events();
+    write();
+    engine_.settle();
+  }
+
+  Engine::TimePoint deadline() const noexcept { return engine_.deadline(); }
+
+ private:
+  void read() {
+    const std::span<std::byte> room = engine_.read_room();  // of a large message
+    const std::span<std::byte> buffer(load_.buffer);
+    const std::array<iovec, 2> both{{{room.data(), room.size()}, {buffer.data(), buffer.size()}}};
+    const ssize_t got = room.empty() ? ::recv(watch_.fd(), buffer.data(), buffer.size(), 0)
+                                     : ::readv(watch_.fd(), both.data(), 2);
+    if (got > 0) {
+      const auto bytes = static_cast<std::size_t>(got);
+      const std::size_t in_room = std::min(bytes, room.size());
+      engine_.feed(in_room, buffer.first(bytes - in_room));
+    } else if (got == 0) {
+      engine_.feed_eof();
+    } else if (errno != EAGAIN && errno != EINTR) {
+      engine_.feed_error({errno, std::system_category()});
+    }
+  }
+
+  // Writing failed. The server may have said why, before it went.
+  void fail(std::error_code error) {
+    read();
+    tell_events();
+    engine_.feed_error(error);
+    tell_events();
+  }
+
+  void tell_events() {
+    while (const Event event = engine_.next()) on_event(event);
+  }
+
+  void on_event(const Event& event) {
+    switch (event.kind()) {
+      case Event::Kind::open:
+        for (std::size_t i = 0; i < load_.options.depth; ++i) ask();
+        return load_.on_open();
+      case Event::Kind::message:
+        load_.payload.check(event.message().text(), !event.message().is_text(), load_.replies++);
+        return ask();
+      case Event::Kind::closed:
+        throw std::runtime_error(explain(engine_.close_info()));
+      default:
+        return;  // pings are answered already
+    }
+  }
+
+  void ask() {
+    if (!engine_.send(Message(MessageType::binary, load_.payload.bytes()))) {
+      throw std::runtime_error("a message was not taken");
+    }
+  }
+
+  void write() {
+    for (auto pieces = engine_.output(); !pieces.empty(); pieces = engine_.output()) {
+      msghdr message{};
+      message.msg_iov = const_cast<iovec*>(pieces.data());  // sendmsg does not write there
+      message.msg_iovlen = pieces.size();
+      const iovec& first = pieces.front();
+      const ssize_t put = pieces.size() == 1
+                              ? ::send(watch_.fd(), first.iov_base, first.iov_len, MSG_NOSIGNAL)
+                              : ::sendmsg(watch_.fd(), &message, MSG_NOSIGNAL);
+      if (put < 0 && errno == EAGAIN) break;
+      if (put < 0) return fail({errno, std::system_category()});
+      engine_.consume_output(static_cast<std::size_t>(put));
+    }
+    const bool blocked = engine_.queued_bytes() > 0;
+    watch_.set_interest(blocked ? Interest::read_write : Interest::read).value();
+  }
+
+  Load& load_;
+  Engine engine_;
+  Watch watch_{};
+};
+
+/// A connected socket that does not block from now on.
+int connect_to(const Address& address) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  const int error = ::getaddrinfo(address.host.c_str(), address.port.c_str(), &hints, &found);
+  if (error != 0) throw std::runtime_error(address.host + ": " + ::gai_strerror(error));
+  const int socket = ::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const bool connected = socket >= 0 && ::connect(socket, found->ai_addr, found->ai_addrlen) == 0;
+  ::freeaddrinfo(found);
+  if (!connected) throw_errno("connect");
+  const int on = 1;
+  ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  ::fcntl(socket, F_SETFL, O_NONBLOCK);
+  return socket;
+}
+
+void run(const ClientOptions& options) {
+  Load load(options);
+  const Address address = Address::of(options.url);
+  const ClientRequest request{.host = address.host + ":" + address.port, .target = address.target};
+  std::deque<Connection> connections;  // they stay where they are
+  for (std::size_t i = 0; i < options.connections; ++i) {
+    Engine engine = Engine::client(request, load.engine, load.workspace).value();
+    connections.emplace_back(load, std::move(engine), connect_to(address));
+  }
+  // What an engine waits for is seconds away: one timer that looks after all is enough.
+  load.loop.every(std::chrono::seconds(1), [&] {
+    for (Connection& connection : connections) {
+      if (connection.deadline() <= load.loop.now()) connection.turn({});
+    }
+  });
+  load.loop.run().value();
+  if (!load.failure.empty()) throw std::runtime_error(load.failure);
+}
+
+}  // namespace
+}  // namespace tern::bench
+
+int main(int argc, char** argv) {
+  return tern::bench::client_main(argc, argv, "tern_client", tern::bench::run);
+}
