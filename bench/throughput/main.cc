@@ -3,7 +3,7 @@
 #include "throughput/ceiling.h"
 #include "throughput/compare.h"
 #include "throughput/idle.h"
-#include "throughput/load.h"
+#include "throughput/load_report.h"
 #include "throughput/upgrades.h"
 
 #include <CLI/CLI.hpp>
@@ -68,6 +68,8 @@ void add_load(CLI::App& app, LoadOptions& options, bool& json, Command& command)
   sub->add_flag("--deflate", options.deflate, "compress the messages, without context takeover");
   sub->add_flag("!--no-content", options.check_content,
                 "do not compare contents: the ceiling does not echo them");
+  sub->add_flag("--latency", options.latency,
+                "percentiles, from a message's first byte sent to its reply read");
   add_server(*sub, options.server);
   sub->add_flag("--json", json);
   sub->callback([&] { command = [&] { return print_load(options, json); }; });
