@@ -97,17 +97,22 @@ void add_upgrades(CLI::App& app, UpgradesOptions& options, bool& json, Command& 
   sub->callback([&] { command = [&] { return print_upgrades(options, json); }; });
 }
 
+void add_comparison(CLI::App& app, CompareOptions& options) {
+  app.add_option("--repetitions", options.repetitions)->check(positive);
+  add_seconds(app, options.duration, "of each visit to a server");
+  app.add_option("--server", options.servers,
+                 "path of echo_server, several to compare builds; default: beside this program");
+  app.add_option("--only", options.only, "rows whose name contains this");
+  app.add_flag("--realtime", options.realtime, "real-time priority, for machines with other work");
+  app.add_flag("--json", options.json, "one object a line");
+}
+
 void add_compare(CLI::App& app, CompareOptions& options, Command& command) {
   CLI::App* sub = app.add_subcommand("compare", "echo_server beside the ceiling and every rival");
-  sub->add_option("--repetitions", options.repetitions)->check(positive);
-  add_seconds(*sub, options.duration, "of each visit to a server");
-  sub->add_option("--server", options.servers,
-                  "path of echo_server, several to compare builds; default: beside this program");
-  sub->add_option("--only", options.only, "workloads whose name contains this");
+  add_comparison(*sub, options);
+  sub->add_flag("!--no-rivals", options.rivals, "echo_server beside the ceiling, nobody else");
   sub->add_option("--chart", options.chart, "an SVG of the ratios to the ceiling, to this file");
   sub->add_flag("--control", options.control, "the ceiling a second time, to show the noise");
-  sub->add_flag("--realtime", options.realtime, "real-time priority, for machines with other work");
-  sub->add_flag("--json", options.json, "one object a line");
   sub->callback([&] { command = [&] { return run_compare(options); }; });
 }
 
