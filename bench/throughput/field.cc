@@ -53,9 +53,10 @@ void Field::visit_one(std::size_t at, Standing& standing, const Visiting& visit)
   try {
     if (processes_[at] == nullptr) {
       processes_[at] =
-          std::make_unique<ServerProcess>(entrant.command, server_core, options_.realtime);
+          std::make_unique<ServerProcess>(entrant.command, entrant.core, options_.realtime);
     }
     standing.visits.push_back(visit(entrant, *processes_[at]));
+    if (entrant.fresh) processes_[at].reset();
   } catch (const std::exception& error) {
     if (!entrant.may_fail) throw;
     standing.left_out = line_of(error.what());

@@ -29,6 +29,8 @@ struct Entrant {
   std::span<const Gap> gaps{};
   bool may_fail = false;  ///< a row it fails in goes on without it, and says so
   bool echoes_content = true;
+  int core = server_core;
+  bool fresh = false;  ///< a new process for each visit
 };
 
 /// What a row brought to an entrant.

@@ -4,6 +4,7 @@
 #include "throughput/compare.h"
 #include "throughput/idle.h"
 #include "throughput/load_report.h"
+#include "throughput/scaling.h"
 #include "throughput/upgrades.h"
 
 #include <CLI/CLI.hpp>
@@ -116,6 +117,13 @@ void add_compare(CLI::App& app, CompareOptions& options, Command& command) {
   sub->callback([&] { command = [&] { return run_compare(options); }; });
 }
 
+void add_scaling(CLI::App& app, CompareOptions& options, Command& command) {
+  CLI::App* sub = app.add_subcommand(
+      "scaling", "echo_server with 1 to 10000 connections, and with 1 and 2 loops");
+  add_comparison(*sub, options);
+  sub->callback([&] { command = [&] { return run_scaling(options); }; });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -124,6 +132,7 @@ int main(int argc, char** argv) {
   IdleOptions idle;
   UpgradesOptions upgrades;
   CompareOptions compare;
+  CompareOptions scaling;
   bool json = false;
   Command command;
 
@@ -135,6 +144,7 @@ int main(int argc, char** argv) {
   add_idle(app, idle, json, command);
   add_upgrades(app, upgrades, json, command);
   add_compare(app, compare, command);
+  add_scaling(app, scaling, command);
   CLI11_PARSE(app, argc, argv);
 
   try {
