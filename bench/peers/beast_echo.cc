@@ -3,6 +3,7 @@
 // that are never cut into fragments. For compressed ones that takes a write buffer as large as what
 // they become: with the 4 KiB of Beast's default each would be a frame and a call of the system by
 // itself.
+#include "options.h"
 #include "peers/beast.h"
 
 #include <CLI/CLI.hpp>
@@ -12,12 +13,10 @@
 #include <boost/beast/version.hpp>
 #include <boost/beast/websocket/ssl.hpp>
 #include <cstddef>
-#include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <memory>
 #include <optional>
-#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -26,14 +25,9 @@ namespace {
 using Acceptor = asio::basic_socket_acceptor<asio::ip::tcp, Executor>;
 using TlsSocket = beast::ssl_stream<Socket>;
 
-struct Options {
-  std::uint16_t port = 9001;
-  std::size_t max_message = std::size_t{1} << 20;
-  int level = 0;  // 0: no compression
+struct Options : peers::Options {
   bool takeover = false;
   std::size_t write_buffer = std::size_t{64} << 10;
-  std::string certificate{};
-  std::string key{};
 };
 
 // Lives as long as one of its operations is under way.
@@ -142,16 +136,10 @@ class Server {
 int main(int argc, char** argv) {
   Options options;
   CLI::App app("WebSocket echo on any path, on Boost.Beast.", "beast_echo");
-  app.option_defaults()->always_capture_default();
-  app.add_option("--port", options.port, "0: the system chooses");
-  app.add_option("--max-message", options.max_message, "bytes");
-  app.add_option("--deflate-level", options.level, "accept compression; 0: do not")
-      ->check(CLI::Range(0, 9));
+  peers::add_options(app, options);
+  peers::add_deflate_level(app, options);
   app.add_flag("--deflate-takeover", options.takeover, "with context takeover");
   app.add_option("--write-buffer", options.write_buffer, "bytes, of each connection");
-  CLI::Option* certificate =
-      app.add_option("--cert", options.certificate, "PEM file with a certificate: serve wss://");
-  app.add_option("--key", options.key, "PEM file with its key")->needs(certificate);
   CLI11_PARSE(app, argc, argv);
   try {
     Server(options).run();

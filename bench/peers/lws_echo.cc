@@ -4,6 +4,8 @@
 // event loop (poll was the fastest), how much is read at once, and how much is written: what the
 // kernel does not take is copied, so a long message goes in frames. It is collected behind LWS_PRE
 // bytes of room, where the library writes the header: nothing else is copied to be sent.
+#include "options.h"
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstddef>
@@ -19,15 +21,10 @@
 
 namespace {
 
-struct Options {
-  int port = 9001;
-  std::size_t max_message = std::size_t{1} << 20;
-  int level = 0;  // 0: no compression
+struct Options : peers::Options {
   std::size_t buffer = std::size_t{256} << 10;
   std::size_t frame = std::size_t{256} << 10;
   std::string loop = "poll";
-  std::string certificate{};
-  std::string key{};
 };
 
 // The callbacks have no better way to it.
@@ -180,18 +177,12 @@ int run() {
 
 int main(int argc, char** argv) {
   CLI::App app("WebSocket echo on any path, on libwebsockets.", "lws_echo");
-  app.option_defaults()->always_capture_default();
-  app.add_option("--port", options.port, "0: the system chooses");
-  app.add_option("--max-message", options.max_message, "bytes");
-  app.add_option("--deflate-level", options.level, "accept compression; 0: do not")
-      ->check(CLI::Range(0, 9));
+  peers::add_options(app, options);
+  peers::add_deflate_level(app, options);
   app.add_option("--buffer", options.buffer, "bytes, of each connection");
   app.add_option("--frame", options.frame, "bytes that are written at once");
   app.add_option("--loop", options.loop, "poll, or libev's or libuv's")
       ->check(CLI::IsMember({"poll", "ev", "uv"}));
-  CLI::Option* certificate =
-      app.add_option("--cert", options.certificate, "PEM file with a certificate: serve wss://");
-  app.add_option("--key", options.key, "PEM file with its key")->needs(certificate);
   CLI11_PARSE(app, argc, argv);
   return run();
 }

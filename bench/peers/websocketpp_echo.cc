@@ -3,13 +3,13 @@
 // read into. It joins what it has to send by itself. Its permessage-deflate can be told no level.
 #define BOOST_ASIO_DISABLE_THREADS
 
+#include "options.h"
+
 #include <CLI/CLI.hpp>
 #include <boost/version.hpp>
 #include <cstddef>
-#include <cstdint>
 #include <cstdio>
 #include <exception>
-#include <string>
 #include <type_traits>
 #include <websocketpp/concurrency/none.hpp>
 #include <websocketpp/config/asio.hpp>
@@ -43,12 +43,7 @@ struct Config : Base {
 using Plain = Config<websocketpp::config::asio>;
 using Tls = Config<websocketpp::config::asio_tls>;
 
-struct Options {
-  std::uint16_t port = 9001;
-  std::size_t max_message = std::size_t{1} << 20;
-  std::string certificate{};
-  std::string key{};
-};
+using peers::Options;
 
 template <class Chosen>
 void run(const Options& options) {
@@ -89,12 +84,7 @@ void run(const Options& options) {
 int main(int argc, char** argv) {
   Options options;
   CLI::App app("WebSocket echo on any path, on websocketpp.", "websocketpp_echo");
-  app.option_defaults()->always_capture_default();
-  app.add_option("--port", options.port, "0: the system chooses");
-  app.add_option("--max-message", options.max_message, "bytes");
-  CLI::Option* certificate =
-      app.add_option("--cert", options.certificate, "PEM file with a certificate: serve wss://");
-  app.add_option("--key", options.key, "PEM file with its key")->needs(certificate);
+  peers::add_options(app, options);
   CLI11_PARSE(app, argc, argv);
   try {
     if (options.certificate.empty()) {

@@ -54,7 +54,7 @@ std::vector<Entrant> entrants(const CompareOptions& options,
     all.push_back({i == 0 ? "tern" : "tern #" + std::to_string(i + 1), std::move(command)});
   }
   for (const Rival& rival : rivals) {
-    if (!is_here(rival)) continue;
+    if (!options.rivals || !is_here(rival)) continue;
     all.push_back({.name = std::string(rival.name),
                    .command = command_of(beside_this_program(std::string(rival.program)), flags),
                    .gaps = rival.gaps,
@@ -77,6 +77,12 @@ std::vector<Entrant> client_entrants() {
     if (stands_beside(rival.client)) add(rival.name, rival.client, true);
   }
   return all;
+}
+
+Entrant ceiling(const std::string& name) {
+  return {.name = name,
+          .command = {beside_this_program("tern-bench"), "ceiling"},
+          .echoes_content = false};
 }
 
 bool any_rival_is_here() { return std::ranges::any_of(rivals, is_here); }

@@ -10,14 +10,17 @@
 
 namespace tern::bench {
 
-/// tern, as often as the options name a server; then every rival that stands beside this program.
-/// `flags` are for everybody.
+/// tern, as often as the options name a server; then, if they want them, every rival that stands
+/// beside this program. `flags` are for everybody.
 std::vector<Entrant> entrants(const CompareOptions& options, const std::vector<std::string>& flags);
 
 /// Client programs, each with a raw echo as its server: first tern's, then those on other libraries
 /// that stand beside this program.
 std::vector<Entrant> client_entrants();
 inline constexpr std::size_t tern_clients = 2;
+
+/// The raw epoll echo.
+Entrant ceiling(const std::string& name);
 
 /// Whether a rival's server stands there.
 bool any_rival_is_here();

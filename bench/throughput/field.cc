@@ -1,25 +1,16 @@
 #include "throughput/field.h"
 
+#include "throughput/progress.h"
+
 #include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <string>
 #include <string_view>
-#include <unistd.h>
 #include <utility>
 
 namespace tern::bench {
 namespace {
-
-// On a terminal; without a name it wipes away what was shown.
-void show_progress(const std::string& name, std::size_t repetition, std::size_t of) {
-  if (::isatty(STDERR_FILENO) == 0) return;
-  if (name.empty()) {
-    std::fputs("\r\033[K", stderr);
-  } else {
-    std::fprintf(stderr, "\r\033[K%s: %zu of %zu", name.c_str(), repetition + 1, of);
-  }
-}
 
 std::string reason_against(const Entrant& entrant, std::string_view row) {
   for (const Gap& gap : entrant.gaps) {
@@ -48,21 +39,22 @@ std::vector<Standing> Field::run_row(const std::string& name, const Visiting& vi
     standings.push_back({.entrant = &entrants_[i], .left_out = reason_against(entrants_[i], name)});
     takes_part.push_back(i);
   }
+  Progress progress;
   for (std::size_t i = 0; i < options_.repetitions; ++i) {
-    show_progress(name, i, options_.repetitions);
+    progress.show(name + ": " + std::to_string(i + 1) + " of " +
+                  std::to_string(options_.repetitions));
     for (std::size_t turn = 0; turn < takes_part.size(); ++turn) {
       const std::size_t at = (turn + i) % takes_part.size();  // nobody is always the first
       if (standings[at].left_out.empty()) visit_one(takes_part[at], standings[at], visit);
     }
   }
-  show_progress("", 0, 0);
   return standings;
 }
 
 void Field::visit_one(std::size_t at, Standing& standing, const Visiting& visit) {
   const Entrant& entrant = entrants_[at];
   try {
-    const ServerProcess server(entrant.command, server_core, options_.realtime);
+    const ServerProcess server(entrant.command, entrant.core, options_.realtime);
     standing.visits.push_back(visit(entrant, server));
   } catch (const std::exception& error) {
     if (!entrant.may_fail) throw;

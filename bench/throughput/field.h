@@ -1,6 +1,6 @@
 // The servers of a comparison, or the clients, in turns. A new process for each visit: where its
-// memory comes to lie in the caches is a matter of luck, which lasts for the life of the process and
-// is worth a factor of 1.6 for large messages. So each repetition draws anew.
+// memory comes to lie in the caches is a matter of luck, which lasts for the life of the process
+// and is worth a factor of 1.6 for large messages. So each repetition draws anew.
 #pragma once
 
 #include "throughput/compare.h"
@@ -32,6 +32,7 @@ struct Entrant {
   bool may_fail = false;  ///< a row it fails in goes on without it, and says so
   bool echoes_content = true;
   std::string client{};  ///< what is compared, if not the server: the program that loads it
+  int core = server_core;
 };
 
 /// What a row brought to an entrant.

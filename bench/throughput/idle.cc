@@ -4,6 +4,7 @@
 #include "throughput/idle.h"
 
 #include "throughput/frames.h"
+#include "throughput/progress.h"
 #include "throughput/system.h"
 #include "throughput/upgrade.h"
 
@@ -12,14 +13,15 @@
 #include <cstdio>
 #include <span>
 #include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
 namespace tern::bench {
 namespace {
 
-constexpr std::size_t connections_a_source = 20'000;
 constexpr int most_sources = 8;
+constexpr std::size_t show_every = 256;
 
 struct Growth {
   double all = 0;
@@ -34,14 +36,14 @@ class Idle {
     if (raise_descriptor_limit() < most + 16) {
       throw std::runtime_error("the hard limit of descriptors is below " + std::to_string(most));
     }
-    if (most > connections_a_source * most_sources) throw std::runtime_error("too many");
+    if (source_of(most) > most_sources) throw std::runtime_error("too many");
   }
 
   void open(std::size_t connections) {
     while (sockets_.size() < connections) {
-      const int source = static_cast<int>(sockets_.size() / connections_a_source) + 1;
-      sockets_.push_back(connect_and_upgrade(target_, source));
+      sockets_.push_back(connect_and_upgrade(target_, source_of(sockets_.size())));
       reset_on_close(sockets_.back().socket());
+      if (sockets_.size() % show_every == 0) show(sockets_.size(), "connections");
     }
   }
 
@@ -50,10 +52,13 @@ class Idle {
     const std::string payload = make_payload(PayloadKind::binary, options_.size);
     const auto request = make_frame(frame::Opcode::binary, payload, frame::Masking::masked);
     const auto reply = make_frame(frame::Opcode::binary, payload, frame::Masking::unmasked);
+    std::size_t echoes = 0;
     for (Wire& wire : sockets_) {
       if (wire.send(request) != static_cast<ssize_t>(request.size())) throw_errno("send");
       receive(wire, reply);
+      if (++echoes % show_every == 0) show(echoes, "echoes");
     }
+    progress_.wipe();
   }
 
   // The server may still be freeing what it used for the last one.
@@ -71,8 +76,14 @@ class Idle {
     if (got != expected) throw std::runtime_error("a reply is not the echo of what was sent");
   }
 
+  void show(std::size_t done, const std::string& of_what) {
+    progress_.show(std::to_string(done) + " of " +
+                   std::to_string(options_.base + options_.connections) + " " + of_what);
+  }
+
   const IdleOptions& options_;
   Target target_;
+  Progress progress_{};
   std::vector<Wire> sockets_{};
 };
 

@@ -11,17 +11,22 @@
 // What a reply looks like is learnt from the first one, on a connection of its own, whose content
 // is checked. A compressed one is the same each time as well: without context takeover it depends
 // on its message alone.
+//
+// Latency is measured on request only. One time is taken for all replies that a connection's turn
+// brought, and it is that of the messages sent in answer, too.
 #include "throughput/load.h"
 
+#include "throughput/latency.h"
 #include "throughput/packing.h"
+#include "throughput/progress.h"
 #include "throughput/reply.h"
 #include "throughput/upgrade.h"
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
+#include <optional>
 #include <stdexcept>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -44,7 +49,10 @@ struct Exchange {
         learnt(learn_reply(target, requests.frame(), make_payload(options.kind, options.size),
                            options.check_content)),
         buffer(buffer_bytes),
-        check_content(options.check_content) {}
+        check_content(options.check_content),
+        depth(options.depth) {
+    if (options.latency) latencies.emplace();
+  }
 
   static std::vector<std::byte> make_request(const LoadOptions& options) {
     const std::string payload = make_payload(options.kind, options.size);
@@ -56,33 +64,55 @@ struct Exchange {
   Reply learnt;
   std::vector<std::byte> buffer;
   bool check_content;
+  std::size_t depth;
   std::uint64_t replies = 0;
+  std::optional<Latencies> latencies{};
 };
 
 class Peer {
  public:
-  Peer(Wire wire, Exchange& exchange) noexcept : wire_(std::move(wire)), exchange_(&exchange) {
+  Peer(Wire wire, Exchange& exchange)
+      : wire_(std::move(wire)),
+        exchange_(&exchange),
+        sent_(exchange.latencies ? exchange.depth : 0) {
     reset_on_close(wire_.socket());
   }
 
   int socket() const noexcept { return wire_.socket(); }
 
   /// Asks for `messages` more echoes.
-  void ask(std::size_t messages) {
-    sender_.owe(messages * exchange_->requests.frame_bytes());
-    if (!sender_.send(wire_, exchange_->requests)) throw_errno("send");
-  }
+  void ask(std::size_t messages) { ask(messages, now()); }
 
   /// Reads all there is, and sends a request for each reply.
   void on_ready() {
     std::size_t replies = 0;
     while (read(replies)) {
     }
+    if (replies == 0 && sender_.owed() == 0 && !wire_.has_unsent()) return;
     exchange_->replies += replies;
-    if (replies > 0 || sender_.owed() > 0 || wire_.has_unsent()) ask(replies);
+    const Clock::time_point read_at = now();
+    if (exchange_->latencies) {
+      for (std::size_t i = 0; i < replies; ++i) exchange_->latencies->add(read_at - sent_.pop());
+    }
+    ask(replies, read_at);
   }
 
  private:
+  // Only if somebody wants to know.
+  Clock::time_point now() const noexcept {
+    return exchange_->latencies ? Clock::now() : Clock::time_point{};
+  }
+
+  void ask(std::size_t messages, Clock::time_point at) {
+    const FrameTrain& requests = exchange_->requests;
+    sender_.owe(messages * requests.frame_bytes());
+    const std::size_t owed = sender_.owed();
+    if (!sender_.send(wire_, requests)) throw_errno("send");
+    if (!exchange_->latencies) return;
+    // Frames of which nothing was sent yet are owed as a whole.
+    sent_.push(at, owed / requests.frame_bytes() - sender_.owed() / requests.frame_bytes());
+  }
+
   std::size_t missing() const noexcept { return exchange_->learnt.bytes.size() - position_; }
 
   // False when the socket is empty.
@@ -142,6 +172,7 @@ class Peer {
   Wire wire_;
   Exchange* exchange_;
   TrainSender sender_{};
+  SendTimes sent_;
   std::size_t position_ = 0;
   std::uint32_t until_sample_ = 0;  // the first reply is in the sample
 };
@@ -157,7 +188,7 @@ struct Snapshot {
 class Load {
  public:
   Load(const LoadOptions& options, const Target& target)
-      : options_(options), exchange_(options, target) {
+      : options_(options), progress_(options.progress), exchange_(options, target) {
     if (!epoll_) throw_errno("epoll_create1");
     peers_.reserve(options.connections);
     for (std::size_t i = 0; i < options.connections; ++i) {
@@ -168,13 +199,15 @@ class Load {
       if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, peer.socket(), &event) != 0) {
         throw_errno("epoll_ctl");
       }
+      if (i % 256 == 0) progress_.show("connecting: " + std::to_string(i));
     }
   }
 
   LoadResult run() {
     warm_up();
+    if (exchange_.latencies) exchange_.latencies->clear();
     const Snapshot begin = snapshot();
-    run_until(last_ + std::chrono::duration_cast<Clock::duration>(options_.duration));
+    measure();
     // On a machine with other work a short visit may see nothing; silence for long is an error.
     while (exchange_.replies == begin.replies) run_until(last_ + std::chrono::milliseconds(10));
     const Snapshot end = snapshot();
@@ -185,6 +218,7 @@ class Load {
     result.client_busy = 1 - Seconds(end.idle - begin.idle).count() / result.seconds;
     result.server_busy = Seconds(end.server_cpu - begin.server_cpu).count() / result.seconds;
     result.reply_bytes = exchange_.learnt.wire_bytes;
+    if (exchange_.latencies) result.latency = exchange_.latencies->summary();
     return result;
   }
 
@@ -199,8 +233,14 @@ class Load {
     }
   }
 
-  static int source_of(std::size_t connection) noexcept {
-    return static_cast<int>(connection / 20'000) + 1;
+  // In steps that a terminal can follow.
+  void measure() {
+    const Clock::time_point began = last_;
+    const auto end = began + std::chrono::duration_cast<Clock::duration>(options_.duration);
+    while (last_ < end) {
+      run_until(std::min(end, last_ + progress_every));
+      progress_.show(progress_text(last_ - began, options_.duration, exchange_.replies, "replies"));
+    }
   }
 
   void run_until(Clock::time_point end) {
@@ -232,6 +272,7 @@ class Load {
   }
 
   const LoadOptions& options_;
+  Progress progress_;
   Exchange exchange_;
   net::Fd epoll_{::epoll_create1(EPOLL_CLOEXEC)};
   std::vector<Peer> peers_{};
@@ -244,34 +285,6 @@ class Load {
 
 LoadResult run_load(const LoadOptions& options) {
   return Load(options, Target::parse(options.url, options.deflate)).run();
-}
-
-int print_load(const LoadOptions& options, bool json) {
-  const LoadResult result = run_load(options);
-  if (json) {
-    std::printf(
-        R"({"connections":%zu,"depth":%zu,"size":%zu,"payload":"%s","seconds":%.4f,)"
-        R"("messages":%llu,"messages_per_second":%.1f,"client_busy":%.3f,"reply_bytes":%zu)",
-        options.connections, options.depth, options.size, to_string(options.kind).data(),
-        result.seconds, static_cast<unsigned long long>(result.messages), result.per_second(),
-        result.client_busy, result.reply_bytes);
-    if (options.server != 0) {
-      std::printf(R"(,"server_busy":%.3f,"server_us_per_message":%.4f)", result.server_busy,
-                  result.server_us_each());
-    }
-    std::puts("}");
-    return 0;
-  }
-  std::printf("%.0f messages/s, %.1f MB/s each way, this client busy %.0f %%\n",
-              result.per_second(), result.per_second() * static_cast<double>(options.size) / 1e6,
-              result.client_busy * 100);
-  std::printf("a reply: %zu bytes on the wire\n", result.reply_bytes);
-  if (options.server != 0) {
-    std::printf("server: %.3f us of CPU each message, busy %.0f %%\n", result.server_us_each(),
-                result.server_busy * 100);
-  }
-  if (result.client_busy > 0.95) std::puts("the client was the limit: judge by the server's CPU");
-  return 0;
 }
 
 }  // namespace tern::bench

@@ -2,10 +2,12 @@
 #pragma once
 
 #include "throughput/frames.h"
+#include "throughput/latency.h"
 #include "throughput/system.h"
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <sys/types.h>
 
@@ -22,6 +24,8 @@ struct LoadOptions {
   Seconds duration{1.0};
   bool check_content = true;  ///< of a sample; length, opcode and FIN are always checked
   pid_t server = 0;           ///< whose CPU time to measure; 0: nobody's
+  bool latency = false;       ///< measure it: a clock is read for each batch of replies
+  bool progress = false;      ///< say on a terminal how far it is
 };
 
 struct LoadResult {
@@ -30,6 +34,8 @@ struct LoadResult {
   double client_busy = 0;       ///< share of the time; at 1 the client was the limit
   double server_busy = 0;       ///< cores; 0 when not measured
   std::size_t reply_bytes = 0;  ///< what one reply by itself is on the wire, with TLS's records
+  /// From when a message's first byte was given to the kernel until its reply was read, whole.
+  std::optional<LatencySummary> latency{};
   double per_second() const noexcept { return static_cast<double>(messages) / seconds; }
   /// Microseconds of the server's CPU time.
   double server_us_each() const noexcept {
@@ -40,8 +46,5 @@ struct LoadResult {
 /// Runs the load and returns what was measured after the warm-up. Throws std::runtime_error when a
 /// reply is wrong, a connection ends or nothing comes for five seconds, and std::system_error.
 LoadResult run_load(const LoadOptions& options);
-
-/// `load` of the command line.
-int print_load(const LoadOptions& options, bool json);
 
 }  // namespace tern::bench

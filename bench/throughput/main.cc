@@ -5,7 +5,8 @@
 #include "throughput/clients.h"
 #include "throughput/compare.h"
 #include "throughput/idle.h"
-#include "throughput/load.h"
+#include "throughput/load_report.h"
+#include "throughput/scaling.h"
 #include "throughput/upgrades.h"
 
 #include <CLI/CLI.hpp>
@@ -70,6 +71,8 @@ void add_load(CLI::App& app, LoadOptions& options, bool& json, Command& command)
   sub->add_flag("--deflate", options.deflate, "compress the messages, without context takeover");
   sub->add_flag("!--no-content", options.check_content,
                 "do not compare contents: the ceiling does not echo them");
+  sub->add_flag("--latency", options.latency,
+                "percentiles, from a message's first byte sent to its reply read");
   add_server(*sub, options.server);
   sub->add_flag("--json", json);
   sub->callback([&] { command = [&] { return print_load(options, json); }; });
@@ -97,17 +100,22 @@ void add_upgrades(CLI::App& app, UpgradesOptions& options, bool& json, Command& 
   sub->callback([&] { command = [&] { return print_upgrades(options, json); }; });
 }
 
+void add_comparison(CLI::App& app, CompareOptions& options) {
+  app.add_option("--repetitions", options.repetitions)->check(positive);
+  add_seconds(app, options.duration, "of each visit to a server");
+  app.add_option("--server", options.servers,
+                 "path of echo_server, several to compare builds; default: beside this program");
+  app.add_option("--only", options.only, "rows whose name contains this");
+  app.add_flag("--realtime", options.realtime, "real-time priority, for machines with other work");
+  app.add_flag("--json", options.json, "one object a line");
+}
+
 void add_compare(CLI::App& app, CompareOptions& options, Command& command) {
   CLI::App* sub = app.add_subcommand("compare", "echo_server beside the ceiling and every rival");
-  sub->add_option("--repetitions", options.repetitions)->check(positive);
-  add_seconds(*sub, options.duration, "of each visit to a server");
-  sub->add_option("--server", options.servers,
-                  "path of echo_server, several to compare builds; default: beside this program");
-  sub->add_option("--only", options.only, "workloads whose name contains this");
+  add_comparison(*sub, options);
+  sub->add_flag("!--no-rivals", options.rivals, "echo_server beside the ceiling, nobody else");
   sub->add_option("--chart", options.chart, "an SVG of the ratios to the ceiling, to this file");
   sub->add_flag("--control", options.control, "the ceiling a second time, to show the noise");
-  sub->add_flag("--realtime", options.realtime, "real-time priority, for machines with other work");
-  sub->add_flag("--json", options.json, "one object a line");
   sub->callback([&] { command = [&] { return run_compare(options); }; });
 }
 
@@ -121,6 +129,13 @@ void add_clients(CLI::App& app, CompareOptions& options, Command& command) {
   sub->callback([&] { command = [&] { return run_clients(options); }; });
 }
 
+void add_scaling(CLI::App& app, CompareOptions& options, Command& command) {
+  CLI::App* sub = app.add_subcommand(
+      "scaling", "echo_server with 1 to 10000 connections, and with 1 and 2 loops");
+  add_comparison(*sub, options);
+  sub->callback([&] { command = [&] { return run_scaling(options); }; });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -130,6 +145,7 @@ int main(int argc, char** argv) {
   UpgradesOptions upgrades;
   CompareOptions compare;
   CompareOptions clients;
+  CompareOptions scaling;
   bool json = false;
   Command command;
 
@@ -142,6 +158,7 @@ int main(int argc, char** argv) {
   add_upgrades(app, upgrades, json, command);
   add_compare(app, compare, command);
   add_clients(app, clients, command);
+  add_scaling(app, scaling, command);
   CLI11_PARSE(app, argc, argv);
 
   try {

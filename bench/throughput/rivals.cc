@@ -48,7 +48,7 @@ class Rivals {
 
   void run(const Row& row, bool deflate) {
     const std::string name(row.name);
-    if (name.find(options_.only) == std::string::npos) return;
+    if (!is_wanted(name, options_)) return;
     print(name, field_.run_row(name, [&](const Entrant&, const ServerProcess& server) {
       return Visit::of(run_load({.url = server.url(),
                                  .connections = 100,
@@ -62,7 +62,7 @@ class Rivals {
 
   void run_upgrades() {
     const std::string name(tls_upgrades);
-    if (name.find(options_.only) == std::string::npos) return;
+    if (!is_wanted(name, options_)) return;
     print(name, field_.run_row(name, [&](const Entrant&, const ServerProcess& server) {
       return Visit::of(bench::run_upgrades({.url = server.url(),
                                             .in_flight = 16,
@@ -118,11 +118,9 @@ class Rivals {
 };
 
 bool any_wanted(const CompareOptions& options) {
-  const auto wanted = [&](const Row& row) {
-    return row.name.find(options.only) != std::string_view::npos;
-  };
-  return tls_upgrades.find(options.only) != std::string_view::npos ||
-         std::ranges::any_of(tls_rows, wanted) || std::ranges::any_of(deflate_rows, wanted);
+  const auto wanted = [&](const Row& row) { return is_wanted(row.name, options); };
+  return is_wanted(tls_upgrades, options) || std::ranges::any_of(tls_rows, wanted) ||
+         std::ranges::any_of(deflate_rows, wanted);
 }
 
 }  // namespace

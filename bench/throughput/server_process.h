@@ -11,8 +11,9 @@ namespace tern::bench {
 
 class ServerProcess {
  public:
-  /// Starts `command` on `core` and waits until it prints "listening on ws://…" as a line's
-  /// beginning. Throws std::runtime_error when it ends before, and std::system_error.
+  /// Starts `command` on `core`, which may be any_core, and waits until it prints "listening on
+  /// ws://…" as a line's beginning. Throws std::runtime_error when it ends before, and
+  /// std::system_error.
   ServerProcess(const std::vector<std::string>& command, int core, bool realtime);
 
   const std::string& url() const noexcept { return url_; }

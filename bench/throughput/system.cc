@@ -7,6 +7,7 @@
 #include <string_view>
 #include <sys/resource.h>
 #include <system_error>
+#include <thread>
 #include <time.h>
 
 namespace tern::bench {
@@ -26,13 +27,22 @@ std::size_t raise_descriptor_limit() noexcept {
 bool pin_to_core(int core) noexcept {
   cpu_set_t cores;
   CPU_ZERO(&cores);
-  CPU_SET(static_cast<std::size_t>(core), &cores);
+  if (core == any_core) {
+    for (std::size_t each = 0; each < CPU_SETSIZE; ++each) CPU_SET(each, &cores);
+  } else {
+    CPU_SET(static_cast<std::size_t>(core), &cores);
+  }
   return ::sched_setaffinity(0, sizeof cores, &cores) == 0;
 }
 
 bool set_realtime(int priority) noexcept {
   const sched_param parameters{.sched_priority = priority};
   return ::sched_setscheduler(0, SCHED_RR, &parameters) == 0;
+}
+
+void unset_realtime() noexcept {
+  const sched_param parameters{};
+  ::sched_setscheduler(0, SCHED_OTHER, &parameters);
 }
 
 std::chrono::nanoseconds cpu_time(pid_t process) {
@@ -46,6 +56,19 @@ std::chrono::nanoseconds cpu_time(pid_t process) {
     throw_errno("CPU clock of process " + std::to_string(process));
   }
   return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+std::chrono::nanoseconds settled_cpu_time(pid_t process) {
+  constexpr auto look_every = std::chrono::milliseconds(10);
+  constexpr auto at_rest = std::chrono::microseconds(20);
+  const auto end = Clock::now() + std::chrono::seconds(1);
+  auto used = cpu_time(process);
+  for (;;) {
+    std::this_thread::sleep_for(look_every);
+    const auto now_used = cpu_time(process);
+    if (now_used - used < at_rest || Clock::now() > end) return now_used;
+    used = now_used;
+  }
 }
 
 std::size_t resident_bytes(pid_t process) {

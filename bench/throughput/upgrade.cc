@@ -24,6 +24,7 @@ constexpr std::string_view offer =
     "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
     "client_no_context_takeover\r\n";
 constexpr int wait_seconds = 30;
+constexpr std::size_t connections_a_source = 20'000;
 
 sockaddr_in resolve(const std::string& host, std::uint16_t port) {
   const addrinfo hints{.ai_flags = AI_NUMERICSERV,
@@ -127,6 +128,10 @@ Wire connect_and_upgrade(const Target& target, int source) {
   const int flags = ::fcntl(wire.socket(), F_GETFL);
   if (::fcntl(wire.socket(), F_SETFL, flags | O_NONBLOCK) != 0) throw_errno("fcntl");
   return wire;
+}
+
+int source_of(std::size_t connection) noexcept {
+  return static_cast<int>(connection / connections_a_source) + 1;
 }
 
 void reset_on_close(int socket) noexcept {

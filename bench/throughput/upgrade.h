@@ -36,6 +36,9 @@ net::Fd start_connect(const Target& target, int source, int flags);
 /// std::system_error.
 Wire connect_and_upgrade(const Target& target, int source = 0);
 
+/// Where to open a program's connection number so and so from: there are ports for 20 000 on each.
+int source_of(std::size_t connection) noexcept;
+
 /// Makes close() send RST: no port is left in TIME_WAIT.
 void reset_on_close(int socket) noexcept;
 

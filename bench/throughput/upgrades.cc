@@ -3,8 +3,10 @@
 // with a full handshake: nothing is resumed.
 #include "throughput/upgrades.h"
 
+#include "throughput/progress.h"
 #include "throughput/upgrade.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -48,8 +50,7 @@ class Upgrades {
 
   void run_until(Clock::time_point end) {
     std::array<epoll_event, 256> events;
-    auto heard = Clock::now();
-    for (auto last = heard; last < end;) {
+    for (auto last = Clock::now(); last < end;) {
       const int ready =
           ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 0);
       if (ready < 0 && errno != EINTR) throw_errno("epoll_wait");
@@ -58,10 +59,10 @@ class Upgrades {
       }
       const auto now = Clock::now();
       if (ready > 0) {
-        heard = now;
+        heard_ = now;
       } else {
         idle_ += now - last;
-        if (now - heard > patience) throw std::runtime_error("no answer for five seconds");
+        if (now - heard_ > patience) throw std::runtime_error("no answer for five seconds");
       }
       last = now;
     }
@@ -153,6 +154,7 @@ class Upgrades {
   std::vector<Attempt> attempts_;
   std::array<char, 16'384> buffer_{};
   std::uint64_t upgrades_ = 0;
+  Clock::time_point heard_ = Clock::now();
   Clock::duration idle_{};
 };
 
@@ -162,18 +164,25 @@ UpgradesResult run_upgrades(const UpgradesOptions& options) {
   const auto server_cpu = [&] {
     return options.server != 0 ? cpu_time(options.server) : std::chrono::nanoseconds{};
   };
-  const auto later = [](Seconds by) {
-    return Clock::now() + std::chrono::duration_cast<Clock::duration>(by);
-  };
+  const auto seconds_since = [](Clock::time_point began) { return Seconds(Clock::now() - began); };
+  Progress progress(options.progress);
   Upgrades upgrades(options);
-  upgrades.run_until(later(options.warm_up));
+  const auto run_for = [&](Seconds duration) {
+    const auto began = Clock::now();
+    const auto end = began + std::chrono::duration_cast<Clock::duration>(duration);
+    for (auto now = began; now < end; now = Clock::now()) {
+      upgrades.run_until(std::min(end, now + progress_every));
+      progress.show(progress_text(seconds_since(began), duration, upgrades.upgrades(), "upgrades"));
+    }
+  };
+  run_for(options.warm_up);
   const std::uint64_t before = upgrades.upgrades();
   const auto idle_before = upgrades.idle();
   const auto cpu_before = server_cpu();
   const auto began = Clock::now();
-  upgrades.run_until(later(options.duration));
+  run_for(options.duration);
   UpgradesResult result;
-  result.seconds = Seconds(Clock::now() - began).count();
+  result.seconds = seconds_since(began).count();
   result.upgrades = upgrades.upgrades() - before;
   result.client_busy = 1 - Seconds(upgrades.idle() - idle_before).count() / result.seconds;
   result.server_busy = Seconds(server_cpu() - cpu_before).count() / result.seconds;
@@ -181,7 +190,9 @@ UpgradesResult run_upgrades(const UpgradesOptions& options) {
   return result;
 }
 
-int print_upgrades(const UpgradesOptions& options, bool json) {
+int print_upgrades(const UpgradesOptions& asked, bool json) {
+  UpgradesOptions options = asked;
+  options.progress = true;
   const UpgradesResult result = run_upgrades(options);
   if (json) {
     std::printf(R"({"in_flight":%zu,"seconds":%.4f,"upgrades":%llu,"upgrades_per_second":%.1f,)"

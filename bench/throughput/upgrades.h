@@ -15,7 +15,8 @@ struct UpgradesOptions {
   std::size_t in_flight = 64;
   Seconds warm_up{0.1};
   Seconds duration{1.0};
-  pid_t server = 0;  ///< whose CPU time to measure; 0: nobody's
+  pid_t server = 0;       ///< whose CPU time to measure; 0: nobody's
+  bool progress = false;  ///< say on a terminal how far it is
 };
 
 struct UpgradesResult {

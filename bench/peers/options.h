@@ -1,0 +1,34 @@
+// The options that the servers here share, named as those of echo_server.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace peers {
+
+struct Options {
+  std::uint16_t port = 9001;
+  std::size_t max_message = std::size_t{1} << 20;
+  int level = 0;              // of compression; 0: none
+  std::string certificate{};  // empty: ws://
+  std::string key{};
+};
+
+inline void add_options(CLI::App& app, Options& options) {
+  app.option_defaults()->always_capture_default();
+  app.add_option("--port", options.port, "0: the system chooses");
+  app.add_option("--max-message", options.max_message, "bytes");
+  CLI::Option* certificate =
+      app.add_option("--cert", options.certificate, "PEM file with a certificate: serve wss://");
+  app.add_option("--key", options.key, "PEM file with its key")->needs(certificate);
+}
+
+// Of those that can be told.
+inline void add_deflate_level(CLI::App& app, Options& options) {
+  app.add_option("--deflate-level", options.level, "accept compression; 0: do not")
+      ->check(CLI::Range(0, 9));
+}
+
+}  // namespace peers

@@ -1,0 +1,11 @@
+// What a load brought, for people and for programs.
+#pragma once
+
+#include "throughput/load.h"
+
+namespace tern::bench {
+
+/// `load` of the command line. Throws as run_load().
+int print_load(const LoadOptions& options, bool json);
+
+}  // namespace tern::bench

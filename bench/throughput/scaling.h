@@ -1,0 +1,12 @@
+// What a message and a connection cost as there are more connections, and with two loops.
+#pragma once
+
+#include "throughput/compare.h"
+
+namespace tern::bench {
+
+/// `scaling` of the command line; the options are those of a comparison, without a chart. Throws as
+/// run_compare().
+int run_scaling(const CompareOptions& options);
+
+}  // namespace tern::bench
