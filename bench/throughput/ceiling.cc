@@ -107,8 +107,8 @@ int Ceiling::run() {
   std::fflush(stdout);
   std::array<epoll_event, 512> events;
   for (;;) {
-    const int ready =
-        ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), -1);
+    const int ready = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()),
+                                   options_.spin ? 0 : -1);
     if (ready < 0 && errno != EINTR) throw_errno("epoll_wait");
     for (int i = 0; i < ready; ++i) {
       const epoll_event& event = events[static_cast<std::size_t>(i)];

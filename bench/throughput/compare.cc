@@ -68,11 +68,14 @@ bool any_plain_row_is_wanted(const CompareOptions& options) {
 
 std::vector<Entrant> beside_ceiling(const CompareOptions& options) {
   std::vector<Entrant> all = entrants(options, {});
+  // What is gained by polling, and what could be.
   Entrant spinning = all.front();
-  spinning.name += " spins";
-  spinning.rows = "1x1 ";
   spinning.command.insert(spinning.command.end(), {"--spin", "0.001"});
-  all.insert(all.begin() + 1, std::move(spinning));
+  Entrant raw_spinning = ceiling("raw spins");
+  raw_spinning.command.push_back("--spin");
+  spinning.name += " spins";
+  spinning.rows = raw_spinning.rows = "1x1 ";
+  all.insert(all.begin() + 1, {std::move(spinning), std::move(raw_spinning)});
   if (options.control) all.insert(all.begin(), ceiling("control"));
   all.insert(all.begin(), ceiling("ceiling"));
   return all;

@@ -47,6 +47,7 @@ void add_ceiling(CLI::App& app, CeilingOptions& options, Command& command) {
   sub->add_option("--port", options.port, "0: the system chooses");
   sub->add_option("--message-size", options.message_size,
                   "bytes of every message; 0: as the first of each connection");
+  sub->add_flag("--spin", options.spin, "never sleep");
   sub->callback([&] { command = [&] { return run_ceiling(options); }; });
 }
 
