@@ -267,6 +267,7 @@ class Engine {
   template <class F>
   void guarded(F&& function) noexcept;
   Event next_event();
+  Event next_frame();
   // opening.cc: HTTP
   void start_request(const ClientRequest& request);
   Event next_opening();
@@ -277,7 +278,6 @@ class Engine {
   std::error_code refuse(Errc why);
   void opened() noexcept;
   // closing.cc
-  Event next_frame();
   Event next_end() noexcept;
   void complete_close() noexcept;
   void on_peer_close(Message payload);

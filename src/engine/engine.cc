@@ -10,8 +10,8 @@
 // may still be waiting then: a refusal, or the Close frame of a failure.
 //
 // The members are spread over the files of this room by what they do: this one holds construction,
-// input and the turn; opening.cc HTTP; closing.cc frames and the end; sending.cc output;
-// keepalive.cc time.
+// input, frames and the turn; opening.cc HTTP; closing.cc the end; sending.cc output; keepalive.cc
+// time.
 #include "tern/engine.h"
 
 #include "base/assert.h"
