@@ -74,7 +74,8 @@ class Sender {
   Inbox<Handle> handles{};
   Inbox<std::size_t> first_full{};  ///< the queue at that moment
   Inbox<int> all_echoed{};
-  Clock::time_point opened_at{};
+  Clock::time_point opened_at{};  ///< by the loop's clock, as are all deadlines
+  Clock::time_point begun_at{};   ///< the same, when it was told to send
 
  private:
   void on_echo(Connection& conn, Message msg) {
@@ -103,7 +104,10 @@ class StoppedPeer : public Process {
   /// Lets the server send until it is told to wait.
   void expect_full(Sender& sender) {
     const std::size_t before = resident_bytes(::getpid());
-    EXPECT_TRUE(handle.post([&](Connection& conn) { sender.send_on(conn); }));
+    EXPECT_TRUE(handle.post([&](Connection& conn) {
+      sender.begun_at = conn.loop().now();
+      sender.send_on(conn);
+    }));
     const auto queued = sender.first_full.take();
     ASSERT_TRUE(queued);
     EXPECT_LE(*queued, queue_limit + message_bytes);
@@ -169,15 +173,14 @@ void stall(Over over, Timeouts timeouts, std::chrono::nanoseconds most) {
   Sender sender(attacked);
   attacked.start();
   StoppedPeer peer(attacked, sender);
-  const auto begun = Clock::now();
   peer.expect_full(sender);
   std::optional<CloseInfo> info;
   EXPECT_TRUE(eventually([&] { return attacked.closed > 0; }, 2 * enough_time));
   info = attacked.ends.take();
   ASSERT_TRUE(info);
   EXPECT_EQ(info->error, Errc::write_stalled) << info->error.message();
-  EXPECT_GE(Clock::now() - begun, timeouts.stall);
-  EXPECT_LT(Clock::now() - begun, most);
+  EXPECT_GE(Clock::now() - sender.begun_at, timeouts.stall);
+  EXPECT_LT(Clock::now() - sender.begun_at, most);
   EXPECT_EQ(state_of(peer.pid()), "T");
   EXPECT_EQ(echoes(attacked, over), 1'001u);
   peer.signal(SIGCONT);
