@@ -128,15 +128,16 @@ class Outbound {
 
 // ---- the way of a small frame, inline
 
-/// Whether the next bytes of the tail may join the last piece: it ends where they begin, between
-/// two frames. (Nothing else can end there: a chunk's head lies before its first byte.)
+/// Whether the next bytes of the tail may join the last piece: it ends where they begin. (Nothing
+/// else can end there: a chunk's head lies before its first byte. Nor is it half a frame: a header
+/// without its payload is never the last piece.)
 inline bool Outbound::continues(std::size_t bytes, bool http) const noexcept {
   if (static_cast<std::size_t>(tail_end_ - tail_next_) < bytes || head_ == pieces_.size()) {
     return false;
   }
   const iovec& last = iov_.back();
   return static_cast<std::byte*>(last.iov_base) + last.iov_len == tail_next_ &&
-         pieces_.back().ends_frame && pieces_.back().http == http;
+         pieces_.back().http == http;
 }
 
 /// Room for so many bytes behind what was appended last, in the piece that is the last then.
