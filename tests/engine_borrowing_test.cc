@@ -363,5 +363,61 @@ TEST(EngineBorrowing, ViewsOutliveWritesAndOtherEngines) {
   }
 }
 
+// The same for the last message of a stash, with which nothing is left to read.
+TEST(EngineBorrowing, AViewOfTheStashOutlivesWritesAndOtherEngines) {
+  for (const Role role : roles) {
+    Bare bare(role);
+    Engine other = *Engine::established(role, {}, bare.options, bare.workspace);
+    other.tick(Engine::TimePoint() + 1h);
+    ASSERT_EQ(other.next().kind(), Event::Kind::open);
+    bare.engine.feed(0, bare.lend({text("a payload to look at")}));
+    bare.engine.stash();
+    const Event event = bare.engine.next();
+    for (Engine* engine : {&bare.engine, &other, &bare.engine}) {
+      engine->send(std::string_view("XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX"));
+      bare.write();
+    }
+    EXPECT_EQ(event.message().text(), "a payload to look at");
+    EXPECT_FALSE(bare.engine.next());
+  }
+}
+
+// Nor does the end of its connection take it from a handler that goes on.
+TEST(EngineBorrowing, AViewOutlivesTheEndOfItsEngineUntilNext) {
+  const std::string payload = "a payload to look at";
+  const auto assembled = [&](Bare& bare) {
+    bare.engine.feed(0, bare.lend({binary(payload.substr(0, 3), false), more(payload.substr(3))}));
+  };
+  const auto stashed = [&](Bare& bare) {
+    bare.engine.feed(0, bare.lend({binary(payload), binary("unread")}));
+    bare.engine.stash();
+  };
+  const auto overflow = [](Engine& engine) {
+    engine.send(std::string_view("one"));
+    EXPECT_EQ(engine.send(octets(2'000)), SendStatus::closed);
+  };
+  const auto terminate = [](Engine& engine) { engine.terminate(Errc::terminated); };
+  const auto run = [&](auto&& feed, auto&& end) {
+    Bare bare(Role::server, {.limits = {.max_queued_bytes = 1'000, .overflow = Overflow::close}});
+    feed(bare);
+    const Event event = bare.engine.next();
+    end(bare.engine);
+    Engine other = *Engine::established(Role::server, {}, bare.options, bare.workspace);
+    other.tick(Engine::TimePoint() + 1h);
+    for (int i = 0; i < 3; ++i) other.send(octets(40));
+    for (int i = 0; i < 2; ++i) {  // chunks that are free
+      other.feed(0, bare.lend({binary(octets(40), false)}));
+      other.next();
+      other.stash();
+    }
+    EXPECT_EQ(event.message().text(), payload);
+    EXPECT_EQ(bare.engine.next().kind(), Event::Kind::closed);
+  };
+  run(assembled, terminate);
+  run(assembled, overflow);
+  run(stashed, terminate);
+  run(stashed, overflow);
+}
+
 }  // namespace
 }  // namespace tern::test

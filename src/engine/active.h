@@ -35,6 +35,11 @@ struct Active {
     if (out.empty()) progress_at = now;
   }
 
+  /// Nothing is unread, begun, handed out or to be written or told.
+  bool rests() const noexcept {
+    return out.empty() && in.idle() && !eof && !error && opening == nullptr;
+  }
+
   Memory* memory;
   Active* next = nullptr;  // in the Workspace's list
   Inbound in;

@@ -139,7 +139,7 @@ void Engine::end(CloseCode code, std::error_code why) noexcept {
   info.error = why;
   info.clean = false;
   info.opened = opened_;
-  active_->in.clear();
+  active_->in.abandon();  // who calls this may still look at a message
   if (kept_) {
     kept_->inflater.reset();
     kept_->deflater.reset();

@@ -83,10 +83,10 @@ void Engine::activate() {
   if (deflate_) take_compressed();
 }
 
+// With nothing in it to clear: that is for the end.
 void Engine::rest() noexcept {
-  if (phase_ == Phase::open && !tell_open_ && active_ && active_->in.idle() &&
-      active_->out.empty() && !active_->eof && !active_->error && !active_->opening) {
-    active_.reset();
+  if (phase_ == Phase::open && !tell_open_ && active_ && active_->rests()) {
+    workspace_->memory().put_back(active_.release());
   }
 }
 
@@ -173,6 +173,7 @@ Event Engine::next() noexcept {
     case Phase::closing:
       return next_frame();
     case Phase::ended:
+      active_->in.clear();  // the view that was handed out before the end ends here
       break;
   }
   return next_end();

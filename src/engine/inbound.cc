@@ -40,6 +40,10 @@ std::uint64_t wire_limit(std::uint64_t max_message_bytes) noexcept {
 void Inbound::start(Role role, const Limits& limits) noexcept {
   limits_ = &limits;
   masking_ = role == Role::server ? frame::Masking::masked : frame::Masking::unmasked;
+  lent_ = {};
+  framed_ = nullptr;
+  rsv1_ = frame::Rsv1::reserved;
+  kept_ = nullptr;
 }
 
 void Inbound::take_compressed(int window_bits, std::unique_ptr<deflate::Inflater>* kept) noexcept {
@@ -49,9 +53,14 @@ void Inbound::take_compressed(int window_bits, std::unique_ptr<deflate::Inflater
 }
 
 void Inbound::clear() noexcept {
+  abandon();
+  stash_.reset();
+  delivered_.reset();
+}
+
+void Inbound::abandon() noexcept {
   cursor_ = end_ = nullptr;
   lent_ = {};
-  stash_.reset();
   stashed_ = false;
   framed_ = nullptr;
   rsv1_ = frame::Rsv1::reserved;
@@ -64,13 +73,7 @@ void Inbound::clear() noexcept {
   text_ = {};
   assembly_.reset();
   assembled_ = 0;
-  delivered_.reset();
   error_ = {};
-}
-
-bool Inbound::idle() const noexcept {
-  return cursor_ == end_ && !in_frame_ && !in_message_ && head_size_ == 0 && !delivered_ &&
-         control_size_ == 0;
 }
 
 // ---- bytes in
@@ -180,7 +183,11 @@ Event Inbound::next() {
 
 // True: header_ holds a header. False: more bytes are needed, or error_ is set.
 [[gnu::always_inline]] inline bool Inbound::read_header() {
-  if (cursor_ == end_) return false;
+  if (cursor_ == end_) {
+    if (stashed_) stash_.reset();  // the view of its last message ends here
+    stashed_ = false;
+    return false;
+  }
   if (head_size_ == 0) {
     const frame::Decoded decoded = frame::decode_header({cursor_, end_}, masking_, header_, rsv1_);
     if (decoded.size > 0) {

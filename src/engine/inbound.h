@@ -29,6 +29,8 @@ class Inbound {
   void take_compressed(int window_bits, std::unique_ptr<deflate::Inflater>* kept) noexcept;
   /// Forgets everything and gives memory back.
   void clear() noexcept;
+  /// The same, but what was handed out last lives on until clear().
+  void abandon() noexcept;
 
   /// Where a large message is best continued; empty when there is none. Throws std::bad_alloc.
   std::span<std::byte> read_room();
@@ -48,8 +50,11 @@ class Inbound {
   Event next();
   Errc error() const noexcept { return error_; }
 
-  /// Nothing is unread, begun or handed out: the object may serve another connection.
-  bool idle() const noexcept;
+  /// Nothing is unread, begun or handed out: after start() the object may serve another connection.
+  bool idle() const noexcept {
+    return cursor_ == end_ && !in_frame_ && !in_message_ && head_size_ == 0 && !delivered_ &&
+           !stash_ && control_size_ == 0;
+  }
   /// Whether the payload lies in the bytes that are lent.
   bool lent(std::span<const std::byte> payload) const noexcept;
   /// Whether this is the message handed out last, or its beginning, whole in the lent bytes with

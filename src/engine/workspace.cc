@@ -39,6 +39,10 @@ void Memory::give_back(Active* active) noexcept {
   active->close = {};
   if (active->error) active->error = {};
   active->eof = false;
+  put_back(active);
+}
+
+void Memory::put_back(Active* active) noexcept {
   if (kept_ == max_kept) {
     delete active;
     return;

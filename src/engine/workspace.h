@@ -21,6 +21,8 @@ class Memory {
   /// Throws std::bad_alloc.
   Active* take_active();
   void give_back(Active* active) noexcept;
+  /// The same for one that rests: there is nothing to clear.
+  void put_back(Active* active) noexcept;
 
   base::ChunkPool& chunks() noexcept { return chunks_; }
   crypto::Random& random() noexcept { return random_; }
