@@ -75,29 +75,33 @@ class Event {
   };
 
   constexpr Event() noexcept = default;
-  constexpr explicit Event(Kind kind) noexcept : kind_(static_cast<std::uint64_t>(kind)) {}
+  constexpr explicit Event(Kind kind) noexcept : word_(place(kind)) {}
   /// `payload` of a message, a ping or a pong.
   Event(Kind kind, Message payload) noexcept
       : data_(payload.bytes().data()),
-        size_(payload.size() & max_size),
-        type_(static_cast<std::uint64_t>(payload.type())),
-        kind_(static_cast<std::uint64_t>(kind) & 0xFu) {}
+        word_((payload.size() & max_size) |
+              static_cast<std::uint64_t>(payload.type()) << type_shift | place(kind)) {}
 
-  constexpr Kind kind() const noexcept { return static_cast<Kind>(kind_); }
+  constexpr Kind kind() const noexcept { return static_cast<Kind>(word_ >> kind_shift); }
   constexpr explicit operator bool() const noexcept { return kind() != Kind::none; }
   /// The message, or the payload of a ping or pong.
   /// Lifetime: into lent bytes while they are lent; else until next() or feed() of this engine.
   Message message() const noexcept {
-    return {static_cast<MessageType>(type_), std::span<const std::byte>(data_, size_)};
+    return {static_cast<MessageType>(word_ >> type_shift & 0xFF),
+            std::span<const std::byte>(data_, word_ & max_size)};
   }
 
  private:
-  static constexpr std::uint64_t max_size = (std::uint64_t{1} << 48) - 1;
+  static constexpr int type_shift = 48;
+  static constexpr int kind_shift = 56;
+  static constexpr std::uint64_t max_size = (std::uint64_t{1} << type_shift) - 1;
+  static constexpr std::uint64_t place(Kind kind) noexcept {
+    return static_cast<std::uint64_t>(kind) << kind_shift;
+  }
 
   const std::byte* data_ = nullptr;
-  std::uint64_t size_ : 48 = 0;
-  std::uint64_t type_ : 8 = 0;
-  std::uint64_t kind_ : 8 = 0;
+  // Kind, type and size. As bit-fields compilers take them apart wherever an event passes through.
+  std::uint64_t word_ = 0;
 };
 
 static_assert(sizeof(Event) == 16);
@@ -240,6 +244,9 @@ class Engine {
 
   /// How it ended. After Kind::closed, which comes exactly once. Lifetime: the engine.
   const CloseInfo& close_info() const noexcept;
+  /// Open, and nothing is unread, begun, unwritten or to be told: until more is fed or sent, next()
+  /// and output() have nothing.
+  bool rests() const noexcept { return phase_ == Phase::open && !active_ && !tell_open_; }
   /// Between Kind::open and the start of the end: send() accepts messages.
   bool is_open() const noexcept { return phase_ == Phase::open; }
   /// The limits that hold for this connection.

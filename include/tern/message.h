@@ -33,20 +33,19 @@ class Message {
 
   /// Names its type. Text must be UTF-8.
   constexpr Message(MessageType type, std::span<const std::byte> bytes) noexcept
-      : data_(bytes.data()),
-        size_(bytes.size() & max_size),
-        type_(static_cast<std::uint64_t>(type)) {}
+      : data_(bytes.data()), word_(pack(type, bytes.size())) {}
 
   /// Names its type, for payloads that are kept as chars. Text must be UTF-8.
   constexpr Message(MessageType type, std::string_view chars) noexcept
-      : data_(chars.data()),
-        size_(chars.size() & max_size),
-        type_(static_cast<std::uint64_t>(type)) {}
+      : data_(chars.data()), word_(pack(type, chars.size())) {}
 
-  constexpr MessageType type() const noexcept { return static_cast<MessageType>(type_); }
+  /// Text or binary.
+  constexpr MessageType type() const noexcept {
+    return static_cast<MessageType>(word_ >> type_shift);
+  }
   constexpr bool is_text() const noexcept { return type() == MessageType::text; }
-  constexpr std::size_t size() const noexcept { return size_; }
-  constexpr bool empty() const noexcept { return size_ == 0; }
+  constexpr std::size_t size() const noexcept { return word_ & max_size; }
+  constexpr bool empty() const noexcept { return size() == 0; }
   /// The payload as bytes, whatever the type.
   std::span<const std::byte> bytes() const noexcept {
     return {static_cast<const std::byte*>(data_), size()};
@@ -55,11 +54,15 @@ class Message {
   std::string_view text() const noexcept { return {static_cast<const char*>(data_), size()}; }
 
  private:
-  static constexpr std::uint64_t max_size = (std::uint64_t{1} << 56) - 1;  // beyond any memory
+  static constexpr int type_shift = 56;
+  static constexpr std::uint64_t max_size = (std::uint64_t{1} << type_shift) - 1;  // beyond memory
+  static constexpr std::uint64_t pack(MessageType type, std::size_t size) noexcept {
+    return static_cast<std::uint64_t>(type) << type_shift | (size & max_size);
+  }
 
   const void* data_;
-  std::uint64_t size_ : 56;
-  std::uint64_t type_ : 8;
+  // Type and size. As bit-fields compilers take them apart wherever a message passes through.
+  std::uint64_t word_;
 };
 
 static_assert(sizeof(Message) == 16 && std::is_trivially_copyable_v<Message>);

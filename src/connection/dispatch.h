@@ -32,7 +32,8 @@ std::string describe_exception() noexcept;
 /// Calls a function of the application. False when it threw: that is logged, and the caller ends
 /// the connection with 1011.
 template <class F>
-bool call_user(const LogSink& sink, std::string_view what, F&& function) noexcept {
+[[gnu::always_inline]] inline bool call_user(const LogSink& sink, std::string_view what,
+                                             F&& function) noexcept {
   try {
     std::forward<F>(function)();
     return true;

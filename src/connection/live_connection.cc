@@ -126,7 +126,7 @@ void LiveConnection::on_ready(std::uint32_t events) noexcept {
     read_ended_ = true;
     engine_.feed_error(Errc::connection_reset);
   }
-  pump();
+  if (!engine_.rests()) pump();
   if ((events & (net::readable | net::broken)) != 0) read();
   in_turn_ = false;
   finish_turn();
@@ -312,6 +312,11 @@ void LiveConnection::drain() noexcept {
 
 void LiveConnection::finish_turn() noexcept {
   if (state_ != State::serving) return;
+  // Mostly all is done already.
+  if (engine_.rests() && !congested_ && !paused_ && !read_ended_ && interest_ == net::readable &&
+      !transport_->has_unsent()) {
+    return update_timer();
+  }
   in_turn_ = true;
   flush();
   engine_.settle();

@@ -163,11 +163,8 @@ Event Inbound::next() {
       if (frame::is_control(header_.opcode)) {
         control_size_ = 0;
       } else {
+        if (is_whole_message()) return whole_message();
         if (const Errc errc = begin_data_frame(); errc != Errc{}) return fault(errc);
-        if (header_.fin && !in_message_ && !compressed_ && available() >= header_.length) {
-          const auto size = static_cast<std::size_t>(header_.length);
-          return whole_message({std::exchange(cursor_, cursor_ + size), size});
-        }
       }
       in_frame_ = true;
       remaining_ = header_.length;
@@ -242,11 +239,22 @@ Event Inbound::next() {
   return {};
 }
 
-[[gnu::always_inline]] inline Event Inbound::whole_message(std::span<std::byte> payload) {
+// One frame, all of it here, that begin_data_frame() could say nothing against: of such a message,
+// which is the common one, nothing needs to be remembered.
+[[gnu::always_inline]] inline bool Inbound::is_whole_message() const noexcept {
+  return header_.fin && !in_message_ && !header_.compressed &&
+         header_.opcode != frame::Opcode::continuation && header_.length <= available() &&
+         header_.length <= limits_->max_message_bytes && limits_->max_fragments > 0;
+}
+
+[[gnu::always_inline]] inline Event Inbound::whole_message() {
+  const auto size = static_cast<std::size_t>(header_.length);
+  const std::span<std::byte> payload(std::exchange(cursor_, cursor_ + size), size);
+  const auto type = static_cast<MessageType>(header_.opcode);
   if (masking_ == frame::Masking::masked) simd::mask(payload, header_.key);
-  if (type_ == MessageType::text && !simd::utf8_valid(payload)) return fault(Errc::text_not_utf8);
+  if (type == MessageType::text && !simd::utf8_valid(payload)) return fault(Errc::text_not_utf8);
   framed_ = head_straddled_ ? nullptr : payload.data();
-  return Event(Event::Kind::message, Message(type_, payload));
+  return Event(Event::Kind::message, Message(type, payload));
 }
 
 // At most 125 bytes: viewed where they lie when they came whole, else collected.

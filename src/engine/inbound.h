@@ -66,7 +66,8 @@ class Inbound {
  private:
   bool read_header();
   Errc begin_data_frame() noexcept;
-  Event whole_message(std::span<std::byte> payload);
+  bool is_whole_message() const noexcept;
+  Event whole_message();
   Event read_control();
   bool read_payload();
   bool read_compressed();

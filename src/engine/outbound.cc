@@ -49,7 +49,9 @@ void Outbound::begin_piece(std::size_t bytes, bool http) {
     tail_next_ = tail_.data();
     tail_end_ = tail_next_ + tail_.capacity();
   }
-  push(tail_next_, 0, {.owner = tail_, .http = http});
+  Piece& piece = push(tail_next_, 0);
+  piece.owner = tail_;
+  piece.http = http;
 }
 
 void Outbound::drop_tail() noexcept {
@@ -57,22 +59,28 @@ void Outbound::drop_tail() noexcept {
   tail_next_ = tail_end_ = nullptr;
 }
 
-void Outbound::reserve(std::size_t more) {
+// In both lists: those that are written make room first.
+void Outbound::make_room_for(std::size_t pieces) {
   if (head_ > max_pieces && head_ * 2 > pieces_.size()) {
-    iov_.erase(iov_.begin(), iov_.begin() + static_cast<std::ptrdiff_t>(head_));
-    pieces_.erase(pieces_.begin(), pieces_.begin() + static_cast<std::ptrdiff_t>(head_));
-    head_ = 0;
+    pieces -= head_;
+    forget_written();
   }
-  const std::size_t size = pieces_.size() + more;
-  if (size <= std::min(iov_.capacity(), pieces_.capacity())) return;
-  iov_.reserve(std::max(size, 2 * iov_.capacity()));
-  pieces_.reserve(std::max(size, 2 * pieces_.capacity()));
+  if (pieces <= std::min(iov_.capacity(), pieces_.capacity())) return;
+  iov_.reserve(std::max(pieces, 2 * iov_.capacity()));
+  pieces_.reserve(std::max(pieces, 2 * pieces_.capacity()));
 }
 
-void Outbound::push(const std::byte* data, std::size_t size, Piece piece) noexcept {
+void Outbound::forget_written() noexcept {
+  iov_.erase(iov_.begin(), iov_.begin() + static_cast<std::ptrdiff_t>(head_));
+  pieces_.erase(pieces_.begin(), pieces_.begin() + static_cast<std::ptrdiff_t>(head_));
+  head_ = 0;
+}
+
+// Borrowed, and a whole frame, unless who calls says otherwise.
+Outbound::Piece& Outbound::push(const std::byte* data, std::size_t size) noexcept {
   iov_.push_back({const_cast<std::byte*>(data), size});
-  pieces_.push_back(std::move(piece));
   queued_ += size;
+  return pieces_.emplace_back();
 }
 
 void Outbound::append_close(const frame::Header& header, std::span<const std::byte> payload) {
@@ -89,7 +97,7 @@ void Outbound::append_borrowed(const frame::Header& header, std::span<const std:
   reserve(2);
   append_header(header, payload.empty());
   if (payload.empty()) return;
-  push(payload.data(), payload.size(), {.starts_frame = false});
+  push(payload.data(), payload.size()).starts_frame = false;
   borrows_ = true;
 }
 
@@ -99,7 +107,7 @@ void Outbound::append_framed(const frame::Header& header, std::span<const std::b
   const std::size_t size = frame::encode_header(head.data(), header, masking_);
   std::byte* const begin = const_cast<std::byte*>(payload.data()) - size;
   std::memcpy(begin, head.data(), size);
-  push(begin, size + payload.size(), {});
+  push(begin, size + payload.size());
   borrows_ = true;
 }
 
@@ -108,12 +116,14 @@ void Outbound::append_chunk(const frame::Header& header, std::span<const std::by
   reserve(2);
   append_header(header, payload.empty());
   if (payload.empty()) return;
-  push(payload.data(), payload.size(), {.owner = std::move(chunk), .starts_frame = false});
+  Piece& piece = push(payload.data(), payload.size());
+  piece.owner = std::move(chunk);
+  piece.starts_frame = false;
 }
 
 void Outbound::append_shared(const SharedMessage& message, std::span<const std::byte> frame) {
   reserve(1);
-  push(frame.data(), frame.size(), {.owner = message});
+  push(frame.data(), frame.size()).owner = message;
 }
 
 void Outbound::append_bytes(std::span<const std::byte> bytes) {
@@ -126,18 +136,18 @@ void Outbound::append_body(std::shared_ptr<const std::string> body) {
   if (body == nullptr || body->empty()) return;
   reserve(1);
   const auto bytes = std::as_bytes(std::span(*body));
-  push(bytes.data(), bytes.size(), {.owner = std::move(body), .http = true});
+  Piece& piece = push(bytes.data(), bytes.size());
+  piece.owner = std::move(body);
+  piece.http = true;
 }
 
 void Outbound::append_emergency(std::span<const std::byte> frame) noexcept {
   drop_unstarted();
-  iov_.erase(iov_.begin(), iov_.begin() + static_cast<std::ptrdiff_t>(head_));
-  pieces_.erase(pieces_.begin(), pieces_.begin() + static_cast<std::ptrdiff_t>(head_));
-  head_ = 0;
+  forget_written();
   if (pieces_.size() == pieces_.capacity() || iov_.size() == iov_.capacity()) return;
   const std::size_t size = std::min(frame.size(), emergency_.size());
   std::memcpy(emergency_.data(), frame.data(), size);
-  push(emergency_.data(), size, {});
+  push(emergency_.data(), size);
 }
 
 // ---- pings and pongs

@@ -88,12 +88,14 @@ class Outbound {
   std::byte* room(std::size_t bytes, bool http = false);
   void begin_piece(std::size_t bytes, bool http);
   void drop_tail() noexcept;
-  void push(const std::byte* data, std::size_t size, Piece piece) noexcept;
+  Piece& push(const std::byte* data, std::size_t size) noexcept;
   void wrote(std::size_t bytes, bool ends_frame) noexcept;
   std::size_t write_frame(std::byte* out, const frame::Header& header,
                           std::span<const std::byte> payload) const noexcept;
   void append_header(const frame::Header& header, bool ends_frame);
   void reserve(std::size_t more);
+  void make_room_for(std::size_t pieces);
+  void forget_written() noexcept;
   void drop_control(frame::Opcode opcode) noexcept;
   bool controls_entered() const noexcept;
   void commit_controls();
@@ -138,6 +140,12 @@ inline bool Outbound::continues(std::size_t bytes, bool http) const noexcept {
   const iovec& last = iov_.back();
   return static_cast<std::byte*>(last.iov_base) + last.iov_len == tail_next_ &&
          pieces_.back().http == http;
+}
+
+inline void Outbound::reserve(std::size_t more) {
+  const std::size_t size = pieces_.size() + more;
+  if (size > pieces_.capacity() || size > iov_.capacity() || head_ > max_pieces)
+    make_room_for(size);
 }
 
 /// Room for so many bytes behind what was appended last, in the piece that is the last then.
