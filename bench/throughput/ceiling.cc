@@ -1,11 +1,13 @@
 // What every echo server on epoll must do, and nothing else: one recv and one send per readable
 // event. It answers the upgrade, looks at the first header of a connection to know how long its
 // messages are, and from then on only counts bytes: for each message's worth of them it sends one
-// ready-made frame of the right size (of zeros: the content is not echoed, nothing is unmasked).
+// ready-made frame of the right size (of zeros: the content is not echoed, nothing is unmasked,
+// unless it is told to).
 #include "throughput/ceiling.h"
 
 #include "handshake/accept.h"
 #include "net/fd.h"
+#include "simd/mask.h"
 #include "throughput/frames.h"
 #include "throughput/system.h"
 #include "throughput/upgrade.h"
@@ -63,6 +65,7 @@ class Ceiling {
   bool upgrade(Connection& connection, std::span<const std::byte> bytes);
   bool learn(Connection& connection, std::span<const std::byte> bytes);
   void set_size(Connection& connection, const frame::Header& header, std::size_t header_bytes);
+  void unmask(const Connection& connection, std::span<std::byte> bytes) noexcept;
   bool flush(Connection& connection);
 
   CeilingOptions options_;
@@ -153,15 +156,32 @@ void Ceiling::on_ready(Connection& connection, std::uint32_t events) {
 bool Ceiling::receive(Connection& connection) {
   const ssize_t got = ::recv(connection.socket.get(), buffer_.data(), buffer_.size(), 0);
   if (got <= 0) return got < 0 && errno == EAGAIN;
-  const auto bytes = std::span(buffer_).first(static_cast<std::size_t>(got));
+  const std::span<std::byte> bytes = std::span(buffer_).first(static_cast<std::size_t>(got));
   if (!connection.upgraded) return upgrade(connection, bytes);
   if (connection.request_frame_bytes == 0 && !learn(connection, bytes)) return false;
+  if (options_.unmask) unmask(connection, bytes);
   connection.counted += bytes.size();
   if (connection.request_frame_bytes == 0) return true;
   const std::size_t messages = connection.counted / connection.request_frame_bytes;
   connection.counted -= messages * connection.request_frame_bytes;
   connection.sender.owe(messages * connection.replies->frame_bytes());
   return true;
+}
+
+// The end of a frame that an earlier read began is unmasked with whatever key came last: that costs
+// the same, and nobody looks at it.
+void Ceiling::unmask(const Connection& connection, std::span<std::byte> bytes) noexcept {
+  frame::Header header{};
+  if (connection.counted > 0) header.length = connection.request_frame_bytes - connection.counted;
+  for (;;) {
+    const auto size =
+        static_cast<std::size_t>(std::min<std::uint64_t>(header.length, bytes.size()));
+    simd::mask(bytes.first(size), header.key);
+    bytes = bytes.subspan(size);
+    const frame::Decoded decoded = frame::decode_header(bytes, frame::Masking::masked, header);
+    if (decoded.size == 0) return;  // all is read, or the header is not here yet
+    bytes = bytes.subspan(decoded.size);
+  }
 }
 
 bool Ceiling::flush(Connection& connection) {

@@ -10,6 +10,7 @@ struct CeilingOptions {
   std::uint16_t port = 0;        ///< 0: the system chooses
   std::size_t message_size = 0;  ///< 0: the length of each connection's first message
   bool spin = false;             ///< never sleeps
+  bool unmask = false;           ///< reads each header and unmasks each payload, as a server must
 };
 
 /// Serves on 127.0.0.1 until SIGTERM or SIGINT. Throws std::system_error.

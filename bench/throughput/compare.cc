@@ -75,7 +75,11 @@ std::vector<Entrant> beside_ceiling(const CompareOptions& options) {
   raw_spinning.command.push_back("--spin");
   spinning.name += " spins";
   spinning.rows = raw_spinning.rows = "1x1 ";
-  all.insert(all.begin() + 1, {std::move(spinning), std::move(raw_spinning)});
+  // What nobody who reads what comes can do without.
+  Entrant unmasking = ceiling("raw unmasks");
+  unmasking.command.push_back("--unmask");
+  unmasking.rows = "100x";
+  all.insert(all.begin() + 1, {std::move(spinning), std::move(raw_spinning), std::move(unmasking)});
   if (options.control) all.insert(all.begin(), ceiling("control"));
   all.insert(all.begin(), ceiling("ceiling"));
   return all;
@@ -94,14 +98,17 @@ class Comparison {
                                    .depth = workload.depth,
                                    .size = workload.size,
                                    .kind = workload.kind,
+                                   .warm_up = entrant.warm_up,
                                    .duration = options_.duration,
                                    .check_content = entrant.echoes_content,
                                    .server = server.pid()}));
       });
     }
-    run_row(upgrades_row, [&](const Entrant&, const ServerProcess& server) {
-      return Visit::of(run_upgrades(
-          {.url = server.url(), .duration = options_.duration, .server = server.pid()}));
+    run_row(upgrades_row, [&](const Entrant& entrant, const ServerProcess& server) {
+      return Visit::of(run_upgrades({.url = server.url(),
+                                     .warm_up = entrant.warm_up,
+                                     .duration = options_.duration,
+                                     .server = server.pid()}));
     });
     if (!options_.chart.empty()) write_chart(options_.chart, groups_, "tern");
   }

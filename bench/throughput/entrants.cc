@@ -17,6 +17,7 @@ struct Rival {
   std::string_view program;
   std::span<const Gap> gaps{};
   std::string_view client{};  // the program; empty: there is none
+  Seconds warm_up = Entrant{}.warm_up;
 };
 
 constexpr Gap websocketpp_gaps[] = {
@@ -27,7 +28,7 @@ constexpr Rival rivals[] = {
     {"lws", "lws_echo"},
     {"websocketpp", "websocketpp_echo", websocketpp_gaps},
     {"gorilla", "gorilla_echo", {}, "gorilla_client"},
-    {"ws", "node_echo"},
+    {.name = "ws", .program = "node_echo", .warm_up = Seconds(1)},
 };
 
 bool stands_beside(std::string_view program) {
@@ -58,7 +59,8 @@ std::vector<Entrant> entrants(const CompareOptions& options,
     all.push_back({.name = std::string(rival.name),
                    .command = command_of(beside_this_program(std::string(rival.program)), flags),
                    .gaps = rival.gaps,
-                   .may_fail = true});
+                   .may_fail = true,
+                   .warm_up = rival.warm_up});
   }
   return all;
 }

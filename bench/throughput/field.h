@@ -31,6 +31,7 @@ struct Entrant {
   std::span<const Gap> gaps{};
   bool may_fail = false;  ///< a row it fails in goes on without it, and says so
   bool echoes_content = true;
+  Seconds warm_up{0.2};  ///< longer for who compiles while it runs
   std::string client{};  ///< what is compared, if not the server: the program that loads it
   int core = server_core;
 };

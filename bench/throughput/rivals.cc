@@ -49,12 +49,13 @@ class Rivals {
   void run(const Row& row, bool deflate) {
     const std::string name(row.name);
     if (!is_wanted(name, options_)) return;
-    print(name, field_.run_row(name, [&](const Entrant&, const ServerProcess& server) {
+    print(name, field_.run_row(name, [&](const Entrant& entrant, const ServerProcess& server) {
       return Visit::of(run_load({.url = server.url(),
                                  .connections = 100,
                                  .size = row.size,
                                  .kind = row.kind,
                                  .deflate = deflate,
+                                 .warm_up = entrant.warm_up,
                                  .duration = options_.duration,
                                  .server = server.pid()}));
     }));
@@ -63,9 +64,10 @@ class Rivals {
   void run_upgrades() {
     const std::string name(tls_upgrades);
     if (!is_wanted(name, options_)) return;
-    print(name, field_.run_row(name, [&](const Entrant&, const ServerProcess& server) {
+    print(name, field_.run_row(name, [&](const Entrant& entrant, const ServerProcess& server) {
       return Visit::of(bench::run_upgrades({.url = server.url(),
                                             .in_flight = 16,
+                                            .warm_up = entrant.warm_up,
                                             .duration = options_.duration,
                                             .server = server.pid()}));
     }));
