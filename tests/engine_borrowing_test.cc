@@ -26,15 +26,15 @@ Sent written(Bare& bare) {
 
 // ---- referenced, not copied
 
-TEST(EngineBorrowing, AServerEchoesLargeLentPayloadsWithoutCopying) {
+TEST(EngineBorrowing, AServerEchoesLentPayloadsWithoutCopying) {
   Bare bare(Role::server);
   const std::vector<Frame> frames = {binary(octets(4'096)), binary(octets(16'384)),
                                      text(octets(100))};
   const auto lent = bare.lend(frames);
   bare.engine.feed(0, lent);
   while (const Event event = bare.engine.next()) bare.engine.send(event.message());
-  EXPECT_EQ(referenced(bare.engine, lent), 4 + 4'096u + 4 + 16'384u) << "small ones are copied";
-  EXPECT_EQ(bare.engine.output().size(), 3u) << "a large one with its header in front of it";
+  EXPECT_EQ(referenced(bare.engine, lent), 4 + 4'096u + 4 + 16'384u + 2 + 100);
+  EXPECT_EQ(bare.engine.output().size(), 2u) << "the header in front; small ones move up";
 
   bare.write(3'000);  // in the middle of the first
   bare.engine.settle();
@@ -46,6 +46,82 @@ TEST(EngineBorrowing, AServerEchoesLargeLentPayloadsWithoutCopying) {
   reader.feed(wire(Role::server, frames).substr(0, 3'000) + rest);
   ASSERT_EQ(reader.frames().size(), 3u);
   for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(reader.frames()[i].payload, frames[i].payload);
+}
+
+TEST(EngineBorrowing, EchoesOfMessagesThatMovedUpAreOnePiece) {
+  Bare bare(Role::server);
+  std::vector<Frame> frames;
+  for (const std::size_t size : {0, 1, 7, 125, 126, 127, 2'000, 8'192, 0, 3, 33, 64, 500, 1'024}) {
+    frames.push_back(binary(octets(size, static_cast<char>('a' + frames.size()))));
+  }
+  const auto lent = bare.lend(frames);
+  bare.engine.feed(0, lent);
+  while (const Event event = bare.engine.next()) bare.engine.send(event.message());
+  EXPECT_EQ(bare.engine.output().size(), 1u);
+  const std::string all = wire(Role::server, frames);
+  EXPECT_EQ(referenced(bare.engine, lent), all.size());
+  std::string out = bare.write(4'000);
+  bare.engine.settle();
+  std::fill(bare.lent.begin(), bare.lent.end(), '\xEE');
+  EXPECT_EQ(out + bare.write(), all);
+}
+
+// What was handed out is not moved over, nor is it by the header of another's echo.
+TEST(EngineBorrowing, AllViewsStayWhileTheBytesAreLent) {
+  const std::vector<Frame> frames = {text("one"),       ping("two"),  binary(octets(300, '3')),
+                                     pong("four"),      text("five"), binary(octets(9'000)),
+                                     text("fi", false), ping("six"),  more("ve"),
+                                     text("eight"),     binary(""),   text("nine")};
+  for (const bool echo : {false, true}) {
+    Bare bare(Role::server);
+    bare.engine.feed(0, bare.lend(frames));
+    std::vector<Message> views;
+    std::vector<std::string> seen;
+    while (const Event event = bare.engine.next()) {
+      const bool assembled = event.message().text() == "five" && views.size() > 5;
+      if (!assembled) {  // that one ends with next()
+        views.push_back(event.message());
+        seen.emplace_back(event.message().text());
+      }
+      if (echo) bare.engine.send(event.message());
+    }
+    ASSERT_EQ(views.size(), 10u);
+    for (std::size_t i = 0; i < views.size(); ++i) EXPECT_EQ(views[i].text(), seen[i]) << i;
+    EXPECT_EQ(seen.front(), "one");
+    EXPECT_EQ(seen.back(), "nine");
+  }
+}
+
+TEST(EngineBorrowing, MessagesMoveWithinWhatIsLentNow) {
+  Bare bare(Role::server);
+  bare.engine.feed(0, bare.lend({text("one"), text("two")}));
+  while (const Event event = bare.engine.next()) bare.engine.send(event.message());
+  bare.engine.settle();
+  const std::string first(bare.lent.size(), '\xEE');
+  std::ranges::fill(bare.lent, '\xEE');
+  std::string second = wire(Role::client, {text(octets(5'000)), text(octets(5'001))});
+  const auto lent = std::as_writable_bytes(std::span(second));
+  bare.engine.feed(0, lent);
+  while (const Event event = bare.engine.next()) bare.engine.send(event.message());
+  EXPECT_EQ(referenced(bare.engine, lent), 4 + 5'000 + 4 + 5'001u);
+  EXPECT_EQ(bare.lent, first);
+  EXPECT_EQ(written(bare), (Sent{{1, "one"}, {1, "two"}, {1, octets(5'000)}, {1, octets(5'001)}}));
+}
+
+// Small echoes among other messages are copied: that is cheaper than a piece for each.
+TEST(EngineBorrowing, SmallEchoesAmongOthersAreFewPieces) {
+  Bare bare(Role::server);
+  std::vector<Frame> frames(50, text("echo"));
+  bare.engine.feed(0, bare.lend(frames));
+  Sent expected;
+  while (const Event event = bare.engine.next()) {
+    bare.engine.send(event.message());
+    bare.engine.send(std::string_view("other"));
+    expected.emplace_back(1, "echo");
+    expected.emplace_back(1, "other");
+  }
+  EXPECT_LE(bare.engine.output().size(), 2u);
+  EXPECT_EQ(written(bare), expected);
 }
 
 // The header of an echo takes the place of the peer's: once, and only there.

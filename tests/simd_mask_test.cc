@@ -104,6 +104,25 @@ TEST(Mask, Rfc6455_5_3_EveryKernelEveryLengthAndPhaseAgainstGuardPages) {
   }
 }
 
+// A payload that moves towards the front, as far as a header shrinks or further.
+TEST(Mask, Rfc6455_5_3_EveryKernelToAPlaceInFrontOfThePayload) {
+  constexpr std::size_t sizes[] = {0,  1,  3,  4,   7,   8,   15,  16,  31,  32,  33,    63,
+                                   64, 65, 96, 127, 128, 200, 257, 511, 512, 513, 1'025, 4'100};
+  for (const Subject& subject : subjects()) {
+    for (const std::size_t size : sizes) {
+      const std::vector<std::byte> data = payload(size);
+      const std::vector<std::byte> expected = masked(data, 2);
+      for (std::size_t by = 0; by <= 300; by += by < 72 ? 1 : 57) {
+        std::vector<std::byte> memory(by);
+        memory.insert(memory.end(), data.begin(), data.end());
+        subject.run(memory.data(), std::span(memory).subspan(by), 2);
+        memory.resize(size);
+        ASSERT_EQ(memory, expected) << subject.name << ' ' << size << " by " << by;
+      }
+    }
+  }
+}
+
 // Octets before and behind the span keep their values, whatever the alignment.
 void check_alignments(const Subject& subject, std::size_t size) {
   constexpr std::size_t margin = 64;

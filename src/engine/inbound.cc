@@ -25,6 +25,9 @@ namespace {
 // From here on it pays to read from the socket straight into the assembly.
 constexpr std::size_t room_threshold = std::size_t{64} << 10;
 
+// Beyond, a move costs more than a piece for writev.
+constexpr std::size_t max_moved = std::size_t{8} << 10;
+
 // Most that is inflated before it is looked at.
 constexpr std::size_t inflate_step = std::size_t{16} << 10;
 
@@ -41,7 +44,7 @@ void Inbound::start(Role role, const Limits& limits) noexcept {
   limits_ = &limits;
   masking_ = role == Role::server ? frame::Masking::masked : frame::Masking::unmasked;
   lent_ = {};
-  framed_ = nullptr;
+  framed_ = packed_ = nullptr;
   rsv1_ = frame::Rsv1::reserved;
   kept_ = nullptr;
 }
@@ -62,7 +65,7 @@ void Inbound::abandon() noexcept {
   cursor_ = end_ = nullptr;
   lent_ = {};
   stashed_ = false;
-  framed_ = nullptr;
+  framed_ = packed_ = nullptr;
   rsv1_ = frame::Rsv1::reserved;
   kept_ = nullptr;
   if (borrowed_) contexts_->give_back(std::move(borrowed_));
@@ -88,7 +91,7 @@ void Inbound::feed(std::size_t in_room, std::span<std::byte> lent) {
     if (!check_text(piece)) error_ = Errc::text_not_utf8;
   }
   lent_ = lent;
-  framed_ = nullptr;
+  framed_ = packed_ = nullptr;
   if (!has_stash()) {
     stashed_ = false;
     stash_.reset();
@@ -111,6 +114,7 @@ void Inbound::feed(std::size_t in_room, std::span<std::byte> lent) {
 
 void Inbound::stash() {
   lent_ = {};
+  framed_ = packed_ = nullptr;
   if (stashed_ || cursor_ == end_) return;
   const std::size_t unread = available();
   stash_ = pool_->take(unread);
@@ -136,12 +140,6 @@ bool Inbound::lent(std::span<const std::byte> payload) const noexcept {
   const std::less_equal<const std::byte*> not_after;
   return !lent_.empty() && not_after(lent_.data(), payload.data()) &&
          not_after(payload.data() + payload.size(), lent_.data() + lent_.size());
-}
-
-bool Inbound::take_header_room(std::span<const std::byte> payload) noexcept {
-  if (payload.data() != framed_ || payload.size() > header_.length) return false;
-  framed_ = nullptr;
-  return true;
 }
 
 base::ChunkRef Inbound::chunk_of(std::span<const std::byte> payload) const noexcept {
@@ -249,12 +247,28 @@ Event Inbound::next() {
 
 [[gnu::always_inline]] inline Event Inbound::whole_message() {
   const auto size = static_cast<std::size_t>(header_.length);
-  const std::span<std::byte> payload(std::exchange(cursor_, cursor_ + size), size);
+  const std::span<const std::byte> source(std::exchange(cursor_, cursor_ + size), size);
   const auto type = static_cast<MessageType>(header_.opcode);
-  if (masking_ == frame::Masking::masked) simd::mask(payload, header_.key);
+  std::byte* const begin = place_of(source);
+  if (masking_ == frame::Masking::masked) simd::mask_copy(begin, source, header_.key);
+  const std::span<const std::byte> payload(begin, size);
   if (type == MessageType::text && !simd::utf8_valid(payload)) return fault(Errc::text_not_utf8);
-  framed_ = head_straddled_ ? nullptr : payload.data();
   return Event(Event::Kind::message, Message(type, payload));
+}
+
+// Where a message is handed out. While they are unmasked bytes can move for nothing, so a server's
+// messages move up, over the keys of their frames: between two of them is room for the header of
+// the second without one. If all are echoed, they leave as one piece.
+[[gnu::always_inline]] inline std::byte* Inbound::place_of(
+    std::span<const std::byte> payload) noexcept {
+  std::byte* const here = cursor_ - payload.size();
+  if (masking_ == frame::Masking::unmasked || stashed_) return here;
+  const std::size_t room = frame::header_size(payload.size(), frame::Masking::unmasked);
+  const bool moves = packed_ != nullptr && payload.size() <= max_moved;
+  std::byte* const begin = moves ? packed_ + room : here;
+  framed_ = moves || !head_straddled_ ? begin : nullptr;
+  packed_ = begin + payload.size();
+  return begin;
 }
 
 // At most 125 bytes: viewed where they lie when they came whole, else collected.
@@ -270,6 +284,7 @@ Event Inbound::read_control() {
     payload = std::span(control_).first(control_size_);
   }
   in_frame_ = false;
+  packed_ = nullptr;  // its view stays, too
   if (masking_ == frame::Masking::masked) simd::mask(payload, header_.key);
   const Message message(MessageType::binary, payload);
   switch (header_.opcode) {

@@ -57,9 +57,13 @@ class Inbound {
   }
   /// Whether the payload lies in the bytes that are lent.
   bool lent(std::span<const std::byte> payload) const noexcept;
-  /// Whether this is the message handed out last, or its beginning, whole in the lent bytes with
-  /// its header in front of it. True once: the caller may overwrite the header, which nobody views.
-  bool take_header_room(std::span<const std::byte> payload) noexcept;
+  /// The message handed out last, if it lies in the lent bytes with room for its header, as a
+  /// server writes it, in front of it, until take_header_room(); else null.
+  std::span<const std::byte> framed() const noexcept {
+    return {framed_, framed_ != nullptr ? static_cast<std::size_t>(header_.length) : 0};
+  }
+  /// The caller overwrites that room.
+  void take_header_room() noexcept { framed_ = nullptr; }
   /// The chunk that holds exactly this payload: that of the message handed out last, if it is.
   base::ChunkRef chunk_of(std::span<const std::byte> payload) const noexcept;
 
@@ -68,6 +72,7 @@ class Inbound {
   Errc begin_data_frame() noexcept;
   bool is_whole_message() const noexcept;
   Event whole_message();
+  std::byte* place_of(std::span<const std::byte> payload) noexcept;
   Event read_control();
   bool read_payload();
   bool read_compressed();
@@ -90,7 +95,8 @@ class Inbound {
   std::span<const std::byte> lent_{};
   base::ChunkRef stash_{};
   bool stashed_ = false;               // cursor_ and end_ point into stash_
-  const std::byte* framed_ = nullptr;  // the payload that take_header_room() is about
+  const std::byte* framed_ = nullptr;  // see framed()
+  std::byte* packed_ = nullptr;        // behind the message before, if the next may move up to it
 
   // The frame.
   frame::Masking masking_ = frame::Masking::masked;

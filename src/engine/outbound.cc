@@ -102,13 +102,16 @@ void Outbound::append_borrowed(const frame::Header& header, std::span<const std:
 }
 
 void Outbound::append_framed(const frame::Header& header, std::span<const std::byte> payload) {
-  reserve(1);
-  std::array<std::byte, frame::max_header_bytes> head;
-  const std::size_t size = frame::encode_header(head.data(), header, masking_);
-  std::byte* const begin = const_cast<std::byte*>(payload.data()) - size;
-  std::memcpy(begin, head.data(), size);
-  push(begin, size + payload.size());
-  borrows_ = true;
+  std::byte* const begin = header_room(header, payload);
+  if (!continues_at(begin)) {
+    reserve(1);
+    push(begin, 0);
+    borrows_ = true;
+  }
+  const std::size_t size = frame::encode_header(begin, header, masking_) + payload.size();
+  iov_.back().iov_len += size;
+  pieces_.back().ends_frame = true;
+  queued_ += size;
 }
 
 void Outbound::append_chunk(const frame::Header& header, std::span<const std::byte> payload,

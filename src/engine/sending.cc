@@ -130,13 +130,16 @@ SendStatus Engine::send(Message message, SendOptions options) noexcept {
   return send_with(message, [&](const frame::Header& header) {
     if (compresses(message, options) && append_compressed(header, message)) return;
     const auto payload = message.bytes();
+    // An echo, of the whole message or its beginning.
+    const auto framed = active_->in.framed();
+    if (framed.data() != nullptr && payload.data() == framed.data() &&
+        payload.size() <= framed.size() &&
+        (payload.size() >= min_referenced || active_->out.joins(header, payload))) {
+      active_->out.append_framed(header, payload);
+      return active_->in.take_header_room();
+    }
     if (role_ == Role::server && payload.size() >= min_referenced) {
-      if (active_->in.lent(payload)) {
-        // An echo: the peer's header, longer by its key, makes room for ours.
-        return active_->in.take_header_room(payload)
-                   ? active_->out.append_framed(header, payload)
-                   : active_->out.append_borrowed(header, payload);
-      }
+      if (active_->in.lent(payload)) return active_->out.append_borrowed(header, payload);
       if (auto chunk = active_->in.chunk_of(payload)) {
         return active_->out.append_chunk(header, payload, std::move(chunk));
       }

@@ -58,6 +58,12 @@ struct Decoded {
 Decoded decode_header(std::span<const std::byte> bytes, Masking masking, Header& header,
                       Rsv1 rsv1 = Rsv1::reserved) noexcept;
 
+/// The size of the header of a frame: a length has one form only, the shortest (§5.2).
+constexpr std::size_t header_size(std::uint64_t length, Masking masking) noexcept {
+  const std::size_t of_length = length < 126 ? 0 : length <= 0xFFFF ? 2 : 8;
+  return 2 + of_length + (masking == Masking::masked ? 4 : 0);
+}
+
 /// Writes the header of a frame to `out` (room for max_header_bytes) and returns its size.
 /// `key` stands as in Header; it is not written when unmasked.
 std::size_t encode_header(std::byte* out, const Header& header, Masking masking) noexcept;

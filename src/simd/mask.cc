@@ -5,7 +5,8 @@
 // end is not masked octet by octet: the last vector of the payload, which overlaps what the loop
 // does, is loaded and masked with the key rotated to its place *before* the loop, and stored after
 // it. Where they overlap both stores write the same octets. So no kernel has a tail loop, and none
-// touches memory outside the payload.
+// touches memory outside the payload. What a step stores it has loaded, so that the payload may
+// move towards the front meanwhile, over its own beginning.
 //
 // Long payloads are worth aligning: a payload begins behind its header, at any address, and stores
 // that cross cache lines cost up to half of the speed inside the caches. The first vector is then

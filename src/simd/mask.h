@@ -81,7 +81,7 @@ void mask_long(std::byte* dst, const std::byte* src, std::size_t size, std::uint
 }  // namespace detail
 
 /// Writes `src`, masked or unmasked, to `dst`, beginning at key octet `phase` (0 to 3). `dst` has
-/// room for src.size() octets; either it is src.data() or it does not overlap it.
+/// room for src.size() octets; it may be src.data() or lie in front of it, also where they overlap.
 /// Thread: any. RFC 6455 §5.3.
 [[gnu::always_inline]] inline void mask_copy(std::byte* dst, std::span<const std::byte> src,
                                              std::uint32_t key, unsigned phase = 0) noexcept {
