@@ -168,6 +168,18 @@ TEST(EngineBorrowing, MoreThanTheMessageHasNoRoomInFrontOfIt) {
 }
 
 // When a header came in two reads, what lies in front of the payload is not ours to write to.
+// The frame that is read now says nothing about the room in front of an earlier message.
+TEST(EngineBorrowing, TheRoomForAHeaderEndsWithNext) {
+  Bare bare(Role::server);
+  const auto lent = bare.lend({text("the first"), text("a second"), binary(octets(2'000), false)});
+  bare.engine.feed(0, lent.first(lent.size() - 1));
+  const Message first = bare.engine.next().message();
+  const Message second = bare.engine.next().message();
+  ASSERT_FALSE(bare.engine.next());
+  bare.engine.send(Message(MessageType::binary, {second.bytes().data(), 150}));
+  EXPECT_EQ(first.text(), "the first");
+}
+
 TEST(EngineBorrowing, AHeaderThatCameInPartsMakesNoRoom) {
   const std::string payload = octets(5'000, 'p');
   for (std::size_t cut = 1; cut < 8; ++cut) {

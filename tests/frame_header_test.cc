@@ -276,6 +276,7 @@ TEST(FrameHeader, Rfc6455_5_2_DecodeAfterEncodeIsIdentity) {
           const Header header{length, masking == masked ? random_key : 0, opcode, fin};
           std::array<std::byte, max_header_bytes> out{};
           const std::size_t size = encode_header(out.data(), header, masking);
+          ASSERT_EQ(size, header_size(length, masking)) << length;
           Header decoded;
           const Decoded found = decode_header(std::span(out).first(size), masking, decoded);
           ASSERT_FALSE(found.failed()) << length;

@@ -25,7 +25,7 @@ constexpr Gap websocketpp_gaps[] = {
 };
 constexpr Rival rivals[] = {
     {"Beast", "beast_echo", {}, "beast_client"},
-    {"lws", "lws_echo"},
+    {.name = "lws", .program = "lws_echo", .warm_up = Seconds(1)},
     {"websocketpp", "websocketpp_echo", websocketpp_gaps},
     {"gorilla", "gorilla_echo", {}, "gorilla_client"},
     {.name = "ws", .program = "node_echo", .warm_up = Seconds(1)},

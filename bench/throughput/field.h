@@ -1,6 +1,6 @@
-// The servers of a comparison, or the clients, in turns. A new process for each visit: where its
-// memory comes to lie in the caches is a matter of luck, which lasts for the life of the process
-// and is worth a factor of 1.6 for large messages. So each repetition draws anew.
+// The servers of a comparison, or the clients, in turns. A new process and new connections for each
+// visit: where their memory comes to lie in the caches, the kernel's too, is a matter of luck,
+// worth a factor of 1.6 for large messages. So each repetition draws anew.
 #pragma once
 
 #include "throughput/compare.h"
@@ -31,7 +31,7 @@ struct Entrant {
   std::span<const Gap> gaps{};
   bool may_fail = false;  ///< a row it fails in goes on without it, and says so
   bool echoes_content = true;
-  Seconds warm_up{0.2};  ///< longer for who compiles while it runs
+  Seconds warm_up{0.2};  ///< longer for who is slow at first
   std::string client{};  ///< what is compared, if not the server: the program that loads it
   int core = server_core;
 };

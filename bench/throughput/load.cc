@@ -39,7 +39,7 @@ constexpr std::size_t buffer_bytes = std::size_t{512} << 10;
 constexpr std::size_t skip_from = std::size_t{32} << 10;  // payloads of this size are not copied
 constexpr std::uint32_t sample_every = 64;                // replies of one connection
 constexpr Seconds patience{5};
-constexpr Seconds max_warm_up{2};
+constexpr Seconds max_warm_up{5};
 
 /// What all connections of one load share.
 struct Exchange {

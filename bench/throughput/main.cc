@@ -124,7 +124,7 @@ void add_compare(CLI::App& app, CompareOptions& options, Command& command) {
 void add_clients(CLI::App& app, CompareOptions& options, Command& command) {
   CLI::App* sub = app.add_subcommand("clients", "tern's clients beside every rival's");
   sub->add_option("--repetitions", options.repetitions)->check(positive);
-  add_seconds(*sub, options.duration, "of each visit, after a warm-up of 0.2 s (node's ws: 1 s)");
+  add_seconds(*sub, options.duration, "of each visit, after a warm-up of 0.2 s (lws and ws: 1 s)");
   sub->add_option("--only", options.only, "workloads whose name contains this");
   sub->add_flag("--realtime", options.realtime, "real-time priority, for machines with other work");
   sub->add_flag("--json", options.json, "one object a line");

@@ -153,8 +153,8 @@ class Engine {
   /// Lifetime: until the next call on this engine other than output() and consume_output().
   std::span<std::byte> read_room() noexcept;
   /// Takes the first `in_room` bytes of read_room(), then `lent`, in the order received.
-  /// Lifetime: `lent` is unmasked in place and stays lent until next() said none and settle() was
-  /// called, or stash() and settle() were.
+  /// Lifetime: `lent` is written to: it is unmasked there, and messages may move within it. It
+  /// stays lent until next() said none and settle() was called, or stash() and settle() were.
   void feed(std::size_t in_room, std::span<std::byte> lent) noexcept;
   /// The peer ended its direction of TCP.
   void feed_eof() noexcept;
@@ -198,9 +198,10 @@ class Engine {
   // ---- out
 
   /// Queues a whole message as one frame (RFC 6455 §5.6). A client masks while copying. Text is
-  /// the caller's promise of UTF-8 (checked in debug builds). Large payloads that lie in the lent
-  /// bytes, or are the message that next() gave, are not copied. It is compressed if that was
-  /// agreed on, `options` do not forbid it, and it becomes smaller; the queue is judged before.
+  /// the caller's promise of UTF-8 (checked in debug builds). A server references an echo of the
+  /// message that next() gave last, and large payloads in the lent bytes, instead of copying them.
+  /// It is compressed if that was agreed on, `options` do not forbid it, and it becomes smaller;
+  /// the queue is judged before.
   SendStatus send(Message message, SendOptions options = {}) noexcept;
   /// The same; the frame is copied when small, referenced when large. Its compressed form is shared
   /// by all to whom we compress without context takeover; others get it as it is.

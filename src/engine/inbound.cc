@@ -2,7 +2,7 @@
 //
 //   header ──▶ control? ──▶ read_control ──▶ ping, pong, close       (may stand between fragments)
 //     │
-//     └──▶ data: whole in the lent bytes, not a fragment ──▶ unmasked in place, handed out there
+//     └──▶ data: whole in the lent bytes, not a fragment ──▶ unmasked and handed out there
 //          compressed ──▶ unmasked in place, inflated to the assembly as it arrives ──▶ FIN ──▶
 //          handed out otherwise ──▶ unmask-copied to the assembly as it arrives ──▶ FIN ──▶ handed
 //          out
@@ -153,6 +153,7 @@ base::ChunkRef Inbound::chunk_of(std::span<const std::byte> payload) const noexc
 
 Event Inbound::next() {
   delivered_.reset();
+  framed_ = nullptr;
   if (!in_frame_) control_size_ = 0;  // the view of it was handed out, and ends here
   if (error_ != Errc{}) return Event(Event::Kind::closed);
   for (;;) {

@@ -1,5 +1,6 @@
 // Small frames are copied side by side into a pooled chunk and leave as one piece. Large payloads
-// are referenced: then a piece holds the header, the next one the payload.
+// are referenced: then a piece holds the header, the next one the payload. An echo is referenced
+// with its header in front of it, and echoes that follow each other in memory are one piece.
 //
 //   pieces_   [ frames … | header ][ payload ][ frames … ]        head_ ─▶ first unwritten
 //               chunk      chunk     its owner   chunk
