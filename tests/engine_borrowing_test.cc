@@ -108,6 +108,21 @@ TEST(EngineBorrowing, MessagesMoveWithinWhatIsLentNow) {
   EXPECT_EQ(written(bare), (Sent{{1, "one"}, {1, "two"}, {1, octets(5'000)}, {1, octets(5'001)}}));
 }
 
+// A loop lends one buffer to all its connections in turn: what lies there when another one forwards
+// its message to us is not ours to refer to.
+TEST(EngineBorrowing, LendingEndsWithSettle) {
+  Bare bare(Role::server);
+  const auto lent = bare.lend({binary(octets(5'000)), binary(octets(100), false)});
+  bare.engine.feed(0, lent.first(lent.size() - 1));  // so that it does not rest
+  ASSERT_TRUE(bare.engine.next());
+  ASSERT_FALSE(bare.engine.next());
+  bare.engine.settle();
+  std::ranges::fill(bare.lent, 'y');
+  bare.engine.send(Message(MessageType::binary, lent.subspan(8, 5'000)));
+  std::ranges::fill(bare.lent, 'z');
+  EXPECT_EQ(written(bare), (Sent{{2, octets(5'000, 'y')}}));
+}
+
 // Small echoes among other messages are copied: that is cheaper than a piece for each.
 TEST(EngineBorrowing, SmallEchoesAmongOthersAreFewPieces) {
   Bare bare(Role::server);

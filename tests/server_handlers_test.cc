@@ -6,6 +6,7 @@
 #include "support/running_server.h"
 
 #include <atomic>
+#include <future>
 #include <gtest/gtest.h>
 #include <stdexcept>
 #include <string>
@@ -299,6 +300,45 @@ TEST(ServerPause, TheSilenceClockStandsStill) {
   const auto info = ends.take();
   ASSERT_TRUE(info);
   EXPECT_EQ(info->error, Errc::pong_timeout);
+}
+
+// What one connection forwards to another arrives as it was, whatever a third one sends meanwhile:
+// all are read into one buffer, and the other one is in the middle of a frame.
+TEST(ServerHandlers, AForwardedMessageIsNotTheOneThatCameBehindIt) {
+  RunningServer running;
+  Connection* target = nullptr;
+  std::promise<void> held;
+  std::promise<void> go_on;
+  running.server.route("/forward", Handlers{.on_message = [&](Connection& conn, Message msg) {
+                         if (msg.text() == "me") {
+                           target = &conn;
+                           conn.send("yes");
+                         } else if (msg.text() == "hold") {
+                           held.set_value();
+                           go_on.get_future().wait();
+                         } else if (msg.text().starts_with('a')) {
+                           target->send(msg);
+                         }
+                       }});
+  const std::uint16_t port = running.start();
+  RawClient to(port);
+  RawClient from(port);
+  RawClient third(port);
+  RawClient holder(port);
+  for (RawClient* client : {&to, &from, &third, &holder}) ASSERT_TRUE(client->upgrade("/forward"));
+  const std::string cut = wire(Role::client, Frame{.opcode = 2, .payload = std::string(100, 'b')});
+  to.send(wire(Role::client, Frame{.opcode = 2, .payload = std::string(5'000, 'b')}) +
+          wire(Role::client, Frame{.opcode = 1, .payload = "me"}) + cut.substr(0, 50));
+  ASSERT_EQ(to.next(), "text yes");
+
+  holder.send(Frame{.opcode = 1, .payload = "hold"});
+  held.get_future().wait();
+  from.send(Frame{.opcode = 2, .payload = std::string(5'000, 'a')});  // both in the next turn
+  third.send(Frame{.opcode = 2, .payload = std::string(5'000, 'c')});
+  go_on.set_value();
+  const auto got = to.frame();
+  ASSERT_TRUE(got);
+  EXPECT_EQ(got->payload, std::string(5'000, 'a'));
 }
 
 }  // namespace

@@ -112,6 +112,12 @@ void Inbound::feed(std::size_t in_room, std::span<std::byte> lent) {
   end_ += lent.size();
 }
 
+void Inbound::end_lending() noexcept {
+  if (cursor_ != end_) return;
+  lent_ = {};
+  framed_ = packed_ = nullptr;
+}
+
 void Inbound::stash() {
   lent_ = {};
   framed_ = packed_ = nullptr;

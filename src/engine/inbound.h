@@ -36,6 +36,8 @@ class Inbound {
   std::span<std::byte> read_room();
   /// As Engine::feed. Throws std::bad_alloc when it must append to the stash.
   void feed(std::size_t in_room, std::span<std::byte> lent);
+  /// What was lent and is read may not be referred to any more.
+  void end_lending() noexcept;
   /// Keeps the unread rest of what was lent. Throws std::bad_alloc.
   void stash();
   bool has_stash() const noexcept { return stashed_ && cursor_ != end_; }

@@ -170,7 +170,9 @@ SendStatus Engine::send_borrowed(Message message, SendOptions options) noexcept 
 }
 
 void Engine::settle() noexcept {
-  if (active_) guarded([&] { active_->out.settle(); });
+  if (!active_) return;
+  active_->in.end_lending();
+  guarded([&] { active_->out.settle(); });
 }
 
 void Engine::append_control(bool pong, std::span<const std::byte> payload) {
