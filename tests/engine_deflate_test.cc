@@ -139,7 +139,8 @@ TEST(EngineDeflate, Rfc6455_8_1_InflatedTextIsChecked) {
 }
 
 TEST(EngineDeflate, Rfc6455_10_4_TheLimitIsOfWhatItInflatesTo) {
-  for (const std::size_t limit : {0u, 1u, 100u, 16'383u, 16'384u, 16'385u, 70'000u, 1u << 20}) {
+  for (const std::size_t limit :
+       {0u, 1u, 100u, 16'383u, 16'384u, 16'385u, 65'535u, 65'536u, 65'537u, 70'000u, 1u << 20}) {
     for (const std::string& source : {std::string(limit + 1, 'x'), noise(limit + 1)}) {
       for (const Role role : roles) {
         for (const std::size_t piece : {Peer::all, std::size_t{1000}}) {

@@ -241,6 +241,27 @@ TEST(HttpHead, EveryControlInEveryPlaceOfAValueIsRefused) {
   }
 }
 
+TEST(HttpHead, Rfc9110_5_6_2_EveryOctetInEveryPlaceOfAName) {
+  constexpr std::string_view others = "!#$%&'*+-.^_`|~";
+  for (int c = 0; c < 256; ++c) {
+    for (std::size_t place = 0; place < 36; ++place) {
+      std::string name(36, 'n');
+      name[place] = static_cast<char>(c);
+      HeadParser parser;
+      parser.start(Kind::response, {});
+      const std::size_t took = parser.feed(bytes("HTTP/1.1 200 OK\r\n" + name + ": v\r\n\r\n"));
+      const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+      const bool token = letter || (c >= '0' && c <= '9') ||
+                         (c != 0 && others.find(static_cast<char>(c)) != others.npos);
+      const bool good = token || (c == ':' && place > 0);  // the name ends there
+      ASSERT_EQ(parser.status(), good ? Status::done : Status::failed) << c << " at " << place;
+      if (!good) {
+        ASSERT_EQ(took, 17 + place + (c == '\r' && place == 0 ? 1 : 0)) << c << " at " << place;
+      }
+    }
+  }
+}
+
 TEST(HttpHead, Rfc9112_4_Responses) {
   EXPECT_EQ(response("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\x81\x01x"),
             "56 1.1 101 'Switching Protocols' Upgrade=websocket;");

@@ -29,7 +29,7 @@ constexpr std::size_t room_threshold = std::size_t{64} << 10;
 constexpr std::size_t max_moved = std::size_t{8} << 10;
 
 // Most that is inflated before it is looked at.
-constexpr std::size_t inflate_step = std::size_t{16} << 10;
+constexpr std::size_t inflate_step = std::size_t{64} << 10;
 
 // Compressing can make a message larger, by a few bytes if done well. Beyond this it is no message
 // but work for its own sake: empty blocks, of which there could be as many as one likes.
