@@ -51,7 +51,8 @@ TEST(EngineBorrowing, AServerEchoesLentPayloadsWithoutCopying) {
 TEST(EngineBorrowing, EchoesOfMessagesThatMovedUpAreOnePiece) {
   Bare bare(Role::server);
   std::vector<Frame> frames;
-  for (const std::size_t size : {0, 1, 7, 125, 126, 127, 2'000, 8'192, 0, 3, 33, 64, 500, 1'024}) {
+  for (const std::size_t size :
+       {0u, 1u, 7u, 125u, 126u, 127u, 2'000u, 8'192u, 0u, 3u, 33u, 64u, 500u, 1'024u}) {
     frames.push_back(binary(octets(size, static_cast<char>('a' + frames.size()))));
   }
   const auto lent = bare.lend(frames);

@@ -17,7 +17,7 @@ struct Rival {
   std::string_view program;
   std::span<const Gap> gaps{};
   std::string_view client{};  // the program; empty: there is none
-  Seconds warm_up = Entrant{}.warm_up;
+  Seconds warm_up = usual_warm_up;
 };
 
 constexpr Gap websocketpp_gaps[] = {

@@ -17,6 +17,7 @@ namespace tern::bench {
 
 inline constexpr int server_core = 0;
 inline constexpr int client_core = 1;
+inline constexpr Seconds usual_warm_up{0.2};
 
 /// Rows that a server cannot take part in.
 struct Gap {
@@ -31,7 +32,7 @@ struct Entrant {
   std::span<const Gap> gaps{};
   bool may_fail = false;  ///< a row it fails in goes on without it, and says so
   bool echoes_content = true;
-  Seconds warm_up{0.2};  ///< longer for who is slow at first
+  Seconds warm_up = usual_warm_up;  ///< longer for who is slow at first
   std::string client{};  ///< what is compared, if not the server: the program that loads it
   int core = server_core;
 };
