@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <future>
 #include <gtest/gtest.h>
 #include <stdexcept>
 #include <sys/epoll.h>
@@ -15,14 +16,16 @@ namespace {
 
 std::atomic<bool> full = false;  // the next descriptor finds no room
 std::atomic<int> fired = 0;
-std::atomic<int> polls = 0;   // calls of epoll_wait that return at once
-std::atomic<int> sleeps = 0;  // and that may wait
+std::atomic<int> removed = 0;  // descriptors that left epoll
+std::atomic<int> polls = 0;    // calls of epoll_wait that return at once
+std::atomic<int> sleeps = 0;   // and that may wait
 
 }  // namespace
 
 extern "C" {
 int __real_epoll_ctl(int epoll, int operation, int fd, epoll_event* event);
 int __wrap_epoll_ctl(int epoll, int operation, int fd, epoll_event* event) {
+  if (operation == EPOLL_CTL_DEL) ++removed;
   if (operation != EPOLL_CTL_ADD || !full.exchange(false)) {
     return __real_epoll_ctl(epoll, operation, fd, event);
   }
@@ -110,6 +113,24 @@ TEST(ServerEpoll, SleepsUnlessItSpins) {
     EXPECT_TRUE(polls > 0 || spin == 0ns);
     running.stop();
   }
+}
+
+// Else what it does not read would wake the loop for ever.
+TEST(ServerEpoll, AConnectionAtRestThatPausesLeaves) {
+  RunningServer running;
+  running.server.route("/echo", test::echo());
+  Inbox<Handle> opened;
+  running.server.route("/pause", Handlers{.on_open = [&](Connection& c) { opened.put(c.handle()); },
+                                          .on_message = [](Connection&, Message) {}});
+  RawClient client(running.start());
+  ASSERT_TRUE(client.upgrade("/pause"));
+  const Handle handle = *opened.take();
+  removed = 0;
+  std::promise<void> paused;
+  handle.post([](Connection& conn) { conn.pause(); });
+  handle.post([&](Connection& conn) { conn.loop().post([&] { paused.set_value(); }); });
+  paused.get_future().wait();
+  EXPECT_EQ(removed, 1);
 }
 
 }  // namespace
