@@ -220,6 +220,55 @@ TEST(LoopCore, SpinningHearsEverything) {
   }
 }
 
+// Nor must a descriptor that always has something, and is asked without epoll.
+TEST(LoopCore, SpinningHearsOthersThanWhoTalksAllTheTime) {
+  LoopCore core{LoopOptions{.spin = 1h}};
+  const Fd always(::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC));
+  const Fd late(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+  Watching talking, other;
+  int talked = 0;
+  bool heard_other = false;
+  talking.then = [&] {
+    core.poller().heard(talking);
+    if (++talked == 20) ::eventfd_write(late.get(), 1);
+    if (talked == 200) core.stop();
+  };
+  other.then = [&] {
+    heard_other = true;
+    core.stop();
+  };
+  ASSERT_FALSE(core.poller().add(always.get(), EPOLLIN, talking));
+  ASSERT_FALSE(core.poller().add(late.get(), EPOLLIN, other));
+  ASSERT_TRUE(core.run());
+  EXPECT_TRUE(heard_other);
+  EXPECT_LT(talked, 40);
+  core.poller().remove(always.get(), talking);
+  core.poller().remove(late.get(), other);
+}
+
+// What a guess leaves to do is done in a turn like any other.
+TEST(LoopCore, AGuessMakesATurn) {
+  LoopCore core{LoopOptions{.spin = 1h}};
+  const Fd fd(::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC));
+  Watching watching;
+  Dirty dirty;
+  dirty.then = [&] { core.stop(); };
+  int calls = 0;
+  watching.then = [&] {
+    EXPECT_TRUE(core.in_turn());
+    EXPECT_GE(core.now() + 1min, std::chrono::steady_clock::now());
+    eventfd_t value = 0;
+    ::eventfd_read(fd.get(), &value);
+    core.poller().heard(watching);
+    if (++calls == 1) return;  // from now on by guesses: nothing is written to it any more
+    core.defer(dirty);
+  };
+  ASSERT_FALSE(core.poller().add(fd.get(), EPOLLIN, watching));
+  ASSERT_TRUE(core.run());
+  EXPECT_EQ(calls, 2);
+  core.poller().remove(fd.get(), watching);
+}
+
 #ifndef NDEBUG
 TEST(LoopCoreDeathTest, OtherThreadsAreCaughtInDebugBuilds) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");

@@ -203,6 +203,48 @@ TEST(Poller, RemoveAlsoForgetsAgain) {
   EXPECT_EQ(second.calls, 0);
 }
 
+// Who was heard last may be asked again without epoll: at most eight times, then others have their
+// turn, and only while nothing else is ready.
+TEST(Poller, GuessesWhoIsReadyNext) {
+  Poller poller;
+  const Fd fd = ready_fd();
+  Recorder recorder;
+  ASSERT_FALSE(poller.add(fd.get(), EPOLLIN, recorder));
+  ASSERT_EQ(poller.wait(at_once), 1);
+  poller.dispatch();
+  EXPECT_FALSE(poller.may_guess()) << "it has not said that it heard something";
+  poller.heard(recorder);
+  for (int guesses = 0; guesses < 8; ++guesses) {
+    ASSERT_TRUE(poller.may_guess());
+    recorder.then = [&] {
+      if (guesses % 2 == 0) poller.heard(recorder);
+    };
+    EXPECT_EQ(poller.guess(), guesses % 2 == 0);
+    EXPECT_EQ(recorder.calls, 2 + guesses);
+    EXPECT_EQ(recorder.last, std::uint32_t{EPOLLIN});
+  }
+  EXPECT_FALSE(poller.may_guess());
+  poller.wait(at_once);
+  EXPECT_TRUE(poller.may_guess());
+  poller.remove(fd.get(), recorder);
+  EXPECT_FALSE(poller.may_guess());
+}
+
+TEST(Poller, DoesNotGuessWhileSeveralAreReady) {
+  Poller poller;
+  const Fd fds[] = {ready_fd(), ready_fd()};
+  Recorder first, second;
+  ASSERT_FALSE(poller.add(fds[0].get(), EPOLLIN, first));
+  ASSERT_FALSE(poller.add(fds[1].get(), EPOLLIN, second));
+  poller.heard(first);
+  ASSERT_EQ(poller.wait(at_once), 2);
+  poller.dispatch();
+  EXPECT_FALSE(poller.may_guess());
+  poller.remove(fds[1].get(), second);
+  ASSERT_EQ(poller.wait(at_once), 1);
+  EXPECT_TRUE(poller.may_guess()) << "the first is still who was heard last";
+}
+
 // A child made by fork keeps the socket open, and with it its place in epoll, unless it is removed.
 TEST(Poller, RemovedWhileADuplicateStaysOpen) {
   Poller poller;

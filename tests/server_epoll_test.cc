@@ -11,14 +11,16 @@
 #include <gtest/gtest.h>
 #include <stdexcept>
 #include <sys/epoll.h>
+#include <thread>
 
 namespace {
 
 std::atomic<bool> full = false;  // the next descriptor finds no room
 std::atomic<int> fired = 0;
-std::atomic<int> removed = 0;  // descriptors that left epoll
-std::atomic<int> polls = 0;    // calls of epoll_wait that return at once
-std::atomic<int> sleeps = 0;   // and that may wait
+std::atomic<int> removed = 0;    // descriptors that left epoll
+std::atomic<int> polls = 0;      // calls of epoll_wait that return at once
+std::atomic<int> sleeps = 0;     // and that may wait
+std::atomic<bool> deaf = false;  // those that return at once find nothing
 
 }  // namespace
 
@@ -36,6 +38,7 @@ int __wrap_epoll_ctl(int epoll, int operation, int fd, epoll_event* event) {
 int __real_epoll_wait(int epoll, epoll_event* events, int most, int timeout);
 int __wrap_epoll_wait(int epoll, epoll_event* events, int most, int timeout) {
   ++(timeout == 0 ? polls : sleeps);
+  if (timeout == 0 && deaf) return 0;
   return __real_epoll_wait(epoll, events, most, timeout);
 }
 }
@@ -112,6 +115,42 @@ TEST(ServerEpoll, SleepsUnlessItSpins) {
     EXPECT_EQ(sleeps > 0, spin == 0ns);
     EXPECT_TRUE(polls > 0 || spin == 0ns);
     running.stop();
+  }
+}
+
+// Between two polls the socket that was heard last is read without asking epoll.
+TEST(ServerEpoll, WhileItSpinsItGuessesWhoSpeaksNext) {
+  RunningServer running({.spin = 1h});
+  Inbox<CloseInfo> ends;
+  running.server.route(
+      "/echo", Handlers{.on_message = [](Connection& conn, Message message) { conn.send(message); },
+                        .on_close = [&](Connection&, const CloseInfo& info) { ends.put(info); }});
+  RawClient client(running.start());
+  ASSERT_TRUE(client.upgrade("/echo"));
+  deaf = true;
+  for (int i = 0; i < 20; ++i) {
+    client.send(test::text("still there"));
+    const auto echoed = client.frame();
+    ASSERT_TRUE(echoed);
+    EXPECT_EQ(echoed->payload, "still there");
+  }
+  client.reset();
+  EXPECT_EQ(ends.take()->error, Errc::connection_reset);
+  deaf = false;
+  running.stop();
+}
+
+TEST(ServerEpoll, SleepsOnceTheTimeOfSpinningIsOver) {
+  RunningServer running({.spin = 1ms});
+  running.server.route("/echo", test::echo());
+  const auto port = running.start();
+  RawClient client(port);
+  ASSERT_TRUE(client.upgrade("/echo"));
+  for (int i = 0; i < 3; ++i) {
+    const int before = sleeps;
+    client.send(test::text("awake?"));
+    ASSERT_TRUE(client.frame());
+    while (sleeps == before) std::this_thread::yield();
   }
 }
 

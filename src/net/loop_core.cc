@@ -69,7 +69,7 @@ void LoopCore::turn() noexcept {
 
 void LoopCore::wait() noexcept {
   constexpr auto at_once = time_point::min();
-  if (poller_.has_again() || !deferred_.empty() || !retired_.empty()) {
+  if (has_work()) {
     poller_.wait(at_once);
     return;
   }
@@ -82,10 +82,19 @@ bool LoopCore::spin() noexcept {
   const time_point began = std::chrono::steady_clock::now();
   for (time_point now = began; now - began < options_.spin;
        now = std::chrono::steady_clock::now()) {
-    if (poller_.wait(time_point::min()) > 0 || poller_.error()) return true;
-    if (mailbox_->waiting() || timers_.next_deadline() <= now) return true;
+    if (poller_.may_guess() ? guess(now) : poller_.wait(time_point::min()) > 0) return true;
+    if (poller_.error() || mailbox_->waiting() || timers_.next_deadline() <= now) return true;
   }
   return false;
+}
+
+// Who is asked directly needs no epoll_wait: the shortest way for a message that is waited for.
+bool LoopCore::guess(time_point now) noexcept {
+  now_ = now;
+  in_turn_ = true;
+  const bool heard = poller_.guess();
+  in_turn_ = false;
+  return heard || has_work();
 }
 
 void LoopCore::run_posted() noexcept {

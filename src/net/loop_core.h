@@ -130,7 +130,11 @@ class LoopCore {
   std::error_code open() noexcept;
   void turn() noexcept;
   void wait() noexcept;
-  bool spin() noexcept;  // false: the time is over and nothing came
+  bool spin() noexcept;                 // false: the time is over and nothing came
+  bool guess(time_point now) noexcept;  // true: there is something to do
+  bool has_work() const noexcept {
+    return poller_.has_again() || !deferred_.empty() || !retired_.empty();
+  }
   void run_posted() noexcept;
   void run_deferred() noexcept;
   void free_retired() noexcept;

@@ -53,6 +53,7 @@ std::error_code Poller::modify(int fd, std::uint32_t events, Watcher& watcher) n
 void Poller::remove(int fd, Watcher& watcher) noexcept {
   if (epoll_) control(epoll_.get(), EPOLL_CTL_DEL, fd, 0, watcher);
   watcher.unlink();
+  if (last_heard_ == &watcher) last_heard_ = nullptr;
   for (std::size_t i = next_; i < count_; ++i) {
     if (events_[i].data.ptr == &watcher) events_[i].data.ptr = nullptr;
   }
@@ -65,6 +66,8 @@ int Poller::wait(Clock::time_point deadline) noexcept {
                                    timeout_until(deadline));
     if (ready >= 0) {
       count_ = static_cast<std::size_t>(ready);
+      if (ready > 0) alone_ = ready == 1;
+      guesses_ = 0;
       return ready;
     }
     if (errno != EINTR) {
@@ -72,6 +75,13 @@ int Poller::wait(Clock::time_point deadline) noexcept {
       return 0;
     }
   }
+}
+
+bool Poller::guess() noexcept {
+  ++guesses_;
+  guessed_right_ = false;
+  last_heard_->on_ready(EPOLLIN);
+  return guessed_right_;
 }
 
 void Poller::dispatch() noexcept {

@@ -59,6 +59,19 @@ class Poller {
   }
   bool has_again() const noexcept { return !again_.empty(); }
 
+  /// Said by a watcher that found something in its descriptor: guess() may try it again.
+  void heard(Watcher& watcher) noexcept {
+    last_heard_ = &watcher;
+    guessed_right_ = true;
+  }
+  /// Whether the watcher that was heard last may be asked without asking the kernel who is ready:
+  /// nobody else was, and only a few times in a row, then wait() must look after the others.
+  bool may_guess() const noexcept {
+    return last_heard_ != nullptr && alone_ && guesses_ < max_guesses;
+  }
+  /// Calls its on_ready(EPOLLIN). Whether it heard something. Only if may_guess().
+  bool guess() noexcept;
+
   /// Waits until something is ready or `deadline` has come; time_point::max() waits for ever, min()
   /// not at all. Signals do not shorten the wait. Returns how many are ready; call dispatch() then.
   int wait(Clock::time_point deadline) noexcept;
@@ -68,12 +81,17 @@ class Poller {
 
  private:
   static constexpr std::size_t max_events = 512;
+  static constexpr int max_guesses = 8;  // in a row, right or wrong
 
   Fd epoll_;
   std::error_code error_{};
   std::size_t next_ = 0;   // the next event to dispatch
   std::size_t count_ = 0;  // how many the last wait brought
   base::IntrusiveList<Watcher, AgainTag> again_{};
+  Watcher* last_heard_ = nullptr;
+  int guesses_ = 0;     // since the last wait
+  bool alone_ = false;  // what came last came to one watcher only
+  bool guessed_right_ = false;
   std::array<epoll_event, max_events> events_;
 };
 
