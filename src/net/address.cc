@@ -101,8 +101,12 @@ std::string_view Address::format(std::span<char, max_text> buffer) const noexcep
   char* const end = to + buffer.size();
   const auto append_number = [&](std::uint32_t number) { to = std::to_chars(to, end, number).ptr; };
   if (family() == AF_INET) {
-    ::inet_ntop(AF_INET, &storage_.v4.sin_addr, to, INET_ADDRSTRLEN);
-    to += std::strlen(to);
+    // inet_ntop goes by way of printf: a twelfth of what an upgrade costs us.
+    const std::uint32_t address = ntohl(storage_.v4.sin_addr.s_addr);
+    for (const int shift : {24, 16, 8, 0}) {
+      append_number(address >> shift & 0xFF);
+      if (shift > 0) *to++ = '.';
+    }
   } else {
     *to++ = '[';
     ::inet_ntop(AF_INET6, &storage_.v6.sin6_addr, to, INET6_ADDRSTRLEN);
