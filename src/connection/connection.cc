@@ -48,13 +48,14 @@ SendStatus LiveConnection::after_send(SendStatus status) noexcept {
   return status;
 }
 
-SendStatus LiveConnection::send(Message message, SendOptions options) noexcept {
+[[gnu::hot]] SendStatus LiveConnection::send(Message message, SendOptions options) noexcept {
   begin_call();
   make_room(message.size());
   return after_send(engine_.send(message, options));
 }
 
-SendStatus LiveConnection::send(const SharedMessage& message, SendOptions options) noexcept {
+[[gnu::hot]] SendStatus LiveConnection::send(const SharedMessage& message,
+                                             SendOptions options) noexcept {
   begin_call();
   make_room(message.message().size());
   return after_send(engine_.send(message, options));
@@ -185,10 +186,11 @@ bool LiveConnection::cancel_timer(TimerId timer) noexcept {
 
 using connection::live;
 
-SendStatus Connection::send(Message message, SendOptions options) noexcept {
+[[gnu::hot]] SendStatus Connection::send(Message message, SendOptions options) noexcept {
   return live(*this).send(message, options);
 }
-SendStatus Connection::send(const SharedMessage& message, SendOptions options) noexcept {
+[[gnu::hot]] SendStatus Connection::send(const SharedMessage& message,
+                                         SendOptions options) noexcept {
   return live(*this).send(message, options);
 }
 void Connection::ping(std::span<const std::byte> payload) noexcept { live(*this).ping(payload); }

@@ -116,7 +116,7 @@ void LiveConnection::cancel_timers() noexcept {
 
 // ---- a turn
 
-void LiveConnection::on_ready(std::uint32_t events) noexcept {
+[[gnu::hot]] void LiveConnection::on_ready(std::uint32_t events) noexcept {
   if (state_ == State::gone) return;
   if (state_ == State::lingering) return linger();
   in_turn_ = true;
@@ -143,7 +143,7 @@ void LiveConnection::at_turn_end() noexcept {
 }
 
 // Something was queued or ended outside of on_ready: look after it at the end of the loop's turn.
-void LiveConnection::touch() noexcept {
+[[gnu::hot]] void LiveConnection::touch() noexcept {
   if (!in_turn_ && state_ == State::serving) environment_->core.defer(*this);
 }
 
@@ -152,7 +152,7 @@ bool LiveConnection::may_read() const noexcept {
          engine_.wants_input();
 }
 
-void LiveConnection::read() noexcept {
+[[gnu::hot]] void LiveConnection::read() noexcept {
   std::size_t total = 0;
   while (may_read()) {
     std::span<std::byte> buffer = environment_->core.receive_buffer();
@@ -208,7 +208,7 @@ void LiveConnection::on_read_failed(std::error_code error) noexcept {
 }
 
 // Tells what the engine found. Stops where the application paused: the rest is kept.
-void LiveConnection::pump() noexcept {
+[[gnu::hot]] void LiveConnection::pump() noexcept {
   while (state_ == State::serving) {
     if (paused_ && engine_.is_open()) return engine_.stash();
     const Event event = engine_.next();
@@ -268,7 +268,7 @@ void LiveConnection::handshake_over() noexcept {
 }
 
 // Writes until the socket takes no more or all is written. Calls nobody.
-void LiveConnection::flush() noexcept {
+[[gnu::hot]] void LiveConnection::flush() noexcept {
   while (!blocked_ && state_ == State::serving) {
     const std::span<const iovec> output = engine_.output();
     if (output.empty() && !transport_->has_unsent()) return;
@@ -311,7 +311,7 @@ void LiveConnection::drain() noexcept {
   environment_->core.again(*this);
 }
 
-void LiveConnection::finish_turn() noexcept {
+[[gnu::hot]] void LiveConnection::finish_turn() noexcept {
   if (state_ != State::serving) return;
   // Mostly all is done already.
   if (engine_.rests() && !congested_ && !paused_ && !read_ended_ && interest_ == net::readable &&
@@ -398,7 +398,7 @@ void LiveConnection::update_interest() noexcept {
   die();
 }
 
-void LiveConnection::update_timer() noexcept {
+[[gnu::hot]] void LiveConnection::update_timer() noexcept {
   if (state_ != State::serving) return;
   try {
     environment_->core.timers().arm_no_later(*this, engine_.deadline());

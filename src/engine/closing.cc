@@ -39,7 +39,7 @@ void Engine::complete_close() noexcept {
   phase_ = Phase::ended;  // since_ stays: timeouts.close counts from our Close frame to the end
 }
 
-Event Engine::next_end() noexcept {
+[[gnu::hot]] Event Engine::next_end() noexcept {
   complete_close();
   if (phase_ != Phase::ended || told_closed_) return {};
   told_closed_ = true;

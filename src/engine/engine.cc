@@ -74,7 +74,7 @@ Result<Engine> Engine::established(Role role, const Agreement& agreement,
 
 // ---- the block
 
-void Engine::activate() {
+[[gnu::hot]] void Engine::activate() {
   if (active_) return;
   active_.reset(workspace_->memory().take_active());
   active_->in.start(role_, options_->limits);
@@ -84,7 +84,7 @@ void Engine::activate() {
 }
 
 // With nothing in it to clear: that is for the end.
-void Engine::rest() noexcept {
+[[gnu::hot]] void Engine::rest() noexcept {
   if (phase_ == Phase::open && !tell_open_ && active_ && active_->rests()) {
     workspace_->memory().put_back(active_.release());
   }
@@ -113,7 +113,7 @@ void Engine::take_compressed() noexcept {
 
 // ---- in
 
-std::span<std::byte> Engine::read_room() noexcept {
+[[gnu::hot]] std::span<std::byte> Engine::read_room() noexcept {
   std::span<std::byte> room;
   if (active_ && (phase_ == Phase::open || phase_ == Phase::closing)) {
     guarded([&] { room = active_->in.read_room(); });
@@ -121,7 +121,7 @@ std::span<std::byte> Engine::read_room() noexcept {
   return room;
 }
 
-void Engine::feed(std::size_t in_room, std::span<std::byte> lent) noexcept {
+[[gnu::hot]] void Engine::feed(std::size_t in_room, std::span<std::byte> lent) noexcept {
   if (in_room + lent.size() == 0 || phase_ == Phase::ended || close_received_) return;
   if (phase_ == Phase::open) {
     since_ = now_;
@@ -154,7 +154,7 @@ void Engine::feed_error(std::error_code error) noexcept {
   });
 }
 
-Event Engine::next() noexcept {
+[[gnu::hot]] Event Engine::next() noexcept {
   Event event;
   guarded([&] { event = next_event(); });
   if (phase_ == Phase::ended && event.kind() != Event::Kind::closed) event = next_end();
@@ -228,7 +228,7 @@ void Engine::stash() noexcept {
   if (active_) guarded([&] { active_->in.stash(); });
 }
 
-bool Engine::wants_input() const noexcept {
+[[gnu::hot]] bool Engine::wants_input() const noexcept {
   if (awaits_eof_) return true;  // what else comes is thrown away
   if (phase_ == Phase::ended) return false;
   if (!active_) return true;

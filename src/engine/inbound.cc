@@ -40,7 +40,7 @@ std::uint64_t wire_limit(std::uint64_t max_message_bytes) noexcept {
 
 }  // namespace
 
-void Inbound::start(Role role, const Limits& limits) noexcept {
+[[gnu::hot]] void Inbound::start(Role role, const Limits& limits) noexcept {
   limits_ = &limits;
   masking_ = role == Role::server ? frame::Masking::masked : frame::Masking::unmasked;
   lent_ = {};
@@ -81,7 +81,7 @@ void Inbound::abandon() noexcept {
 
 // ---- bytes in
 
-void Inbound::feed(std::size_t in_room, std::span<std::byte> lent) {
+[[gnu::hot]] void Inbound::feed(std::size_t in_room, std::span<std::byte> lent) {
   if (in_room > 0) {
     const std::span<std::byte> piece(assembly_.data() + assembled_, in_room);
     if (masking_ == frame::Masking::masked) simd::mask(piece, header_.key);
@@ -157,7 +157,7 @@ base::ChunkRef Inbound::chunk_of(std::span<const std::byte> payload) const noexc
 // ---- frames
 // The inlined ones are what each small message passes through, together a third of its cost.
 
-Event Inbound::next() {
+[[gnu::hot]] Event Inbound::next() {
   delivered_.reset();
   framed_ = nullptr;
   if (!in_frame_) control_size_ = 0;  // the view of it was handed out, and ends here

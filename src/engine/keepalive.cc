@@ -16,7 +16,7 @@ Engine::TimePoint later(Engine::TimePoint from, Timeouts::Duration by) noexcept 
 
 }  // namespace
 
-Engine::TimePoint Engine::deadline() const noexcept {
+[[gnu::hot]] Engine::TimePoint Engine::deadline() const noexcept {
   if (now_ == TimePoint::min()) return TimePoint::min();
   const Timeouts& timeouts = options_->timeouts;
   TimePoint due = TimePoint::max();
@@ -42,7 +42,7 @@ Engine::TimePoint Engine::deadline() const noexcept {
   return due;
 }
 
-void Engine::tick(TimePoint now) noexcept {
+[[gnu::hot]] void Engine::tick(TimePoint now) noexcept {
   if (now_ == TimePoint::min()) {
     since_ = now_ = now;
     if (active_) active_->progress_at = now;

@@ -25,11 +25,11 @@ Outbound::Outbound(base::ChunkPool& pool) : pool_(&pool) {
   pieces_.reserve(8);
 }
 
-void Outbound::start(Role role) noexcept {
+[[gnu::hot]] void Outbound::start(Role role) noexcept {
   masking_ = role == Role::client ? frame::Masking::masked : frame::Masking::unmasked;
 }
 
-void Outbound::clear() noexcept {
+[[gnu::hot]] void Outbound::clear() noexcept {
   if (pieces_.empty() && waiting_.empty() && !tail_ && !control_) return;
   iov_.clear();
   pieces_.clear();
@@ -78,7 +78,7 @@ void Outbound::forget_written() noexcept {
 }
 
 // Borrowed, and a whole frame, unless who calls says otherwise.
-Outbound::Piece& Outbound::push(const std::byte* data, std::size_t size) noexcept {
+[[gnu::hot]] Outbound::Piece& Outbound::push(const std::byte* data, std::size_t size) noexcept {
   iov_.push_back({const_cast<std::byte*>(data), size});
   queued_ += size;
   return pieces_.emplace_back();
@@ -102,7 +102,8 @@ void Outbound::append_borrowed(const frame::Header& header, std::span<const std:
   borrows_ = true;
 }
 
-void Outbound::append_framed(const frame::Header& header, std::span<const std::byte> payload) {
+[[gnu::hot]] void Outbound::append_framed(const frame::Header& header,
+                                          std::span<const std::byte> payload) {
   std::byte* const begin = header_room(header, payload);
   if (!continues_at(begin)) {
     reserve(1);
@@ -231,7 +232,7 @@ void Outbound::commit_controls() {
 
 // ---- writing
 
-std::span<const iovec> Outbound::output() {
+[[gnu::hot]] std::span<const iovec> Outbound::output() {
   // Once those that entered before are written: so at most max_pongs wait among the pieces.
   if (!waiting_.empty() && !controls_entered()) commit_controls();
   const std::size_t count = std::min(iov_.size() - head_, max_pieces);
@@ -246,7 +247,7 @@ void Outbound::pop() noexcept {
   ++head_;
 }
 
-void Outbound::consume(std::size_t written) noexcept {
+[[gnu::hot]] void Outbound::consume(std::size_t written) noexcept {
   queued_ -= written;
   while (written > 0) {
     iovec& first = iov_[head_];

@@ -38,7 +38,7 @@ bool Engine::draw_key(std::uint32_t& key) noexcept {
   return false;
 }
 
-bool Engine::would_overflow(std::size_t bytes) const noexcept {
+[[gnu::hot]] bool Engine::would_overflow(std::size_t bytes) const noexcept {
   const std::size_t queued = queued_bytes();
   const std::size_t most = options_->limits.max_queued_bytes;
   return queued > 0 && (queued > most || bytes > most - queued);
@@ -126,7 +126,7 @@ bool Engine::append_compressed(frame::Header header, const SharedMessage& shared
 
 // ---- messages
 
-SendStatus Engine::send(Message message, SendOptions options) noexcept {
+[[gnu::hot]] SendStatus Engine::send(Message message, SendOptions options) noexcept {
   return send_with(message, [&](const frame::Header& header) {
     if (compresses(message, options) && append_compressed(header, message)) return;
     const auto payload = message.bytes();
@@ -148,7 +148,7 @@ SendStatus Engine::send(Message message, SendOptions options) noexcept {
   });
 }
 
-SendStatus Engine::send(const SharedMessage& shared, SendOptions options) noexcept {
+[[gnu::hot]] SendStatus Engine::send(const SharedMessage& shared, SendOptions options) noexcept {
   const Message message = shared.message();
   return send_with(message, [&](const frame::Header& header) {
     if (compresses(message, options) && append_compressed(header, shared)) return;
@@ -169,7 +169,7 @@ SendStatus Engine::send_borrowed(Message message, SendOptions options) noexcept 
   });
 }
 
-void Engine::settle() noexcept {
+[[gnu::hot]] void Engine::settle() noexcept {
   if (!active_) return;
   active_->in.end_lending();
   guarded([&] { active_->out.settle(); });
@@ -191,13 +191,13 @@ void Engine::ping(std::span<const std::byte> payload) noexcept {
   });
 }
 
-std::span<const iovec> Engine::output() noexcept {
+[[gnu::hot]] std::span<const iovec> Engine::output() noexcept {
   std::span<const iovec> pieces;
   if (active_) guarded([&] { pieces = active_->out.output(); });
   return pieces;
 }
 
-void Engine::consume_output(std::size_t written) noexcept {
+[[gnu::hot]] void Engine::consume_output(std::size_t written) noexcept {
   if (!active_ || written == 0) return;
   active_->out.consume(written);
   active_->progress_at = now_;
@@ -205,7 +205,7 @@ void Engine::consume_output(std::size_t written) noexcept {
   rest();
 }
 
-std::size_t Engine::queued_bytes() const noexcept {
+[[gnu::hot]] std::size_t Engine::queued_bytes() const noexcept {
   return active_ ? active_->out.queued_bytes() : 0;
 }
 

@@ -26,7 +26,7 @@ Memory::~Memory() {
   while (free_ != nullptr) delete std::exchange(free_, free_->next);
 }
 
-Active* Memory::take_active() {
+[[gnu::hot]] Active* Memory::take_active() {
   if (free_ == nullptr) return new Active(*this);
   --kept_;
   return std::exchange(free_, free_->next);
@@ -42,7 +42,7 @@ void Memory::give_back(Active* active) noexcept {
   put_back(active);
 }
 
-void Memory::put_back(Active* active) noexcept {
+[[gnu::hot]] void Memory::put_back(Active* active) noexcept {
   if (kept_ == max_kept) {
     delete active;
     return;

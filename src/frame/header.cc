@@ -52,8 +52,8 @@ Errc check_byte_1(std::uint8_t byte, bool control, Masking masking) noexcept {
 
 }  // namespace
 
-Decoded decode_header(std::span<const std::byte> bytes, Masking masking, Header& header,
-                      Rsv1 rsv1) noexcept {
+[[gnu::hot]] Decoded decode_header(std::span<const std::byte> bytes, Masking masking,
+                                   Header& header, Rsv1 rsv1) noexcept {
   if (bytes.empty()) return {};
   const auto byte_0 = std::to_integer<std::uint8_t>(bytes[0]);
   if (const Errc errc = check_byte_0(byte_0, rsv1); errc != Errc{}) return fault(errc);
@@ -89,7 +89,8 @@ Decoded decode_header(std::span<const std::byte> bytes, Masking masking, Header&
   return {size, {}};
 }
 
-std::size_t encode_header(std::byte* out, const Header& header, Masking masking) noexcept {
+[[gnu::hot]] std::size_t encode_header(std::byte* out, const Header& header,
+                                       Masking masking) noexcept {
   const std::uint8_t mask = masking == Masking::masked ? mask_bit : 0;
   out[0] = static_cast<std::byte>((header.fin ? fin_bit : 0) | (header.compressed ? rsv1_bit : 0) |
                                   static_cast<std::uint8_t>(header.opcode));

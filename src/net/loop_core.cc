@@ -55,7 +55,7 @@ void LoopCore::stop() noexcept {
   mailbox_->wake();
 }
 
-void LoopCore::turn() noexcept {
+[[gnu::hot]] void LoopCore::turn() noexcept {
   wait();
   now_ = std::chrono::steady_clock::now();
   in_turn_ = true;
@@ -67,7 +67,7 @@ void LoopCore::turn() noexcept {
   in_turn_ = false;
 }
 
-void LoopCore::wait() noexcept {
+[[gnu::hot]] void LoopCore::wait() noexcept {
   constexpr auto at_once = time_point::min();
   if (has_work()) {
     poller_.wait(at_once);
@@ -97,7 +97,7 @@ bool LoopCore::guess(time_point now) noexcept {
   return heard || has_work();
 }
 
-void LoopCore::run_posted() noexcept {
+[[gnu::hot]] void LoopCore::run_posted() noexcept {
   mailbox_->take(batch_);
   for (Mailbox::Function& function : batch_) {
     call_user(function);
@@ -107,15 +107,15 @@ void LoopCore::run_posted() noexcept {
   if (batch_.capacity() > kept_batch) batch_ = std::vector<Mailbox::Function>();
 }
 
-void LoopCore::run_deferred() noexcept {
+[[gnu::hot]] void LoopCore::run_deferred() noexcept {
   while (!deferred_.empty()) deferred_.pop_front().at_turn_end();
 }
 
-void LoopCore::free_retired() noexcept {
+[[gnu::hot]] void LoopCore::free_retired() noexcept {
   while (!retired_.empty()) retired_.pop_front().on_retired();
 }
 
-std::span<std::byte> LoopCore::receive_buffer() noexcept {
+[[gnu::hot]] std::span<std::byte> LoopCore::receive_buffer() noexcept {
   if (receive_buffer_ == nullptr) {
     receive_buffer_.reset(new (std::nothrow) std::byte[receive_buffer_bytes]);
     if (receive_buffer_ == nullptr) return {};

@@ -64,14 +64,14 @@ void Mailbox::wake() const noexcept {
   errno = saved;
 }
 
-void Mailbox::take(std::vector<Function>& batch) noexcept {
+[[gnu::hot]] void Mailbox::take(std::vector<Function>& batch) noexcept {
   if (!waiting_.load(std::memory_order_relaxed)) return;
   const std::lock_guard lock(mutex_);
   batch.swap(queue_);
   waiting_.store(false);
 }
 
-bool Mailbox::prepare_to_sleep() noexcept {
+[[gnu::hot]] bool Mailbox::prepare_to_sleep() noexcept {
   asleep_.store(true);
   if (!waiting_.load()) return true;
   awake();

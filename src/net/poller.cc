@@ -59,7 +59,7 @@ void Poller::remove(int fd, Watcher& watcher) noexcept {
   }
 }
 
-int Poller::wait(Clock::time_point deadline) noexcept {
+[[gnu::hot]] int Poller::wait(Clock::time_point deadline) noexcept {
   next_ = count_ = 0;
   for (;;) {
     const int ready = ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(max_events),
@@ -84,7 +84,7 @@ bool Poller::guess() noexcept {
   return guessed_right_;
 }
 
-void Poller::dispatch() noexcept {
+[[gnu::hot]] void Poller::dispatch() noexcept {
   base::IntrusiveList<Watcher, AgainTag> round;
   round.take(again_);
   while (next_ < count_) {

@@ -29,7 +29,7 @@ Transport::Transfer failure(Transport::State when_blocked) noexcept {
 
 }  // namespace
 
-Transport::Transfer TcpTransport::read(std::span<const iovec> into) noexcept {
+[[gnu::hot]] Transport::Transfer TcpTransport::read(std::span<const iovec> into) noexcept {
   const ssize_t got = retry_interrupted([&] {
     if (into.size() == 1) return ::recv(fd(), into[0].iov_base, into[0].iov_len, 0);
     return ::readv(fd(), into.data(),
@@ -40,7 +40,7 @@ Transport::Transfer TcpTransport::read(std::span<const iovec> into) noexcept {
   return failure(State::wait_read);
 }
 
-Transport::Transfer TcpTransport::write(std::span<const iovec> from) noexcept {
+[[gnu::hot]] Transport::Transfer TcpTransport::write(std::span<const iovec> from) noexcept {
   const ssize_t put = retry_interrupted([&] {
     if (from.size() == 1) return ::send(fd(), from[0].iov_base, from[0].iov_len, MSG_NOSIGNAL);
     msghdr message{};

@@ -19,7 +19,7 @@ void Timers::arm(Timer& timer, time_point when) {
   sift_up(heap_.size() - 1, entry);
 }
 
-void Timers::arm_no_later(Timer& timer, time_point when) {
+[[gnu::hot]] void Timers::arm_no_later(Timer& timer, time_point when) {
   if (timer.armed() && heap_[timer.place()].when <= when) return;
   arm(timer, when);
 }
@@ -33,7 +33,7 @@ void Timers::cancel(Timer& timer) noexcept {
   if (place < heap_.size()) settle(place, last);
 }
 
-void Timers::fire(time_point now) noexcept {
+[[gnu::hot]] void Timers::fire(time_point now) noexcept {
   if (next_deadline() > now) return;
   not_before_ = now + time_point::duration(1);
   while (next_deadline() <= now) {

@@ -112,8 +112,8 @@ TERN_AVX2 TERN_INLINE void mask_unaligned_avx2(std::byte* dst, const std::byte* 
   store256(dst + size - 32, last);
 }
 
-TERN_AVX2 void mask_avx2(std::byte* dst, const std::byte* src, std::size_t size,
-                         std::uint32_t key) noexcept {
+[[gnu::hot]] TERN_AVX2 void mask_avx2(std::byte* dst, const std::byte* src, std::size_t size,
+                                      std::uint32_t key) noexcept {
   if (size < 32) return detail::mask_short(dst, src, size, key);
   if (size < align_from) return mask_unaligned_avx2(dst, src, size, key);
   const __m256i first = masked256(src, key);
@@ -196,8 +196,8 @@ void choose_and_mask(std::byte* dst, const std::byte* src, std::size_t size,
 
 }  // namespace
 
-void detail::mask_long(std::byte* dst, const std::byte* src, std::size_t size,
-                       std::uint32_t key) noexcept {
+[[gnu::hot]] void detail::mask_long(std::byte* dst, const std::byte* src, std::size_t size,
+                                    std::uint32_t key) noexcept {
   chosen.load(std::memory_order_relaxed)(dst, src, size, key);
 }
 
