@@ -183,6 +183,29 @@ TEST(EngineBorrowing, MoreThanTheMessageHasNoRoomInFrontOfIt) {
   EXPECT_EQ(written(bare), (Sent{{2, more}}));
 }
 
+// Nor does more of it join the echo before: what lies behind may move up yet.
+TEST(EngineBorrowing, MoreThanTheMessageJoinsNoEcho) {
+  Bare bare(Role::server);
+  bare.engine.feed(0, bare.lend({text("one"), binary(octets(100, '2')), binary(octets(100, '3'))}));
+  bare.engine.send(bare.engine.next().message());
+  const Message second = bare.engine.next().message();
+  const std::string more(reinterpret_cast<const char*>(second.bytes().data()), 120);
+  bare.engine.send(Message(MessageType::binary, std::span(second.bytes().data(), more.size())));
+  bare.engine.send(bare.engine.next().message());
+  EXPECT_EQ(written(bare), (Sent{{1, "one"}, {2, more}, {2, octets(100, '3')}}));
+}
+
+TEST(EngineBorrowing, AnEchoJoinsOnce) {
+  Bare bare(Role::server);
+  const std::string payload = octets(5'000);
+  bare.engine.feed(0, bare.lend({binary("one"), binary(payload)}));
+  bare.engine.send(bare.engine.next().message());
+  const Message second = bare.engine.next().message();
+  bare.engine.send(second);
+  bare.engine.send(Message(MessageType::text, second.bytes()));
+  EXPECT_EQ(written(bare), (Sent{{2, "one"}, {2, payload}, {1, payload}}));
+}
+
 // When a header came in two reads, what lies in front of the payload is not ours to write to.
 // The frame that is read now says nothing about the room in front of an earlier message.
 TEST(EngineBorrowing, TheRoomForAHeaderEndsWithNext) {

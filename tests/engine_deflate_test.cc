@@ -313,6 +313,29 @@ TEST(EngineDeflate, Rfc7692_7_2_1_WhatIsCompressed) {
   }
 }
 
+TEST(EngineDeflate, Rfc7692_7_2_1_WhatIsCompressedOfEchoesBesideEachOther) {
+  const EngineOptions options{.deflate = Deflate{.min_bytes = 100}};
+  Workspace workspace;
+  Engine engine =
+      *Engine::established(Role::server, {.deflate = DeflateAgreement{}}, options, workspace);
+  engine.tick(Engine::TimePoint() + std::chrono::hours(1));
+  const std::string large(100, 'x');
+  std::string lent = wire(Role::client, {text("small"), text("as well"), text(large), text("and"),
+                                         text(large), text(large)});
+  engine.feed(0, std::as_writable_bytes(std::span(lent)));
+  while (const Event event = engine.next()) {
+    if (event.kind() == Event::Kind::message) engine.send(event.message());
+  }
+  FrameReader reader(Role::server);
+  reader.take_compressed(15, false);
+  for (const iovec& piece : engine.output()) {
+    reader.feed({static_cast<const char*>(piece.iov_base), piece.iov_len});
+  }
+  std::vector<bool> compressed;
+  for (const Frame& frame : reader.frames()) compressed.push_back(frame.rsv != 0);
+  EXPECT_EQ(compressed, (std::vector<bool>{false, false, true, false, true, true}));
+}
+
 // Messages of both kinds in every order: our compressor's window is the peer's.
 TEST(EngineDeflate, Rfc7692_7_2_1_WindowsStayTheSameWhateverIsSent) {
   for (const Role role : roles) {

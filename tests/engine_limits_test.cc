@@ -1,4 +1,5 @@
 // Limits: of messages, fragments, lengths, the send queue and control frames that wait.
+#include "support/bare_engine.h"
 #include "support/engine_table.h"
 
 #include <gtest/gtest.h>
@@ -224,6 +225,24 @@ TEST(EngineLimits, OverflowByEveryKindOfSendWhileControlsWait) {
       EXPECT_EQ(peer.ending(), (Ending{.code = 1008, .error = Errc::peer_too_slow}));
     }
   }
+}
+
+// They are lent, and leave as one piece.
+TEST(EngineLimits, EchoesThatJoinAreJudgedLikeAllMessages) {
+  Bare bare(Role::server, with({.max_queued_bytes = 250,
+                                .high_water_bytes = 204,
+                                .low_water_bytes = 0,
+                                .overflow = Overflow::reject}));
+  bare.engine.feed(0, bare.lend({text(octets(100)), text(octets(100)), text(octets(40)),
+                                 text(octets(100)), text("x")}));
+  std::vector<SendStatus> statuses;
+  while (const Event event = bare.engine.next()) {
+    statuses.push_back(bare.engine.send(event.message()));
+  }
+  EXPECT_EQ(statuses,
+            (std::vector<SendStatus>{SendStatus::queued, SendStatus::queued, SendStatus::congested,
+                                     SendStatus::full, SendStatus::congested}));
+  EXPECT_EQ(bare.engine.queued_bytes(), 102u + 102 + 42 + 3);
 }
 
 TEST(EngineLimits, AnEmptyQueueTakesAnyMessage) {

@@ -127,7 +127,10 @@ TEST(ServerEpoll, WhileItSpinsItGuessesWhoSpeaksNext) {
                         .on_close = [&](Connection&, const CloseInfo& info) { ends.put(info); }});
   RawClient client(running.start());
   ASSERT_TRUE(client.upgrade("/echo"));
-  deaf = true;
+  struct Deaf {
+    Deaf() { deaf = true; }
+    ~Deaf() { deaf = false; }
+  } until_the_end;
   for (int i = 0; i < 20; ++i) {
     client.send(test::text("still there"));
     const auto echoed = client.frame();
@@ -136,8 +139,6 @@ TEST(ServerEpoll, WhileItSpinsItGuessesWhoSpeaksNext) {
   }
   client.reset();
   EXPECT_EQ(ends.take()->error, Errc::connection_reset);
-  deaf = false;
-  running.stop();
 }
 
 TEST(ServerEpoll, SleepsOnceTheTimeOfSpinningIsOver) {

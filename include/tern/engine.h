@@ -295,6 +295,8 @@ class Engine {
   // sending.cc
   template <class F>
   SendStatus send_with(Message message, F&& append) noexcept;
+  bool joins_echo(Message message, SendOptions options) const noexcept;
+  SendStatus queue_status() const noexcept;
   bool append_compressed(frame::Header header, Message message);
   bool append_compressed(frame::Header header, const SharedMessage& message);
   bool compresses(Message message, SendOptions options) const noexcept;

@@ -59,10 +59,10 @@ class Inbound {
   }
   /// Whether the payload lies in the bytes that are lent.
   bool lent(std::span<const std::byte> payload) const noexcept;
-  /// The message handed out last, if it lies in the lent bytes with room for its header, as a
-  /// server writes it, in front of it, until take_header_room(); else null.
-  std::span<const std::byte> framed() const noexcept {
-    return {framed_, framed_ != nullptr ? static_cast<std::size_t>(header_.length) : 0};
+  /// Whether it is the message handed out last, or its beginning, and lies in the lent bytes with
+  /// room for its header, as a server writes it, in front of it. Until take_header_room().
+  bool framed(std::span<const std::byte> payload) const noexcept {
+    return payload.data() == framed_ && framed_ != nullptr && payload.size() <= header_.length;
   }
   /// The caller overwrites that room.
   void take_header_room() noexcept { framed_ = nullptr; }
@@ -97,7 +97,7 @@ class Inbound {
   std::span<const std::byte> lent_{};
   base::ChunkRef stash_{};
   bool stashed_ = false;               // cursor_ and end_ point into stash_
-  const std::byte* framed_ = nullptr;  // see framed()
+  const std::byte* framed_ = nullptr;  // the message handed out last, see framed()
   std::byte* packed_ = nullptr;        // behind the message before, if the next may move up to it
 
   // The frame.

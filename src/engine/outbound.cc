@@ -104,16 +104,10 @@ void Outbound::append_borrowed(const frame::Header& header, std::span<const std:
 
 [[gnu::hot]] void Outbound::append_framed(const frame::Header& header,
                                           std::span<const std::byte> payload) {
-  std::byte* const begin = header_room(header, payload);
-  if (!continues_at(begin)) {
-    reserve(1);
-    push(begin, 0);
-    borrows_ = true;
-  }
-  const std::size_t size = frame::encode_header(begin, header, masking_) + payload.size();
-  iov_.back().iov_len += size;
-  pieces_.back().ends_frame = true;
-  queued_ += size;
+  reserve(1);
+  push(header_room(payload), 0);
+  borrows_ = true;
+  lengthen(header, payload);
 }
 
 void Outbound::append_chunk(const frame::Header& header, std::span<const std::byte> payload,

@@ -40,13 +40,12 @@ class Outbound {
   void append_close(const frame::Header& header, std::span<const std::byte> payload);
   /// Unmasked: references the payload until settle().
   void append_borrowed(const frame::Header& header, std::span<const std::byte> payload);
-  /// The same for a payload that lies behind room for its header, with which it is one piece, or a
-  /// part of the one that ends where that begins.
+  /// The same for a payload that lies behind room for its header, with which it is one piece.
   void append_framed(const frame::Header& header, std::span<const std::byte> payload);
-  /// Whether append_framed() would make no piece beside another.
-  bool joins(const frame::Header& header, std::span<const std::byte> payload) const noexcept {
-    return empty() || continues_at(header_room(header, payload));
-  }
+  /// Whether such a payload may be a part of the last piece, which ends where its header begins.
+  bool continues_with(std::span<const std::byte> payload) const noexcept;
+  /// Then: makes it one.
+  void lengthen(const frame::Header& header, std::span<const std::byte> payload) noexcept;
   /// Unmasked: shares the chunk that the payload lies in.
   void append_chunk(const frame::Header& header, std::span<const std::byte> payload,
                     base::ChunkRef chunk);
@@ -90,9 +89,7 @@ class Outbound {
   };
 
   bool continues(std::size_t bytes, bool http) const noexcept;
-  bool continues_at(const std::byte* begin) const noexcept;
-  static std::byte* header_room(const frame::Header& header,
-                                std::span<const std::byte> payload) noexcept;
+  static std::byte* header_room(std::span<const std::byte> payload) noexcept;
   std::byte* room(std::size_t bytes, bool http = false);
   void begin_piece(std::size_t bytes, bool http);
   void drop_tail() noexcept;
@@ -150,19 +147,27 @@ inline bool Outbound::continues(std::size_t bytes, bool http) const noexcept {
          pieces_.back().http == http;
 }
 
-/// Whether what is borrowed ends here: what is borrowed, too, may join it.
-inline bool Outbound::continues_at(const std::byte* begin) const noexcept {
+/// Where a server's header begins that ends where the payload does.
+inline std::byte* Outbound::header_room(std::span<const std::byte> payload) noexcept {
+  return const_cast<std::byte*>(payload.data()) -
+         frame::header_size(payload.size(), frame::Masking::unmasked);
+}
+
+// What is borrowed may only join what is borrowed.
+inline bool Outbound::continues_with(std::span<const std::byte> payload) const noexcept {
   if (!borrows_ || head_ == pieces_.size()) return false;
   const iovec& last = iov_.back();
-  return static_cast<const std::byte*>(last.iov_base) + last.iov_len == begin &&
+  return static_cast<const std::byte*>(last.iov_base) + last.iov_len == header_room(payload) &&
          std::holds_alternative<Borrowed>(pieces_.back().owner);
 }
 
-/// Where the header begins that ends where the payload does: a server's.
-inline std::byte* Outbound::header_room(const frame::Header& header,
-                                        std::span<const std::byte> payload) noexcept {
-  return const_cast<std::byte*>(payload.data()) -
-         frame::header_size(header.length, frame::Masking::unmasked);
+inline void Outbound::lengthen(const frame::Header& header,
+                               std::span<const std::byte> payload) noexcept {
+  const std::size_t size =
+      frame::encode_header(header_room(payload), header, masking_) + payload.size();
+  iov_.back().iov_len += size;
+  pieces_.back().ends_frame = true;
+  queued_ += size;
 }
 
 inline void Outbound::reserve(std::size_t more) {

@@ -44,6 +44,11 @@ bool Engine::draw_key(std::uint32_t& key) noexcept {
   return queued > 0 && (queued > most || bytes > most - queued);
 }
 
+[[gnu::always_inline]] inline SendStatus Engine::queue_status() const noexcept {
+  return queued_bytes() > options_->limits.high_water_bytes ? SendStatus::congested
+                                                            : SendStatus::queued;
+}
+
 template <class F>
 SendStatus Engine::send_with(Message message, F&& append) noexcept {
   TERN_DEBUG_ASSERT(!message.is_text() || simd::utf8_valid(message.bytes()));
@@ -62,8 +67,7 @@ SendStatus Engine::send_with(Message message, F&& append) noexcept {
     if (role_ == Role::server || draw_key(header.key)) append(header);
   });
   if (phase_ != Phase::open) return SendStatus::closed;
-  return queued_bytes() > options_->limits.high_water_bytes ? SendStatus::congested
-                                                            : SendStatus::queued;
+  return queue_status();
 }
 
 // ---- compression
@@ -126,15 +130,29 @@ bool Engine::append_compressed(frame::Header header, const SharedMessage& shared
 
 // ---- messages
 
+// Whether it is an echo, of the whole message or its beginning, right behind another one that
+// waits. Then all that is to be said about it is its header.
+[[gnu::always_inline]] inline bool Engine::joins_echo(Message message,
+                                                      SendOptions options) const noexcept {
+  return phase_ == Phase::open && !compresses(message, options) && active_ &&
+         active_->in.framed(message.bytes()) && active_->out.continues_with(message.bytes()) &&
+         !would_overflow(message.size());
+}
+
 [[gnu::hot]] SendStatus Engine::send(Message message, SendOptions options) noexcept {
+  if (joins_echo(message, options)) {
+    TERN_DEBUG_ASSERT(!message.is_text() || simd::utf8_valid(message.bytes()));
+    active_->in.take_header_room();
+    active_->out.lengthen(
+        {.length = message.size(), .opcode = engine::opcode_of(message.type()), .fin = true},
+        message.bytes());
+    return queue_status();
+  }
   return send_with(message, [&](const frame::Header& header) {
     if (compresses(message, options) && append_compressed(header, message)) return;
     const auto payload = message.bytes();
-    // An echo, of the whole message or its beginning.
-    const auto framed = active_->in.framed();
-    if (framed.data() != nullptr && payload.data() == framed.data() &&
-        payload.size() <= framed.size() &&
-        (payload.size() >= min_referenced || active_->out.joins(header, payload))) {
+    // An echo. A small one that would be a piece of its own is copied.
+    if (active_->in.framed(payload) && (payload.size() >= min_referenced || active_->out.empty())) {
       active_->out.append_framed(header, payload);
       return active_->in.take_header_room();
     }
