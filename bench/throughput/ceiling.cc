@@ -164,7 +164,7 @@ bool Ceiling::receive(Connection& connection) {
   if (connection.request_frame_bytes == 0) return true;
   const std::size_t messages = connection.counted / connection.request_frame_bytes;
   connection.counted -= messages * connection.request_frame_bytes;
-  connection.sender.owe(messages * connection.replies->frame_bytes());
+  connection.sender.owe(messages, *connection.replies);
   return true;
 }
 
@@ -233,10 +233,10 @@ void Ceiling::set_size(Connection& connection, const frame::Header& header,
   connection.request_frame_bytes = header_bytes + static_cast<std::size_t>(header.length);
   if (!replies_ || header.length != reply_.length || header.opcode != reply_.opcode) {
     const std::string zeros(static_cast<std::size_t>(header.length), '\0');
-    auto frame = make_frame(header.opcode, zeros, frame::Masking::unmasked);
+    const std::vector frames(1, make_frame(header.opcode, zeros, frame::Masking::unmasked));
     // One recv may bring this many bytes of messages, and the end of one more.
-    const std::size_t most = receive_buffer_bytes + frame.size();
-    replies_ = std::make_shared<const FrameTrain>(std::move(frame), most);
+    const std::size_t most = receive_buffer_bytes + frames.front().size();
+    replies_ = std::make_shared<const FrameTrain>(frames, most);
     reply_ = header;
   }
   connection.replies = replies_;

@@ -18,7 +18,7 @@ constexpr std::uint32_t masking_key = 0xA53C'96F1;
 
 // An array of orders, closed by a note that fills it to its size. What repeats is what repeats in
 // such lists: names of fields, states, streets; numbers, times and names do not.
-std::string make_json(std::size_t size) {
+std::string make_json(std::size_t size, std::uint32_t variant) {
   constexpr std::array<std::string_view, 8> first{"Ada",   "Bea",   "Chen",  "Deniz",
                                                   "Elena", "Farid", "Grace", "Hiro"};
   constexpr std::array<std::string_view, 8> last{"Anders",  "Bianchi", "Castro", "Dubois",
@@ -26,7 +26,7 @@ std::string make_json(std::size_t size) {
   constexpr std::array<std::string_view, 4> state{"pending", "shipped", "delivered", "returned"};
   constexpr std::array<std::string_view, 6> thing{"lamp",     "desk",   "chair",
                                                   "notebook", "kettle", "headphones"};
-  std::uint32_t seed = 1;
+  std::uint32_t seed = 1 + variant * 2654435761u;  // far apart, so that ids and names differ too
   const auto draw = [&seed](std::size_t below) {
     seed = seed * 1664525u + 1013904223u;
     return static_cast<std::size_t>(seed >> 8) % below;
@@ -77,7 +77,7 @@ frame::Opcode opcode_of(PayloadKind kind) noexcept {
   return kind == PayloadKind::binary ? frame::Opcode::binary : frame::Opcode::text;
 }
 
-std::string make_payload(PayloadKind kind, std::size_t size) {
+std::string make_payload(PayloadKind kind, std::size_t size, std::uint32_t variant) {
   std::string payload;
   payload.reserve(size);
   if (kind == PayloadKind::mixed) {
@@ -86,7 +86,7 @@ std::string make_payload(PayloadKind kind, std::size_t size) {
     payload.resize(size, '.');
     return payload;
   }
-  if (kind == PayloadKind::json) return make_json(size);
+  if (kind == PayloadKind::json) return make_json(size, variant);
   std::uint32_t state = 1;
   while (payload.size() < size) {
     state = state * 1664525u + 1013904223u;  // Knuth's linear congruential generator
@@ -111,27 +111,37 @@ std::vector<std::byte> make_frame(frame::Opcode opcode, std::string_view payload
   return bytes;
 }
 
-FrameTrain::FrameTrain(std::vector<std::byte> frame, std::size_t at_least)
-    : frame_bytes_(frame.size()), bytes_(std::move(frame)) {
-  const std::size_t copies = std::max<std::size_t>(1, (at_least + frame_bytes_ - 1) / frame_bytes_);
-  bytes_.resize(copies * frame_bytes_);
-  for (std::size_t at = frame_bytes_; at < bytes_.size(); at += frame_bytes_) {
-    std::copy_n(bytes_.begin(), frame_bytes_, bytes_.begin() + static_cast<std::ptrdiff_t>(at));
+FrameTrain::FrameTrain(const std::vector<std::vector<std::byte>>& frames, std::size_t at_least) {
+  for (const std::vector<std::byte>& frame : frames) {
+    begins_.push_back(bytes_.size());
+    bytes_.insert(bytes_.end(), frame.begin(), frame.end());
+  }
+  round_bytes_ = bytes_.size();
+  bytes_.resize(std::max(round_bytes_, begins_.back() + at_least));
+  for (std::size_t at = round_bytes_; at < bytes_.size(); ++at) {
+    bytes_[at] = bytes_[at - round_bytes_];
   }
 }
 
-std::span<const std::byte> FrameTrain::from(std::size_t phase, std::size_t most) const noexcept {
-  return {bytes_.data() + phase, std::min(most, bytes_.size() - phase)};
+std::span<const std::byte> FrameTrain::from(std::uint64_t offset, std::size_t most) const noexcept {
+  const auto phase = static_cast<std::size_t>(offset % round_bytes_);
+  return std::span(bytes_).subspan(phase, std::min(most, bytes_.size() - phase));
+}
+
+std::size_t TrainSender::take_begun(const FrameTrain& train) noexcept {
+  const std::uint64_t told = begun_;
+  while (begun_ < end_ && train.offset_of(begun_) < sent_) ++begun_;
+  return static_cast<std::size_t>(begun_ - told);
 }
 
 template <class F>
 bool TrainSender::send_with(F&& send, const FrameTrain& train) noexcept {
   while (owed_ > 0) {
-    const auto piece = train.from(phase_, owed_);
+    const auto piece = train.from(sent_, owed_);
     const ssize_t sent = send(piece);
     if (sent < 0) return errno == EAGAIN;
     owed_ -= static_cast<std::size_t>(sent);
-    phase_ = (phase_ + static_cast<std::size_t>(sent)) % train.frame_bytes();
+    sent_ += static_cast<std::uint64_t>(sent);
     if (static_cast<std::size_t>(sent) < piece.size()) return true;  // it would only say EAGAIN
   }
   return true;

@@ -8,18 +8,16 @@
 //               always    sampled: compared
 //               compared  else: skipped
 //
-// What a reply looks like is learnt from the first one, on a connection of its own, whose content
-// is checked. A compressed one is the same each time as well: without context takeover it depends
-// on its message alone.
+// What the reply to each message looks like is learnt beforehand (messages.h). Where messages
+// differ, connections begin with different ones, and each goes through all of them.
 //
 // Latency is measured on request only. One time is taken for all replies that a connection's turn
 // brought, and it is that of the messages sent in answer, too.
 #include "throughput/load.h"
 
 #include "throughput/latency.h"
-#include "throughput/packing.h"
+#include "throughput/messages.h"
 #include "throughput/progress.h"
-#include "throughput/reply.h"
 #include "throughput/upgrade.h"
 
 #include <algorithm>
@@ -44,24 +42,14 @@ constexpr Seconds max_warm_up{5};
 /// What all connections of one load share.
 struct Exchange {
   Exchange(const LoadOptions& options, const Target& target)
-      : requests(make_request(options),
-                 std::min(options.depth * (options.size + frame::max_header_bytes), buffer_bytes)),
-        learnt(learn_reply(target, requests.frame(), make_payload(options.kind, options.size),
-                           options.check_content)),
+      : messages(learn_messages(options, target, buffer_bytes)),
         buffer(buffer_bytes),
         check_content(options.check_content),
         depth(options.depth) {
     if (options.latency) latencies.emplace();
   }
 
-  static std::vector<std::byte> make_request(const LoadOptions& options) {
-    const std::string payload = make_payload(options.kind, options.size);
-    return make_frame(opcode_of(options.kind), options.deflate ? pack(payload) : payload,
-                      frame::Masking::masked, options.deflate);
-  }
-
-  FrameTrain requests;
-  Reply learnt;
+  Messages messages;
   std::vector<std::byte> buffer;
   bool check_content;
   std::size_t depth;
@@ -71,10 +59,13 @@ struct Exchange {
 
 class Peer {
  public:
-  Peer(Wire wire, Exchange& exchange)
+  /// Its first message is that of number `first`.
+  Peer(Wire wire, Exchange& exchange, std::size_t first)
       : wire_(std::move(wire)),
         exchange_(&exchange),
-        sent_(exchange.latencies ? exchange.depth : 0) {
+        sender_(exchange.messages.requests, first),
+        sent_(exchange.latencies ? exchange.depth : 0),
+        next_(first) {
     reset_on_close(wire_.socket());
   }
 
@@ -104,25 +95,23 @@ class Peer {
   }
 
   void ask(std::size_t messages, Clock::time_point at) {
-    const FrameTrain& requests = exchange_->requests;
-    sender_.owe(messages * requests.frame_bytes());
-    const std::size_t owed = sender_.owed();
+    const FrameTrain& requests = exchange_->messages.requests;
+    sender_.owe(messages, requests);
     if (!sender_.send(wire_, requests)) throw_errno("send");
-    if (!exchange_->latencies) return;
-    // Frames of which nothing was sent yet are owed as a whole.
-    sent_.push(at, owed / requests.frame_bytes() - sender_.owed() / requests.frame_bytes());
+    if (exchange_->latencies) sent_.push(at, sender_.take_begun(requests));
   }
 
-  std::size_t missing() const noexcept { return exchange_->learnt.bytes.size() - position_; }
+  const Reply& expected() const noexcept { return exchange_->messages.replies[next_]; }
+  std::size_t missing() const noexcept { return expected().bytes.size() - position_; }
 
   // False when the socket is empty.
   bool read(std::size_t& replies) {
     std::byte* into = exchange_->buffer.data();
     std::size_t most = exchange_->buffer.size();
     int flags = 0;
-    if (exchange_->learnt.bytes.size() >= skip_from && !wire_.is_tls() && !sampled()) {
-      const bool header = position_ < exchange_->learnt.header_bytes;
-      most = header ? exchange_->learnt.header_bytes - position_ : missing();
+    if (expected().bytes.size() >= skip_from && !wire_.is_tls() && !sampled()) {
+      const bool header = position_ < expected().header_bytes;
+      most = header ? expected().header_bytes - position_ : missing();
       if (!header) {
         into = nullptr;
         flags = MSG_TRUNC;
@@ -144,13 +133,13 @@ class Peer {
   }
 
   void check(std::span<const std::byte> bytes, std::size_t& replies) {
-    const Reply& expected = exchange_->learnt;
     while (!bytes.empty()) {
+      const Reply& reply = expected();
       const std::size_t size = std::min(bytes.size(), missing());
       const std::size_t header =
-          position_ < expected.header_bytes ? expected.header_bytes - position_ : 0;
+          position_ < reply.header_bytes ? reply.header_bytes - position_ : 0;
       const std::size_t compared = sampled() ? size : std::min(size, header);
-      if (std::memcmp(bytes.data(), expected.bytes.data() + position_, compared) != 0) {
+      if (std::memcmp(bytes.data(), reply.bytes.data() + position_, compared) != 0) {
         throw std::runtime_error(header > 0 ? "a reply's header or content is not that of the echo"
                                             : "a reply's content is not what was sent");
       }
@@ -161,8 +150,9 @@ class Peer {
 
   void advance(std::size_t size, std::size_t& replies) noexcept {
     position_ += size;
-    if (position_ < exchange_->learnt.bytes.size()) return;
+    if (position_ < expected().bytes.size()) return;
     position_ = 0;
+    if (++next_ == exchange_->messages.replies.size()) next_ = 0;
     ++replies;
     until_sample_ = until_sample_ == 0 ? sample_every - 1 : until_sample_ - 1;
   }
@@ -171,8 +161,9 @@ class Peer {
 
   Wire wire_;
   Exchange* exchange_;
-  TrainSender sender_{};
+  TrainSender sender_;
   SendTimes sent_;
+  std::size_t next_;  // the message whose reply is the next
   std::size_t position_ = 0;
   std::uint32_t until_sample_ = 0;  // the first reply is in the sample
 };
@@ -192,7 +183,8 @@ class Load {
     if (!epoll_) throw_errno("epoll_create1");
     peers_.reserve(options.connections);
     for (std::size_t i = 0; i < options.connections; ++i) {
-      Peer& peer = peers_.emplace_back(connect_and_upgrade(target, source_of(i)), exchange_);
+      Peer& peer = peers_.emplace_back(connect_and_upgrade(target, source_of(i)), exchange_,
+                                       i % exchange_.messages.replies.size());
       epoll_event event{};
       event.events = EPOLLIN | EPOLLOUT | EPOLLET;
       event.data.ptr = &peer;
@@ -217,7 +209,7 @@ class Load {
     result.messages = end.replies - begin.replies;
     result.client_busy = 1 - Seconds(end.idle - begin.idle).count() / result.seconds;
     result.server_busy = Seconds(end.server_cpu - begin.server_cpu).count() / result.seconds;
-    result.reply_bytes = exchange_.learnt.wire_bytes;
+    result.reply_bytes = exchange_.messages.mean_wire_bytes();
     if (exchange_.latencies) result.latency = exchange_.latencies->summary();
     return result;
   }

@@ -19,7 +19,7 @@ struct LoadOptions {
   std::size_t depth = 1;  ///< messages in flight on each
   std::size_t size = 16;  ///< bytes of payload
   PayloadKind kind = PayloadKind::binary;
-  bool deflate = false;  ///< messages are compressed, without context takeover
+  bool deflate = false;  ///< compress them, without context takeover; those of JSON then differ
   Seconds warm_up{0.2};  ///< or longer, until as many replies came as are in flight, at most 2 s
   Seconds duration{1.0};
   bool check_content = true;  ///< of a sample; length, opcode and FIN are always checked
@@ -33,7 +33,8 @@ struct LoadResult {
   double seconds = 0;
   double client_busy = 0;       ///< share of the time; at 1 the client was the limit
   double server_busy = 0;       ///< cores; 0 when not measured
-  std::size_t reply_bytes = 0;  ///< what one reply by itself is on the wire, with TLS's records
+  std::size_t reply_bytes = 0;  ///< what one reply by itself is on the wire, with TLS's records;
+                                ///< of messages that differ the mean
   /// From when a message's first byte was given to the kernel until its reply was read, whole.
   std::optional<LatencySummary> latency{};
   double per_second() const noexcept { return static_cast<double>(messages) / seconds; }

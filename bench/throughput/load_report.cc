@@ -1,5 +1,7 @@
 #include "throughput/load_report.h"
 
+#include "throughput/messages.h"
+
 #include <chrono>
 #include <cstdio>
 
@@ -47,7 +49,8 @@ int print_load(const LoadOptions& asked, bool json) {
               result.per_second(), result.per_second() * static_cast<double>(options.size) / 1e6,
               result.client_busy * 100);
   if (result.latency) print_text(*result.latency);
-  std::printf("a reply: %zu bytes on the wire\n", result.reply_bytes);
+  std::printf("a reply: %zu bytes on the wire%s\n", result.reply_bytes,
+              message_variants(options) > 1 ? ", the mean" : "");
   if (options.server != 0) {
     std::printf("server: %.3f us of CPU each message, busy %.0f %%\n", result.server_us_each(),
                 result.server_busy * 100);
