@@ -68,18 +68,17 @@ bool any_plain_row_is_wanted(const CompareOptions& options) {
 
 std::vector<Entrant> beside_ceiling(const CompareOptions& options) {
   std::vector<Entrant> all = entrants(options, {});
-  // What is gained by polling, and what could be.
+  // What is gained by polling, what could be, and what by serving nobody else.
   Entrant spinning = all.front();
-  spinning.command.insert(spinning.command.end(), {"--spin", "0.001"});
-  Entrant raw_spinning = ceiling("raw spins");
-  raw_spinning.command.push_back("--spin");
   spinning.name += " spins";
-  spinning.rows = raw_spinning.rows = "1x1 ";
+  spinning.command.insert(spinning.command.end(), {"--spin", "0.001"});
+  spinning.rows = "1x1 ";
+  const Entrant raw_spinning = ceiling("raw spins", "--spin", spinning.rows);
+  const Entrant raw_on_recv = ceiling("raw on recv", "--spin-on-socket", spinning.rows);
   // What nobody who reads what comes can do without.
-  Entrant unmasking = ceiling("raw unmasks");
-  unmasking.command.push_back("--unmask");
-  unmasking.rows = "100x";
-  all.insert(all.begin() + 1, {std::move(spinning), std::move(raw_spinning), std::move(unmasking)});
+  Entrant bare = ceiling("bare echo", "--bare", "100x");
+  bare.echoes_content = true;
+  all.insert(all.begin() + 1, {std::move(spinning), raw_spinning, raw_on_recv, std::move(bare)});
   if (options.control) all.insert(all.begin(), ceiling("control"));
   all.insert(all.begin(), ceiling("ceiling"));
   return all;

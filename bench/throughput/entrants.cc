@@ -87,6 +87,13 @@ Entrant ceiling(const std::string& name) {
           .echoes_content = false};
 }
 
+Entrant ceiling(const std::string& name, const std::string& flag, std::string_view rows) {
+  Entrant entrant = ceiling(name);
+  entrant.command.push_back(flag);
+  entrant.rows = rows;
+  return entrant;
+}
+
 bool any_rival_is_here() { return std::ranges::any_of(rivals, is_here); }
 
 }  // namespace tern::bench

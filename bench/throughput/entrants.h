@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace tern::bench {
@@ -19,8 +20,9 @@ std::vector<Entrant> entrants(const CompareOptions& options, const std::vector<s
 std::vector<Entrant> client_entrants();
 inline constexpr std::size_t tern_clients = 2;
 
-/// The raw epoll echo.
+/// The raw epoll echo; with a flag of its own, and only in rows whose names start so.
 Entrant ceiling(const std::string& name);
+Entrant ceiling(const std::string& name, const std::string& flag, std::string_view rows);
 
 /// Whether a rival's server stands there.
 bool any_rival_is_here();

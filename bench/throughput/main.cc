@@ -24,6 +24,7 @@ using tern::bench::IdleOptions;
 using tern::bench::LoadOptions;
 using tern::bench::PayloadKind;
 using tern::bench::UpgradesOptions;
+using tern::bench::Waiting;
 
 // What the command line asked for.
 using Command = std::function<int()>;
@@ -45,10 +46,17 @@ void add_server(CLI::App& app, pid_t& server) {
 void add_ceiling(CLI::App& app, CeilingOptions& options, Command& command) {
   CLI::App* sub = app.add_subcommand("ceiling", "serve the raw epoll echo until SIGTERM");
   sub->add_option("--port", options.port, "0: the system chooses");
-  sub->add_option("--message-size", options.message_size,
-                  "bytes of every message; 0: as the first of each connection");
-  sub->add_flag("--spin", options.spin, "never sleep");
-  sub->add_flag("--unmask", options.unmask, "read each header, unmask each payload");
+  CLI::Option* size = sub->add_option("--message-size", options.message_size,
+                                      "bytes of every message; 0: as the first of each connection");
+  sub->add_flag("--bare", options.bare,
+                "the least that is a WebSocket echo instead: of the content")
+      ->excludes(size);
+  const auto spin = [&options](std::int64_t) { options.waiting = Waiting::spinning; };
+  CLI::Option* spins = sub->add_flag_function("--spin", spin, "never sleep");
+  const auto spin_on_socket = [&options](std::int64_t) { options.waiting = Waiting::on_socket; };
+  sub->add_flag_function("--spin-on-socket", spin_on_socket,
+                         "poll one connection alone, without epoll, until it ends")
+      ->excludes(spins);
   sub->callback([&] { command = [&] { return run_ceiling(options); }; });
 }
 
