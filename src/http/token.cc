@@ -44,6 +44,7 @@ bool is_origin_form(std::string_view text) noexcept {
 namespace detail {
 
 bool iequals_same_size(std::string_view a, std::string_view b) noexcept {
+  if (a == b) return true;  // nearly all names that are sought come in the case that we write
   for (std::size_t i = 0; i < a.size(); ++i) {
     if (a[i] != b[i] && to_lower(a[i]) != to_lower(b[i])) return false;
   }
