@@ -30,7 +30,7 @@ const std::map<std::string_view, Rooms> may_include = {
     {"base", {}},
     {"simd", {"base"}},
     {"crypto", {"base"}},
-    {"http", {"base"}},
+    {"http", {"base", "simd"}},
     {"deflate", {"base", "http"}},
     {"handshake", {"base", "crypto", "http", "deflate"}},
     {"frame", {"base", "simd"}},

@@ -1,21 +1,22 @@
 #pragma once
 
+#include "simd/find.h"
+
 #include <array>
 #include <cstdint>
 #include <string_view>
 
-// The character classes of the HTTP grammar, one bit each in one table of 256 bytes.
+// The character classes of the HTTP grammar: one bit each in one table of 256 bytes; and, where
+// much is made of them, rules for simd::find_if_not.
 
 namespace tern::http {
 
 enum CharClass : std::uint8_t {
   tchar = 1,          ///< RFC 9110 §5.6.2: characters of a token
-  field_char = 2,     ///< RFC 9110 §5.5: field-vchar, SP and HTAB
-  target_char = 4,    ///< visible ASCII without '#': see is_origin_form
-  reg_name_char = 8,  ///< RFC 3986 §3.2.2: unreserved and sub-delims
-  digit = 16,         ///< RFC 5234 DIGIT
-  hex_digit = 32,     ///< RFC 5234 HEXDIG, in both cases
-  alpha = 64,         ///< RFC 5234 ALPHA
+  reg_name_char = 2,  ///< RFC 3986 §3.2.2: unreserved and sub-delims
+  digit = 4,          ///< RFC 5234 DIGIT
+  hex_digit = 8,      ///< RFC 5234 HEXDIG, in both cases
+  alpha = 16,         ///< RFC 5234 ALPHA
 };
 
 namespace detail {
@@ -30,11 +31,8 @@ constexpr std::array<std::uint8_t, 256> make_classes() noexcept {
     const char c = static_cast<char>(i);
     const bool is_digit = c >= '0' && c <= '9';
     const bool is_alpha = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-    const bool visible = i > 0x20 && i < 0x7F;
     unsigned classes = 0;
     if (is_digit || is_alpha || one_of("!#$%&'*+-.^_`|~", c)) classes |= tchar;
-    if ((i >= 0x20 && i != 0x7F) || c == '\t') classes |= field_char;
-    if (visible && c != '#') classes |= target_char;
     if (is_digit || is_alpha || one_of("-._~!$&'()*+,;=", c)) classes |= reg_name_char;
     if (is_digit) classes |= digit;
     if (is_digit || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F')) classes |= hex_digit;
@@ -45,6 +43,13 @@ constexpr std::array<std::uint8_t, 256> make_classes() noexcept {
 }
 
 inline constexpr std::array<std::uint8_t, 256> char_classes = make_classes();
+
+// Whether low <= c <= high, by one comparison: what is below `low` wraps around.
+template <simd::Octet low, simd::Octet high, typename T>
+constexpr auto within(T c) noexcept {
+  constexpr simd::Octet width = high - low;
+  return static_cast<T>(c - low) <= width;
+}
 
 }  // namespace detail
 
@@ -59,6 +64,28 @@ constexpr bool all(std::string_view text, unsigned classes) noexcept {
     if (!is(c, classes)) return false;
   }
   return true;
+}
+
+// Rules for simd::find_if.
+
+/// Ends a field value, RFC 9110 §5.5: a control other than HTAB.
+inline constexpr auto ends_value = [](auto c) { return ((c < 0x20) ^ (c == '\t')) | (c == 0x7F); };
+
+/// Ends a target: all but visible ASCII, and '#'. See is_origin_form.
+inline constexpr auto ends_target = [](auto c) {
+  return (detail::within<0x21, 0x7E>(c) == 0) | (c == '#');
+};
+
+/// All but letters and '-', which are tchar and of which nearly all names of fields are made.
+inline constexpr auto is_rare_in_names = [](auto c) {
+  return (detail::within<'a', 'z'>(static_cast<decltype(c)>(c | 0x20)) | (c == '-')) == 0;
+};
+
+/// Whether the rule holds for no character; true for an empty text.
+template <typename Rule>
+bool none_of(std::string_view text, Rule rule) noexcept {
+  const char* const end = text.data() + text.size();
+  return simd::find_if(text.data(), end, rule) == end;
 }
 
 /// ASCII only, whatever the locale.

@@ -12,7 +12,7 @@
 // The parser is a machine with one state for each part of the grammar. It reads the input in place,
 // runs over a whole part at once where it is there, and stops in any state when the input ends, so
 // how the bytes were cut cannot make a difference. What it took is then appended to `text_` in one
-// piece. The bulk of a head is field values: they are scanned eight bytes at a time.
+// piece. The bulk of a head is its fields: they are scanned 16 bytes at a time.
 //
 // Limits are checked by position, not by need: byte number max_head + 1 is never looked at.
 
@@ -21,10 +21,9 @@
 #include "base/assert.h"
 #include "http/chars.h"
 #include "http/token.h"
+#include "simd/find.h"
 
 #include <algorithm>
-#include <bit>
-#include <cstring>
 #include <limits>
 
 namespace tern::http {
@@ -41,28 +40,9 @@ const char* skip(const char* from, const char* end, unsigned classes) noexcept {
   return from;
 }
 
-// skip(field_char) by words. A byte is below 0x20 exactly if subtracting 0x20 borrows into a top
-// bit that was clear, and 0x7F exactly if it is 0 after the XOR, so that subtracting 1 borrows.
-// Borrows run into the bytes above only where there was a hit: the first hit is exact. HTAB is such
-// a hit, too, and goes on.
-const char* skip_field_chars(const char* from, const char* end) noexcept {
-  constexpr std::uint64_t ones = 0x0101'0101'0101'0101;
-  while (end - from >= 8) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, from, sizeof word);
-    if constexpr (std::endian::native == std::endian::big) word = __builtin_bswap64(word);
-    const std::uint64_t del = word ^ (ones * 0x7F);
-    const std::uint64_t hits =
-        (((word - ones * 0x20) & ~word) | ((del - ones) & ~del)) & (ones * 0x80);
-    if (hits == 0) {
-      from += 8;
-      continue;
-    }
-    from += std::countr_zero(hits) / 8;
-    if (!is(*from, field_char)) return from;
-    ++from;
-  }
-  return skip(from, end, field_char);
+// skip(tchar) by vectors, as far as a name has what nearly all names have.
+const char* skip_name(const char* from, const char* end) noexcept {
+  return skip(simd::find_if(from, end, is_rare_in_names), end, tchar);
 }
 
 }  // namespace
@@ -114,12 +94,9 @@ std::size_t HeadParser::feed(std::span<const std::byte> input) {
   const char* const begin = reinterpret_cast<const char*>(input.data());
   const std::size_t room = std::min<std::size_t>(input.size(), max_head_ - taken_);
   Cursor at{.next = begin, .end = begin + room, .begin = begin, .begin_offset = taken_};
-  while (at.next != at.end && status() == Status::more) {
-    const char* const from = at.next;
-    step(at);
-    visits_ += static_cast<std::size_t>(at.next - from);
-  }
+  while (at.next != at.end && status() == Status::more) step(at);
   const auto took = static_cast<std::size_t>(at.next - begin);
+  visits_ += took;
   text_.append(begin, took);
   taken_ = at.offset();
   if (state_ == State::done) {
@@ -167,7 +144,7 @@ void HeadParser::step(Cursor& at) {
     case State::head_lf:
       return line_feed(at, State::done);
     default:
-      return field(at);
+      return fields(at);
   }
 }
 
@@ -184,20 +161,18 @@ void HeadParser::empty_line(Cursor& at) noexcept {
   method_.begin = at.offset();
 }
 
-// Lets the parts of a request line see no more of the input than its limit allows, and its CR.
-void HeadParser::request_line(Cursor& at) {
-  const char* const end = at.end;
-  const std::uint32_t room = max_line_ - (at.offset() - line_begin_);
-  if (room == 0 && *at.next != '\r') return fail(Errc::request_line_too_long);
-  at.end = at.next + std::min<std::ptrdiff_t>(end - at.next, std::max<std::uint32_t>(room, 1));
-  if (state_ == State::method) {
-    method(at);
-  } else if (state_ == State::version) {
-    version(at);
-  } else {
-    target(at);
-  }
-  at.end = end;
+// The request line, as far as it came. Its parts see no more of the input than its limit allows,
+// and its CR. Flat, they have the cursor in registers.
+[[gnu::flatten]] void HeadParser::request_line(Cursor& input) noexcept {
+  const std::uint32_t room = max_line_ - (input.offset() - line_begin_);
+  if (room == 0 && *input.next != '\r') return fail(Errc::request_line_too_long);
+  Cursor at = input;
+  at.end = at.next + std::min<std::ptrdiff_t>(at.end - at.next, std::max<std::uint32_t>(room, 1));
+  if (state_ == State::method) method(at);
+  if (state_ == State::target_start && at.next != at.end) begin_target(at);
+  if (state_ == State::target) target(at);
+  if (state_ == State::version && at.next != at.end) version(at);
+  input.next = at.next;
 }
 
 void HeadParser::method(Cursor& at) noexcept {
@@ -209,13 +184,14 @@ void HeadParser::method(Cursor& at) noexcept {
   state_ = State::target_start;
 }
 
+void HeadParser::begin_target(Cursor& at) noexcept {
+  if (*at.next != '/') return fail(Errc::http_malformed);
+  target_.begin = at.offset();
+  state_ = State::target;
+}
+
 void HeadParser::target(Cursor& at) noexcept {
-  if (state_ == State::target_start) {
-    if (*at.next != '/') return fail(Errc::http_malformed);
-    target_.begin = at.offset();
-    state_ = State::target;
-  }
-  at.next = skip(at.next, at.end, target_char);
+  at.next = simd::find_if(at.next, at.end, ends_target);
   if (at.next == at.end) return;
   if (*at.next != ' ') return fail(Errc::http_malformed);
   target_.end = at.offset();
@@ -226,6 +202,12 @@ void HeadParser::target(Cursor& at) noexcept {
 // "HTTP/" DIGIT "." DIGIT and what ends it: CR in a request line, SP in a status line.
 void HeadParser::version(Cursor& at) noexcept {
   constexpr std::string_view form = "HTTP/d.d";
+  constexpr std::string_view usual = "HTTP/1.1";  // has the form: no need to go by characters
+  if (matched_ == 0 && std::string_view(at.next, at.end).starts_with(usual)) {
+    major_ = minor_ = '1';
+    matched_ = usual.size();
+    at.next += usual.size();
+  }
   for (; at.next != at.end; ++at.next) {
     const char c = *at.next;
     if (matched_ == form.size()) {
@@ -260,7 +242,7 @@ void HeadParser::status_line(Cursor& at) noexcept {
   } else {
     // Servers exist that end the line right behind the code, without the SP of the grammar.
     if (state_ == State::status_end) reason_.begin = at.offset();
-    if (state_ == State::reason) at.next = skip_field_chars(at.next, at.end);
+    if (state_ == State::reason) at.next = simd::find_if(at.next, at.end, ends_value);
     reason_.end = at.offset();
     if (at.next == at.end) return;
     if (*at.next != '\r') return fail(Errc::http_malformed);
@@ -269,18 +251,20 @@ void HeadParser::status_line(Cursor& at) noexcept {
   }
 }
 
-void HeadParser::field(Cursor& at) {
-  if (state_ == State::field_start) begin_field(at);
-  if (state_ == State::name) {
-    at.next = skip(at.next, at.end, tchar);
-    if (at.next == at.end) return;
-    if (*at.next != ':') return fail(Errc::http_malformed);
-    ranges_.back().name.end = at.offset();
-    ++at.next;
-    ranges_.back().value.begin = at.offset();
-    state_ = State::value;
-  }
-  if (state_ == State::value) value(at);
+// Field lines, as many as came; flat as above. Where a line ends is sought before its name is: the
+// next line then waits for nothing else, and the processor works on several of them at once.
+[[gnu::flatten]] void HeadParser::fields(Cursor& input) {
+  Cursor at = input;
+  do {
+    const char* const begin = at.next;
+    const char* const line_end = simd::find_if(at.next, at.end, ends_value);
+    if (state_ == State::field_start) begin_field(at);
+    if (state_ == State::name) name(at);
+    // What was looked at twice by now.
+    visits_ += static_cast<std::size_t>((state_ == State::value ? at.next : line_end) - begin);
+    if (state_ == State::value) value(at, line_end);
+  } while (state_ == State::field_start && at.next != at.end);
+  input = at;
 }
 
 void HeadParser::begin_field(Cursor& at) {
@@ -297,8 +281,18 @@ void HeadParser::begin_field(Cursor& at) {
   state_ = State::name;
 }
 
-void HeadParser::value(Cursor& at) noexcept {
-  at.next = skip_field_chars(at.next, at.end);
+void HeadParser::name(Cursor& at) noexcept {
+  at.next = skip_name(at.next, at.end);
+  if (at.next == at.end) return;
+  if (*at.next != ':') return fail(Errc::http_malformed);
+  ranges_.back().name.end = at.offset();
+  ++at.next;
+  ranges_.back().value.begin = at.offset();
+  state_ = State::value;
+}
+
+void HeadParser::value(Cursor& at, const char* line_end) noexcept {
+  at.next = line_end;
   if (at.next == at.end) return;
   if (*at.next != '\r') return fail(Errc::http_malformed);
   ranges_.back().value.end = at.offset();

@@ -14,9 +14,9 @@
 namespace tern::http {
 
 /// Parses one HTTP head, of a request or an answer, from bytes that come in any pieces
-/// (RFC 9112 §2-§5). Each byte is looked at once, whatever the pieces, and memory follows the bytes
-/// that came. Faults are found at the byte that makes them. Neither copied nor moved: views point
-/// into it.
+/// (RFC 9112 §2-§5). No byte is looked at more than twice, whatever the pieces, and memory follows
+/// the bytes that came. Faults are found at the byte that makes them. Neither copied nor moved:
+/// views point into it.
 class HeadParser {
  public:
   enum class Kind : std::uint8_t { request, response };
@@ -90,15 +90,17 @@ class HeadParser {
   };
 
   void step(Cursor& at);
-  void request_line(Cursor& at);
   void empty_line(Cursor& at) noexcept;
+  void request_line(Cursor& input) noexcept;
   void method(Cursor& at) noexcept;
+  void begin_target(Cursor& at) noexcept;
   void target(Cursor& at) noexcept;
   void version(Cursor& at) noexcept;
   void status_line(Cursor& at) noexcept;
-  void field(Cursor& at);
+  void fields(Cursor& input);
   void begin_field(Cursor& at);
-  void value(Cursor& at) noexcept;
+  void name(Cursor& at) noexcept;
+  void value(Cursor& at, const char* line_end) noexcept;
   void line_feed(Cursor& at, State next) noexcept;
   void fail(Errc errc) noexcept;
   void finish();

@@ -35,10 +35,10 @@ std::string_view take_token(std::string_view& rest) noexcept {
 
 bool is_token(std::string_view text) noexcept { return !text.empty() && all(text, tchar); }
 
-bool is_field_value(std::string_view text) noexcept { return all(text, field_char); }
+bool is_field_value(std::string_view text) noexcept { return none_of(text, ends_value); }
 
 bool is_origin_form(std::string_view text) noexcept {
-  return text.starts_with('/') && all(text, target_char);
+  return text.starts_with('/') && none_of(text, ends_target);
 }
 
 namespace detail {
@@ -52,12 +52,6 @@ bool iequals_same_size(std::string_view a, std::string_view b) noexcept {
 }
 
 }  // namespace detail
-
-std::string_view trim(std::string_view text) noexcept {
-  text = skip_space(text);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
 
 std::string_view find(std::span<const HeaderField> fields, std::string_view name) noexcept {
   for (const HeaderField& field : fields) {

@@ -30,7 +30,14 @@ inline bool iequals(std::string_view a, std::string_view b) noexcept {
   return a.size() == b.size() && detail::iequals_same_size(a, b);
 }
 /// Without the spaces and tabs at both ends (OWS, RFC 9110 §5.6.3).
-std::string_view trim(std::string_view text) noexcept;
+inline std::string_view trim(std::string_view text) noexcept {
+  const auto is_space = [](char c) { return c == ' ' || c == '\t'; };
+  const char* begin = text.data();
+  const char* end = begin + text.size();
+  while (begin != end && is_space(*begin)) ++begin;
+  while (begin != end && is_space(end[-1])) --end;
+  return {begin, end};
+}
 
 /// The value of the first field of this name, in any case; empty when absent.
 std::string_view find(std::span<const HeaderField> fields, std::string_view name) noexcept;

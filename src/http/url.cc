@@ -46,7 +46,7 @@ Result<Url> parse_url(std::string_view text) {
   if (text.find('#') != std::string_view::npos) {
     return refuse("the URL has a fragment");  // RFC 6455 §3: must not be used
   }
-  if (!all(text, target_char)) {
+  if (!none_of(text, ends_target)) {
     return refuse("the URL has a space, a control character or one beyond ASCII");
   }
 

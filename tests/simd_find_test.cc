@@ -1,0 +1,73 @@
+#include "simd/find.h"
+#include "support/guard_page.h"
+
+#include <array>
+#include <cstddef>
+#include <gtest/gtest.h>
+#include <string>
+#include <string_view>
+
+namespace tern::simd {
+namespace {
+
+constexpr auto is_x = [](auto c) { return c == 'x'; };
+constexpr auto is_control = [](auto c) { return ((c < 0x20) ^ (c == '\t')) | (c == 0x7F); };
+
+// The rule itself, one octet after the other.
+template <typename Rule>
+std::size_t plain(std::string_view text, Rule rule) {
+  std::size_t i = 0;
+  while (i < text.size() && !rule(static_cast<Octet>(text[i]))) ++i;
+  return i;
+}
+
+template <typename Rule>
+std::size_t found(std::string_view text, Rule rule) {
+  const char* const end = text.data() + text.size();
+  return static_cast<std::size_t>(find_if(text.data(), end, rule) - text.data());
+}
+
+// Texts that end at a guard and texts that begin at one: whoever reads outside dies.
+TEST(Find, EveryOctetInEveryPlaceOfEveryLengthAgainstGuardPages) {
+  const test::GuardPage page(80);
+  for (std::size_t size = 0; size <= 52; ++size) {
+    for (std::size_t place = 0; place < size; ++place) {
+      for (unsigned octet = 0; octet < 256; ++octet) {
+        std::string text(size, 'v');
+        text[place] = static_cast<char>(octet);
+        const std::size_t expected = plain(text, is_control);
+        for (const auto span : {page.copy_at_end(text), page.copy_at_begin(text)}) {
+          const std::string_view view(reinterpret_cast<const char*>(span.data()), span.size());
+          ASSERT_EQ(found(view, is_control), expected)
+              << octet << " at " << place << " of " << size;
+        }
+      }
+    }
+  }
+}
+
+TEST(Find, TheFirstOfSeveral) {
+  for (std::size_t size = 2; size <= 52; ++size) {
+    for (std::size_t first = 0; first < size; ++first) {
+      for (std::size_t second = first; second < size; ++second) {
+        std::string text(size, '\xFF');
+        text[first] = text[second] = 'x';
+        const test::GuardPage page(text);
+        ASSERT_EQ(found(page.text(), is_x), first) << second << " of " << size;
+      }
+    }
+  }
+}
+
+TEST(Find, TheEndWhenThereIsNone) {
+  const test::GuardPage page(80);
+  for (std::size_t size = 0; size <= 80; ++size) {
+    const auto span = page.copy_at_end(std::string(size, 'v'));
+    const std::string_view view(reinterpret_cast<const char*>(span.data()), span.size());
+    EXPECT_EQ(found(view, is_x), size);
+  }
+  EXPECT_EQ(found({}, is_x), 0U) << "nothing at all";
+}
+
+}  // namespace
+}  // namespace tern::simd
