@@ -7,7 +7,7 @@
 #include <string_view>
 
 // The character classes of the HTTP grammar: one bit each in one table of 256 bytes; and, where
-// much is made of them, rules for simd::find_if_not.
+// much is made of them, rules for simd::find_if.
 
 namespace tern::http {
 
