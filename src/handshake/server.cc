@@ -22,6 +22,8 @@
 namespace tern::handshake {
 namespace {
 
+constexpr std::size_t usual_head_bytes = 256;  // of a 101: 129 and what is agreed on
+
 enum class Version : std::uint8_t { ours, other, malformed };
 
 // Exactly once, and RFC 6455 §4.3: 0-255 without leading zeros.
@@ -150,6 +152,7 @@ std::optional<Errc> write_accept(std::string& out, const Request& request,
   const auto accept = accept_for(request.header("Sec-WebSocket-Key"));
   if (!accept) return Errc::no_memory;
   http::Draft draft(out);
+  out.reserve(out.size() + usual_head_bytes);
   http::append_status_line(out, 101);
   bool valid = http::append_field(out, "Upgrade", "websocket");
   valid &= http::append_field(out, "Connection", "Upgrade");
