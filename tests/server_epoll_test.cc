@@ -141,6 +141,32 @@ TEST(ServerEpoll, WhileItSpinsItGuessesWhoSpeaksNext) {
   EXPECT_EQ(ends.take()->error, Errc::connection_reset);
 }
 
+// It is in no epoll when it speaks, and gone when the next guess is due.
+TEST(ServerEpoll, NobodyGuessesAtWhoEndsWhileItComesBack) {
+  RunningServer running({.spin = 1h});
+  Inbox<Handle> opened;
+  Inbox<CloseInfo> ends;
+  running.server.route("/echo", test::echo());
+  running.server.route(
+      "/ends", Handlers{.on_open = [&](Connection& conn) { opened.put(conn.handle()); },
+                        .on_message = [](Connection& conn, Message) { conn.terminate(); },
+                        .on_close = [&](Connection&, const CloseInfo& info) { ends.put(info); }});
+  const auto port = running.start();
+  for (int i = 0; i < 20; ++i) {
+    RawClient client(port);
+    ASSERT_TRUE(client.upgrade("/ends"));
+    const Handle handle = *opened.take();
+    std::promise<void> paused;
+    handle.post([](Connection& conn) { conn.pause(); });
+    handle.post([&](Connection& conn) { conn.loop().post([&] { paused.set_value(); }); });
+    paused.get_future().wait();
+    client.send(test::text("the last word"));
+    handle.post([](Connection& conn) { conn.resume(); });
+    EXPECT_EQ(ends.take()->error, Errc::terminated);
+    expect_echo(port);
+  }
+}
+
 TEST(ServerEpoll, SleepsOnceTheTimeOfSpinningIsOver) {
   RunningServer running({.spin = 1ms});
   running.server.route("/echo", test::echo());

@@ -181,7 +181,7 @@ bool LiveConnection::may_read() const noexcept {
         return on_read_failed(got.error);
     }
     environment_->metrics.bytes_received.add(got.bytes);
-    environment_->core.poller().heard(*this);
+    if (interest_ != 0) environment_->core.poller().heard(*this);
     const std::size_t in_room = std::min(got.bytes, room.size());
     engine_.feed(in_room, buffer.first(got.bytes - in_room));
     pump();

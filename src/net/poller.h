@@ -59,7 +59,8 @@ class Poller {
   }
   bool has_again() const noexcept { return !again_.empty(); }
 
-  /// Said by a watcher that found something in its descriptor: guess() may try it again.
+  /// Said by a watcher that found something in its descriptor: guess() may try it again, until
+  /// remove(). Only while it is added.
   void heard(Watcher& watcher) noexcept {
     last_heard_ = &watcher;
     guessed_right_ = true;
