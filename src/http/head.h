@@ -14,9 +14,9 @@
 namespace tern::http {
 
 /// Parses one HTTP head, of a request or an answer, from bytes that come in any pieces
-/// (RFC 9112 §2-§5). No byte is looked at more than twice, whatever the pieces, and memory follows
-/// the bytes that came. Faults are found at the byte that makes them. Neither copied nor moved:
-/// views point into it.
+/// (RFC 9112 §2-§5). Each byte is looked at a few times at most, however it came, and memory
+/// follows the bytes that came. Faults are found at the byte that makes them. Neither copied nor
+/// moved: views point into it.
 class HeadParser {
  public:
   enum class Kind : std::uint8_t { request, response };
@@ -34,7 +34,7 @@ class HeadParser {
   /// limits: max_head_bytes, max_request_line_bytes (requests only) and max_header_fields.
   void start(Kind kind, const Limits& limits) noexcept;
   /// Takes bytes up to and with the blank line, or up to the fault, and returns how many those
-  /// were; what stands behind them is not looked at. Takes nothing unless status() is `more`.
+  /// were. What stands behind them changes nothing. Takes nothing unless status() is `more`.
   /// Throws std::bad_alloc; then only start() and release() may follow.
   std::size_t feed(std::span<const std::byte> input);
 
@@ -54,8 +54,8 @@ class HeadParser {
   /// Gives the memory back; start() must follow before the next feed().
   void release() noexcept;
 
-  /// How many bytes were looked at since start(), one looked at twice counted twice: by this tests
-  /// show that the cost is linear.
+  /// How many bytes the scans of lines, parts and white space passed since start(), one passed
+  /// twice counted twice: by this tests show that the cost is linear.
   std::size_t visits() const noexcept { return visits_; }
 
  private:

@@ -45,10 +45,10 @@ class Deferred : public Retired {
   ~Deferred() = default;
 };
 
-/// The loop as tern's rooms see it. A turn is: epoll_wait → now() → ready watchers → due timers →
-/// posted functions → deferred objects until there are none → retired objects. Thread: stop(),
-/// in_loop_thread() and what mailbox() allows from any; all else in the loop's, or while it does
-/// not run.
+/// The loop as tern's rooms see it. A turn is: epoll_wait (or a guess) → now() → ready watchers →
+/// due timers → posted functions → deferred objects until there are none → retired objects. Thread:
+/// stop(), in_loop_thread() and what mailbox() allows from any; all else in the loop's, or while it
+/// does not run.
 class LoopCore {
  public:
   using time_point = std::chrono::steady_clock::time_point;

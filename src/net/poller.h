@@ -66,7 +66,7 @@ class Poller {
     guessed_right_ = true;
   }
   /// Whether the watcher that was heard last may be asked without asking the kernel who is ready:
-  /// nobody else was, and only a few times in a row, then wait() must look after the others.
+  /// the last event came alone, and only a few times in a row, then wait() looks after the others.
   bool may_guess() const noexcept {
     return last_heard_ != nullptr && alone_ && guesses_ < max_guesses;
   }
