@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <gtest/gtest.h>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -27,6 +28,11 @@ std::size_t found(std::string_view text, Rule rule) {
   return static_cast<std::size_t>(find_if(text.data(), end, rule) - text.data());
 }
 
+template <typename Rule>
+std::size_t found(std::span<const std::byte> bytes, Rule rule) {
+  return found({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, rule);
+}
+
 // Texts that end at a guard and texts that begin at one: whoever reads outside dies.
 TEST(Find, EveryOctetInEveryPlaceOfEveryLengthAgainstGuardPages) {
   const test::GuardPage page(80);
@@ -37,8 +43,7 @@ TEST(Find, EveryOctetInEveryPlaceOfEveryLengthAgainstGuardPages) {
         text[place] = static_cast<char>(octet);
         const std::size_t expected = plain(text, is_control);
         for (const auto span : {page.copy_at_end(text), page.copy_at_begin(text)}) {
-          const std::string_view view(reinterpret_cast<const char*>(span.data()), span.size());
-          ASSERT_EQ(found(view, is_control), expected)
+          ASSERT_EQ(found(span, is_control), expected)
               << octet << " at " << place << " of " << size;
         }
       }
@@ -47,13 +52,13 @@ TEST(Find, EveryOctetInEveryPlaceOfEveryLengthAgainstGuardPages) {
 }
 
 TEST(Find, TheFirstOfSeveral) {
+  const test::GuardPage page(52);
   for (std::size_t size = 2; size <= 52; ++size) {
     for (std::size_t first = 0; first < size; ++first) {
       for (std::size_t second = first; second < size; ++second) {
         std::string text(size, '\xFF');
         text[first] = text[second] = 'x';
-        const test::GuardPage page(text);
-        ASSERT_EQ(found(page.text(), is_x), first) << second << " of " << size;
+        ASSERT_EQ(found(page.copy_at_end(text), is_x), first) << second << " of " << size;
       }
     }
   }
@@ -62,11 +67,9 @@ TEST(Find, TheFirstOfSeveral) {
 TEST(Find, TheEndWhenThereIsNone) {
   const test::GuardPage page(80);
   for (std::size_t size = 0; size <= 80; ++size) {
-    const auto span = page.copy_at_end(std::string(size, 'v'));
-    const std::string_view view(reinterpret_cast<const char*>(span.data()), span.size());
-    EXPECT_EQ(found(view, is_x), size);
+    EXPECT_EQ(found(page.copy_at_end(std::string(size, 'v')), is_x), size);
   }
-  EXPECT_EQ(found({}, is_x), 0U) << "nothing at all";
+  EXPECT_EQ(found(std::string_view(), is_x), 0U) << "nothing at all";
 }
 
 }  // namespace
