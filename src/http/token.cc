@@ -18,7 +18,7 @@ namespace {
 
 std::string_view skip_space(std::string_view text) noexcept {
   std::size_t i = 0;
-  while (i < text.size() && (text[i] == ' ' || text[i] == '\t')) ++i;
+  while (i < text.size() && is_space(text[i])) ++i;
   return text.substr(i);
 }
 

@@ -29,9 +29,10 @@ bool iequals_same_size(std::string_view a, std::string_view b) noexcept;
 inline bool iequals(std::string_view a, std::string_view b) noexcept {
   return a.size() == b.size() && detail::iequals_same_size(a, b);
 }
-/// Without the spaces and tabs at both ends (OWS, RFC 9110 §5.6.3).
+/// One of OWS, RFC 9110 §5.6.3.
+constexpr bool is_space(char c) noexcept { return c == ' ' || c == '\t'; }
+/// Without the spaces and tabs at both ends.
 inline std::string_view trim(std::string_view text) noexcept {
-  const auto is_space = [](char c) { return c == ' ' || c == '\t'; };
   const char* begin = text.data();
   const char* end = begin + text.size();
   while (begin != end && is_space(*begin)) ++begin;
