@@ -20,6 +20,7 @@ target_compile_options(tern_faults_support PRIVATE ${test_options})
 target_include_directories(tern_faults_support PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
 tern_own_code(tern_faults_support)
 
+set(whole_programs "")   # many rows count what a process has
 file(GLOB sources CONFIGURE_DEPENDS ${here}/*_test.cc)
 foreach(source IN LISTS sources)
   get_filename_component(name ${source} NAME_WE)
