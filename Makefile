@@ -74,6 +74,7 @@ bench: $(BUILD)/.with-bench  ## measure
 	@scripts/bench.sh $(BUILD)
 
 bench-peers: $(BUILD)/.with-peers  ## build the rivals too: `tern-bench compare` takes in what it finds
+	@$(if $(UWEBSOCKETS),$(call configure,-DTERN_UWEBSOCKETS=$(UWEBSOCKETS)))
 	@$(call build,tern-bench echo_server peers)
 
 guard: $(BUILD)/.with-guard  ## count instructions and system calls of an echo, beside the figures committed

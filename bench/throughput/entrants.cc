@@ -23,7 +23,11 @@ struct Rival {
 constexpr Gap websocketpp_gaps[] = {
     {"deflate", "its level is always 6, its memory level 4"},
 };
+constexpr Gap uwebsockets_gaps[] = {
+    {"deflate", "its level is always zlib's default, 6"},
+};
 constexpr Rival rivals[] = {
+    {"uWS", "uwebsockets_echo", uwebsockets_gaps},
     {"Beast", "beast_echo", {}, "beast_client"},
     {.name = "lws", .program = "lws_echo", .warm_up = Seconds(1)},
     {"websocketpp", "websocketpp_echo", websocketpp_gaps},

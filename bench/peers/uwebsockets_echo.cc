@@ -1,0 +1,68 @@
+// An echo server on uWebSockets, to stand beside ours, in the form of its own example and built with
+// the flags of its own makefile: one thread, no idle timeout, and limits out of the way. No package
+// has it: it is built out of a checkout, if one is named (CMakeLists.txt).
+#include "options.h"
+
+#include <App.h>
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <limits>
+#include <string_view>
+
+namespace {
+
+struct NoData {};
+
+template <bool Tls>
+int serve(const peers::Options& options, const uWS::SocketContextOptions& context) {
+  using Socket = uWS::WebSocket<Tls, true, NoData>;
+  const bool deflate = options.level > 0;
+  bool listens = false;
+  uWS::TemplatedApp<Tls> app(context);
+  app.template ws<NoData>(
+      "/*",
+      {
+          // Shared: without context takeover, as everybody here.
+          .compression = deflate ? uWS::CompressOptions(uWS::SHARED_COMPRESSOR |
+                                                        uWS::SHARED_DECOMPRESSOR)
+                                 : uWS::DISABLED,
+          .maxPayloadLength = static_cast<unsigned>(options.max_message),
+          .idleTimeout = 0,
+          .maxBackpressure = 1U << 30,
+          .resetIdleTimeoutOnSend = false,
+          .sendPingsAutomatically = false,
+          .message =
+              [deflate](Socket* socket, std::string_view message, uWS::OpCode code) {
+                socket->send(message, code, deflate);
+              },
+      });
+  app.listen("127.0.0.1", options.port, [&listens](us_listen_socket_t* socket) {
+    if (socket == nullptr) return;
+    listens = true;
+    const int port =
+        us_socket_local_port(Tls ? 1 : 0, reinterpret_cast<us_socket_t*>(socket));  // NOLINT
+    std::printf("listening on ws%s://127.0.0.1:%d/echo (uWebSockets)\n", Tls ? "s" : "", port);
+    std::fflush(stdout);
+  });
+  if (!listens) {
+    std::fprintf(stderr, "uwebsockets_echo: cannot listen on port %d\n", options.port);
+    return 1;
+  }
+  app.run();
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  peers::Options options;
+  CLI::App app("WebSocket echo on any path, on uWebSockets.", "uwebsockets_echo");
+  peers::add_options(app, options);
+  peers::add_deflate_level(app, options);
+  CLI11_PARSE(app, argc, argv);
+  uWS::SocketContextOptions context;
+  if (options.certificate.empty()) return serve<false>(options, context);
+  context.cert_file_name = options.certificate.c_str();
+  context.key_file_name = options.key.c_str();
+  return serve<true>(options, context);
+}
