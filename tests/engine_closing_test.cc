@@ -297,6 +297,18 @@ TEST(EngineClosing, Rfc6455_7_1_7_AFaultAfterOurClose) {
   }
 }
 
+// A timer of the application, say, that throws while nothing is going on.
+TEST(EngineClosing, Rfc6455_7_1_7_AFailureAtRestIsToldByAClose) {
+  for (const Role role : roles) {
+    Peer peer(role);
+    ASSERT_TRUE(peer.engine().rests());
+    peer.engine().fail(Errc::handler_threw);
+    peer.turn();
+    EXPECT_EQ(peer.frames(), Strings{"close 1011"});
+    EXPECT_EQ(peer.ending(), (Ending{.code = 1011, .error = Errc::handler_threw}));
+  }
+}
+
 TEST(EngineClosing, TerminateEndsAtOnce) {
   for (const Role role : roles) {
     Peer peer(role);

@@ -95,6 +95,10 @@ void Engine::fail(std::error_code why) noexcept {
   const CloseCode code =
       ours ? close_code(static_cast<Errc>(why.value())) : CloseCode::internal_error;
   const bool may_close = (phase_ == Phase::open || phase_ == Phase::closing) && !close_sent_;
+  if (may_close && why != Errc::no_memory) {
+    guarded([&] { activate(); });  // it may rest
+    if (phase_ == Phase::ended) return;
+  }
   if (!may_close || !active_) {
     end(opened_ && !close_sent_ ? code : CloseCode::abnormal, why);
     if (!active_ || why == Errc::no_memory) drop();
