@@ -33,9 +33,39 @@ TEST(HandshakeAccept, Rfc6455_4_2_1_Keys) {
         "dGhlIHNhbXBsZSBub25jZ===", "dGhlIHNhbXBsZSBub25jZQ=A", "dGhlIHNhbXBsZSBub25jZQAA",
         "dGhlIHNhbXBsZSBub25jZ-==", "dGhlIHNhbXBsZSBub25jZ_==", "dGhlIHNhbXBsZSBub25j ZQ==",
         "dGhlIHNhbXBsZSBub2=jZQ==", "dGhlIHNhbXBsZSBub25jZQ= ", " dGhlIHNhbXBsZSBub25jZQ=",
-        "dGhlIHNhbXBsZSBub25jZXM=", "dGhlIHNhbXBsZSBub25jZXMh", "dGhlIHNhbXBsZSBub25j\x80Q=="}) {
+        "dGhlIHNhbXBsZSBub25jZXM=", "dGhlIHNhbXBsZSBub25jZXMh", "dGhlIHNhbXBsZSBub25j\x80Q==",
+        // What decoders trim.
+        "    dGhlIHNhbXBsZSBub2==", "\t\n\r dGhlIHNhbXBsZSBub2==", "dGhlIHNhbXBsZSBub2==    ",
+        " dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZQ==\n",
+        // One octet fewer and one more than 16.
+        "dGhlIHNhbXBsZSBub25j", "dGhlIHNhbXBsZSBub25jZWU="}) {
     const test::GuardPage page(key);
     EXPECT_FALSE(is_key(page.text())) << key;
+  }
+}
+
+TEST(HandshakeAccept, Rfc4648_3_5_UnusedBitsMayHaveAnyValue) {
+  for (const std::string last : {"A", "B", "P"}) {
+    EXPECT_TRUE(is_key("AAAAAAAAAAAAAAAAAAAAA" + last + "==")) << last;
+  }
+}
+
+// Each octet value at each place: good exactly if the alphabet has it (or, at the end, if it is the
+// padding).
+TEST(HandshakeAccept, Rfc4648_4_EveryKeyWithEveryOctetAtEveryPlaceAgainstAGuardPage) {
+  constexpr std::string_view key = "x3JJHMbDL1EzLkh9GBhXDw==";
+  const test::GuardPage page(64);
+  for (std::size_t place = 0; place < key.size(); ++place) {
+    for (unsigned octet = 0; octet < 256; ++octet) {
+      std::string text(key);
+      text[place] = static_cast<char>(octet);
+      const char c = text[place];
+      const bool letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+                          (c >= '0' && c <= '9') || c == '+' || c == '/';
+      const auto span = page.copy_at_end(text);
+      const std::string_view guarded(reinterpret_cast<const char*>(span.data()), span.size());
+      ASSERT_EQ(is_key(guarded), place < 22 ? letter : c == '=') << place << ' ' << octet;
+    }
   }
 }
 

@@ -132,7 +132,7 @@ class Server {
  private:
   using Construct = UniqueFunction<void(void*, const Request&)>;
   Server& add_route(std::string path, Accept accept, const connection::SessionType& type,
-                    Construct construct);
+                    Construct construct, bool reads_request);
 
   std::unique_ptr<server::Core> core_;
 };
@@ -154,20 +154,23 @@ requires(!std::is_same_v<S, Handlers>) Server& Server::route(std::string path, A
 template <Session S, class... A>
 requires(!std::is_same_v<S, Handlers>) Server& Server::route_with(Accept accept, std::string path,
                                                                   A&&... arguments) {
+  constexpr bool reads_request =
+      std::is_constructible_v<S, const Request&, const std::decay_t<A>&...>;
   std::tuple<std::decay_t<A>...> kept(std::forward<A>(arguments)...);
   return add_route(
       std::move(path), std::move(accept), connection::session_type<S>,
       [kept = std::move(kept)](void* memory, const Request& request) {
         std::apply(
             [&](const auto&... each) {
-              if constexpr (std::is_constructible_v<S, const Request&, decltype(each)...>) {
+              if constexpr (reads_request) {
                 ::new (memory) S(request, each...);
               } else {
                 ::new (memory) S(each...);
               }
             },
             kept);
-      });
+      },
+      reads_request);
 }
 
 }  // namespace tern

@@ -1,11 +1,8 @@
 #pragma once
 
-#include <array>
 #include <cstddef>
-#include <optional>
 #include <span>
 #include <string>
-#include <string_view>
 
 namespace tern::crypto {
 
@@ -19,11 +16,5 @@ std::size_t base64_encode(std::span<const std::byte> data, std::span<char> to) n
 
 /// The same as a string.
 std::string base64_encode(std::span<const std::byte> data);
-
-/// The 16 octets of a Sec-WebSocket-Key: exactly 22 characters of the alphabet and "==". Bits of
-/// the last character that encode nothing may have any value: the key is never used decoded, and
-/// RFC 4648 §3.5 leaves it to the decoder.
-/// Thread: any. Errors: nothing if `text` is anything else. RFC 6455 §4.1, §4.2.1.
-std::optional<std::array<std::byte, 16>> base64_decode_16(std::string_view text) noexcept;
 
 }  // namespace tern::crypto

@@ -15,7 +15,9 @@ using AcceptValue = std::array<char, 28>;
 /// without it).
 std::optional<AcceptValue> accept_for(std::string_view key) noexcept;
 
-/// Whether it is the base64 form of 16 bytes, RFC 6455 §4.2.1.
+/// Whether it is the base64 form of 16 bytes: 22 characters of the alphabet and "==". Bits of the
+/// last character that encode nothing may have any value: RFC 4648 §3.5 leaves it to the reader.
+/// RFC 6455 §4.1, §4.2.1.
 bool is_key(std::string_view value) noexcept;
 
 }  // namespace tern::handshake

@@ -28,8 +28,9 @@ enum class Version : std::uint8_t { ours, other, malformed };
 
 // Exactly once, and RFC 6455 §4.3: 0-255 without leading zeros.
 Version version_of(const Request& request) noexcept {
-  if (http::count(request.headers(), "Sec-WebSocket-Version") != 1) return Version::malformed;
-  const std::string_view text = request.header("Sec-WebSocket-Version");
+  const auto only = http::only(request.headers(), "Sec-WebSocket-Version");
+  if (!only) return Version::malformed;
+  const std::string_view text = *only;
   if (text == "13") return Version::ours;
   if (text.empty() || text.size() > 3 || !http::all(text, http::digit)) return Version::malformed;
   if (text.size() > 1 && text.front() == '0') return Version::malformed;
@@ -74,8 +75,8 @@ std::optional<Errc> check_upgrade(const Request& request,
   if (!http::list_contains(fields, "Upgrade", "websocket")) return Errc::upgrade_required;
   if (!http::list_contains(fields, "Connection", "Upgrade")) return Errc::upgrade_header_invalid;
   if (version_of(request) != Version::ours) return Errc::version_unsupported;
-  if (http::count(fields, "Sec-WebSocket-Key") != 1) return Errc::key_invalid;
-  if (!is_key(request.header("Sec-WebSocket-Key"))) return Errc::key_invalid;
+  const auto key = http::only(fields, "Sec-WebSocket-Key");
+  if (!key || !is_key(*key)) return Errc::key_invalid;
   if (!valid_protocol_list(fields)) return Errc::protocol_list_invalid;
   if (!valid_extension_list(fields)) return Errc::extension_list_invalid;
   if (!origin_passes(request, allowed_origins)) return Errc::origin_refused;
@@ -153,10 +154,13 @@ std::optional<Errc> write_accept(std::string& out, const Request& request,
   if (!accept) return Errc::no_memory;
   http::Draft draft(out);
   out.reserve(out.size() + usual_head_bytes);
-  http::append_status_line(out, 101);
-  bool valid = http::append_field(out, "Upgrade", "websocket");
-  valid &= http::append_field(out, "Connection", "Upgrade");
-  valid &= http::append_field(out, "Sec-WebSocket-Accept", {accept->data(), accept->size()});
+  out.append(
+      "HTTP/1.1 101 Switching Protocols\r\n"
+      "Upgrade: websocket\r\n"
+      "Connection: Upgrade\r\n"
+      "Sec-WebSocket-Accept: ");
+  out.append(accept->data(), accept->size()).append("\r\n");
+  bool valid = true;
   if (!protocol.empty()) valid &= http::append_field(out, "Sec-WebSocket-Protocol", protocol);
   if (!extensions.empty()) {
     valid &= http::append_field(out, "Sec-WebSocket-Extensions", extensions);

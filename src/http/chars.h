@@ -17,6 +17,7 @@ enum CharClass : std::uint8_t {
   digit = 4,          ///< RFC 5234 DIGIT
   hex_digit = 8,      ///< RFC 5234 HEXDIG, in both cases
   alpha = 16,         ///< RFC 5234 ALPHA
+  base64_char = 32,   ///< RFC 4648 §4: the alphabet, without the padding
 };
 
 namespace detail {
@@ -37,6 +38,7 @@ constexpr std::array<std::uint8_t, 256> make_classes() noexcept {
     if (is_digit) classes |= digit;
     if (is_digit || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F')) classes |= hex_digit;
     if (is_alpha) classes |= alpha;
+    if (is_digit || is_alpha || one_of("+/", c)) classes |= base64_char;
     table[i] = static_cast<std::uint8_t>(classes);
   }
   return table;

@@ -7,8 +7,8 @@
 namespace tern::http {
 
 std::optional<Errc> check_host(const Request& request) noexcept {
-  if (count(request.headers(), "Host") != 1) return Errc::host_invalid;
-  if (!parse_authority(request.header("Host"))) return Errc::host_invalid;
+  const auto host = only(request.headers(), "Host");
+  if (!host || !parse_authority(*host)) return Errc::host_invalid;
   return {};
 }
 

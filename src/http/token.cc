@@ -66,6 +66,17 @@ std::size_t count(std::span<const HeaderField> fields, std::string_view name) no
   return lines;
 }
 
+std::optional<std::string_view> only(std::span<const HeaderField> fields,
+                                     std::string_view name) noexcept {
+  std::optional<std::string_view> value;
+  for (const HeaderField& field : fields) {
+    if (!iequals(field.name, name)) continue;
+    if (value) return {};
+    value = field.value;
+  }
+  return value;
+}
+
 bool ListReader::next_line() noexcept {
   while (!fields_.empty()) {
     const HeaderField& field = fields_.front();

@@ -42,6 +42,9 @@ inline std::string_view trim(std::string_view text) noexcept {
 
 /// The value of the first field of this name, in any case; empty when absent.
 std::string_view find(std::span<const HeaderField> fields, std::string_view name) noexcept;
+/// The value of the field that alone has this name, in any case; nothing when none or more have it.
+std::optional<std::string_view> only(std::span<const HeaderField> fields,
+                                     std::string_view name) noexcept;
 /// How many field lines have this name, in any case.
 std::size_t count(std::span<const HeaderField> fields, std::string_view name) noexcept;
 

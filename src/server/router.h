@@ -20,6 +20,7 @@ struct Route {
   // A WebSocket: a session type with its constructor, or a function that decides.
   const connection::SessionType* type = nullptr;
   UniqueFunction<void(void*, const Request&)> construct{};
+  bool reads_request = true;  // the constructor does
   Accept accept{};
   UniqueFunction<void(Upgrade)> decide{};
 

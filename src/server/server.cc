@@ -175,11 +175,12 @@ Server::Server(ServerOptions options) : core_(std::make_unique<server::Core>(std
 Server::~Server() = default;
 
 Server& Server::add_route(std::string path, Accept accept, const connection::SessionType& type,
-                          Construct construct) {
+                          Construct construct, bool reads_request) {
   server::Route& route = core_->router.at(std::move(path));
   route.decide = nullptr;
   route.type = &type;
   route.construct = std::move(construct);
+  route.reads_request = reads_request;
   route.accept = std::move(accept);
   return *this;
 }
@@ -187,11 +188,12 @@ Server& Server::add_route(std::string path, Accept accept, const connection::Ses
 Server& Server::route(std::string path, Handlers handlers, Accept accept) {
   TERN_ASSERT(handlers.on_message);
   auto kept = std::make_unique<Handlers>(std::move(handlers));
-  return add_route(std::move(path), std::move(accept),
-                   connection::session_type<server::HandlersSession>,
-                   [kept = std::move(kept)](void* memory, const Request&) {
-                     ::new (memory) server::HandlersSession{kept.get()};
-                   });
+  return add_route(
+      std::move(path), std::move(accept), connection::session_type<server::HandlersSession>,
+      [kept = std::move(kept)](void* memory, const Request&) {
+        ::new (memory) server::HandlersSession{kept.get()};
+      },
+      false);
 }
 
 Server& Server::route(std::string path, UniqueFunction<void(Upgrade)> decide) {

@@ -176,8 +176,10 @@ void Worker::answer(LiveConnection& connection) {
     return connection.respond(Response::status(404));
   }
   const auto serve = [&] {
-    const std::string remote = connection.remote_address();
-    const std::string subject = connection.peer_subject();
+    // Mostly nobody reads them; to ask is a call of the system.
+    const bool read = route->type == nullptr || route->page || route->reads_request;
+    const std::string remote = read ? connection.remote_address() : std::string();
+    const std::string subject = read ? connection.peer_subject() : std::string();
     const Request request({.method = received.method(),
                            .target = received.target(),
                            .fields = received.headers(),
