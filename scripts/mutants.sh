@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # `make mutants`: do the tests test? Each tests/mutants/<name>.patch is a small fault in one source
-# of the library; its head says what it breaks and which test programs are to notice:
+# or header of the library; its head says what it breaks and which test programs are to notice:
 #
 #   # breaks: max_fragments is off by one
 #   # caught by: engine_limits_test
 #
 # The patch is applied to a copy of that source, the copy is compiled and linked in front of the
-# library, which thereby loses its own version of it, and the programs are run. One of them has to
+# library, which thereby loses its own version of it, and the programs are run; so are, of a header,
+# all sources of the library that include it, with the copy before them. One of them has to
 # fail, or to take a minute more than ten times as long as without a mutant: then it hangs. A mutant
 # that survives is a hole in the tests.
 #   scripts/mutants.sh [build directory [name…]]     (built: `make mutants` sees to that)
@@ -31,18 +32,39 @@ passes() {
   return 1
 }
 
-# Compiles the mutant to $1/mutant.o, links the test program $3 with it to $1/$3.
-compile() {
+# The sources of the library that include a header, a line each.
+includers() {
+  ninja -C "$build" -t deps | awk -v header="$PWD/$1" '
+    /^[^ ]/ { object = $1 }
+    $1 == header && sub(/.*tern\.dir\//, "", object) { sub(/\.o:$/, "", object); print object }'
+}
+
+# Compiles $3 as the source $2 of the library, to $1. Headers below $1 come before their originals.
+compile_as() {
   local command
   command=$(grep -m1 -F -- " -c $PWD/$2" "$build/mutants/compile")
   [[ -n $command ]] || { echo "nothing compiles $2"; return 1; }
-  command=$(sed -E "s# -o [^ ]+# -o $1/mutant.o#; s# -MF [^ ]+# -MF $1/mutant.d#; s# -c [^ ]+# -Wno-error -c $1/mutant.cc#" <<<"$command")
+  command=$(sed -E "s# -I# -I$1/src -I#; s# -o [^ ]+# -o $1/${2//\//_}.o#; s# -MF [^ ]+# -MF $1/mutant.d#; s# -c [^ ]+# -Wno-error -c $3#" <<<"$command")
   (cd "$build" && eval "$command")
 }
+
+# Compiles the mutant of the file $2, which lies at $1/$2.
+compile() {
+  local source
+  if [[ $2 == *.cc ]]; then
+    compile_as "$1" "$2" "$1/$2"
+    return
+  fi
+  for source in $(includers "$2"); do
+    compile_as "$1" "$source" "$PWD/$source" || return 1
+  done
+}
+
+# Links the test program $2 with it, to $1/$2.
 link() {
   local command
   command=$(tail -n 1 "$build/mutants/link.$2")
-  command=$(sed -E "s# -o [^ ]+# -o $1/$2#; s# ([^ ]*libtern\.a)# $1/mutant.o \1#" <<<"$command")
+  command=$(sed -E "s# -o [^ ]+# -o $1/$2#; s# ([^ ]*libtern\.a)# $1/*.o \1#" <<<"$command")
   (cd "$build" && eval "$command")
 }
 
@@ -53,9 +75,10 @@ try() {
   rm -rf "$slot" && mkdir -p "$slot"
   file=$(sed -n 's#^--- a/##p' "$patches/$name.patch" | sed 's/[[:space:]].*//')
   verdict() { echo "$1 $name $((SECONDS - began)) ${*:2}"; }
-  if [[ $(wc -w <<<"$file") != 1 || $file != src/*.cc || -z $(head_of "$name" breaks) ]]; then
-    verdict BAD "not a fault in one .cc of src/, with a head that says what it breaks"
-  elif ! patch --batch --forward --fuzz=0 -p1 -o "$slot/mutant.cc" <"$patches/$name.patch" >"$slot/log" 2>&1; then
+  if [[ $(wc -w <<<"$file") != 1 || $file != src/*.@(cc|h) || -z $(head_of "$name" breaks) ]]; then
+    verdict BAD "not a fault in one file of src/, with a head that says what it breaks"
+  elif ! mkdir -p "$slot/${file%/*}" ||
+    ! patch --batch --forward --fuzz=0 -p1 -o "$slot/$file" <"$patches/$name.patch" >"$slot/log" 2>&1; then
     verdict BAD "does not apply to $file any more: $slot/log"
   elif ! compile "$slot" "$file" >>"$slot/log" 2>&1; then
     verdict BAD "does not compile: $slot/log"

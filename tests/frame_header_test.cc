@@ -57,6 +57,35 @@ Errc reference(int byte_0, int byte_1, Masking masking) {
   return {};
 }
 
+// The short way knows no rule of its own: what it takes, the whole rule takes as the same; and it
+// takes what it is for.
+TEST(FrameHeader, Rfc6455_5_2_TheUsualHeaderIsWhatTheRuleSays) {
+  const GuardPage page(std::size_t{64});
+  int taken = 0;
+  for (int byte_0 = 0; byte_0 < 256; ++byte_0) {
+    for (int byte_1 = 0; byte_1 < 256; ++byte_1) {
+      for (const int length : {0, 1, 125, 126, 127, 0x1234, 0xFFFF}) {
+        const std::string wire = bytes({byte_0, byte_1, length >> 8, length & 0xFF, 5, 6, 7, 8});
+        for (std::size_t size = 0; size <= wire.size(); ++size) {
+          const auto lies = page.copy_at_end(std::string_view(wire).substr(0, size));
+          Header usual;
+          const std::size_t found = decode_usual_header(lies, usual);
+          if (found == 0) continue;
+          ++taken;
+          Header whole;
+          const Decoded decoded = decode_header(lies, masked, whole);
+          ASSERT_FALSE(decoded.failed()) << byte_0 << ' ' << byte_1 << ' ' << length;
+          ASSERT_EQ(decoded.size, found);
+          ASSERT_TRUE(usual == whole);
+        }
+        if (byte_1 % 128 != 126) break;  // no such field
+      }
+    }
+  }
+  // Text and binary: 126 short lengths, of 6, 7 and 8 octets; and 4 long ones, when all is there.
+  EXPECT_EQ(taken, 2 * (126 * 3 + 4));
+}
+
 // RFC 7692 §6: RSV1 alone, on the first frame of a data message, once it was agreed upon.
 TEST(FrameHeader, Rfc7692_6_Rsv1OnEveryFirstOctet) {
   int compressed = 0;

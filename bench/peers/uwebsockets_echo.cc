@@ -1,6 +1,6 @@
-// An echo server on uWebSockets, to stand beside ours, in the form of its own example and built with
-// the flags of its own makefile: one thread, no idle timeout, and limits out of the way. No package
-// has it: it is built out of a checkout, if one is named (CMakeLists.txt).
+// An echo server on uWebSockets, to stand beside ours, in the form of its own example and built
+// with the flags of its own makefile: one thread, no idle timeout, and limits out of the way. No
+// package has it: it is built out of a checkout, if one is named (CMakeLists.txt).
 #include "options.h"
 
 #include <App.h>
@@ -20,22 +20,19 @@ int serve(const peers::Options& options, const uWS::SocketContextOptions& contex
   bool listens = false;
   uWS::TemplatedApp<Tls> app(context);
   app.template ws<NoData>(
-      "/*",
-      {
-          // Shared: without context takeover, as everybody here.
-          .compression = deflate ? uWS::CompressOptions(uWS::SHARED_COMPRESSOR |
-                                                        uWS::SHARED_DECOMPRESSOR)
-                                 : uWS::DISABLED,
-          .maxPayloadLength = static_cast<unsigned>(options.max_message),
-          .idleTimeout = 0,
-          .maxBackpressure = 1U << 30,
-          .resetIdleTimeoutOnSend = false,
-          .sendPingsAutomatically = false,
-          .message =
-              [deflate](Socket* socket, std::string_view message, uWS::OpCode code) {
-                socket->send(message, code, deflate);
-              },
-      });
+      "/*", {
+                // Shared: without context takeover, as everybody here.
+                .compression = deflate ? uWS::CompressOptions(uWS::SHARED_COMPRESSOR |
+                                                              uWS::SHARED_DECOMPRESSOR)
+                                       : uWS::DISABLED,
+                .maxPayloadLength = static_cast<unsigned>(options.max_message),
+                .idleTimeout = 0,
+                .maxBackpressure = 1U << 30,
+                .resetIdleTimeoutOnSend = false,
+                .sendPingsAutomatically = false,
+                .message = [deflate](Socket* socket, std::string_view message,
+                                     uWS::OpCode code) { socket->send(message, code, deflate); },
+            });
   app.listen("127.0.0.1", options.port, [&listens](us_listen_socket_t* socket) {
     if (socket == nullptr) return;
     listens = true;

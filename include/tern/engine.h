@@ -87,12 +87,30 @@ class Event {
   /// The message, or the payload of a ping or pong.
   /// Lifetime: into lent bytes while they are lent; else until next() or feed() of this engine.
   Message message() const noexcept {
-    return {static_cast<MessageType>(word_ >> type_shift & 0xFF),
+    return {static_cast<MessageType>(word_ >> type_shift & type_bits),
             std::span<const std::byte>(data_, word_ & max_size)};
+  }
+  /// A message behind which nothing else was fed: as long as the engine is open, next() would say
+  /// none. Who goes by this saves a call; it need not be set.
+  constexpr bool is_last() const noexcept { return (word_ & last_bit) != 0; }
+
+  /// For the engine: the same event, as the last.
+  constexpr Event as_last() const noexcept {
+    Event event = *this;
+    event.word_ |= last_bit;
+    return event;
+  }
+  /// For the engine: the same event; something follows.
+  constexpr Event as_not_last() const noexcept {
+    Event event = *this;
+    event.word_ &= ~last_bit;
+    return event;
   }
 
  private:
   static constexpr int type_shift = 48;
+  static constexpr std::uint64_t type_bits = 0x7F;
+  static constexpr std::uint64_t last_bit = std::uint64_t{1} << 55;
   static constexpr int kind_shift = 56;
   static constexpr std::uint64_t max_size = (std::uint64_t{1} << type_shift) - 1;
   static constexpr std::uint64_t place(Kind kind) noexcept {
@@ -126,10 +144,10 @@ class Workspace {
 /// One WebSocket connection without its socket, either role, from the first byte of the HTTP
 /// upgrade to the last of the closing handshake. Nothing here calls back, blocks or throws.
 ///
-/// A turn: tick(now); feed() what was read; next() until it says none; write output() until the
-/// socket blocks or it is empty, consume_output() what was taken; settle(). When finished(), close:
-/// next() tells Kind::closed then at the latest, for the write may be what ended it.
-/// Thread: one at a time.
+/// A turn: tick(now); feed() what was read; next() until it says none, or what it gave is_last()
+/// and the engine is still open; write output() until the socket blocks or it is empty,
+/// consume_output() what was taken; settle(). When finished(), close: next() tells Kind::closed
+/// then at the latest, for the write may be what ended it. Thread: one at a time.
 class Engine {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
@@ -154,7 +172,8 @@ class Engine {
   std::span<std::byte> read_room() noexcept;
   /// Takes the first `in_room` bytes of read_room(), then `lent`, in the order received.
   /// Lifetime: `lent` is written to: it is unmasked there, and messages may move within it. It
-  /// stays lent until next() said none and settle() was called, or stash() and settle() were.
+  /// stays lent until next() said none, or gave what is_last(), and settle() was called; or stash()
+  /// and settle() were.
   void feed(std::size_t in_room, std::span<std::byte> lent) noexcept;
   /// The peer ended its direction of TCP.
   void feed_eof() noexcept;
@@ -232,6 +251,8 @@ class Engine {
   /// Whether a message of so many bytes would overflow the queue now: a driver that can still
   /// write does so before it sends. See Limits::max_queued_bytes.
   bool would_overflow(std::size_t bytes) const noexcept;
+  /// The same, or more than `most` bytes are queued already.
+  bool is_crowded(std::size_t bytes, std::size_t most) const noexcept;
   /// All is written and it is our turn to end TCP (RFC 6455 §7.1.1).
   bool finished() const noexcept;
 
@@ -276,6 +297,7 @@ class Engine {
   void guarded(F&& function) noexcept;
   Event next_event();
   Event next_frame();
+  Event next_of_any_kind() noexcept;
   // opening.cc: HTTP
   void start_request(const ClientRequest& request);
   Event next_opening();
@@ -293,9 +315,12 @@ class Engine {
   void end(CloseCode code, std::error_code why) noexcept;
   void drop() noexcept;
   // sending.cc
+  SendStatus send_any(Message message, SendOptions options) noexcept;
   template <class F>
   SendStatus send_with(Message message, F&& append) noexcept;
-  bool joins_echo(Message message, SendOptions options) const noexcept;
+  bool is_plain_echo(Message message) const noexcept;
+  std::size_t queued() const noexcept;
+  bool overflows(std::size_t queued, std::size_t bytes) const noexcept;
   SendStatus queue_status() const noexcept;
   bool append_compressed(frame::Header header, Message message);
   bool append_compressed(frame::Header header, const SharedMessage& message);
@@ -303,6 +328,10 @@ class Engine {
   bool draw_key(std::uint32_t& key) noexcept;
   void append_control(bool pong, std::span<const std::byte> payload);
   // keepalive.cc
+  TimePoint silence_deadline() const noexcept;
+  TimePoint next_deadline() const noexcept;
+  TimePoint active_deadline() const noexcept;
+  void on_deadline() noexcept;
   void on_handshake_timeout();
   void on_silence();
 

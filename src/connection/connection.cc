@@ -32,13 +32,11 @@ void LiveConnection::begin_call() noexcept {
 
 // Judge a queue only after an attempt to write: a fast peer is not to suffer from a handler that
 // sends much.
-void LiveConnection::make_room(std::size_t bytes) noexcept {
-  if (engine_.would_overflow(bytes)) {
-    blocked_ = false;
-    flush();
-  } else if (engine_.queued_bytes() > max_unflushed) {
-    flush();
-  }
+[[gnu::always_inline]] inline void LiveConnection::make_room(std::size_t bytes) noexcept {
+  if (!engine_.is_crowded(bytes, max_unflushed)) [[likely]]
+    return;
+  if (engine_.would_overflow(bytes)) blocked_ = false;
+  flush();
 }
 
 SendStatus LiveConnection::after_send(SendStatus status) noexcept {

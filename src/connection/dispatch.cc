@@ -16,6 +16,9 @@ void log(const LogSink& sink, LogLevel level, std::string_view message,
   }
 }
 
+namespace {
+
+// The text of the exception in flight.
 std::string describe_exception() noexcept {
   try {
     try {
@@ -28,6 +31,14 @@ std::string describe_exception() noexcept {
   } catch (...) {  // no memory for the text
     return {};
   }
+}
+
+}  // namespace
+
+void log_exception(const LogSink& sink, std::string_view what) noexcept {
+  log_composed(sink, [&] {
+    log(sink, LogLevel::error, std::string(what) + " threw: " + describe_exception());
+  });
 }
 
 void* SessionBox::allocate(const SessionType& type) {

@@ -26,8 +26,8 @@ void log_composed(const LogSink& sink, F&& write) noexcept {
   }
 }
 
-/// The text of the exception in flight. Only in a catch block.
-std::string describe_exception() noexcept;
+/// Logs the exception in flight: `what` threw it. Only in a catch block.
+[[gnu::cold]] void log_exception(const LogSink& sink, std::string_view what) noexcept;
 
 /// Calls a function of the application. False when it threw: that is logged, and the caller ends
 /// the connection with 1011.
@@ -38,9 +38,7 @@ template <class F>
     std::forward<F>(function)();
     return true;
   } catch (...) {
-    log_composed(sink, [&] {
-      log(sink, LogLevel::error, std::string(what) + " threw: " + describe_exception());
-    });
+    log_exception(sink, what);
     return false;
   }
 }

@@ -147,16 +147,16 @@ void LiveConnection::at_turn_end() noexcept {
   if (!in_turn_ && state_ == State::serving) environment_->core.defer(*this);
 }
 
-bool LiveConnection::may_read() const noexcept {
+[[gnu::always_inline]] inline bool LiveConnection::may_read() const noexcept {
   return state_ == State::serving && !read_ended_ && !(paused_ && engine_.is_open()) &&
-         engine_.wants_input();
+         (engine_.rests() || engine_.wants_input());
 }
 
 [[gnu::hot]] void LiveConnection::read() noexcept {
   std::size_t total = 0;
   while (may_read()) {
     std::span<std::byte> buffer = environment_->core.receive_buffer();
-    std::span<std::byte> room = engine_.read_room();
+    std::span<std::byte> room = engine_.rests() ? std::span<std::byte>() : engine_.read_room();
     if (total >= read_budget && (room.empty() || total == message_budget)) {
       return environment_->core.again(*this);
     }
@@ -214,6 +214,7 @@ void LiveConnection::on_read_failed(std::error_code error) noexcept {
     const Event event = engine_.next();
     if (!event) return;
     on_event(event);
+    if (event.is_last() && engine_.is_open()) return;
   }
 }
 

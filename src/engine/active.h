@@ -35,10 +35,10 @@ struct Active {
     if (out.empty()) progress_at = now;
   }
 
+  /// Something else than what was fed: an end that is known, the rest of a handshake.
+  bool has_more_to_tell() const noexcept { return eof || error.value() != 0 || opening != nullptr; }
   /// Nothing is unread, begun, handed out or to be written or told.
-  bool rests() const noexcept {
-    return out.empty() && in.idle() && !eof && !error && opening == nullptr;
-  }
+  bool rests() const noexcept { return out.empty() && in.idle() && !has_more_to_tell(); }
 
   Memory* memory;
   Active* next = nullptr;  // in the Workspace's list

@@ -155,6 +155,18 @@ void Engine::feed_error(std::error_code error) noexcept {
 }
 
 [[gnu::hot]] Event Engine::next() noexcept {
+  if (phase_ == Phase::open && active_ && !tell_open_ && !active_->has_more_to_tell()) {
+    engine::Inbound& in = active_->in;
+    if (in.find_usual()) {
+      if (in.is_short_binary()) return in.short_binary();
+      const Event event = in.whole_message();
+      if (event.kind() == Event::Kind::message) return event;
+    }
+  }
+  return next_of_any_kind();
+}
+
+Event Engine::next_of_any_kind() noexcept {
   Event event;
   guarded([&] { event = next_event(); });
   if (phase_ == Phase::ended && event.kind() != Event::Kind::closed) event = next_end();
@@ -190,6 +202,8 @@ void Engine::feed_error(std::error_code error) noexcept {
     const bool heard = phase_ == Phase::open;  // after our Close nothing is delivered any more
     switch (event.kind()) {
       case Event::Kind::message:
+        if (heard) return active_->has_more_to_tell() ? event.as_not_last() : event;
+        break;
       case Event::Kind::pong:
         if (heard) return event;
         break;

@@ -13,8 +13,6 @@
 // than one byte beyond.
 #include "engine/inbound.h"
 
-#include "simd/mask.h"
-
 #include <algorithm>
 #include <cstring>
 #include <functional>
@@ -24,9 +22,6 @@ namespace {
 
 // From here on it pays to read from the socket straight into the assembly.
 constexpr std::size_t room_threshold = std::size_t{64} << 10;
-
-// Beyond, a move costs more than a piece for writev.
-constexpr std::size_t max_moved = std::size_t{8} << 10;
 
 // Most that is inflated before it is looked at.
 constexpr std::size_t inflate_step = std::size_t{64} << 10;
@@ -39,15 +34,6 @@ std::uint64_t wire_limit(std::uint64_t max_message_bytes) noexcept {
 }
 
 }  // namespace
-
-[[gnu::hot]] void Inbound::start(Role role, const Limits& limits) noexcept {
-  limits_ = &limits;
-  masking_ = role == Role::server ? frame::Masking::masked : frame::Masking::unmasked;
-  lent_ = {};
-  framed_ = packed_ = nullptr;
-  rsv1_ = frame::Rsv1::reserved;
-  kept_ = nullptr;
-}
 
 void Inbound::take_compressed(int window_bits, std::unique_ptr<deflate::Inflater>* kept) noexcept {
   rsv1_ = frame::Rsv1::compressed;
@@ -64,13 +50,13 @@ void Inbound::clear() noexcept {
 void Inbound::abandon() noexcept {
   cursor_ = end_ = nullptr;
   lent_ = {};
-  stashed_ = false;
+  at_.stashed = false;
   framed_ = packed_ = nullptr;
   rsv1_ = frame::Rsv1::reserved;
   kept_ = nullptr;
   if (borrowed_) contexts_->give_back(std::move(borrowed_));
-  in_frame_ = in_message_ = compressed_ = false;
-  head_size_ = control_size_ = 0;
+  at_.in_frame = at_.in_message = compressed_ = false;
+  at_.head_size = at_.control_size = 0;
   remaining_ = 0;
   fragments_ = 0;
   text_ = {};
@@ -81,7 +67,7 @@ void Inbound::abandon() noexcept {
 
 // ---- bytes in
 
-[[gnu::hot]] void Inbound::feed(std::size_t in_room, std::span<std::byte> lent) {
+void Inbound::feed_amid(std::size_t in_room, std::span<std::byte> lent) {
   if (in_room > 0) {
     const std::span<std::byte> piece(assembly_.data() + assembled_, in_room);
     if (masking_ == frame::Masking::masked) simd::mask(piece, header_.key);
@@ -93,7 +79,7 @@ void Inbound::abandon() noexcept {
   lent_ = lent;
   framed_ = packed_ = nullptr;
   if (!has_stash()) {
-    stashed_ = false;
+    at_.stashed = false;
     stash_.reset();
     cursor_ = lent.data();
     end_ = cursor_ + lent.size();
@@ -121,17 +107,17 @@ void Inbound::end_lending() noexcept {
 void Inbound::stash() {
   lent_ = {};
   framed_ = packed_ = nullptr;
-  if (stashed_ || cursor_ == end_) return;
+  if (at_.stashed || cursor_ == end_) return;
   const std::size_t unread = available();
   stash_ = pool_->take(unread);
   std::memcpy(stash_.data(), cursor_, unread);
   cursor_ = stash_.data();
   end_ = cursor_ + unread;
-  stashed_ = true;
+  at_.stashed = true;
 }
 
 std::span<std::byte> Inbound::read_room() {
-  const bool data = in_frame_ && !frame::is_control(header_.opcode);
+  const bool data = at_.in_frame && !frame::is_control(header_.opcode);
   if (!data || compressed_ || remaining_ < room_threshold ||
       header_.length - remaining_ < room_threshold || cursor_ != end_) {
     return {};
@@ -159,26 +145,25 @@ base::ChunkRef Inbound::chunk_of(std::span<const std::byte> payload) const noexc
 
 [[gnu::hot]] Event Inbound::next() {
   delivered_.reset();
-  framed_ = nullptr;
-  if (!in_frame_) control_size_ = 0;  // the view of it was handed out, and ends here
+  if (!at_.in_frame) at_.control_size = 0;  // the view of it was handed out, and ends here
   if (error_ != Errc{}) return Event(Event::Kind::closed);
   for (;;) {
-    if (!in_frame_) {
+    if (!at_.in_frame) {
       if (!read_header()) return error_ == Errc{} ? Event() : Event(Event::Kind::closed);
       if (frame::is_control(header_.opcode)) {
-        control_size_ = 0;
+        at_.control_size = 0;
       } else {
         if (is_whole_message()) return whole_message();
         if (const Errc errc = begin_data_frame(); errc != Errc{}) return fault(errc);
       }
-      in_frame_ = true;
+      at_.in_frame = true;
       remaining_ = header_.length;
     }
     if (frame::is_control(header_.opcode)) return read_control();
     if (!(compressed_ ? read_compressed() : read_payload()))
       return error_ == Errc{} ? Event() : Event(Event::Kind::closed);
-    in_frame_ = false;
-    in_message_ = true;
+    at_.in_frame = false;
+    at_.in_message = true;
     if (header_.fin) return finish_message();
   }
 }
@@ -186,11 +171,11 @@ base::ChunkRef Inbound::chunk_of(std::span<const std::byte> payload) const noexc
 // True: header_ holds a header. False: more bytes are needed, or error_ is set.
 [[gnu::always_inline]] inline bool Inbound::read_header() {
   if (cursor_ == end_) {
-    if (stashed_) stash_.reset();  // the view of its last message ends here
-    stashed_ = false;
+    if (at_.stashed) stash_.reset();  // the view of its last message ends here
+    at_.stashed = false;
     return false;
   }
-  if (head_size_ == 0) {
+  if (at_.head_size == 0) {
     const frame::Decoded decoded = frame::decode_header({cursor_, end_}, masking_, header_, rsv1_);
     if (decoded.size > 0) {
       cursor_ += decoded.size;
@@ -200,18 +185,18 @@ base::ChunkRef Inbound::chunk_of(std::span<const std::byte> payload) const noexc
     if (decoded.failed()) return fault(decoded.error), false;
   }
   // It straddles reads: collect it. What is taken too much goes back.
-  const std::size_t had = head_size_;
+  const std::size_t had = at_.head_size;
   const std::size_t taken = std::min(available(), head_.size() - had);
   std::memcpy(head_.data() + had, cursor_, taken);
   const frame::Decoded decoded =
       frame::decode_header({head_.data(), had + taken}, masking_, header_, rsv1_);
   if (decoded.failed()) return fault(decoded.error), false;
   if (decoded.size == 0) {
-    head_size_ = static_cast<std::uint8_t>(had + taken);
+    at_.head_size = static_cast<std::uint8_t>(had + taken);
     cursor_ += taken;
     return false;
   }
-  head_size_ = 0;
+  at_.head_size = 0;
   head_straddled_ = true;
   cursor_ += decoded.size - had;
   return true;
@@ -220,10 +205,10 @@ base::ChunkRef Inbound::chunk_of(std::span<const std::byte> payload) const noexc
 // §5.4, and our limits: judged by the header alone, before a byte is stored for it.
 [[gnu::always_inline]] inline Errc Inbound::begin_data_frame() noexcept {
   if (header_.opcode == frame::Opcode::continuation) {
-    if (!in_message_) return Errc::unexpected_continuation;
+    if (!at_.in_message) return Errc::unexpected_continuation;
     ++fragments_;
   } else {
-    if (in_message_) return Errc::expected_continuation;
+    if (at_.in_message) return Errc::expected_continuation;
     type_ = static_cast<MessageType>(header_.opcode);
     compressed_ = header_.compressed;
     wire_bytes_ = 0;
@@ -247,12 +232,12 @@ base::ChunkRef Inbound::chunk_of(std::span<const std::byte> payload) const noexc
 // One frame, all of it here, that begin_data_frame() could say nothing against: of such a message,
 // which is the common one, nothing needs to be remembered.
 [[gnu::always_inline]] inline bool Inbound::is_whole_message() const noexcept {
-  return header_.fin && !in_message_ && !header_.compressed &&
+  return header_.fin && !at_.in_message && !header_.compressed &&
          header_.opcode != frame::Opcode::continuation && header_.length <= available() &&
-         header_.length <= limits_->max_message_bytes && limits_->max_fragments > 0;
+         is_allowed();
 }
 
-[[gnu::always_inline]] inline Event Inbound::whole_message() {
+[[gnu::hot]] Event Inbound::whole_message() noexcept {
   const auto size = static_cast<std::size_t>(header_.length);
   const std::span<const std::byte> source(std::exchange(cursor_, cursor_ + size), size);
   const auto type = static_cast<MessageType>(header_.opcode);
@@ -260,22 +245,7 @@ base::ChunkRef Inbound::chunk_of(std::span<const std::byte> payload) const noexc
   if (masking_ == frame::Masking::masked) simd::mask_copy(begin, source, header_.key);
   const std::span<const std::byte> payload(begin, size);
   if (type == MessageType::text && !simd::utf8_valid(payload)) return fault(Errc::text_not_utf8);
-  return Event(Event::Kind::message, Message(type, payload));
-}
-
-// Where a message is handed out. While they are unmasked bytes can move for nothing, so a server's
-// messages move up, over the keys of their frames: between two of them is room for the header of
-// the second without one. If all are echoed, they leave as one piece.
-[[gnu::always_inline]] inline std::byte* Inbound::place_of(
-    std::span<const std::byte> payload) noexcept {
-  std::byte* const here = cursor_ - payload.size();
-  if (masking_ == frame::Masking::unmasked || stashed_) return here;
-  const std::size_t room = frame::header_size(payload.size(), frame::Masking::unmasked);
-  const bool moves = packed_ != nullptr && payload.size() <= max_moved;
-  std::byte* const begin = moves ? packed_ + room : here;
-  framed_ = moves || !head_straddled_ ? begin : nullptr;
-  packed_ = begin + payload.size();
-  return begin;
+  return found(Message(type, payload));
 }
 
 // At most 125 bytes: viewed where they lie when they came whole, else collected.
@@ -284,13 +254,13 @@ Event Inbound::read_control() {
       static_cast<std::size_t>(std::min<std::uint64_t>(available(), remaining_));
   std::span<std::byte> payload(std::exchange(cursor_, cursor_ + taken), taken);
   remaining_ -= taken;
-  if (remaining_ > 0 || control_size_ > 0) {
-    if (taken > 0) std::memcpy(control_.data() + control_size_, payload.data(), taken);
-    control_size_ = static_cast<std::uint8_t>(control_size_ + taken);
+  if (remaining_ > 0 || at_.control_size > 0) {
+    if (taken > 0) std::memcpy(control_.data() + at_.control_size, payload.data(), taken);
+    at_.control_size = static_cast<std::uint8_t>(at_.control_size + taken);
     if (remaining_ > 0) return {};
-    payload = std::span(control_).first(control_size_);
+    payload = std::span(control_).first(at_.control_size);
   }
-  in_frame_ = false;
+  at_.in_frame = false;
   packed_ = nullptr;  // its view stays, too
   if (masking_ == frame::Masking::masked) simd::mask(payload, header_.key);
   const Message message(MessageType::binary, payload);
@@ -384,7 +354,7 @@ Event Inbound::finish_message() {
     contexts_->give_back(std::move(borrowed_));
     compressed_ = false;
   }
-  in_message_ = false;
+  at_.in_message = false;
   if (type_ == MessageType::text && !text_.complete()) return fault(Errc::text_not_utf8);
   text_ = {};
   const std::span<const std::byte> payload(assembly_ ? assembly_.data() : nullptr, assembled_);

@@ -7,14 +7,17 @@
 #include "base/chunk_pool.h"
 #include "deflate/codec.h"
 #include "frame/header.h"
+#include "simd/mask.h"
 #include "simd/utf8.h"
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 
 namespace tern::engine {
 
@@ -35,28 +38,41 @@ class Inbound {
   /// Where a large message is best continued; empty when there is none. Throws std::bad_alloc.
   std::span<std::byte> read_room();
   /// As Engine::feed. Throws std::bad_alloc when it must append to the stash.
-  void feed(std::size_t in_room, std::span<std::byte> lent);
+  void feed(std::size_t in_room, std::span<std::byte> lent) {
+    if (in_room > 0 || at_.stashed || stash_) return feed_amid(in_room, lent);
+    lent_ = lent;
+    framed_ = packed_ = nullptr;
+    cursor_ = lent.data();
+    end_ = cursor_ + lent.size();
+  }
   /// What was lent and is read may not be referred to any more.
   void end_lending() noexcept;
   /// Keeps the unread rest of what was lent. Throws std::bad_alloc.
   void stash();
-  bool has_stash() const noexcept { return stashed_ && cursor_ != end_; }
+  bool has_stash() const noexcept { return at_.stashed && cursor_ != end_; }
 
   /// What was fed and not read: for the handshake, which reads it before the first frame.
   std::span<std::byte> unread() const noexcept { return {cursor_, end_}; }
   void skip(std::size_t bytes) noexcept { cursor_ += bytes; }
   void discard() noexcept { cursor_ = end_; }
 
+  /// Whether the next message is a usual one that lies whole in the lent bytes. Then short_binary()
+  /// or whole_message() comes next; else next(), which finds out.
+  bool find_usual() noexcept;
+  bool is_short_binary() const noexcept {
+    return header_.opcode == frame::Opcode::binary && header_.length <= simd::max_inline_mask;
+  }
+  /// The message that was found, which is_short_binary().
+  Event short_binary() noexcept;
+  /// The message that was found; as next() when its text is at fault.
+  Event whole_message() noexcept;
   /// The next message, ping or pong; `closed` for a Close frame, whose payload it carries, or for a
   /// fault if error() is set; `none` when all was read. Throws std::bad_alloc.
   Event next();
   Errc error() const noexcept { return error_; }
 
   /// Nothing is unread, begun or handed out: after start() the object may serve another connection.
-  bool idle() const noexcept {
-    return cursor_ == end_ && !in_frame_ && !in_message_ && head_size_ == 0 && !delivered_ &&
-           !stash_ && control_size_ == 0;
-  }
+  bool idle() const noexcept { return cursor_ == end_ && !is_amid() && !delivered_ && !stash_; }
   /// Whether the payload lies in the bytes that are lent.
   bool lent(std::span<const std::byte> payload) const noexcept;
   /// Whether it is the message handed out last, or its beginning, and lies in the lent bytes with
@@ -70,10 +86,14 @@ class Inbound {
   base::ChunkRef chunk_of(std::span<const std::byte> payload) const noexcept;
 
  private:
+  void feed_amid(std::size_t in_room, std::span<std::byte> lent);
+  // Anything is begun, collected or kept.
+  bool is_amid() const noexcept { return std::bit_cast<std::uint64_t>(at_) != 0; }
   bool read_header();
   Errc begin_data_frame() noexcept;
   bool is_whole_message() const noexcept;
-  Event whole_message();
+  bool is_allowed() const noexcept;
+  Event found(Message message) const noexcept;
   std::byte* place_of(std::span<const std::byte> payload) noexcept;
   Event read_control();
   bool read_payload();
@@ -96,25 +116,33 @@ class Inbound {
   std::byte* end_ = nullptr;
   std::span<const std::byte> lent_{};
   base::ChunkRef stash_{};
-  bool stashed_ = false;               // cursor_ and end_ point into stash_
+  // Beyond, a move costs more than a piece for writev.
+  static constexpr std::size_t max_moved = std::size_t{8} << 10;
+
+  // Where reading has come to. Whole messages that lie in the lent bytes leave all of it 0.
+  struct Place {
+    bool stashed = false;  // cursor_ and end_ point into stash_
+    bool in_frame = false;
+    bool in_message = false;        // a fragment without FIN came
+    std::uint8_t head_size = 0;     // of a header that came in parts
+    std::uint8_t control_size = 0;  // of a control frame that did
+    std::array<std::uint8_t, 3> filled{};
+  };
+  Place at_{};
   const std::byte* framed_ = nullptr;  // the message handed out last, see framed()
   std::byte* packed_ = nullptr;        // behind the message before, if the next may move up to it
 
   // The frame.
   frame::Masking masking_ = frame::Masking::masked;
   frame::Rsv1 rsv1_ = frame::Rsv1::reserved;
-  bool in_frame_ = false;
   frame::Header header_{};
   std::uint64_t remaining_ = 0;  // of the payload
   std::array<std::byte, frame::max_header_bytes> head_{};
-  std::uint8_t head_size_ = 0;   // of a header that came in parts
   bool head_straddled_ = false;  // the header of this frame did
-  std::uint8_t control_size_ = 0;
   std::array<std::byte, frame::max_control_payload> control_{};
 
   // The message.
   MessageType type_ = MessageType::text;
-  bool in_message_ = false;  // a fragment without FIN came
   bool compressed_ = false;
   std::uint8_t window_bits_ = 0;  // of compressed messages
   std::uint32_t fragments_ = 0;
@@ -128,5 +156,62 @@ class Inbound {
   std::size_t delivered_size_ = 0;
   Errc error_{};
 };
+
+inline void Inbound::start(Role role, const Limits& limits) noexcept {
+  limits_ = &limits;
+  masking_ = role == Role::server ? frame::Masking::masked : frame::Masking::unmasked;
+  lent_ = {};
+  framed_ = packed_ = nullptr;
+  rsv1_ = frame::Rsv1::reserved;
+  kept_ = nullptr;
+}
+
+// ---- the way of a usual message, inline: a third of what it costs
+
+[[gnu::always_inline]] inline bool Inbound::find_usual() noexcept {
+  framed_ = nullptr;
+  if (is_amid() || delivered_ || error_ != Errc{} || masking_ == frame::Masking::unmasked) {
+    return false;
+  }
+  const std::size_t size = frame::decode_usual_header({cursor_, end_}, header_);
+  if (size == 0 || header_.length > available() - size || !is_allowed()) return false;
+  cursor_ += size;
+  head_straddled_ = false;
+  return true;
+}
+
+[[gnu::always_inline]] inline bool Inbound::is_allowed() const noexcept {
+  return header_.length <= limits_->max_message_bytes && limits_->max_fragments > 0;
+}
+
+[[gnu::always_inline]] inline Event Inbound::short_binary() noexcept {
+  const auto size = static_cast<std::size_t>(header_.length);
+  const std::span<const std::byte> source(std::exchange(cursor_, cursor_ + size), size);
+  std::byte* const begin = place_of(source);
+  if (size > simd::max_inline_mask) __builtin_unreachable();  // so that no call remains
+  simd::mask_copy(begin, source, header_.key);
+  return found(Message(MessageType::binary, {begin, size}));
+}
+
+// A message in one piece.
+[[gnu::always_inline]] inline Event Inbound::found(Message message) const noexcept {
+  const Event event(Event::Kind::message, message);
+  return cursor_ == end_ && !at_.stashed ? event.as_last() : event;
+}
+
+// Where a message is handed out. While they are unmasked bytes can move for nothing, so a server's
+// messages move up, over the keys of their frames: between two of them is room for the header of
+// the second without one. If all are echoed, they leave as one piece.
+[[gnu::always_inline]] inline std::byte* Inbound::place_of(
+    std::span<const std::byte> payload) noexcept {
+  std::byte* const here = cursor_ - payload.size();
+  if (masking_ == frame::Masking::unmasked || at_.stashed) return here;
+  const std::size_t room = frame::header_size(payload.size(), frame::Masking::unmasked);
+  const bool moves = packed_ != nullptr && payload.size() <= max_moved;
+  std::byte* const begin = moves ? packed_ + room : here;
+  framed_ = moves || !head_straddled_ ? begin : nullptr;
+  packed_ = begin + payload.size();
+  return begin;
+}
 
 }  // namespace tern::engine

@@ -11,13 +11,29 @@ namespace tern {
 namespace {
 
 Engine::TimePoint later(Engine::TimePoint from, Timeouts::Duration by) noexcept {
-  return by > Engine::TimePoint::max() - from ? Engine::TimePoint::max() : from + by;
+  Engine::TimePoint::rep sum = 0;
+  if (__builtin_add_overflow(from.time_since_epoch().count(), by.count(), &sum)) {
+    return Engine::TimePoint::max();
+  }
+  return Engine::TimePoint(Engine::TimePoint::duration(sum));
 }
 
 }  // namespace
 
-[[gnu::hot]] Engine::TimePoint Engine::deadline() const noexcept {
+// Of an open connection of which nothing is to be written, as most are.
+[[gnu::always_inline]] inline Engine::TimePoint Engine::silence_deadline() const noexcept {
+  if (!reading_) return TimePoint::max();
+  return later(since_, pinged_ ? options_->timeouts.pong : options_->timeouts.silence);
+}
+
+[[gnu::always_inline]] inline Engine::TimePoint Engine::next_deadline() const noexcept {
   if (now_ == TimePoint::min()) return TimePoint::min();
+  return phase_ == Phase::open && !active_ ? silence_deadline() : active_deadline();
+}
+
+[[gnu::hot]] Engine::TimePoint Engine::deadline() const noexcept { return next_deadline(); }
+
+Engine::TimePoint Engine::active_deadline() const noexcept {
   const Timeouts& timeouts = options_->timeouts;
   TimePoint due = TimePoint::max();
   switch (phase_) {
@@ -27,7 +43,7 @@ Engine::TimePoint later(Engine::TimePoint from, Timeouts::Duration by) noexcept 
       due = later(since_, between_requests_ ? timeouts.http_idle : timeouts.handshake);
       break;
     case Phase::open:
-      if (reading_) due = later(since_, pinged_ ? timeouts.pong : timeouts.silence);
+      due = silence_deadline();
       break;
     case Phase::closing:
       due = later(since_, timeouts.close);
@@ -48,7 +64,11 @@ Engine::TimePoint later(Engine::TimePoint from, Timeouts::Duration by) noexcept 
     if (active_) active_->progress_at = now;
   }
   now_ = std::max(now_, now);
-  if (now_ < deadline()) return;
+  if (now_ >= next_deadline()) [[unlikely]]
+    on_deadline();
+}
+
+void Engine::on_deadline() noexcept {
   guarded([&] {
     if (active_ && !active_->out.empty() &&
         now_ >= later(active_->progress_at, options_->timeouts.stall)) {

@@ -4,6 +4,7 @@
 //
 //   pieces_   [ frames … | header ][ payload ][ frames … ]        head_ ─▶ first unwritten
 //               chunk      chunk     its owner   chunk
+//   echoes_   [ frames … ]   behind them; mostly all there is, and then written from there
 //
 // Pings and pongs wait apart, in `waiting_`, and enter at the first border between frames when the
 // output is asked for: they may overtake messages, but never cut one (§5.4, §5.5).
@@ -25,12 +26,13 @@ Outbound::Outbound(base::ChunkPool& pool) : pool_(&pool) {
   pieces_.reserve(8);
 }
 
-[[gnu::hot]] void Outbound::start(Role role) noexcept {
-  masking_ = role == Role::client ? frame::Masking::masked : frame::Masking::unmasked;
+[[gnu::hot]] void Outbound::clear() noexcept {
+  echoes_ = {};
+  if (!pieces_.empty() || !waiting_.empty() || tail_ || control_) reset();
+  queued_ = 0;
 }
 
-[[gnu::hot]] void Outbound::clear() noexcept {
-  if (pieces_.empty() && waiting_.empty() && !tail_ && !control_) return;
+[[gnu::hot]] void Outbound::reset() noexcept {
   iov_.clear();
   pieces_.clear();
   waiting_.clear();
@@ -105,9 +107,17 @@ void Outbound::append_borrowed(const frame::Header& header, std::span<const std:
 [[gnu::hot]] void Outbound::append_framed(const frame::Header& header,
                                           std::span<const std::byte> payload) {
   reserve(1);
-  push(header_room(payload), 0);
+  append_echo(header, payload);
+}
+
+// Echoes become a piece. Room for it was made with the first of them, or was there when there was
+// no piece.
+void Outbound::enroll() noexcept {
+  if (echoes_.iov_len == 0) return;
+  const iovec echoes = std::exchange(echoes_, {});
+  queued_ -= echoes.iov_len;
+  push(static_cast<std::byte*>(echoes.iov_base), echoes.iov_len);
   borrows_ = true;
-  lengthen(header, payload);
 }
 
 void Outbound::append_chunk(const frame::Header& header, std::span<const std::byte> payload,
@@ -226,7 +236,8 @@ void Outbound::commit_controls() {
 
 // ---- writing
 
-[[gnu::hot]] std::span<const iovec> Outbound::output() {
+[[gnu::hot]] std::span<const iovec> Outbound::output_pieces() {
+  enroll();
   // Once those that entered before are written: so at most max_pongs wait among the pieces.
   if (!waiting_.empty() && !controls_entered()) commit_controls();
   const std::size_t count = std::min(iov_.size() - head_, max_pieces);
@@ -241,7 +252,9 @@ void Outbound::pop() noexcept {
   ++head_;
 }
 
-[[gnu::hot]] void Outbound::consume(std::size_t written) noexcept {
+void Outbound::consume_pieces(std::size_t written) noexcept {
+  if (written == queued_) return clear();
+  enroll();
   queued_ -= written;
   while (written > 0) {
     iovec& first = iov_[head_];
@@ -255,10 +268,10 @@ void Outbound::pop() noexcept {
     head_begun_ = false;
     pop();
   }
-  if (empty()) clear();
 }
 
 void Outbound::settle() {
+  enroll();
   if (!borrows_) return;
   for (std::size_t i = head_; i < pieces_.size(); ++i) {
     if (!std::holds_alternative<Borrowed>(pieces_[i].owner)) continue;
@@ -272,6 +285,7 @@ void Outbound::settle() {
 }
 
 void Outbound::drop_unstarted() noexcept {
+  queued_ -= std::exchange(echoes_, {}).iov_len;  // else they were a piece
   for (std::size_t keep = border(); pieces_.size() > keep;) {
     queued_ -= iov_.back().iov_len;
     pongs_ -= pieces_.back().pongs;

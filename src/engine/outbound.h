@@ -30,7 +30,7 @@ class Outbound {
   void start(Role role) noexcept;
   void clear() noexcept;
 
-  bool empty() const noexcept { return head_ == pieces_.size() && waiting_.empty(); }
+  bool empty() const noexcept { return queued_ == 0; }
   std::size_t queued_bytes() const noexcept { return queued_; }
 
   // All of these throw std::bad_alloc, and then have done nothing.
@@ -42,10 +42,11 @@ class Outbound {
   void append_borrowed(const frame::Header& header, std::span<const std::byte> payload);
   /// The same for a payload that lies behind room for its header, with which it is one piece.
   void append_framed(const frame::Header& header, std::span<const std::byte> payload);
-  /// Whether such a payload may be a part of the last piece, which ends where its header begins.
-  bool continues_with(std::span<const std::byte> payload) const noexcept;
-  /// Then: makes it one.
-  void lengthen(const frame::Header& header, std::span<const std::byte> payload) noexcept;
+  /// Whether such a payload needs no piece: it is the first, or begins where the echoes end that
+  /// wait.
+  bool takes_echo(std::span<const std::byte> payload) const noexcept;
+  /// Then: takes it, unmasked.
+  void append_echo(const frame::Header& header, std::span<const std::byte> payload) noexcept;
   /// Unmasked: shares the chunk that the payload lies in.
   void append_chunk(const frame::Header& header, std::span<const std::byte> payload,
                     base::ChunkRef chunk);
@@ -60,8 +61,15 @@ class Outbound {
   /// A small frame when no memory is left: room for it is kept. Drops the frames not yet begun.
   void append_emergency(std::span<const std::byte> frame) noexcept;
 
-  std::span<const iovec> output();
-  void consume(std::size_t written) noexcept;
+  std::span<const iovec> output() {
+    if (only_echoes()) return {&echoes_, 1};
+    return output_pieces();
+  }
+  void consume(std::size_t written) noexcept {
+    if (!only_echoes() || written != queued_) return consume_pieces(written);
+    echoes_ = {};
+    queued_ = 0;
+  }
   /// Copies what is borrowed. Throws std::bad_alloc.
   void settle();
   /// Drops all frames but the one that is being written.
@@ -88,10 +96,15 @@ class Outbound {
     frame::Opcode opcode;
   };
 
+  bool only_echoes() const noexcept { return echoes_.iov_len > 0 && echoes_.iov_len == queued_; }
+  std::span<const iovec> output_pieces();
+  void consume_pieces(std::size_t written) noexcept;
+  void enroll() noexcept;
   bool continues(std::size_t bytes, bool http) const noexcept;
   static std::byte* header_room(std::span<const std::byte> payload) noexcept;
   std::byte* room(std::size_t bytes, bool http = false);
   void begin_piece(std::size_t bytes, bool http);
+  void reset() noexcept;
   void drop_tail() noexcept;
   Piece& push(const std::byte* data, std::size_t size) noexcept;
   void wrote(std::size_t bytes, bool ends_frame) noexcept;
@@ -109,6 +122,10 @@ class Outbound {
 
   base::ChunkPool* pool_;
   frame::Masking masking_ = frame::Masking::unmasked;
+
+  // Echoes that follow each other, behind all pieces: mostly all there is, so they become a piece
+  // only when they have to, and there is room for it. iov_len 0: none.
+  iovec echoes_{};
 
   // Two lists of one length: what writev takes, and who owns it. [0, head_) is written.
   std::vector<iovec> iov_;
@@ -133,13 +150,18 @@ class Outbound {
   std::array<std::byte, 16> emergency_{};
 };
 
+inline void Outbound::start(Role role) noexcept {
+  masking_ = role == Role::client ? frame::Masking::masked : frame::Masking::unmasked;
+}
+
 // ---- the way of a small frame, inline
 
 /// Whether the next bytes of the tail may join the last piece: it ends where they begin. (Nothing
 /// else can end there: a chunk's head lies before its first byte. Nor is it half a frame: a header
 /// without its payload is never the last piece.)
 inline bool Outbound::continues(std::size_t bytes, bool http) const noexcept {
-  if (static_cast<std::size_t>(tail_end_ - tail_next_) < bytes || head_ == pieces_.size()) {
+  if (static_cast<std::size_t>(tail_end_ - tail_next_) < bytes || head_ == pieces_.size() ||
+      echoes_.iov_len > 0) {
     return false;
   }
   const iovec& last = iov_.back();
@@ -153,24 +175,23 @@ inline std::byte* Outbound::header_room(std::span<const std::byte> payload) noex
          frame::header_size(payload.size(), frame::Masking::unmasked);
 }
 
-// What is borrowed may only join what is borrowed.
-inline bool Outbound::continues_with(std::span<const std::byte> payload) const noexcept {
-  if (!borrows_ || head_ == pieces_.size()) return false;
-  const iovec& last = iov_.back();
-  return static_cast<const std::byte*>(last.iov_base) + last.iov_len == header_room(payload) &&
-         std::holds_alternative<Borrowed>(pieces_.back().owner);
+inline bool Outbound::takes_echo(std::span<const std::byte> payload) const noexcept {
+  if (echoes_.iov_len == 0) return pieces_.empty();
+  return static_cast<const std::byte*>(echoes_.iov_base) + echoes_.iov_len == header_room(payload);
 }
 
-inline void Outbound::lengthen(const frame::Header& header,
-                               std::span<const std::byte> payload) noexcept {
+inline void Outbound::append_echo(const frame::Header& header,
+                                  std::span<const std::byte> payload) noexcept {
+  std::byte* const out = header_room(payload);
   const std::size_t size =
-      frame::encode_header(header_room(payload), header, masking_) + payload.size();
-  iov_.back().iov_len += size;
-  pieces_.back().ends_frame = true;
+      frame::encode_header(out, header, frame::Masking::unmasked) + payload.size();
+  if (echoes_.iov_len == 0) echoes_.iov_base = out;
+  echoes_.iov_len += size;
   queued_ += size;
 }
 
 inline void Outbound::reserve(std::size_t more) {
+  enroll();
   const std::size_t size = pieces_.size() + more;
   if (size > pieces_.capacity() || size > iov_.capacity() || head_ > max_pieces)
     make_room_for(size);
@@ -196,7 +217,7 @@ inline void Outbound::wrote(std::size_t bytes, bool ends_frame) noexcept {
     std::span<const std::byte> payload) const noexcept {
   const std::size_t size = frame::encode_header(out, header, masking_);
   // A server's key is 0: what is short is masked with it, which needs no call.
-  if (masking_ == frame::Masking::masked || payload.size() <= simd::detail::max_inline_mask) {
+  if (masking_ == frame::Masking::masked || payload.size() <= simd::max_inline_mask) {
     simd::mask_copy(out + size, payload, header.key);
   } else {
     std::memcpy(out + size, payload.data(), payload.size());

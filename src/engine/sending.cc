@@ -38,15 +38,26 @@ bool Engine::draw_key(std::uint32_t& key) noexcept {
   return false;
 }
 
-[[gnu::hot]] bool Engine::would_overflow(std::size_t bytes) const noexcept {
-  const std::size_t queued = queued_bytes();
+[[gnu::always_inline]] inline std::size_t Engine::queued() const noexcept {
+  return active_ ? active_->out.queued_bytes() : 0;
+}
+
+[[gnu::always_inline]] inline bool Engine::overflows(std::size_t queued,
+                                                     std::size_t bytes) const noexcept {
   const std::size_t most = options_->limits.max_queued_bytes;
   return queued > 0 && (queued > most || bytes > most - queued);
 }
 
+[[gnu::hot]] bool Engine::would_overflow(std::size_t bytes) const noexcept {
+  return overflows(queued(), bytes);
+}
+
+[[gnu::hot]] bool Engine::is_crowded(std::size_t bytes, std::size_t most) const noexcept {
+  return queued() > most || overflows(queued(), bytes);
+}
+
 [[gnu::always_inline]] inline SendStatus Engine::queue_status() const noexcept {
-  return queued_bytes() > options_->limits.high_water_bytes ? SendStatus::congested
-                                                            : SendStatus::queued;
+  return queued() > options_->limits.high_water_bytes ? SendStatus::congested : SendStatus::queued;
 }
 
 template <class F>
@@ -130,29 +141,31 @@ bool Engine::append_compressed(frame::Header header, const SharedMessage& shared
 
 // ---- messages
 
-// Whether it is an echo, of the whole message or its beginning, right behind another one that
-// waits. Then all that is to be said about it is its header.
-[[gnu::always_inline]] inline bool Engine::joins_echo(Message message,
-                                                      SendOptions options) const noexcept {
-  return phase_ == Phase::open && !compresses(message, options) && active_ &&
-         active_->in.framed(message.bytes()) && active_->out.continues_with(message.bytes()) &&
-         !would_overflow(message.size());
+// Whether it is an echo, of the whole message or its beginning, in front of all else or right
+// behind another one. Then all that is to be said about it is its header.
+[[gnu::always_inline]] inline bool Engine::is_plain_echo(Message message) const noexcept {
+  return phase_ == Phase::open && active_ && !deflate_ && active_->in.framed(message.bytes()) &&
+         active_->out.takes_echo(message.bytes()) &&
+         !overflows(active_->out.queued_bytes(), message.size());
 }
 
 [[gnu::hot]] SendStatus Engine::send(Message message, SendOptions options) noexcept {
-  if (joins_echo(message, options)) {
-    TERN_DEBUG_ASSERT(!message.is_text() || simd::utf8_valid(message.bytes()));
-    active_->in.take_header_room();
-    active_->out.lengthen(
-        {.length = message.size(), .opcode = engine::opcode_of(message.type()), .fin = true},
-        message.bytes());
-    return queue_status();
-  }
+  if (!is_plain_echo(message)) return send_any(message, options);
+  TERN_DEBUG_ASSERT(!message.is_text() || simd::utf8_valid(message.bytes()));
+  active_->will_write(now_);
+  active_->in.take_header_room();
+  active_->out.append_echo(
+      {.length = message.size(), .opcode = engine::opcode_of(message.type()), .fin = true},
+      message.bytes());
+  return queue_status();
+}
+
+SendStatus Engine::send_any(Message message, SendOptions options) noexcept {
   return send_with(message, [&](const frame::Header& header) {
     if (compresses(message, options) && append_compressed(header, message)) return;
     const auto payload = message.bytes();
-    // An echo. A small one that would be a piece of its own is copied.
-    if (active_->in.framed(payload) && (payload.size() >= min_referenced || active_->out.empty())) {
+    // An echo behind something else. A small one, which would be a piece of its own, is copied.
+    if (active_->in.framed(payload) && payload.size() >= min_referenced) {
       active_->out.append_framed(header, payload);
       return active_->in.take_header_room();
     }
@@ -191,6 +204,7 @@ SendStatus Engine::send_borrowed(Message message, SendOptions options) noexcept 
   if (!active_) return;
   active_->in.end_lending();
   guarded([&] { active_->out.settle(); });
+  rest();
 }
 
 void Engine::append_control(bool pong, std::span<const std::byte> payload) {
@@ -223,8 +237,6 @@ void Engine::ping(std::span<const std::byte> payload) noexcept {
   rest();
 }
 
-[[gnu::hot]] std::size_t Engine::queued_bytes() const noexcept {
-  return active_ ? active_->out.queued_bytes() : 0;
-}
+[[gnu::hot]] std::size_t Engine::queued_bytes() const noexcept { return queued(); }
 
 }  // namespace tern

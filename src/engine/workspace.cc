@@ -26,12 +26,6 @@ Memory::~Memory() {
   while (free_ != nullptr) delete std::exchange(free_, free_->next);
 }
 
-[[gnu::hot]] Active* Memory::take_active() {
-  if (free_ == nullptr) return new Active(*this);
-  --kept_;
-  return std::exchange(free_, free_->next);
-}
-
 void Memory::give_back(Active* active) noexcept {
   active->in.clear();
   active->out.clear();
@@ -40,15 +34,6 @@ void Memory::give_back(Active* active) noexcept {
   if (active->error) active->error = {};
   active->eof = false;
   put_back(active);
-}
-
-[[gnu::hot]] void Memory::put_back(Active* active) noexcept {
-  if (kept_ == max_kept) {
-    delete active;
-    return;
-  }
-  ++kept_;
-  active->next = std::exchange(free_, active);
 }
 
 void DeleteKept::operator()(Kept* kept) const noexcept { delete kept; }

@@ -8,6 +8,9 @@
 #include "deflate/codec.h"
 #include "engine/active.h"
 
+#include <cstddef>
+#include <utility>
+
 namespace tern::engine {
 
 class Memory {
@@ -37,5 +40,20 @@ class Memory {
   Active* free_ = nullptr;
   std::size_t kept_ = 0;
 };
+
+inline Active* Memory::take_active() {
+  if (free_ == nullptr) return new Active(*this);
+  --kept_;
+  return std::exchange(free_, free_->next);
+}
+
+inline void Memory::put_back(Active* active) noexcept {
+  if (kept_ == max_kept) {
+    delete active;
+    return;
+  }
+  ++kept_;
+  active->next = std::exchange(free_, active);
+}
 
 }  // namespace tern::engine

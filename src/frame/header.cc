@@ -10,16 +10,6 @@
 namespace tern::frame {
 namespace {
 
-constexpr std::uint8_t fin_bit = 0x80;
-constexpr std::uint8_t reserved_bits = 0x70;
-constexpr std::uint8_t rsv1_bit = 0x40;
-constexpr std::uint8_t opcode_bits = 0x0F;
-constexpr std::uint8_t mask_bit = 0x80;
-constexpr std::uint8_t length_bits = 0x7F;
-constexpr std::uint8_t length_16 = 126;
-constexpr std::uint8_t length_64 = 127;
-constexpr std::size_t key_bytes = 4;
-
 // Opcodes 3-7 and 11-15 are reserved (§5.2): a bit set over the opcodes that are not.
 constexpr bool known(std::uint8_t opcode) noexcept {
   constexpr unsigned opcodes = 1u << 0 | 1u << 1 | 1u << 2 | 1u << 8 | 1u << 9 | 1u << 10;
@@ -87,30 +77,6 @@ Errc check_byte_1(std::uint8_t byte, bool control, Masking masking) noexcept {
     size += key_bytes;
   }
   return {size, {}};
-}
-
-[[gnu::hot]] std::size_t encode_header(std::byte* out, const Header& header,
-                                       Masking masking) noexcept {
-  const std::uint8_t mask = masking == Masking::masked ? mask_bit : 0;
-  out[0] = static_cast<std::byte>((header.fin ? fin_bit : 0) | (header.compressed ? rsv1_bit : 0) |
-                                  static_cast<std::uint8_t>(header.opcode));
-  std::size_t size = 2;
-  if (header.length < length_16) {
-    out[1] = static_cast<std::byte>(mask | static_cast<std::uint8_t>(header.length));
-  } else if (header.length <= 0xFFFF) {
-    out[1] = static_cast<std::byte>(mask | length_16);
-    base::store_be16(out + size, static_cast<std::uint16_t>(header.length));
-    size += 2;
-  } else {
-    out[1] = static_cast<std::byte>(mask | length_64);
-    base::store_be64(out + size, header.length);
-    size += 8;
-  }
-  if (masking == Masking::masked) {
-    std::memcpy(out + size, &header.key, key_bytes);
-    size += key_bytes;
-  }
-  return size;
 }
 
 }  // namespace tern::frame

@@ -7,8 +7,11 @@
 
 #include "tern/error.h"
 
+#include "base/endian.h"
+
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
 namespace tern::frame {
@@ -24,6 +27,17 @@ enum class Opcode : std::uint8_t {
 
 /// Opcodes from 8 on are control frames (RFC 6455 §5.5).
 constexpr bool is_control(Opcode opcode) noexcept { return static_cast<std::uint8_t>(opcode) >= 8; }
+
+// The fields of the first two bytes.
+inline constexpr std::uint8_t fin_bit = 0x80;
+inline constexpr std::uint8_t reserved_bits = 0x70;
+inline constexpr std::uint8_t rsv1_bit = 0x40;
+inline constexpr std::uint8_t opcode_bits = 0x0F;
+inline constexpr std::uint8_t mask_bit = 0x80;
+inline constexpr std::uint8_t length_bits = 0x7F;
+inline constexpr std::uint8_t length_16 = 126;
+inline constexpr std::uint8_t length_64 = 127;
+inline constexpr std::size_t key_bytes = 4;
 
 inline constexpr std::size_t max_header_bytes = 14;
 inline constexpr std::size_t max_control_payload = 125;  // RFC 6455 §5.5
@@ -58,6 +72,29 @@ struct Decoded {
 Decoded decode_header(std::span<const std::byte> bytes, Masking masking, Header& header,
                       Rsv1 rsv1 = Rsv1::reserved) noexcept;
 
+/// Decodes the header of a client's message in one frame of less than 64 KiB, as most are: FIN,
+/// text or binary, masked. Returns its size; 0 when it is another one, at fault, or not all there:
+/// decode_header() knows.
+inline std::size_t decode_usual_header(std::span<const std::byte> bytes, Header& header) noexcept {
+  std::size_t size = 2 + key_bytes;
+  if (bytes.size() < size) return 0;
+  const unsigned opcode = std::to_integer<unsigned>(bytes[0]) - fin_bit;
+  unsigned length = std::to_integer<unsigned>(bytes[1]) - mask_bit;
+  if (opcode - 1 > 1 || length > length_16) return 0;
+  if (length == length_16) {
+    size += 2;
+    if (bytes.size() < size) return 0;
+    length = base::load_be16(bytes.data() + 2);
+    if (length < length_16) return 0;
+  }
+  std::memcpy(&header.key, bytes.data() + size - key_bytes, key_bytes);
+  header.length = length;
+  header.opcode = static_cast<Opcode>(opcode);
+  header.fin = true;
+  header.compressed = false;
+  return size;
+}
+
 /// The size of the header of a frame: a length has one form only, the shortest (§5.2).
 constexpr std::size_t header_size(std::uint64_t length, Masking masking) noexcept {
   const std::size_t of_length = length < 126 ? 0 : length <= 0xFFFF ? 2 : 8;
@@ -66,6 +103,27 @@ constexpr std::size_t header_size(std::uint64_t length, Masking masking) noexcep
 
 /// Writes the header of a frame to `out` (room for max_header_bytes) and returns its size.
 /// `key` stands as in Header; it is not written when unmasked.
-std::size_t encode_header(std::byte* out, const Header& header, Masking masking) noexcept;
+inline std::size_t encode_header(std::byte* out, const Header& header, Masking masking) noexcept {
+  const std::uint8_t mask = masking == Masking::masked ? mask_bit : 0;
+  out[0] = static_cast<std::byte>((header.fin ? fin_bit : 0) | (header.compressed ? rsv1_bit : 0) |
+                                  static_cast<std::uint8_t>(header.opcode));
+  std::size_t size = 2;
+  if (header.length < length_16) {
+    out[1] = static_cast<std::byte>(mask | static_cast<std::uint8_t>(header.length));
+  } else if (header.length <= 0xFFFF) {
+    out[1] = static_cast<std::byte>(mask | length_16);
+    base::store_be16(out + size, static_cast<std::uint16_t>(header.length));
+    size += 2;
+  } else {
+    out[1] = static_cast<std::byte>(mask | length_64);
+    base::store_be64(out + size, header.length);
+    size += 8;
+  }
+  if (masking == Masking::masked) {
+    std::memcpy(out + size, &header.key, key_bytes);
+    size += key_bytes;
+  }
+  return size;
+}
 
 }  // namespace tern::frame

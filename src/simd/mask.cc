@@ -28,7 +28,7 @@ namespace {
 void mask_scalar(std::byte* dst, const std::byte* src, std::size_t size,
                  std::uint32_t key) noexcept {
   using U64 = std::uint64_t;
-  if (size <= detail::max_inline_mask) return detail::mask_short(dst, src, size, key);
+  if (size <= max_inline_mask) return detail::mask_short(dst, src, size, key);
   const U64 keys = detail::twice(key);
   const U64 last = detail::load<U64>(src + size - 8) ^ detail::twice(rotate_key(key, size));
   for (std::size_t i = 0; i + 8 <= size; i += 8)
@@ -77,7 +77,7 @@ TERN_INLINE void mask_unaligned_sse2(std::byte* dst, const std::byte* src, std::
 }
 
 void mask_sse2(std::byte* dst, const std::byte* src, std::size_t size, std::uint32_t key) noexcept {
-  if (size <= detail::max_inline_mask) return detail::mask_short(dst, src, size, key);
+  if (size <= max_inline_mask) return detail::mask_short(dst, src, size, key);
   if (size < align_from) return mask_unaligned_sse2(dst, src, size, key);
   const __m128i first = masked128(src, key);
   const std::size_t skip = octets_to_alignment(dst, 16);

@@ -21,10 +21,10 @@ constexpr std::uint32_t rotate_key(std::uint32_t key, std::size_t octets) noexce
   return std::endian::native == std::endian::little ? std::rotr(key, bits) : std::rotl(key, bits);
 }
 
-namespace detail {
-
 /// Up to this many octets are masked in place of the call.
 inline constexpr std::size_t max_inline_mask = 32;
+
+namespace detail {
 
 template <typename Word>
 inline Word load(const std::byte* from) noexcept {
@@ -86,7 +86,7 @@ void mask_long(std::byte* dst, const std::byte* src, std::size_t size, std::uint
 [[gnu::always_inline]] inline void mask_copy(std::byte* dst, std::span<const std::byte> src,
                                              std::uint32_t key, unsigned phase = 0) noexcept {
   key = rotate_key(key, phase);
-  if (src.size() <= detail::max_inline_mask)
+  if (src.size() <= max_inline_mask)
     detail::mask_short(dst, src.data(), src.size(), key);
   else
     detail::mask_long(dst, src.data(), src.size(), key);
