@@ -444,53 +444,6 @@ TEST(EngineBorrowing, ReadRoomFollowsWhatWasReceived) {
 
 // ---- how long views live
 
-// ---- what is said to be the last
-
-TEST(EngineBorrowing, TheLastIsTheOneBehindWhichNothingWasFed) {
-  for (const Role role : roles) {
-    Bare bare(role);
-    for (const std::size_t size : {0u, 5u, 125u, 126u, 3'000u, 65'536u}) {
-      bare.engine.feed(0, bare.lend({text(octets(size)), text("2"), binary(octets(size))}));
-      EXPECT_FALSE(bare.engine.next().is_last()) << size;
-      EXPECT_FALSE(bare.engine.next().is_last()) << size;
-      EXPECT_TRUE(bare.engine.next().is_last()) << size;
-      bare.engine.settle();
-      EXPECT_TRUE(bare.engine.rests()) << "without a next() that says none";
-    }
-    bare.engine.feed(0, bare.lend({text("1"), ping("")}));
-    EXPECT_FALSE(bare.engine.next().is_last());
-    EXPECT_FALSE(bare.engine.next().is_last()) << "a ping";
-    EXPECT_FALSE(bare.engine.next());
-  }
-}
-
-TEST(EngineBorrowing, NothingIsTheLastOfTheStash) {
-  Bare bare(Role::server);
-  bare.engine.feed(0, bare.lend({text("1"), text("2")}));
-  EXPECT_EQ(bare.engine.next().message().text(), "1");
-  bare.engine.stash();
-  bare.engine.settle();
-  const Event event = bare.engine.next();
-  EXPECT_EQ(event.message().text(), "2");
-  EXPECT_FALSE(event.is_last()) << "the stash is given back by the next call";
-  EXPECT_FALSE(bare.engine.next());
-  EXPECT_TRUE(bare.engine.rests());
-}
-
-TEST(EngineBorrowing, NothingIsTheLastBeforeAnEndThatIsKnown) {
-  for (const bool reset : {false, true}) {
-    Bare bare(Role::server);
-    bare.engine.feed(0, bare.lend({text("1")}));
-    reset ? bare.engine.feed_error(Errc::connection_reset) : bare.engine.feed_eof();
-    const Event event = bare.engine.next();
-    EXPECT_EQ(event.kind(), Event::Kind::message);
-    EXPECT_FALSE(event.is_last());
-    EXPECT_EQ(bare.engine.next().kind(), Event::Kind::closed);
-  }
-}
-
-// ---- the stash
-
 TEST(EngineBorrowing, StashKeepsTheRestAndIsIdempotent) {
   for (const Role role : roles) {
     Bare bare(role);

@@ -128,6 +128,10 @@ void fill(Peer& peer) {
   EXPECT_EQ(engine.send(SharedMessage(octets(3'000))), SendStatus::congested);
   EXPECT_FALSE(engine.would_overflow(900));
   EXPECT_TRUE(engine.would_overflow(1'001));
+  const std::size_t queued = engine.queued_bytes();
+  EXPECT_FALSE(engine.is_crowded(900, queued));
+  EXPECT_TRUE(engine.is_crowded(900, queued - 1)) << "it fits, but much waits";
+  EXPECT_TRUE(engine.is_crowded(1'001, queued)) << "it does not fit";
 }
 
 TEST(EngineLimits, CongestedIsMoreThanTheHighWaterMark) {

@@ -211,6 +211,26 @@ TEST(ServerSession, IsDestroyedBehindOnCloseNotWithTheConnection) {
   EXPECT_EQ(running.server.counters().connections_open, 1u);
 }
 
+struct Asked {
+  explicit Asked(const Request& request) : from(request.remote_address()) {}
+  void on_message(Connection& conn, Message) { conn.send(from + ' ' + conn.remote_address()); }
+
+  std::string from;
+};
+
+TEST(ServerSession, LearnsFromTheRequestWhoAsks) {
+  RunningServer running;
+  running.server.route<Asked>("/who");
+  RawClient client(running.start());
+  ASSERT_TRUE(client.upgrade("/who"));
+  client.send(text("?"));
+  const auto answer = client.frame();
+  ASSERT_TRUE(answer);
+  const std::size_t half = answer->payload.size() / 2;
+  EXPECT_TRUE(answer->payload.starts_with("127.0.0.1:")) << answer->payload;
+  EXPECT_EQ(answer->payload.substr(0, half), answer->payload.substr(half + 1));
+}
+
 struct Refuses {
   explicit Refuses(const Request&) { throw std::runtime_error("no"); }
   void on_message(Connection&, Message) {}

@@ -1,0 +1,119 @@
+// What Event::is_last() says, and echoes that wait outside of the queue of pieces.
+#include "support/bare_engine.h"
+
+#include <algorithm>
+#include <gtest/gtest.h>
+#include <string>
+#include <vector>
+
+namespace tern::test {
+namespace {
+
+constexpr Role roles[] = {Role::server, Role::client};
+
+std::string octets(std::size_t count, char c = 'x') { return std::string(count, c); }
+
+// ---- what is said to be the last
+
+TEST(EngineLast, TheLastIsTheOneBehindWhichNothingWasFed) {
+  for (const Role role : roles) {
+    Bare bare(role);
+    for (const std::size_t size : {0u, 5u, 125u, 126u, 3'000u, 65'536u}) {
+      bare.engine.feed(0, bare.lend({text(octets(size)), text("2"), binary(octets(size))}));
+      EXPECT_FALSE(bare.engine.next().is_last()) << size;
+      EXPECT_FALSE(bare.engine.next().is_last()) << size;
+      EXPECT_TRUE(bare.engine.next().is_last()) << size;
+      bare.engine.settle();
+      EXPECT_TRUE(bare.engine.rests()) << "without a next() that says none";
+    }
+    bare.engine.feed(0, bare.lend({text("1"), ping("")}));
+    EXPECT_FALSE(bare.engine.next().is_last());
+    EXPECT_FALSE(bare.engine.next().is_last()) << "a ping";
+    EXPECT_FALSE(bare.engine.next());
+  }
+}
+
+TEST(EngineLast, NothingIsTheLastOfTheStash) {
+  Bare bare(Role::server);
+  bare.engine.feed(0, bare.lend({text("1"), text("2")}));
+  EXPECT_EQ(bare.engine.next().message().text(), "1");
+  bare.engine.stash();
+  bare.engine.settle();
+  const Event event = bare.engine.next();
+  EXPECT_EQ(event.message().text(), "2");
+  EXPECT_FALSE(event.is_last()) << "the stash is given back by the next call";
+  EXPECT_FALSE(bare.engine.next());
+  EXPECT_TRUE(bare.engine.rests());
+}
+
+TEST(EngineLast, NothingIsTheLastBeforeAnEndThatIsKnown) {
+  for (const bool reset : {false, true}) {
+    Bare bare(Role::server);
+    bare.engine.feed(0, bare.lend({text("1")}));
+    reset ? bare.engine.feed_error(Errc::connection_reset) : bare.engine.feed_eof();
+    const Event event = bare.engine.next();
+    EXPECT_EQ(event.kind(), Event::Kind::message);
+    EXPECT_FALSE(event.is_last());
+    EXPECT_EQ(bare.engine.next().kind(), Event::Kind::closed);
+  }
+}
+
+// ---- echoes
+
+// The second, a part of the message, must not write its header over that of the first.
+TEST(EngineEcho, APieceOfItsOwnLendsItsRoomOnce) {
+  Bare bare(Role::server);
+  const std::vector<Frame> frames = {binary(octets(9'000, 'a')), binary(octets(9'000, 'b'))};
+  bare.engine.feed(0, bare.lend(frames));
+  bare.engine.send(bare.engine.next().message());
+  const Message second = bare.engine.next().message();
+  bare.engine.send(second);
+  bare.engine.send(Message(MessageType::text, second.bytes().first(5'000)));
+  EXPECT_EQ(bare.write(), wire(Role::server, {frames[0], frames[1], text(octets(5'000, 'b'))}));
+}
+
+// Whatever is queued behind echoes leaves behind them, and controls at the first border.
+TEST(EngineEcho, OthersFollow) {
+  Bare bare(Role::server);
+  bare.engine.feed(0, bare.lend({text("one"), text("two"), text("three")}));
+  bare.engine.send(bare.engine.next().message());
+  bare.engine.send(bare.engine.next().message());
+  bare.engine.send(std::string_view("other"));
+  bare.engine.send(bare.engine.next().message());
+  const SharedMessage shared(octets(5'000, 's'));
+  bare.engine.send(shared);
+  bare.engine.ping();
+  EXPECT_EQ(bare.write(), wire(Role::server, {ping(""), text("one"), text("two"), text("other"),
+                                              text("three"), text(octets(5'000, 's'))}));
+}
+
+TEST(EngineEcho, GoesOnWhereWritingStopped) {
+  const std::vector<Frame> frames = {text("one"), binary(octets(300)), text("three")};
+  const std::string all = wire(Role::server, frames);
+  for (std::size_t cut = 0; cut <= all.size(); ++cut) {
+    Bare bare(Role::server);
+    bare.engine.feed(0, bare.lend(frames));
+    while (const Event event = bare.engine.next()) bare.engine.send(event.message());
+    std::string out = bare.write(cut);
+    EXPECT_EQ(bare.engine.queued_bytes(), all.size() - cut);
+    bare.engine.settle();
+    std::fill(bare.lent.begin(), bare.lent.end(), '\xEE');
+    bare.engine.send(std::string_view("behind"));
+    out += bare.write();
+    EXPECT_EQ(out, all + wire(Role::server, {text("behind")})) << cut;
+  }
+}
+
+// What was not begun is dropped for the Close frame of a failure.
+TEST(EngineEcho, IsDroppedWhenTheQueueOverflows) {
+  Bare bare(Role::server, {.limits = {.max_queued_bytes = 100, .overflow = Overflow::close}});
+  bare.engine.feed(0, bare.lend({text(octets(80))}));
+  bare.engine.send(bare.engine.next().message());
+  EXPECT_EQ(bare.engine.send(octets(50)), SendStatus::closed);
+  EXPECT_EQ(bare.engine.queued_bytes(), 4u);
+  EXPECT_EQ(bare.write(), wire(Role::server, {closing(1008)}));
+  EXPECT_EQ(bare.engine.queued_bytes(), 0u);
+}
+
+}  // namespace
+}  // namespace tern::test
