@@ -12,9 +12,6 @@ namespace tern::net {
 /// A byte stream that never blocks: plain TCP, or TLS over it. Who drives it needs to know only
 /// which readiness to wait for.
 class Transport {
-  // Copied, because to construct one is to call into the standard library.
-  inline static const std::error_code no_error{};
-
  public:
   enum class State : std::uint8_t {
     ok,         ///< `bytes` > 0 were moved; perhaps more can be
@@ -25,7 +22,7 @@ class Transport {
   };
   struct Transfer {
     std::size_t bytes = 0;
-    std::error_code error = no_error;
+    std::error_code error{};
     State state = State::ok;
     /// Read only: read again before waiting for the descriptor, which is silent about what is left.
     bool more = false;
