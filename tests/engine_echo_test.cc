@@ -87,6 +87,18 @@ TEST(EngineEcho, OthersFollow) {
                                               text("three"), text(octets(5'000, 's'))}));
 }
 
+// A copy does not join the copies in front of an echo.
+TEST(EngineEcho, IsNotOvertakenByACopy) {
+  Bare bare(Role::server);
+  const Frame large = binary(octets(5'000));
+  bare.engine.feed(0, bare.lend({large}));
+  const Message message = bare.engine.next().message();
+  bare.engine.send(std::string_view("before"));
+  bare.engine.send(message);
+  bare.engine.send(std::string_view("behind"));
+  EXPECT_EQ(bare.write(), wire(Role::server, {text("before"), large, text("behind")}));
+}
+
 TEST(EngineEcho, GoesOnWhereWritingStopped) {
   const std::vector<Frame> frames = {text("one"), binary(octets(300)), text("three")};
   const std::string all = wire(Role::server, frames);
