@@ -168,10 +168,26 @@ std::vector<Verdict> refusals() {
                  trust,
                  "127.0.0.2",
                  {"hostname mismatch", "expected 127.0.0.2"}});
-  all.push_back({"name in the subject only",
-                 ours.issue({.common_name = "x", .names = ""}),
+  all.push_back(
+      {"name in the subject only",
+       ours.issue({.common_name = "localhost", .names = ""}),
+       trust,
+       "localhost",
+       {"certificate of CN=localhost", "hostname mismatch", "no name at all", "subject"}});
+  all.push_back({"address in the subject only",
+                 ours.issue({.common_name = "127.0.0.1", .names = ""}),
+                 trust,
+                 "127.0.0.1",
+                 {"certificate of CN=127.0.0.1", "hostname mismatch", "no name at all"}});
+  all.push_back({"name in the subject beside an address",
+                 ours.issue({.common_name = "localhost", .names = "IP:127.0.0.1"}),
                  trust,
                  "localhost",
+                 {"certificate of CN=localhost", "hostname mismatch", "it is for 127.0.0.1"}});
+  all.push_back({"wildcard in the subject only",
+                 ours.issue({.common_name = "*.tern.test", .names = ""}),
+                 trust,
+                 "a.tern.test",
                  {"hostname mismatch", "no name at all"}});
   all.push_back({"wildcard too deep",
                  ours.issue({.names = "DNS:*.tern.test"}),
@@ -282,11 +298,18 @@ TEST(TlsContext, Rfc6066_3_TheCertificateIsChosenByName) {
     TlsPair pair(server, trusting(ours.ca), name);
     EXPECT_EQ(subject_shown_to(pair), subject);
   }
-  TlsPair stranger(server, trusting(ours.ca), "nobody.test");
-  stranger.client.to_write = "hello";
-  stranger.run();
-  EXPECT_NE(stranger.client.tls->explanation().find("CN=localhost: hostname mismatch"),
-            std::string::npos);
+  // A name in the subject does not count (RFC 9525 §2).
+  const Identity subject_only = ours.issue({.common_name = "c.test", .names = ""});
+  server.more.push_back(
+      {.certificate_pem = subject_only.certificate(), .private_key_pem = subject_only.key()});
+  for (const char* name : {"nobody.test", "c.test"}) {
+    TlsPair stranger(server, trusting(ours.ca), name);
+    stranger.client.to_write = "hello";
+    stranger.run();
+    EXPECT_NE(stranger.client.tls->explanation().find("CN=localhost: hostname mismatch"),
+              std::string::npos)
+        << stranger.client.tls->explanation();
+  }
 }
 
 TEST(TlsContext, Rfc6066_3_AClientSaysWhomItDialsUnlessThatIsAnAddress) {

@@ -37,7 +37,7 @@ struct TlsServer {
   std::string private_key{};      ///< as TlsCertificate
   std::string certificate_pem{};  ///< as TlsCertificate
   std::string private_key_pem{};  ///< as TlsCertificate
-  /// More of them, each for the DNS names it was issued for (SNI, RFC 6066 §3).
+  /// More of them, each for the DNS names in its subjectAltName (SNI, RFC 6066 §3).
   std::vector<TlsCertificate> more{};
 
   /// The client's certificate is told by Request::client_subject().
@@ -66,7 +66,8 @@ class TlsMemory {
 
 /// A client's side of TLS 1.2 and 1.3. By default the server's certificate must chain to the
 /// system's store (OpenSSL's; SSL_CERT_FILE and SSL_CERT_DIR are heeded) and name the URL's host,
-/// be that a DNS name or an address (RFC 9525).
+/// a DNS name or an address, in its subjectAltName: the subject's common name does not count
+/// (RFC 9525).
 struct TlsClient {
   /// Trusted instead of the system's store: a PEM file of certificates, of CAs or of the server
   /// itself.

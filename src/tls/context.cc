@@ -22,6 +22,10 @@ namespace {
 
 constexpr std::array<unsigned char, 9> http_1_1 = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
 constexpr std::string_view session_context = "tern";
+// A certificate names its server in subjectAltName. OpenSSL also takes the common name of the
+// subject if there is no DNS name beside it, which RFC 9525 §2 forbids.
+constexpr unsigned name_rules =
+    X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS;
 
 Error invalid(const std::string& text) { return Error(Errc::tls_options_invalid, text); }
 
@@ -163,7 +167,7 @@ int ServerContext::choose_by_name(SSL* ssl, int*, void* context) noexcept {
   if (name == nullptr) return SSL_TLSEXT_ERR_NOACK;
   for (const SslContext& candidate : static_cast<const ServerContext*>(context)->by_name_) {
     X509* const leaf = SSL_CTX_get0_certificate(candidate.get());
-    if (X509_check_host(leaf, name, 0, 0, nullptr) == 1) {
+    if (X509_check_host(leaf, name, 0, name_rules, nullptr) == 1) {
       SSL_set_SSL_CTX(ssl, candidate.get());
       return SSL_TLSEXT_ERR_OK;
     }
@@ -214,7 +218,7 @@ Ssl ClientContext::make(const std::string& name, const std::string& session_name
   if (is_address(name)) {  // RFC 6066 §3: no SNI for addresses
     if (X509_VERIFY_PARAM_set1_ip_asc(expected, name.c_str()) != 1) return nullptr;
   } else {
-    X509_VERIFY_PARAM_set_hostflags(expected, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    X509_VERIFY_PARAM_set_hostflags(expected, name_rules);
     if (X509_VERIFY_PARAM_set1_host(expected, name.c_str(), name.size()) != 1) return nullptr;
     if (SSL_set_tlsext_host_name(ssl.get(), name.c_str()) != 1) return nullptr;
   }

@@ -59,7 +59,8 @@ std::string names_of(const X509& certificate) {
 std::string name_mismatch(const X509& certificate, std::string_view expected) {
   const std::string names = names_of(certificate);
   return "hostname mismatch: expected " + std::string(expected) + ", it is for " +
-         (names.empty() ? "no name at all (subjectAltName)" : names) +
+         (names.empty() ? "no name at all (no subjectAltName; the subject does not count)"
+                        : names) +
          "; connect by a name it has, or get one for this name";
 }
 

@@ -26,7 +26,8 @@ const Identity& impostor() {
 struct Shown {
   const char* name;
   Identity identity;
-  std::string reason;  // part of what is told
+  std::string reason;         // part of what is told
+  std::string server_name{};  // what the client expects, if not the address that it dials
 };
 
 // Of a server or a client, without what concerns its names.
@@ -53,8 +54,16 @@ TEST(Faults, X32_AClientRefusesAServersCertificate) {
   table.push_back({"for another name",
                    authority().issue({.common_name = "other", .names = "DNS:other.test"}),
                    "certificate of CN=other: hostname mismatch: expected 127.0.0.1"});
-  table.push_back({"without a name", authority().issue({.common_name = "127.0.0.1", .names = ""}),
-                   "it is for no name at all"});
+  table.push_back(
+      {"a name in the subject only", authority().issue({.common_name = "localhost", .names = ""}),
+       "certificate of CN=localhost: hostname mismatch: expected localhost, it is for no "
+       "name at all",
+       "localhost"});
+  table.push_back(
+      {"an address in the subject only",
+       authority().issue({.common_name = "127.0.0.1", .names = ""}),
+       "certificate of CN=127.0.0.1: hostname mismatch: expected 127.0.0.1, it is for no "
+       "name at all"});
   table.push_back({"not the pinned one", authority().issue({.common_name = "new key"}),
                    "certificate of CN=new key: its key is sha256//"});
   strike_tls_clients([&] {
@@ -66,6 +75,7 @@ TEST(Faults, X32_AClientRefusesAServersCertificate) {
         if (row.name == std::string("not the pinned one")) {
           options.tls.pinned_keys = {authority().leaf.pin()};
         }
+        options.tls.server_name = row.server_name;
         bool served = false;
         TlsPeer peer(
             [&](TlsSocket& socket) {
