@@ -50,6 +50,14 @@ TEST(Errc, ConvertsToAnErrorCodeOfTern) {
   EXPECT_EQ(code.message(), "the deadline passed");
 }
 
+TEST(Errc, Rfc6455_5_5_1_EachTextFitsACloseFrame) {
+  for (int value = 1; value <= last; ++value) {
+    const auto errc = static_cast<Errc>(value);
+    EXPECT_EQ(close_reason(errc), make_error_code(errc).message());
+    EXPECT_LE(close_reason(errc).size(), 123u) << close_reason(errc);
+  }
+}
+
 TEST(Errc, Rfc6455_7_4_1_CloseCodes) {
   for (int value = 1; value <= last; ++value) {
     const auto errc = static_cast<Errc>(value);

@@ -386,7 +386,7 @@ TEST(ClientClose, Rfc6455_7_1_7_WeFailTheConnectionAndThePeerHearsWhy) {
       socket.send(fault.octets);
       socket.send(std::string(100'000, 'x'));  // which nobody wants to read
       FrameSource frames(socket);
-      EXPECT_EQ(frames.next_text(), "close " + std::to_string(fault.code));
+      EXPECT_EQ(frames.next_text(), test::failure(fault.errc));
       EXPECT_EQ(frames.next().opcode, 15u);
     });
     BlockingClient client = connected(peer);
@@ -395,7 +395,8 @@ TEST(ClientClose, Rfc6455_7_1_7_WeFailTheConnectionAndThePeerHearsWhy) {
     const auto start = Clock::now();
     EXPECT_FALSE(client.close());
     EXPECT_LT(Clock::now() - start, 30s);
-    EXPECT_EQ(end_of(client), (End{fault.code, "", fault.errc, false, false}));
+    EXPECT_EQ(end_of(client),
+              (End{fault.code, std::string(close_reason(fault.errc)), fault.errc, false, false}));
   }
 }
 

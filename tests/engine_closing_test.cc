@@ -304,8 +304,10 @@ TEST(EngineClosing, Rfc6455_7_1_7_AFailureAtRestIsToldByAClose) {
     ASSERT_TRUE(peer.engine().rests());
     peer.engine().fail(Errc::handler_threw);
     peer.turn();
-    EXPECT_EQ(peer.frames(), Strings{"close 1011"});
-    EXPECT_EQ(peer.ending(), (Ending{.code = 1011, .error = Errc::handler_threw}));
+    EXPECT_EQ(peer.frames(), Strings{failure(Errc::handler_threw)});
+    const std::string reason = "an exception left a handler of the application";
+    EXPECT_EQ(peer.ending(),
+              (Ending{.code = 1011, .reason = reason, .error = Errc::handler_threw}));
   }
 }
 

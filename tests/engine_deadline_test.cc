@@ -277,7 +277,9 @@ TEST(EngineDeadline, Rfc6455_7_1_7_AFailureNotWrittenInTime) {
     EXPECT_EQ(peer.due(), 5s);
     peer.wait(5s);
     ASSERT_TRUE(peer.dead());
-    EXPECT_EQ(peer.ending(), (Ending{.code = 1002, .error = Errc::frame_reserved_opcode}));
+    EXPECT_EQ(peer.ending(), (Ending{.code = 1002,
+                                     .reason = "a frame has a reserved opcode",
+                                     .error = Errc::frame_reserved_opcode}));
   }
 }
 

@@ -184,8 +184,10 @@ TEST(EngineDefaults, TheHardLimitIsOneMebibyteAndClosesASlowPeer) {
       if (beyond == 0) continue;
       peer.writable = Peer::all;
       peer.turn();
-      EXPECT_EQ(peer.frames(), Strings{"close 1008"});
-      EXPECT_EQ(peer.ending(), (Ending{.code = 1008, .error = Errc::peer_too_slow}));
+      EXPECT_EQ(peer.frames(), Strings{failure(Errc::peer_too_slow)});
+      EXPECT_EQ(peer.ending(), (Ending{.code = 1008,
+                                       .reason = "the peer is too slow: the send queue is full",
+                                       .error = Errc::peer_too_slow}));
     }
   }
 }

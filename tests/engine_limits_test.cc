@@ -194,13 +194,15 @@ TEST(EngineLimits, OverflowCloseEndsTheConnection) {
       EXPECT_EQ(peer.engine().send(std::string_view("late")), SendStatus::closed);
       peer.turn();
       EXPECT_EQ(peer.events(), Strings{"closed"});
-      EXPECT_EQ(peer.ending(), (Ending{.code = 1008, .error = Errc::peer_too_slow}));
+      EXPECT_EQ(peer.ending(), (Ending{.code = 1008,
+                                       .reason = "the peer is too slow: the send queue is full",
+                                       .error = Errc::peer_too_slow}));
       EXPECT_LE(peer.engine().queued_bytes(), 10'000u);
       peer.writable = Peer::all;
       peer.turn();
       const Strings frames = peer.frames();  // whole ones: the reader is strict
       ASSERT_FALSE(frames.empty());
-      EXPECT_EQ(frames.back(), "close 1008");
+      EXPECT_EQ(frames.back(), failure(Errc::peer_too_slow));
       EXPECT_TRUE(begun > 0 || frames.size() == 1) << "frames not begun are dropped";
       EXPECT_TRUE(peer.dead());
     }
@@ -225,8 +227,10 @@ TEST(EngineLimits, OverflowByEveryKindOfSendWhileControlsWait) {
       EXPECT_LT(peer.engine().queued_bytes(), 100u) << "what was not begun is dropped";
       peer.writable = Peer::all;
       peer.turn();
-      EXPECT_EQ(peer.frames(), Strings{"close 1008"});
-      EXPECT_EQ(peer.ending(), (Ending{.code = 1008, .error = Errc::peer_too_slow}));
+      EXPECT_EQ(peer.frames(), Strings{failure(Errc::peer_too_slow)});
+      EXPECT_EQ(peer.ending(), (Ending{.code = 1008,
+                                       .reason = "the peer is too slow: the send queue is full",
+                                       .error = Errc::peer_too_slow}));
     }
   }
 }

@@ -237,7 +237,8 @@ class Engine {
   /// be sent becomes 1011. Before the handshake is done it ends the connection: a server answers
   /// 503. Later calls do nothing. RFC 6455 §5.5.1, §7.1.2.
   void close(CloseCode code, std::string_view reason = {}) noexcept;
-  /// Fails the connection (RFC 6455 §7.1.7): a Close frame with close_code(why), then the end.
+  /// Fails the connection (RFC 6455 §7.1.7): a Close frame with close_code(why) and
+  /// close_reason(why), then the end. Without memory the frame has no reason.
   void fail(std::error_code why) noexcept;
   /// Ends the connection at once, without a Close frame; what is queued is dropped.
   void terminate(std::error_code why) noexcept;

@@ -98,6 +98,9 @@ std::error_code make_error_code(Errc errc) noexcept;
 /// The code that a failure puts on the wire (RFC 6455 §7.4.1): 1009 too big, 1008 for policies,
 /// 1007 UTF-8 and compression, 1011 our own fault, 1001 a timeout, 1002 the rest.
 CloseCode close_code(Errc errc) noexcept;
+/// The reason that stands behind that code: the text of the Errc, at most 123 bytes (RFC 6455
+/// §5.5.1).
+std::string_view close_reason(Errc errc) noexcept;
 
 }  // namespace tern
 

@@ -155,6 +155,8 @@ CloseCode close_code(Errc errc) noexcept {
   }
 }
 
+std::string_view close_reason(Errc errc) noexcept { return text_of(errc); }
+
 struct Error::Detail {
   std::error_code code{};
   std::string stage{};

@@ -88,12 +88,14 @@ void Engine::terminate(std::error_code why) noexcept {
   drop();
 }
 
-// A failure of ours or the peer's: Close with the code of the fault, if a Close may still be sent.
+// A failure of ours or the peer's: Close with code and reason of the fault, if a Close may still be
+// sent. Without memory the reason stays away.
 void Engine::fail(std::error_code why) noexcept {
   if (phase_ == Phase::ended) return;
   const bool ours = why.category() == error_category();
-  const CloseCode code =
-      ours ? close_code(static_cast<Errc>(why.value())) : CloseCode::internal_error;
+  const auto errc = static_cast<Errc>(why.value());
+  const CloseCode code = ours ? close_code(errc) : CloseCode::internal_error;
+  const std::string_view reason = ours ? close_reason(errc) : std::string_view();
   const bool may_close = (phase_ == Phase::open || phase_ == Phase::closing) && !close_sent_;
   if (may_close && why != Errc::no_memory) {
     guarded([&] { activate(); });  // it may rest
@@ -116,7 +118,11 @@ void Engine::fail(std::error_code why) noexcept {
     bytes[size + 1] = payload[1];
     active_->out.append_emergency(std::span(bytes).first(size + 2));
   } else {
-    guarded([&] { start_close(code, {}); });
+    guarded([&] { start_close(code, reason); });
+    if (phase_ == Phase::ended) return;
+    end(code, why);
+    if (!close_received_) guarded([&] { active_->close.reason = reason; });
+    return;
   }
   if (phase_ != Phase::ended) end(code, why);
 }

@@ -99,7 +99,8 @@ TEST(Faults, X07_AClientsCloseFrameWaitsForRoom) {
   reciter.start();
   const sys::Fault blocked(Call::send, {.error = EAGAIN, .after = 1, .times = 20});
   EXPECT_EQ(reciter.play(wire(Role::server, Frame{3, "x"})),
-            "closed 1002 '' unclean by us, a frame has a reserved opcode\nclose 1002\n");
+            "closed 1002 'a frame has a reserved opcode' unclean by us, a frame has a reserved "
+            "opcode\nclose 1002 a frame has a reserved opcode\n");
   EXPECT_EQ(blocked.fired(), 20u);
 }
 

@@ -129,7 +129,7 @@ TEST(Faults, X19_NoiseOnAnOpenConnectionIsOneEnd) {
       EXPECT_TRUE(client.upgrade());
       // RSV1 makes the first octet wrong, whatever follows.
       client.send('\xC1' + noise(2'000, seed));
-      EXPECT_EQ(client.next(), "close 1002");
+      EXPECT_TRUE(client.next().starts_with("close 1002 a "));
       client.reset();
       const auto info = attacked.ends.take();
       if (!info) return seed;

@@ -37,9 +37,9 @@ inline void expect_failed(Peer& peer, std::vector<std::string> written, Errc err
   const int code = static_cast<int>(close_code(error));
   std::vector<std::string> frames = peer.frames();
   ASSERT_TRUE(peer.told_closed());
-  const Ending ending = peer.ending();
-  EXPECT_EQ(ending, (Ending{.code = code, .reason = ending.reason, .error = error}));
-  written.push_back(to_string(closing(code, ending.reason)));
+  const std::string reason(close_reason(error));
+  EXPECT_EQ(peer.ending(), (Ending{.code = code, .reason = reason, .error = error}));
+  written.push_back(to_string(closing(code, reason)));
   EXPECT_EQ(frames, written);
   EXPECT_FALSE(peer.engine().is_open());
   EXPECT_FALSE(peer.engine().send(std::string_view("late")));

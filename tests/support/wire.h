@@ -40,6 +40,11 @@ inline Frame closing(int code, std::string_view reason = {}) {
   return {8, payload.append(reason)};
 }
 
+/// The Close frame of a failure: code and text of the Errc (RFC 6455 §7.1.7).
+inline Frame failing(Errc why) {
+  return closing(static_cast<int>(close_code(why)), make_error_code(why).message());
+}
+
 /// A payload in a test's message: long ones as their size and a hash.
 inline std::string shown(std::string_view payload) {
   if (payload.size() <= 160) return std::string(payload);
@@ -64,6 +69,9 @@ inline std::string to_string(const Frame& frame) {
   result += ' ' + std::to_string(code);
   return frame.payload.size() == 2 ? result : result + ' ' + frame.payload.substr(2);
 }
+
+/// The same as text: "close 1002 a frame has …".
+inline std::string failure(Errc why) { return to_string(failing(why)); }
 
 /// The octets of a length in one of its forms: 7, 16 or 64 bits (RFC 6455 §5.2).
 inline std::string length_octets(std::uint64_t length, int bits, bool masked) {
