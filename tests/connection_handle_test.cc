@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <future>
 #include <gtest/gtest.h>
 #include <set>
 #include <string>
@@ -105,6 +106,65 @@ TEST(ConnectionHandle, FalseOnceTheLoopIsGoneAndFromNothing) {
   EXPECT_FALSE(handle->post([](Connection&) {}));
   EXPECT_FALSE(Handle().send("x"));
   EXPECT_EQ(Handle(), Handle());
+}
+
+// Holds a server's loop inside of a message, so that what is posted to it waits.
+struct Held {
+  Inbox<Handle> handles{};
+  std::promise<void> holds{};
+  std::promise<void> goes_on{};
+  RunningServer running;
+  RawClient client;
+  Handle handle{};
+
+  explicit Held(ServerOptions options) : running(std::move(options)), client(start()) {
+    EXPECT_TRUE(client.upgrade());
+    handle = handles.take().value_or(Handle());
+    client.send(text("hold"));
+    holds.get_future().wait();
+  }
+  std::uint16_t start() {
+    running.server.route(
+        "/echo", Handlers{.on_open = [this](Connection& conn) { handles.put(conn.handle()); },
+                          .on_message =
+                              [this](Connection&, Message) {
+                                holds.set_value();
+                                goes_on.get_future().wait();
+                              }});
+    return running.start();
+  }
+};
+
+TEST(ConnectionHandle, SendSaysWhenTheMailboxIsFullOfBytes) {
+  Held server({.max_posted_bytes = 100'000});
+  const std::string large(60'000, 'l');
+  const std::string small(40'000, 's');
+  const SharedMessage shared{Message(std::string_view(large))};
+  EXPECT_TRUE(server.handle.send(shared));
+  EXPECT_TRUE(server.handle.send(shared)) << "the same bytes once more";
+  EXPECT_FALSE(server.handle.send(std::string_view(large)));
+  EXPECT_TRUE(server.handle.send(std::string_view(small)));
+  EXPECT_FALSE(server.handle.send("x"));
+  EXPECT_FALSE(server.handle.close(CloseCode::normal, "reason"));
+  EXPECT_TRUE(server.handle.post([](Connection& conn) { conn.send("posted"); }));
+  EXPECT_TRUE(server.handle.close()) << "without a reason it has no bytes";
+  server.goes_on.set_value();
+  for (const std::string& expected : {large, large, small, std::string("posted")}) {
+    const auto frame = server.client.frame();
+    ASSERT_TRUE(frame);
+    EXPECT_TRUE(frame->payload == expected);
+  }
+  EXPECT_EQ(server.client.next(), "close 1000");
+}
+
+TEST(ConnectionHandle, AMessageAboveTheBoundPassesAnEmptyMailbox) {
+  Held server({.max_posted = 2, .max_posted_bytes = 10});
+  EXPECT_TRUE(server.handle.send("larger than the bound"));
+  EXPECT_FALSE(server.handle.send("x"));
+  EXPECT_TRUE(server.handle.post([](Connection&) {}));
+  EXPECT_FALSE(server.handle.post([](Connection&) {})) << "two wait";
+  server.goes_on.set_value();
+  EXPECT_EQ(server.client.next(), "text larger than the bound");
 }
 
 TEST(ConnectionHandle, OrderAndHash) {

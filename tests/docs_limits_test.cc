@@ -42,6 +42,10 @@ TEST(DocsLimits, TheDefaults) {
   const ServerOptions server;
   EXPECT_EQ(server.max_unfinished_handshakes, 1'024u);
   EXPECT_EQ(server.max_connections, 0u) << "RLIMIT_NOFILE - 64, see ServerDefaults";
+  EXPECT_EQ(server.max_posted, 65'536u);
+  EXPECT_EQ(server.max_posted_bytes, 67'108'864u);
+  EXPECT_EQ(LoopOptions{}.max_posted, server.max_posted);
+  EXPECT_EQ(LoopOptions{}.max_posted_bytes, server.max_posted_bytes);
   EXPECT_EQ(server.stop_deadline, 10s);
   EXPECT_TRUE(server.allowed_origins.empty());
   EXPECT_TRUE(server.stop_on.empty());
@@ -110,6 +114,8 @@ std::map<std::string, std::string> expected() {
       {"limits.low_water_bytes", bytes(limits.low_water_bytes)},
       {"limits.max_queued_bytes", bytes(limits.max_queued_bytes)},
       {"max_unfinished_handshakes", spaced(server.max_unfinished_handshakes)},
+      {"max_posted", spaced(server.max_posted)},
+      {"max_posted_bytes", bytes(server.max_posted_bytes)},
       {"max_connections", "descriptors allowed − 64"},
       {"timeouts.handshake", seconds(timeouts.handshake)},
       {"timeouts.silence", seconds(timeouts.silence)},

@@ -28,7 +28,7 @@ std::uint64_t writes_seen(const Mailbox& mailbox) {
 }
 
 TEST(Mailbox, GivesWhatWasPostedInOrder) {
-  Mailbox mailbox(10);
+  Mailbox mailbox({.functions = 10});
   std::string order;
   for (char c : {'a', 'b', 'c'}) EXPECT_TRUE(mailbox.post([&order, c] { order += c; }));
   EXPECT_TRUE(mailbox.waiting());
@@ -39,7 +39,7 @@ TEST(Mailbox, GivesWhatWasPostedInOrder) {
 }
 
 TEST(Mailbox, IsBounded) {
-  Mailbox mailbox(2);
+  Mailbox mailbox({.functions = 2});
   const auto alive = std::make_shared<int>();
   EXPECT_TRUE(mailbox.post([alive] {}));
   EXPECT_TRUE(mailbox.post([alive] {}));
@@ -49,8 +49,56 @@ TEST(Mailbox, IsBounded) {
   EXPECT_TRUE(mailbox.post([alive] {}));
 }
 
+// Calls post() with loads of these sizes; the answers as "1101".
+std::string post_all(Mailbox& mailbox, std::initializer_list<Mailbox::Load> loads) {
+  std::string answers;
+  for (const Mailbox::Load& load : loads) answers += mailbox.post([] {}, load) ? '1' : '0';
+  return answers;
+}
+
+TEST(Mailbox, IsBoundedInBytes) {
+  Mailbox mailbox({.functions = 10, .bytes = 100});
+  EXPECT_EQ(post_all(mailbox, {{.bytes = 60}, {.bytes = 41}, {.bytes = 40}, {.bytes = 1}, {}}),
+            "10101");
+  EXPECT_EQ(take(mailbox).size(), 3u);
+  EXPECT_EQ(post_all(mailbox, {{.bytes = 100}, {.bytes = 1}}), "10");  // what was taken is released
+}
+
+TEST(Mailbox, AnEmptyOneTakesAnything) {
+  for (const Mailbox::Bounds bounds : {Mailbox::Bounds{10, 100}, Mailbox::Bounds{0, 0}}) {
+    Mailbox mailbox(bounds);
+    EXPECT_EQ(post_all(mailbox, {{.bytes = 1'000'000}, {.bytes = 1}}), "10");
+    take(mailbox);
+    EXPECT_EQ(post_all(mailbox, {{.bytes = ~std::size_t{0}}, {.bytes = ~std::size_t{0}}}), "10");
+  }
+}
+
+TEST(Mailbox, BytesThatAreSharedCountOnce) {
+  Mailbox mailbox({.functions = 10, .bytes = 100});
+  const int first = 1;
+  const int second = 2;
+  EXPECT_EQ(post_all(mailbox, {{.bytes = 60, .shared = &first},
+                               {.bytes = 60, .shared = &first},
+                               {.bytes = 60, .shared = &second},
+                               {.bytes = 60, .shared = &first},
+                               {.bytes = 40, .shared = &second},
+                               {.bytes = 40, .shared = &second},
+                               {.bytes = 60, .shared = &first}}),
+            "1101110");
+  // The next batch may follow after the block has ended, and another one may have its address.
+  take(mailbox);
+  EXPECT_EQ(post_all(mailbox, {{.bytes = 60, .shared = &second}, {.bytes = 60}}), "10");
+}
+
+TEST(Mailbox, WhatIsBoundedElsewherePassesAFullOne) {
+  Mailbox mailbox({.functions = 1, .bytes = 10});
+  EXPECT_EQ(post_all(mailbox, {{}, {}, {.bytes = 20, .bounded = false}, {.bytes = 1}}), "1010");
+  mailbox.close();
+  EXPECT_EQ(post_all(mailbox, {{.bounded = false}}), "0");
+}
+
 TEST(Mailbox, CloseDestroysWhatWaitsAndRefusesTheRest) {
-  Mailbox mailbox(10);
+  Mailbox mailbox({.functions = 10});
   const auto alive = std::make_shared<int>();
   EXPECT_TRUE(mailbox.post([alive] { FAIL(); }));
   mailbox.close();
@@ -75,14 +123,14 @@ TEST(Mailbox, DestroysOutsideTheLock) {
     void operator()() {}
     Mailbox* to_;
   };
-  Mailbox mailbox(1);
+  Mailbox mailbox({.functions = 1});
   EXPECT_TRUE(mailbox.post(PostsWhenDestroyed(&mailbox)));
   EXPECT_FALSE(mailbox.post(PostsWhenDestroyed(&mailbox)));  // full
   mailbox.close();
 }
 
 TEST(Mailbox, WakesASleeperOnceABatch) {
-  Mailbox mailbox(10);
+  Mailbox mailbox({.functions = 10});
   EXPECT_TRUE(mailbox.post([] {}));
   EXPECT_EQ(writes_seen(mailbox), 0u);       // awake: no write
   EXPECT_FALSE(mailbox.prepare_to_sleep());  // and it must not go to sleep
@@ -100,7 +148,7 @@ TEST(Mailbox, WakesASleeperOnceABatch) {
 }
 
 TEST(Mailbox, WakesEvenWithItsCounterFull) {
-  Mailbox mailbox(10);
+  Mailbox mailbox({.functions = 10});
   const std::uint64_t full = ~std::uint64_t{0} - 1;
   ASSERT_EQ(::write(mailbox.fd(), &full, sizeof full), static_cast<ssize_t>(sizeof full));
   errno = EDOM;
@@ -114,7 +162,7 @@ TEST(Mailbox, WakesEvenWithItsCounterFull) {
 TEST(Mailbox, ManySendersKeepTheirOrder) {
   constexpr int senders = 8;
   constexpr int each = 20'000;
-  const auto mailbox = std::make_shared<Mailbox>(1024);
+  const auto mailbox = std::make_shared<Mailbox>(Mailbox::Bounds{.functions = 1024});
   std::array<int, senders> next{};
   std::vector<std::thread> threads;
   for (std::size_t s = 0; s < senders; ++s) {
@@ -149,7 +197,7 @@ TEST(Mailbox, ManySendersKeepTheirOrder) {
 }
 
 TEST(Mailbox, MayBeClosedWhileOthersPost) {
-  const auto mailbox = std::make_shared<Mailbox>(1u << 20);
+  const auto mailbox = std::make_shared<Mailbox>(Mailbox::Bounds{.functions = 1u << 20});
   std::atomic<int> accepted{0};
   std::atomic<int> refused{0};
   const auto alive = std::make_shared<int>();

@@ -103,11 +103,12 @@ class Handle {
  public:
   Handle() noexcept = default;
 
-  /// Copies the message and sends it from the loop. False once the loop is gone or its mailbox is
-  /// full. Text must be UTF-8.
+  /// Copies the message and sends it from the loop. Text must be UTF-8.
+  /// Errors: false when nothing will be sent, because the loop has ended, its mailbox is full
+  /// (max_posted and max_posted_bytes of LoopOptions and ServerOptions) or memory is out.
   bool send(Message message, SendOptions options = {}) const noexcept;
   bool send(SharedMessage message, SendOptions options = {}) const noexcept;
-  /// As Connection::close, from the loop. False once the loop is gone or its mailbox is full.
+  /// As Connection::close, from the loop. False as above.
   bool close(CloseCode code = CloseCode::normal, std::string_view reason = {}) const noexcept;
   /// Runs `function` on the loop if the connection lives then. False as above.
   bool post(UniqueFunction<void(Connection&)> function) const noexcept;

@@ -22,8 +22,12 @@ class WatchedDescriptor;
 struct LoopOptions {
   /// Keeps polling for so long before it sleeps: quicker answers for a busy CPU. 0: sleeps at once.
   std::chrono::nanoseconds spin{0};
-  /// How many posted functions may wait; post() returns false beyond.
+  /// How many posted functions may wait; post() returns false beyond. An empty mailbox takes one.
   std::size_t max_posted = 65'536;
+  /// How many bytes of messages sent through Handles may wait; Handle::send() returns false beyond.
+  /// An empty mailbox takes any one message. A SharedMessage that goes to many connections in a row
+  /// counts once. As many bytes may be in delivery beside those that wait.
+  std::size_t max_posted_bytes = std::size_t{64} << 20;
   /// Told what() of an exception that left a posted function, a timer, a watch or a signal handler.
   /// Such exceptions never end the loop. Empty: they are dropped.
   UniqueFunction<void(std::string_view)> on_exception{};

@@ -49,7 +49,11 @@ struct ServerOptions {
   std::optional<Deflate> deflate{};              ///< compression that is accepted; absent: none
   std::size_t max_unfinished_handshakes = 1024;  ///< beyond, the oldest goes or accepting pauses
   std::size_t max_connections = 0;               ///< 0: RLIMIT_NOFILE - 64; beyond: 503
-  bool share_port = false;                       ///< let other processes of this user listen, too
+  std::size_t max_posted =
+      LoopOptions{}.max_posted;  ///< as LoopOptions::max_posted, of each worker
+  /// As LoopOptions::max_posted_bytes, of each worker.
+  std::size_t max_posted_bytes = LoopOptions{}.max_posted_bytes;
+  bool share_port = false;  ///< let other processes of this user listen, too
   LogSink log{};
 };
 

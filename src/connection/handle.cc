@@ -13,17 +13,22 @@ using connection::Registry;
 
 namespace {
 
+// Connection::close cuts the reason at 123 bytes; the byte behind tells where its last character
+// ends.
+constexpr std::size_t max_reason_bytes = 124;
+
 // Runs `function(LiveConnection&)` on the loop if the connection lives by then: its session does.
 template <class F>
 bool post_to(const std::shared_ptr<Registry>& registry, std::uint32_t slot,
-             std::uint32_t generation, F function) noexcept {
+             std::uint32_t generation, net::Mailbox::Load load, F function) noexcept {
   if (!registry) return false;
   try {
     return registry->mailbox().post(
         [registry = registry.get(), slot, generation, function = std::move(function)]() mutable {
           LiveConnection* const connection = registry->find(slot, generation);
           if (connection != nullptr && connection->session()) function(*connection);
-        });
+        },
+        load);
   } catch (const std::bad_alloc&) {
     return false;
   }
@@ -32,7 +37,8 @@ bool post_to(const std::shared_ptr<Registry>& registry, std::uint32_t slot,
 }  // namespace
 
 bool Handle::send(SharedMessage message, SendOptions options) const noexcept {
-  return post_to(registry_, slot_, generation_,
+  const net::Mailbox::Load load{.bytes = message.message().size(), .shared = message.encoded()};
+  return post_to(registry_, slot_, generation_, load,
                  [message = std::move(message), options](LiveConnection& connection) {
                    connection.send(message, options);
                  });
@@ -48,7 +54,8 @@ bool Handle::send(Message message, SendOptions options) const noexcept {
 
 bool Handle::close(CloseCode code, std::string_view reason) const noexcept {
   try {
-    return post_to(registry_, slot_, generation_,
+    reason = reason.substr(0, max_reason_bytes);
+    return post_to(registry_, slot_, generation_, {.bytes = reason.size()},
                    [code, reason = std::string(reason)](LiveConnection& connection) {
                      connection.close(code, reason);
                    });
@@ -58,7 +65,7 @@ bool Handle::close(CloseCode code, std::string_view reason) const noexcept {
 }
 
 bool Handle::post(UniqueFunction<void(Connection&)> function) const noexcept {
-  return post_to(registry_, slot_, generation_,
+  return post_to(registry_, slot_, generation_, {},
                  [function = std::move(function)](LiveConnection& connection) mutable {
                    connection.call(function);
                  });

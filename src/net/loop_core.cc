@@ -14,7 +14,8 @@ constexpr std::size_t kept_batch = 4096;  // how large a vector of posts may sta
 LoopCore::LoopCore(LoopOptions options)
     : options_(std::move(options)),
       now_(std::chrono::steady_clock::now()),
-      mailbox_(std::make_shared<Mailbox>(options_.max_posted)),
+      mailbox_(std::make_shared<Mailbox>(
+          Mailbox::Bounds{options_.max_posted, options_.max_posted_bytes})),
       error_(open()) {
   if (error_) mailbox_->close();
 }

@@ -15,26 +15,37 @@
 
 namespace tern::net {
 
-Mailbox::Mailbox(std::size_t capacity) noexcept
-    : capacity_(capacity), event_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+Mailbox::Mailbox(Bounds bounds) noexcept
+    : bounds_(bounds), event_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
   if (event_) return;
   error_ = {errno, std::system_category()};
   closed_ = true;
 }
 
-bool Mailbox::post(Function function) noexcept {
+bool Mailbox::post(Function function, Load load) noexcept {
   {
     const std::lock_guard lock(mutex_);
-    if (closed_ || queue_.size() >= capacity_) return false;
+    // The block of the function before is alive, so an equal address means the same block.
+    if (load.shared != nullptr && load.shared == last_shared_) load.bytes = 0;
+    if (closed_ || (load.bounded && !has_room(load.bytes))) return false;
     try {
       queue_.push_back(std::move(function));
     } catch (const std::bad_alloc&) {
       return false;
     }
+    queued_bytes_ += load.bytes;
+    last_shared_ = load.shared;
     waiting_.store(true);
   }
   if (asleep_.load() && asleep_.exchange(false)) wake();
   return true;
+}
+
+// Under the lock. The sum of the bytes cannot overflow: all of them are in memory.
+bool Mailbox::has_room(std::size_t bytes) const noexcept {
+  if (queue_.empty()) return true;
+  if (queue_.size() >= bounds_.functions) return false;
+  return bytes == 0 || (bytes <= bounds_.bytes && queued_bytes_ <= bounds_.bytes - bytes);
 }
 
 void Mailbox::close() noexcept {
@@ -42,6 +53,8 @@ void Mailbox::close() noexcept {
   const std::lock_guard lock(mutex_);
   closed_ = true;
   left.swap(queue_);
+  queued_bytes_ = 0;
+  last_shared_ = nullptr;
   waiting_.store(false);
 }
 
@@ -68,6 +81,8 @@ void Mailbox::wake() const noexcept {
   if (!waiting_.load(std::memory_order_relaxed)) return;
   const std::lock_guard lock(mutex_);
   batch.swap(queue_);
+  queued_bytes_ = 0;
+  last_shared_ = nullptr;
   waiting_.store(false);
 }
 

@@ -48,10 +48,13 @@ PendingUpgrade::~PendingUpgrade() {
 void PendingUpgrade::answer(Answer answer) noexcept {
   if (answered_.exchange(true)) return;
   try {
-    registry_->mailbox().post([registry = registry_.get(), slot = slot_, generation = generation_,
-                               answer = std::move(answer)]() mutable {
+    auto run = [registry = registry_.get(), slot = slot_, generation = generation_,
+                answer = std::move(answer)]() mutable {
       if (auto* connection = registry->find(slot, generation)) answer(*connection);
-    });
+    };
+    // A full mailbox takes it as well, because the peer waits for it and there is one for each
+    // handshake, which max_unfinished_handshakes bounds.
+    registry_->mailbox().post(std::move(run), {.bounded = false});
   } catch (const std::bad_alloc&) {  // the handshake's deadline ends what waits
   }
 }

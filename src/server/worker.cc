@@ -29,6 +29,8 @@ constexpr std::string_view no_room =
 LoopOptions loop_options(const ServerOptions& given) {
   LoopOptions options;
   options.spin = given.spin;
+  options.max_posted = given.max_posted;
+  options.max_posted_bytes = given.max_posted_bytes;
   options.on_exception = [&sink = given.log](std::string_view what) {
     connection::log(sink, LogLevel::error, what);
   };
