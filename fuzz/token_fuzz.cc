@@ -124,14 +124,20 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(tern::http::list_contains(fields, name, list.elements.back()) == !list.malformed);
   }
 
-  // Each line as an origin: it passes as its own entry, and without one only for its own host.
+  // Each line as an origin: it passes as its own entry, and without one only for its own host and
+  // for one of the two schemes.
   for (const ExactBlock& line : blocks) {
     const std::vector<HeaderField> head{{"Host", "a.b:9001"}, {"Origin", line.text()}};
     const tern::Request request({.fields = head});
-    require(tern::handshake::origin_passes(request, std::vector{std::string(line.text())}));
-    if (tern::handshake::origin_passes(request, {})) {
-      require(line.text().ends_with(":9001") && line.text().size() >= 14);
+    using tern::handshake::origin_passes;
+    using tern::handshake::Security;
+    int passed = 0;
+    for (const Security security : {Security::plain, Security::tls}) {
+      require(origin_passes(request, std::vector{std::string(line.text())}, security));
+      passed += origin_passes(request, {}, security);
     }
+    require(passed < 2);
+    if (passed > 0) require(line.text().ends_with(":9001") && line.text().size() >= 13);
     if (const auto authority = tern::http::parse_authority(line.text())) {
       require(!authority->host.empty());
     }

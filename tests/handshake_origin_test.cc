@@ -8,10 +8,10 @@ namespace tern::handshake {
 namespace {
 
 bool passes(std::string_view host, const std::vector<std::string>& origins,
-            const std::vector<std::string>& allowed = {}) {
+            const std::vector<std::string>& allowed = {}, Security security = Security::plain) {
   std::vector<HeaderField> fields{{"Host", host}};
   for (const std::string& origin : origins) fields.push_back({"origin", origin});
-  return origin_passes(Request({.fields = fields}), allowed);
+  return origin_passes(Request({.fields = fields}), allowed, security);
 }
 
 TEST(HandshakeOrigin, Rfc6455_10_2_ProgramsSendNone) {
@@ -20,25 +20,36 @@ TEST(HandshakeOrigin, Rfc6455_10_2_ProgramsSendNone) {
 }
 
 TEST(HandshakeOrigin, Rfc6455_10_2_HostAndPortOfHostPass) {
-  const std::vector<std::pair<std::string, std::string>> same{
+  struct Same {
+    std::string host;
+    std::string origin;
+    Security security = Security::plain;
+  };
+  const std::vector<Same> same{
       {"example.org", "http://example.org"},
-      {"example.org", "https://example.org"},
-      {"Example.ORG", "HTTPS://eXample.org"},
+      {"example.org", "https://example.org", Security::tls},
+      {"Example.ORG", "HTTPS://eXample.org", Security::tls},
       {"example.org:80", "http://example.org"},
       {"example.org", "http://example.org:80"},
-      {"example.org:443", "https://example.org"},
-      {"example.org", "https://example.org:443"},
-      {"example.org", "wss://example.org:443"},
+      {"example.org:443", "https://example.org", Security::tls},
+      {"example.org", "https://example.org:443", Security::tls},
+      {"example.org", "wss://example.org:443", Security::tls},
       {"example.org:80", "ws://example.org"},
       {"example.org:9001", "http://example.org:9001"},
-      {"example.org:9001", "https://example.org:9001"},
-      {"example.org:", "https://example.org"},
+      {"example.org:9001", "https://example.org:9001", Security::tls},
+      {"example.org:", "https://example.org", Security::tls},
       {"[::1]:9001", "http://[::1]:9001"},
       {"[2001:DB8::1]", "http://[2001:db8::1]"},
       {"127.0.0.1:8080", "http://127.0.0.1:8080"},
   };
-  for (const auto& [host, origin] : same)
-    EXPECT_TRUE(passes(host, {origin})) << host << ' ' << origin;
+  for (const Same& row : same) {
+    SCOPED_TRACE(row.host + ' ' + row.origin);
+    EXPECT_TRUE(passes(row.host, {row.origin}, {}, row.security));
+    // The other scheme is another origin (RFC 6454 §5), unless it is listed.
+    const Security other = row.security == Security::tls ? Security::plain : Security::tls;
+    EXPECT_FALSE(passes(row.host, {row.origin}, {}, other));
+    EXPECT_TRUE(passes(row.host, {row.origin}, {row.origin}, other));
+  }
 }
 
 TEST(HandshakeOrigin, Rfc6455_10_2_AllElseIsRefused) {
@@ -79,12 +90,14 @@ TEST(HandshakeOrigin, Rfc6455_10_2_AllElseIsRefused) {
       {"", "http://example.org"},
       {"exa mple.org", "http://example.org"},
   };
-  for (const auto& [host, origin] : other)
+  for (const auto& [host, origin] : other) {
     EXPECT_FALSE(passes(host, {origin})) << host << ' ' << origin;
+    EXPECT_FALSE(passes(host, {origin}, {}, Security::tls)) << host << ' ' << origin;
+  }
   EXPECT_FALSE(passes("a", {"http://a", "http://a"})) << "several";
   EXPECT_FALSE(passes("a", {"http://a", "http://b"}));
-  EXPECT_FALSE(
-      origin_passes(Request({.fields = std::vector<HeaderField>{{"Origin", "http://a"}}}), {}))
+  EXPECT_FALSE(origin_passes(Request({.fields = std::vector<HeaderField>{{"Origin", "http://a"}}}),
+                             {}, Security::plain))
       << "no Host";
 }
 

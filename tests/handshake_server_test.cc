@@ -123,7 +123,7 @@ TEST(HandshakeServer, Rfc6455_4_2_1_WhatMustBeAccepted) {
       changed({"Content-Length: 0"}),
       changed({"Host: example.org:9001"}),
       changed({"Host: [2001:db8::7]:9001"}),
-      changed({"Origin: https://example.org"}),
+      changed({"Origin: http://example.org"}),
       changed({"Origin: http://EXAMPLE.org:80"}),
       changed({"Sec-WebSocket-Protocol: chat, superchat"}),
       changed({"Sec-WebSocket-Protocol: chat", "+Sec-WebSocket-Protocol: superchat"}),
@@ -279,8 +279,8 @@ TEST(HandshakeServer, Rfc6455_4_2_1_RefusesBadUpgrades) {
       {{"Origin: https://evil.example"}, 403},
       {{"Origin: null"}, 403},
       {{"Origin:"}, 403},
-      {{"Origin: https://example.org:444"}, 403},
-      {{"Origin: https://example.org", "+Origin: https://example.org"}, 403},
+      {{"Origin: http://example.org:444"}, 403},
+      {{"Origin: http://example.org", "+Origin: http://example.org"}, 403},
   });
 }
 

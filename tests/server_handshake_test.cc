@@ -230,6 +230,7 @@ TEST(ServerRefusal, Rfc6455_10_2_OriginsAndRoutes) {
   expect_all_refused({
       {"foreign origin", upgrade_request("Origin: https://evil.example\r\n"), 403},
       {"origin of another port", upgrade_request("Origin: http://example.org:81\r\n"), 403},
+      {"origin of another scheme", upgrade_request("Origin: https://example.org\r\n"), 403},
       {"null origin", upgrade_request("Origin: null\r\n"), 403},
       {"two origins",
        upgrade_request("Origin: http://example.org\r\nOrigin: http://example.org\r\n"), 403},

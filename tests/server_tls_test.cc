@@ -123,6 +123,32 @@ TEST(ServerTls, PagesAreServedOverHttps) {
   }
 }
 
+// A page that came without TLS may be anybody's work, so only https pages are pages of this server.
+TEST(ServerTls, Rfc6455_10_2_AnOriginHasTheSchemeOfTheServer) {
+  struct Case {
+    std::string origin;
+    int status;
+    std::vector<std::string> allowed = {};
+  };
+  const Case cases[] = {{"https://localhost:", 0},
+                        {"http://localhost:", 403},
+                        {"http://localhost:", 0, {"*"}},
+                        {"http://friend.example", 0, {"http://friend.example"}},
+                        {"https://friend.example", 403, {"http://friend.example"}}};
+  for (const Case& given : cases) {
+    ServerOptions options = with_tls();
+    options.allowed_origins = given.allowed;
+    TlsEcho echo(options);
+    std::string origin = given.origin;
+    if (origin.ends_with(':')) origin += std::to_string(echo.port);
+    SCOPED_TRACE(origin);
+    DialOptions dialing = trusting(authority().ca);
+    dialing.headers = {{"Origin", origin}};
+    const auto client = tern::dial(url_of(echo.port), dialing);
+    EXPECT_EQ(client ? 0 : client.error().http_status(), given.status);
+  }
+}
+
 TEST(ServerTls, LargeMessagesBothWaysAtOnce) {
   ServerOptions options = with_tls();
   options.limits.max_message_bytes = options.limits.max_queued_bytes = 64 << 20;

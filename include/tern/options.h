@@ -75,11 +75,13 @@ struct DeflateAgreement {
 struct EngineOptions {
   Limits limits{};
   Timeouts timeouts{};
-  /// Server: Origins that pass besides the one of Host, as "https://example.org"; "*" is any.
-  /// RFC 6455 §10.2.
+  /// Server: Origins that pass besides pages of this very server, as "https://example.org"; "*" is
+  /// any. A page of this server has the host and port of Host, and the scheme https if `secure`,
+  /// http if not. RFC 6455 §10.2.
   std::vector<std::string> allowed_origins{};
   /// Compression; absent: neither offered nor accepted.
   std::optional<Deflate> deflate{};
+  bool secure = false;  ///< server: clients come over TLS, see allowed_origins
 };
 
 }  // namespace tern

@@ -44,7 +44,9 @@ struct ServerOptions {
   std::optional<TlsServer> tls{};  ///< wss:// and https:// instead of ws:// and http://
   Limits limits{};
   Timeouts timeouts{};
-  /// Origins that pass besides the one of Host, as "https://example.org"; "*" is any.
+  /// Origins that pass besides pages of this very server, as "https://example.org"; "*" is any. A
+  /// page of this server has the host and port of Host, and the scheme https with `tls`, http
+  /// without. Behind a proxy that takes TLS off, pages are https and the server is not: list them.
   std::vector<std::string> allowed_origins{};
   std::optional<Deflate> deflate{};              ///< compression that is accepted; absent: none
   std::size_t max_unfinished_handshakes = 1024;  ///< beyond, the oldest goes or accepting pauses

@@ -93,7 +93,9 @@ Event Engine::next_request() {
     refuse(*errc);
     return next_end();
   }
-  opening.upgrade_error = handshake::check_upgrade(opening.request, options_->allowed_origins);
+  const auto security = options_->secure ? handshake::Security::tls : handshake::Security::plain;
+  opening.upgrade_error =
+      handshake::check_upgrade(opening.request, options_->allowed_origins, security);
   phase_ = Phase::deciding;
   return Event(Event::Kind::request);
 }

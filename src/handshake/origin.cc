@@ -28,9 +28,12 @@ struct Origin {
   }
 };
 
+constexpr std::uint16_t plain_port = 80;
+constexpr std::uint16_t secure_port = 443;
+
 std::optional<std::uint16_t> default_port(std::string_view scheme) noexcept {
-  if (http::iequals(scheme, "http") || http::iequals(scheme, "ws")) return 80;
-  if (http::iequals(scheme, "https") || http::iequals(scheme, "wss")) return 443;
+  if (http::iequals(scheme, "http") || http::iequals(scheme, "ws")) return plain_port;
+  if (http::iequals(scheme, "https") || http::iequals(scheme, "wss")) return secure_port;
   return {};
 }
 
@@ -52,11 +55,13 @@ std::optional<Origin> parse_origin(std::string_view text) noexcept {
   return origin;
 }
 
-bool is_own(const Origin& origin, std::string_view host_field) noexcept {
+// A page that came over plain HTTP may have been written by anybody on the way, so it is not a page
+// of this server when the server has TLS.
+bool is_own(const Origin& origin, std::string_view host_field, Security security) noexcept {
   const auto host = http::parse_authority(host_field);
-  if (!host || !origin.default_port) return false;
-  const auto port = host->port ? host->port : origin.default_port;
-  return http::iequals(origin.where.host, host->host) && origin.port() == port;
+  const std::uint16_t own = security == Security::tls ? secure_port : plain_port;
+  if (!host || origin.default_port != own) return false;
+  return http::iequals(origin.where.host, host->host) && origin.port() == host->port.value_or(own);
 }
 
 bool is_listed(std::string_view text, const std::optional<Origin>& origin,
@@ -70,13 +75,14 @@ bool is_listed(std::string_view text, const std::optional<Origin>& origin,
 
 }  // namespace
 
-bool origin_passes(const Request& request, std::span<const std::string> allowed) noexcept {
+bool origin_passes(const Request& request, std::span<const std::string> allowed,
+                   Security security) noexcept {
   const std::size_t lines = http::count(request.headers(), "Origin");
   if (lines == 0) return true;
   if (lines > 1) return std::ranges::find(allowed, "*") != allowed.end();
   const std::string_view text = request.header("Origin");
   const auto origin = parse_origin(text);
-  if (origin && is_own(*origin, request.header("Host"))) return true;
+  if (origin && is_own(*origin, request.header("Host"), security)) return true;
   return std::ranges::any_of(
       allowed, [&](const std::string& entry) { return is_listed(text, origin, entry); });
 }

@@ -11,7 +11,6 @@
 #include "handshake/server.h"
 
 #include "handshake/accept.h"
-#include "handshake/origin.h"
 #include "http/chars.h"
 #include "http/framing.h"
 #include "http/response.h"
@@ -69,7 +68,8 @@ std::optional<Errc> check_request(const Request& request) noexcept {
 }
 
 std::optional<Errc> check_upgrade(const Request& request,
-                                  std::span<const std::string> allowed_origins) noexcept {
+                                  std::span<const std::string> allowed_origins,
+                                  Security security) noexcept {
   const std::span<const HeaderField> fields = request.headers();
   if (request.method() != "GET") return Errc::method_not_allowed;
   if (!http::list_contains(fields, "Upgrade", "websocket")) return Errc::upgrade_required;
@@ -79,7 +79,7 @@ std::optional<Errc> check_upgrade(const Request& request,
   if (!key || !is_key(*key)) return Errc::key_invalid;
   if (!valid_protocol_list(fields)) return Errc::protocol_list_invalid;
   if (!valid_extension_list(fields)) return Errc::extension_list_invalid;
-  if (!origin_passes(request, allowed_origins)) return Errc::origin_refused;
+  if (!origin_passes(request, allowed_origins, security)) return Errc::origin_refused;
   return {};
 }
 

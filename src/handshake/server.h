@@ -3,6 +3,7 @@
 #include "tern/error.h"
 #include "tern/http.h"
 
+#include "handshake/origin.h"
 #include "handshake/protocols.h"
 
 #include <cstdint>
@@ -22,9 +23,11 @@ namespace tern::handshake {
 std::optional<Errc> check_request(const Request& request) noexcept;
 
 /// The rules for an upgrade, in this order: method, Upgrade, Connection, version, key,
-/// subprotocols, extensions, Origin. RFC 6455 §4.2.1. `allowed_origins`: see origin_passes.
+/// subprotocols, extensions, Origin. RFC 6455 §4.2.1. `allowed_origins` and `security`: see
+/// origin_passes.
 std::optional<Errc> check_upgrade(const Request& request,
-                                  std::span<const std::string> allowed_origins) noexcept;
+                                  std::span<const std::string> allowed_origins,
+                                  Security security = Security::plain) noexcept;
 
 /// The HTTP status that refuses for this reason; 500 for what no peer is to blame for.
 /// The request decides between 400 and 426 for version_unsupported; without it that is 400.

@@ -79,7 +79,11 @@ struct HandlersSession {
 
 Core::Core(ServerOptions given)
     : options(std::move(given)),
-      engine_options{options.limits, options.timeouts, options.allowed_origins, options.deflate},
+      engine_options{.limits = options.limits,
+                     .timeouts = options.timeouts,
+                     .allowed_origins = options.allowed_origins,
+                     .deflate = options.deflate,
+                     .secure = options.tls.has_value()},
       max_connections(connection_limit(options.max_connections)) {
   net::Opened event = net::open_event();
   stop_event_ = std::move(event.fd);
