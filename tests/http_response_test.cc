@@ -60,6 +60,27 @@ TEST(HttpResponse, Rfc9110_8_6_NoLengthWhereThereIsNoContent) {
   EXPECT_TRUE(has_content(426));
 }
 
+TEST(HttpResponse, Rfc9110_5_3_AFieldThatStandsOnceIsReplaced) {
+  using Pairs = std::vector<std::pair<std::string, std::string>>;
+  Response json = Response::text("{}");
+  json.header("X-A", "1").header("content-type", "application/json").header("X-A", "2");
+  EXPECT_EQ(json.fields(),
+            (Pairs{{"Content-Type", "application/json"}, {"X-A", "1"}, {"X-A", "2"}}));
+  const Response moved =
+      Response::status(307).header("Location", "/a").header("LOCATION", "/b").header("Vary", "a");
+  EXPECT_EQ(moved.fields()[1], (Pairs::value_type{"Location", "/b"}));
+  EXPECT_EQ(moved.fields().size(), 3u);
+  for (const char* list : {"Set-Cookie", "WWW-Authenticate", "Link", "Cache-Control", "Vary"}) {
+    EXPECT_EQ(Response::text("").header(list, "a").header(list, "b").fields().size(), 3u) << list;
+  }
+  EXPECT_EQ(Response::json("{}").fields(), (Pairs{{"Content-Type", "application/json"}}));
+  EXPECT_EQ(Response::json("{}").body(), "{}");
+  const Response image = Response::body(std::string("\0PNG", 4), "image/png");
+  EXPECT_EQ(image.fields(), (Pairs{{"Content-Type", "image/png"}}));
+  EXPECT_EQ(image.body(), std::string_view("\0PNG", 4));
+  EXPECT_EQ(image.code(), 200);
+}
+
 TEST(HttpResponse, Rfc9110_7_8_UpgradeIsNamedInConnection) {
   const Fields own{{"Upgrade", "websocket"}, {"Sec-WebSocket-Version", "13"}};
   EXPECT_EQ(written(Response::status(426), own, true),

@@ -31,6 +31,43 @@ TEST(ServerUpgrade, AnsweredInTheHandler) {
   EXPECT_EQ(client.next(), "text > hi");
 }
 
+TEST(ServerUpgrade, AcceptedWithPlainFunctionsOfWhichMostMayBeMissing) {
+  Inbox<std::string> told;
+  RunningServer running({.log = [&](const LogRecord& record) {
+    if (record.level == LogLevel::error) told.put(std::string(record.message));
+  }});
+  running.server.route("/echo", [](Upgrade upgrade) { upgrade.accept<Handlers>({}, echo()); });
+  running.server.route("/short", [](Upgrade upgrade) { upgrade.accept(echo()); });
+  running.server.route("/all", [&](Upgrade upgrade) {
+    upgrade.accept({.on_open = [](Connection& conn) { conn.send("open"); },
+                    .on_message = [](Connection& conn, Message) { conn.close(); },
+                    .on_close = [&](Connection&, const CloseInfo&) { told.put("closed"); }},
+                   {.protocols = {"chat"}});
+  });
+  running.server.route("/none", [](Upgrade upgrade) { upgrade.accept<Handlers>(); });
+  const std::uint16_t port = running.start();
+  for (const std::string path : {"/echo", "/short"}) {
+    RawClient client(port);
+    ASSERT_TRUE(client.upgrade(path));
+    client.send(wire(Role::client, {text("hi"), closing(1000)}));
+    EXPECT_EQ(client.next(), "text hi");
+    EXPECT_EQ(client.next(), "close 1000");
+    EXPECT_TRUE(client.ends());
+  }
+  RawClient all(port);
+  ASSERT_TRUE(all.upgrade("/all", "Sec-WebSocket-Protocol: chat\r\n"));
+  EXPECT_EQ(field(all.answer_head(), "Sec-WebSocket-Protocol"), "chat");
+  EXPECT_EQ(all.next(), "text open");
+  all.send(wire(Role::client, {text("hi"), closing(1000)}));
+  EXPECT_EQ(all.next(), "close 1000");
+  EXPECT_EQ(told.take(), "closed");
+  RawClient none(port);
+  ASSERT_TRUE(none.upgrade("/none"));
+  none.send(wire(Role::client, text("hi")));
+  EXPECT_EQ(none.next(), failure(Errc::handler_threw));
+  EXPECT_NE(told.take().value_or("").find("on_message"), std::string::npos);
+}
+
 TEST(ServerUpgrade, AnsweredLaterOnAnotherThreadWithFramesWaiting) {
   Inbox<Upgrade> asked;
   RunningServer running;

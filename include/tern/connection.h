@@ -133,14 +133,16 @@ class Handle {
 
 /// Your object per connection: constructed when the upgrade is accepted, destroyed right after
 /// on_close. on_message is required; on_open(conn), on_drain(conn) and on_close(conn, info) are
-/// found when they are there. An exception that leaves one closes this connection with 1011.
+/// found when they are there. One that cannot be called like that is an error of the compiler,
+/// because it would never be called. An exception that leaves one closes this connection with 1011.
 template <class S>
 concept Session = std::is_class_v<S> && requires(S session, Connection& conn, Message message) {
   session.on_message(conn, message);
 };
 
-/// A session without state: functions shared by all connections of a route.
-/// Thread: called from all workers at the same time.
+/// A session without state: plain functions. on_message is required.
+/// Thread: those of a route are shared by all its connections and called from all workers at the
+/// same time; those given to Upgrade::accept belong to one connection and are called on its loop.
 struct Handlers {
   UniqueFunction<void(Connection&)> on_open{};
   UniqueFunction<void(Connection&, Message)> on_message{};
@@ -161,6 +163,25 @@ struct SessionType {
   void (*on_close)(void*, Connection&, const CloseInfo&);
 };
 
+// Whether S has a member of this name, of whatever kind: only then the name is ambiguous in a class
+// that inherits it from S and from here as well. A final class is asked directly.
+struct OptionalHandlers {
+  void on_open();
+  void on_drain();
+  void on_close();
+};
+template <class S>
+struct Derived : S, OptionalHandlers {};
+template <class S>
+using Named = std::conditional_t<std::is_final_v<S>, std::type_identity<OptionalHandlers>,
+                                 std::type_identity<Derived<S>>>;
+template <class S, class N = typename Named<S>::type>
+concept NamesOnOpen = (requires { &S::on_open; }) || (!requires { &N::on_open; });
+template <class S, class N = typename Named<S>::type>
+concept NamesOnDrain = (requires { &S::on_drain; }) || (!requires { &N::on_drain; });
+template <class S, class N = typename Named<S>::type>
+concept NamesOnClose = (requires { &S::on_close; }) || (!requires { &N::on_close; });
+
 template <Session S>
 constexpr SessionType make_session_type() noexcept {
   SessionType type{sizeof(S), alignof(S), [](void* s) noexcept { static_cast<S*>(s)->~S(); },
@@ -171,9 +192,17 @@ constexpr SessionType make_session_type() noexcept {
   };
   if constexpr (requires(S s, Connection & conn) { s.on_open(conn); }) {
     type.on_open = [](void* s, Connection& conn) { static_cast<S*>(s)->on_open(conn); };
+  } else {
+    static_assert(!NamesOnOpen<S>,
+                  "this session's on_open would never be called: it must be public and take "
+                  "(tern::Connection&)");
   }
   if constexpr (requires(S s, Connection & conn) { s.on_drain(conn); }) {
     type.on_drain = [](void* s, Connection& conn) { static_cast<S*>(s)->on_drain(conn); };
+  } else {
+    static_assert(!NamesOnDrain<S>,
+                  "this session's on_drain would never be called: it must be public and take "
+                  "(tern::Connection&)");
   }
   if constexpr (requires(S s, Connection & conn, const CloseInfo& info) {
                   s.on_close(conn, info);
@@ -181,8 +210,34 @@ constexpr SessionType make_session_type() noexcept {
     type.on_close = [](void* s, Connection& conn, const CloseInfo& info) {
       static_cast<S*>(s)->on_close(conn, info);
     };
+  } else {
+    static_assert(!NamesOnClose<S>,
+                  "this session's on_close would never be called: it must be public and take "
+                  "(tern::Connection&, const tern::CloseInfo&)");
   }
   return type;
+}
+
+// Any of them may be missing. Without on_message the first message throws, which is logged.
+template <>
+constexpr SessionType make_session_type<Handlers>() noexcept {
+  return {sizeof(Handlers),
+          alignof(Handlers),
+          [](void* s) noexcept { static_cast<Handlers*>(s)->~Handlers(); },
+          [](void* s, Connection& conn) {
+            if (auto& on_open = static_cast<Handlers*>(s)->on_open) on_open(conn);
+          },
+          [](void* s, Connection& conn, Message message) {
+            auto& on_message = static_cast<Handlers*>(s)->on_message;
+            if (!on_message) throw std::bad_function_call();
+            on_message(conn, message);
+          },
+          [](void* s, Connection& conn) {
+            if (auto& on_drain = static_cast<Handlers*>(s)->on_drain) on_drain(conn);
+          },
+          [](void* s, Connection& conn, const CloseInfo& info) {
+            if (auto& on_close = static_cast<Handlers*>(s)->on_close) on_close(conn, info);
+          }};
 }
 
 /// One table for each session class; its address names the class.

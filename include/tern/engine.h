@@ -154,13 +154,18 @@ class Engine {
 
   /// A server's end, waiting for a request. Lifetime: options and workspace must outlive it.
   static Result<Engine> server(const EngineOptions& options, Workspace& workspace) noexcept;
+  static Result<Engine> server(const EngineOptions&& options, Workspace& workspace) = delete;
   /// A client's end; the request stands in output(). Lifetime: options and workspace must outlive
   /// it. Errors: url_invalid, invalid_header, random_unavailable, no_memory. RFC 6455 §4.1.
   static Result<Engine> client(const ClientRequest& request, const EngineOptions& options,
                                Workspace& workspace) noexcept;
+  static Result<Engine> client(const ClientRequest& request, const EngineOptions&& options,
+                               Workspace& workspace) = delete;
   /// An end whose handshake ran elsewhere. Lifetime: options and workspace must outlive it.
   static Result<Engine> established(Role role, const Agreement& agreement,
                                     const EngineOptions& options, Workspace& workspace) noexcept;
+  static Result<Engine> established(Role role, const Agreement& agreement,
+                                    const EngineOptions&& options, Workspace& workspace) = delete;
   Engine(Engine&&) noexcept = default;
   Engine& operator=(Engine&&) noexcept = default;
   ~Engine() = default;

@@ -92,10 +92,15 @@ class Response {
   static Response text(std::string body);
   /// 200 text/html.
   static Response html(std::string body);
+  /// 200 application/json.
+  static Response json(std::string text);
+  /// 200 with a body of any type, as "image/png".
+  static Response body(std::string bytes, std::string content_type);
   /// 200 with a body that is shared, not copied: for fixed pages.
   static Response shared(std::shared_ptr<const std::string> body, std::string content_type);
 
-  /// Adds a field. Chains: `return Response::status(503).header("Retry-After", "2");`
+  /// Adds a field. One that may stand only once (Content-Type, Location, ETag …) replaces the field
+  /// of its name. Chains: `return Response::status(503).header("Retry-After", "2");`
   Response& header(std::string name, std::string value) &;
   Response&& header(std::string name, std::string value) &&;
 

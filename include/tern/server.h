@@ -69,6 +69,8 @@ class Upgrade {
   /// Answers 101. The session is constructed from the arguments, on the loop, right before.
   template <Session S, class... A>
   void accept(Accept accept = {}, A&&... arguments) const;
+  /// The same with plain functions, for this connection alone. on_message is required.
+  void accept(Handlers handlers, Accept accept = {}) const;
   /// Answers in plain HTTP and ends the connection.
   void respond(Response response) const;
 
@@ -145,6 +147,9 @@ class Server {
 
 template <Session S, class... A>
 void Upgrade::accept(Accept accept, A&&... arguments) const {
+  static_assert(
+      requires(std::decay_t<A> & ... each) { S(std::move(each)...); },
+      "the session cannot be constructed from these arguments");
   std::tuple<std::decay_t<A>...> kept(std::forward<A>(arguments)...);
   accept_session(std::move(accept), connection::session_type<S>,
                  [kept = std::move(kept)](void* memory) mutable {
@@ -162,6 +167,10 @@ requires(!std::is_same_v<S, Handlers>) Server& Server::route_with(Accept accept,
                                                                   A&&... arguments) {
   constexpr bool reads_request =
       std::is_constructible_v<S, const Request&, const std::decay_t<A>&...>;
+  static_assert(
+      reads_request || std::is_constructible_v<S, const std::decay_t<A>&...>,
+      "the session cannot be constructed from copies of these arguments, with the Request "
+      "before them or without");
   std::tuple<std::decay_t<A>...> kept(std::forward<A>(arguments)...);
   return add_route(
       std::move(path), std::move(accept), connection::session_type<S>,

@@ -9,7 +9,37 @@
 
 #include "http/token.h"
 
+#include <algorithm>
+#include <array>
+
 namespace tern {
+namespace {
+
+// Fields whose value is no list, so that a second line of the name would contradict the first
+// (RFC 9110 §5.3): those of RFC 9110, 9111, 6266, 6797 and of the Fetch standard.
+constexpr std::array<std::string_view, 16> single_fields{"Content-Type",
+                                                         "Content-Location",
+                                                         "Content-Range",
+                                                         "Content-Disposition",
+                                                         "Date",
+                                                         "ETag",
+                                                         "Last-Modified",
+                                                         "Expires",
+                                                         "Age",
+                                                         "Location",
+                                                         "Retry-After",
+                                                         "Server",
+                                                         "Strict-Transport-Security",
+                                                         "Access-Control-Allow-Origin",
+                                                         "Access-Control-Allow-Credentials",
+                                                         "Access-Control-Max-Age"};
+
+bool is_single(std::string_view name) noexcept {
+  return std::ranges::any_of(single_fields,
+                             [&](std::string_view each) { return http::iequals(each, name); });
+}
+
+}  // namespace
 
 Response Response::status(int code, std::string text) {
   Response response;
@@ -20,11 +50,19 @@ Response Response::status(int code, std::string text) {
 }
 
 Response Response::text(std::string body) {
-  return shared(std::make_shared<const std::string>(std::move(body)), "text/plain; charset=utf-8");
+  return Response::body(std::move(body), "text/plain; charset=utf-8");
 }
 
 Response Response::html(std::string body) {
-  return shared(std::make_shared<const std::string>(std::move(body)), "text/html; charset=utf-8");
+  return Response::body(std::move(body), "text/html; charset=utf-8");
+}
+
+Response Response::json(std::string text) {
+  return Response::body(std::move(text), "application/json");
+}
+
+Response Response::body(std::string bytes, std::string content_type) {
+  return shared(std::make_shared<const std::string>(std::move(bytes)), std::move(content_type));
 }
 
 Response Response::shared(std::shared_ptr<const std::string> body, std::string content_type) {
@@ -35,6 +73,14 @@ Response Response::shared(std::shared_ptr<const std::string> body, std::string c
 }
 
 Response& Response::header(std::string name, std::string value) & {
+  if (is_single(name)) {
+    const auto first = std::ranges::find_if(
+        fields_, [&](const auto& field) { return http::iequals(field.first, name); });
+    if (first != fields_.end()) {
+      first->second = std::move(value);
+      return *this;
+    }
+  }
   fields_.emplace_back(std::move(name), std::move(value));
   return *this;
 }

@@ -73,6 +73,10 @@ void Upgrade::accept_session(Accept accept, const connection::SessionType& type,
       });
 }
 
+void Upgrade::accept(Handlers handlers, Accept accept) const {
+  this->accept<Handlers>(std::move(accept), std::move(handlers));
+}
+
 void Upgrade::respond(Response response) const {
   state_->answer([response = std::move(response)](connection::LiveConnection& connection) {
     connection.respond(response);
