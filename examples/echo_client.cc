@@ -38,12 +38,13 @@ std::string now_as_text() {
   return {text, std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S %z", &local)};
 }
 
-// An address is host:port, or a URL, whose path counts if it has one.
+// An address is host:port or a URL. Its own path counts if it has one, else `path`, which may lack
+// its slash.
 std::string url_of(const std::string& address, const std::string& path) {
   const auto scheme = address.find("://");
-  if (scheme == address.npos) return "ws://" + address + path;
-  const bool has_path = address.find_first_of("/?", scheme + 3) != address.npos;
-  return has_path ? address : address + path;
+  const std::string url = scheme == address.npos ? "ws://" + address : address;
+  if (url.find_first_of("/?", url.find("://") + 3) != url.npos) return url;
+  return url + (path.starts_with('/') ? "" : "/") + path;
 }
 
 // One line, at once: also into a pipe, and whole though two threads print.
@@ -52,7 +53,7 @@ void print(const std::string& line) { std::cout << line + '\n' << std::flush; }
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::string address = "localhost:8080";
+  std::string address = "localhost:9001";
   std::string path = "/echo";
   CLI::App app("Sends the time each second to a WebSocket echo server.", "echo_client");
   app.option_defaults()->always_capture_default();

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace tern::test {
 namespace {
@@ -56,6 +57,32 @@ TEST(ProgramEchoClient, RefusedUpgradeExitsOneWithTheStatus) {
   Process client({program("echo_client"), "--addr", address(server.port()), "--path", "/nowhere"});
   EXPECT_EQ(client.exit_code(), 1);
   EXPECT_NE((client.out() + client.err()).find("404"), std::string::npos) << client.err();
+}
+
+// Nothing the user writes may run into the port: "localhost:18122nowhere".
+TEST(ProgramEchoClient, APathMayLackItsSlashAndAnAddressMayHaveOne) {
+  const RawSocket nobody = RawSocket::bound();
+  const std::string at = address(nobody.port());
+  struct Row {
+    std::vector<std::string> words;
+    std::string url;
+  };
+  for (const Row& row : std::vector<Row>{
+           {{"--addr", at, "--path", "nowhere"}, "ws://" + at + "/nowhere"},
+           {{"--addr", at, "--path", "a/b?c=d"}, "ws://" + at + "/a/b?c=d"},
+           {{"--addr", at, "--path", "?c=d"}, "ws://" + at + "/?c=d"},
+           {{"--addr", "ws://" + at, "--path", "nowhere"}, "ws://" + at + "/nowhere"},
+           {{"--addr", at + "/own"}, "ws://" + at + "/own"},
+           {{"--addr", at + "/own", "--path", "nowhere"}, "ws://" + at + "/own"},
+           {{at}, "ws://" + at + "/echo"},
+           {{"ws://" + at + "/"}, "ws://" + at + "/"},
+       }) {
+    std::vector<std::string> words = {program("echo_client")};
+    words.insert(words.end(), row.words.begin(), row.words.end());
+    Process client(words);
+    EXPECT_EQ(client.line(), "connecting to " + row.url);
+    EXPECT_EQ(client.exit_code(), 1);
+  }
 }
 
 }  // namespace

@@ -80,5 +80,21 @@ TEST(ProgramTls, TheExampleRuns) {
   EXPECT_EQ(example.out(), "recv: Hello, tern\n");
 }
 
+TEST(ProgramTls, MakeCertificateExplainsItself) {
+  const std::string script = TERN_SOURCE_DIR "/scripts/make_certificate.sh";
+  for (const char* const flag : {"--help", "-h"}) {
+    Process help({script, flag});
+    EXPECT_EQ(help.exit_code(), 0);
+    EXPECT_EQ(help.err(), "");
+    for (const char* const word : {"usage: ", "DIRECTORY", "NAME", "cert.pem", "key.pem"}) {
+      EXPECT_NE(help.out().find(word), std::string::npos) << word << '\n' << help.out();
+    }
+  }
+  Process unknown({script, "--days", "9"});
+  EXPECT_EQ(unknown.exit_code(), 2);
+  EXPECT_EQ(unknown.out(), "");
+  EXPECT_EQ(unknown.err(), "make_certificate: unknown option --days (see --help)\n");
+}
+
 }  // namespace
 }  // namespace tern::test
