@@ -27,9 +27,14 @@ inline void parse(CLI::App& app, int argc, char** argv) {
   }
 }
 
-/// What a count or a size must be: at least 1.
+/// A count or a size of at least 1.
 inline CLI::Validator positive() {
   return CLI::Range(std::int64_t{1}, std::int64_t{1} << 40).description("");
+}
+
+/// A count or a size, also 0. CLI11 would read a negative number as a huge one.
+inline CLI::Validator not_negative() {
+  return CLI::Range(std::int64_t{0}, std::int64_t{1} << 40).description("");
 }
 
 /// A flag in seconds, also fractional: above 0, at most a billion.

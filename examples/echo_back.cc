@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <iostream>
+#include <optional>
 #include <string>
 
 int main(int argc, char** argv) {
@@ -22,12 +23,20 @@ int main(int argc, char** argv) {
       ->check(cli::positive());
   bool deflate = false;
   app.add_flag("--deflate", deflate, "offer compression (permessage-deflate)");
+  std::optional<std::size_t> min_bytes;
+  app.add_option("--deflate-min-bytes", min_bytes,
+                 "with --deflate: messages of fewer bytes are sent as they are")
+      ->check(cli::not_negative())
+      ->default_str("0 with takeover, else 1024");
   app.add_option("URL", url, "as ws://host:port/path, or wss://")->required();
   cli::add_trust(app, options.tls);
   cli::parse(app, argc, argv);
   limits.max_queued_bytes = std::max(limits.max_queued_bytes, limits.max_message_bytes);
 
-  if (deflate) options.deflate = tern::Deflate{.takeover = true, .peer_takeover = true};
+  if (deflate) {
+    options.deflate =
+        tern::Deflate{.takeover = true, .peer_takeover = true, .min_bytes = min_bytes};
+  }
   auto dialed = tern::dial(url, options);
   if (!dialed) return std::cerr << dialed.error().message() << '\n', 1;
   tern::BlockingClient& client = *dialed;

@@ -12,13 +12,14 @@
 #include <cstdint>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace {
 
 using namespace std::chrono_literals;
 
-// Whoever does not read his echoes is not read either, until they are on their way.
+// A peer that does not read its echoes is not read either, until they are on their way.
 struct Echo {
   void on_message(tern::Connection& conn, tern::Message msg) {
     if (conn.send(msg) == tern::SendStatus::congested) conn.pause();
@@ -32,7 +33,8 @@ std::string time_us() {
   return std::to_string(std::chrono::duration_cast<std::chrono::microseconds>(since_1970).count());
 }
 
-// Tells the time ten times a second; who is slow to take it misses some, as the numbers show.
+// Tells the time ten times a second. A peer that is slow to take it misses some, as the numbers
+// show.
 class Push {
  public:
   void on_open(tern::Connection& conn) {
@@ -57,6 +59,7 @@ struct Arguments {
   bool deflate = false;
   bool deflate_takeover = false;
   int deflate_level = tern::Deflate().level;
+  std::optional<std::size_t> deflate_min_bytes{};
   tern::TlsServer tls{};
 };
 
@@ -88,6 +91,11 @@ tern::ServerOptions parse(int argc, char** argv) {
   app.add_flag("--deflate", arguments.deflate, "accept compression (permessage-deflate)");
   app.add_flag("--deflate-takeover", arguments.deflate_takeover,
                "the same, with context takeover: smaller messages, 301 KiB a connection");
+  const auto* const min_bytes =
+      app.add_option("--deflate-min-bytes", arguments.deflate_min_bytes,
+                     "the same; messages of fewer bytes are sent as they are")
+          ->check(cli::not_negative())
+          ->default_str("0 with takeover, else 1024");
   const auto* const level = app.add_option("--deflate-level", arguments.deflate_level,
                                            "the same, from 1 (fastest) to 9 (smallest)")
                                 ->check(CLI::Range(1, 9).description(""));
@@ -98,10 +106,11 @@ tern::ServerOptions parse(int argc, char** argv) {
       ->needs(certificate);
   cli::parse(app, argc, argv);
 
-  if (arguments.deflate || arguments.deflate_takeover || level->count() > 0) {
+  if (arguments.deflate || arguments.deflate_takeover || level->count() + min_bytes->count() > 0) {
     options.deflate = tern::Deflate{.level = arguments.deflate_level,
                                     .takeover = arguments.deflate_takeover,
-                                    .peer_takeover = arguments.deflate_takeover};
+                                    .peer_takeover = arguments.deflate_takeover,
+                                    .min_bytes = arguments.deflate_min_bytes};
   }
   // Room for one more message of any size where reading is about to stop.
   tern::Limits& limits = options.limits;

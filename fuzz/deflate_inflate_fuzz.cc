@@ -56,9 +56,13 @@ void compress(Deflater& deflater, Inflater& inflater, std::string_view message, 
   tern::base::ChunkRef out;
   const std::size_t size =
       deflater.compress(std::as_bytes(std::span(message)), takeover, pool, out);
-  if (size == 0) return;
-  require(size < message.size());
-  if (!takeover) inflater.reset();
+  if (takeover) {
+    require(size > 0 && size <= message.size() + 5 * (message.size() / 127 + 2));
+  } else {
+    if (size == 0) return;
+    require(size < message.size());
+    inflater.reset();
+  }
   const std::string_view payload(reinterpret_cast<const char*>(out.data()), size);
   require(inflate(inflater, payload, payload.size(), 16'384) == message);
 }

@@ -266,6 +266,67 @@ TEST(EngineDeflate, TakeoverMakesTheSecondSmaller) {
 
 // ---- what goes out
 
+// The options say nothing about sizes: with takeover the shortest messages are compressed as well,
+// because the next ones refer to them; without it only those that are likely to shrink.
+TEST(EngineDeflate, TakeoverTakesEveryMessageByDefault) {
+  for (const Role role : roles) {
+    for (const bool takeover : {false, true}) {
+      const auto peer = open_peer(role, {.agreed = {.takeover = takeover}, .deflate = {}});
+      const Strings messages = {json(16), "x", json(200), noise(64), json(1023), json(1024)};
+      for (const std::string& message : messages) {
+        peer->at_now().send(Message(MessageType::binary, message));
+        peer->at_now().send(SharedMessage(Message(MessageType::binary, message)));
+        peer->turn();
+      }
+      const auto& frames = peer->reader().frames();
+      ASSERT_EQ(frames.size(), 2 * messages.size());
+      for (std::size_t i = 0; i < frames.size(); ++i) {
+        const std::string& message = messages[i / 2];
+        EXPECT_EQ(frames[i].rsv != 0, takeover || message.size() >= 1024) << message.size();
+        EXPECT_EQ(shown(frames[i].payload), shown(message));
+      }
+    }
+  }
+}
+
+// The measure is a plain context of zlib, which every message goes through.
+TEST(EngineDeflate, Rfc7692_7_2_1_TakeoverIsWorthWhatOneContextOfZlibIs) {
+  struct Row {
+    const char* id;
+    std::size_t size;
+    bool noise_between;
+  };
+  const std::vector<Row> table = {{"JSON of 150, noise of 64 behind each", 150, true},
+                                  {"JSON of 16", 16, false},
+                                  {"a feed of JSON of 200", 200, false}};
+  for (const Row& row : table) {
+    for (const Role role : roles) {
+      for (const bool shared : {false, true}) {
+        SCOPED_TRACE(std::string(row.id) + name(role));
+        const auto peer = open_peer(role, {.agreed = {.takeover = true}, .deflate = {}});
+        ZlibSender zlib(15, Deflate{}.level);
+        std::size_t least = 0;
+        constexpr std::size_t count = 1000;
+        for (std::uint64_t i = 1; i <= count; ++i) {
+          const std::string octets =
+              row.noise_between && i % 2 == 0 ? noise(64, i) : json(row.size, i);
+          const Message message(MessageType::binary, octets);
+          if (shared) {
+            peer->at_now().send(SharedMessage(message));
+          } else {
+            peer->at_now().send(message);
+          }
+          peer->turn();
+          least += zlib.message(octets).size();
+        }
+        EXPECT_EQ(peer->reader().frames().size(), count);
+        const std::size_t headers = count * (role == Role::client ? 8 : 4);
+        EXPECT_LE(peer->written().size(), least + headers);
+      }
+    }
+  }
+}
+
 TEST(EngineDeflate, Rfc7692_7_2_1_WhatIsCompressed) {
   struct Row {
     const char* id;
@@ -275,19 +336,21 @@ TEST(EngineDeflate, Rfc7692_7_2_1_WhatIsCompressed) {
     bool allowed = true;
     int window_bits = 15;
   };
-  const std::vector<Row> table = {
-      {"at the threshold", json(1024), true},
-      {"below", json(1023), false},
-      {"no threshold", std::string(30, 'x'), true, 0},
-      {"it would not be smaller", noise(2000), false},
-      {"empty", "", false, 0},
-      {"switched off for this one", json(5000), false, 1024, false},
-      {"a peer that allows a window of 8", json(5000), false, 1024, true, 0},
-      {"large", json(1 << 20), true},
+  const auto table_of = [](bool takeover) {
+    return std::vector<Row>{
+        {"at the threshold", json(1024), true},
+        {"below", json(1023), false},
+        {"no threshold", std::string(30, 'x'), true, 0},
+        {"it would not be smaller; with takeover the next may refer to it", noise(2000), takeover},
+        {"empty", "", false, 0},
+        {"switched off for this one", json(5000), false, 1024, false},
+        {"a peer that allows a window of 8", json(5000), false, 1024, true, 0},
+        {"large", json(1 << 20), true},
+    };
   };
   for (const Role role : roles) {
     for (const bool takeover : {false, true}) {
-      for (const Row& row : table) {
+      for (const Row& row : table_of(takeover)) {
         SCOPED_TRACE(std::string(row.id) + name(role));
         const auto peer =
             open_peer(role, {.agreed = {.window_bits = static_cast<std::uint8_t>(row.window_bits),
@@ -304,8 +367,7 @@ TEST(EngineDeflate, Rfc7692_7_2_1_WhatIsCompressed) {
         ASSERT_EQ(peer->reader().frames().size(), 3u);
         for (std::size_t i = 0; i < 3; ++i) {
           const Frame& frame = peer->reader().frames()[i];
-          const bool shared_with_takeover = i == 2 && takeover;
-          EXPECT_EQ(frame.rsv != 0, row.compressed && !shared_with_takeover) << i;
+          EXPECT_EQ(frame.rsv != 0, row.compressed) << i;
           EXPECT_EQ(shown(frame.payload), shown(row.message));
         }
       }
@@ -420,7 +482,7 @@ TEST(EngineDeflate, NoRoomIsOfferedForCompressedData) {
 
 // ---- one message for many
 
-TEST(EngineDeflate, ASharedMessageGoesCompressedOnlyToThoseWhoCanTakeIt) {
+TEST(EngineDeflate, ASharedMessageGoesCompressedToAllThatCanTakeIt) {
   struct Row {
     DeflateAgreement agreed;
     int window_bits;  // of the options
@@ -429,8 +491,8 @@ TEST(EngineDeflate, ASharedMessageGoesCompressedOnlyToThoseWhoCanTakeIt) {
   const std::vector<Row> table = {
       {{.window_bits = 12}, 12, true},
       {{.window_bits = 11}, 12, false},
-      {{.window_bits = 15}, 15, true},  // the form was made with 12
-      {{.window_bits = 15, .takeover = true}, 12, false},
+      {{.window_bits = 15}, 15, true},                    // the form was made with 12
+      {{.window_bits = 15, .takeover = true}, 12, true},  // by a compressor of its own
       {{.window_bits = 15, .peer_takeover = true}, 12, true},
       {{.window_bits = 0}, 12, false},
   };
@@ -447,7 +509,7 @@ TEST(EngineDeflate, ASharedMessageGoesCompressedOnlyToThoseWhoCanTakeIt) {
         ASSERT_EQ(peer->reader().frames().size(), 1u);
         EXPECT_EQ(shown(peer->reader().frames()[0].payload), shown(message));
         EXPECT_EQ(peer->reader().frames()[0].rsv != 0, row.compressed) << row.window_bits;
-        if (!row.compressed || role == Role::client) continue;
+        if (!row.compressed || row.agreed.takeover || role == Role::client) continue;
         if (first.empty()) first = peer->written();
         EXPECT_TRUE(peer->written() == first) << "encoded once";
       }

@@ -24,9 +24,11 @@ const std::vector<Program>& programs() {
       {"echo_server",
        {"--host", "--port", "--threads", "--spin", "--max-message", "--max-fragments",
         "--queue-limit", "--handshake-timeout", "--idle-timeout", "--any-origin", "--deflate",
-        "--deflate-takeover", "--deflate-level", "--cert", "--key"}},
+        "--deflate-takeover", "--deflate-level", "--deflate-min-bytes", "--cert", "--key"}},
       {"echo_client", {"--addr", "--path", "URL", "--ca", "--insecure", "--deflate"}},
-      {"echo_back", {"--max-message", "--max-fragments", "--deflate", "URL", "--ca", "--insecure"}},
+      {"echo_back",
+       {"--max-message", "--max-fragments", "--deflate", "--deflate-min-bytes", "URL", "--ca",
+        "--insecure"}},
   };
   return table;
 }
@@ -46,6 +48,21 @@ TEST(ProgramArguments, HelpExplainsEachFlag) {
       EXPECT_NE(process.out().find(flag), std::string::npos) << flag << '\n' << process.out();
     }
   }
+}
+
+// The default of a flag, as --help tells it: "--port UINT=9001   0: the system chooses".
+std::string default_of(const std::string& name, const std::string& flag) {
+  Process process = start(name, {"--help"});
+  EXPECT_EQ(process.exit_code(), 0);
+  const std::string help = process.out();
+  const std::size_t begin = help.find('=', help.find("  " + flag + ' ')) + 1;
+  return help.substr(begin, help.find_first_of(" \n", begin) - begin);
+}
+
+// A new user starts both without flags.
+TEST(ProgramArguments, TheClientDialsWhereTheServerListens) {
+  EXPECT_EQ(default_of("echo_client", "--addr"),
+            "localhost:" + default_of("echo_server", "--port"));
 }
 
 struct BadLine {
@@ -92,6 +109,7 @@ INSTANTIATE_TEST_SUITE_P(
                     BadLine{"echo_server", {"--idle-timeout", "soon"}, "--idle-timeout"},
                     BadLine{"echo_server", {"--idle-timeout", "1e300"}, "--idle-timeout"},
                     BadLine{"echo_server", {"--deflate-level", "10"}, "--deflate-level"},
+                    BadLine{"echo_server", {"--deflate-min-bytes", "-1"}, "--deflate-min-bytes"},
                     BadLine{"echo_client", {"--unknown"}, "--unknown"},
                     BadLine{"echo_server", {"--key", "key.pem"}, "--cert"},
                     BadLine{"echo_client", {"--addr"}, "--addr"},

@@ -224,11 +224,11 @@ class Engine {
   /// Queues a whole message as one frame (RFC 6455 §5.6). A client masks while copying. Text is
   /// the caller's promise of UTF-8 (checked in debug builds). A server references an echo of the
   /// message that next() gave last, and large payloads in the lent bytes, instead of copying them.
-  /// It is compressed if that was agreed on, `options` do not forbid it, and it becomes smaller;
-  /// the queue is judged before.
+  /// It is compressed if that was agreed on, `options` do not forbid it, and it becomes smaller or
+  /// the next messages may refer to it (see Deflate); the queue is judged before.
   SendStatus send(Message message, SendOptions options = {}) noexcept;
   /// The same; the frame is copied when small, referenced when large. Its compressed form is shared
-  /// by all to whom we compress without context takeover; others get it as it is.
+  /// by all connections without context takeover of ours and with a window that is large enough.
   SendStatus send(const SharedMessage& message, SendOptions options = {}) noexcept;
   /// The same; a server references the payload. Lifetime: `message` until settle().
   SendStatus send_borrowed(Message message, SendOptions options = {}) noexcept;

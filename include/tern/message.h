@@ -100,8 +100,9 @@ class EncodedMessage;
 }
 
 /// A message encoded once, for many connections. Copies share one immutable frame, and a second,
-/// compressed one, made when the first connection that can take it asks for it.
-/// Thread: any; the count is atomic.
+/// compressed one, made when the first connection without context takeover asks for it. A
+/// connection with context takeover of ours compresses the message for itself. Thread: any; the
+/// count is atomic.
 class SharedMessage {
  public:
   /// Copies and encodes the message (RFC 6455 §5.2). Throws std::bad_alloc.

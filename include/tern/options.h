@@ -53,13 +53,16 @@ struct Deflate {
   int memory_level = 8;
   /// Of the peer's messages, 9 to 15: below 15 the peer is asked for so little.
   int peer_window_bits = 15;
-  /// Our messages may refer to earlier ones (context takeover, RFC 7692 §7.1.1): they become
-  /// smaller, and the connection keeps a compressor of its own, 262 KiB by default.
+  /// Our messages may refer to earlier ones (context takeover, RFC 7692 §7.1.1). They become
+  /// smaller, and the connection keeps a compressor of its own, 262 KiB by default. Every message
+  /// then goes out compressed, also one that grows by a few bytes, unless SendOptions forbid it.
   bool takeover = false;
   /// The peer's messages may: the connection keeps 7 KiB + 2^peer_window_bits bytes for them.
   bool peer_takeover = false;
-  /// Smaller messages are sent as they are.
-  std::size_t min_bytes = 1024;
+  /// Messages of fewer bytes are sent as they are. Absent, the default: 0 on a connection whose
+  /// messages refer to earlier ones (DeflateAgreement::takeover), because each message makes the
+  /// next ones smaller; 1024 on any other.
+  std::optional<std::size_t> min_bytes{};
 };
 
 /// What both ends of a connection agreed on, RFC 7692 §7.1.

@@ -1,6 +1,6 @@
-// A message is a run of deflate blocks without its end. Who compresses flushes: that closes the
-// last block with an empty stored one, 00 00 FF FF, and leaves these four bytes out; who inflates
-// puts them back (RFC 7692 §7.2):
+// A message is a run of deflate blocks without its end. The sender flushes: that closes the last
+// block with an empty stored one, 00 00 FF FF, and leaves these four bytes out. The receiver puts
+// them back (RFC 7692 §7.2):
 //
 //   blocks … | 3 bits of the empty block's header, zeros up to a byte | (00 00 FF FF)
 //
@@ -8,6 +8,11 @@
 // bytes make an empty block there, too. zlib stops at a final block: the stream is then begun anew
 // with the window kept. A message that stops right at its final block is let pass; one that is cut
 // anywhere else is corrupt, which shows as the four bytes not ending at the border of a block.
+//
+// With context takeover a message is sent compressed even if it grows: the next messages refer to
+// it, and a context that is thrown away costs more than a few bytes. zlib stores a block that it
+// cannot compress, which costs 5 bytes. A block holds 16 KiB with the default memory_level, 127
+// bytes with the smallest.
 //
 // zlib writes no raw deflate with a window of 2^8; for reading any larger window does as well.
 #include "deflate/codec.h"
@@ -30,6 +35,9 @@ constexpr std::array<std::byte, 4> tail{std::byte{0}, std::byte{0}, std::byte{0x
 // data_type behind inflate(): right behind a block that was not the last, no bits left over.
 constexpr int at_border = 128;
 constexpr int border_mask = 128 + 63;
+
+// Least by which a buffer grows for what compresses badly.
+constexpr std::size_t smallest_step = 4096;
 
 // zlib counts in unsigned int, and reads through a pointer that is not const.
 uInt limited(std::size_t size) noexcept {
@@ -128,26 +136,30 @@ std::size_t Deflater::compress(std::span<const std::byte> message, bool takeover
                                base::ChunkPool& pool, base::ChunkRef& out) {
   std::size_t size = 0;
   try {
-    size = run(message, pool, out);
+    // Without takeover it is of use only if it is one byte less than the message, behind which zlib
+    // still writes the tail.
+    const std::size_t most = takeover ? SIZE_MAX : message.size() - 1 + tail.size();
+    size = run(message, most, pool, out);
   } catch (const std::bad_alloc&) {
     deflateReset(stream_.get());
     throw;
   }
-  // A message that goes out as it is is not in the peer's window.
-  if (!takeover || size == 0) deflateReset(stream_.get());
+  if (!takeover) deflateReset(stream_.get());
   return size;
 }
 
-std::size_t Deflater::run(std::span<const std::byte> message, base::ChunkPool& pool,
-                          base::ChunkRef& out) {
+std::size_t Deflater::run(std::span<const std::byte> message, std::size_t most,
+                          base::ChunkPool& pool, base::ChunkRef& out) {
   z_stream& stream = *stream_;
-  // To be worth it: one byte less than the message, behind which the tail is still written.
-  const std::size_t most = message.size() - 1 + tail.size();
   out = pool.take(std::min(most, base::ChunkPool::smallest));
   std::size_t consumed = 0;
   std::size_t produced = 0;
   for (;;) {
-    if (produced == out.capacity()) pool.grow(out, produced, 4 * produced);
+    if (produced == out.capacity()) {
+      // A message that does not shrink needs hardly more than its own size, never four times that.
+      const std::size_t likely = message.size() + message.size() / 16;
+      pool.grow(out, produced, std::clamp(likely, produced + smallest_step, 4 * produced));
+    }
     const uInt most_in = limited(message.size() - consumed);
     const uInt most_out = limited(std::min(most, out.capacity()) - produced);
     const bool last = consumed + most_in == message.size();

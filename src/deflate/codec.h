@@ -70,13 +70,16 @@ class Deflater {
 
   const DeflateParameters& parameters() const noexcept { return parameters_; }
   /// Compresses a message of at least 1 byte to the beginning of `out`, which is replaced, and
-  /// returns its size; 0 when that would not be smaller. With `takeover` it refers to what was
-  /// compressed before; after 0 nothing does. Throws std::bad_alloc, and has then forgotten all.
+  /// returns its size. Without `takeover` it refers to no other message, and 0 is returned when it
+  /// would not become smaller. With `takeover` it refers to what was compressed before, and the
+  /// caller must send it: it may be larger than the message, by 5 bytes for each block.
+  /// Throws std::bad_alloc, and has then forgotten all.
   std::size_t compress(std::span<const std::byte> message, bool takeover, base::ChunkPool& pool,
                        base::ChunkRef& out);
 
  private:
-  std::size_t run(std::span<const std::byte> message, base::ChunkPool& pool, base::ChunkRef& out);
+  std::size_t run(std::span<const std::byte> message, std::size_t most, base::ChunkPool& pool,
+                  base::ChunkRef& out);
 
   std::unique_ptr<z_stream_s> stream_;
   DeflateParameters parameters_;

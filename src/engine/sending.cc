@@ -1,9 +1,9 @@
 // What goes out. A server references large payloads that stay alive, and copies small ones side by
 // side; a client must mask, and masks while it copies (RFC 6455 §5.3).
 //
-// Where compression was agreed on, a message is compressed first and sent so if that is smaller
-// (RFC 7692 §7.2.1). Our compressor's window must be what the peer inflated: a message that goes
-// out as it is leaves no trace there.
+// Where compression was agreed on, a message is compressed first (RFC 7692 §7.2.1). Without context
+// takeover it is sent so only if that is smaller. With takeover it is always sent so: our
+// compressor's window must be what the peer inflated, and a message that went through it is in it.
 #include "base/assert.h"
 #include "deflate/params.h"
 #include "engine/encoded_message.h"
@@ -20,6 +20,9 @@ namespace {
 
 // Below, copying is cheaper than another piece for writev.
 constexpr std::size_t min_referenced = 4096;
+
+// Without takeover a shorter message hardly shrinks, see Deflate::min_bytes.
+constexpr std::size_t default_min_bytes = 1024;
 
 Deflate with_defaults(const std::optional<Deflate>& options) noexcept {
   return deflate::usable(options).value_or(Deflate{});
@@ -86,7 +89,8 @@ SendStatus Engine::send_with(Message message, F&& append) noexcept {
 [[gnu::always_inline]] inline bool Engine::compresses(Message message,
                                                       SendOptions options) const noexcept {
   if (!deflate_ || !options.compress || window_bits_ == 0 || message.empty()) return false;
-  return message.size() >= with_defaults(options_->deflate).min_bytes;
+  const std::size_t usual = takeover_ ? 0 : default_min_bytes;
+  return message.size() >= with_defaults(options_->deflate).min_bytes.value_or(usual);
 }
 
 // False: it goes out as it is.
@@ -113,9 +117,10 @@ bool Engine::append_compressed(frame::Header header, Message message) {
   return true;
 }
 
-// The shared form refers to nothing, and so must what the peer inflates next: not with takeover.
+// The shared form refers to nothing. With takeover the connection compresses for itself: its own
+// context makes the message smaller, and the peer's window must be that context.
 bool Engine::append_compressed(frame::Header header, const SharedMessage& shared) {
-  if (takeover_) return false;
+  if (takeover_) return append_compressed(header, shared.message());
   const engine::CompressedForm* form = shared.encoded()->compressed();
   if (form == nullptr) {
     const Deflate options = with_defaults(options_->deflate);

@@ -22,6 +22,8 @@ void add_deflate_cases(std::vector<Case>& cases);  ///< groups 12 and 13
 std::size_t& deflate_bytes();
 /// The size of a compressed message's fragments in this case; 0: it is not fragmented.
 std::size_t deflate_fragment_of(std::string_view id);
+/// The size of each message in this case.
+std::size_t deflate_size_of(std::string_view id);
 
 /// All of them.
 std::vector<Case> all_cases();

@@ -34,6 +34,11 @@ constexpr std::array<Shape, 18> shapes{{{16, 0},
                                         {131072, 4096},
                                         {131072, 32768}}};
 
+const Shape& shape_of(std::string_view id) {
+  const std::string number(id.substr(id.rfind('.') + 1));
+  return shapes[static_cast<std::size_t>(std::stoi(number)) - 1];
+}
+
 std::string words_of(std::initializer_list<std::string_view> words, std::size_t size,
                      std::string_view between) {
   const std::vector<std::string_view> all(words);
@@ -108,10 +113,9 @@ std::size_t& deflate_bytes() {
   return bytes;
 }
 
-std::size_t deflate_fragment_of(std::string_view id) {
-  const std::string number(id.substr(id.rfind('.') + 1));
-  return shapes[static_cast<std::size_t>(std::stoi(number)) - 1].fragment;
-}
+std::size_t deflate_fragment_of(std::string_view id) { return shape_of(id).fragment; }
+
+std::size_t deflate_size_of(std::string_view id) { return shape_of(id).size; }
 
 void add_deflate_cases(std::vector<Case>& cases) {
   const auto add = [&](const std::string& subgroup, int number) {

@@ -185,6 +185,7 @@ class Tester {
         return;
       default:
         if (frame.opcode != 0) message_ = {frame.opcode, {}};
+        if (frame.opcode != 0 && frame.rsv != 0) ++seen_.compressed;
         message_.payload += frame.payload;
         if (frame.fin) seen_.events.push_back(to_string(message_));
         return;

@@ -15,6 +15,7 @@ struct Observed {
   enum class End { none, fin, reset };
 
   Events events{};             ///< as in Script::expected
+  std::size_t compressed = 0;  ///< messages of the subject that came compressed
   std::string fault{};         ///< the first thing the subject wrote that it may not
   bool subject_first = false;  ///< its Close frame, or its end of TCP, came before our Close frame
   bool tester_closed = false;  ///< we sent a Close frame

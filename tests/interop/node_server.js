@@ -43,6 +43,15 @@ run({
     socket.close(1000, 'done');
     expect((await next(socket, 'close'))[0], 1000, 'close code');
   },
+  async echo(options) {
+    const server = new WebSocketServer(
+        {host: '127.0.0.1', port: 0, perMessageDeflate: JSON.parse(options)});
+    server.on('connection', socket => socket.on(
+        'message', (data, isBinary) => socket.send(data, {binary: isBinary})));
+    await next(server, 'listening');
+    console.log(server.address().port);
+    await next(server, 'close');
+  },
   async drop() {
     const socket = await accept();
     socket.send('soon gone');
