@@ -145,6 +145,9 @@ int main(int argc, char** argv) {
     return tern::Response::text(R"({"time_us":)" + time_us() + '}')
         .header("Cache-Control", "no-store");
   });
+  server.get("/metrics", [&server](const tern::Request&) {
+    return tern::Response::body(server.counters().prometheus(), "text/plain; version=0.0.4");
+  });
   const auto page = std::make_shared<const std::string>(echo_page);
   server.get("/", [page](const tern::Request&) {
     return tern::Response::shared(page, "text/html; charset=utf-8");

@@ -11,8 +11,8 @@ test="$build libgtest-dev pkg-config:pkg-config clang-format:clang-format openss
 check="$test clang:clang++ clang-tidy:clang-tidy llvm:llvm-cov libwslay-dev libclang-rt
   valgrind:valgrind"
 coverage="$test gcovr:gcovr"
-interop="$build python3:python3 python3-websockets nodejs:node node-ws chromium:chromium
-  chromium-driver:chromedriver curl:curl openssl:openssl"
+interop="$build python3:python3 python3-websockets python3-prometheus-client nodejs:node node-ws
+  chromium:chromium chromium-driver:chromedriver curl:curl openssl:openssl"
 bench="$build libbenchmark-dev"
 peers="$bench libboost-dev libwebsockets-dev libwebsocketpp-dev golang-go:go
   golang-github-gorilla-websocket-dev nodejs:node node-ws"

@@ -2,10 +2,12 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <fstream>
 #include <gtest/gtest.h>
 #include <new>
 #include <set>
 #include <string>
+#include <vector>
 
 namespace {
 thread_local bool memory_is_gone = false;
@@ -40,6 +42,32 @@ TEST(Errc, EachHasItsOwnText) {
   }
   EXPECT_EQ(error_category().message(0), "unknown error");
   EXPECT_EQ(error_category().message(last + 1), "unknown error") << "a new Errc: raise `last`";
+}
+
+// The enumerators as they stand in the header.
+std::vector<std::string> names_in_the_header() {
+  std::ifstream file(TERN_SOURCE_DIR "/include/tern/error.h");
+  std::vector<std::string> names;
+  bool inside = false;
+  for (std::string line; std::getline(file, line);) {
+    if (line == "enum class Errc {") inside = true;
+    if (line == "};") inside = false;
+    const std::size_t end = line.find_first_not_of("abcdefghijklmnopqrstuvwxyz_0123456789", 2);
+    if (inside && line.starts_with("  ") && end > 2 && end != line.npos) {
+      names.push_back(line.substr(2, end - 2));
+    }
+  }
+  return names;
+}
+
+TEST(Errc, EachHasTheNameOfItsEnumerator) {
+  std::vector<std::string> names;
+  for (int value = 1; value <= last; ++value) {
+    names.emplace_back(errc_name(static_cast<Errc>(value)));
+  }
+  EXPECT_EQ(names, names_in_the_header());
+  EXPECT_EQ(errc_name(Errc::origin_refused), "origin_refused");
+  EXPECT_EQ(errc_name(Errc{}), "unknown");
 }
 
 TEST(Errc, ConvertsToAnErrorCodeOfTern) {

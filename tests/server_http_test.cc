@@ -28,6 +28,7 @@ struct Pages {
     server.get("/throws", [](const Request&) -> Response { throw std::runtime_error("oops"); });
     server.get("/both", [](const Request&) { return Response::text("page"); });
     server.route("/both", echo());
+    server.route("/only", echo());
     port = running.start();
   }
 };
@@ -117,6 +118,8 @@ TEST(ServerHttp, CountersInPrometheusFormat) {
   RawClient client(pages.port);
   client.ask(page_request("/?name=x"));
   client.body(7);
+  RawClient plain(pages.port);
+  plain.ask(page_request("/only"));  // whose refusal has a text with quotes
   ASSERT_TRUE(client.upgrade("/both"));
   client.send(text("hi"));
   client.next();
@@ -129,16 +132,18 @@ TEST(ServerHttp, CountersInPrometheusFormat) {
   not_http.ask("nonsense\r\n\r\n");
   pages.running.stop();
   const Counters counters = pages.running.server.counters();
-  EXPECT_EQ(counters.connections_accepted, 3u);
+  EXPECT_EQ(counters.connections_accepted, 4u);
   EXPECT_EQ(counters.upgrades, 1u);
   EXPECT_EQ(counters.messages_received, 1u);
   EXPECT_EQ(counters.messages_sent, 1u);
   ASSERT_EQ(counters.closes.size(), 1u);
   EXPECT_EQ(counters.closes[0].first, 1000);
-  EXPECT_GE(counters.refusals.size(), 1u);
+  using Refusals = std::vector<std::pair<std::string, std::uint64_t>>;
+  EXPECT_EQ(counters.refusals, (Refusals{{"http_malformed", 1}, {"upgrade_required", 1}}));
   const std::string text = counters.prometheus();
   EXPECT_NE(text.find("# TYPE tern_upgrades_total counter\ntern_upgrades_total 1\n"), text.npos);
   EXPECT_NE(text.find("tern_closes_total{code=\"1000\"} 1\n"), text.npos) << text;
+  EXPECT_NE(text.find("tern_refusals_total{reason=\"upgrade_required\"} 1\n"), text.npos) << text;
 }
 
 }  // namespace

@@ -168,27 +168,6 @@ std::vector<Verdict> refusals() {
                  trust,
                  "127.0.0.2",
                  {"hostname mismatch", "expected 127.0.0.2"}});
-  all.push_back(
-      {"name in the subject only",
-       ours.issue({.common_name = "localhost", .names = ""}),
-       trust,
-       "localhost",
-       {"certificate of CN=localhost", "hostname mismatch", "no name at all", "subject"}});
-  all.push_back({"address in the subject only",
-                 ours.issue({.common_name = "127.0.0.1", .names = ""}),
-                 trust,
-                 "127.0.0.1",
-                 {"certificate of CN=127.0.0.1", "hostname mismatch", "no name at all"}});
-  all.push_back({"name in the subject beside an address",
-                 ours.issue({.common_name = "localhost", .names = "IP:127.0.0.1"}),
-                 trust,
-                 "localhost",
-                 {"certificate of CN=localhost", "hostname mismatch", "it is for 127.0.0.1"}});
-  all.push_back({"wildcard in the subject only",
-                 ours.issue({.common_name = "*.tern.test", .names = ""}),
-                 trust,
-                 "a.tern.test",
-                 {"hostname mismatch", "no name at all"}});
   all.push_back({"wildcard too deep",
                  ours.issue({.names = "DNS:*.tern.test"}),
                  trust,
@@ -211,6 +190,35 @@ std::vector<Verdict> refusals() {
                  "localhost",
                  {"certificate of CN=tern test", "issuer CN=other CA is not known", "ca_file"}});
   all.push_back({"the system does not know it", ours.issue({}), {}, "localhost", {"is not known"}});
+  return all;
+}
+
+// A name in the subject is none (RFC 9525 §2).
+std::vector<Verdict> refusals_of_subjects() {
+  const Authority& ours = authority();
+  const TlsClient trust = trusting(ours.ca);
+  std::vector<Verdict> all;
+  all.push_back(
+      {"name in the subject only",
+       ours.issue({.common_name = "localhost", .names = ""}),
+       trust,
+       "localhost",
+       {"certificate of CN=localhost", "hostname mismatch", "no name at all", "subject"}});
+  all.push_back({"address in the subject only",
+                 ours.issue({.common_name = "127.0.0.1", .names = ""}),
+                 trust,
+                 "127.0.0.1",
+                 {"certificate of CN=127.0.0.1", "hostname mismatch", "no name at all"}});
+  all.push_back({"name in the subject beside an address",
+                 ours.issue({.common_name = "localhost", .names = "IP:127.0.0.1"}),
+                 trust,
+                 "localhost",
+                 {"certificate of CN=localhost", "hostname mismatch", "it is for 127.0.0.1"}});
+  all.push_back({"wildcard in the subject only",
+                 ours.issue({.common_name = "*.tern.test", .names = ""}),
+                 trust,
+                 "a.tern.test",
+                 {"hostname mismatch", "no name at all"}});
   return all;
 }
 
@@ -240,6 +248,7 @@ std::vector<Verdict> refusals_of_pins() {
 TEST(TlsContext, Rfc9525_WhomAClientTrusts) {
   std::vector<Verdict> all = verdicts();
   for (Verdict& refusal : refusals()) all.push_back(std::move(refusal));
+  for (Verdict& refusal : refusals_of_subjects()) all.push_back(std::move(refusal));
   for (Verdict& refusal : refusals_of_pins()) all.push_back(std::move(refusal));
   for (const Verdict& verdict : all) {
     for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {

@@ -91,6 +91,9 @@ enum class Errc {
   tls_options_invalid,      ///< a certificate, a key or another TLS option cannot be used
 };
 
+/// Its name as it stands above, e.g. "origin_refused": for logs and metrics, where it stays the
+/// same from version to version. "unknown" for what is no Errc.
+std::string_view errc_name(Errc errc) noexcept;
 /// The category of Errc, named "tern".
 const std::error_category& error_category() noexcept;
 /// Makes `std::error_code(Errc)` work.

@@ -38,10 +38,11 @@ struct Counters {
   std::uint64_t accept_pauses = 0;  ///< descriptors or memory ran short
   /// Close codes (1000, 1001 …) and how many WebSocket connections ended with them.
   std::vector<std::pair<int, std::uint64_t>> closes{};
-  /// Names of Errc and how many handshakes failed for that reason.
+  /// Names of Errc (see errc_name), as "origin_refused", and how many handshakes failed for that
+  /// reason.
   std::vector<std::pair<std::string, std::uint64_t>> refusals{};
 
-  /// In Prometheus' text format, version 0.0.4.
+  /// In Prometheus' text format, version 0.0.4; its Content-Type is "text/plain; version=0.0.4".
   std::string prometheus() const;
 };
 

@@ -55,39 +55,84 @@ void Metrics::add_to(Counters& total) const {
   }
   for (std::size_t i = 0; i < refusals_.size(); ++i) {
     if (refusals_[i].get() == 0) continue;
-    add(total.refusals, make_error_code(static_cast<Errc>(i)).message(), refusals_[i].get());
+    add(total.refusals, std::string(errc_name(static_cast<Errc>(i))), refusals_[i].get());
   }
 }
 
 }  // namespace connection
 
+namespace {
+
+// Writes the text format 0.0.4 of Prometheus.
+class Exposition {
+ public:
+  void counter(std::string_view name, std::string_view help, std::uint64_t value) {
+    family(name, "counter", help);
+    sample(name, {}, {}, value);
+  }
+  void gauge(std::string_view name, std::string_view help, std::uint64_t value) {
+    family(name, "gauge", help);
+    sample(name, {}, {}, value);
+  }
+  /// Opens a family of samples. `help` has neither a line end nor a backslash.
+  void family(std::string_view name, std::string_view type, std::string_view help) {
+    text_.append("# HELP tern_").append(name).append(" ").append(help);
+    text_.append("\n# TYPE tern_").append(name).append(" ").append(type).append("\n");
+  }
+  void sample(std::string_view name, std::string_view label, std::string_view label_value,
+              std::uint64_t value) {
+    text_.append("tern_").append(name);
+    if (!label.empty()) {
+      text_.append("{").append(label).append("=\"");
+      for (const char c : label_value) append_escaped(c);
+      text_.append("\"}");
+    }
+    text_.append(" ").append(std::to_string(value)).append("\n");
+  }
+  std::string take() { return std::move(text_); }
+
+ private:
+  void append_escaped(char c) {
+    if (c == '\n') {
+      text_ += "\\n";
+      return;
+    }
+    if (c == '"' || c == '\\') text_ += '\\';
+    text_ += c;
+  }
+
+  std::string text_{};
+};
+
+}  // namespace
+
 std::string Counters::prometheus() const {
-  std::string text;
-  const auto metric = [&](const char* name, const char* type, std::uint64_t value) {
-    const std::string full = std::string("tern_") + name;
-    text += "# TYPE " + full + ' ' + type + '\n' + full + ' ' + std::to_string(value) + '\n';
-  };
-  metric("connections_accepted_total", "counter", connections_accepted);
-  metric("connections_open", "gauge", connections_open);
-  metric("connections_rejected_total", "counter", connections_rejected);
-  metric("upgrades_total", "counter", upgrades);
-  metric("responses_total", "counter", responses);
-  metric("messages_received_total", "counter", messages_received);
-  metric("messages_sent_total", "counter", messages_sent);
-  metric("bytes_received_total", "counter", bytes_received);
-  metric("bytes_sent_total", "counter", bytes_sent);
-  metric("accept_pauses_total", "counter", accept_pauses);
-  text += "# TYPE tern_closes_total counter\n";
+  Exposition out;
+  out.counter("connections_accepted_total", "TCP connections that were accepted.",
+              connections_accepted);
+  out.gauge("connections_open", "TCP connections that are open, whatever they speak.",
+            connections_open);
+  out.counter("connections_rejected_total", "Connections that got 503 at the connection limit.",
+              connections_rejected);
+  out.counter("upgrades_total", "Requests that were answered 101.", upgrades);
+  out.counter("responses_total", "Proper requests that got another answer than 101.", responses);
+  out.counter("messages_received_total", "Messages that were received.", messages_received);
+  out.counter("messages_sent_total", "Messages that were accepted by send().", messages_sent);
+  out.counter("bytes_received_total", "Bytes of HTTP and WebSocket that were read.",
+              bytes_received);
+  out.counter("bytes_sent_total", "Bytes of HTTP and WebSocket that were written.", bytes_sent);
+  out.counter("accept_pauses_total", "Pauses of accepting for want of descriptors or memory.",
+              accept_pauses);
+  out.family("closes_total", "counter", "WebSocket connections that ended, by close code.");
   for (const auto& [code, count] : closes) {
-    const std::string label =
-        code == connection::other_codes ? "application" : std::to_string(code);
-    text += "tern_closes_total{code=\"" + label + "\"} " + std::to_string(count) + '\n';
+    const bool of_application = code == connection::other_codes;
+    out.sample("closes_total", "code", of_application ? "application" : std::to_string(code),
+               count);
   }
-  text += "# TYPE tern_refusals_total counter\n";
-  for (const auto& [reason, count] : refusals) {
-    text += "tern_refusals_total{reason=\"" + reason + "\"} " + std::to_string(count) + '\n';
-  }
-  return text;
+  out.family("refusals_total", "counter", "Handshakes that failed, by the name of the tern::Errc.");
+  for (const auto& [reason, count] : refusals)
+    out.sample("refusals_total", "reason", reason, count);
+  return out.take();
 }
 
 }  // namespace tern

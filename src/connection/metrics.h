@@ -47,7 +47,7 @@ class Metrics {
 
  private:
   static constexpr std::size_t named_codes = 16;  // 1000-1015; the rest shares one count
-  static constexpr std::size_t max_errc = 64;
+  static constexpr std::size_t max_errc = 128;
 
   std::array<Count, named_codes + 1> closes_{};
   std::array<Count, max_errc> refusals_{};

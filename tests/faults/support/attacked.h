@@ -18,7 +18,7 @@ namespace tern::test {
 
 /// How many handshakes failed for this reason.
 inline std::uint64_t refusals(const Server& server, Errc why) {
-  const std::string name = make_error_code(why).message();
+  const std::string_view name = errc_name(why);
   for (const auto& [reason, count] : server.counters().refusals) {
     if (reason == name) return count;
   }

@@ -1,0 +1,77 @@
+// What Prometheus reads: every line of the text is of the grammar of format 0.0.4.
+#include "tern/error.h"
+#include "tern/observe.h"
+
+#include "connection/metrics.h"
+
+#include <gtest/gtest.h>
+#include <map>
+#include <regex>
+#include <sstream>
+#include <string>
+
+namespace tern::test {
+namespace {
+
+// The samples by name and labels. Fails the test for a line that no parser would read, a sample
+// before its HELP and TYPE, and a family that comes twice.
+std::map<std::string, std::string> samples_in(const std::string& text) {
+  static const std::regex comment(R"re(# (HELP|TYPE) (tern_[a-z_]+) (.+))re");
+  static const std::regex sample(
+      R"re((tern_[a-z_]+)(\{[a-z]+="([^"\\\n]|\\["\\n])*"\})? ([0-9]+))re");
+  std::map<std::string, std::string> samples;
+  std::map<std::string, int> families;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    std::smatch found;
+    if (std::regex_match(line, found, comment)) {
+      EXPECT_EQ(++families[found[2]], found[1] == "HELP" ? 1 : 2) << line;
+      if (found[1] == "TYPE") {
+        EXPECT_TRUE(found[3] == "counter" || found[3] == "gauge") << line;
+      }
+    } else if (std::regex_match(line, found, sample)) {
+      EXPECT_EQ(families[found[1]], 2) << line;
+      EXPECT_TRUE(samples.emplace(found[1].str() + found[2].str(), found[4]).second) << line;
+    } else {
+      ADD_FAILURE() << "unreadable: " << line;
+    }
+  }
+  EXPECT_TRUE(text.empty() || text.back() == '\n');
+  return samples;
+}
+
+TEST(ConnectionMetrics, ATextThatParses) {
+  Counters counters{.upgrades = 7};
+  counters.closes = {{1000, 3}, {3000, 1}};
+  counters.refusals = {{"origin_refused", 2}, {"a \"quoted\" \\ text\nof two lines", 1}};
+  const auto samples = samples_in(counters.prometheus());
+  EXPECT_EQ(samples.at("tern_upgrades_total"), "7");
+  EXPECT_EQ(samples.at("tern_closes_total{code=\"1000\"}"), "3");
+  EXPECT_EQ(samples.at("tern_closes_total{code=\"application\"}"), "1");
+  EXPECT_EQ(samples.at("tern_refusals_total{reason=\"origin_refused\"}"), "2");
+  EXPECT_EQ(samples.at(R"(tern_refusals_total{reason="a \"quoted\" \\ text\nof two lines"})"), "1");
+  EXPECT_EQ(samples_in(Counters().prometheus()).size(), 10u);
+}
+
+TEST(ConnectionMetrics, RefusalsHaveTheNamesOfErrc) {
+  connection::Metrics metrics;
+  Counters expected;
+  for (int value = 1; errc_name(static_cast<Errc>(value)) != "unknown"; ++value) {
+    const auto errc = static_cast<Errc>(value);
+    if (errc == Errc::connection_reset) continue;
+    metrics.refused(errc);
+    expected.refusals.emplace_back(errc_name(errc), 1);
+  }
+  Counters counters;
+  metrics.add_to(counters);
+  EXPECT_EQ(counters.refusals, expected.refusals);
+  metrics.refused(std::make_error_code(std::errc::host_unreachable));
+  counters = {};
+  metrics.add_to(counters);
+  EXPECT_EQ(
+      samples_in(counters.prometheus()).at("tern_refusals_total{reason=\"connection_reset\"}"),
+      "1");
+}
+
+}  // namespace
+}  // namespace tern::test
