@@ -24,7 +24,8 @@ class Transport {
     std::size_t bytes = 0;
     std::error_code error{};
     State state = State::ok;
-    /// Read only: read again before waiting for the descriptor, which is silent about what is left.
+    /// Read only, with `ok` or `wait_read`: read again before waiting for the descriptor, which is
+    /// silent about what is left. One call deciphers a bounded number of records.
     bool more = false;
   };
 

@@ -94,6 +94,7 @@ bool TlsTransport::attach(Ssl ssl) noexcept {
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl.get(), bio, bio);  // one reference stands for both directions
   SSL_set_app_data(ssl.get(), this);
+  SSL_set_msg_callback(ssl.get(), on_record);
   ssl_ = std::move(ssl);
   return true;
 }
@@ -116,7 +117,7 @@ const BIO_METHOD* TlsTransport::bio_method() noexcept {
 int TlsTransport::on_bio_read(BIO* bio, char* into, std::size_t size, std::size_t* got) noexcept {
   auto& self = *static_cast<TlsTransport*>(BIO_get_data(bio));
   BIO_clear_retry_flags(bio);
-  *got = std::min(size, self.input_.size());
+  *got = self.did_enough() ? 0 : std::min(size, self.input_.size());
   if (*got == 0) {
     BIO_set_retry_read(bio);
     return 0;
@@ -139,6 +140,13 @@ int TlsTransport::on_bio_write(BIO* bio, const char* from, std::size_t size,
   }
   *put = size;
   return 1;
+}
+
+// OpenSSL has read the header of a record, or written one.
+void TlsTransport::on_record(int written, int, int content_type, const void*, std::size_t, SSL* ssl,
+                             void*) noexcept {
+  auto* const self = static_cast<TlsTransport*>(SSL_get_app_data(ssl));
+  if (self != nullptr && written == 0 && content_type == SSL3_RT_HEADER) ++self->records_;
 }
 
 long TlsTransport::on_bio_control(BIO*, int command, long, void*) noexcept {
@@ -188,6 +196,7 @@ TlsTransport::Step TlsTransport::run(F&& call) noexcept {
 
 // Brings ciphertext, at most once with less than there is room for.
 bool TlsTransport::receive() noexcept {
+  if (did_enough()) return false;  // read() says that there is more
   if (drained_ || ended_below_) {
     drained_ = true;
   } else if (receives_ == max_receives) {
@@ -234,6 +243,7 @@ bool TlsTransport::receive() noexcept {
 void TlsTransport::begin_call() noexcept {
   drained_ = received_ = false;
   receives_ = 0;
+  records_ = 0;
   input_ = undeciphered_.bytes();
 }
 
@@ -285,7 +295,9 @@ net::Transport::Transfer TlsTransport::read(std::span<const iovec> into) noexcep
     step = shake_hands();
     const std::size_t got = step == Step::done ? read_some(into, step) : 0;
     end_call();
-    if (got > 0) return {.bytes = got, .more = step != Step::wait};
+    const bool more = step != Step::wait || (did_enough() && !undeciphered_.empty());
+    if (got > 0) return {.bytes = got, .more = more};
+    if (step == Step::wait && more) return {.state = State::wait_read, .more = true};
     if (!write_error_) break;
   }
   // Nobody else would tell, when an answer that reading caused cannot be written. But all that
