@@ -459,10 +459,61 @@ TEST(EngineDeflate, WhatOneEngineInflatedOutlivesWhatAnotherInflates) {
       engines[i].tick(Engine::TimePoint() + 1h);
       engines[i].feed(0, std::as_writable_bytes(std::span(lent[i])));
       EXPECT_EQ(engines[i].next().kind(), Event::Kind::open);
-      views.push_back(engines[i].next().message());
+      Event event = engines[i].next();
+      while (event.kind() == Event::Kind::working) event = engines[i].next();
+      views.push_back(event.message());
     }
     for (std::size_t i = 0; i < texts.size(); ++i)
       EXPECT_EQ(shown(views[i].text()), shown(texts[i]));
+  }
+}
+
+// ---- how much one call of next() does
+
+TEST(EngineDeflate, OneCallInflates64KiBAtMost) {
+  constexpr std::size_t size = std::size_t{1} << 20;
+  for (const Role role : roles) {
+    for (const std::size_t stash_every : {0, 1, 3}) {
+      const auto peer = open_peer(role);
+      peer->echo = false;
+      peer->stash_every = stash_every;
+      peer->receive(wire(peer->them, {packed_text(std::string(size, 'a')), text("next")}));
+      EXPECT_GE(peer->working, 15);
+      EXPECT_LE(peer->working, 20);
+      peer->turn();
+      EXPECT_EQ(peer->events(), (Strings{"text " + shown(std::string(size, 'a')), "text next"}));
+    }
+  }
+}
+
+// Stored blocks without content (RFC 1951 §3.2.4): there is work, but nothing comes of it.
+TEST(EngineDeflate, OneCallReads16KiBAtMost) {
+  std::string blocks;
+  for (int i = 0; i < 40'000; ++i) blocks += std::string_view("\0\0\0\xFF\xFF", 5);
+  for (const Role role : roles) {
+    const auto peer = open_peer(role);
+    peer->receive(wire(peer->them, compressed(binary(blocks + '\0'))));
+    EXPECT_GE(peer->working, 200'000 / 16'384);
+    EXPECT_EQ(peer->events(), Strings{"binary"});
+  }
+}
+
+// What comes behind our Close is of no use, so it is not inflated: a message that cannot be is
+// none.
+TEST(EngineDeflate, NothingIsInflatedBehindOurClose) {
+  const std::string whole = packed(std::string(200'000, 'a'));
+  for (const Role role : roles) {
+    for (const bool amid : {false, true}) {
+      const auto peer = open_peer(role);
+      if (amid) peer->receive(compressed(text(whole.substr(0, 100), false)));
+      peer->at_now().close(CloseCode::normal);
+      if (amid) peer->receive(more(whole.substr(100), true));
+      peer->working = 0;
+      peer->receive(wire(peer->them, {compressed(text("\xFF\xFF\xFF")), packed_text(whole)}));
+      peer->receive(closing(1000));
+      EXPECT_EQ(peer->working, 0);
+      EXPECT_TRUE(peer->ending().clean) << peer->ending();
+    }
   }
 }
 

@@ -340,5 +340,18 @@ TEST(EngineLimits, Rfc6455_5_5_OwnPingsAreCutAt125) {
   }
 }
 
+// Frames without content are work, and nothing comes of them.
+TEST(EngineLimits, OneCallReads256FramesAtMost) {
+  for (const Role role : {Role::server, Role::client}) {
+    Peer peer(role);
+    std::vector<Frame> frames(10'001, more("", false));
+    frames.front() = text("", false);
+    frames.back() = more("end");
+    peer.receive(frames);
+    EXPECT_EQ(peer.working, 10'001 / 256);
+    EXPECT_EQ(peer.events(), Peer::Strings{"text end"});
+  }
+}
+
 }  // namespace
 }  // namespace tern::test

@@ -103,6 +103,52 @@ TEST(EnginePages, APageIsWrittenThoughThePeerHasEndedItsHalf) {
   EXPECT_TRUE(server.written().ends_with("\r\n\r\n" + std::string(100'000, 'p')));
 }
 
+// A peer that asks and reads nothing: the next request waits until the answers are written.
+TEST(EnginePages, RequestsWaitWhileAnswersDo) {
+  constexpr std::size_t page = 64 << 10;
+  const std::string all = page_request("/0") + page_request("/1") + page_request("/2") +
+                          page_request("/3") + upgrade_request();
+  for (const std::size_t step : {Peer::all, std::size_t{1}, std::size_t{7}}) {
+    Server server({.limits = {.low_water_bytes = 1'000}});
+    serve(server, Response::text(std::string(page, 'p')));
+    server.writable = 0;
+    server.receive(all, step);
+    EXPECT_EQ(server.events(), Strings{"request GET /0"});
+    EXPECT_LT(server.engine().queued_bytes(), page + 1'000);
+    EXPECT_FALSE(server.engine().wants_input());
+    for (const char* const next : {"/1", "/2", "/3"}) {
+      server.writable = server.engine().queued_bytes() - 1'001;
+      server.turn();
+      EXPECT_FALSE(server.engine().has_stash()) << "above the mark";
+      server.writable = 1;
+      server.turn();
+      server.writable = 0;
+      server.turn();
+      EXPECT_EQ(server.events().back(), std::string("request GET ") + next);
+      EXPECT_LT(server.engine().queued_bytes(), page + 2'000);
+    }
+    server.writable = Peer::all;
+    server.turn();
+    server.turn();
+    EXPECT_EQ(server.events().back(), "closed") << "the upgrade was refused";
+  }
+}
+
+// The peer's FIN behind requests that wait is no reason to leave them without an answer.
+TEST(EnginePages, RequestsThatWaitAreAnsweredAfterAFin) {
+  Server server({.limits = {.low_water_bytes = 1'000}});
+  serve(server, Response::text(std::string(5'000, 'p')));
+  server.writable = 0;
+  server.receive(page_request("/0") + page_request("/1"));
+  server.receive_eof();
+  EXPECT_EQ(server.events(), Strings{"request GET /0"});
+  server.writable = Peer::all;
+  server.turn();
+  server.turn();
+  EXPECT_EQ(count(server.written(), "HTTP/1.1 200 OK"), 2u);
+  EXPECT_TRUE(server.dead());
+}
+
 TEST(EnginePages, AnAnswerThatMayNotBeSentBecomes500) {
   Server server;
   server.accepts = false;

@@ -1,5 +1,6 @@
 #include "net/poller.h"
 
+#include <array>
 #include <chrono>
 #include <functional>
 #include <gtest/gtest.h>
@@ -179,16 +180,53 @@ TEST(Poller, AgainCallsInTheNextTurnOnly) {
   }
 }
 
-TEST(Poller, AgainAndAnEventAreOneCall) {
+TEST(Poller, AgainReadsOnceAlsoWhenReadable) {
+  Poller poller;
+  Recorder recorder;
+  const Fd fd = ready_fd();
+  ASSERT_FALSE(poller.add(fd.get(), EPOLLIN, recorder));
+  poller.again(recorder);
+  ASSERT_EQ(poller.wait(at_once), 1);
+  poller.dispatch();
+  EXPECT_EQ(recorder.calls, 1);
+  EXPECT_EQ(recorder.last, std::uint32_t{EPOLLIN});
+}
+
+TEST(Poller, OtherEventsDoNotWaitForAgain) {
   Poller poller;
   Recorder recorder;
   const Fd fd = silent_fd();
   ASSERT_FALSE(poller.add(fd.get(), EPOLLOUT, recorder));
   poller.again(recorder);
+  recorder.then = [&] {
+    EXPECT_EQ(recorder.last, std::uint32_t{recorder.calls == 1 ? EPOLLOUT : EPOLLIN});
+  };
   ASSERT_EQ(poller.wait(at_once), 1);
   poller.dispatch();
-  EXPECT_EQ(recorder.calls, 1);
-  EXPECT_EQ(recorder.last, std::uint32_t{EPOLLIN | EPOLLOUT});
+  EXPECT_EQ(recorder.calls, 2);
+}
+
+// Those that ask again and again share a part of the turn; what is ready is not kept from its own.
+TEST(Poller, AgainKeepsItsOrderOverTurns) {
+  Poller poller;
+  std::array<Recorder, 3> recorders;
+  std::vector<int> order;
+  for (int i = 0; i < 3; ++i) {
+    recorders[i].then = [&, i] {
+      order.push_back(i);
+      poller.again(recorders[i]);
+      const auto end = Poller::Clock::now() + std::chrono::milliseconds(2);  // longer than a share
+      while (Poller::Clock::now() < end) {
+      }
+    };
+    poller.again(recorders[i]);
+  }
+  for (std::size_t turn = 1; turn <= 6; ++turn) {
+    poller.wait(at_once);
+    poller.dispatch();
+    EXPECT_EQ(order.size(), turn) << "one, as its share is used up";
+  }
+  EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 0, 1, 2}));
 }
 
 TEST(Poller, RemoveAlsoForgetsAgain) {

@@ -72,6 +72,8 @@ class Event {
     ping,     ///< a ping; its pong is queued already (RFC 6455 §5.5.2)
     pong,     ///< a pong, asked for or not (RFC 6455 §5.5.3)
     closed,   ///< the end, exactly once: see close_info()
+    working,  ///< nothing to report yet, but there is more to do: call next() again. A driver with
+              ///< other connections may call stash() and go on in a later turn.
   };
 
   constexpr Event() noexcept = default;
@@ -184,14 +186,20 @@ class Engine {
   void feed_eof() noexcept;
   /// The socket failed.
   void feed_error(std::error_code error) noexcept;
-  /// The next event. What arrived is always told before an end that came behind it.
+  /// The next event. What arrived is reported before an end that came behind it. One call does a
+  /// bounded amount of work: it reads at most 256 frames, inflates at most 16 KiB to at most 64
+  /// KiB, and then returns Kind::working.
   Event next() noexcept;
   /// Keeps the unread rest of the lent bytes, for who stops before next() said none. Idempotent.
   /// The view that next() gave last stays alive if it was assembled, not if it is lent.
   void stash() noexcept;
   /// Whether feeding makes sense now: false once the peer's input is of no more interest, while
-  /// the stash is not empty, or while an undecided request has 64 KiB behind it.
+  /// the stash is not empty, while an undecided request has 64 KiB behind it, or while a server's
+  /// answers wait that exceed limits.low_water_bytes: until they are written, next() parses no
+  /// further request.
   bool wants_input() const noexcept;
+  /// Whether stash() kept input that next() could go on with now.
+  bool has_stash() const noexcept;
   /// false: we are not reading for a while, so silence proves nothing: silence and pong stand
   /// still. true (the default): they start anew.
   void reading(bool on) noexcept;
@@ -307,6 +315,7 @@ class Engine {
   // opening.cc: HTTP
   void start_request(const ClientRequest& request);
   Event next_opening();
+  bool holds_requests() const noexcept;
   Event next_request();
   Event next_response();
   Event next_refusal_body();

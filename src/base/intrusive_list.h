@@ -34,6 +34,15 @@ class ListLink {
   }
   /// A ring of its own: the head of an empty list.
   void make_ring() noexcept { prev_ = next_ = this; }
+  /// Moves all that stands behind `head`, which stays as an empty ring, to just before here; only
+  /// when there is something.
+  void splice_before(ListLink& head) noexcept {
+    prev_->next_ = head.next_;
+    head.next_->prev_ = prev_;
+    head.prev_->next_ = this;
+    prev_ = head.prev_;
+    head.make_ring();
+  }
   ListLink* next() const noexcept { return next_; }
 
  private:
@@ -68,7 +77,7 @@ class IntrusiveList {
   }
   /// Moves all elements of `other` behind those here.
   void take(IntrusiveList& other) noexcept {
-    while (!other.empty()) push_back(other.pop_front());
+    if (!other.empty()) head_.splice_before(other.head_);
   }
   /// Unlinks all.
   void clear() noexcept {

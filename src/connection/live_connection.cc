@@ -26,6 +26,9 @@ constexpr std::size_t read_budget = std::size_t{512} << 10;  // of a connection 
 // The same while a large message arrives. To leave each one half done would cost a buffer for every
 // connection, instead of one that is still warm when the next connection takes it.
 constexpr std::size_t message_budget = std::size_t{2} << 20;
+// The same before a connection is open: a head is small, and requests that wait for the answers to
+// earlier ones are kept.
+constexpr std::size_t opening_buffer = std::size_t{32} << 10;
 constexpr std::uint32_t max_discarded = std::uint32_t{64} << 10;
 
 // Whether this end leaves nothing to wait for: the peer is gone, silent or to be cut off.
@@ -93,7 +96,7 @@ void LiveConnection::die() noexcept {
 
 void LiveConnection::abandon() noexcept {
   engine_.terminate(Errc::closed);
-  pump();
+  pump_end();
   die();
 }
 
@@ -122,12 +125,16 @@ void LiveConnection::cancel_timers() noexcept {
   in_turn_ = true;
   engine_.tick(environment_->core.now());
   if ((events & net::writable) != 0 || write_needs_read_) blocked_ = write_needs_read_ = false;
-  if ((events & net::broken) != 0 && !may_read()) {
+  const bool goes_on = engine_.has_stash() && !paused_;  // then it reads when that is done
+  if ((events & net::broken) != 0 && !may_read() && !goes_on) {
     read_ended_ = true;
     engine_.feed_error(Errc::connection_reset);
   }
-  if (!engine_.rests()) pump();
-  if ((events & (net::readable | net::broken)) != 0) read();
+  if ((events & (net::readable | net::broken)) != 0) {
+    TurnBudget budget(environment_->core.now());
+    if (!engine_.rests()) pump(budget);
+    if (!budget.spent()) read(budget);
+  }
   in_turn_ = false;
   finish_turn();
 }
@@ -152,7 +159,7 @@ void LiveConnection::at_turn_end() noexcept {
          (engine_.rests() || engine_.wants_input());
 }
 
-[[gnu::hot]] void LiveConnection::read() noexcept {
+[[gnu::hot]] void LiveConnection::read(TurnBudget& budget) noexcept {
   std::size_t total = 0;
   while (may_read()) {
     std::span<std::byte> buffer = environment_->core.receive_buffer();
@@ -160,7 +167,9 @@ void LiveConnection::at_turn_end() noexcept {
     if (total >= read_budget && (room.empty() || total == message_budget)) {
       return environment_->core.again(*this);
     }
+    if (total > 0 && budget.spend_read()) return environment_->core.again(*this);
     if (buffer.empty()) return engine_.terminate(Errc::no_memory);
+    if (!engine_.is_open()) buffer = buffer.first(std::min(buffer.size(), opening_buffer));
     room = room.first(std::min(room.size(), message_budget - total));
     buffer = buffer.first(std::min(buffer.size(), message_budget - total - room.size()));
     const std::array<iovec, 2> both{{{room.data(), room.size()}, {buffer.data(), buffer.size()}}};
@@ -171,30 +180,33 @@ void LiveConnection::at_turn_end() noexcept {
       case net::Transport::State::ok:
         break;
       case net::Transport::State::wait_read:
+        if (got.more) environment_->core.again(*this);
+        return;
       case net::Transport::State::wait_write:
         return;
       case net::Transport::State::end:
         read_ended_ = true;
         engine_.feed_eof();
-        return pump();
+        return pump(budget);
       case net::Transport::State::failed:
-        return on_read_failed(got.error);
+        return on_read_failed(got.error, budget);
     }
     environment_->metrics.bytes_received.add(got.bytes);
     if (interest_ != 0) environment_->core.poller().heard(*this);
     const std::size_t in_room = std::min(got.bytes, room.size());
     engine_.feed(in_room, buffer.first(got.bytes - in_room));
-    pump();
+    pump(budget);
     flush();
     engine_.settle();
-    // Short: the socket is empty, and what comes next it will tell.
+    if (budget.spent()) return;
+    // A short read means that the socket is empty. epoll reports what arrives later.
     if (!got.more && got.bytes < room.size() + buffer.size()) return;
     total += got.bytes;
   }
 }
 
 // When TLS failed, TCP works on: the alert we sent is to reach the peer, so this is an end of ours.
-void LiveConnection::on_read_failed(std::error_code error) noexcept {
+void LiveConnection::on_read_failed(std::error_code error, TurnBudget& budget) noexcept {
   read_ended_ = error != Errc::tls_failed && error != Errc::tls_certificate_refused;
   if (environment_->log && !read_ended_) {
     call_user(environment_->log, "a log of TLS", [&] {
@@ -204,24 +216,36 @@ void LiveConnection::on_read_failed(std::error_code error) noexcept {
     });
   }
   engine_.feed_error(error);
-  pump();
+  pump(budget);
 }
 
-// Tells what the engine found. Stops where the application paused: the rest is kept.
-[[gnu::hot]] void LiveConnection::pump() noexcept {
+// Gives the session what the engine found. Where the application paused, or the budget is spent,
+// the rest is kept.
+[[gnu::hot]] void LiveConnection::pump(TurnBudget& budget) noexcept {
   while (state_ == State::serving) {
     if (paused_ && engine_.is_open()) return engine_.stash();
     const Event event = engine_.next();
     if (!event) return;
     on_event(event);
     if (event.is_last() && engine_.is_open()) return;
+    if (budget.spend(event)) [[unlikely]] {
+      engine_.stash();
+      return environment_->core.again(*this);
+    }
   }
+}
+
+// The same after the engine was terminated, when one event is left.
+void LiveConnection::pump_end() noexcept {
+  TurnBudget budget(environment_->core.now());
+  pump(budget);
 }
 
 [[gnu::always_inline]] inline void LiveConnection::on_event(const Event& event) noexcept {
   const SessionType* const type = session_.type();
   switch (event.kind()) {
     case Event::Kind::none:
+    case Event::Kind::working:
     case Event::Kind::ping:
     case Event::Kind::pong:
       return;
@@ -324,11 +348,14 @@ void LiveConnection::drain() noexcept {
   engine_.settle();
   drain();
   if (!engine_.is_open() || read_ended_) {  // the latter: writing may have found it broken
-    pump();
+    TurnBudget budget(environment_->core.now());
+    pump(budget);
     flush();
   }
   in_turn_ = false;
   if (engine_.finished()) return start_linger();
+  // Requests may go on once the answers before them are written.
+  if (!engine_.is_open() && engine_.has_stash()) environment_->core.again(*this);
   update_interest();
   update_timer();
 }
@@ -377,6 +404,9 @@ void LiveConnection::update_interest() noexcept {
   const bool waits = serving && blocked_ && engine_.queued_bytes() > 0;
   if (!serving || may_read() || (waits && write_needs_read_)) wanted |= net::readable;
   if (unsent || (waits && !write_needs_read_)) wanted |= net::writable;
+  // A connection with work for the next turn looks at its socket then. Until that it stays as it
+  // is, because a change is a call of the system.
+  if (static_cast<net::Watcher*>(this)->linked()) wanted |= interest_ & net::readable;
   if (wanted == interest_ || state_ == State::gone) return;
   net::Poller& poller = environment_->core.poller();
   std::error_code error;
@@ -395,7 +425,7 @@ void LiveConnection::update_interest() noexcept {
     return;
   }
   engine_.terminate(error);
-  pump();
+  pump_end();
   die();
 }
 
@@ -405,7 +435,7 @@ void LiveConnection::update_interest() noexcept {
     environment_->core.timers().arm_no_later(*this, engine_.deadline());
   } catch (const std::bad_alloc&) {
     engine_.terminate(Errc::no_memory);
-    pump();
+    pump_end();
     die();
   }
 }

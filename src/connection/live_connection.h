@@ -7,6 +7,7 @@
 #include "connection/dispatch.h"
 #include "connection/environment.h"
 #include "connection/transport_box.h"
+#include "connection/turn_budget.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -104,10 +105,11 @@ class LiveConnection final : public Connection,
   // live_connection.cc
   void touch() noexcept;
   bool may_read() const noexcept;
-  void read() noexcept;
-  void on_read_failed(std::error_code error) noexcept;
+  void read(TurnBudget& budget) noexcept;
+  void on_read_failed(std::error_code error, TurnBudget& budget) noexcept;
   void linger() noexcept;
-  void pump() noexcept;
+  void pump(TurnBudget& budget) noexcept;
+  void pump_end() noexcept;
   void on_event(const Event& event) noexcept;
   void on_closed() noexcept;
   void handshake_over() noexcept;

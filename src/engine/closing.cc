@@ -53,6 +53,7 @@ void Engine::start_close(CloseCode code, std::string_view reason) {
   if (!draw_key(header.key)) return;
   active_->will_write(now_);
   active_->out.append_close(header, std::span(payload).first(size));
+  active_->in.skip_messages();
   close_sent_ = true;
   if (phase_ == Phase::open) {
     phase_ = Phase::closing;

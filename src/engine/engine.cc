@@ -211,6 +211,8 @@ Event Engine::next_of_any_kind() noexcept {
         if (!heard) break;
         append_control(true, event.message().bytes());
         return event;
+      case Event::Kind::working:
+        return event;
       case Event::Kind::closed:
         if (const Errc errc = active_->in.error(); errc != Errc{}) {
           fail(errc);
@@ -248,7 +250,11 @@ void Engine::stash() noexcept {
   if (!active_) return true;
   if (active_->eof || active_->error || close_received_) return false;
   if (phase_ == Phase::deciding) return active_->in.unread().size() < max_held_bytes;
-  return !active_->in.has_stash();
+  return !active_->in.has_stash() && !holds_requests();
+}
+
+bool Engine::has_stash() const noexcept {
+  return active_ && active_->in.has_stash() && phase_ != Phase::deciding && !holds_requests();
 }
 
 void Engine::reading(bool on) noexcept {

@@ -10,7 +10,8 @@
 // The assembly grows with the bytes that arrived, never with the length that a header announces.
 // Text is checked piece by piece, so that the first impossible byte ends it (§8.1). The limit of a
 // compressed message is that of what it becomes: it is inflated in small steps and never further
-// than one byte beyond.
+// than one byte beyond. A call of next() takes one such step and then returns `working`, because a
+// few bytes can inflate to a megabyte and other connections wait meanwhile.
 #include "engine/inbound.h"
 
 #include <algorithm>
@@ -23,8 +24,11 @@ namespace {
 // From here on it pays to read from the socket straight into the assembly.
 constexpr std::size_t room_threshold = std::size_t{64} << 10;
 
-// Most that is inflated before it is looked at.
-constexpr std::size_t inflate_step = std::size_t{64} << 10;
+// One call of next() takes in and puts out no more than this of a compressed message, and reads no
+// more frames than this.
+constexpr std::size_t max_step_in = std::size_t{16} << 10;
+constexpr std::size_t max_step_out = std::size_t{64} << 10;
+constexpr unsigned max_frames = 256;
 
 // Compressing can make a message larger, by a few bytes if done well. Beyond this it is no message
 // but work for its own sake: empty blocks, of which there could be as many as one likes.
@@ -50,19 +54,30 @@ void Inbound::clear() noexcept {
 void Inbound::abandon() noexcept {
   cursor_ = end_ = nullptr;
   lent_ = {};
-  at_.stashed = false;
+  at_ = {};
   framed_ = packed_ = nullptr;
   rsv1_ = frame::Rsv1::reserved;
   kept_ = nullptr;
-  if (borrowed_) contexts_->give_back(std::move(borrowed_));
-  at_.in_frame = at_.in_message = compressed_ = false;
-  at_.head_size = at_.control_size = 0;
+  compressed_ = false;
   remaining_ = 0;
   fragments_ = 0;
+  drop_message();
+  error_ = {};
+}
+
+// What was collected of the message in progress.
+void Inbound::drop_message() noexcept {
+  if (borrowed_) contexts_->give_back(std::move(borrowed_));
+  at_.output_waits = false;
+  unmasked_ = 0;
   text_ = {};
   assembly_.reset();
   assembled_ = 0;
-  error_ = {};
+}
+
+void Inbound::skip_messages() noexcept {
+  drop_message();
+  at_.skipping = true;
 }
 
 // ---- bytes in
@@ -117,7 +132,7 @@ void Inbound::stash() {
 }
 
 std::span<std::byte> Inbound::read_room() {
-  const bool data = at_.in_frame && !frame::is_control(header_.opcode);
+  const bool data = at_.in_frame && !at_.skipping && !frame::is_control(header_.opcode);
   if (!data || compressed_ || remaining_ < room_threshold ||
       header_.length - remaining_ < room_threshold || cursor_ != end_) {
     return {};
@@ -147,7 +162,7 @@ base::ChunkRef Inbound::chunk_of(std::span<const std::byte> payload) const noexc
   delivered_.reset();
   if (!at_.in_frame) at_.control_size = 0;  // the view of it was handed out, and ends here
   if (error_ != Errc{}) return Event(Event::Kind::closed);
-  for (;;) {
+  for (unsigned frames = 0; frames < max_frames; ++frames) {
     if (!at_.in_frame) {
       if (!read_header()) return error_ == Errc{} ? Event() : Event(Event::Kind::closed);
       if (frame::is_control(header_.opcode)) {
@@ -160,12 +175,26 @@ base::ChunkRef Inbound::chunk_of(std::span<const std::byte> payload) const noexc
       remaining_ = header_.length;
     }
     if (frame::is_control(header_.opcode)) return read_control();
-    if (!(compressed_ ? read_compressed() : read_payload()))
-      return error_ == Errc{} ? Event() : Event(Event::Kind::closed);
-    at_.in_frame = false;
+    switch (read_data()) {
+      case Progress::done:
+        break;
+      case Progress::starved:
+        return {};
+      case Progress::unfinished:
+        return Event(Event::Kind::working);
+      case Progress::failed:
+        return Event(Event::Kind::closed);
+    }
     at_.in_message = true;
-    if (header_.fin) return finish_message();
+    if (!header_.fin) {
+      at_.in_frame = false;
+    } else if (at_.skipping) {
+      at_.in_frame = at_.in_message = false;
+    } else {
+      return finish_message();
+    }
   }
+  return Event(Event::Kind::working);
 }
 
 // True: header_ holds a header. False: more bytes are needed, or error_ is set.
@@ -232,7 +261,7 @@ base::ChunkRef Inbound::chunk_of(std::span<const std::byte> payload) const noexc
 // One frame, all of it here, that begin_data_frame() could say nothing against: of such a message,
 // which is the common one, nothing needs to be remembered.
 [[gnu::always_inline]] inline bool Inbound::is_whole_message() const noexcept {
-  return header_.fin && !at_.in_message && !header_.compressed &&
+  return header_.fin && !at_.in_message && !header_.compressed && !at_.skipping &&
          header_.opcode != frame::Opcode::continuation && header_.length <= available() &&
          is_allowed();
 }
@@ -274,8 +303,19 @@ Event Inbound::read_control() {
   }
 }
 
-// True: the frame is complete. False: more bytes are needed, or error_ is set.
-bool Inbound::read_payload() {
+Inbound::Progress Inbound::read_data() {
+  if (at_.skipping) return skip_payload();
+  return compressed_ ? read_compressed() : read_payload();
+}
+
+Inbound::Progress Inbound::skip_payload() noexcept {
+  const std::uint64_t taken = std::min<std::uint64_t>(available(), remaining_);
+  cursor_ += taken;
+  remaining_ -= taken;
+  return remaining_ == 0 ? Progress::done : Progress::starved;
+}
+
+Inbound::Progress Inbound::read_payload() {
   const std::size_t taken =
       static_cast<std::size_t>(std::min<std::uint64_t>(available(), remaining_));
   if (taken > 0) {
@@ -290,23 +330,33 @@ bool Inbound::read_payload() {
     cursor_ += taken;
     remaining_ -= taken;
     assembled_ += taken;
-    if (!check_text(piece)) return fault(Errc::text_not_utf8), false;
+    if (!check_text(piece)) return fault(Errc::text_not_utf8), Progress::failed;
   }
-  return remaining_ == 0;
+  return remaining_ == 0 ? Progress::done : Progress::starved;
 }
 
-// The same for a frame of a compressed message.
-bool Inbound::read_compressed() {
-  const std::size_t taken =
-      static_cast<std::size_t>(std::min<std::uint64_t>(available(), remaining_));
-  const std::span<std::byte> piece(std::exchange(cursor_, cursor_ + taken), taken);
-  remaining_ -= taken;
-  if (masking_ == frame::Masking::masked) {
-    simd::mask(piece, header_.key);
-    header_.key = simd::rotate_key(header_.key, taken);
+// One step. What it unmasks and the inflater does not take is remembered by its size.
+Inbound::Progress Inbound::read_compressed() {
+  const std::uint64_t here = std::min<std::uint64_t>(available(), remaining_);
+  const std::span<std::byte> piece(
+      cursor_, static_cast<std::size_t>(std::min<std::uint64_t>(here, max_step_in)));
+  if (masking_ == frame::Masking::masked && unmasked_ < piece.size()) {
+    const std::span<std::byte> masked = piece.subspan(unmasked_);
+    simd::mask(masked, header_.key);
+    header_.key = simd::rotate_key(header_.key, masked.size());
   }
-  if (taken > 0 && !inflate(piece, false)) return false;
-  return remaining_ == 0;
+  if (piece.empty() && !at_.output_waits) {
+    return remaining_ == 0 ? Progress::done : Progress::starved;
+  }
+  std::size_t consumed = 0;
+  const Progress progress = inflate(piece, false, consumed);
+  cursor_ += consumed;
+  remaining_ -= consumed;
+  unmasked_ = piece.size() - consumed;
+  at_.output_waits = progress == Progress::unfinished;
+  if (progress != Progress::done) return progress;
+  if (remaining_ == 0) return Progress::done;
+  return available() > 0 ? Progress::unfinished : Progress::starved;
 }
 
 // Of the connection if its messages refer to earlier ones, else one of the thread's, until FIN.
@@ -320,41 +370,51 @@ deflate::Inflater& Inbound::inflater() {
 }
 
 // Where the next bytes go; at the limit to `beyond`, to see whether there are any.
-std::span<std::byte> Inbound::inflate_room(std::span<std::byte> beyond) {
+std::span<std::byte> Inbound::inflate_room(std::span<std::byte> beyond, std::size_t most_out) {
   const std::size_t most = limits_->max_message_bytes;
   if (assembled_ >= most) return beyond;
   if (assembled_ == assembly_.capacity()) {
-    pool_->grow(assembly_, assembled_, std::min(most, std::max(inflate_step, 4 * assembled_)));
+    pool_->grow(assembly_, assembled_, std::min(most, std::max(max_step_out, 4 * assembled_)));
   }
   const std::size_t room = std::min(assembly_.capacity(), most) - assembled_;
-  return {assembly_.data() + assembled_, std::min(room, inflate_step)};
+  return {assembly_.data() + assembled_, std::min(room, most_out)};
 }
 
 // Text is judged before what stands behind it: so the fault does not depend on the steps.
-bool Inbound::inflate(std::span<const std::byte> piece, bool last) {
+Inbound::Progress Inbound::inflate(std::span<const std::byte> piece, bool last,
+                                   std::size_t& consumed) {
   deflate::Inflater& inflater = this->inflater();
-  for (;;) {
+  for (std::size_t left = max_step_out; left > 0;) {
     std::array<std::byte, 1> beyond;
-    const std::span<std::byte> out = inflate_room(beyond);
-    const deflate::Inflater::Step step = last ? inflater.finish(out) : inflater.inflate(piece, out);
+    const std::span<std::byte> out = inflate_room(beyond, left);
+    const deflate::Inflater::Step step =
+        last ? inflater.finish(out) : inflater.inflate(piece.subspan(consumed), out);
+    consumed += step.consumed;
     if (step.produced > 0) {
-      if (out.data() == beyond.data()) return fault(Errc::message_too_big), false;
+      if (out.data() == beyond.data()) return fault(Errc::message_too_big), Progress::failed;
       assembled_ += step.produced;
-      if (!check_text(out.first(step.produced))) return fault(Errc::text_not_utf8), false;
+      if (!check_text(out.first(step.produced))) {
+        return fault(Errc::text_not_utf8), Progress::failed;
+      }
     }
-    if (step.corrupt) return fault(Errc::deflate_corrupt), false;
-    if (step.produced < out.size()) return true;
-    piece = piece.subspan(step.consumed);
+    if (step.corrupt) return fault(Errc::deflate_corrupt), Progress::failed;
+    if (step.produced < out.size()) return Progress::done;
+    left -= step.produced;
   }
+  return Progress::unfinished;
 }
 
+// The frame in progress, which is the last of the message, stays so until all is inflated.
 Event Inbound::finish_message() {
   if (compressed_) {
-    if (!inflate({}, true)) return Event(Event::Kind::closed);
+    std::size_t consumed = 0;
+    const Progress progress = inflate({}, true, consumed);
+    if (progress == Progress::unfinished) return Event(Event::Kind::working);
+    if (progress == Progress::failed) return Event(Event::Kind::closed);
     contexts_->give_back(std::move(borrowed_));
     compressed_ = false;
   }
-  at_.in_message = false;
+  at_.in_frame = at_.in_message = false;
   if (type_ == MessageType::text && !text_.complete()) return fault(Errc::text_not_utf8);
   text_ = {};
   const std::span<const std::byte> payload(assembly_ ? assembly_.data() : nullptr, assembled_);

@@ -67,8 +67,12 @@ class Inbound {
   /// The message that was found; as next() when its text is at fault.
   Event whole_message() noexcept;
   /// The next message, ping or pong; `closed` for a Close frame, whose payload it carries, or for a
-  /// fault if error() is set; `none` when all was read. Throws std::bad_alloc.
+  /// fault if error() is set; `none` when all was read; `working` after as much work as one call
+  /// may do, see Engine::next. Throws std::bad_alloc.
   Event next();
+  /// From now on messages are not collected, inflated or checked: of a data frame only the header
+  /// is judged. Idempotent.
+  void skip_messages() noexcept;
   Errc error() const noexcept { return error_; }
 
   /// Nothing is unread, begun or handed out: after start() the object may serve another connection.
@@ -96,12 +100,22 @@ class Inbound {
   Event found(Message message) const noexcept;
   std::byte* place_of(std::span<const std::byte> payload) noexcept;
   Event read_control();
-  bool read_payload();
-  bool read_compressed();
+  // How far a call came with a frame or a message.
+  enum class Progress : std::uint8_t {
+    done,        // all of it was read
+    starved,     // more bytes are needed
+    unfinished,  // there is more to do, but this call did enough
+    failed,      // error_ says why
+  };
+  Progress read_data();
+  Progress read_payload();
+  Progress skip_payload() noexcept;
+  Progress read_compressed();
   deflate::Inflater& inflater();
-  std::span<std::byte> inflate_room(std::span<std::byte> beyond);
-  bool inflate(std::span<const std::byte> piece, bool last);
+  std::span<std::byte> inflate_room(std::span<std::byte> beyond, std::size_t most_out);
+  Progress inflate(std::span<const std::byte> piece, bool last, std::size_t& consumed);
   Event finish_message();
+  void drop_message() noexcept;
   bool check_text(std::span<const std::byte> piece) noexcept;
   void grow(std::size_t needed);
   Event fault(Errc errc) noexcept;
@@ -126,7 +140,9 @@ class Inbound {
     bool in_message = false;        // a fragment without FIN came
     std::uint8_t head_size = 0;     // of a header that came in parts
     std::uint8_t control_size = 0;  // of a control frame that did
-    std::array<std::uint8_t, 3> filled{};
+    bool output_waits = false;      // the inflater was given less room than it could fill
+    bool skipping = false;          // see skip_messages()
+    std::uint8_t unused = 0;        // is_amid() compares all bytes, so none may be padding
   };
   Place at_{};
   const std::byte* framed_ = nullptr;  // the message handed out last, see framed()
@@ -147,6 +163,7 @@ class Inbound {
   std::uint8_t window_bits_ = 0;  // of compressed messages
   std::uint32_t fragments_ = 0;
   std::uint64_t wire_bytes_ = 0;  // of a compressed message, announced so far
+  std::size_t unmasked_ = 0;  // bytes at cursor_, of a compressed frame, that are unmasked already
   std::unique_ptr<deflate::Inflater>* kept_ = nullptr;
   std::unique_ptr<deflate::Inflater> borrowed_{};  // while a compressed message is in progress
   simd::Utf8Stream text_{};

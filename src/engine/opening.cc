@@ -58,7 +58,10 @@ void Engine::opened() noexcept {
 
 Event Engine::next_opening() {
   if (phase_ == Phase::refused) return next_refusal_body();
-  if (phase_ == Phase::opening) {
+  if (holds_requests()) {
+    active_->in.stash();
+    if (!active_->error && active_->in.has_stash()) return {};
+  } else if (phase_ == Phase::opening) {
     const Event event = role_ == Role::server ? next_request() : next_response();
     if (event || phase_ != Phase::opening) return event;
   } else {
@@ -75,6 +78,13 @@ Event Engine::next_opening() {
 }
 
 // ---- server
+
+// A peer that asks for pages and reads none of them would fill our memory. So the next request
+// waits until the answers before it are written, but for a remainder.
+bool Engine::holds_requests() const noexcept {
+  return phase_ == Phase::opening && role_ == Role::server && active_ &&
+         active_->out.queued_bytes() > options_->limits.low_water_bytes;
+}
 
 Event Engine::next_request() {
   Opening& opening = opening_of(*active_, http::HeadParser::Kind::request, options_->limits);

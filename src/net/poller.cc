@@ -91,14 +91,21 @@ bool Poller::guess() noexcept {
     const epoll_event event = events_[next_++];
     auto* const watcher = static_cast<Watcher*>(event.data.ptr);
     if (watcher == nullptr) continue;
-    std::uint32_t events = event.events;
-    if (watcher->linked()) {  // one call will do for both
-      watcher->unlink();
-      events |= EPOLLIN;
-    }
-    watcher->on_ready(events);
+    // One that asked for a later turn reads then. epoll reports what is not read again.
+    const std::uint32_t events =
+        watcher->linked() ? event.events & ~std::uint32_t{EPOLLIN} : event.events;
+    if (events != 0) watcher->on_ready(events);
   }
-  while (!round.empty()) round.pop_front().on_ready(EPOLLIN);
+  if (!round.empty()) dispatch_again(round);
+}
+
+void Poller::dispatch_again(base::IntrusiveList<Watcher, AgainTag>& round) noexcept {
+  const Clock::time_point end = Clock::now() + again_time;
+  do {
+    round.pop_front().on_ready(EPOLLIN);
+  } while (!round.empty() && Clock::now() < end);
+  round.take(again_);
+  again_.take(round);
 }
 
 }  // namespace tern::net

@@ -52,8 +52,8 @@ class Poller {
   /// socket open.
   void remove(int fd, Watcher& watcher) noexcept;
 
-  /// Calls watcher.on_ready(EPOLLIN) in the next turn, without a kernel event. Once for any number
-  /// of calls.
+  /// Calls watcher.on_ready(EPOLLIN) in a later turn, without a kernel event, in the order of the
+  /// calls. Once for any number of calls.
   void again(Watcher& watcher) noexcept {
     if (!watcher.linked()) again_.push_back(watcher);
   }
@@ -77,12 +77,17 @@ class Poller {
   /// not at all. Signals do not shorten the wait. Returns how many are ready; call dispatch() then.
   int wait(Clock::time_point deadline) noexcept;
   /// Calls on_ready of all that are ready, then of those that asked for it through again() before
-  /// this call.
+  /// this call: of at least one, and of as many as a millisecond allows. The others keep their
+  /// place for the next call. So those with much work share that time, and those with little never
+  /// wait for all of it.
   void dispatch() noexcept;
 
  private:
   static constexpr std::size_t max_events = 512;
   static constexpr int max_guesses = 8;  // in a row, right or wrong
+  static constexpr std::chrono::milliseconds again_time{1};
+
+  void dispatch_again(base::IntrusiveList<Watcher, AgainTag>& round) noexcept;
 
   Fd epoll_;
   std::error_code error_{};

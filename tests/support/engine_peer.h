@@ -95,6 +95,9 @@ class Peer {
   bool accepts = true;                  ///< accepts each request
   std::function<void(Event)> on_event;  ///< called for each, before the above
 
+  /// How often next() stopped because one call had done enough.
+  int working = 0;
+
   // ---- what arrives
 
   /// Octets in reads of at most `piece`.
@@ -234,7 +237,11 @@ class Peer {
       if (!event) break;
       require(!was_last, "an event after the last");
       require(!told_, "an event after closed");
-      events_.push_back(describe(event));
+      if (event.kind() == Event::Kind::working) {
+        ++working;
+      } else {
+        events_.push_back(describe(event));
+      }
       if (event.kind() == Event::Kind::closed) told_ = true;
       if (on_event) on_event(event);
       if (event.kind() == Event::Kind::request && accepts) engine().accept();
