@@ -26,9 +26,9 @@ constexpr std::size_t read_budget = std::size_t{512} << 10;  // of a connection 
 // The same while a large message arrives. To leave each one half done would cost a buffer for every
 // connection, instead of one that is still warm when the next connection takes it.
 constexpr std::size_t message_budget = std::size_t{2} << 20;
-// The same before a connection is open: a head is small, and requests that wait for the answers to
-// earlier ones are kept.
-constexpr std::size_t opening_buffer = std::size_t{32} << 10;
+// One read of a connection whose input was more work than a turn allows, because what is not
+// handled is kept in memory.
+constexpr std::uint32_t dense_read = std::uint32_t{64} << 10;
 constexpr std::uint32_t max_discarded = std::uint32_t{64} << 10;
 
 // Whether this end leaves nothing to wait for: the peer is gone, silent or to be cut off.
@@ -125,13 +125,10 @@ void LiveConnection::cancel_timers() noexcept {
   in_turn_ = true;
   engine_.tick(environment_->core.now());
   if ((events & net::writable) != 0 || write_needs_read_) blocked_ = write_needs_read_ = false;
-  const bool goes_on = engine_.has_stash() && !paused_;  // then it reads when that is done
-  if ((events & net::broken) != 0 && !may_read() && !goes_on) {
-    read_ended_ = true;
-    engine_.feed_error(Errc::connection_reset);
-  }
+  if ((events & net::broken) != 0) [[unlikely]]
+    on_broken();
   if ((events & (net::readable | net::broken)) != 0) {
-    TurnBudget budget(environment_->core.now());
+    TurnBudget budget(environment_->core);
     if (!engine_.rests()) pump(budget);
     if (!budget.spent()) read(budget);
   }
@@ -154,6 +151,14 @@ void LiveConnection::at_turn_end() noexcept {
   if (!in_turn_ && state_ == State::serving) environment_->core.defer(*this);
 }
 
+// Reading finds the error, unless nothing is read. Where kept input goes on in this turn, more may
+// be read behind it.
+void LiveConnection::on_broken() noexcept {
+  if (may_read() || (engine_.has_stash() && !paused_)) return;
+  read_ended_ = true;
+  engine_.feed_error(Errc::connection_reset);
+}
+
 [[gnu::always_inline]] inline bool LiveConnection::may_read() const noexcept {
   return state_ == State::serving && !read_ended_ && !(paused_ && engine_.is_open()) &&
          (engine_.rests() || engine_.wants_input());
@@ -164,12 +169,15 @@ void LiveConnection::at_turn_end() noexcept {
   while (may_read()) {
     std::span<std::byte> buffer = environment_->core.receive_buffer();
     std::span<std::byte> room = engine_.rests() ? std::span<std::byte>() : engine_.read_room();
+    buffer = buffer.first(std::min<std::size_t>(buffer.size(), read_limit_));
     if (total >= read_budget && (room.empty() || total == message_budget)) {
       return environment_->core.again(*this);
     }
-    if (total > 0 && budget.spend_read()) return environment_->core.again(*this);
+    if (total > 0) {
+      budget.charge(TurnBudget::reading);
+      if (budget.count()) return environment_->core.again(*this);
+    }
     if (buffer.empty()) return engine_.terminate(Errc::no_memory);
-    if (!engine_.is_open()) buffer = buffer.first(std::min(buffer.size(), opening_buffer));
     room = room.first(std::min(room.size(), message_budget - total));
     buffer = buffer.first(std::min(buffer.size(), message_budget - total - room.size()));
     const std::array<iovec, 2> both{{{room.data(), room.size()}, {buffer.data(), buffer.size()}}};
@@ -198,9 +206,13 @@ void LiveConnection::at_turn_end() noexcept {
     pump(budget);
     flush();
     engine_.settle();
-    if (budget.spent()) return;
+    if (budget.spent()) {
+      read_limit_ = small_read;
+      return;
+    }
     // A short read means that the socket is empty. epoll reports what arrives later.
     if (!got.more && got.bytes < room.size() + buffer.size()) return;
+    read_limit_ = whole_read;
     total += got.bytes;
   }
 }
@@ -225,10 +237,15 @@ void LiveConnection::on_read_failed(std::error_code error, TurnBudget& budget) n
   while (state_ == State::serving) {
     if (paused_ && engine_.is_open()) return engine_.stash();
     const Event event = engine_.next();
-    if (!event) return;
-    on_event(event);
-    if (event.is_last() && engine_.is_open()) return;
-    if (budget.spend(event)) [[unlikely]] {
+    if (event.kind() == Event::Kind::message) {
+      on_message(event);
+      if (event.is_last() && engine_.is_open()) return;
+    } else if (event) {
+      on_event(event, budget);
+    } else {
+      return;
+    }
+    if (budget.count()) [[unlikely]] {
       engine_.stash();
       return environment_->core.again(*this);
     }
@@ -237,36 +254,40 @@ void LiveConnection::on_read_failed(std::error_code error, TurnBudget& budget) n
 
 // The same after the engine was terminated, when one event is left.
 void LiveConnection::pump_end() noexcept {
-  TurnBudget budget(environment_->core.now());
+  TurnBudget budget(environment_->core);
   pump(budget);
 }
 
-[[gnu::always_inline]] inline void LiveConnection::on_event(const Event& event) noexcept {
-  const SessionType* const type = session_.type();
+[[gnu::always_inline]] inline void LiveConnection::on_message(const Event& event) noexcept {
+  environment_->metrics.messages_received.add();
+  const bool fine = call_user(environment_->log, "on_message", [&] {
+    session_.type()->on_message(session_.get(), *this, event.message());
+  });
+  if (!fine) engine_.fail(Errc::handler_threw);
+}
+
+void LiveConnection::on_event(const Event& event, TurnBudget& budget) noexcept {
   switch (event.kind()) {
-    case Event::Kind::none:
     case Event::Kind::working:
-    case Event::Kind::ping:
-    case Event::Kind::pong:
-      return;
+      return budget.charge(TurnBudget::inflating);
     case Event::Kind::request:
+      budget.charge(TurnBudget::request);
       return environment_->owner.on_request(*this);
-    case Event::Kind::open:
+    case Event::Kind::open: {
+      const SessionType* const type = session_.type();
       if (type->on_open == nullptr) return;
       if (!call_user(environment_->log, "on_open", [&] { type->on_open(session_.get(), *this); })) {
         engine_.fail(Errc::handler_threw);
       }
       return;
-    case Event::Kind::message: {
-      environment_->metrics.messages_received.add();
-      const bool fine = call_user(environment_->log, "on_message", [&] {
-        type->on_message(session_.get(), *this, event.message());
-      });
-      if (!fine) engine_.fail(Errc::handler_threw);
-      return;
     }
     case Event::Kind::closed:
       return on_closed();
+    case Event::Kind::none:
+    case Event::Kind::message:
+    case Event::Kind::ping:
+    case Event::Kind::pong:
+      return;
   }
 }
 
@@ -348,7 +369,7 @@ void LiveConnection::drain() noexcept {
   engine_.settle();
   drain();
   if (!engine_.is_open() || read_ended_) {  // the latter: writing may have found it broken
-    TurnBudget budget(environment_->core.now());
+    TurnBudget budget(environment_->core);
     pump(budget);
     flush();
   }

@@ -83,6 +83,12 @@ class LiveConnection final : public Connection,
   void abandon() noexcept;
 
  private:
+  // How much of the shared buffer one read may fill. What a turn does not handle is kept in memory:
+  // so a connection begins with small reads, and it goes back to them when its input was more work
+  // than a turn allows.
+  static constexpr std::uint32_t small_read = std::uint32_t{64} << 10;
+  static constexpr std::uint32_t whole_read = net::LoopCore::receive_buffer_bytes;
+
   struct TimerTask;
   enum class State : std::uint8_t {
     serving,    // the engine is in charge
@@ -110,7 +116,9 @@ class LiveConnection final : public Connection,
   void linger() noexcept;
   void pump(TurnBudget& budget) noexcept;
   void pump_end() noexcept;
-  void on_event(const Event& event) noexcept;
+  void on_message(const Event& event) noexcept;
+  void on_event(const Event& event, TurnBudget& budget) noexcept;
+  void on_broken() noexcept;
   void on_closed() noexcept;
   void handshake_over() noexcept;
   void flush() noexcept;
@@ -137,6 +145,7 @@ class LiveConnection final : public Connection,
   std::uint32_t slot_ = 0;
   std::uint32_t discarded_ = 0;  // while lingering
   std::uint32_t interest_ = 0;   // what epoll was asked for
+  std::uint32_t read_limit_ = small_read;
   State state_ = State::serving;
   bool in_turn_ : 1 = false;  // on_ready runs: it will flush
   bool paused_ : 1 = false;

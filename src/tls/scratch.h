@@ -3,6 +3,7 @@
 
 #include "net/loop_core.h"
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <new>
@@ -14,9 +15,10 @@ namespace tern::tls {
 /// Thread: one. Lifetime: longer than its transports.
 class Scratch {
  public:
-  /// TLS handshakes that go a step further in one turn of the loop: a step may cost a millisecond,
-  /// and open connections wait meanwhile.
+  /// TLS handshakes that go a step further in one turn of the loop, and the time after which no
+  /// further one does: a step may cost a millisecond, and open connections wait meanwhile.
   static constexpr unsigned handshake_steps = 32;
+  static constexpr std::chrono::milliseconds handshake_time{4};
   static constexpr std::size_t input_bytes = std::size_t{128} << 10;
   static constexpr std::size_t record_bytes = std::size_t{16} << 10;
 
@@ -28,11 +30,13 @@ class Scratch {
   /// Whether one more handshake may go on in this turn.
   bool take_handshake_step() noexcept {
     if (loop_ == nullptr) return true;
+    const auto now = std::chrono::steady_clock::now();
     if (turn_ != loop_->now()) {
       turn_ = loop_->now();
       steps_ = 0;
+      began_ = now;
     }
-    return steps_++ < handshake_steps;
+    return steps_++ < handshake_steps && now - began_ < handshake_time;
   }
 
   /// Where ciphertext is received to; empty when memory is out.
@@ -51,6 +55,7 @@ class Scratch {
 
   const net::LoopCore* loop_;
   net::LoopCore::time_point turn_{};
+  net::LoopCore::time_point began_{};  // the first step of the turn
   unsigned steps_ = 0;
   std::unique_ptr<std::byte[]> input_{};
   std::unique_ptr<std::byte[]> record_{};

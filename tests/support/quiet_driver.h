@@ -39,7 +39,7 @@ class QuietDriver {
       engine.tick(start_time);
       engine.feed(0, std::span(*buffer_).first(size));
       while (const Event event = engine.next()) {
-        ++events;
+        events += event.kind() != Event::Kind::working;
         if (event.kind() == Event::Kind::message && echo) engine.send(event.message());
       }
       write();
