@@ -47,6 +47,36 @@ void let_pass(std::chrono::nanoseconds time) {
   EXPECT_EQ(quiet->receive(payload, time).error().code(), Errc::timed_out);
 }
 
+// A fault of the caller, told at the call: the peer would end the connection with 1007.
+TEST(ClientSession, Rfc6455_5_6_TextThatIsNotUtf8IsNotSent) {
+  for (const bool deflate : {false, true}) {
+    ScriptedPeer peer([&](Socket& socket) {
+      const CloseInfo info = test::serve_echo(socket, {.deflate = Deflate{.min_bytes = 0}});
+      EXPECT_TRUE(info.clean) << info.error.message();
+    });
+    DialOptions options = patient;
+    if (deflate) options.deflate = Deflate{.takeover = true};
+    auto client = dial(peer.url(), options);
+    ASSERT_TRUE(client) << client.error().message();
+    const std::string bad = "caf\xE9";
+    for (int i = 0; i < 2; ++i) {
+      const auto sent = client->send(bad);
+      ASSERT_FALSE(sent);
+      EXPECT_EQ(sent.error().code(), Errc::text_not_utf8);
+      EXPECT_TRUE(sent.error().message().starts_with("send ws://127.0.0.1:"))
+          << sent.error().message();
+    }
+    std::string payload;
+    ASSERT_TRUE(client->send(Message(MessageType::binary, bad)));
+    ASSERT_TRUE(client->receive(payload));
+    EXPECT_EQ(payload, bad);
+    ASSERT_TRUE(client->send("caf\xC3\xA9"));
+    ASSERT_TRUE(client->receive(payload));
+    EXPECT_EQ(payload, "caf\xC3\xA9");
+    EXPECT_TRUE(client->close());
+  }
+}
+
 TEST(ClientSession, EchoOfEverySize) {
   const Limits limits{.max_message_bytes = 16 * mebibyte, .max_queued_bytes = 16 * mebibyte};
   ScriptedPeer peer([&](Socket& socket) {

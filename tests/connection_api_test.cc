@@ -2,6 +2,7 @@
 // faults leave in the log.
 #include "tern/tern.h"
 
+#include "support/certificates.h"
 #include "support/raw_client.h"
 #include "support/running_server.h"
 
@@ -51,6 +52,53 @@ TEST(ConnectionApi, TellsAboutItself) {
   EXPECT_TRUE(posted.take());
   EXPECT_EQ(client.next(), "text 12345");
   EXPECT_EQ(client.next(), "close 1000");
+}
+
+// The handler learns it at the call. One that does not look finds it in the log, once.
+TEST(ConnectionApi, Rfc6455_5_6_TextThatIsNotUtf8IsNotSent) {
+  for (const bool tls : {false, true}) {
+    Inbox<SendStatus> told;
+    Inbox<std::string> logged;
+    Inbox<std::string> from;
+    ServerOptions options{.log = [&](const LogRecord& record) {
+      logged.put(std::string(record.message));
+      from.put(std::string(record.remote_address));
+    }};
+    const Identity self{CertificateSpec{}};
+    if (tls) {
+      options.tls = TlsServer{.certificate_pem = self.certificate(), .private_key_pem = self.key()};
+    }
+    RunningServer running(std::move(options));
+    running.server.route("/echo", on_message([&](Connection& conn, Message message) {
+                           const Message bad(MessageType::text, message.bytes());
+                           told.put(conn.send(bad));
+                           told.put(conn.send(SharedMessage(bad)));
+                           told.put(conn.send("still there"));
+                         }));
+    const std::uint16_t port = running.start();
+    for (int connection = 1; connection <= 2; ++connection) {
+      auto client = dial((tls ? "wss" : "ws") + ("://localhost:" + std::to_string(port)) + "/echo",
+                         {.tls = {.ca_pem = self.certificate()}});
+      ASSERT_TRUE(client) << client.error().message();
+      for (int i = 0; i < 3; ++i) {
+        ASSERT_TRUE(client->send(Message(MessageType::binary, "\xC3\x28")));
+        EXPECT_EQ(told.take(), SendStatus::not_utf8);
+        EXPECT_EQ(told.take(), SendStatus::not_utf8);
+        EXPECT_EQ(told.take(), SendStatus::queued);
+        std::string payload;
+        ASSERT_TRUE(client->receive(payload));
+        EXPECT_EQ(payload, "still there");
+      }
+      EXPECT_TRUE(client->close());
+    }
+    EXPECT_EQ(running.server.counters().messages_sent, 6u);
+    running.stop();
+    for (int connection = 1; connection <= 2; ++connection) {
+      EXPECT_NE(logged.take()->find("not UTF-8"), std::string::npos);
+      EXPECT_TRUE(from.take()->starts_with("127.0.0.1:"));
+    }
+    EXPECT_TRUE(logged.empty()) << "once for each connection";
+  }
 }
 
 TEST(ConnectionApi, Rfc6455_5_5_2_SendsPings) {

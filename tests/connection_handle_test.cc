@@ -36,6 +36,24 @@ struct Handing {
   }
 };
 
+// Another thread learns it at its call, not the log of the loop.
+TEST(ConnectionHandle, Rfc6455_5_6_TextThatIsNotUtf8IsNotSent) {
+  Handing server;
+  RawClient client(server.port);
+  ASSERT_TRUE(client.upgrade());
+  const auto handle = server.handles.take();
+  ASSERT_TRUE(handle);
+  const Message bad("caf\xE9");
+  EXPECT_FALSE(handle->send(bad));
+  EXPECT_FALSE(handle->send(SharedMessage(bad)));
+  EXPECT_TRUE(handle->send(Message(MessageType::binary, bad.bytes())));
+  EXPECT_TRUE(handle->send("caf\xC3\xA9"));
+  EXPECT_TRUE(handle->send(bad, {.check_text = false}));
+  EXPECT_EQ(client.next(), "binary caf\xE9");
+  EXPECT_EQ(client.next(), "text caf\xC3\xA9");
+  EXPECT_EQ(client.next(), "text that is not UTF-8") << "the caller did not want the check";
+}
+
 TEST(ConnectionHandle, SendsFromManyThreadsKeepTheOrderOfEach) {
   Handing server;
   RawClient client(server.port);

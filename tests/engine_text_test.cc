@@ -1,7 +1,11 @@
-// Text is UTF-8 (RFC 6455 §8.1): group 6 of the Autobahn suite, and how early bad text is refused.
+// Text is UTF-8 (RFC 6455 §8.1): group 6 of the Autobahn suite, how early bad text is
+// refused, and what of ours is not sent.
+#include "support/bare_engine.h"
 #include "support/engine_table.h"
+#include "support/zlib_peer.h"
 
 #include <gtest/gtest.h>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -254,6 +258,153 @@ TEST(EngineText, Rfc6455_8_1_EachMessageIsCheckedByItself) {
   run_case({"pings inside a character",
             {text("\xE2\x82", false), ping("\xFF"), more("\xAC")},
             {"pong \xFF", "text \xE2\x82\xAC"}});
+}
+
+// ---- what goes out
+
+constexpr Role both_roles[] = {Role::server, Role::client};
+
+struct Refused {
+  const char* id;
+  std::string text;
+};
+
+std::vector<Refused> refused() {
+  return {{"Latin-1",
+           "Gr\xFC\xDF"
+           "e"},
+          {"a surrogate", kosme + "\xED\xA0\x80"},
+          {"cut in a character", "\xE2\x82"},
+          {"beyond Unicode", "\xF4\x90\x80\x80"},
+          {"overlong", "\xC0\xAF"},
+          {"the last of many", std::string(100'000, 'x') + "\x80"}};
+}
+
+// The peer would fail the connection with 1007, so the call says no and nothing is written.
+TEST(EngineText, Rfc6455_5_6_TextThatIsNotUtf8IsNotSent) {
+  for (const Role role : both_roles) {
+    for (const bool deflate : {false, true}) {
+      for (const Refused& row : refused()) {
+        SCOPED_TRACE(row.id);
+        const std::optional<DeflateAgreement> agreed =
+            deflate ? std::optional(DeflateAgreement{.takeover = true}) : std::nullopt;
+        Peer peer(role, {}, Start::established, {}, {.deflate = agreed});
+        const Message bad(row.text);
+        const SharedMessage shared(bad);
+        EXPECT_EQ(peer.at_now().send(bad), SendStatus::not_utf8);
+        EXPECT_EQ(peer.at_now().send_borrowed(bad), SendStatus::not_utf8);
+        EXPECT_EQ(peer.at_now().send(shared), SendStatus::not_utf8);
+        EXPECT_EQ(peer.at_now().send(SharedMessage(shared)), SendStatus::not_utf8);
+        EXPECT_FALSE(peer.at_now().send(bad));
+        EXPECT_EQ(peer.engine().queued_bytes(), 0u);
+        peer.turn();
+        EXPECT_EQ(peer.frames(), Strings());
+        // It is no end: bytes are free, and the next text passes.
+        EXPECT_TRUE(peer.at_now().send(Message(MessageType::binary, row.text)));
+        EXPECT_TRUE(peer.at_now().send(std::string_view("x")));
+        EXPECT_TRUE(peer.at_now().send(SharedMessage(std::string_view(kosme))));
+        peer.turn();
+        Strings arrived;
+        for (const Frame& frame : peer.reader().frames()) arrived.push_back(frame.payload);
+        EXPECT_EQ(arrived, (Strings{row.text, "x", kosme}));
+        // After the end that is what is told.
+        peer.at_now().close(CloseCode::normal);
+        EXPECT_EQ(peer.engine().send(bad), SendStatus::closed);
+        EXPECT_EQ(peer.engine().send(shared), SendStatus::closed);
+      }
+    }
+  }
+}
+
+TEST(EngineText, ACallerThatKnowsBetterIsBelieved) {
+  for (const Role role : both_roles) {
+    Bare bare(role);
+    const std::string bad = "\xFF";
+    const SendOptions unchecked{.check_text = false};
+    EXPECT_EQ(bare.engine.send(Message(bad), unchecked), SendStatus::queued);
+    EXPECT_EQ(bare.engine.send_borrowed(Message(bad), unchecked), SendStatus::queued);
+    EXPECT_EQ(bare.engine.send(SharedMessage(Message(bad)), unchecked), SendStatus::queued);
+    EXPECT_EQ(bare.write().size(), 3 * (role == Role::server ? 3u : 7u));
+  }
+}
+
+// How a message reaches the handler: whole, in fragments, in reads of a few octets, behind others
+// in a stash, large.
+struct Arrival {
+  const char* id;
+  std::size_t fragment = Peer::all;
+  std::size_t read = Peer::all;
+  std::size_t stash_every = 0;
+  std::size_t size = 40;
+  bool compressed = false;
+};
+
+constexpr Arrival arrivals[] = {
+    {"whole"},
+    {.id = "in fragments", .fragment = 7},
+    {.id = "octet by octet", .read = 1},
+    {.id = "stashed", .stash_every = 1},
+    {.id = "large", .read = 100'000, .size = 400'000},
+    {.id = "large and in fragments", .fragment = 70'000, .read = 5'000, .size = 400'000},
+    {.id = "compressed", .compressed = true},
+    {.id = "compressed and large", .size = 400'000, .compressed = true},
+};
+
+std::vector<Frame> frames_of(unsigned opcode, const std::string& payload, const Arrival& arrival) {
+  const std::string octets = arrival.compressed ? ZlibSender().message(payload) : payload;
+  std::vector<Frame> frames;
+  std::size_t at = 0;
+  do {
+    frames.push_back({at == 0 ? opcode : 0u, octets.substr(at, arrival.fragment), false});
+    at += frames.back().payload.size();
+  } while (at < octets.size());
+  frames.back().fin = true;
+  if (arrival.compressed) frames.front().rsv = 4;
+  return frames;
+}
+
+// A received text was checked; its beginning may end in a character, and bytes are no text.
+TEST(EngineText, Rfc6455_5_6_OnlyAWholeTextThatWasReceivedIsKnown) {
+  for (const Role role : both_roles) {
+    for (const Arrival& arrival : arrivals) {
+      SCOPED_TRACE(arrival.id);
+      std::optional<DeflateAgreement> agreed;
+      if (arrival.compressed) agreed.emplace();
+      const EngineOptions options{.limits = {.max_queued_bytes = 8 << 20}};
+      Peer peer(role, options, Start::established, {}, {.deflate = agreed});
+      peer.echo = false;
+      peer.stash_every = arrival.stash_every;
+      std::vector<SendStatus::Value> told;
+      peer.on_event = [&](Event event) {
+        if (event.kind() != Event::Kind::message) return;
+        const Message message = event.message();
+        const auto send = [&](MessageType type, std::size_t size) {
+          const Message part(type, message.bytes().first(size));
+          told.push_back(peer.engine().send(part).value());
+        };
+        send(MessageType::text, message.size() - 1);
+        send(MessageType::text, message.size() - 2);
+        send(MessageType::text, message.size());
+        send(MessageType::binary, message.size() - 1);
+      };
+      const std::string ends_with_two = std::string(arrival.size - 2, 'x') + "\xC3\xA4";
+      std::string octets;
+      for (const Frame& frame : frames_of(1, ends_with_two, arrival)) {
+        octets += wire(peer.them, frame);
+      }
+      for (const Frame& frame : frames_of(2, std::string(arrival.size, '\xFF'), arrival)) {
+        octets += wire(peer.them, frame);
+      }
+      peer.receive(octets, arrival.read);
+      using enum SendStatus::Value;
+      // How much waits is no matter here.
+      for (SendStatus::Value& value : told) {
+        if (value == congested) value = queued;
+      }
+      EXPECT_EQ(told, (std::vector{not_utf8, queued, queued, queued, not_utf8, not_utf8, not_utf8,
+                                   queued}));
+    }
+  }
 }
 
 }  // namespace

@@ -39,10 +39,11 @@ class Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  /// Queues a message; it is written at the end of the turn. Text must be UTF-8.
-  /// `congested`: wait for on_drain before sending much more. A peer that lets more than
-  /// limits.max_queued_bytes pile up is closed with 1008, unless limits.overflow says otherwise.
-  /// `options` say whether it may be compressed, where that was agreed on.
+  /// Queues a message; it is written at the end of the turn. Text that is not UTF-8 is not sent:
+  /// `not_utf8`, and the first one of a connection is logged (RFC 6455 §5.6,
+  /// SendOptions::check_text). `congested`: wait for on_drain before sending much more. A peer that
+  /// lets more than limits.max_queued_bytes pile up is closed with 1008, unless limits.overflow
+  /// says otherwise. `options` say whether it may be compressed, where that was agreed on.
   SendStatus send(Message message, SendOptions options = {}) noexcept;
   /// Queues a message that is shared by many connections: not copied when large.
   SendStatus send(const SharedMessage& message, SendOptions options = {}) noexcept;
@@ -103,9 +104,10 @@ class Handle {
  public:
   Handle() noexcept = default;
 
-  /// Copies the message and sends it from the loop. Text must be UTF-8.
+  /// Copies the message and sends it from the loop.
   /// Errors: false when nothing will be sent, because the loop has ended, its mailbox is full
-  /// (max_posted and max_posted_bytes of LoopOptions and ServerOptions) or memory is out.
+  /// (max_posted and max_posted_bytes of LoopOptions and ServerOptions), memory is out, or the text
+  /// is not UTF-8 (SendOptions::check_text).
   bool send(Message message, SendOptions options = {}) const noexcept;
   bool send(SharedMessage message, SendOptions options = {}) const noexcept;
   /// As Connection::close, from the loop. False as above.

@@ -55,10 +55,11 @@ class BlockingClient {
   Result<MessageType> receive(std::string& payload, std::chrono::nanoseconds timeout);
 
   /// Sends a message; waits until the system has taken all of it, at most timeouts.stall without
-  /// progress. Messages of several threads stay whole, each thread's in order. Text must be UTF-8.
-  /// Errors: Errc::closed once the closing handshake has begun, else the cause of the end; what the
-  /// peer said before it went can still be received then.
-  /// `options` say whether it may be compressed, where that was agreed on.
+  /// progress. Messages of several threads stay whole, each thread's in order. Text that is
+  /// not UTF-8 is not sent: Errc::text_not_utf8, and the connection lives
+  /// (SendOptions::check_text). Errors: Errc::closed once the closing handshake has begun, else the
+  /// cause of the end; what the peer said before it went can still be received then. `options` say
+  /// whether it may be compressed, where that was agreed on.
   Result<void> send(Message message, SendOptions options = {});
   /// Sends a ping of at most 125 bytes. RFC 6455 §5.5.2.
   Result<void> ping(std::span<const std::byte> payload = {});

@@ -229,11 +229,12 @@ class Engine {
 
   // ---- out
 
-  /// Queues a whole message as one frame (RFC 6455 §5.6). A client masks while copying. Text is
-  /// the caller's promise of UTF-8 (checked in debug builds). A server references an echo of the
-  /// message that next() gave last, and large payloads in the lent bytes, instead of copying them.
-  /// It is compressed if that was agreed on, `options` do not forbid it, and it becomes smaller or
-  /// the next messages may refer to it (see Deflate); the queue is judged before.
+  /// Queues a whole message as one frame (RFC 6455 §5.6). A client masks while copying. Text that
+  /// is not UTF-8 is refused (`not_utf8`), unless `options` say that it need not be checked; an
+  /// echo of the message that next() gave last was checked already. A server references such an
+  /// echo, and large payloads in the lent bytes, instead of copying them. It is compressed if that
+  /// was agreed on, `options` do not forbid it, and it becomes smaller or the next messages may
+  /// refer to it (see Deflate); the queue is judged before.
   SendStatus send(Message message, SendOptions options = {}) noexcept;
   /// The same; the frame is copied when small, referenced when large. Its compressed form is shared
   /// by all connections without context takeover of ours and with a window that is large enough.
@@ -334,6 +335,7 @@ class Engine {
   template <class F>
   SendStatus send_with(Message message, F&& append) noexcept;
   bool is_plain_echo(Message message) const noexcept;
+  bool refuses(Message message, SendOptions options) const noexcept;
   std::size_t queued() const noexcept;
   bool overflows(std::size_t queued, std::size_t bytes) const noexcept;
   SendStatus queue_status() const noexcept;

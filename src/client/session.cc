@@ -20,6 +20,7 @@
 // with short timeouts.
 #include "client/session.h"
 
+#include "engine/text.h"
 #include "http/token.h"
 #include "net/event.h"
 #include "net/socket.h"
@@ -117,6 +118,10 @@ void Session::append(F&& function) noexcept {
 }
 
 Result<void> Session::send(Message message, SendOptions options) {
+  if (options.check_text && !engine::is_valid_text(message)) {
+    return Error(Errc::text_not_utf8, "send " + url_);
+  }
+  options.check_text = false;
   Lock lock(mutex_);
   if (!end_error_) tick();
   // First come, first served; else one large message could wait for ever behind many small ones.

@@ -40,10 +40,26 @@ void LiveConnection::begin_call() noexcept {
 }
 
 SendStatus LiveConnection::after_send(SendStatus status) noexcept {
-  if (status) environment_->metrics.messages_sent.add();
-  if (status == SendStatus::congested) congested_ = true;
+  if (status) {
+    environment_->metrics.messages_sent.add();
+    if (status == SendStatus::congested) congested_ = true;
+  } else if (status == SendStatus::not_utf8) {
+    report_text();
+  }
   touch();
   return status;
+}
+
+// Once for each connection: a handler that ignores what send() returns would fill the log.
+[[gnu::cold]] void LiveConnection::report_text() noexcept {
+  if (text_reported_) return;
+  text_reported_ = true;
+  log_composed(environment_->log, [&] {
+    log(environment_->log, LogLevel::warning,
+        "send: a text message is not UTF-8 and was not sent; send bytes as binary "
+        "(told once for each connection)",
+        remote_address());
+  });
 }
 
 [[gnu::hot]] SendStatus LiveConnection::send(Message message, SendOptions options) noexcept {

@@ -3,6 +3,7 @@
 #include "tern/connection.h"
 
 #include "connection/live_connection.h"
+#include "engine/encoded_message.h"
 
 #include <new>
 
@@ -36,7 +37,9 @@ bool post_to(const std::shared_ptr<Registry>& registry, std::uint32_t slot,
 
 }  // namespace
 
+// Text is judged here, so that the caller learns of it.
 bool Handle::send(SharedMessage message, SendOptions options) const noexcept {
+  if (options.check_text && !engine::is_sendable(message)) return false;
   const net::Mailbox::Load load{.bytes = message.message().size(), .shared = message.encoded()};
   return post_to(registry_, slot_, generation_, load,
                  [message = std::move(message), options](LiveConnection& connection) {

@@ -134,6 +134,7 @@ class LiveConnection final : public Connection,
   bool begin_answer() noexcept;
   void make_room(std::size_t bytes) noexcept;
   SendStatus after_send(SendStatus status) noexcept;
+  void report_text() noexcept;
   void answered(std::error_code error) noexcept;
   void run_timer(TimerTask& task) noexcept;
 
@@ -154,6 +155,7 @@ class LiveConnection final : public Connection,
   bool write_needs_read_ : 1 = false;  // blocked until there is something to read
   bool read_ended_ : 1 = false;        // the peer's FIN, or a failure
   bool handshaking_ : 1 = true;
+  bool text_reported_ : 1 = false;  // a text that is not UTF-8 was logged
 };
 
 }  // namespace tern::connection

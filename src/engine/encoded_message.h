@@ -47,6 +47,8 @@ class EncodedMessage {
   void release() const noexcept;
 
   std::span<const std::byte> frame() const noexcept { return {bytes(), header_ + payload_}; }
+  /// Whether it may be sent as what it is: text is UTF-8 (RFC 6455 §5.6).
+  bool is_valid() const noexcept { return valid_; }
   Message message() const noexcept {
     return {type_, std::span<const std::byte>(bytes() + header_, payload_)};
   }
@@ -60,7 +62,7 @@ class EncodedMessage {
   const CompressedForm* compress(deflate::Deflater& deflater, base::ChunkPool& pool) const;
 
  private:
-  EncodedMessage(MessageType type, std::size_t payload) noexcept : payload_(payload), type_(type) {}
+  explicit EncodedMessage(Message message) noexcept;
   ~EncodedMessage();
 
   const std::byte* bytes() const noexcept { return reinterpret_cast<const std::byte*>(this + 1); }
@@ -70,9 +72,16 @@ class EncodedMessage {
   std::size_t header_ = 0;
   std::size_t payload_;
   MessageType type_;
+  bool valid_;
   mutable std::mutex compressing_{};
   mutable std::atomic<const CompressedForm*> compressed_{nullptr};
 };
+
+/// Whether a shared message may be sent: as EncodedMessage::is_valid(), and one that was moved from
+/// is an empty text.
+inline bool is_sendable(const SharedMessage& message) noexcept {
+  return message.encoded() == nullptr || message.encoded()->is_valid();
+}
 
 /// The opcode of a data message (RFC 6455 §5.6).
 constexpr frame::Opcode opcode_of(MessageType type) noexcept {

@@ -155,6 +155,11 @@ base::ChunkRef Inbound::chunk_of(std::span<const std::byte> payload) const noexc
   return same ? delivered_ : base::ChunkRef();
 }
 
+bool Inbound::is_checked_text(std::span<const std::byte> payload) const noexcept {
+  if (framed(payload)) return framed_text(payload.size());
+  return type_ == MessageType::text && chunk_of(payload);
+}
+
 // ---- frames
 // The inlined ones are what each small message passes through, together a third of its cost.
 

@@ -84,6 +84,13 @@ class Inbound {
   bool framed(std::span<const std::byte> payload) const noexcept {
     return payload.data() == framed_ && framed_ != nullptr && payload.size() <= header_.length;
   }
+  /// Whether it is the message handed out last as text, all of it, which was checked to be UTF-8.
+  /// As framed(): the caller knows that the payload is.
+  bool framed_text(std::size_t size) const noexcept {
+    return header_.opcode == frame::Opcode::text && size == header_.length;
+  }
+  /// The same for any payload: one that is framed, or was assembled.
+  bool is_checked_text(std::span<const std::byte> payload) const noexcept;
   /// The caller overwrites that room.
   void take_header_room() noexcept { framed_ = nullptr; }
   /// The chunk that holds exactly this payload: that of the message handed out last, if it is.

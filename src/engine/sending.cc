@@ -4,13 +4,12 @@
 // Where compression was agreed on, a message is compressed first (RFC 7692 §7.2.1). Without context
 // takeover it is sent so only if that is smaller. With takeover it is always sent so: our
 // compressor's window must be what the peer inflated, and a message that went through it is in it.
-#include "base/assert.h"
 #include "deflate/params.h"
 #include "engine/encoded_message.h"
 #include "engine/guarded.h"
 #include "engine/kept.h"
+#include "engine/text.h"
 #include "engine/workspace.h"
-#include "simd/utf8.h"
 
 namespace tern {
 
@@ -65,7 +64,6 @@ bool Engine::draw_key(std::uint32_t& key) noexcept {
 
 template <class F>
 SendStatus Engine::send_with(Message message, F&& append) noexcept {
-  TERN_DEBUG_ASSERT(!message.is_text() || simd::utf8_valid(message.bytes()));
   if (phase_ != Phase::open) return SendStatus::closed;
   if (would_overflow(message.size())) {
     if (options_->limits.overflow == Overflow::reject) return SendStatus::full;
@@ -146,17 +144,25 @@ bool Engine::append_compressed(frame::Header header, const SharedMessage& shared
 
 // ---- messages
 
-// Whether it is an echo, of the whole message or its beginning, in front of all else or right
-// behind another one. Then all that is to be said about it is its header.
+// Text that is not UTF-8 would make the peer fail the connection (§8.1). After the end send_with()
+// says that it is closed.
+bool Engine::refuses(Message message, SendOptions options) const noexcept {
+  if (!message.is_text() || !options.check_text || phase_ != Phase::open) return false;
+  if (active_ && active_->in.is_checked_text(message.bytes())) return false;
+  return !engine::is_valid_text(message);
+}
+
+// Whether it is an echo, of the whole message or, if that is binary, its beginning, in front of all
+// else or right behind another one. Then all that is to be said about it is its header.
 [[gnu::always_inline]] inline bool Engine::is_plain_echo(Message message) const noexcept {
   return phase_ == Phase::open && active_ && !deflate_ && active_->in.framed(message.bytes()) &&
+         (!message.is_text() || active_->in.framed_text(message.size())) &&
          active_->out.takes_echo(message.bytes()) &&
          !overflows(active_->out.queued_bytes(), message.size());
 }
 
 [[gnu::hot]] SendStatus Engine::send(Message message, SendOptions options) noexcept {
   if (!is_plain_echo(message)) return send_any(message, options);
-  TERN_DEBUG_ASSERT(!message.is_text() || simd::utf8_valid(message.bytes()));
   active_->will_write(now_);
   active_->in.take_header_room();
   active_->out.append_echo(
@@ -166,6 +172,7 @@ bool Engine::append_compressed(frame::Header header, const SharedMessage& shared
 }
 
 SendStatus Engine::send_any(Message message, SendOptions options) noexcept {
+  if (refuses(message, options)) return SendStatus::not_utf8;
   return send_with(message, [&](const frame::Header& header) {
     if (compresses(message, options) && append_compressed(header, message)) return;
     const auto payload = message.bytes();
@@ -186,6 +193,9 @@ SendStatus Engine::send_any(Message message, SendOptions options) noexcept {
 
 [[gnu::hot]] SendStatus Engine::send(const SharedMessage& shared, SendOptions options) noexcept {
   const Message message = shared.message();
+  if (options.check_text && phase_ == Phase::open && !engine::is_sendable(shared)) {
+    return SendStatus::not_utf8;
+  }
   return send_with(message, [&](const frame::Header& header) {
     if (compresses(message, options) && append_compressed(header, shared)) return;
     if (role_ == Role::server && message.size() >= min_referenced) {
@@ -196,6 +206,7 @@ SendStatus Engine::send_any(Message message, SendOptions options) noexcept {
 }
 
 SendStatus Engine::send_borrowed(Message message, SendOptions options) noexcept {
+  if (refuses(message, options)) return SendStatus::not_utf8;
   return send_with(message, [&](const frame::Header& header) {
     if (compresses(message, options) && append_compressed(header, message)) return;
     if (role_ == Role::server && message.size() >= min_referenced) {

@@ -5,6 +5,7 @@
 #include "tern/message.h"
 
 #include "engine/encoded_message.h"
+#include "engine/text.h"
 
 #include <cstring>
 #include <new>
@@ -44,13 +45,16 @@ const CompressedForm* EncodedMessage::compress(deflate::Deflater& deflater,
   return form;
 }
 
+EncodedMessage::EncodedMessage(Message message) noexcept
+    : payload_(message.size()), type_(message.type()), valid_(is_valid_text(message)) {}
+
 EncodedMessage::~EncodedMessage() {
   if (const CompressedForm* form = compressed()) form->destroy();
 }
 
 const EncodedMessage* EncodedMessage::encode(Message message) {
   void* memory = ::operator new(sizeof(EncodedMessage) + frame::max_header_bytes + message.size());
-  auto* encoded = new (memory) EncodedMessage(message.type(), message.size());
+  auto* encoded = new (memory) EncodedMessage(message);
   const frame::Header header{
       .length = message.size(), .opcode = opcode_of(message.type()), .fin = true};
   encoded->header_ = frame::encode_header(encoded->bytes(), header, frame::Masking::unmasked);

@@ -1,0 +1,15 @@
+// Text must be UTF-8 in both directions (RFC 6455 §5.6, §8.1).
+#pragma once
+
+#include "tern/message.h"
+
+#include "simd/utf8.h"
+
+namespace tern::engine {
+
+/// Whether the message may be sent as what it says it is.
+inline bool is_valid_text(Message message) noexcept {
+  return !message.is_text() || simd::utf8_valid(message.bytes());
+}
+
+}  // namespace tern::engine
