@@ -41,6 +41,39 @@ struct Dirty final : Deferred {
   std::function<void()> retired = [] {};
 };
 
+void take_longer_than_a_share() {
+  const auto end = std::chrono::steady_clock::now() + 2ms;
+  while (std::chrono::steady_clock::now() < end) {
+  }
+}
+
+// Whoever posts much does not keep the loop from its descriptors.
+TEST(LoopCore, PostedFunctionsHaveAShareOfATurn) {
+  LoopCore core{LoopOptions{}};
+  const Fd fd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+  Watching watching;
+  int posted = 0;
+  int before_watcher = -1;
+  watching.then = [&] {
+    if (before_watcher < 0) before_watcher = posted;
+  };
+  ASSERT_FALSE(core.poller().add(fd.get(), EPOLLIN, watching));
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(core.mailbox()->post([&, i] {
+      EXPECT_EQ(posted++, i) << "in order";
+      if (i == 0) {
+        EXPECT_EQ(::eventfd_write(fd.get(), 1), 0);
+      }
+      if (i < 20) take_longer_than_a_share();
+      if (i == 99) core.stop();
+    }));
+  }
+  ASSERT_TRUE(core.run());
+  EXPECT_EQ(posted, 100);
+  EXPECT_EQ(before_watcher, 16);
+  core.poller().remove(fd.get(), watching);
+}
+
 TEST(LoopCore, ATurnHasAnOrder) {
   LoopCore core{LoopOptions{}};
   std::string order;

@@ -9,6 +9,9 @@ namespace tern::net {
 
 namespace {
 constexpr std::size_t kept_batch = 4096;  // how large a vector of posts may stay allocated
+// How long the posted functions of one turn may take, and how many run between looks at the clock.
+constexpr std::chrono::milliseconds posted_time{1};
+constexpr std::size_t posts_between_looks = 16;
 }  // namespace
 
 LoopCore::LoopCore(LoopOptions options)
@@ -34,6 +37,8 @@ std::error_code LoopCore::open() noexcept {
 void LoopCore::shut_down() noexcept {
   TERN_ASSERT(!running());
   mailbox_->close();
+  batch_.clear();
+  next_in_batch_ = 0;
   free_retired();
 }
 
@@ -99,12 +104,23 @@ bool LoopCore::guess(time_point now) noexcept {
 }
 
 [[gnu::hot]] void LoopCore::run_posted() noexcept {
-  mailbox_->take(batch_);
-  for (Mailbox::Function& function : batch_) {
+  if (batch_.empty()) mailbox_->take(batch_);
+  if (!batch_.empty()) run_batch();
+}
+
+// As much as a millisecond allows; the rest goes on in the next turn, before what was posted since.
+void LoopCore::run_batch() noexcept {
+  const time_point end = std::chrono::steady_clock::now() + posted_time;
+  while (next_in_batch_ < batch_.size()) {
+    Mailbox::Function& function = batch_[next_in_batch_++];
     call_user(function);
     function = nullptr;  // what it captured ends here, not with the batch
+    const bool looks = next_in_batch_ % posts_between_looks == 0;
+    if (looks && std::chrono::steady_clock::now() >= end) break;
   }
+  if (next_in_batch_ < batch_.size()) return;
   batch_.clear();
+  next_in_batch_ = 0;
   if (batch_.capacity() > kept_batch) batch_ = std::vector<Mailbox::Function>();
 }
 

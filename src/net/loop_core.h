@@ -133,9 +133,10 @@ class LoopCore {
   bool spin() noexcept;                 // false: the time is over and nothing came
   bool guess(time_point now) noexcept;  // true: there is something to do
   bool has_work() const noexcept {
-    return poller_.has_again() || !deferred_.empty() || !retired_.empty();
+    return poller_.has_again() || !deferred_.empty() || !retired_.empty() || !batch_.empty();
   }
   void run_posted() noexcept;
+  void run_batch() noexcept;
   void run_deferred() noexcept;
   void free_retired() noexcept;
 
@@ -148,8 +149,9 @@ class LoopCore {
   Timers timers_{};
   std::shared_ptr<Mailbox> mailbox_;
   Alarm alarm_{};
-  std::error_code error_;  // why it cannot run; after what it is computed from
-  std::vector<Mailbox::Function> batch_{};
+  std::error_code error_;                   // why it cannot run; after what it is computed from
+  std::vector<Mailbox::Function> batch_{};  // taken from the mailbox, run in part
+  std::size_t next_in_batch_ = 0;
   base::IntrusiveList<Deferred, TurnTag> deferred_{};
   base::IntrusiveList<Retired, TurnTag> retired_{};
   std::unique_ptr<std::byte[]> receive_buffer_{};
