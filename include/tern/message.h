@@ -97,7 +97,7 @@ struct SendOptions {
   bool compress = true;
   /// false: the text is taken as UTF-8 without a look at it. By default a text that is not UTF-8 is
   /// refused, because the peer would fail the connection with 1007 (RFC 6455 §8.1). The check costs
-  /// 0.04 ns for each byte; an echo of the message just received is never checked again.
+  /// 0.02 to 0.06 ns for each byte; an echo of the message just received is never checked again.
   bool check_text = true;
 };
 

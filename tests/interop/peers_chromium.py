@@ -5,7 +5,7 @@ import signal
 import socket
 import threading
 
-from harness import check, echo_server, expect, expect_in
+from harness import check, echo_server, expect, expect_in, program
 from webdriver import Browser
 
 NUMBERS = (
@@ -47,7 +47,7 @@ def page():
         expect(closed["code"], "1000", "close code")
         expect(closed["clean"], "true", "wasClean")
         told = browser.run("return document.getElementById('push-state').textContent")
-        expect_in("closed, 1000", told, "state")
+        expect_in("closed 1000", told, "state")
         expect(browser.console(), [], "console")
 
 
@@ -143,3 +143,99 @@ def stopped():
                 told = browser.run(f"return {{...document.getElementById('{state}').dataset}}")
                 expect(told["code"], "1001", f"code of {state}")
                 expect(told["clean"], "true", f"wasClean of {state}")
+
+
+# What stands where, in CSS pixels of the first screen, and how large each figure is.
+GEOMETRY = """
+  const box = e => { const r = e.getBoundingClientRect();
+                     return {left: r.left, top: r.top, right: r.right, bottom: r.bottom}; };
+  const figures = [...document.querySelectorAll('dd, .clock, .bars b, select, .state')];
+  return {
+    width: innerWidth, height: innerHeight, scrolled: scrollY,
+    page: document.documentElement.scrollWidth,
+    cards: [...document.querySelectorAll('.pair .card')].map(box),
+    figures: figures.map(e => ({
+      id: e.id, box: box(e), size: parseFloat(getComputedStyle(e).fontSize),
+      card: box(e.closest('.card')), cut: e.scrollWidth > e.clientWidth + 1})),
+  };"""
+
+POINT = ("poll-each", "poll-age", "push-each", "push-age")
+
+
+@check("Chromium", "the page: bytes per update and mean age are the largest figures, at once seen")
+def geometry():
+    with echo_server() as server, Browser() as browser:
+        for width, height in ((1280, 800), (390, 844)):
+            browser.resize(width, height)
+            browser.open(server.http + "/")
+            # A mean age of four digits is as wide as it becomes.
+            browser.run("document.getElementById('poll-every').value = '3000'")
+            browser.run("document.getElementById('poll-every').dispatchEvent(new Event('change'))")
+            browser.wait_for(at_least("push-messages", 20) + " && " + at_least("poll-age", 1000))
+            seen = browser.run(GEOMETRY)
+            expect([seen["width"], seen["height"], seen["scrolled"]], [width, height, 0])
+            expect(seen["page"] <= width, True, f"scrolls sideways at {width}: {seen['page']}")
+
+            polled, pushed = seen["cards"]
+            expect(polled["top"], pushed["top"], f"side by side at {width}")
+            expect(polled["right"] < pushed["left"], True, f"side by side at {width}: {polled}")
+
+            figures = {figure["id"]: figure for figure in seen["figures"]}
+            for name in POINT:
+                box = figures[name]["box"]
+                inside = box["top"] >= 0 and box["bottom"] <= height and box["right"] <= width
+                expect(inside, True, f"{name} is on the first screen of {width}: {box}")
+            least = min(figures[name]["size"] for name in POINT)
+            for name, figure in figures.items():
+                if name not in POINT:
+                    expect(1.5 * figure["size"] < least, True, f"{name} is smaller: {figure}")
+                room = figure["box"]["right"] <= figure["card"]["right"] and not figure["cut"]
+                expect(room, True, f"{name} has room at {width}: {figure}")
+
+
+STATES = """
+  window.told = [];
+  new MutationObserver(() => told.push(document.getElementById('push-state').textContent))
+      .observe(document.getElementById('push-state'), {childList: true});"""
+
+
+@check("Chromium", "the page: after a restart of the server it comes back and keeps its numbers")
+def restarted():
+    live = " && ".join(
+        f"document.getElementById('{name}-state').dataset.live === 'yes'"
+        for name in ("poll", "push", "echo")
+    )
+    with Browser() as browser:
+        with echo_server() as server:
+            port = str(server.port)
+            browser.open(server.http + "/")
+            browser.wait_for(live + " && " + at_least("push-messages", 15))
+            browser.run(STATES)
+            before = browser.run(NUMBERS)
+        # It is gone: the page says so, and when it tries again.
+        browser.wait_for("told.some(text => /^closed 1001.* again in [1-9] s$/.test(text))")
+        browser.wait_for("told.some(text => /^connecting, try 2$/.test(text))")
+        browser.type("#echo-text", "sent while it was away")
+        browser.click("#echo-send")
+        with program("echo_server", "--port", port) as server:
+            server.wait_line("^listening on ")
+            for name, more in (("push", 10), ("poll", 1)):
+                shown = int(before[f"{name}-messages"]) + more
+                browser.wait_for(live + " && " + at_least(f"{name}-messages", shown))
+            after = browser.run(NUMBERS)
+            for name in ("push-messages", "push-bytes", "poll-messages", "poll-bytes"):
+                expect(after[name] > before[name], True, f"{name}: {before}, then {after}")
+            expect(after["push-requests"], 2, "connections")
+            expect(20 < after["push-each"] < 100, True, f"bytes per push: {after['push-each']}")
+            browser.wait_for(
+                "document.querySelector('#echo-log li span')?.textContent"
+                " === 'sent while it was away'"
+            )
+            # Closed by its user it stays closed.
+            browser.run("told.length = 0")
+            browser.click("#push-toggle")
+            browser.wait_for("told.some(text => /^closed 1000/.test(text))")
+            browser.wait_for(at_least("poll-messages", after["poll-messages"] + 2))
+            expect(browser.run("return told.filter(text => !/^closed 1000/.test(text))"), [])
+            server.signal(signal.SIGTERM)
+            server.expect_exit(0)
