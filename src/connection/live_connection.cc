@@ -26,9 +26,6 @@ constexpr std::size_t read_budget = std::size_t{512} << 10;  // of a connection 
 // The same while a large message arrives. To leave each one half done would cost a buffer for every
 // connection, instead of one that is still warm when the next connection takes it.
 constexpr std::size_t message_budget = std::size_t{2} << 20;
-// One read of a connection whose input was more work than a turn allows, because what is not
-// handled is kept in memory.
-constexpr std::uint32_t dense_read = std::uint32_t{64} << 10;
 constexpr std::uint32_t max_discarded = std::uint32_t{64} << 10;
 
 // Whether this end leaves nothing to wait for: the peer is gone, silent or to be cut off.
