@@ -37,6 +37,9 @@ constexpr std::size_t kept_output = std::size_t{160} << 10;
 // Ciphertext that one call takes in, in buffers: what comes to no plaintext, or to a byte a record,
 // never fills the reader's room, and others are to have their turn.
 constexpr std::uint8_t max_receives = 4;
+// Plaintext that one call enciphers, because a peer may read as fast as that and others are to have
+// their turn.
+constexpr std::size_t max_written = std::size_t{1} << 20;
 // A peer that makes us answer (alerts, key updates) and does not read is not read either.
 constexpr std::size_t max_unsent = std::size_t{256} << 10;
 
@@ -370,7 +373,7 @@ std::size_t TlsTransport::write_some(std::span<const iovec> from, std::size_t sk
     return 0;
   }
   std::size_t total = 0;
-  while (!from.empty()) {
+  while (!from.empty() && total < max_written) {
     const std::byte* start = static_cast<const std::byte*>(from.front().iov_base) + skip;
     std::size_t size = std::min(from.front().iov_len - skip, record.size());
     const bool whole = size == record.size() || from.size() == 1;

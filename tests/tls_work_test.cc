@@ -1,0 +1,165 @@
+// How much work one call of a TLS transport does, and one turn of a loop for all of them.
+#include "net/loop_core.h"
+#include "support/tls_pair.h"
+#include "tls/transport.h"
+
+#include <gtest/gtest.h>
+#include <string>
+
+namespace tern::test {
+namespace {
+
+using State = net::Transport::State;
+
+const Authority& authority() {
+  static const Authority made;
+  return made;
+}
+
+TlsPair localhost() { return TlsPair(server_of(authority().leaf), trusting(authority().ca)); }
+
+// ---- peers that make us work
+
+// The client asks for new keys a thousand times, and says one octet.
+void ask_for_keys(TlsPair& pair) {
+  SSL& ssl = pair.client.tls->ssl();
+  pair.rules.capacity = WireRules::all;
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_EQ(SSL_key_update(&ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+    ASSERT_EQ(SSL_do_handshake(&ssl), 1);
+  }
+  const iovec from{const_cast<char*>("x"), 1};
+  ASSERT_EQ(pair.client.tls->write({&from, 1}).bytes, 1u);
+}
+
+// A turn of reading: as often as the transport says that there is more.
+State read_while_more(net::Transport& transport, std::span<const iovec> into) {
+  for (;;) {
+    const net::Transport::Transfer got = transport.read(into);
+    if (!got.more) return got.state;
+  }
+}
+
+// Each is answered, with as many bytes.
+TEST(TlsWork, AnswersThatAreNotReadEndReading) {
+  TlsPair pair = localhost();
+  pair.shake_hands();
+  pair.run();
+  char buffer[1000];
+  const iovec into{buffer, sizeof buffer};
+  std::size_t asked = 0;
+  for (State state = State::ok; state == State::ok && asked < 100; ++asked) {
+    ask_for_keys(pair);
+    pair.rules.capacity = 0;
+    state = read_while_more(*pair.server.tls, {&into, 1});
+    EXPECT_NE(state, State::failed);
+  }
+  EXPECT_GT(asked, 5u);
+  EXPECT_LT(asked, 20u);  // 256 KiB of answers, and those to one read more
+  const std::size_t unread = pair.to_server.octets.size();
+  EXPECT_EQ(pair.server.tls->read({&into, 1}).state, State::wait_write);
+  EXPECT_EQ(pair.to_server.octets.size(), unread);
+  // Once it reads, all is well.
+  pair.rules.capacity = WireRules::all;
+  pair.run();
+  EXPECT_FALSE(pair.server.tls->has_unsent());
+  EXPECT_EQ(pair.to_server.octets, "");
+  EXPECT_FALSE(pair.server.over());
+}
+
+// Records that hold no plaintext do not fill the reader's room, and those of a byte hardly do. So a
+// call ends after 256 of them.
+TEST(TlsWork, DeciphersAtMost256RecordsInOneCall) {
+  TlsPair pair = localhost();
+  pair.shake_hands();
+  pair.run();
+  ask_for_keys(pair);
+  char buffer[1000];
+  const iovec into{buffer, sizeof buffer};
+  for (int call = 0; call < 3; ++call) {
+    const net::Transport::Transfer got = pair.server.tls->read({&into, 1});
+    EXPECT_EQ(got.state, State::wait_read) << "768 of 1001 records";
+    EXPECT_TRUE(got.more);
+  }
+  const net::Transport::Transfer last = pair.server.tls->read({&into, 1});
+  EXPECT_EQ(last.bytes, 1u);
+  EXPECT_FALSE(last.more);
+}
+
+TEST(TlsWork, ATinyRecordCountsLikeALargeOne) {
+  TlsPair pair = localhost();
+  pair.shake_hands();
+  pair.run();
+  pair.rules.capacity = WireRules::all;
+  const iovec from{const_cast<char*>("x"), 1};
+  for (int i = 0; i < 300; ++i) ASSERT_EQ(pair.client.tls->write({&from, 1}).bytes, 1u);
+  char buffer[1000];
+  const iovec into{buffer, sizeof buffer};
+  const net::Transport::Transfer got = pair.server.tls->read({&into, 1});
+  EXPECT_EQ(got.bytes, 256u);
+  EXPECT_TRUE(got.more);
+  EXPECT_EQ(pair.server.tls->read({&into, 1}).bytes, 44u);
+}
+
+// A peer that reads as fast as we encipher does not keep the loop for the whole of a large page.
+TEST(TlsWork, OneWriteTakesAMegabyteAtMost) {
+  TlsPair pair = localhost();
+  pair.shake_hands();
+  pair.run();
+  std::string page(std::size_t{8} << 20, 'p');
+  iovec from{page.data(), page.size()};
+  const net::Transport::Transfer put = pair.server.tls->write({&from, 1});
+  EXPECT_EQ(put.state, State::ok);
+  EXPECT_LE(put.bytes, (std::size_t{1} << 20) + (std::size_t{16} << 10));
+  EXPECT_GE(put.bytes, std::size_t{1} << 20);
+  EXPECT_FALSE(pair.server.tls->has_unsent());
+}
+
+// ---- how much of a turn handshakes may take
+
+void next_turn(net::LoopCore& loop) {
+  ASSERT_TRUE(loop.mailbox()->post([&] { loop.stop(); }));
+  ASSERT_TRUE(loop.run());
+}
+
+TEST(TlsWork, AHandshakeWaitsForATurnThatHasTimeForIt) {
+  TlsPair pair = localhost();
+  net::LoopCore loop({});
+  tls::Scratch scratch(&loop);
+  auto context = tls::ServerContext::load(server_of(authority().leaf));
+  ASSERT_TRUE(context);
+  pair.server.tls = tls::TlsTransport::server(
+      std::make_unique<WireEnd>(pair.to_server, pair.to_client, pair.rules), *context, scratch);
+  while (scratch.take_handshake_step()) {
+  }
+  pair.client.to_write = "hello";
+  pair.run();
+  EXPECT_EQ(pair.server.got, "") << "it went on though the turn's steps were taken";
+  EXPECT_NE(pair.to_server.octets, "");
+  EXPECT_FALSE(pair.server.over());
+  next_turn(loop);
+  pair.run();
+  EXPECT_EQ(pair.server.got, "hello");
+  // Who is through is not rationed.
+  while (scratch.take_handshake_step()) {
+  }
+  pair.client.to_write = " again";
+  pair.run();
+  EXPECT_EQ(pair.server.got, "hello again");
+}
+
+TEST(TlsWork, HandshakesAreRationedByTurn) {
+  net::LoopCore loop({});
+  tls::Scratch scratch(&loop);
+  unsigned steps = 0;  // a machine that is busy for 4 ms allows one only
+  while (scratch.take_handshake_step()) ++steps;
+  EXPECT_GE(steps, 1u);
+  EXPECT_LE(steps, tls::Scratch::handshake_steps);
+  next_turn(loop);
+  EXPECT_TRUE(scratch.take_handshake_step());
+  tls::Scratch unlimited;
+  for (int i = 0; i < 1000; ++i) ASSERT_TRUE(unlimited.take_handshake_step());
+}
+
+}  // namespace
+}  // namespace tern::test
