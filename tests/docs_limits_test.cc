@@ -30,6 +30,7 @@ TEST(DocsLimits, TheDefaults) {
   EXPECT_EQ(limits.high_water_bytes, 262'144u);
   EXPECT_EQ(limits.low_water_bytes, 65'536u);
   EXPECT_EQ(limits.overflow, Overflow::close);
+  EXPECT_EQ(limits.min_drain_bytes_per_second, 100u);
 
   const Timeouts timeouts;
   EXPECT_EQ(timeouts.handshake, 10s);
@@ -62,7 +63,7 @@ TEST(DocsLimits, OneSetOfDefaults) {
     return std::tuple(limits.max_message_bytes, limits.max_head_bytes,
                       limits.max_request_line_bytes, limits.max_header_fields,
                       limits.max_queued_bytes, limits.high_water_bytes, limits.low_water_bytes,
-                      limits.overflow);
+                      limits.overflow, limits.min_drain_bytes_per_second);
   };
   const auto times = [](const Timeouts& timeouts) {
     return std::tuple(timeouts.handshake, timeouts.silence, timeouts.pong, timeouts.close,
@@ -112,6 +113,7 @@ std::map<std::string, std::string> expected() {
       {"limits.max_header_fields", spaced(limits.max_header_fields)},
       {"limits.high_water_bytes", bytes(limits.high_water_bytes)},
       {"limits.low_water_bytes", bytes(limits.low_water_bytes)},
+      {"limits.min_drain_bytes_per_second", spaced(limits.min_drain_bytes_per_second)},
       {"limits.max_queued_bytes", bytes(limits.max_queued_bytes)},
       {"max_unfinished_handshakes", spaced(server.max_unfinished_handshakes)},
       {"max_posted", spaced(server.max_posted)},

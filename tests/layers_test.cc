@@ -46,11 +46,14 @@ const std::map<std::string_view, Rooms> may_include = {
 };
 
 const std::map<std::string_view, std::string_view> room_of_public_header = {
-    {"error", "base"},    {"message", "base"},          {"close", "base"},
-    {"options", "base"},  {"unique_function", "base"},  {"observe", "base"},
-    {"http", "http"},     {"engine", "engine"},         {"loop", "net"},
-    {"tls", "tls"},       {"connection", "connection"}, {"server", "server"},
-    {"client", "client"}, {"dial", "client"},           {"coroutine", "coroutine"},
+    {"error", "base"},    {"message", "base"},
+    {"close", "base"},    {"options", "base"},
+    {"delivery", "base"}, {"unique_function", "base"},
+    {"observe", "base"},  {"http", "http"},
+    {"engine", "engine"}, {"loop", "net"},
+    {"tls", "tls"},       {"connection", "connection"},
+    {"server", "server"}, {"client", "client"},
+    {"dial", "client"},   {"coroutine", "coroutine"},
 };
 
 // By the start of the name, the longest match holds.
@@ -74,6 +77,8 @@ const std::map<std::string_view, Rooms> users_of_system_header = {
     {"sys/timerfd.h", {"net"}},
     {"sys/signalfd.h", {"net"}},
     {"sys/socket.h", {"net"}},
+    {"sys/ioctl.h", {"net"}},
+    {"linux/sockios.h", {"net"}},
     {"sys/un.h", {"net"}},
     {"netinet/", {"net"}},
     {"arpa/inet.h", {"net"}},

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tern/close.h"
+#include "tern/delivery.h"
 #include "tern/error.h"
 #include "tern/http.h"
 #include "tern/message.h"
@@ -146,9 +147,10 @@ class Workspace {
 /// One WebSocket connection without its socket, either role, from the first byte of the HTTP
 /// upgrade to the last of the closing handshake. Nothing here calls back, blocks or throws.
 ///
-/// A turn: tick(now); feed() what was read; next() until it says none, or what it gave is_last()
+/// A turn: advance(now); feed() what was read; next() until it says none, or what it gave is_last()
 /// and the engine is still open; write output() until the socket blocks or it is empty,
-/// consume_output() what was taken; settle(). When finished(), close: next() tells Kind::closed
+/// consume_output() what was taken; settle(). When deadline() has come, tick(now) behind all that:
+/// what arrived in time was read in time. When finished(), close: next() tells Kind::closed
 /// then at the latest, for the write may be what ended it. Thread: one at a time.
 class Engine {
  public:
@@ -273,10 +275,20 @@ class Engine {
 
   // ---- time is told, never asked
 
-  /// Tells the time and does what is due. The first call starts the handshake deadline.
+  /// Tells the time. The first call starts the handshake deadline.
+  void advance(TimePoint now) noexcept;
+  /// Tells the time and does what is due: call it behind the turn in which deadline() has come.
   void tick(TimePoint now) noexcept;
+  /// The same, by a driver that knows what the peer has acknowledged: then that moves the deadlines
+  /// of pong, close and stall. Such a driver uses it from its first tick on, and no other.
+  void tick(TimePoint now, Delivery delivery) noexcept;
+  /// The driver could not look after the peer in time: it was late itself, or input is unread. What
+  /// is due becomes due at `until`, at most a whole limit from now. False when that was granted
+  /// three times in a row: then tick() judges.
+  bool postpone(TimePoint until) noexcept;
   /// When tick() must be called at the latest; TimePoint::max() when never. It moves with every
-  /// call: ask again at the end of a turn. Before the first tick() it is TimePoint::min().
+  /// call: ask again at the end of a turn. Before the first call of the above it is
+  /// TimePoint::min().
   TimePoint deadline() const noexcept;
 
   /// How it ended. After Kind::closed, which comes exactly once. Lifetime: the engine.
@@ -347,10 +359,15 @@ class Engine {
   // keepalive.cc
   TimePoint silence_deadline() const noexcept;
   TimePoint next_deadline() const noexcept;
+  TimePoint phase_deadline() const noexcept;
+  TimePoint stall_deadline() const noexcept;
   TimePoint active_deadline() const noexcept;
-  void on_deadline() noexcept;
+  void on_deadline(const Delivery* delivery) noexcept;
+  void on_stall(const Delivery* delivery);
   void on_handshake_timeout();
-  void on_silence();
+  void on_silence(const Delivery* delivery);
+  bool is_answer_late(const Delivery* delivery, Timeouts::Duration limit);
+  void on_written(std::size_t bytes) noexcept;
 
   Workspace* workspace_;
   const EngineOptions* options_;
@@ -360,12 +377,15 @@ class Engine {
   std::unique_ptr<engine::Kept, engine::DeleteKept> kept_{};
   TimePoint now_ = TimePoint::min();
   // When began what is waited for: the handshake, the silence, the pong, the end.
-  TimePoint since_ = TimePoint::min();
+  base::Patience clock_{};
   Role role_;
   Phase phase_ = Phase::opening;
+  enum class Ping : std::uint8_t { none, queued, written };
+  Ping ping_ : 2 = Ping::none;  // written: clock_ counts from there
   bool reading_ : 1 = true;
-  bool pinged_ : 1 = false;            // since_ is the time of our ping
-  bool between_requests_ : 1 = false;  // since_ is the end of the last answer
+  bool tells_ : 1 = false;             // the driver knows what is acknowledged
+  std::uint8_t postponed_ : 2 = 0;     // in a row
+  bool between_requests_ : 1 = false;  // clock_ counts from the end of the last answer
   bool opened_ : 1 = false;            // Kind::open was told, or is the next event
   bool tell_open_ : 1 = false;
   bool close_sent_ : 1 = false;

@@ -73,9 +73,9 @@ enum class Errc {
   end_of_stream,       ///< the peer ended TCP without a Close frame, RFC 6455 §7.1.5
   connection_reset,    ///< TCP broke: reset or broken pipe
   handshake_timeout,   ///< timeouts.handshake, or the deadline of dial()
-  pong_timeout,        ///< silence, then no byte within timeouts.pong after our ping
-  close_timeout,       ///< our Close was not answered within timeouts.close
-  write_stalled,       ///< the peer took no byte for timeouts.stall
+  pong_timeout,        ///< silence, then no byte within timeouts.pong after our ping was written
+  close_timeout,       ///< our Close was not answered within timeouts.close after it was written
+  write_stalled,       ///< the peer took less than Limits::min_drain_bytes_per_second
   peer_too_slow,       ///< more queued than limits.max_queued_bytes; 1008
   timed_out,           ///< a deadline given with the call passed; the connection lives
   terminated,          ///< terminate() was called

@@ -28,18 +28,24 @@ struct Limits {
   std::size_t high_water_bytes = std::size_t{256} << 10;  ///< above it send() says `congested`
   std::size_t low_water_bytes = std::size_t{64} << 10;    ///< at or below it, on_drain follows
   Overflow overflow = Overflow::close;                    ///< what happens at max_queued_bytes
+  /// A peer that takes what was written at this rate makes progress: timeouts.stall, pong and close
+  /// do not end it. Bytes per second; 0: one byte is progress enough.
+  std::size_t min_drain_bytes_per_second = 100;
 };
 
-/// Deadlines. Handshake and close are absolute: no traffic extends them. Silence, pong and stall
-/// are inactivity timers. `std::chrono::nanoseconds::max()` switches one off.
+/// Deadlines. Handshake is absolute: no traffic extends it. Silence is broken by every byte
+/// received. Pong and close start when our frame was written to the socket; they and stall move
+/// while the peer takes what was written, see Limits::min_drain_bytes_per_second. While output
+/// waits to be written, of close and http_idle only stall runs. `std::chrono::nanoseconds::max()`
+/// switches one off.
 struct Timeouts {
   using Duration = std::chrono::nanoseconds;
   Duration handshake = std::chrono::seconds(10);  ///< from accept (or dial) to 101
   Duration silence = std::chrono::seconds(20);    ///< nothing received for so long: we ping
-  Duration pong = std::chrono::seconds(20);       ///< then any byte must come within
+  Duration pong = std::chrono::seconds(20);       ///< from our ping: any byte must come within
   Duration close = std::chrono::seconds(5);       ///< from our Close frame to the end
-  Duration stall = std::chrono::seconds(30);      ///< output waits and the peer takes no byte
-  Duration http_idle = std::chrono::seconds(5);   ///< between requests on a kept HTTP connection
+  Duration stall = std::chrono::seconds(30);      ///< output waits and the peer does not take it
+  Duration http_idle = std::chrono::seconds(5);   ///< from a written answer to the next request
 };
 
 /// permessage-deflate, RFC 7692: what a server accepts and a client offers. Numbers outside of

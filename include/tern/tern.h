@@ -3,6 +3,7 @@
 
 #include "tern/close.h"
 #include "tern/connection.h"
+#include "tern/delivery.h"
 #include "tern/dial.h"
 #include "tern/engine.h"
 #include "tern/error.h"

@@ -40,6 +40,7 @@ class TransportBox {
     void shutdown_write() noexcept override { to_->shutdown_write(); }
     bool has_unsent() const noexcept override { return to_->has_unsent(); }
     Transfer flush() noexcept override { return to_->flush(); }
+    Delivery delivery() const noexcept override { return to_->delivery(); }
     std::string explanation() const override { return to_->explanation(); }
     std::string peer_subject() const override { return to_->peer_subject(); }
 

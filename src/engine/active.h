@@ -32,7 +32,7 @@ struct Active {
   explicit Active(Memory& owner);
   /// Comes before whatever is appended to `out`: what waits from now on can stall from now on.
   void will_write(Engine::TimePoint now) noexcept {
-    if (out.empty()) progress_at = now;
+    if (out.empty()) stall.start(now);
   }
 
   /// Something else than what was fed: an end that is known, the rest of a handshake.
@@ -46,8 +46,8 @@ struct Active {
   Outbound out;
   std::unique_ptr<Opening> opening{};
   CloseInfo close{};
-  Engine::TimePoint progress_at{};  // the output began to wait, or a byte of it was taken
-  std::error_code error{};          // of the socket; told once all input is
+  base::Patience stall{};   // from when the output began to wait
+  std::error_code error{};  // of the socket; told once all input is
   bool eof = false;
 };
 

@@ -36,7 +36,7 @@ void Engine::complete_close() noexcept {
   if (phase_ != Phase::closing || !close_received_ || !active_->out.empty()) return;
   active_->close.clean = true;
   active_->close.error = {};
-  phase_ = Phase::ended;  // since_ stays: timeouts.close counts from our Close frame to the end
+  phase_ = Phase::ended;  // clock_ stays: timeouts.close counts from our Close frame to the end
 }
 
 [[gnu::hot]] Event Engine::next_end() noexcept {
@@ -57,7 +57,7 @@ void Engine::start_close(CloseCode code, std::string_view reason) {
   close_sent_ = true;
   if (phase_ == Phase::open) {
     phase_ = Phase::closing;
-    since_ = now_;
+    ping_ = Ping::none;
   }
 }
 
@@ -76,6 +76,9 @@ void Engine::close(CloseCode code, std::string_view reason) noexcept {
       });
       return;
     case Phase::opening:
+      // An answer on its way is written to its end.
+      if (role_ == Role::server && queued_bytes() > 0) return end(CloseCode::abnormal, {});
+      return terminate(Errc::closed);
     case Phase::refused:
       return terminate(Errc::closed);
     case Phase::closing:
@@ -130,7 +133,7 @@ void Engine::fail(std::error_code why) noexcept {
 
 // The close_info is complete: Kind::closed is the next event. Output stays.
 void Engine::end(CloseCode code, std::error_code why) noexcept {
-  if (phase_ != Phase::closing) since_ = now_;
+  if (phase_ != Phase::closing) clock_.start(now_);
   phase_ = Phase::ended;
   awaits_eof_ = false;
   if (!active_) {

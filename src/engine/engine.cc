@@ -79,7 +79,7 @@ Result<Engine> Engine::established(Role role, const Agreement& agreement,
   active_.reset(workspace_->memory().take_active());
   active_->in.start(role_, options_->limits);
   active_->out.start(role_);
-  active_->progress_at = now_;
+  active_->stall.start(now_);
   if (deflate_) take_compressed();
 }
 
@@ -124,10 +124,11 @@ void Engine::take_compressed() noexcept {
 [[gnu::hot]] void Engine::feed(std::size_t in_room, std::span<std::byte> lent) noexcept {
   if (in_room + lent.size() == 0 || phase_ == Phase::ended || close_received_) return;
   if (phase_ == Phase::open) {
-    since_ = now_;
-    pinged_ = false;
+    clock_.restart(now_);
+    ping_ = Ping::none;
+    postponed_ = 0;
   } else if (between_requests_) {
-    since_ = now_;  // the head deadline starts at the first byte of a request
+    clock_.restart(now_);  // the head deadline starts at the first byte of a request
     between_requests_ = false;
   }
   guarded([&] {
@@ -261,8 +262,8 @@ void Engine::reading(bool on) noexcept {
   if (on == reading_) return;
   reading_ = on;
   if (phase_ != Phase::open) return;
-  since_ = now_;
-  pinged_ = false;
+  clock_.restart(now_);
+  ping_ = Ping::none;
 }
 
 // ---- asked

@@ -1,6 +1,16 @@
-// Deadlines. The handshake's and the close's are absolute: `since_` is set when they begin and no
-// traffic moves it. Silence, pong and stall are inactivity timers: a received byte, or one that was
-// taken, starts them anew. While we do not read, silence proves nothing and its clocks stand still.
+// Deadlines. The table of all clocks stands in docs/guides/limits-and-deadlines.md.
+//
+// - The handshake's deadline is absolute: it is set when the handshake begins, and no traffic moves
+//   it.
+// - Silence starts anew with every byte received. While we do not read, silence proves nothing and
+//   its clock stands still.
+// - A question, which is a ping or our Close frame, has no deadline before it was written to the
+//   socket: until then only the stall clock runs. Then the deadline moves while the peer takes the
+//   bytes ahead of the question, because it cannot answer what it has not got.
+// - The stall clock runs while output waits to be written, and moves while the peer takes bytes.
+//
+// "Takes" means at the rate of Limits::min_drain_bytes_per_second (base::Patience): a peer that
+// takes a byte now and then holds nothing for long.
 #include "engine/guarded.h"
 #include "engine/workspace.h"
 #include "handshake/server.h"
@@ -8,22 +18,17 @@
 #include <algorithm>
 
 namespace tern {
-namespace {
 
-Engine::TimePoint later(Engine::TimePoint from, Timeouts::Duration by) noexcept {
-  Engine::TimePoint::rep sum = 0;
-  if (__builtin_add_overflow(from.time_since_epoch().count(), by.count(), &sum)) {
-    return Engine::TimePoint::max();
-  }
-  return Engine::TimePoint(Engine::TimePoint::duration(sum));
-}
-
-}  // namespace
+using base::later;
+using base::Patience;
 
 // Of an open connection of which nothing is to be written, as most are.
 [[gnu::always_inline]] inline Engine::TimePoint Engine::silence_deadline() const noexcept {
   if (!reading_) return TimePoint::max();
-  return later(since_, pinged_ ? options_->timeouts.pong : options_->timeouts.silence);
+  if (ping_ == Ping::none) [[likely]]
+    return later(clock_.since(), options_->timeouts.silence);
+  if (ping_ == Ping::queued) return TimePoint::max();
+  return clock_.next_look(options_->timeouts.pong, tells_);
 }
 
 [[gnu::always_inline]] inline Engine::TimePoint Engine::next_deadline() const noexcept {
@@ -34,60 +39,106 @@ Engine::TimePoint later(Engine::TimePoint from, Timeouts::Duration by) noexcept 
 [[gnu::hot]] Engine::TimePoint Engine::deadline() const noexcept { return next_deadline(); }
 
 Engine::TimePoint Engine::active_deadline() const noexcept {
+  return std::min(phase_deadline(), stall_deadline());
+}
+
+Engine::TimePoint Engine::stall_deadline() const noexcept {
+  if (!active_ || active_->out.empty()) return TimePoint::max();
+  return active_->stall.next_look(options_->timeouts.stall, tells_);
+}
+
+Engine::TimePoint Engine::phase_deadline() const noexcept {
   const Timeouts& timeouts = options_->timeouts;
-  TimePoint due = TimePoint::max();
+  const bool writes = active_ && !active_->out.empty();
   switch (phase_) {
     case Phase::opening:
+      // An answer is on its way: the next request has time once it is written.
+      if (role_ == Role::server && writes) return TimePoint::max();
+      return later(clock_.since(), between_requests_ ? timeouts.http_idle : timeouts.handshake);
     case Phase::refused:
     case Phase::deciding:
-      due = later(since_, between_requests_ ? timeouts.http_idle : timeouts.handshake);
-      break;
+      return later(clock_.since(), timeouts.handshake);
     case Phase::open:
-      due = silence_deadline();
-      break;
+      // What the driver stashed may be the answer.
+      if (active_ && active_->in.has_stash()) return TimePoint::max();
+      return silence_deadline();
     case Phase::closing:
-      due = later(since_, timeouts.close);
       break;
     case Phase::ended:
-      if (!finished()) due = later(since_, timeouts.close);
+      if (finished()) return TimePoint::max();
       break;
   }
-  if (active_ && !active_->out.empty()) {
-    due = std::min(due, later(active_->progress_at, timeouts.stall));
-  }
-  return due;
+  return writes ? TimePoint::max() : clock_.next_look(timeouts.close, tells_);
 }
 
-[[gnu::hot]] void Engine::tick(TimePoint now) noexcept {
-  if (now_ == TimePoint::min()) {
-    since_ = now_ = now;
-    if (active_) active_->progress_at = now;
+[[gnu::hot]] void Engine::advance(TimePoint now) noexcept {
+  if (now_ == TimePoint::min()) [[unlikely]] {
+    now_ = now;
+    clock_.start(now);
+    if (active_) active_->stall.start(now);
   }
   now_ = std::max(now_, now);
-  if (now_ >= next_deadline()) [[unlikely]]
-    on_deadline();
 }
 
-void Engine::on_deadline() noexcept {
+void Engine::tick(TimePoint now) noexcept {
+  tells_ = false;
+  advance(now);
+  if (now_ >= next_deadline()) on_deadline(nullptr);
+}
+
+void Engine::tick(TimePoint now, Delivery delivery) noexcept {
+  tells_ = true;
+  advance(now);
+  if (now_ >= next_deadline()) on_deadline(&delivery);
+}
+
+// Only what would end the connection is postponed: a late ping harms nobody.
+bool Engine::postpone(TimePoint until) noexcept {
+  if (postponed_ == 3) return false;
+  const Timeouts& timeouts = options_->timeouts;
+  const bool stalls = now_ >= stall_deadline() && active_->stall.is_over(now_, timeouts.stall);
+  Timeouts::Duration limit = timeouts.close;
+  if (phase_ == Phase::open) limit = timeouts.pong;
+  if (phase_ < Phase::open) limit = between_requests_ ? timeouts.http_idle : timeouts.handshake;
+  const bool pings = phase_ == Phase::open && ping_ == Ping::none;
+  const bool ends = now_ >= phase_deadline() && !pings && clock_.is_over(now_, limit);
+  if (!stalls && !ends) return false;
+  ++postponed_;
+  if (stalls) active_->stall.postpone(now_, until, timeouts.stall);
+  if (ends) clock_.postpone(now_, until, limit);
+  return true;
+}
+
+void Engine::on_deadline(const Delivery* delivery) noexcept {
   guarded([&] {
-    if (active_ && !active_->out.empty() &&
-        now_ >= later(active_->progress_at, options_->timeouts.stall)) {
-      return terminate(Errc::write_stalled);
-    }
+    if (now_ >= stall_deadline()) on_stall(delivery);
+    if (now_ < phase_deadline()) return;
     switch (phase_) {
       case Phase::opening:
       case Phase::refused:
       case Phase::deciding:
         return on_handshake_timeout();
       case Phase::open:
-        return on_silence();
+        return on_silence(delivery);
       case Phase::closing:
-        // Both frames crossed and only the write is late, or the peer never answered (§7.1.1).
-        return terminate(Errc::close_timeout);
+        // The peer never answered (§7.1.1).
+        if (is_answer_late(delivery, options_->timeouts.close)) terminate(Errc::close_timeout);
+        return;
       case Phase::ended:
-        return drop();
+        if (is_answer_late(delivery, options_->timeouts.close)) drop();
+        return;
     }
   });
+}
+
+void Engine::on_stall(const Delivery* delivery) {
+  const Timeouts::Duration limit = options_->timeouts.stall;
+  Patience& stall = active_->stall;
+  if (delivery != nullptr) {
+    stall.look(now_, *delivery, limit, options_->limits.min_drain_bytes_per_second,
+               Patience::Counts::all);
+  }
+  if (stall.is_over(now_, limit)) terminate(Errc::write_stalled);
 }
 
 void Engine::on_handshake_timeout() {
@@ -96,6 +147,10 @@ void Engine::on_handshake_timeout() {
   if (phase_ == Phase::refused) {
     end(CloseCode::abnormal, Errc::upgrade_refused);
     drop();
+  } else if (phase_ == Phase::deciding) {
+    // The application is late, not the peer: 503, RFC 9110 §15.6.4.
+    answer(Response::status(503), handshake::refusal_fields(Errc::overloaded), true);
+    active_->close.error = Errc::handshake_timeout;
   } else if (asked) {
     refuse(Errc::handshake_timeout);  // RFC 9110 §15.5.9: 408
   } else {
@@ -104,12 +159,39 @@ void Engine::on_handshake_timeout() {
   }
 }
 
-void Engine::on_silence() {
-  if (pinged_) return terminate(Errc::pong_timeout);
+void Engine::on_silence(const Delivery* delivery) {
+  if (ping_ == Ping::written) {
+    if (is_answer_late(delivery, options_->timeouts.pong)) terminate(Errc::pong_timeout);
+    return;
+  }
   activate();
   append_control(false, {});
-  pinged_ = true;
-  since_ = now_;
+  ping_ = Ping::queued;
+}
+
+// Whether the peer has had its time to answer what was written when clock_ was started.
+bool Engine::is_answer_late(const Delivery* delivery, Timeouts::Duration limit) {
+  if (delivery != nullptr) {
+    clock_.look(now_, *delivery, limit, options_->limits.min_drain_bytes_per_second,
+                Patience::Counts::question);
+  }
+  return clock_.is_over(now_, limit);
+}
+
+// A part of the output was written, or the last of it that somebody waits for.
+[[gnu::cold]] void Engine::on_written(std::size_t bytes) noexcept {
+  postponed_ = 0;
+  if (ping_ == Ping::queued && !active_->out.has_pings()) {
+    ping_ = Ping::written;
+    clock_.start(now_);
+  }
+  if (!active_->out.empty()) {
+    active_->stall.credit(now_, bytes, options_->limits.min_drain_bytes_per_second);
+  } else if (phase_ == Phase::opening && role_ == Role::server) {
+    clock_.restart(now_);
+  } else if (phase_ == Phase::closing) {
+    clock_.start(now_);
+  }
 }
 
 }  // namespace tern

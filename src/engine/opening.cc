@@ -53,7 +53,7 @@ void Engine::start_request(const ClientRequest& request) {
 void Engine::opened() noexcept {
   phase_ = Phase::open;
   opened_ = tell_open_ = true;
-  since_ = now_;
+  clock_.restart(now_);
 }
 
 Event Engine::next_opening() {
@@ -200,7 +200,7 @@ void Engine::answer(const Response& response, std::span<const HeaderField> own_f
   if (close) return end(CloseCode::abnormal, {});
   phase_ = Phase::opening;
   between_requests_ = active_->in.unread().empty();
-  since_ = now_;
+  clock_.restart(now_);
   opening.request = {};
   opening.head.start(http::HeadParser::Kind::request, options_->limits);
 }

@@ -32,6 +32,7 @@ class Outbound {
 
   bool empty() const noexcept { return queued_ == 0; }
   std::size_t queued_bytes() const noexcept { return queued_; }
+  bool has_pings() const noexcept { return pings_ > 0; }
 
   // All of these throw std::bad_alloc, and then have done nothing.
   /// Copies, or masks while copying: `header.key` counts only for a client.

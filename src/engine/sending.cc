@@ -248,7 +248,7 @@ void Engine::ping(std::span<const std::byte> payload) noexcept {
 [[gnu::hot]] void Engine::consume_output(std::size_t written) noexcept {
   if (!active_ || written == 0) return;
   active_->out.consume(written);
-  active_->progress_at = now_;
+  if (phase_ != Phase::open || ping_ == Ping::queued || !active_->out.empty()) on_written(written);
   complete_close();
   rest();
 }

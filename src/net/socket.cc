@@ -16,7 +16,9 @@
 #include "tern/error.h"
 
 #include <cerrno>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 
 namespace tern::net {
 
@@ -135,6 +137,17 @@ Address local_address(int fd) noexcept {
 
 Address peer_address(int fd) noexcept {
   return name_of([](int s, sockaddr* n, socklen_t* b) { return ::getpeername(s, n, b); }, fd);
+}
+
+std::uint32_t unacknowledged_bytes(int fd) noexcept {
+  int bytes = 0;
+  if (::ioctl(fd, SIOCOUTQ, &bytes) != 0 || bytes < 0) return 0;
+  return static_cast<std::uint32_t>(bytes);
+}
+
+bool has_input(int fd) noexcept {
+  int bytes = 0;
+  return ::ioctl(fd, SIOCINQ, &bytes) == 0 && bytes > 0;
 }
 
 void shutdown_write(int fd) noexcept { ::shutdown(fd, SHUT_WR); }

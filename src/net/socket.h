@@ -54,6 +54,11 @@ std::error_code set_nodelay(int fd) noexcept;
 Address local_address(int fd) noexcept;
 /// The address of the peer; 0.0.0.0:0 when it is gone.
 Address peer_address(int fd) noexcept;
+/// Bytes that were written and that the peer's system has not acknowledged; a FIN counts as one. 0
+/// when the system does not say.
+std::uint32_t unacknowledged_bytes(int fd) noexcept;
+/// Whether there is something to read without waiting.
+bool has_input(int fd) noexcept;
 /// Sends FIN; reading goes on.
 void shutdown_write(int fd) noexcept;
 /// Makes the coming close() send RST and drop what is not sent.

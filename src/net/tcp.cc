@@ -48,8 +48,14 @@ Transport::Transfer failure(Transport::State when_blocked) noexcept {
     message.msg_iovlen = std::min<std::size_t>(from.size(), IOV_MAX);
     return ::sendmsg(fd(), &message, MSG_NOSIGNAL);
   });
-  if (put >= 0) return {.bytes = static_cast<std::size_t>(put)};
-  return failure(State::wait_write);
+  if (put < 0) return failure(State::wait_write);
+  written_ += static_cast<std::uint32_t>(put);
+  return {.bytes = static_cast<std::size_t>(put)};
+}
+
+Delivery TcpTransport::delivery() const noexcept {
+  const std::uint32_t waiting = unacknowledged_bytes(fd());
+  return {.acknowledged = written_ - waiting, .waiting = waiting};
 }
 
 void TcpTransport::shutdown_write() noexcept { net::shutdown_write(fd()); }

@@ -14,9 +14,11 @@ class TcpTransport final : public Transport {
   Transfer write(std::span<const iovec> from) noexcept override;
   int fd() const noexcept override { return socket_.get(); }
   void shutdown_write() noexcept override;
+  Delivery delivery() const noexcept override;
 
  private:
   Fd socket_;
+  std::uint32_t written_ = 0;  // modulo 2^32
 };
 
 static_assert(sizeof(TcpTransport) == 16);

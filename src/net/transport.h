@@ -1,5 +1,7 @@
 #pragma once
 
+#include "tern/delivery.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -47,6 +49,9 @@ class Transport {
   /// Whether it keeps bytes that the system has not taken yet (TLS: whole records). Then wait until
   /// the descriptor is writable, and flush().
   virtual bool has_unsent() const noexcept { return false; }
+  /// What the peer has acknowledged of what was written, in bytes on the wire: a call of the
+  /// system, for deadlines only. Zeros from a transport that does not know.
+  virtual Delivery delivery() const noexcept { return {}; }
   /// Sends what has_unsent() means. State: ok (all of it went), wait_write or failed.
   virtual Transfer flush() noexcept { return {}; }
   /// What the error of the last failure does not say, for people; mostly empty. Throws

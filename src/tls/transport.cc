@@ -437,6 +437,12 @@ net::Transport::Transfer TlsTransport::flush() noexcept {
   return {};
 }
 
+Delivery TlsTransport::delivery() const noexcept {
+  Delivery delivery = below_->delivery();
+  delivery.waiting += static_cast<std::uint32_t>(unsent_.size());
+  return delivery;
+}
+
 // ---- the end
 
 void TlsTransport::shutdown_write() noexcept {

@@ -35,6 +35,7 @@ class TlsTransport final : public net::Transport {
   void shutdown_write() noexcept override;
   bool has_unsent() const noexcept override { return !unsent_.empty(); }
   Transfer flush() noexcept override;
+  Delivery delivery() const noexcept override;
   std::string explanation() const override;
   std::string peer_subject() const override;
 

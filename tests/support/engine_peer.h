@@ -83,7 +83,7 @@ class Peer {
   Engine& engine() { return *engine_; }
   /// The engine, told what time it is: for calls outside of a turn.
   Engine& at_now() {
-    engine().tick(now_);
+    engine().advance(now_);
     return engine();
   }
 
@@ -93,6 +93,7 @@ class Peer {
   std::size_t write_step = all;         ///< octets of one write
   std::size_t stash_every = 0;          ///< stops and stashes after so many events
   bool accepts = true;                  ///< accepts each request
+  std::optional<Delivery> delivery{};   ///< what the driver knows of it, if it can
   std::function<void(Event)> on_event;  ///< called for each, before the above
 
   /// How often next() stopped because one call had done enough.
@@ -125,23 +126,14 @@ class Peer {
     receive(us == Role::server ? upgrade_request(more) : upgrade_answer(head_, more));
   }
 
-  /// Tick, feed, next, write, settle.
+  /// Advance, feed, next, write, settle; then what is due is judged.
   void turn() {
-    engine().tick(now_);
-    do {
-      if (readable()) {
-        feed();
-      } else if (ended()) {
-        engine().feed_eof();
-        eof_ = false;
-      }
-      pull();
-      flush();
-      engine().settle();
-      lent_.reset();
-      pull();  // the last write may be what ends it
-      if (told_ && !engine().wants_input()) socket_in_.clear();  // lingering
-    } while (readable() || ended());
+    engine().advance(now_);
+    work();
+    if (engine().deadline() <= now_) {
+      delivery ? engine().tick(now_, *delivery) : engine().tick(now_);
+      work();
+    }
     check();
   }
 
@@ -217,6 +209,23 @@ class Peer {
  private:
   bool readable() { return !socket_in_.empty() && engine().wants_input() && !dead(); }
   bool ended() { return eof_ && socket_in_.empty() && !dead(); }
+
+  void work() {
+    do {
+      if (readable()) {
+        feed();
+      } else if (ended()) {
+        engine().feed_eof();
+        eof_ = false;
+      }
+      pull();
+      flush();
+      engine().settle();
+      lent_.reset();
+      pull();  // the last write may be what ends it
+      if (told_ && !engine().wants_input()) socket_in_.clear();  // lingering
+    } while (readable() || ended());
+  }
 
   // One read: what fits goes to the engine's room, the rest to a block of exactly its size.
   void feed() {

@@ -1,0 +1,75 @@
+// How the peer takes what was written: what the system knows of it, and how long to be patient.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace tern {
+
+/// Bytes that a socket was given to send, as they travel: over TLS these are its records.
+struct Delivery {
+  std::uint32_t acknowledged = 0;  ///< by the peer's system since the start, modulo 2^32
+  std::uint32_t waiting = 0;       ///< written and not acknowledged yet
+};
+
+namespace base {
+
+/// A time limit that moves away while the peer takes bytes. Each byte taken gives 1/rate seconds
+/// more, up to the whole limit from now: a peer that takes bytes at that rate or faster is never
+/// at its limit, and one that takes a byte now and then gains next to nothing.
+/// Eight looks fall into one limit, so a peer that stops is found at most an eighth late.
+class Patience {
+ public:
+  using TimePoint = std::chrono::steady_clock::time_point;
+  using Duration = std::chrono::nanoseconds;
+
+  /// Which bytes are a sign of life.
+  enum class Counts : std::uint8_t {
+    all,       ///< each byte that the peer acknowledges
+    question,  ///< those that were written before the first look: behind them is a question
+  };
+
+  /// The limit counts from now.
+  void start(TimePoint now) noexcept { *this = Patience(now); }
+  /// The same, for a limit at which nobody looks: what is known of deliveries is kept.
+  void restart(TimePoint now) noexcept { since_ = now; }
+  TimePoint since() const noexcept { return since_; }
+
+  /// When look() is due, or is_over() if the driver cannot tell deliveries.
+  /// TimePoint::max() for a limit of Duration::max().
+  TimePoint next_look(Duration limit, bool tells) const noexcept;
+  /// The peer took so many bytes. `rate` is in bytes per second; 0: one byte gives the whole limit.
+  void credit(TimePoint now, std::size_t bytes, std::size_t rate) noexcept;
+  /// Looks at what the peer has acknowledged since the last look.
+  void look(TimePoint now, Delivery delivery, Duration limit, std::size_t rate,
+            Counts counts) noexcept;
+  bool is_over(TimePoint now, Duration limit) const noexcept;
+  /// The limit ends no earlier than this, but counts from no later than now.
+  void postpone(TimePoint now, TimePoint end, Duration limit) noexcept;
+
+  Patience() noexcept = default;
+
+ private:
+  explicit Patience(TimePoint since) noexcept : since_(since) {}
+
+  TimePoint since_ = TimePoint::min();
+  std::uint32_t acknowledged_ = 0;  // at the last look
+  std::uint32_t ahead_ : 28 = 0;    // then: bytes not acknowledged, of those that count
+  std::uint32_t looks_ : 3 = 0;     // eighths of the limit that have passed
+  std::uint32_t known_ : 1 = 0;     // there was a look
+};
+
+static_assert(sizeof(Patience) == 16);
+
+/// `from` and `by` later, or TimePoint::max() if that is beyond all time.
+constexpr Patience::TimePoint later(Patience::TimePoint from, Patience::Duration by) noexcept {
+  Patience::TimePoint::rep sum = 0;
+  if (__builtin_add_overflow(from.time_since_epoch().count(), by.count(), &sum)) {
+    return Patience::TimePoint::max();
+  }
+  return Patience::TimePoint(Patience::TimePoint::duration(sum));
+}
+
+}  // namespace base
+}  // namespace tern

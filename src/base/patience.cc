@@ -1,0 +1,67 @@
+// A time limit that moves away while the peer takes bytes. It is a bucket of time: bytes fill it,
+// the clock empties it, and it holds no more than the limit. So the average rate is judged without
+// a list of what happened when.
+#include "tern/delivery.h"
+
+#include <algorithm>
+
+namespace tern::base {
+namespace {
+
+constexpr std::uint32_t all_of_them = (std::uint32_t{1} << 28) - 1;
+constexpr int looks_in_a_limit = 8;
+
+}  // namespace
+
+Patience::TimePoint Patience::next_look(Duration limit, bool tells) const noexcept {
+  const bool nothing_moves_it = known_ && ahead_ == 0;
+  if (limit == Duration::max() || !tells || nothing_moves_it || looks_ == looks_in_a_limit - 1) {
+    return later(since_, limit);
+  }
+  return later(since_, limit / looks_in_a_limit * (static_cast<int>(looks_) + 1));
+}
+
+void Patience::credit(TimePoint now, std::size_t bytes, std::size_t rate) noexcept {
+  if (bytes == 0 || now <= since_) return;
+  const auto passed = static_cast<std::uint64_t>((now - since_).count());
+  const std::uint64_t most = std::min<std::uint64_t>(bytes, UINT32_MAX);  // the product fits
+  const std::uint64_t gain = rate == 0 ? passed : most * 1'000'000'000u / rate;
+  since_ += Duration(static_cast<Duration::rep>(std::min(passed, gain)));
+  if (gain >= passed) looks_ = 0;
+}
+
+void Patience::look(TimePoint now, Delivery delivery, Duration limit, std::size_t rate,
+                    Counts counts) noexcept {
+  const bool all = counts == Counts::all;
+  // What was taken before the first look is unknown: what waits then may have moved just now.
+  std::uint32_t taken = delivery.waiting;
+  if (known_) {
+    taken = delivery.acknowledged - acknowledged_;
+    if (taken > INT32_MAX) taken = 0;  // a FIN counts as a byte that was never written
+  }
+  if (!known_ || all) {
+    ahead_ = (all ? all_of_them : std::min(delivery.waiting, all_of_them)) & all_of_them;
+  } else {
+    taken = std::min<std::uint32_t>(taken, ahead_);
+    ahead_ = (ahead_ - taken) & all_of_them;
+  }
+  known_ = 1;
+  acknowledged_ = delivery.acknowledged;
+  credit(now, taken, rate);
+  const Duration step = limit / looks_in_a_limit;
+  const Duration::rep passed = step.count() > 0 ? (now - since_) / step : looks_in_a_limit;
+  looks_ = static_cast<std::uint32_t>(std::min<Duration::rep>(passed, looks_in_a_limit - 1)) & 7u;
+}
+
+bool Patience::is_over(TimePoint now, Duration limit) const noexcept {
+  return limit != Duration::max() && now >= later(since_, limit);
+}
+
+void Patience::postpone(TimePoint now, TimePoint end, Duration limit) noexcept {
+  const TimePoint ends = later(since_, limit);
+  if (ends >= end) return;
+  since_ = std::min(now, later(since_, end - ends));
+  looks_ = 0;
+}
+
+}  // namespace tern::base
