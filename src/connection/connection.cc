@@ -27,7 +27,7 @@ const LiveConnection& live(const Connection& connection) noexcept {
 // Outside of on_ready the engine has not been told the time of this turn.
 void LiveConnection::begin_call() noexcept {
   environment_->core.assert_thread();
-  if (!in_turn_) engine_.tick(environment_->core.now());
+  if (!in_turn_) engine_.advance(environment_->core.now());
 }
 
 // Judge a queue only after an attempt to write: a fast peer is not to suffer from a handler that

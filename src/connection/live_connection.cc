@@ -26,26 +26,6 @@ constexpr std::size_t read_budget = std::size_t{512} << 10;  // of a connection 
 // The same while a large message arrives. To leave each one half done would cost a buffer for every
 // connection, instead of one that is still warm when the next connection takes it.
 constexpr std::size_t message_budget = std::size_t{2} << 20;
-constexpr std::uint32_t max_discarded = std::uint32_t{64} << 10;
-
-// Whether this end leaves nothing to wait for: the peer is gone, silent or to be cut off.
-bool is_abrupt(std::error_code why) noexcept {
-  if (!why) return false;
-  if (why.category() != error_category()) return true;
-  switch (static_cast<Errc>(why.value())) {
-    case Errc::terminated:
-    case Errc::connection_reset:
-    case Errc::pong_timeout:
-    case Errc::close_timeout:
-    case Errc::write_stalled:
-    case Errc::no_memory:
-    case Errc::overloaded:
-    case Errc::closed:
-      return true;
-    default:
-      return false;
-  }
-}
 
 }  // namespace
 
@@ -65,7 +45,7 @@ LiveConnection* LiveConnection::start(T transport, Environment& environment) noe
     return nullptr;
   }
   environment.metrics.connections_accepted.add();
-  connection->engine_.tick(environment.core.now());
+  connection->engine_.tick(environment.core.now(), Delivery{});
   connection->update_interest();
   connection->update_timer();
   return connection;
@@ -120,7 +100,7 @@ void LiveConnection::cancel_timers() noexcept {
   if (state_ == State::gone) return;
   if (state_ == State::lingering) return linger();
   in_turn_ = true;
-  engine_.tick(environment_->core.now());
+  engine_.advance(environment_->core.now());
   if ((events & net::writable) != 0 || write_needs_read_) blocked_ = write_needs_read_ = false;
   if ((events & net::broken) != 0) [[unlikely]]
     on_broken();
@@ -130,12 +110,6 @@ void LiveConnection::cancel_timers() noexcept {
     if (!budget.spent()) read(budget);
   }
   in_turn_ = false;
-  finish_turn();
-}
-
-void LiveConnection::on_timer(net::Timer::time_point now) noexcept {
-  if (state_ == State::lingering) return die();
-  engine_.tick(now);
   finish_turn();
 }
 
@@ -378,40 +352,6 @@ void LiveConnection::drain() noexcept {
   update_timer();
 }
 
-// ---- the end
-
-// A close() with unread input would send RST, which eats what we wrote last: so FIN first, then the
-// peer's input is thrown away until it ends, too, or exceeds what is decent.
-void LiveConnection::start_linger() noexcept {
-  const CloseInfo& info = engine_.close_info();
-  const bool parted = info.clean && environment_->stopping;  // the peer has said its last word
-  const bool over = read_ended_ || parted || is_abrupt(info.error);
-  if (!over || info.clean) transport_->shutdown_write();
-  if (over) return die();
-  state_ = State::lingering;
-  update_interest();
-  if (state_ == State::gone) return;  // epoll has no room
-  try {
-    environment_->core.timers().arm(
-        *this, environment_->core.now() + environment_->options.timeouts.close);
-  } catch (const std::bad_alloc&) {
-    die();
-  }
-}
-
-void LiveConnection::linger() noexcept {
-  if (transport_->has_unsent()) transport_->flush();
-  const std::span<std::byte> buffer = environment_->core.receive_buffer();
-  if (buffer.empty()) return die();
-  const iovec into{buffer.data(), std::min<std::size_t>(buffer.size(), max_discarded)};
-  const net::Transport::Transfer got = transport_->read({&into, 1});
-  discarded_ += static_cast<std::uint32_t>(got.bytes);
-  const bool more =
-      got.state == net::Transport::State::ok || got.state == net::Transport::State::wait_read;
-  if (!more || discarded_ > max_discarded) return die();
-  update_interest();
-}
-
 // ---- what to wait for
 
 // A descriptor that nothing is expected of leaves epoll: a hang-up would wake the loop for ever.
@@ -420,7 +360,8 @@ void LiveConnection::update_interest() noexcept {
   const bool serving = state_ == State::serving;
   const bool unsent = transport_->has_unsent();
   const bool waits = serving && blocked_ && engine_.queued_bytes() > 0;
-  if (!serving || may_read() || (waits && write_needs_read_)) wanted |= net::readable;
+  const bool discards = state_ == State::lingering && !full_;
+  if (discards || may_read() || (waits && write_needs_read_)) wanted |= net::readable;
   if (unsent || (waits && !write_needs_read_)) wanted |= net::writable;
   // A connection with work for the next turn looks at its socket then. Until that it stays as it
   // is, because a change is a call of the system.
@@ -439,7 +380,7 @@ void LiveConnection::update_interest() noexcept {
     error = poller.modify(transport_->fd(), wanted, *this);
   }
   if (!error) {
-    interest_ = wanted;
+    interest_ = static_cast<std::uint8_t>(wanted);
     return;
   }
   engine_.terminate(error);

@@ -113,7 +113,6 @@ class LiveConnection final : public Connection,
   bool may_read() const noexcept;
   void read(TurnBudget& budget) noexcept;
   void on_read_failed(std::error_code error, TurnBudget& budget) noexcept;
-  void linger() noexcept;
   void pump(TurnBudget& budget) noexcept;
   void pump_end() noexcept;
   void on_message(const Event& event) noexcept;
@@ -124,11 +123,17 @@ class LiveConnection final : public Connection,
   void flush() noexcept;
   void drain() noexcept;
   void finish_turn() noexcept;
-  void start_linger() noexcept;
   void update_interest() noexcept;
   void update_timer() noexcept;
   void die() noexcept;
   void cancel_timers() noexcept;
+  // deadlines.cc
+  void judge(net::Timer::time_point due, net::Timer::time_point now) noexcept;
+  bool deserves_time(net::Timer::time_point due, net::Timer::time_point now) noexcept;
+  void start_linger() noexcept;
+  void linger() noexcept;
+  void wait_for_fin() noexcept;
+  void on_linger_timer() noexcept;
   // connection.cc
   void begin_call() noexcept;
   bool begin_answer() noexcept;
@@ -144,9 +149,10 @@ class LiveConnection final : public Connection,
   SessionBox session_{};
   std::unique_ptr<std::vector<TimerId>> timers_{};
   std::uint32_t slot_ = 0;
-  std::uint32_t discarded_ = 0;  // while lingering
-  std::uint32_t interest_ = 0;   // what epoll was asked for
+  std::uint32_t discarded_ = 0;     // while lingering
+  std::uint32_t acknowledged_ = 0;  // while lingering: at the last look
   std::uint32_t read_limit_ = small_read;
+  std::uint8_t interest_ = 0;  // what epoll was asked for
   State state_ = State::serving;
   bool in_turn_ : 1 = false;  // on_ready runs: it will flush
   bool paused_ : 1 = false;
@@ -156,6 +162,9 @@ class LiveConnection final : public Connection,
   bool read_ended_ : 1 = false;        // the peer's FIN, or a failure
   bool handshaking_ : 1 = true;
   bool text_reported_ : 1 = false;  // a text that is not UTF-8 was logged
+  bool mute_ : 1 = false;           // it ends before anything was said that a reset could destroy
+  bool looked_ : 1 = false;         // while lingering: acknowledged_ is known
+  bool full_ : 1 = false;           // while lingering: no more is thrown away
 };
 
 }  // namespace tern::connection

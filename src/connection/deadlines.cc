@@ -1,0 +1,147 @@
+// What a connection does when its timer fires, and how it ends TCP.
+//
+// The peer is judged last: what arrived is read and what waits is written first. Its answer may
+// have been here in time while this loop was busy or stopped.
+#include "connection/live_connection.h"
+#include "net/socket.h"
+
+#include <algorithm>
+
+namespace tern::connection {
+namespace {
+
+using namespace std::chrono_literals;
+
+// A timer is later than this only if the loop did not look: a handler blocked it, or the process
+// was stopped.
+constexpr std::chrono::nanoseconds noticeable = 100ms;
+// So many times its lateness a peer gets to answer a loop that was late; at most a whole limit.
+constexpr int patience_for_lateness = 10;
+constexpr std::chrono::nanoseconds longest_lateness = 1h;  // that is counted
+// For input that a turn left unread: the next turns read it.
+constexpr std::chrono::nanoseconds moment = 50ms;
+
+constexpr std::uint32_t max_discarded = std::uint32_t{64} << 10;
+
+// Whether this end leaves nothing to wait for: the peer is gone, silent or to be cut off.
+bool is_abrupt(std::error_code why) noexcept {
+  if (!why) return false;
+  if (why.category() != error_category()) return true;
+  switch (static_cast<Errc>(why.value())) {
+    case Errc::terminated:
+    case Errc::connection_reset:
+    case Errc::pong_timeout:
+    case Errc::close_timeout:
+    case Errc::write_stalled:
+    case Errc::no_memory:
+    case Errc::overloaded:
+    case Errc::closed:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+// ---- deadlines
+
+void LiveConnection::on_timer(net::Timer::time_point now) noexcept {
+  if (state_ == State::lingering) return on_linger_timer();
+  engine_.advance(now);
+  const auto due = engine_.deadline();
+  if (due > now) return update_timer();  // it moved away since the timer was armed
+  in_turn_ = true;
+  blocked_ = write_needs_read_ = false;
+  TurnBudget budget(environment_->core);
+  if (!engine_.rests()) pump(budget);
+  if (!budget.spent()) read(budget);
+  flush();
+  in_turn_ = false;
+  if (state_ == State::serving && engine_.deadline() <= now) judge(due, now);
+  finish_turn();
+}
+
+void LiveConnection::judge(net::Timer::time_point due, net::Timer::time_point now) noexcept {
+  if (deserves_time(due, now)) return;
+  const bool unanswered = handshaking_;
+  engine_.tick(now, transport_->delivery());
+  mute_ = unanswered && engine_.finished();
+}
+
+// A deadline that was missed because of us is moved. The engine grants that a few times in a row
+// only, so neither a loop that is always late nor a peer that never stops sending undoes it.
+bool LiveConnection::deserves_time(net::Timer::time_point due,
+                                   net::Timer::time_point now) noexcept {
+  if (now - due > noticeable) {
+    const auto lateness = std::min<std::chrono::nanoseconds>(now - due, longest_lateness);
+    return engine_.postpone(now + patience_for_lateness * lateness);
+  }
+  const bool reads_again = static_cast<net::Watcher*>(this)->linked();
+  if (!reads_again && !net::has_input(transport_->fd())) return false;
+  return engine_.postpone(now + moment);
+}
+
+// ---- the end
+
+// A close() with unread input would send RST, which may destroy what we wrote last. So FIN goes
+// first, then the peer's input is thrown away until it ends, too.
+void LiveConnection::start_linger() noexcept {
+  const CloseInfo& info = engine_.close_info();
+  const bool parted = info.clean && environment_->stopping;  // the peer has said its last word
+  const bool over = read_ended_ || parted || mute_ || is_abrupt(info.error);
+  if (!over || info.clean) transport_->shutdown_write();
+  if (over) return die();
+  state_ = State::lingering;
+  update_interest();
+  if (state_ == State::gone) return;  // epoll has no room
+  wait_for_fin();
+}
+
+void LiveConnection::wait_for_fin() noexcept {
+  try {
+    environment_->core.timers().arm(
+        *this, base::later(environment_->core.now(), environment_->options.timeouts.close));
+  } catch (const std::bad_alloc&) {
+    die();
+  }
+}
+
+// The peer has had its time to end, too. It gets more while it takes what was written.
+void LiveConnection::on_linger_timer() noexcept {
+  linger();
+  if (state_ == State::gone) return;
+  const Delivery delivery = transport_->delivery();
+  const auto limit = environment_->options.timeouts.close;
+  base::Patience patience;
+  const auto now = environment_->core.now();
+  patience.start(now - std::min<std::chrono::nanoseconds>(limit, now.time_since_epoch()));
+  patience.credit(now, delivery.acknowledged - acknowledged_,
+                  engine_.limits().min_drain_bytes_per_second);
+  const bool all_taken = delivery.waiting == 0;
+  const bool some_taken = delivery.acknowledged != acknowledged_;
+  const bool fast = patience.since() == now;
+  const bool goes_on = looked_ ? fast || (all_taken && some_taken) : !all_taken;
+  if (!goes_on || (full_ && all_taken)) return die();
+  looked_ = true;
+  acknowledged_ = delivery.acknowledged;
+  wait_for_fin();
+}
+
+// Beyond 64 KiB the peer's input stays where it is, until the peer has taken what was written.
+void LiveConnection::linger() noexcept {
+  if (transport_->has_unsent()) transport_->flush();
+  if (full_) return update_interest();
+  const std::span<std::byte> buffer = environment_->core.receive_buffer();
+  if (buffer.empty()) return die();
+  const iovec into{buffer.data(), std::min<std::size_t>(buffer.size(), max_discarded)};
+  const net::Transport::Transfer got = transport_->read({&into, 1});
+  discarded_ += static_cast<std::uint32_t>(got.bytes);
+  const bool more =
+      got.state == net::Transport::State::ok || got.state == net::Transport::State::wait_read;
+  full_ = discarded_ > max_discarded;
+  if (!more || (full_ && transport_->delivery().waiting == 0)) return die();
+  update_interest();
+}
+
+}  // namespace tern::connection
