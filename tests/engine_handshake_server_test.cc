@@ -187,7 +187,7 @@ std::vector<Refusal> refusals() {
       {"9112 two Hosts", more("Host: example.org\r\n"), Errc::host_invalid, 400},
       {"9112 body", more("Content-Length: 5\r\n"), Errc::request_with_body, 400},
       {"9112 chunked", more("Transfer-Encoding: chunked\r\n"), Errc::request_with_body, 400},
-      {"9112 HTTP/1.0", with(good, "HTTP/1.1", "HTTP/1.0"), Errc::http_version_unsupported, 505},
+      {"9110 HTTP/1.0", with(good, "HTTP/1.1", "HTTP/1.0"), Errc::upgrade_required, 426},
       {"9112 HTTP/2.0", with(good, "HTTP/1.1", "HTTP/2.0"), Errc::http_version_unsupported, 505},
       {"9112 bare LF", with(good, "\r\nHost", "\nHost"), Errc::http_malformed, 400},
       {"9112 folded line", more(" folded\r\n"), Errc::http_malformed, 400},

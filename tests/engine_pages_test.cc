@@ -75,6 +75,12 @@ TEST(EnginePages, Rfc9112_9_6_WhatEndsAKeptConnection) {
       {"Connection: close", with(page_request(), "\r\n\r\n", "\r\nConnection: close\r\n\r\n"),
        Response::text("page")},
       {"a refused upgrade", upgrade_request(), Response::text("page")},
+      {"HTTP/1.0", with(page_request(), "HTTP/1.1", "HTTP/1.0"), Response::text("page")},
+      {"HTTP/1.0 that would stay",
+       with(page_request(), "HTTP/1.1\r\n", "HTTP/1.0\r\nConnection: keep-alive\r\n"),
+       Response::text("page")},
+      {"an upgrade by HTTP/1.0", with(upgrade_request(), "HTTP/1.1", "HTTP/1.0"),
+       Response::text("page")},
   };
   for (const Row& row : table) {
     SCOPED_TRACE(row.why);
@@ -86,6 +92,69 @@ TEST(EnginePages, Rfc9112_9_6_WhatEndsAKeptConnection) {
     EXPECT_EQ(count(server.written(), "HTTP/1.1 "), 1u);
     EXPECT_EQ(field(server.written(), "Connection"), "close");
     EXPECT_EQ(server.ending(), (Ending{.code = 1006, .error = {}, .opened = false}));
+  }
+}
+
+// A server may ignore what it is offered.
+TEST(EnginePages, Rfc9110_7_8_AnUpgradeToSomethingElseIsAPlainRequest) {
+  Server server;
+  serve(server);
+  const std::string request =
+      with(page_request(), "\r\n\r\n",
+           "\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n\r\n");
+  server.receive(request + request);
+  EXPECT_EQ(server.events(), (Strings{"request GET /", "request GET /"}));
+  EXPECT_EQ(count(server.written(), "HTTP/1.1 200 OK\r\n"), 2u);
+  EXPECT_FALSE(server.dead());
+}
+
+TEST(EnginePages, Rfc9110_7_8_100ComesBefore101IfItIsExpected) {
+  const std::string_view interim = "HTTP/1.1 100 Continue\r\n\r\n";
+  Server server;
+  server.receive(upgrade_request("Expect: 100-Continue\r\n"));
+  EXPECT_TRUE(server.head().starts_with(std::string(interim) + "HTTP/1.1 101 ")) << server.head();
+  Server refusing;
+  refusing.receive(upgrade_request("Expect: 100-continue\r\nOrigin: null\r\n"));
+  EXPECT_TRUE(refusing.written().starts_with("HTTP/1.1 403 ")) << refusing.written();
+  Server plain;
+  serve(plain);
+  plain.receive(with(page_request(), "\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n"));
+  EXPECT_TRUE(plain.written().starts_with("HTTP/1.1 200 ")) << "it has no body to wait for";
+  Server body;
+  body.receive(
+      with(page_request(), "\r\n\r\n", "\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"));
+  EXPECT_TRUE(body.written().starts_with("HTTP/1.1 400 ")) << "at once, without the body";
+}
+
+// The engine has no clock: it is told what time of day it is once, and goes by its ticks.
+TEST(EnginePages, Rfc9110_6_6_1_EachAnswerHasADate) {
+  using namespace std::chrono_literals;
+  using Answer = void (*)(Engine&);
+  const std::pair<std::string, Answer> cases[] = {
+      {page_request(), [](Engine& engine) { engine.respond(Response::text("page")); }},
+      {page_request(), [](Engine& engine) { engine.respond(Response::status(404)); }},
+      {upgrade_request(), [](Engine& engine) { engine.accept(); }},
+      {upgrade_request("Origin: null\r\n"), [](Engine& engine) { engine.accept(); }},
+      {"nonsense\r\n\r\n", [](Engine&) {}}};
+  for (const auto& [request, answer] : cases) {
+    const EngineOptions options;
+    Workspace workspace;
+    const Engine::TimePoint start(5h);
+    EXPECT_EQ(workspace.date(start), "");
+    workspace.set_wall_clock(start, std::chrono::sys_seconds(784'111'777s) + 400ms);
+    EXPECT_EQ(workspace.date(start + 599ms), "Sun, 06 Nov 1994 08:49:37 GMT");
+    EXPECT_EQ(workspace.date(start - 401ms), "Sun, 06 Nov 1994 08:49:36 GMT");
+    Engine engine = *Engine::server(options, workspace);
+    engine.tick(start + 600ms);
+    std::string lent = request;
+    engine.feed(0, std::as_writable_bytes(std::span(lent)));
+    while (const Event event = engine.next()) {
+      if (event.kind() == Event::Kind::request) answer(engine);
+    }
+    const auto pieces = engine.output();
+    ASSERT_FALSE(pieces.empty());
+    const std::string head(static_cast<const char*>(pieces[0].iov_base), pieces[0].iov_len);
+    EXPECT_EQ(field(head, "Date"), "Sun, 06 Nov 1994 08:49:38 GMT") << head;
   }
 }
 

@@ -202,7 +202,7 @@ TEST(HandshakeServer, Rfc9112_RefusesBadHeads) {
       {{"X"}, 400},
       {{"X(: a"}, 400},
       {{}, 400, "GET chat HTTP/1.1"},
-      {{}, 400, "GET http://example.org/chat HTTP/1.1"},
+      {{}, 400, "GET ws://example.org/chat HTTP/1.1"},
       {{}, 400, "GET * HTTP/1.1"},
       {{}, 400, "GET /a b HTTP/1.1"},
       {{}, 400, "GET /a\tb HTTP/1.1"},
@@ -213,7 +213,7 @@ TEST(HandshakeServer, Rfc9112_RefusesBadHeads) {
       {{}, 400, "GET  /chat HTTP/1.1"},
       {{}, 400, "GET /chat HTTP/1.1 "},
       {{}, 400, "GET /chat HTTP/1.x"},
-      {{}, 505, "GET /chat HTTP/1.0"},
+      {{}, 505, "GET /chat HTTP/1.2"},
       {{}, 505, "GET /chat HTTP/2.0"},
       {{}, 414, "GET /" + std::string(8192 - 13, 'a') + " HTTP/1.1"},
       {{"X: " + std::string(16384, 'a')}, 431},
@@ -227,6 +227,7 @@ TEST(HandshakeServer, Rfc6455_4_2_1_RefusesBadUpgrades) {
   expect_refusals({
       {{}, 405, "POST /chat HTTP/1.1"},
       {{}, 405, "HEAD /chat HTTP/1.1"},
+      {{}, 426, "GET /chat HTTP/1.0"},  // RFC 9110 §7.8: it knows no upgrade
       {{}, 405, "get /chat HTTP/1.1"},
       {{"-Upgrade", "-Connection", "-Sec-WebSocket-Key", "-Sec-WebSocket-Version"}, 426},
       {{"-Upgrade"}, 426},
@@ -345,7 +346,7 @@ TEST(HandshakeServer, RefusalFields) {
                               : "";
   };
   EXPECT_EQ(one(Errc::method_not_allowed), "Allow: GET");
-  EXPECT_EQ(one(Errc::method_not_allowed, Resource::page), "Allow: GET, HEAD");
+  EXPECT_EQ(one(Errc::method_not_allowed, Resource::page), "Allow: GET, HEAD, OPTIONS");
   EXPECT_EQ(one(Errc::overloaded), "Retry-After: 1");
   EXPECT_EQ(refusal_fields(Errc::upgrade_required).size(), 2U);
   EXPECT_TRUE(refusal_fields(Errc::http_malformed).empty());

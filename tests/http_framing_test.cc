@@ -35,6 +35,18 @@ TEST(HttpFraming, Rfc9112_3_2_ExactlyOneValidHost) {
   }
 }
 
+TEST(HttpFraming, Rfc9112_3_2_Http10NeedsNoHostButTakesOnlyOne) {
+  const auto check = [](const Fields& fields) {
+    return check_host(Request({.fields = fields, .minor_version = 0}));
+  };
+  EXPECT_EQ(check({}), std::nullopt);
+  EXPECT_EQ(check({{"X", "a"}}), std::nullopt);
+  EXPECT_EQ(check({{"Host", "a"}}), std::nullopt);
+  EXPECT_EQ(check({{"Host", ""}}), Errc::host_invalid);
+  EXPECT_EQ(check({{"Host", "a b"}}), Errc::host_invalid);
+  EXPECT_EQ(check({{"Host", "a"}, {"Host", "a"}}), Errc::host_invalid);
+}
+
 TEST(HttpFraming, Rfc9112_6_NoBody) {
   struct Case {
     Fields fields;

@@ -160,9 +160,13 @@ TEST(HttpHead, Rfc9112_3_RefusesMalformedRequestLines) {
       {"GET / HTTP/x.1\r\n\r\n", "malformed 11"},
       {"GET / http/1.1\r\n\r\n", "malformed 6"},
       {"GET / ICY/1.1\r\n\r\n", "malformed 6"},
-      // Targets: origin form only, visible ASCII without '#'.
-      {"GET http://a/ HTTP/1.1\r\n\r\n", "malformed 4"},
-      {"OPTIONS * HTTP/1.1\r\n\r\n", "malformed 8"},
+      // Targets: visible ASCII without '#', of one of three forms.
+      {"GET * HTTP/1.1\r\n\r\n", "malformed 4"},
+      {"OPTION * HTTP/1.1\r\n\r\n", "malformed 7"},
+      {"options * HTTP/1.1\r\n\r\n", "malformed 8"},
+      {"OPTIONS *a HTTP/1.1\r\n\r\n", "malformed 23"},
+      {"OPTIONS ** HTTP/1.1\r\n\r\n", "malformed 23"},
+      {"GET a/b HTTP/1.1\r\n\r\n", "malformed 4"},
       {"CONNECT a:80 HTTP/1.1\r\n\r\n", "malformed 8"},
       {"GET ?x HTTP/1.1\r\n\r\n", "malformed 4"},
       {"GET /#a HTTP/1.1\r\n\r\n", "malformed 5"},
@@ -178,8 +182,49 @@ TEST(HttpHead, Rfc9112_3_RefusesMalformedRequestLines) {
   for (const auto& [text, expected] : cases) EXPECT_EQ(request(text), expected) << text;
 }
 
-TEST(HttpHead, Rfc9112_2_3_OtherVersions) {
-  for (const char* version : {"1.0", "1.2", "2.0", "0.9", "9.9"}) {
+TEST(HttpHead, Rfc9112_3_2_2_AbsoluteFormIsToldAsOriginForm) {
+  const std::vector<std::pair<std::string, std::string>> good{
+      {"http://a/", "/ Host=a;"},
+      {"HTTP://A/b?c", "/b?c Host=A;"},
+      {"https://a.b:80/x//y?http://z/", "/x//y?http://z/ Host=a.b:80;"},
+      {"http://[::1]:9001/x", "/x Host=[::1]:9001;"},
+      {"http://a", "/ Host=a;"},
+      {"http://a:", "/ Host=a:;"},
+      {"http://a?b=/c", "/?b=/c Host=a;"},
+      {"http://a/?", "/? Host=a;"},
+  };
+  for (const auto& [target, told] : good) {
+    const std::string text = "GET " + target + " HTTP/1.1\r\nX: 1\r\nHost: b\r\n\r\nrest";
+    const std::string size = std::to_string(text.size() - 4);
+    std::string expected = size + " GET " + told;
+    expected.insert(expected.find(" Host=") + 1, "X=1;");
+    EXPECT_EQ(request(text), expected);
+  }
+  for (const char* target : {"http:///a", "http:/a", "http://", "http://u@a/", "http://a b/",
+                             "http://a:65536/", "http://[::1/", "hello", "ht", "httpx://a/",
+                             "ws://a/", "http//a", "h://a/", "http://a%/"}) {
+    const std::string text = std::string("GET ") + target + " HTTP/1.1\r\nHost: b\r\n\r\n";
+    EXPECT_TRUE(request(text).starts_with("malformed ")) << text << request(text);
+  }
+  // What came as Host is ignored if it is valid. All else is for check_host.
+  EXPECT_EQ(request("GET http://a/ HTTP/1.1\r\nHost: b c\r\n\r\n"), "37 GET / Host=b c;");
+  EXPECT_EQ(request("GET http://a/ HTTP/1.1\r\n\r\n"), "26 GET / ");
+  EXPECT_EQ(request("GET http://a/ HTTP/1.1\r\nHost: b\r\nHost: c\r\n\r\n"),
+            "44 GET / Host=a;Host=c;");
+  EXPECT_EQ(request("OPTIONS http://a HTTP/1.1\r\nHost: b\r\n\r\n"), "38 OPTIONS / Host=a;");
+  EXPECT_EQ(request("OPTIONS * HTTP/1.1\r\nHost: b\r\n\r\n"), "31 OPTIONS * Host=b;");
+}
+
+TEST(HttpHead, Rfc9112_2_3_OlderAndOtherVersions) {
+  HeadParser parser;
+  for (const int minor : {0, 1, 0}) {
+    const std::string text = "GET / HTTP/1." + std::to_string(minor) + "\r\n\r\n";
+    EXPECT_EQ(request(text), "18 GET / ");
+    parser.start(Kind::request, {});
+    parser.feed(bytes(text));
+    EXPECT_EQ(parser.request().minor_version(), minor);
+  }
+  for (const char* version : {"1.2", "2.0", "0.9", "9.9"}) {
     const std::string text = std::string("GET / HTTP/") + version + "\r\n\r\n";
     EXPECT_EQ(request(text), "version 14") << text;
   }

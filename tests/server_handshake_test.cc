@@ -109,7 +109,9 @@ void expect_all_refused(const std::vector<Refusal>& table) {
 
 TEST(ServerRefusal, Rfc9112_3_RequestLines) {
   expect_all_refused({
-      {"absolute form", with_target("http://example.org/echo"), 400},
+      {"absolute form of another scheme", with_target("ws://example.org/echo"), 400},
+      {"absolute form with a user", with_target("http://ada@example.org/echo"), 400},
+      {"absolute form without a host", with_target("http:///echo"), 400},
       {"authority form", with_target("example.org:80"), 400},
       {"asterisk form", with_target("*"), 400},
       {"no slash", with_target("echo"), 400},
@@ -125,7 +127,7 @@ TEST(ServerRefusal, Rfc9112_3_RequestLines) {
       {"lower case version", with("HTTP/1.1", "http/1.1"), 400},
       {"space behind the version", with("HTTP/1.1", "HTTP/1.1 "), 400},
       {"HTTP/0.9", with("HTTP/1.1", "HTTP/0.9"), 505},
-      {"HTTP/1.0", with("HTTP/1.1", "HTTP/1.0"), 505},
+      {"upgrade by HTTP/1.0", with("HTTP/1.1", "HTTP/1.0"), 426, names_version},
       {"HTTP/1.2", with("HTTP/1.1", "HTTP/1.2"), 505},
       {"HTTP/2.0", with("HTTP/1.1", "HTTP/2.0"), 505},
       {"HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400},
@@ -202,7 +204,8 @@ TEST(ServerRefusal, Rfc6455_4_2_1_Upgrades) {
       {"POST", with("GET", "POST"), 405, {{"Allow", "GET"}}},
       {"HEAD", with("GET", "HEAD"), 405, {{"Allow", "GET"}}},
       {"get", with("GET", "get"), 405, {{"Allow", "GET"}}},
-      {"POST of a page", page_request("/", "POST"), 405, {{"Allow", "GET, HEAD"}}},
+      {"POST of a page", page_request("/", "POST"), 405, {{"Allow", "GET, HEAD, OPTIONS"}}},
+      {"OPTIONS of a WebSocket", page_request("/echo", "OPTIONS"), 405, {{"Allow", "GET"}}},
       {"no version", with(version, ""), 400, names_version},
       {"two versions", with(version, version + version), 400, names_version},
       {"list of versions", with("Version: 13", "Version: 13, 8"), 400, names_version},
@@ -321,6 +324,8 @@ TEST(ServerAccepts, Rfc6455_4_2_1_WhateverTheGrammarAllows) {
       with("example.org", "EXAMPLE.org:9001"),
       with("example.org", "[::1]:9001"),
       with_target("/echo?a=%20&b=/?"),
+      with_target("http://example.org/echo"),
+      with_target("HTTP://elsewhere.example:81/echo?a=b"),
       upgrade_request("Content-Length: 0\r\n"),
       upgrade_request("Origin: http://example.org\r\n"),
       upgrade_request("Origin: HTTP://EXAMPLE.ORG:80\r\n"),

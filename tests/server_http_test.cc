@@ -1,6 +1,7 @@
 // Pages beside WebSocket on one port: keep-alive, HEAD, pipelining, errors.
 #include "tern/tern.h"
 
+#include "http/date.h"
 #include "support/raw_client.h"
 #include "support/running_server.h"
 
@@ -102,6 +103,96 @@ TEST(ServerHttp, AClientThatEndsItsSideStillGetsThePage) {
   EXPECT_EQ(field(client.head(), "Content-Length"), "1048576");
   EXPECT_EQ(client.body(1 << 20).size(), 1u << 20);
   EXPECT_TRUE(client.ends());
+}
+
+// What health checks of load balancers and proxies with their defaults send.
+TEST(ServerHttp, Rfc9112_9_3_Http10GetsPagesOneForEachConnection) {
+  Pages pages;
+  const std::pair<std::string, std::string> cases[] = {
+      {"GET / HTTP/1.0\r\n\r\n", "200"},
+      {"GET /?name=x HTTP/1.0\r\nHost: example.org\r\nConnection: keep-alive\r\n\r\n", "200"},
+      {"HEAD / HTTP/1.0\r\n\r\n", "200"},
+      {"OPTIONS / HTTP/1.0\r\n\r\n", "204"},
+      {"GET /both HTTP/1.0\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", "200"},
+      {"GET /only HTTP/1.0\r\n\r\n", "426"},
+      {"GET /nowhere HTTP/1.0\r\n\r\n", "404"},
+      {"GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", "400"},
+      {"GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n", "400"},
+  };
+  for (const auto& [request, status] : cases) {
+    RawClient client(pages.port);
+    const std::string head = client.ask(request + page_request("/behind"));
+    EXPECT_TRUE(head.starts_with("HTTP/1.1 " + status + ' ')) << request << head;
+    EXPECT_TRUE(field(head, "Connection").starts_with("close")) << head;
+    const bool bodiless = status == "204" || request.starts_with("HEAD");
+    if (!bodiless) client.body(std::stoul(field(head, "Content-Length")));
+    EXPECT_TRUE(client.ends()) << request;
+  }
+}
+
+TEST(ServerHttp, Rfc9110_9_3_7_OptionsTellsWhatIsAllowed) {
+  Pages pages;
+  RawClient client(pages.port);
+  for (const std::string target : {"/", "/both", "*", "http://example.org/"}) {
+    const std::string head = client.ask(page_request(target, "OPTIONS"));
+    EXPECT_TRUE(head.starts_with("HTTP/1.1 204 ")) << target << head;
+    EXPECT_EQ(field(head, "Allow"), "GET, HEAD, OPTIONS");
+    EXPECT_EQ(field(head, "Content-Length"), "(absent)");
+  }
+}
+
+TEST(ServerHttp, Rfc9112_3_2_2_TargetsInAbsoluteForm) {
+  Pages pages;
+  RawClient client(pages.port);
+  const std::string head = client.ask(page_request("http://other.example:81/?name=x"));
+  EXPECT_TRUE(head.starts_with("HTTP/1.1 200 ")) << head;
+  EXPECT_EQ(client.body(7), "hello x");
+  // The Host field is ignored, so the Origin has to be that of the target.
+  const std::string request =
+      upgrade_request("Origin: http://other.example:81\r\n", "http://other.example:81/both");
+  EXPECT_TRUE(client.ask(request).starts_with("HTTP/1.1 101 "));
+  RawClient refused(pages.port);
+  EXPECT_TRUE(
+      refused.ask(upgrade_request("Origin: http://example.org\r\n", "http://other.example:81/both"))
+          .starts_with("HTTP/1.1 403 "));
+}
+
+TEST(ServerHttp, Rfc9110_7_8_AnUpgradeToSomethingElseGetsThePage) {
+  Pages pages;
+  RawClient client(pages.port);
+  for (const std::string target : {"/both", "/?name=x"}) {
+    std::string request = upgrade_request({}, target);
+    request.replace(request.find("websocket"), 9, "h2c");
+    const std::string head = client.ask(request);
+    EXPECT_TRUE(head.starts_with("HTTP/1.1 200 ")) << head;
+    EXPECT_EQ(field(head, "Connection"), "(absent)") << "it is kept";
+    client.body(std::stoul(field(head, "Content-Length")));
+  }
+  EXPECT_TRUE(client.upgrade("/both"));
+}
+
+TEST(ServerHttp, Rfc9110_6_6_1_EachAnswerHasTheDateOfNow) {
+  Pages pages({.max_connections = 4});
+  std::vector<std::string> heads;
+  const auto before = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (const std::string& request :
+       {page_request(), page_request("/nowhere"), upgrade_request({}, "/both"),
+        std::string("nonsense\r\n\r\n")}) {
+    clients.push_back(std::make_unique<RawClient>(pages.port));
+    heads.push_back(clients.back()->ask(request));
+  }
+  clients.push_back(std::make_unique<RawClient>(pages.port));
+  heads.push_back(clients.back()->head());  // 503: the four others are still there
+  const auto after = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  for (const std::string& head : heads) {
+    bool known = false;
+    for (auto second = before; second <= after; second += std::chrono::seconds(1)) {
+      const http::DateText text = http::format_date(second);
+      known = known || field(head, "Date") == std::string_view(text.data(), text.size());
+    }
+    EXPECT_TRUE(known) << head;
+  }
 }
 
 TEST(ServerHttp, AKeptConnectionIsClosedWhenIdle) {

@@ -137,6 +137,15 @@ class Workspace {
   Workspace(Workspace&&) noexcept;
   Workspace& operator=(Workspace&&) noexcept;
 
+  /// Tells what time of day it is at `now`. From then on a server's answers have a Date (RFC 9110
+  /// §6.6.1), which follows from the time that Engine::tick() tells; tell it again now and then,
+  /// since clocks drift apart. Never told: no Date.
+  void set_wall_clock(std::chrono::steady_clock::time_point now,
+                      std::chrono::sys_time<std::chrono::nanoseconds> wall) noexcept;
+  /// The value of the Date field at `now`; empty without a wall clock. It is written once a second.
+  /// Lifetime of the view: the next call.
+  std::string_view date(std::chrono::steady_clock::time_point now) noexcept;
+
   /// For the engine.
   engine::Memory& memory() noexcept { return *memory_; }
 
@@ -332,7 +341,7 @@ class Engine {
   Event next_request();
   Event next_response();
   Event next_refusal_body();
-  void answer(const Response& response, std::span<const HeaderField> own_fields, bool close);
+  bool answer(const Response& response, std::span<const HeaderField> own_fields, bool close);
   std::error_code refuse(Errc why);
   void opened() noexcept;
   // closing.cc

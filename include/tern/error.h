@@ -37,14 +37,14 @@ enum class Errc {
 
   // The opening handshake: what a server refuses. The HTTP status is in brackets.
   http_malformed,            ///< not the grammar of RFC 9112 [400]
-  http_version_unsupported,  ///< not HTTP/1.1 [505]
+  http_version_unsupported,  ///< neither HTTP/1.1 nor, of a request, 1.0 [505]
   request_line_too_long,     ///< over limits.max_request_line_bytes [414]
   head_too_big,              ///< over limits.max_head_bytes [431]
   too_many_header_fields,    ///< over limits.max_header_fields [431]
-  host_invalid,              ///< Host missing, twice or malformed, RFC 9112 §3.2 [400]
+  host_invalid,              ///< Host missing (in 1.1), twice or malformed, RFC 9112 §3.2 [400]
   request_with_body,         ///< Content-Length above 0 or Transfer-Encoding [400]
   method_not_allowed,        ///< not GET [405 and Allow]
-  upgrade_required,          ///< a plain request on a WebSocket route [426]
+  upgrade_required,          ///< a plain request, or one of HTTP/1.0, on a WebSocket route [426]
   upgrade_header_invalid,  ///< Connection or Upgrade lack their token, RFC 6455 §4.1, §4.2.1 [400]
   version_unsupported,     ///< Sec-WebSocket-Version is not 13, §4.4 [426; malformed 400]
   key_invalid,             ///< Sec-WebSocket-Key not exactly once base64 of 16 bytes, §4.2.1 [400]

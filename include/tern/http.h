@@ -23,10 +23,11 @@ class Request {
   /// What a Request is made of; for the engine, and for tests of handlers.
   struct Parts {
     std::string_view method{};
-    std::string_view target{};  ///< origin form, as received: "/chat?room=7"
+    std::string_view target{};  ///< origin form: "/chat?room=7"; or "*" of OPTIONS
     std::span<const HeaderField> fields{};
     std::string_view remote_address{};
     std::string_view client_subject{};
+    int minor_version = 1;
   };
 
   Request() noexcept = default;
@@ -34,7 +35,8 @@ class Request {
 
   /// "GET", "HEAD" …, as received (RFC 9110 §9).
   std::string_view method() const noexcept { return parts_.method; }
-  /// Path and query, as received (RFC 9112 §3.2.1).
+  /// Path and query, as received (RFC 9112 §3.2.1); of OPTIONS also "*". If the request was in
+  /// absolute form ("GET http://host/path"), its host is told as the Host field (§3.2.2).
   std::string_view target() const noexcept { return parts_.target; }
   /// The target up to '?', as received: not percent-decoded.
   std::string_view path() const noexcept;
@@ -54,6 +56,8 @@ class Request {
   /// The subject of the client's verified certificate, as "CN=alice,O=Example" (RFC 4514); empty
   /// where none was asked for or sent. See TlsServer::client_certificates.
   std::string_view client_subject() const noexcept { return parts_.client_subject; }
+  /// 1 of "HTTP/1.1", 0 of "HTTP/1.0".
+  int minor_version() const noexcept { return parts_.minor_version; }
 
  private:
   Parts parts_{};

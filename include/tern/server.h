@@ -110,7 +110,8 @@ class Server {
   /// Decides for each proper upgrade request to `path`, now or later.
   /// Thread: called from all workers at the same time.
   Server& route(std::string path, UniqueFunction<void(Upgrade)> decide);
-  /// Answers GET and HEAD requests to `path` that are no upgrades.
+  /// Answers GET and HEAD requests to `path` that are no upgrades, of HTTP/1.1 and 1.0. OPTIONS is
+  /// answered 204 with Allow.
   /// Thread: called from all workers at the same time.
   Server& get(std::string path, UniqueFunction<Response(const Request&)> page);
 

@@ -39,7 +39,7 @@ std::string_view text_of(Errc errc) noexcept {
     case Errc::too_many_fragments: return "a message has more fragments than the limit";
 
     case Errc::http_malformed: return "the HTTP head is malformed";
-    case Errc::http_version_unsupported: return "the HTTP version is not 1.1";
+    case Errc::http_version_unsupported: return "the HTTP version is not taken here";
     case Errc::request_line_too_long: return "the request line is longer than the limit";
     case Errc::head_too_big: return "the HTTP head is larger than the limit";
     case Errc::too_many_header_fields: return "the HTTP head has more fields than the limit";

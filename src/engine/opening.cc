@@ -21,6 +21,12 @@ namespace {
 
 constexpr std::size_t max_refusal_body = 1024;
 
+// Whether the request asks for a WebSocket, be it in the right way or not.
+bool asks_for_upgrade(const Opening& opening) noexcept {
+  const auto& why_not = opening.upgrade_error;
+  return !why_not || (*why_not != Errc::upgrade_required && *why_not != Errc::method_not_allowed);
+}
+
 Opening& opening_of(engine::Active& active, http::HeadParser::Kind kind, const Limits& limits) {
   if (!active.opening) {
     active.opening = std::make_unique<Opening>();
@@ -132,9 +138,13 @@ std::error_code Engine::accept(const Accept& accept) noexcept {
       const auto protocol = handshake::choose_protocol(request, accept.protocols);
       const auto wanted = deflate::usable(accept.deflate ? accept.deflate : options_->deflate);
       if (wanted) compression = deflate::accept_offer(request.headers(), *wanted);
-      const auto errc =
-          handshake::write_accept(head, request, protocol, accept.headers,
-                                  compression ? deflate::answer_text(*compression) : "");
+      // RFC 9110 §7.8: 100 comes before 101, if it is expected.
+      if (http::list_contains(request.headers(), "Expect", "100-continue")) {
+        head = "HTTP/1.1 100 Continue\r\n\r\n";
+      }
+      const auto errc = handshake::write_accept(
+          head, request, protocol, accept.headers,
+          compression ? deflate::answer_text(*compression) : "", workspace_->date(now_));
       if (errc) {
         error = *errc;
       } else if (!protocol.empty()) {
@@ -167,12 +177,11 @@ std::error_code Engine::respond(const Response& response) noexcept {
   std::error_code error;
   guarded([&] {
     const Request& request = active_->opening->request;
-    const bool close = response.code() >= 400 || request.has_header("Upgrade") ||
+    // HTTP/1.0 closes by default (RFC 9112 §9.3).
+    const bool close = response.code() >= 400 || asks_for_upgrade(*active_->opening) ||
+                       request.minor_version() == 0 ||
                        http::list_contains(request.headers(), "Connection", "close");
-    std::string probe;
-    if (http::write_response(probe, response, {}, close)) {
-      answer(response, {}, close);
-    } else {
+    if (!answer(response, {}, close)) {
       error = Errc::invalid_header;
       refuse(Errc::invalid_header);
     }
@@ -187,22 +196,29 @@ std::error_code Engine::refuse(Errc why) {
   return why;
 }
 
-void Engine::answer(const Response& response, std::span<const HeaderField> own_fields, bool close) {
+// False, and nothing was done, when the response is not fit to be sent.
+bool Engine::answer(const Response& response, std::span<const HeaderField> own_fields, bool close) {
   Opening& opening = *active_->opening;
   const bool head_only = opening.request.method() == "HEAD";
   std::string head;
-  if (!http::write_response(head, response, own_fields, close)) return fail(Errc::invalid_header);
+  if (!http::write_response(head, response, own_fields, close, workspace_->date(now_))) {
+    return false;
+  }
   active_->will_write(now_);
   active_->out.append_bytes(std::as_bytes(std::span(head)));
   if (!head_only && http::has_content(response.code())) {
     active_->out.append_body(response.shared_body());
   }
-  if (close) return end(CloseCode::abnormal, {});
+  if (close) {
+    end(CloseCode::abnormal, {});
+    return true;
+  }
   phase_ = Phase::opening;
   between_requests_ = active_->in.unread().empty();
   clock_.restart(now_);
   opening.request = {};
   opening.head.start(http::HeadParser::Kind::request, options_->limits);
+  return true;
 }
 
 // ---- client

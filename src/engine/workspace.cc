@@ -36,6 +36,23 @@ void Memory::give_back(Active* active) noexcept {
   put_back(active);
 }
 
+void Memory::set_wall_clock(Engine::TimePoint now,
+                            std::chrono::sys_time<std::chrono::nanoseconds> wall) noexcept {
+  wall_offset_ = wall.time_since_epoch() - now.time_since_epoch();
+}
+
+std::string_view Memory::date(Engine::TimePoint now) noexcept {
+  if (!wall_offset_) return {};
+  const std::chrono::sys_time<std::chrono::nanoseconds> wall(now.time_since_epoch() +
+                                                             *wall_offset_);
+  const auto second = std::chrono::floor<std::chrono::seconds>(wall);
+  if (second != date_at_) {
+    date_at_ = second;
+    date_ = http::format_date(second);
+  }
+  return {date_.data(), date_.size()};
+}
+
 void DeleteKept::operator()(Kept* kept) const noexcept { delete kept; }
 
 void ReturnActive::operator()(Active* active) const noexcept { active->memory->give_back(active); }
@@ -46,5 +63,14 @@ Workspace::Workspace() : memory_(std::make_unique<engine::Memory>()) {}
 Workspace::~Workspace() = default;
 Workspace::Workspace(Workspace&&) noexcept = default;
 Workspace& Workspace::operator=(Workspace&&) noexcept = default;
+
+void Workspace::set_wall_clock(std::chrono::steady_clock::time_point now,
+                               std::chrono::sys_time<std::chrono::nanoseconds> wall) noexcept {
+  memory_->set_wall_clock(now, wall);
+}
+
+std::string_view Workspace::date(std::chrono::steady_clock::time_point now) noexcept {
+  return memory_->date(now);
+}
 
 }  // namespace tern

@@ -7,8 +7,12 @@
 #include "crypto/random.h"
 #include "deflate/codec.h"
 #include "engine/active.h"
+#include "http/date.h"
 
+#include <chrono>
 #include <cstddef>
+#include <optional>
+#include <string_view>
 #include <utility>
 
 namespace tern::engine {
@@ -27,6 +31,11 @@ class Memory {
   /// The same for one that rests: there is nothing to clear.
   void put_back(Active* active) noexcept;
 
+  /// As of Workspace.
+  void set_wall_clock(Engine::TimePoint now,
+                      std::chrono::sys_time<std::chrono::nanoseconds> wall) noexcept;
+  std::string_view date(Engine::TimePoint now) noexcept;
+
   base::ChunkPool& chunks() noexcept { return chunks_; }
   crypto::Random& random() noexcept { return random_; }
   deflate::Contexts& contexts() noexcept { return contexts_; }
@@ -39,6 +48,9 @@ class Memory {
   deflate::Contexts contexts_{};
   Active* free_ = nullptr;
   std::size_t kept_ = 0;
+  std::optional<std::chrono::nanoseconds> wall_offset_{};  // of the time of day to tick()'s
+  std::chrono::sys_seconds date_at_ = std::chrono::sys_seconds::min();
+  http::DateText date_{};  // of date_at_
 };
 
 inline Active* Memory::take_active() {

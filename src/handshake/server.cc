@@ -72,6 +72,7 @@ std::optional<Errc> check_upgrade(const Request& request,
                                   Security security) noexcept {
   const std::span<const HeaderField> fields = request.headers();
   if (request.method() != "GET") return Errc::method_not_allowed;
+  if (request.minor_version() == 0) return Errc::upgrade_required;
   if (!http::list_contains(fields, "Upgrade", "websocket")) return Errc::upgrade_required;
   if (!http::list_contains(fields, "Connection", "Upgrade")) return Errc::upgrade_header_invalid;
   if (version_of(request) != Version::ours) return Errc::version_unsupported;
@@ -130,7 +131,7 @@ std::span<const HeaderField> refusal_fields(Errc errc, Resource resource) noexce
   static constexpr std::array<HeaderField, 2> upgrade{
       {{"Upgrade", "websocket"}, {"Sec-WebSocket-Version", "13"}}};
   static constexpr std::array<HeaderField, 1> allow_get{{{"Allow", "GET"}}};
-  static constexpr std::array<HeaderField, 1> allow_page{{{"Allow", "GET, HEAD"}}};
+  static constexpr std::array<HeaderField, 1> allow_page{{{"Allow", "GET, HEAD, OPTIONS"}}};
   static constexpr std::array<HeaderField, 1> retry{{{"Retry-After", "1"}}};
   switch (errc) {
     case Errc::upgrade_required:
@@ -148,7 +149,7 @@ std::span<const HeaderField> refusal_fields(Errc errc, Resource resource) noexce
 std::optional<Errc> write_accept(std::string& out, const Request& request,
                                  std::string_view protocol,
                                  std::span<const std::pair<std::string, std::string>> extra_headers,
-                                 std::string_view extensions) {
+                                 std::string_view extensions, std::string_view date) {
   if (!protocol.empty() && !offers(request, protocol)) return Errc::protocol_not_offered;
   const auto accept = accept_for(request.header("Sec-WebSocket-Key"));
   if (!accept) return Errc::no_memory;
@@ -161,6 +162,7 @@ std::optional<Errc> write_accept(std::string& out, const Request& request,
       "Sec-WebSocket-Accept: ");
   out.append(accept->data(), accept->size()).append("\r\n");
   bool valid = true;
+  if (!date.empty()) out.append("Date: ").append(date).append("\r\n");
   if (!protocol.empty()) valid &= http::append_field(out, "Sec-WebSocket-Protocol", protocol);
   if (!extensions.empty()) {
     valid &= http::append_field(out, "Sec-WebSocket-Extensions", extensions);

@@ -22,7 +22,8 @@ namespace tern::handshake {
 /// What is returned is refused with `refusal`.
 std::optional<Errc> check_request(const Request& request) noexcept;
 
-/// The rules for an upgrade, in this order: method, Upgrade, Connection, version, key,
+/// The rules for an upgrade, in this order: method, version of HTTP and Upgrade (HTTP/1.0 knows no
+/// upgrade, RFC 9110 §7.8), Connection, version, key,
 /// subprotocols, extensions, Origin. RFC 6455 §4.2.1. `allowed_origins` and `security`: see
 /// origin_passes.
 std::optional<Errc> check_upgrade(const Request& request,
@@ -50,10 +51,11 @@ std::span<const HeaderField> refusal_fields(Errc errc,
 /// pass. `protocol` is empty or one that the request offers (choose_protocol). Nothing returned
 /// means done; else nothing is appended: invalid_header (a field of the application may not be
 /// sent), protocol_not_offered, or no_memory (SHA-1 failed). `extensions` is the answer to what
-/// the request offers, empty when that is nothing. Throws std::bad_alloc.
+/// the request offers, empty when that is nothing; `date` as for http::write_response. Throws
+/// std::bad_alloc.
 std::optional<Errc> write_accept(std::string& out, const Request& request,
                                  std::string_view protocol,
                                  std::span<const std::pair<std::string, std::string>> extra_headers,
-                                 std::string_view extensions = {});
+                                 std::string_view extensions = {}, std::string_view date = {});
 
 }  // namespace tern::handshake

@@ -7,6 +7,7 @@
 namespace tern::http {
 
 std::optional<Errc> check_host(const Request& request) noexcept {
+  if (request.minor_version() == 0 && !request.has_header("Host")) return {};
   const auto host = only(request.headers(), "Host");
   if (!host || !parse_authority(*host)) return Errc::host_invalid;
   return {};

@@ -12,6 +12,7 @@ namespace tern::http {
 
 /// Exactly one Host field with a valid, non-empty host and port, else host_invalid.
 /// RFC 9112 §3.2; an empty Host is grammatical, but no request for a server like this has one.
+/// HTTP/1.0 does not know the field: there it may be absent.
 std::optional<Errc> check_host(const Request& request) noexcept;
 
 /// No body: Transfer-Encoding or a Content-Length above 0 is request_with_body; both, or lengths

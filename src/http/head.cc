@@ -1,9 +1,15 @@
 // The grammar of RFC 9112, as strict as it is written and stricter where leniency has hurt others:
 //
-//   request-head  = [ CRLF ] method SP target SP "HTTP/1.1" CRLF *( field CRLF ) CRLF
+//   request-head  = [ CRLF ] method SP target SP version CRLF *( field CRLF ) CRLF
+//   version       = "HTTP/1.1" / "HTTP/1.0"
 //   response-head = "HTTP/1." DIGIT SP 3DIGIT [ SP reason ] CRLF *( field CRLF ) CRLF
 //   field         = token ":" OWS value OWS
-//   target        = "/" *( visible ASCII but "#" )                           origin form only
+//   target        = origin-form / absolute-form / "*"                        "*" for OPTIONS only
+//   origin-form   = "/" *( visible ASCII but "#" )
+//   absolute-form = ( "http" / "https" ) "://" host [ ":" port ] [ origin-form / "?" … ]
+//
+// A target in absolute form is told as one in origin form, and its host as the Host field: that is
+// how RFC 9112 §3.2.2 wants it to be understood.
 //
 // Refused: LF or CR alone (§2.2 allows to take a bare LF, and smuggling lives off the difference),
 // folded lines (§5.2), white space before the colon (§5.1), NUL and other controls, empty names.
@@ -19,6 +25,7 @@
 #include "http/head.h"
 
 #include "base/assert.h"
+#include "http/authority.h"
 #include "http/chars.h"
 #include "http/token.h"
 #include "simd/find.h"
@@ -112,7 +119,8 @@ Request HeadParser::request(std::string_view remote_address) const noexcept {
   return Request({.method = view(method_),
                   .target = view(target_),
                   .fields = fields_,
-                  .remote_address = remote_address});
+                  .remote_address = remote_address,
+                  .minor_version = minor_ - '0'});
 }
 
 ResponseHead HeadParser::response() const noexcept {
@@ -185,9 +193,23 @@ void HeadParser::method(Cursor& at) noexcept {
 }
 
 void HeadParser::begin_target(Cursor& at) noexcept {
-  if (*at.next != '/') return fail(Errc::http_malformed);
+  // The first character tells the form; finish() looks at the rest of an absolute one.
+  const char first = *at.next;
+  const bool asterisk = first == '*' && has_method(at, "OPTIONS");  // RFC 9112 §3.2.4
+  if (first != '/' && to_lower(first) != 'h' && !asterisk) return fail(Errc::http_malformed);
   target_.begin = at.offset();
   state_ = State::target;
+}
+
+// Part of it may have come with an earlier piece of the input.
+bool HeadParser::has_method(const Cursor& at, std::string_view method) const noexcept {
+  if (method_.end - method_.begin != method.size()) return false;
+  for (std::uint32_t i = 0; i < method.size(); ++i) {
+    const std::uint32_t offset = method_.begin + i;
+    const bool here = offset >= at.begin_offset;
+    if ((here ? at.begin[offset - at.begin_offset] : text_[offset]) != method[i]) return false;
+  }
+  return true;
 }
 
 void HeadParser::target(Cursor& at) noexcept {
@@ -214,7 +236,7 @@ void HeadParser::version(Cursor& at) noexcept {
       const bool request = kind_ == Kind::request;
       if (c != (request ? '\r' : ' ')) return fail(Errc::http_malformed);
       // Any minor version of an answer is read (RFC 9110 §2.5), so that an error can tell of it.
-      if (major_ != '1' || (request && minor_ != '1')) return fail(Errc::http_version_unsupported);
+      if (major_ != '1' || (request && minor_ > '1')) return fail(Errc::http_version_unsupported);
       ++at.next;
       matched_ = 0;
       state_ = request ? State::line_lf : State::status_code;
@@ -314,6 +336,9 @@ void HeadParser::fail(Errc errc) noexcept {
 
 // Offsets become views, values lose the white space around them (RFC 9112 §5.1).
 void HeadParser::finish() {
+  Range authority{};
+  const bool rare_target = kind_ == Kind::request && text_[target_.begin] != '/';
+  if (rare_target && !resolve_target(authority)) return fail(Errc::http_malformed);
   fields_.reserve(ranges_.size());
   for (const Field& found : ranges_) {
     const std::string_view whole = view(found.value);
@@ -321,6 +346,41 @@ void HeadParser::finish() {
     visits_ += whole.size() - trimmed.size();
     fields_.push_back({.name = view(found.name), .value = trimmed});
   }
+  if (authority.end != 0) replace_host(view(authority));
+}
+
+// A target that is not in origin form. False: it is in none. `authority` is that of an absolute
+// one.
+bool HeadParser::resolve_target(Range& authority) {
+  const std::string_view whole = view(target_);
+  if (whole == "*") return true;
+  const std::size_t scheme_end = whole.find("://");
+  const std::string_view scheme = whole.substr(0, scheme_end);
+  if (scheme_end == whole.npos || !(iequals(scheme, "http") || iequals(scheme, "https"))) {
+    return false;
+  }
+  const std::size_t begin = scheme_end + 3;
+  const std::size_t end = std::min(whole.find_first_of("/?", begin), whole.size());
+  if (!parse_authority(whole.substr(begin, end - begin))) return false;
+  authority = {target_.begin + static_cast<std::uint32_t>(begin),
+               target_.begin + static_cast<std::uint32_t>(end)};
+  if (end != whole.size() && whole[end] == '/') {
+    target_.begin = authority.end;
+    return true;
+  }
+  // An empty path is "/" (RFC 9110 §4.2.3): the origin form is put together behind the head.
+  const std::string target = '/' + std::string(whole.substr(end));
+  target_.begin = static_cast<std::uint32_t>(text_.size());
+  text_ += target;
+  target_.end = static_cast<std::uint32_t>(text_.size());
+  return true;
+}
+
+// The Host field that came is ignored (RFC 9112 §3.2.2), unless it is invalid, which is refused.
+void HeadParser::replace_host(std::string_view authority) noexcept {
+  const auto host = std::ranges::find_if(
+      fields_, [](const HeaderField& field) { return iequals(field.name, "Host"); });
+  if (host != fields_.end() && parse_authority(host->value)) host->value = authority;
 }
 
 std::string_view HeadParser::view(Range range) const noexcept {

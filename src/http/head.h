@@ -94,6 +94,7 @@ class HeadParser {
   void request_line(Cursor& input) noexcept;
   void method(Cursor& at) noexcept;
   void begin_target(Cursor& at) noexcept;
+  bool has_method(const Cursor& at, std::string_view method) const noexcept;
   void target(Cursor& at) noexcept;
   void version(Cursor& at) noexcept;
   void status_line(Cursor& at) noexcept;
@@ -104,9 +105,11 @@ class HeadParser {
   void line_feed(Cursor& at, State next) noexcept;
   void fail(Errc errc) noexcept;
   void finish();
+  bool resolve_target(Range& authority);
+  void replace_host(std::string_view authority) noexcept;
   std::string_view view(Range range) const noexcept;
 
-  std::string text_{};  // the head as it came
+  std::string text_{};  // the head as it came, and what had to be added to it
   std::vector<Field> ranges_{};
   std::vector<HeaderField> fields_{};  // made of ranges_ when done
   std::size_t visits_ = 0;

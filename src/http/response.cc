@@ -119,13 +119,18 @@ void append_status_line(std::string& out, int status) {
 }
 
 bool write_response(std::string& out, const Response& response,
-                    std::span<const HeaderField> own_fields, bool close_connection) {
+                    std::span<const HeaderField> own_fields, bool close_connection,
+                    std::string_view date) {
   const int status = response.code();
   if (status < 200 || status > 599) return false;
   Draft draft(out);
   append_status_line(out, status);
   if (!append_fields(out, response.fields())) return false;
   bool valid = true;
+  const auto is_date = [](const auto& field) { return iequals(field.first, "Date"); };
+  if (!date.empty() && std::ranges::none_of(response.fields(), is_date)) {
+    valid &= append_field(out, "Date", date);
+  }
   for (const HeaderField& field : own_fields) valid &= append_field(out, field.name, field.value);
   if (has_content(status)) {
     valid &= append_field(out, "Content-Length", std::to_string(response.body().size()));

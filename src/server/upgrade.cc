@@ -36,7 +36,8 @@ PendingUpgrade::PendingUpgrade(const Request& request,
                       .target = target,
                       .fields = fields_,
                       .remote_address = remote_address,
-                      .client_subject = keep(request.client_subject())});
+                      .client_subject = keep(request.client_subject()),
+                      .minor_version = request.minor_version()});
 }
 
 PendingUpgrade::~PendingUpgrade() {

@@ -21,10 +21,11 @@ namespace {
 // A handshake that is younger is not dropped in favour of a newcomer.
 constexpr std::chrono::seconds min_handshake_age(1);
 
-// Written without an engine: at the connection limit there is no room for one.
+// Written without an engine: at the connection limit there is no room for one. The Date follows.
 constexpr std::string_view no_room =
     "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
-    "Content-Length: 0\r\n\r\n";
+    "Content-Length: 0\r\nDate: ";
+constexpr std::string_view page_methods = "GET, HEAD, OPTIONS";
 
 LoopOptions loop_options(const ServerOptions& given) {
   LoopOptions options;
@@ -90,7 +91,7 @@ Acceptor::Verdict Worker::on_accepted(net::Fd socket) noexcept {
   if (core_.connections.load(std::memory_order_relaxed) >= core_.max_connections) {
     metrics_.connections_rejected.add();
     // To a client that expects TLS this would be noise.
-    if (!core_.options.tls) net::send_once(socket.get(), std::as_bytes(std::span(no_room)));
+    if (!core_.options.tls) send_no_room(socket.get());
     net::shutdown_write(socket.get());
     return Verdict::taken;
   }
@@ -114,8 +115,26 @@ Acceptor::Verdict Worker::on_accepted(net::Fd socket) noexcept {
   return Verdict::taken;
 }
 
+// What is said where there is no room: without memory as well.
+void Worker::send_no_room(int socket) noexcept {
+  constexpr std::string_view head_end = "\r\n\r\n";
+  std::array<char, 192> answer{};
+  tell_wall_clock();
+  std::size_t size = 0;
+  for (const std::string_view part : {no_room, workspace_.date(loop_.now()), head_end}) {
+    size += part.copy(answer.data() + size, answer.size() - size);
+  }
+  net::send_once(socket, std::as_bytes(std::span(answer).first(size)));
+}
+
+// The engine writes the Date of its answers, and asks no clock.
+void Worker::tell_wall_clock() noexcept {
+  workspace_.set_wall_clock(loop_.now(), std::chrono::system_clock::now());
+}
+
 // Null when memory is out.
 LiveConnection* Worker::serve(net::Fd socket) noexcept {
+  tell_wall_clock();
   if (!core_.options.tls) return LiveConnection::adopt(std::move(socket), environment_);
   std::unique_ptr<net::Transport> tcp(new (std::nothrow) net::TcpTransport(std::move(socket)));
   if (tcp == nullptr) return nullptr;
@@ -162,6 +181,12 @@ void Worker::on_trouble(std::error_code error, bool for_good) noexcept {
 
 // ---- requests
 
+// To upgrade to something else than WebSocket is an offer that a server may ignore (RFC 9110 §7.8).
+bool Worker::asks_for_upgrade(const LiveConnection& connection) noexcept {
+  const std::error_code why_not = connection.engine().upgrade_error();
+  return why_not != Errc::upgrade_required && why_not != Errc::method_not_allowed;
+}
+
 void Worker::on_request(LiveConnection& connection) noexcept {
   try {
     answer(connection);
@@ -172,6 +197,10 @@ void Worker::on_request(LiveConnection& connection) noexcept {
 
 void Worker::answer(LiveConnection& connection) {
   const Request& received = connection.engine().request();
+  tell_wall_clock();
+  if (received.target() == "*") {  // OPTIONS of the server as a whole, RFC 9110 §9.3.7
+    return connection.respond(Response::status(204).header("Allow", std::string(page_methods)));
+  }
   Route* const route = core_.router.find(received.path());
   if (route == nullptr) {
     if (received.has_header("Upgrade")) metrics_.refused(Errc::route_not_found);
@@ -186,9 +215,10 @@ void Worker::answer(LiveConnection& connection) {
                            .target = received.target(),
                            .fields = received.headers(),
                            .remote_address = remote,
-                           .client_subject = subject});
-    const bool page = route->page && !(route->is_websocket() && received.has_header("Upgrade"));
-    if (page) return serve_page(connection, *route, request);
+                           .client_subject = subject,
+                           .minor_version = received.minor_version()});
+    if (route->page && !(route->is_websocket() && asks_for_upgrade(connection)))
+      return serve_page(connection, *route, request);
     serve_websocket(connection, *route, request);
   };
   if (!call_user(core_.options.log, "a route", serve)) {
@@ -200,7 +230,8 @@ void Worker::serve_page(LiveConnection& connection, Route& route, const Request&
   if (request.method() == "GET" || request.method() == "HEAD") {
     return connection.respond(route.page(request));
   }
-  connection.respond(Response::status(405).header("Allow", "GET, HEAD"));  // RFC 9110 §15.5.6
+  const int status = request.method() == "OPTIONS" ? 204 : 405;  // RFC 9110 §9.3.7, §15.5.6
+  connection.respond(Response::status(status).header("Allow", std::string(page_methods)));
 }
 
 void Worker::serve_websocket(LiveConnection& connection, Route& route, const Request& request) {

@@ -52,10 +52,13 @@ class Worker final : private connection::Owner,
   void on_ready(std::uint32_t events) noexcept override;
   void on_timer(net::Timer::time_point now) noexcept override;
 
+  static bool asks_for_upgrade(const connection::LiveConnection& connection) noexcept;
   void answer(connection::LiveConnection& connection);
   void serve_page(connection::LiveConnection& connection, Route& route, const Request& request);
   void serve_websocket(connection::LiveConnection& connection, Route& route,
                        const Request& request);
+  void send_no_room(int socket) noexcept;
+  void tell_wall_clock() noexcept;
   connection::LiveConnection* serve(net::Fd socket) noexcept;
   const Begun* oldest_unfinished() noexcept;
   void drop_oldest_unfinished() noexcept;

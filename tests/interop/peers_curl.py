@@ -1,8 +1,10 @@
 """curl, for all of HTTP: every refusal with its status, fields and body, and the page."""
 
+import email.utils
 import shutil
 import socket
 import subprocess
+import time
 
 from harness import SECONDS, check, echo_server, expect, expect_in
 
@@ -74,7 +76,7 @@ REFUSALS = [
     ("an unknown page", 404, "/nowhere", [], {}),
     ("an unknown route", 404, "/nowhere", upgrade(), {}),
     ("POST to a route", 405, "/echo", ["--request", "POST"], {"allow": "GET"}),
-    ("POST to a page", 405, "/", ["--request", "POST"], {"allow": "GET, HEAD"}),
+    ("POST to a page", 405, "/", ["--request", "POST"], {"allow": "GET, HEAD, OPTIONS"}),
     ("a long request line", 414, "/" + "x" * 9000, [], {}),
     ("a plain GET of a route", 426, "/echo", [], WANTS_UPGRADE),
     ("version 8", 426, "/echo", upgrade(Sec_WebSocket_Version="8"), WANTS_UPGRADE),
@@ -86,7 +88,8 @@ REFUSALS = [
         [word for i in range(101) for word in ("-H", f"X-{i}: 1")],
         {},
     ),
-    ("HTTP/1.0", 505, "/", ["--http1.0"], {}),
+    ("a plain GET of a route by HTTP/1.0", 426, "/echo", ["--http1.0"], WANTS_UPGRADE),
+    ("an upgrade by HTTP/1.0", 426, "/echo", ["--http1.0", *upgrade()], WANTS_UPGRADE),
 ]
 
 
@@ -160,3 +163,39 @@ def refusal_closes():
             server.http + "/nowhere", "--output", "/dev/null", server.http + "/time",
         )
         expect(told, "404 1\n200 1\n", "status and new connections of each")
+
+
+@check("curl", "a page by HTTP/1.0, and what is allowed of it")
+def old_http():
+    with echo_server() as server:
+        old = Answer(curl("--include", "--http1.0", "-H", "Host:", server.http + "/time"))
+        expect(old.status, 200, "status")
+        expect(old.fields["connection"], "close", "Connection")
+        options = Answer(curl("--include", "--request", "OPTIONS", server.http + "/"))
+        expect(options.status, 204, "status of OPTIONS")
+        expect(options.fields["allow"], "GET, HEAD, OPTIONS", "Allow")
+        server_wide = Answer(
+            curl("--include", "--request", "OPTIONS", "--request-target", "*", server.http)
+        )
+        expect(server_wide.status, 204, "status of OPTIONS *")
+
+
+@check("curl", "the page although HTTP/2 or 100 is asked for, and in absolute form")
+def offers():
+    with echo_server() as server:
+        h2c = ["-H", "Connection: Upgrade, HTTP2-Settings", "-H", "Upgrade: h2c",
+               "-H", "HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA"]  # fmt: skip
+        absolute = ["--request-target", server.http + "/time"]
+        for flags in (h2c, ["-H", "Expect: 100-continue"], absolute):
+            answer = Answer(curl("--include", *flags, server.http + "/time"))
+            expect(answer.status, 200, f"status with {flags}")
+            expect_in("time_us", answer.body, "body")
+
+
+@check("curl", "each answer has a Date that is now")
+def dates():
+    with echo_server() as server:
+        for path in ("/", "/nowhere", "/echo"):
+            answer = Answer(curl("--include", server.http + path))
+            told = email.utils.parsedate_to_datetime(answer.fields["date"]).timestamp()
+            expect(abs(told - time.time()) < SECONDS, True, f"the Date of {path} is now")

@@ -1,0 +1,39 @@
+#include "http/date.h"
+
+#include <ctime>
+#include <gtest/gtest.h>
+#include <locale>
+#include <string>
+
+namespace tern::http {
+namespace {
+
+std::string date(std::int64_t seconds) {
+  const DateText text = format_date(std::chrono::sys_seconds(std::chrono::seconds(seconds)));
+  return {text.data(), text.size()};
+}
+
+TEST(HttpDate, Rfc9110_5_6_7_ImfFixdate) {
+  EXPECT_EQ(date(784'111'777), "Sun, 06 Nov 1994 08:49:37 GMT");  // the example of the RFC
+  EXPECT_EQ(date(0), "Thu, 01 Jan 1970 00:00:00 GMT");
+  EXPECT_EQ(date(-1), "Wed, 31 Dec 1969 23:59:59 GMT");
+  EXPECT_EQ(date(951'782'400), "Tue, 29 Feb 2000 00:00:00 GMT");
+  EXPECT_EQ(date(253'402'300'799), "Fri, 31 Dec 9999 23:59:59 GMT");
+  EXPECT_EQ(date(253'402'300'800).size(), 29u) << "no form for it, and no crash";
+}
+
+TEST(HttpDate, Rfc9110_5_6_7_AgreesWithTheSystem) {
+  std::uint64_t state = 1;
+  for (int i = 0; i < 20'000; ++i) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    const auto seconds = static_cast<std::time_t>(state >> 31);  // up to the year 2242
+    std::tm parts{};
+    ::gmtime_r(&seconds, &parts);
+    std::array<char, 64> expected{};
+    std::strftime(expected.data(), expected.size(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
+    ASSERT_EQ(date(seconds), expected.data());
+  }
+}
+
+}  // namespace
+}  // namespace tern::http

@@ -1,0 +1,157 @@
+"""nginx and haproxy before our server, with the settings that they have when nothing is set."""
+
+import contextlib
+import os
+import shutil
+import socket
+import tempfile
+import time
+
+import websockets
+
+from harness import SECONDS, Process, check, echo_server, expect, expect_in
+from peers_curl import Answer, curl
+from peers_websockets import within
+
+NGINX = """
+daemon off;
+master_process off;
+pid {directory}/nginx.pid;
+error_log stderr;
+events {{}}
+http {{
+  access_log off;
+  client_body_temp_path {directory}/body;
+  proxy_temp_path {directory}/proxy;
+  fastcgi_temp_path {directory}/fastcgi;
+  uwsgi_temp_path {directory}/uwsgi;
+  scgi_temp_path {directory}/scgi;
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{ proxy_pass http://127.0.0.1:{behind}; }}
+    location /echo {{
+      proxy_pass http://127.0.0.1:{behind};
+      proxy_http_version 1.1;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection upgrade;
+      proxy_set_header Host $http_host;
+    }}
+    location /stock/ {{ proxy_pass http://127.0.0.1:{behind}/; }}
+  }}
+}}
+"""
+
+HAPROXY = """
+global
+  stats socket {directory}/control
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 30s
+  timeout server 30s
+frontend front
+  bind 127.0.0.1:{port}
+  default_backend back
+backend back
+  option httpchk
+  server tern 127.0.0.1:{behind} check inter 100ms
+"""
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def eventually(condition, what):
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not in {SECONDS} s")
+        time.sleep(0.02)
+
+
+def listens(port):
+    with contextlib.suppress(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), SECONDS).close()
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def proxy(name, template, *arguments, behind):
+    """The proxy, with its port and its directory."""
+    with tempfile.TemporaryDirectory() as directory:
+        port = free_port()
+        path = os.path.join(directory, "conf")
+        with open(path, "w") as conf:
+            conf.write(template.format(directory=directory, port=port, behind=behind))
+        command = [shutil.which(name, path="/usr/sbin:" + os.environ["PATH"]), *arguments, path]
+        process = Process(name, command)
+        try:
+            eventually(lambda: process.popen.poll() is not None or listens(port), f"{name} listens")
+            expect(process.popen.poll(), None, f"exit code of {name}, which says {process.text()}")
+            yield port, directory
+        finally:
+            process.stop()
+
+
+def nginx(behind):
+    return proxy("nginx", NGINX, "-e", "stderr", "-c", behind=behind)
+
+
+def haproxy(behind):
+    return proxy("haproxy", HAPROXY, "-db", "-f", behind=behind)
+
+
+def echoes(url):
+    async def talk():
+        async with websockets.connect(url, close_timeout=SECONDS) as peer:
+            await peer.send("through a proxy")
+            expect(await peer.recv(), "through a proxy")
+
+    within(talk())
+
+
+@check("nginx", "a stock proxy_pass, which speaks HTTP/1.0, gets the page")
+def nginx_page():
+    with echo_server() as server, nginx(server.port) as (port, _):
+        for path in ("/", "/time", "/"):
+            got = Answer(curl("--include", f"http://127.0.0.1:{port}{path}"))
+            expect(got.status, 200, "status of " + path)
+            expect(int(got.fields["content-length"]), len(got.body.encode()), "Content-Length")
+
+
+@check("nginx", "a WebSocket, and 426 where proxy_http_version is not set")
+def nginx_websocket():
+    with echo_server() as server, nginx(server.port) as (port, _):
+        echoes(f"ws://127.0.0.1:{port}/echo")
+        refused = None
+        try:
+            echoes(f"ws://127.0.0.1:{port}/stock/echo")
+        except websockets.InvalidStatusCode as error:
+            refused = error.status_code
+        expect(refused, 426, "status without proxy_http_version")
+
+
+def health(directory):
+    """What haproxy thinks of our server: (UP or DOWN, outcome of the last check)."""
+    with socket.socket(socket.AF_UNIX) as control:
+        control.settimeout(SECONDS)
+        control.connect(os.path.join(directory, "control"))
+        control.sendall(b"show stat\n")
+        names, *rows = b"".join(iter(lambda: control.recv(65536), b"")).decode().split("\n")
+    for row in rows:
+        values = dict(zip(names.lstrip("# ").split(","), row.split(",")))
+        if values.get("svname") == "tern":
+            return values["status"], values["check_status"]
+    return "", ""
+
+
+@check("haproxy", "the stock health check, OPTIONS by HTTP/1.0, finds the server well")
+def haproxy_health():
+    with echo_server() as server, haproxy(server.port) as (port, directory):
+        eventually(lambda: health(directory)[1].startswith("L7"), "a health check")
+        expect(health(directory), ("UP", "L7OK"), "health")
+        expect_in("</html>", curl(f"http://127.0.0.1:{port}/"), "page")
+        echoes(f"ws://127.0.0.1:{port}/echo")
