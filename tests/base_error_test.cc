@@ -128,9 +128,32 @@ TEST(Error, MessageNamesStageAndReason) {
   EXPECT_EQ(Error({ECONNREFUSED, std::system_category()}, "connect 127.0.0.1:9001").message(),
             "connect 127.0.0.1:9001: Connection refused");
   EXPECT_EQ(forbidden().message(),
-            "upgrade localhost:9001: the server did not switch to WebSocket (HTTP 403 Forbidden)");
+            "upgrade localhost:9001: the server did not switch to WebSocket (HTTP 403 Forbidden): "
+            "go away");
   EXPECT_EQ(Error(Errc::upgrade_refused, "", {.status = 299}).message(),
             "the server did not switch to WebSocket (HTTP 299)");
+}
+
+TEST(Error, MessageHasTheFirstLineOfABodyThatIsText) {
+  const std::string plain = "the server did not switch to WebSocket (HTTP 404 Not Found)";
+  const auto message = [](std::string body) {
+    return Error(Errc::upgrade_refused, "", {.status = 404, .body = std::move(body)}).message();
+  };
+  EXPECT_EQ(message("no such room\r\nand more"), plain + ": no such room");
+  EXPECT_EQ(message(R"({"error":"no such room"})"), plain + R"(: {"error":"no such room"})");
+  EXPECT_EQ(message(std::string(200, 'x')), plain + ": " + std::string(200, 'x'));
+  for (const std::string body :
+       {"", "Not Found", "Not Found\n", "<html>", "\x1B[2J", "\xC3\xA9", "\nsecond line"}) {
+    EXPECT_EQ(message(body), plain) << body;
+  }
+  EXPECT_EQ(message(std::string(201, 'x')), plain);
+}
+
+TEST(Error, MessageMayBeAllThatIsSaid) {
+  const Error error = Error::described(Errc::closed, "it was closed with 1000 (normal)");
+  EXPECT_EQ(error.code(), Errc::closed);
+  EXPECT_EQ(error.message(), "it was closed with 1000 (normal)");
+  EXPECT_EQ(Error(error).message(), error.message());
 }
 
 TEST(Error, KeepsTheRefusal) {

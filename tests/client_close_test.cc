@@ -97,12 +97,44 @@ TEST(ClientClose, Rfc6455_5_5_1_ThePeerCloses) {
     const auto received = client.receive(payload);
     ASSERT_FALSE(received);
     EXPECT_EQ(received.error().code(), Errc::closed);
-    EXPECT_EQ(received.error().message(), peer.url() +
-                                              " closed by the server with 4000 \"bye\": the "
-                                              "connection has ended");
+    EXPECT_EQ(received.error().message(),
+              peer.url() + " was closed by the server with 4000: \"bye\"");
   }
   EXPECT_TRUE(client.close(CloseCode::normal, {}, patience));
   EXPECT_EQ(end_of(client), (End{4000, "bye", {}, true, true}));
+}
+
+// An end in good order does not read like a failure.
+TEST(ClientClose, TheTextOfAnEndInGoodOrder) {
+  const std::pair<test::Frame, std::string> ends[] = {
+      {test::closing(1000), " was closed by the server with 1000 (normal)"},
+      {test::closing(1001, "see you"),
+       " was closed by the server with 1001 (going away): \"see you\""},
+      {test::closing(), " was closed by the server without a code"}};
+  for (const auto& [frame, told] : ends) {
+    ScriptedPeer peer([&, close = frame](Socket& socket) {
+      socket.upgrade();
+      socket.send(close);
+      FrameSource frames(socket);
+      frames.next_text();
+    });
+    BlockingClient client = connected(peer);
+    std::string payload;
+    const auto received = client.receive(payload);
+    ASSERT_FALSE(received);
+    EXPECT_EQ(received.error().message(), peer.url() + told);
+  }
+  ScriptedPeer peer([](Socket& socket) {
+    socket.upgrade();
+    FrameSource frames(socket);
+    frames.next_text();
+    socket.send(test::closing(1000));
+  });
+  BlockingClient client = connected(peer);
+  EXPECT_TRUE(client.close(CloseCode::normal, {}, patience));
+  std::string payload;
+  EXPECT_EQ(client.receive(payload).error().message(),
+            peer.url() + " is closed with 1000 (normal)");
 }
 
 TEST(ClientClose, Rfc6455_7_1_5_CloseWithoutACode) {

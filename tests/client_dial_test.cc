@@ -99,7 +99,9 @@ TEST(ClientDial, RefusesToSendAHeaderThatIsNone) {
   ScriptedPeer peer([](Socket& socket) { EXPECT_EQ(socket.receive(), ""); });
   EXPECT_EQ(dial_failure(peer.url(), {.headers = {{"X", "a\r\nY: b"}}}),
             (Failure{Errc::invalid_header,
-                     "upgrade " + peer.url() + ": a header field may not be sent"}));
+                     "upgrade " + peer.url() +
+                         ": request: header field \"X\": the value has a control character: a "
+                         "header field may not be sent"}));
 }
 
 // ---- what the server answers
@@ -119,8 +121,10 @@ TEST(ClientDial, Rfc6455_4_1_RefusalKeepsStatusFieldsAndBody) {
   EXPECT_EQ(error.http_status(), 403);
   EXPECT_EQ(error.header("x-why"), "origin");
   EXPECT_EQ(error.body(), "not for you\n");
-  EXPECT_EQ(error.message(), "upgrade " + peer.url("/chat") +
-                                 ": the server did not switch to WebSocket (HTTP 403 Forbidden)");
+  EXPECT_EQ(error.message(),
+            "upgrade " + peer.url("/chat") +
+                ": the server did not switch to WebSocket (HTTP 403 Forbidden): not "
+                "for you");
 }
 
 struct Answer {
@@ -128,14 +132,20 @@ struct Answer {
   std::string octets;
   Errc expected;
   int status = 0;
+  std::string told{};  // behind "upgrade ws://…"
 };
 
 TEST(ClientDial, Rfc6455_4_1_AnswersThatAreNoUpgrade) {
   const std::string upgrade =
       "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
   const Answer answers[] = {
-      {"nothing", "", Errc::end_of_stream},
-      {"half a head", "HTTP/1.1 101 Switch", Errc::end_of_stream},
+      {"nothing", "", Errc::end_of_stream, 0,
+       ": the server ended the connection without an answer; if it serves TLS on this port, dial "
+       "wss://"},
+      {"half a head", "HTTP/1.1 101 Switch", Errc::end_of_stream, 0,
+       ": the server ended the connection in the middle of its answer; if"},
+      {"an alert of TLS", std::string("\x15\x03\x03\x00\x02\x02\x46", 7), Errc::http_malformed, 0,
+       ": the server speaks TLS on this port: wss:// does, ws:// does not"},
       {"no HTTP", "SSH-2.0-OpenSSH_9.2\r\n\r\n", Errc::http_malformed},
       {"no accept", upgrade + "\r\n", Errc::accept_invalid},
       {"wrong accept", upgrade + "Sec-WebSocket-Accept: AAAA\r\n\r\n", Errc::accept_invalid},
@@ -143,7 +153,8 @@ TEST(ClientDial, Rfc6455_4_1_AnswersThatAreNoUpgrade) {
        Errc::upgrade_refused, 302},
       {"body up to the end of TCP", "HTTP/1.1 500 Oh\r\n\r\nbroken", Errc::upgrade_refused, 500},
       {"body that is cut", "HTTP/1.1 500 Oh\r\nContent-Length: 99\r\n\r\nbroken",
-       Errc::upgrade_refused, 500},
+       Errc::upgrade_refused, 500,
+       ": the server did not switch to WebSocket (HTTP 500 Internal Server Error): broken"},
   };
   for (const Answer& answer : answers) {
     SCOPED_TRACE(answer.name);
@@ -157,7 +168,8 @@ TEST(ClientDial, Rfc6455_4_1_AnswersThatAreNoUpgrade) {
     ASSERT_FALSE(client);
     EXPECT_EQ(client.error().code(), answer.expected) << client.error().message();
     EXPECT_EQ(client.error().http_status(), answer.status);
-    EXPECT_TRUE(client.error().message().starts_with("upgrade " + peer.url()));
+    EXPECT_TRUE(client.error().message().starts_with("upgrade " + peer.url() + answer.told))
+        << client.error().message();
   }
 }
 
@@ -166,9 +178,10 @@ TEST(ClientDial, ResetDuringTheHandshake) {
     socket.receive_head();
     socket.reset();
   });
-  EXPECT_EQ(
-      dial_failure(peer.url()),
-      (Failure{Errc::connection_reset, "upgrade " + peer.url() + ": the connection was reset"}));
+  EXPECT_EQ(dial_failure(peer.url()),
+            (Failure{Errc::connection_reset, "upgrade " + peer.url() +
+                                                 ": the server ended the connection without an "
+                                                 "answer: the connection was reset"}));
 }
 
 TEST(ClientDial, FramesInTheSegmentOfThe101AreDelivered) {

@@ -127,10 +127,12 @@ TEST(ConnectionApi, Rfc6455_7_4_ACodeThatMayNotBeSentIsReplacedAndLogged) {
 }
 
 TEST(ConnectionApi, WhateverIsThrownEndsOneConnectionAndIsLogged) {
+  Inbox<std::string> peers;
   Inbox<std::string> logged;
   RunningServer running({.log = [&](const LogRecord& entry) {
     if (entry.level != LogLevel::error) return;
     logged.put(std::string(entry.message));
+    peers.put(std::string(entry.remote_address));
     throw std::runtime_error("the disk is full");
   }});
   running.server.route("/echo", on_message([](Connection&, Message message) {
@@ -145,8 +147,9 @@ TEST(ConnectionApi, WhateverIsThrownEndsOneConnectionAndIsLogged) {
     EXPECT_EQ(client.next(), failure(Errc::handler_threw));
     EXPECT_TRUE(client.ends());
     EXPECT_EQ(logged.take(), what == "exception"
-                                 ? "on_message threw: oops"
-                                 : "on_message threw: an object that is no std::exception");
+                                 ? "/echo: on_message threw: oops"
+                                 : "/echo: on_message threw: an object that is no std::exception");
+    EXPECT_TRUE(peers.take().value_or("").starts_with("127.0.0.1:"));
   }
 }
 

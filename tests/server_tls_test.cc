@@ -321,6 +321,20 @@ TEST(ServerTls, GarbageIsToldAndCounted) {
   echo.expect_echo();
 }
 
+TEST(ServerTls, TheWrongSchemeIsTold) {
+  TlsEcho echo;
+  const auto plain = tern::dial("ws://localhost:" + std::to_string(echo.port) + "/echo");
+  ASSERT_FALSE(plain);
+  EXPECT_NE(plain.error().message().find("TLS"), std::string::npos) << plain.error().message();
+  RunningServer without;
+  without.server.route("/echo", test::echo());
+  const std::uint16_t port = without.start();
+  const auto secure = tern::dial(url_of(port), trusting(authority().ca));
+  ASSERT_FALSE(secure);
+  EXPECT_NE(secure.error().message().find("the server does not speak TLS here"), std::string::npos)
+      << secure.error().message();
+}
+
 TEST(ServerTls, TheAlertReachesAClientThatSendsOn) {
   ServerOptions options = with_tls();
   options.tls->client_certificates = ClientCertificates::required;

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -66,6 +67,65 @@ TEST(ServerUpgrade, AcceptedWithPlainFunctionsOfWhichMostMayBeMissing) {
   none.send(wire(Role::client, text("hi")));
   EXPECT_EQ(none.next(), failure(Errc::handler_threw));
   EXPECT_NE(told.take().value_or("").find("on_message"), std::string::npos);
+}
+
+// What an operator reads who has forgotten an option or a rule.
+TEST(ServerUpgrade, TheLogSaysWhatWasRefusedAndWhatToDo) {
+  struct Line {
+    std::string told;
+    std::string peer;
+  };
+  Inbox<Line> lines;
+  RunningServer running({.log = [&](const LogRecord& record) {
+    lines.put({std::string(record.message), std::string(record.remote_address)});
+  }});
+  const auto field_with = [](std::string name, std::string value) {
+    return Accept{.headers = {{std::move(name), std::move(value)}}};
+  };
+  running.server.route("/echo", echo());
+  running.server.route(
+      "/own", [&](Upgrade upgrade) { upgrade.accept(echo(), field_with("Connection", "close")); });
+  running.server.route("/value", [&](Upgrade upgrade) {
+    upgrade.accept(echo(), field_with("X-Note", "two\nlines"));
+  });
+  running.server.get("/page", [](const Request&) { return Response::text("").header("A b", "c"); });
+  running.server.get("/status", [](const Request&) { return Response::status(101); });
+  running.server.get("/throws",
+                     [](const Request&) -> Response { throw std::runtime_error("oops"); });
+  running.server.route("/decides", [](Upgrade) { throw std::runtime_error("oops"); });
+  const std::uint16_t port = running.start();
+  const std::string unsent = "the answer of the application is not sent: ";
+  const std::pair<std::string, std::string> cases[] = {
+      {upgrade_request("Origin: https://evil.example\r\n"),
+       "refused: the Origin \"https://evil.example\" is not allowed: the expected one is "
+       "http://example.org, others are listed in allowed_origins"},
+      {upgrade_request("Origin: null\r\nOrigin: null\r\n"),
+       "refused: there is more than one Origin"},
+      {"GET /echo HTTP/1.0\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+       "refused: this is a WebSocket, and HTTP/1.0 cannot switch to it: a proxy on the way must "
+       "pass on Upgrade and Connection by HTTP/1.1, as nginx does with \"proxy_http_version 1.1\""},
+      {page_request("/echo"), "refused: this is a WebSocket: \"Upgrade: websocket\" is needed"},
+      {upgrade_request({}, "/own"),
+       unsent + "header field \"Connection\": tern writes this field itself"},
+      {upgrade_request({}, "/value"),
+       unsent + "header field \"X-Note\": the value has a control character"},
+      {page_request("/page"),
+       unsent + "header field \"A b\": the name is no token (RFC 9110 §5.1)"},
+      {page_request("/status"), unsent + "status 101 is not 200 to 599"},
+      {page_request("/throws"), "/throws: the page threw: oops"},
+      {upgrade_request({}, "/decides"), "/decides: the route threw: oops"},
+  };
+  for (const auto& [request, told] : cases) {
+    RawClient client(port);
+    const std::string head = client.ask(request);
+    const auto line = lines.take();
+    ASSERT_TRUE(line);
+    EXPECT_EQ(line->told, told) << head;
+    EXPECT_TRUE(line->peer.starts_with("127.0.0.1:")) << line->peer;
+    if (!told.starts_with("refused: ")) continue;
+    // The peer reads the same; of what is wrong with the application it hears nothing.
+    EXPECT_EQ("refused: " + client.body(std::stoul(field(head, "Content-Length"))), told);
+  }
 }
 
 TEST(ServerUpgrade, AnsweredLaterOnAnotherThreadWithFramesWaiting) {

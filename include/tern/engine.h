@@ -228,6 +228,12 @@ class Engine {
   /// asked for an upgrade or for the end. Error: invalid_header, after a 500.
   std::error_code respond(const Response& response) noexcept;
 
+  /// Why the handshake failed, for people and logs: it names the Origin, the header field or what
+  /// came instead of an answer. Empty where the text of the error says it all.
+  /// Lifetime: server: after accept() or respond() returned an error; client: from Kind::closed;
+  /// until the next call of next() or feed().
+  std::string_view explanation() const noexcept;
+
   /// Client: the server's answer. Lifetime: from Kind::open, or from Kind::closed after a refusal,
   /// until the next call of next() or feed().
   const ResponseHead& response() const noexcept;
@@ -335,7 +341,7 @@ class Engine {
   Event next_frame();
   Event next_of_any_kind() noexcept;
   // opening.cc: HTTP
-  void start_request(const ClientRequest& request);
+  Result<void> start_request(const ClientRequest& request);
   Event next_opening();
   bool holds_requests() const noexcept;
   Event next_request();
@@ -343,6 +349,7 @@ class Engine {
   Event next_refusal_body();
   bool answer(const Response& response, std::span<const HeaderField> own_fields, bool close);
   std::error_code refuse(Errc why);
+  void explain_end(std::error_code why);
   void opened() noexcept;
   // closing.cc
   Event next_end() noexcept;

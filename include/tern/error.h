@@ -126,6 +126,9 @@ class Error {
   explicit Error(std::error_code code, std::string_view stage = {}) noexcept;
   /// An error with the HTTP answer that caused it.
   Error(std::error_code code, std::string_view stage, Refusal refusal) noexcept;
+  /// An error whose message() is `text` and nothing else: where the text of the code would add
+  /// nothing to it.
+  static Error described(std::error_code code, std::string_view text) noexcept;
   Error(const Error& other) noexcept;
   Error(Error&& other) noexcept;
   Error& operator=(Error other) noexcept;
@@ -133,7 +136,8 @@ class Error {
 
   /// For comparison: `error.code() == tern::Errc::timed_out`.
   std::error_code code() const noexcept;
-  /// For people: stage and reason, e.g. "connect 127.0.0.1:9001: Connection refused".
+  /// For people: stage and reason, e.g. "connect 127.0.0.1:9001: Connection refused". Of a refused
+  /// upgrade also the HTTP status and the first line of the body, if that is plain text.
   std::string message() const;
   /// The HTTP status of a refused upgrade; 0 when there was none.
   int http_status() const noexcept;

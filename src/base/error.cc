@@ -26,12 +26,26 @@ bool same_name(std::string_view a, std::string_view b) noexcept {
   return std::ranges::equal(a, b, {}, lower, lower);
 }
 
+// The first line of a body, if a terminal can show it and a person wants to read it: no controls,
+// no markup, not longer than a line.
+std::string_view first_line(std::string_view body) noexcept {
+  constexpr std::size_t longest = 200;
+  const std::string_view line = body.substr(0, body.find_first_of("\r\n"));
+  const bool shown = std::ranges::none_of(line, [](char c) {
+    const auto octet = static_cast<unsigned char>(c);
+    return octet < 0x20 || octet >= 0x7F;
+  });
+  const bool markup = line.starts_with('<');
+  return shown && !markup && line.size() <= longest ? line : std::string_view();
+}
+
 }  // namespace
 
 struct Error::Detail {
   std::error_code code{};
   std::string stage{};
   Refusal refusal{};
+  bool is_whole = false;  // the stage says it all
   mutable std::atomic<std::size_t> owners = 1;
 
   // The box of the program itself: never counted down to 0, since its first owner never leaves.
@@ -41,10 +55,10 @@ struct Error::Detail {
     return detail;
   }
 
-  static const Detail* box(std::error_code code, std::string_view stage,
-                           Refusal&& refusal) noexcept {
+  static const Detail* box(std::error_code code, std::string_view stage, Refusal&& refusal,
+                           bool is_whole = false) noexcept {
     try {
-      return new Detail{code, std::string(stage), std::move(refusal)};
+      return new Detail{code, std::string(stage), std::move(refusal), is_whole};
     } catch (const std::bad_alloc&) {
       return add_owner(no_memory());
     }
@@ -66,6 +80,12 @@ Error::Error(std::error_code code, std::string_view stage) noexcept
 Error::Error(std::error_code code, std::string_view stage, Refusal refusal) noexcept
     : detail_(Detail::box(code, stage, std::move(refusal))) {}
 
+Error Error::described(std::error_code code, std::string_view text) noexcept {
+  Error error(code);
+  Detail::remove_owner(std::exchange(error.detail_, Detail::box(code, text, {}, true)));
+  return error;
+}
+
 Error::Error(const Error& other) noexcept : detail_(Detail::add_owner(other.detail_)) {}
 
 Error::Error(Error&& other) noexcept : detail_(std::exchange(other.detail_, nullptr)) {}
@@ -82,6 +102,7 @@ std::error_code Error::code() const noexcept { return detail_ ? detail_->code : 
 std::string Error::message() const {
   if (!detail_) return {};
   std::string text = detail_->stage;
+  if (detail_->is_whole) return text;
   if (!text.empty()) text += ": ";
   text += detail_->code.message();
   if (const int status = http_status(); status != 0) {
@@ -90,6 +111,8 @@ std::string Error::message() const {
     if (!phrase.empty()) text.append(" ").append(phrase);
     text += ')';
   }
+  const std::string_view line = first_line(body());
+  if (!line.empty() && line != base::reason_phrase(http_status())) text.append(": ").append(line);
   return text;
 }
 

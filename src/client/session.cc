@@ -20,6 +20,7 @@
 // with short timeouts.
 #include "client/session.h"
 
+#include "base/close_name.h"
 #include "engine/text.h"
 #include "http/token.h"
 #include "net/event.h"
@@ -42,6 +43,19 @@ class Reading {
   int& readers_;
 };
 
+// " was closed by the server with 1000 (normal): "bye"". An end in good order reads like one.
+std::string describe_close(const CloseInfo& info) {
+  std::string text = info.by_peer ? " was closed by the server" : " is closed";
+  if (info.code == CloseCode::no_status) {
+    text += " without a code";
+  } else {
+    text += " with " + std::to_string(static_cast<int>(info.code));
+    const std::string_view name = base::close_name(info.code);
+    if (!name.empty()) text.append(" (").append(name).append(")");
+  }
+  return info.reason.empty() ? text : text + ": \"" + info.reason + '"';
+}
+
 }  // namespace
 
 Session::Session(std::unique_ptr<net::Transport> transport, std::unique_ptr<tls::Scratch> scratch,
@@ -60,7 +74,9 @@ Result<void> Session::open(const ClientRequest& request, Clock::time_point deadl
   options_.timeouts.handshake =
       deadline == Clock::time_point::max() ? Timeouts::Duration::max() : deadline - now;
   auto made = Engine::client(request, options_, workspace_);
-  if (!made) return Error(made.error().code(), "upgrade " + url_);
+  if (!made) {
+    return Error::described(made.error().code(), "upgrade " + url_ + ": " + made.error().message());
+  }
   engine_.emplace(*std::move(made));
   engine_->tick(now);
   const Reading reading(readers_);
@@ -237,12 +253,7 @@ Error Session::end_error() const {
     const std::string more = explanation();
     return Error(info.error, more.empty() ? url_ : url_ + ": " + more);
   }
-  std::string stage = url_ + (info.by_peer ? " closed by the server" : " closed");
-  if (info.code != CloseCode::no_status) {
-    stage += " with " + std::to_string(static_cast<int>(info.code));
-  }
-  if (!info.reason.empty()) stage += " \"" + info.reason + '"';
-  return Error(Errc::closed, stage);
+  return Error::described(Errc::closed, url_ + describe_close(info));
 }
 
 Error Session::handshake_error(std::error_code code) const {
@@ -258,6 +269,13 @@ Error Session::handshake_error(std::error_code code) const {
   const bool tls = code == Errc::tls_failed || code == Errc::tls_certificate_refused;
   std::string stage = (tls ? "TLS " : "upgrade ") + url_;
   if (const std::string more = explanation(); !more.empty()) stage += ": " + more;
+  const std::string_view said = engine_->explanation();
+  if (!said.empty()) stage.append(": ").append(said);
+  if (code == Errc::end_of_stream && !said.empty()) {
+    // A server of TLS hangs up like this where it expected a handshake of TLS.
+    if (url_.starts_with("ws://")) stage += "; if it serves TLS on this port, dial wss://";
+    return Error::described(code, stage);
+  }
   return Error(code, stage, std::move(refusal));
 }
 

@@ -7,6 +7,7 @@
 #include "net/socket.h"
 
 #include <algorithm>
+#include <array>
 
 namespace tern {
 namespace connection {
@@ -128,6 +129,19 @@ void LiveConnection::refuse() noexcept {
   if (begin_answer()) answered(engine_.accept());
 }
 
+void LiveConnection::on_exception(std::string_view what) noexcept {
+  std::array<char, net::Address::max_text> buffer;
+  const net::Address peer = net::peer_address(transport_->fd());
+  log_exception(environment_->log, environment_->owner.route_name(route_), what,
+                peer.port() != 0 ? peer.format(buffer) : std::string_view());
+}
+
+std::string LiveConnection::refusal_text(std::error_code error) const {
+  const std::string known(engine_.explanation());
+  if (error == Errc::invalid_header) return "the answer of the application is not sent: " + known;
+  return "refused: " + (known.empty() ? error.message() : known);
+}
+
 // The request was answered, now (inside of pump) or later (what waits behind it is looked at next).
 void LiveConnection::answered(std::error_code error) noexcept {
   if (engine_.is_open()) {
@@ -136,7 +150,7 @@ void LiveConnection::answered(std::error_code error) noexcept {
     environment_->metrics.refused(error);
     log_composed(environment_->log, [&] {
       log(environment_->log, error == Errc::invalid_header ? LogLevel::error : LogLevel::info,
-          "refused: " + error.message(), remote_address());
+          refusal_text(error), remote_address());
     });
   } else {
     environment_->metrics.responses.add();
@@ -185,7 +199,7 @@ void LiveConnection::run_timer(TimerTask& task) noexcept {
 
 void LiveConnection::call(UniqueFunction<void(Connection&)>& function) noexcept {
   begin_call();
-  if (!call_user(environment_->log, "a posted function or timer", [&] { function(*this); })) {
+  if (!call_application("a posted function or timer", [&] { function(*this); })) {
     engine_.fail(Errc::handler_threw);
     touch();
   }

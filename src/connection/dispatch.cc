@@ -1,5 +1,5 @@
 // An exception of the application ends its own connection and nothing else (1011, logged); no frame
-// of tern but call_user ever sees one.
+// of tern but LiveConnection::call_application ever sees one.
 #include "connection/dispatch.h"
 
 #include <exception>
@@ -35,9 +35,13 @@ std::string describe_exception() noexcept {
 
 }  // namespace
 
-void log_exception(const LogSink& sink, std::string_view what) noexcept {
+void log_exception(const LogSink& sink, std::string_view route, std::string_view what,
+                   std::string_view remote_address) noexcept {
   log_composed(sink, [&] {
-    log(sink, LogLevel::error, std::string(what) + " threw: " + describe_exception());
+    std::string text(route);
+    if (!route.empty()) text += ": ";
+    text.append(what).append(" threw: ").append(describe_exception());
+    log(sink, LogLevel::error, text, remote_address);
   });
 }
 

@@ -26,22 +26,10 @@ void log_composed(const LogSink& sink, F&& write) noexcept {
   }
 }
 
-/// Logs the exception in flight: `what` threw it. Only in a catch block.
-[[gnu::cold]] void log_exception(const LogSink& sink, std::string_view what) noexcept;
-
-/// Calls a function of the application. False when it threw: that is logged, and the caller ends
-/// the connection with 1011.
-template <class F>
-[[gnu::always_inline]] inline bool call_user(const LogSink& sink, std::string_view what,
-                                             F&& function) noexcept {
-  try {
-    std::forward<F>(function)();
-    return true;
-  } catch (...) {
-    log_exception(sink, what);
-    return false;
-  }
-}
+/// Logs the exception in flight: `what` of this route threw it, for this peer. Only in a catch
+/// block.
+[[gnu::cold]] void log_exception(const LogSink& sink, std::string_view route, std::string_view what,
+                                 std::string_view remote_address) noexcept;
 
 /// The session of a connection: the application's object behind a table of plain functions. Small
 /// ones sit inside, larger ones in a block of their own.

@@ -9,6 +9,8 @@
 #include "connection/registry.h"
 #include "net/loop_core.h"
 
+#include <cstdint>
+#include <string_view>
 #include <system_error>
 
 namespace tern::connection {
@@ -22,6 +24,8 @@ class Owner {
   virtual void on_request(LiveConnection& connection) noexcept = 0;
   /// The handshake is over: it was upgraded or answered, or it failed. Once for a connection.
   virtual void on_handshake_over(LiveConnection& connection) noexcept = 0;
+  /// The path of the route that a request was given to (LiveConnection::set_route), for the log.
+  virtual std::string_view route_name(std::uint16_t) const noexcept { return {}; }
   /// It is about to be destroyed.
   virtual void on_gone(LiveConnection& connection) noexcept = 0;
 

@@ -192,7 +192,7 @@ void LiveConnection::on_broken() noexcept {
 void LiveConnection::on_read_failed(std::error_code error, TurnBudget& budget) noexcept {
   read_ended_ = error != Errc::tls_failed && error != Errc::tls_certificate_refused;
   if (environment_->log && !read_ended_) {
-    call_user(environment_->log, "a log of TLS", [&] {
+    call_application("a log of TLS", [&] {
       log(environment_->log, LogLevel::info,
           error_category().message(error.value()) + ": " + transport_->explanation(),
           remote_address());
@@ -231,9 +231,8 @@ void LiveConnection::pump_end() noexcept {
 
 [[gnu::always_inline]] inline void LiveConnection::on_message(const Event& event) noexcept {
   environment_->metrics.messages_received.add();
-  const bool fine = call_user(environment_->log, "on_message", [&] {
-    session_.type()->on_message(session_.get(), *this, event.message());
-  });
+  const bool fine = call_application(
+      "on_message", [&] { session_.type()->on_message(session_.get(), *this, event.message()); });
   if (!fine) engine_.fail(Errc::handler_threw);
 }
 
@@ -247,7 +246,7 @@ void LiveConnection::on_event(const Event& event, TurnBudget& budget) noexcept {
     case Event::Kind::open: {
       const SessionType* const type = session_.type();
       if (type->on_open == nullptr) return;
-      if (!call_user(environment_->log, "on_open", [&] { type->on_open(session_.get(), *this); })) {
+      if (!call_application("on_open", [&] { type->on_open(session_.get(), *this); })) {
         engine_.fail(Errc::handler_threw);
       }
       return;
@@ -267,8 +266,7 @@ void LiveConnection::on_closed() noexcept {
   if (const SessionType* const type = session_.type()) {
     environment_->metrics.closed(info.code);
     if (type->on_close != nullptr) {
-      call_user(environment_->log, "on_close",
-                [&] { type->on_close(session_.get(), *this, info); });
+      call_application("on_close", [&] { type->on_close(session_.get(), *this, info); });
     }
     cancel_timers();
     session_.destroy();
@@ -321,7 +319,7 @@ void LiveConnection::drain() noexcept {
   congested_ = false;
   const SessionType* const type = session_.type();
   if (type == nullptr || type->on_drain == nullptr) return;
-  if (!call_user(environment_->log, "on_drain", [&] { type->on_drain(session_.get(), *this); })) {
+  if (!call_application("on_drain", [&] { type->on_drain(session_.get(), *this); })) {
     engine_.fail(Errc::handler_threw);
   }
   // What it sent is looked at in the next turn, so that it cannot keep the loop to itself.

@@ -62,14 +62,29 @@ class LiveConnection final : public Connection,
   /// Calls a function of the application with this connection; an exception ends it with 1011.
   void call(UniqueFunction<void(Connection&)>& function) noexcept;
 
+  /// Calls a function of the application. False when it threw: that is logged with the route and
+  /// the peer, and the caller ends the connection with 1011.
+  template <class F>
+  [[gnu::always_inline]] bool call_application(std::string_view what, F&& function) noexcept {
+    try {
+      std::forward<F>(function)();
+      return true;
+    } catch (...) {
+      on_exception(what);
+      return false;
+    }
+  }
+  /// For the owner, in on_request: which route the request is given to, see Owner::route_name.
+  void set_route(std::uint16_t route) noexcept { route_ = route; }
+
   // For the owner, after on_request; without effect when it was answered or is over.
 
   /// Constructs the session by `construct(void* memory)` and answers 101.
   template <class F>
   void accept(const Accept& accept, const SessionType& type, F&& construct) noexcept {
     if (!begin_answer()) return;
-    const bool made = call_user(environment_->log, "the session's constructor",
-                                [&] { session_.emplace(type, construct); });
+    const bool made =
+        call_application("the session's constructor", [&] { session_.emplace(type, construct); });
     answered(made ? engine_.accept(accept) : engine_.respond(Response::status(500)));
   }
   /// Refuses a request that is no proper upgrade, with the status that fits.
@@ -141,6 +156,8 @@ class LiveConnection final : public Connection,
   SendStatus after_send(SendStatus status) noexcept;
   void report_text() noexcept;
   void answered(std::error_code error) noexcept;
+  std::string refusal_text(std::error_code error) const;
+  [[gnu::cold]] void on_exception(std::string_view what) noexcept;
   void run_timer(TimerTask& task) noexcept;
 
   Environment* environment_;
@@ -152,6 +169,7 @@ class LiveConnection final : public Connection,
   std::uint32_t discarded_ = 0;     // while lingering
   std::uint32_t acknowledged_ = 0;  // while lingering: at the last look
   std::uint32_t read_limit_ = small_read;
+  std::uint16_t route_ = 0;
   std::uint8_t interest_ = 0;  // what epoll was asked for
   State state_ = State::serving;
   bool in_turn_ : 1 = false;  // on_ready runs: it will flush

@@ -25,6 +25,7 @@ struct Opening {
   std::string key{};                     // client: what we sent
   std::vector<std::string> protocols{};  // client: what we offered
   ResponseHead response{};               // client
+  std::string explanation{};             // why it failed, for people
   http::BodyReader body{};               // client: the first KiB of a refusal's
 };
 

@@ -49,10 +49,8 @@ Result<Engine> Engine::client(const ClientRequest& request, const EngineOptions&
   Engine engine(Role::client, options, workspace);
   try {
     engine.activate();
-    engine.start_request(request);
+    if (const auto started = engine.start_request(request); !started) return started.error();
     return engine;
-  } catch (const std::system_error& error) {
-    return Error(error.code(), "request");
   } catch (const std::bad_alloc&) {
     return Errc::no_memory;
   }

@@ -27,6 +27,14 @@ bool asks_for_upgrade(const Opening& opening) noexcept {
   return !why_not || (*why_not != Errc::upgrade_required && *why_not != Errc::method_not_allowed);
 }
 
+// Whether an answer of TLS came: its first record is an alert or a handshake (RFC 8446 §5.1).
+bool looks_like_tls(const http::HeadParser& head, std::span<const std::byte> unread) noexcept {
+  constexpr std::byte alert{21};
+  constexpr std::byte handshake{22};
+  return !head.started() && !unread.empty() &&
+         (unread.front() == alert || unread.front() == handshake);
+}
+
 Opening& opening_of(engine::Active& active, http::HeadParser::Kind kind, const Limits& limits) {
   if (!active.opening) {
     active.opening = std::make_unique<Opening>();
@@ -37,12 +45,11 @@ Opening& opening_of(engine::Active& active, http::HeadParser::Kind kind, const L
 
 }  // namespace
 
-// Throws std::system_error when the request is not fit to be sent.
-void Engine::start_request(const ClientRequest& request) {
+Result<void> Engine::start_request(const ClientRequest& request) {
   Opening& opening = opening_of(*active_, http::HeadParser::Kind::response, options_->limits);
   std::array<std::byte, 16> nonce;  // §4.1: 16 random bytes, in base64
   if (const std::error_code error = workspace_->memory().random().fill(nonce)) {
-    throw std::system_error(error);
+    return Error(error, "request");
   }
   opening.key = crypto::base64_encode(nonce);
   opening.protocols = request.protocols;
@@ -50,10 +57,11 @@ void Engine::start_request(const ClientRequest& request) {
   const auto offered = deflate::usable(options_->deflate);
   const std::string extensions = offered ? deflate::offer_text(*offered) : std::string();
   if (const auto errc = handshake::write_request(head, request, opening.key, extensions)) {
-    throw std::system_error(*errc);
+    return Error(*errc, "request: " + handshake::why_unfit(request));
   }
   active_->will_write(now_);
   active_->out.append_bytes(std::as_bytes(std::span(head)));
+  return {};
 }
 
 void Engine::opened() noexcept {
@@ -80,7 +88,23 @@ Event Engine::next_opening() {
     end(CloseCode::abnormal, Errc::end_of_stream);  // a page may still be on its way out
     if (role_ == Role::client) drop();
   }
+  if (phase_ == Phase::ended && role_ == Role::client) explain_end(active_->close.error);
   return next_end();
+}
+
+// The server may have ended TCP before its answer was complete.
+void Engine::explain_end(std::error_code why) {
+  const bool ended =
+      why == Errc::end_of_stream || why == Errc::connection_reset || why == Errc::tls_truncated;
+  if (!ended || active_->opening == nullptr) return;
+  Opening& opening = *active_->opening;
+  const bool answered = opening.head.started() || opening.response.status != 0;  // 1xx
+  opening.explanation = answered ? "the server ended the connection in the middle of its answer"
+                                 : "the server ended the connection without an answer";
+}
+
+std::string_view Engine::explanation() const noexcept {
+  return active_ && active_->opening ? active_->opening->explanation : std::string_view();
 }
 
 // ---- server
@@ -147,6 +171,7 @@ std::error_code Engine::accept(const Accept& accept) noexcept {
           compression ? deflate::answer_text(*compression) : "", workspace_->date(now_));
       if (errc) {
         error = *errc;
+        active_->opening->explanation = http::why_unfit(accept.headers);
       } else if (!protocol.empty()) {
         keep().protocol = protocol;
       }
@@ -183,6 +208,7 @@ std::error_code Engine::respond(const Response& response) noexcept {
                        http::list_contains(request.headers(), "Connection", "close");
     if (!answer(response, {}, close)) {
       error = Errc::invalid_header;
+      active_->opening->explanation = http::why_unfit(response);
       refuse(Errc::invalid_header);
     }
   });
@@ -191,7 +217,11 @@ std::error_code Engine::respond(const Response& response) noexcept {
 
 // Every refusal ends the connection: nothing behind it is parsed.
 std::error_code Engine::refuse(Errc why) {
-  answer(handshake::refusal(why, active_->opening->request), handshake::refusal_fields(why), true);
+  Opening& opening = *active_->opening;
+  const auto security = options_->secure ? handshake::Security::tls : handshake::Security::plain;
+  std::string text = handshake::explain(why, opening.request, security);
+  if (text != make_error_code(why).message()) opening.explanation = std::move(text);
+  answer(handshake::refusal(why, opening.request, security), handshake::refusal_fields(why), true);
   active_->close.error = why;
   return why;
 }
@@ -229,6 +259,9 @@ Event Engine::next_response() {
     active_->in.skip(opening.head.feed(active_->in.unread()));
     if (opening.head.status() == http::HeadParser::Status::more) return {};
     if (opening.head.status() == http::HeadParser::Status::failed) {
+      if (looks_like_tls(opening.head, active_->in.unread())) {
+        opening.explanation = "the server speaks TLS on this port: wss:// does, ws:// does not";
+      }
       end(CloseCode::abnormal, opening.head.error());
       return next_end();
     }

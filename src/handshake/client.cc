@@ -8,6 +8,7 @@
 
 #include "deflate/params.h"
 #include "handshake/accept.h"
+#include "handshake/protocols.h"
 #include "http/authority.h"
 #include "http/response.h"
 #include "http/token.h"
@@ -59,6 +60,16 @@ std::optional<Errc> write_request(std::string& out, const ClientRequest& request
   out.append("\r\n");
   draft.keep();
   return {};
+}
+
+std::string why_unfit(const ClientRequest& request) {
+  if (!http::parse_authority(request.host)) return "the host is malformed";
+  if (!http::is_origin_form(request.target)) return "the target is malformed";
+  if (std::string why = why_unfit_protocols(request.protocols); !why.empty()) return why;
+  if (!valid_fields_of_application(request.headers)) {
+    return "header field \"Host\": tern writes this field itself";
+  }
+  return http::why_unfit(request.headers);
 }
 
 std::optional<Errc> check_response(const ResponseHead& head, std::string_view key24,

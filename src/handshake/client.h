@@ -21,6 +21,10 @@ namespace tern::handshake {
 std::optional<Errc> write_request(std::string& out, const ClientRequest& request,
                                   std::string_view key24, std::string_view extensions = {});
 
+/// Why write_request would refuse this request, naming the part; empty: it would not. Throws
+/// std::bad_alloc.
+std::string why_unfit(const ClientRequest& request);
+
 /// Whether another answer follows on the same connection: 1xx but 101, RFC 9110 §15.2. It is to be
 /// skipped, whatever it says.
 constexpr bool is_interim(int status) noexcept {

@@ -22,6 +22,15 @@ bool valid_protocol_list(std::span<const HeaderField> fields) noexcept {
   return used != 0 && !list.malformed();
 }
 
+std::string why_unfit_protocols(std::span<const std::string> protocols) {
+  for (auto it = protocols.begin(); it != protocols.end(); ++it) {
+    const std::string quoted = "subprotocol \"" + *it + '"';
+    if (!http::is_token(*it)) return quoted + ": it is no token (RFC 9110 §5.6.2)";
+    if (std::find(protocols.begin(), it, *it) != it) return quoted + ": it is there twice";
+  }
+  return {};
+}
+
 std::string_view choose_protocol(const Request& request,
                                  std::span<const std::string> known) noexcept {
   http::ListReader list(request.headers(), "Sec-WebSocket-Protocol");

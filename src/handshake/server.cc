@@ -21,7 +21,8 @@
 namespace tern::handshake {
 namespace {
 
-constexpr std::size_t usual_head_bytes = 256;  // of a 101: 129 and what is agreed on
+constexpr std::size_t usual_head_bytes = 256;  // of a 101: 166 and what is agreed on
+constexpr std::size_t max_shown = 256;         // of what a stranger sent
 
 enum class Version : std::uint8_t { ours, other, malformed };
 
@@ -120,11 +121,27 @@ int refusal_status(Errc errc, const Request& request) noexcept {
   }
 }
 
-Response refusal(Errc errc, const Request& request) {
+std::string explain(Errc errc, const Request& request, Security security) {
+  if (errc == Errc::upgrade_required && request.minor_version() == 0 &&
+      request.has_header("Upgrade")) {
+    return "this is a WebSocket, and HTTP/1.0 cannot switch to it: a proxy on the way must pass on "
+           "Upgrade and Connection by HTTP/1.1, as nginx does with \"proxy_http_version 1.1\"";
+  }
+  const std::size_t origins = http::count(request.headers(), "Origin");
+  if (errc != Errc::origin_refused || origins == 0) return make_error_code(errc).message();
+  if (origins > 1) return "there is more than one Origin";
+  const std::string scheme = security == Security::tls ? "https" : "http";
+  return "the Origin \"" + std::string(request.header("Origin").substr(0, max_shown)) +
+         "\" is not allowed: the expected one is " + scheme + "://" +
+         std::string(request.header("Host").substr(0, max_shown)) +
+         ", others are listed in allowed_origins";
+}
+
+Response refusal(Errc errc, const Request& request, Security security) {
   const int status = refusal_status(errc, request);
   // Our own failures are for the log: the peer learns the status, and that is all.
   if (status == 500) return Response::status(500);
-  return Response::status(status, make_error_code(errc).message());
+  return Response::status(status, explain(errc, request, security));
 }
 
 std::span<const HeaderField> refusal_fields(Errc errc, Resource resource) noexcept {

@@ -34,10 +34,14 @@ std::optional<Errc> check_upgrade(const Request& request,
 /// The request decides between 400 and 426 for version_unsupported; without it that is 400.
 int refusal_status(Errc errc, const Request& request = {}) noexcept;
 
-/// An answer of that status, with one line of text that says what is wrong.
+/// Says for people why that is refused: the text of the Errc or, where the request makes the
+/// difference, a sentence about this request. Throws std::bad_alloc.
+std::string explain(Errc errc, const Request& request, Security security = Security::plain);
+
+/// An answer of that status, with one line of text that says what is wrong (explain).
 /// Throws std::bad_alloc. Write it with refusal_fields and close_connection: what stands behind a
 /// refused request is never parsed.
-Response refusal(Errc errc, const Request& request = {});
+Response refusal(Errc errc, const Request& request = {}, Security security = Security::plain);
 
 /// What was asked for, which decides the methods that 405 names.
 enum class Resource : std::uint8_t { websocket, page };

@@ -113,6 +113,23 @@ bool append_fields(std::string& out, std::span<const std::pair<std::string, std:
   return true;
 }
 
+std::string why_unfit(std::span<const std::pair<std::string, std::string>> fields) {
+  for (const auto& [name, value] : fields) {
+    const std::string quoted = "header field \"" + name + "\"";
+    if (!is_token(name)) return quoted + ": the name is no token (RFC 9110 §5.1)";
+    if (is_own_field(name)) return quoted + ": tern writes this field itself";
+    if (!is_field_value(value)) return quoted + ": the value has a control character";
+  }
+  return {};
+}
+
+std::string why_unfit(const Response& response) {
+  if (response.code() < 200 || response.code() > 599) {
+    return "status " + std::to_string(response.code()) + " is not 200 to 599";
+  }
+  return why_unfit(response.fields());
+}
+
 void append_status_line(std::string& out, int status) {
   out.append("HTTP/1.1 ").append(std::to_string(status)).append(" ");
   out.append(reason_phrase(status)).append("\r\n");

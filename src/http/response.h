@@ -45,6 +45,12 @@ bool is_own_field(std::string_view name) noexcept;
 [[nodiscard]] bool append_fields(std::string& out,
                                  std::span<const std::pair<std::string, std::string>> fields);
 
+/// Why these fields of an application may not be sent, naming the first that may not: for logs and
+/// errors. Empty: they may. Throws std::bad_alloc.
+std::string why_unfit(std::span<const std::pair<std::string, std::string>> fields);
+/// The same of an answer, its status included.
+std::string why_unfit(const Response& response);
+
 /// Appends the status line, e.g. "HTTP/1.1 404 Not Found\r\n".
 void append_status_line(std::string& out, int status);
 

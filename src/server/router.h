@@ -7,10 +7,12 @@
 #include "tern/server.h"
 #include "tern/unique_function.h"
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 namespace tern::server {
 
@@ -23,6 +25,7 @@ struct Route {
   bool reads_request = true;  // the constructor does
   Accept accept{};
   UniqueFunction<void(Upgrade)> decide{};
+  std::uint16_t id = 0;  // see Router::path_of
 
   bool is_websocket() const noexcept { return type != nullptr || decide; }
 };
@@ -30,15 +33,18 @@ struct Route {
 class Router {
  public:
   /// The route of this path, made if there is none.
-  Route& at(std::string path) { return routes_[std::move(path)]; }
+  Route& at(std::string path);
   /// Null when nothing is served there.
   Route* find(std::string_view path) noexcept;
+  /// The path of the route of this id; empty for 0, which all beyond 65 535 routes have.
+  std::string_view path_of(std::uint16_t id) const noexcept;
 
  private:
   struct Hash : std::hash<std::string_view> {
     using is_transparent = void;
   };
   std::unordered_map<std::string, Route, Hash, std::equal_to<>> routes_{};
+  std::vector<std::string_view> paths_{};  // by id, from 1 on; the map's keys stay where they are
 };
 
 }  // namespace tern::server

@@ -13,7 +13,6 @@
 
 namespace tern::server {
 
-using connection::call_user;
 using connection::LiveConnection;
 
 namespace {
@@ -181,6 +180,10 @@ void Worker::on_trouble(std::error_code error, bool for_good) noexcept {
 
 // ---- requests
 
+std::string_view Worker::route_name(std::uint16_t route) const noexcept {
+  return core_.router.path_of(route);
+}
+
 // To upgrade to something else than WebSocket is an offer that a server may ignore (RFC 9110 §7.8).
 bool Worker::asks_for_upgrade(const LiveConnection& connection) noexcept {
   const std::error_code why_not = connection.engine().upgrade_error();
@@ -206,6 +209,7 @@ void Worker::answer(LiveConnection& connection) {
     if (received.has_header("Upgrade")) metrics_.refused(Errc::route_not_found);
     return connection.respond(Response::status(404));
   }
+  connection.set_route(route->id);
   const auto serve = [&] {
     // Mostly nobody reads them; to ask is a call of the system.
     const bool read = route->type == nullptr || route->page || route->reads_request;
@@ -221,7 +225,7 @@ void Worker::answer(LiveConnection& connection) {
       return serve_page(connection, *route, request);
     serve_websocket(connection, *route, request);
   };
-  if (!call_user(core_.options.log, "a route", serve)) {
+  if (!connection.call_application(route->page ? "the page" : "the route", serve)) {
     connection.respond(Response::status(500));  // no effect if it was answered before it threw
   }
 }

@@ -44,6 +44,7 @@ class Worker final : private connection::Owner,
   void on_request(connection::LiveConnection& connection) noexcept override;
   void on_handshake_over(connection::LiveConnection& connection) noexcept override;
   void on_gone(connection::LiveConnection& connection) noexcept override;
+  std::string_view route_name(std::uint16_t route) const noexcept override;
   // Acceptor
   Verdict on_accepted(net::Fd socket) noexcept override;
   bool may_accept() noexcept override;
