@@ -69,7 +69,7 @@ const std::map<std::string_view, Rooms> users_of_system_header = {
     {"pthread.h", {"crypto", "net", "server"}},
     {"limits.h", {"net"}},
     {"net/if.h", {"net"}},
-    {"sys/mman.h", {"crypto"}},
+    {"sys/mman.h", {"crypto", "net"}},
     {"sys/resource.h", {"server"}},
     {"sys/uio.h", {"engine", "net", "connection"}},
     {"sys/epoll.h", {"net"}},

@@ -412,7 +412,7 @@ TEST(Loop, EveryDescriptorClosesOnExecAndAllAreClosed) {
       ++opened;
       EXPECT_NE(::fcntl(fd, F_GETFD) & FD_CLOEXEC, 0) << "descriptor " << fd;
     }
-    EXPECT_EQ(opened, 5);  // epoll, eventfd, signalfd and the two sockets
+    EXPECT_EQ(opened, 6);  // epoll, eventfd, signalfd, the claim of the signal and the two sockets
   }
   EXPECT_EQ(open_descriptors(), before);
 }

@@ -5,9 +5,13 @@
 
 #include "net/signals.h"
 
+#include <algorithm>
+#include <array>
 #include <gtest/gtest.h>
 #include <memory>
 #include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <vector>
 
 namespace {
@@ -132,6 +136,52 @@ TEST(Signals, RefusesWhatIsNoSignal) {
     ASSERT_FALSE(listening) << signo;
     EXPECT_EQ(listening.error().code(), std::errc::invalid_argument) << signo;
   }
+}
+
+// A signal goes to the first loop that reads it, so a second one would miss it at random.
+TEST(Signals, OneLoopTakesASignal) {
+  const Blocked blocked({SIGUSR1, SIGUSR2});
+  Loop first;
+  ASSERT_TRUE(first.on_signal(SIGUSR1, [](int) {}));
+  EXPECT_TRUE(first.on_signal(SIGUSR1, [](int) {})) << "again";
+  {
+    Loop second;
+    EXPECT_TRUE(second.on_signal(SIGUSR2, [](int) {})) << "another signal";
+    const auto listening = second.on_signal(SIGUSR1, [](int) {});
+    ASSERT_FALSE(listening);
+    EXPECT_EQ(listening.error().code(), Errc::signal_in_use);
+    ASSERT_TRUE(first.on_signal(SIGUSR1, {}));
+    EXPECT_TRUE(second.on_signal(SIGUSR1, [](int) {})) << "the first has given it back";
+    EXPECT_FALSE(first.on_signal(SIGUSR1, [](int) {}));
+  }
+  EXPECT_TRUE(first.on_signal(SIGUSR1, [](int) {})) << "the second is gone";
+}
+
+// Another process has signals of its own, also when it is a child that has the parent's
+// descriptors.
+TEST(Signals, AChildTakesItsOwn) {
+  const Blocked blocked({SIGUSR1});
+  auto parents = std::make_unique<Loop>();
+  ASSERT_TRUE(parents->on_signal(SIGUSR1, [](int) {}));
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe(ends.data()), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    Loop own;
+    const bool took = static_cast<bool>(own.on_signal(SIGUSR1, [](int) {}));
+    char waits = 0;
+    ::close(ends[1]);
+    const bool waited = ::read(ends[0], &waits, 1) == 0;
+    ::_exit(took && waited ? 0 : 1);
+  }
+  // The child still has the descriptors of this loop when another one takes the signal.
+  parents.reset();
+  EXPECT_TRUE(Loop().on_signal(SIGUSR1, [](int) {}));
+  ::close(ends[1]);
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  ::close(ends[0]);
 }
 
 }  // namespace

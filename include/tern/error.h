@@ -66,6 +66,7 @@ enum class Errc {
   invalid_header,      ///< a name that is no token, a value with control characters, or a
                        ///< field that tern writes itself; nothing was sent
   signal_not_blocked,  ///< on_signal needs a signal that is blocked in every thread
+  signal_in_use,       ///< another loop or server of this process takes this signal
   already_running,     ///< run() while run() runs
   closed,              ///< the connection (or loop, or server) has ended
 

@@ -85,15 +85,18 @@ class Loop {
   /// Opens the descriptors it needs; if that fails, run() says why.
   explicit Loop(LoopOptions options = {});
   /// Destroys, without running them, the functions and timers that are left. Not while run() runs.
+  /// In a child of fork() it does nothing when run() runs in the parent.
   ~Loop();
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
-  /// Serves until stop(); may be called again after it returned.
+  /// Serves until stop(); may be called again after it returned. A child of fork() that calls it
+  /// gets an epoll instance of its own; the loop of the parent is left alone.
   /// Errors: Errc::already_running; those of epoll_create1, eventfd and epoll_wait.
   Result<void> run();
 
-  /// Makes run() return after the turn in progress; before run(), that returns at once.
+  /// Makes run() return after the turn in progress. A call while run() does not run makes the next
+  /// run() return at once.
   /// Thread: any; also from a signal handler.
   void stop() noexcept;
 
@@ -117,8 +120,9 @@ class Loop {
 
   /// Calls `function` with `signo` whenever that signal arrives; replaces the function of an
   /// earlier call, an empty one stops listening. The application must have blocked the signal
-  /// beforehand, in every thread that could take it: the loop never changes a mask. Errors:
-  /// Errc::signal_not_blocked when it is not blocked in this thread; EINVAL; signalfd's.
+  /// beforehand, in every thread that could take it: the loop never changes a mask.
+  /// Errors: Errc::signal_not_blocked when it is not blocked in this thread; Errc::signal_in_use
+  /// when another loop or server of this process takes it; EINVAL; signalfd's.
   Result<void> on_signal(int signo, UniqueFunction<void(int)> function);
 
   /// The time of this turn; read from the clock once per epoll_wait.

@@ -65,6 +65,7 @@ std::string_view text_of(Errc errc) noexcept {
     case Errc::url_invalid: return "not a valid ws:// or wss:// URL";
     case Errc::invalid_header: return "a header field may not be sent";
     case Errc::signal_not_blocked: return "the signal must be blocked in every thread first";
+    case Errc::signal_in_use: return "another loop or server takes this signal: call stop() there";
     case Errc::already_running: return "it is running already";
     case Errc::closed: return "the connection has ended";
 
@@ -180,6 +181,7 @@ std::string_view errc_name(Errc errc) noexcept {
     case Errc::url_invalid: return "url_invalid";
     case Errc::invalid_header: return "invalid_header";
     case Errc::signal_not_blocked: return "signal_not_blocked";
+    case Errc::signal_in_use: return "signal_in_use";
     case Errc::already_running: return "already_running";
     case Errc::closed: return "closed";
     case Errc::end_of_stream: return "end_of_stream";

@@ -2,6 +2,7 @@
 #include "tern/loop.h"
 
 #include "net/loop_core.h"
+#include "net/signal_claim.h"
 #include "net/signals.h"
 #include "net/user_timers.h"
 #include "net/watched_descriptor.h"
@@ -13,10 +14,27 @@ namespace tern {
 // Destroyed from the bottom up; the core last, as all others take themselves off it.
 struct Loop::State {
   explicit State(LoopOptions options)
-      : core(std::move(options)), timers(core), signals(core), watched() {}
+      : core(std::move(options)), timers(core), claim(), signals(core, claim), watched() {}
+
+  /// A child of fork() shares the epoll instance with its parent. Before it uses the loop it gets
+  /// one of its own.
+  std::error_code own() noexcept {
+    if (!core.is_copy() || core.running()) return {};
+    std::error_code error = core.reopen();
+    if (!error) error = signals.reopen();
+    net::WatchedDescriptors all;
+    all.take(watched);
+    while (!all.empty()) {
+      net::WatchedDescriptor& each = all.pop_front();
+      watched.push_back(each);
+      if (!error) error = each.reopen();
+    }
+    return error;
+  }
 
   net::LoopCore core;
   net::UserTimers timers;
+  net::SignalClaim claim;
   net::Signals signals;
   net::WatchedDescriptors watched;
 };
@@ -24,6 +42,11 @@ struct Loop::State {
 Loop::Loop(LoopOptions options) : state_(std::make_unique<State>(std::move(options))) {}
 
 Loop::~Loop() {
+  if (state_->core.is_copy() && state_->core.running()) {
+    // A thread of the parent, which does not exist here, is in the middle of it.
+    static_cast<void>(state_.release());
+    return;
+  }
   // While all is still there: functions that are destroyed may come back to us from their
   // destructors.
   state_->core.shut_down();
@@ -32,7 +55,10 @@ Loop::~Loop() {
   while (!state_->watched.empty()) state_->watched.pop_front().detach();
 }
 
-Result<void> Loop::run() { return state_->core.run(); }
+Result<void> Loop::run() {
+  if (auto error = state_->own()) return Error(error, "start the loop");
+  return state_->core.run();
+}
 
 void Loop::stop() noexcept { state_->core.stop(); }
 
@@ -51,6 +77,7 @@ TimerId Loop::every(Duration interval, UniqueFunction<void()> function) {
 bool Loop::cancel(TimerId timer) noexcept { return state_->timers.cancel(timer); }
 
 Result<Watch> Loop::watch(int fd, Interest interest, UniqueFunction<void(Ready)> function) {
+  if (auto error = state_->own()) return Error(error, "watch a descriptor");
   auto* const watched = new net::WatchedDescriptor(state_->core, std::move(function));
   Watch watch(watched);
   if (auto error = watched->open(fd, interest)) return Error(error, "watch a descriptor");
@@ -59,9 +86,9 @@ Result<Watch> Loop::watch(int fd, Interest interest, UniqueFunction<void(Ready)>
 }
 
 Result<void> Loop::on_signal(int signo, UniqueFunction<void(int)> function) {
-  if (auto error = state_->signals.listen(signo, std::move(function))) {
-    return Error(error, "listen to a signal");
-  }
+  auto error = state_->own();
+  if (!error) error = state_->signals.listen(signo, std::move(function));
+  if (error) return Error(error, "listen to a signal");
   return {};
 }
 

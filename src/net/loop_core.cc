@@ -34,9 +34,19 @@ std::error_code LoopCore::open() noexcept {
   return poller_.add(mailbox_->fd(), EPOLLIN | EPOLLET, alarm_);
 }
 
+std::error_code LoopCore::reopen() noexcept {
+  poller_.reopen();
+  error_ = open();
+  return error_;
+}
+
+void LoopCore::refuse_posts() noexcept {
+  if (!is_copy()) mailbox_->close();
+}
+
 void LoopCore::shut_down() noexcept {
   TERN_ASSERT(!running());
-  mailbox_->close();
+  refuse_posts();
   batch_.clear();
   next_in_batch_ = 0;
   free_retired();

@@ -64,6 +64,13 @@ class LoopCore {
   /// Why run() cannot work: its descriptors could not be opened.
   std::error_code error() const noexcept { return error_; }
   void stop() noexcept;
+  /// As Poller::is_copy.
+  bool is_copy() const noexcept { return poller_.is_copy(); }
+  /// Opens what a copy needs to run. What others have added to the poller they add again.
+  std::error_code reopen() noexcept;
+  /// Refuses posts from now on and destroys those that wait. Not in a copy: a thread of the parent
+  /// may hold the mailbox's lock there for ever.
+  void refuse_posts() noexcept;
   /// The end: refuses posts from now on, destroys what waits and what is retired. Not while it
   /// runs.
   void shut_down() noexcept;
@@ -72,7 +79,9 @@ class LoopCore {
     return thread_.load(std::memory_order_relaxed) == std::this_thread::get_id();
   }
   /// In debug builds: dies unless this is the loop's thread, or the loop does not run.
-  void assert_thread() const noexcept { TERN_DEBUG_ASSERT(in_loop_thread() || !running()); }
+  void assert_thread() const noexcept {
+    TERN_DEBUG_ASSERT(in_loop_thread() || !running() || is_copy());
+  }
   bool running() const noexcept {
     return thread_.load(std::memory_order_relaxed) != std::thread::id();
   }

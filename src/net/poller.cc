@@ -14,6 +14,10 @@ namespace {
 
 std::error_code last_error() noexcept { return {errno, std::system_category()}; }
 
+std::error_code not_ours() noexcept {
+  return std::make_error_code(std::errc::operation_not_permitted);
+}
+
 // The milliseconds until `deadline`, rounded up: waking early would only mean to wait again.
 int timeout_until(Poller::Clock::time_point deadline) noexcept {
   using Milliseconds = std::chrono::milliseconds;
@@ -40,18 +44,28 @@ Poller::Poller() noexcept : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
   if (!epoll_) error_ = last_error();
 }
 
+void Poller::reopen() noexcept {
+  epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
+  error_ = epoll_ ? std::error_code() : last_error();
+  mark_.renew();
+  next_ = count_ = 0;
+  last_heard_ = nullptr;
+}
+
 std::error_code Poller::add(int fd, std::uint32_t events, Watcher& watcher) noexcept {
   if (!epoll_) return error_;  // why there is none says more than EBADF
+  if (is_copy()) return not_ours();
   return control(epoll_.get(), EPOLL_CTL_ADD, fd, events, watcher);
 }
 
 std::error_code Poller::modify(int fd, std::uint32_t events, Watcher& watcher) noexcept {
   if (!epoll_) return error_;
+  if (is_copy()) return not_ours();
   return control(epoll_.get(), EPOLL_CTL_MOD, fd, events, watcher);
 }
 
 void Poller::remove(int fd, Watcher& watcher) noexcept {
-  if (epoll_) control(epoll_.get(), EPOLL_CTL_DEL, fd, 0, watcher);
+  if (epoll_ && !is_copy()) control(epoll_.get(), EPOLL_CTL_DEL, fd, 0, watcher);
   watcher.unlink();
   if (last_heard_ == &watcher) last_heard_ = nullptr;
   for (std::size_t i = next_; i < count_; ++i) {
@@ -61,6 +75,10 @@ void Poller::remove(int fd, Watcher& watcher) noexcept {
 
 [[gnu::hot]] int Poller::wait(Clock::time_point deadline) noexcept {
   next_ = count_ = 0;
+  if (is_copy()) [[unlikely]] {
+    error_ = not_ours();
+    return 0;
+  }
   for (;;) {
     const int ready = ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(max_events),
                                    timeout_until(deadline));

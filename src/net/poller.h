@@ -2,6 +2,7 @@
 
 #include "base/intrusive_list.h"
 #include "net/fd.h"
+#include "net/fork_mark.h"
 
 #include <array>
 #include <chrono>
@@ -19,6 +20,8 @@ inline constexpr std::uint32_t readable = EPOLLIN;
 inline constexpr std::uint32_t writable = EPOLLOUT;
 /// An error or a hang-up; comes unasked.
 inline constexpr std::uint32_t broken = EPOLLERR | EPOLLHUP;
+/// Asks for one call for each time that the descriptor becomes ready.
+inline constexpr std::uint32_t edge = EPOLLET;
 
 /// Something with a descriptor. Not owned by the Poller: call remove() before the descriptor is
 /// closed.
@@ -45,6 +48,13 @@ class Poller {
 
   /// Why the constructor failed, if it did.
   std::error_code error() const noexcept { return error_; }
+
+  /// Whether this process is a child, made by fork(), of the one that opened the epoll instance.
+  /// Both share the instance, so the child leaves it alone: it removes nothing, adds nothing and
+  /// does not wait, until reopen().
+  bool is_copy() const noexcept { return mark_.in_child(); }
+  /// Opens an epoll instance for this process. What was added must be added again.
+  void reopen() noexcept;
 
   std::error_code add(int fd, std::uint32_t events, Watcher& watcher) noexcept;
   std::error_code modify(int fd, std::uint32_t events, Watcher& watcher) noexcept;
@@ -89,6 +99,7 @@ class Poller {
 
   void dispatch_again(base::IntrusiveList<Watcher, AgainTag>& round) noexcept;
 
+  ForkMark mark_{};
   Fd epoll_;
   std::error_code error_{};
   std::size_t next_ = 0;   // the next event to dispatch

@@ -32,6 +32,7 @@ void Signals::clear() noexcept {
   core_.poller().remove(fd_.get(), *this);
   fd_.reset();
   ::sigemptyset(&wanted_);
+  claim_.release_all();
   while (!functions_.empty()) {
     const auto first = functions_.extract(functions_.begin());
   }
@@ -44,9 +45,11 @@ std::error_code Signals::listen(int signo, Function function) {
     if (::sigdelset(&wanted, signo) != 0) return {EINVAL, std::system_category()};
     if (auto error = fd_ ? apply(wanted) : std::error_code()) return error;
     functions_.erase(signo);
+    claim_.release(signo);
     return {};
   }
   if (auto error = require_blocked(signo)) return error;
+  if (auto error = claim_.take(signo)) return error;
   auto shared = std::make_shared<Function>(std::move(function));
   std::shared_ptr<Function>& place = functions_[signo];  // no allocation below: all or nothing
   ::sigaddset(&wanted, signo);
@@ -56,6 +59,14 @@ std::error_code Signals::listen(int signo, Function function) {
   }
   place.swap(shared);
   return {};
+}
+
+std::error_code Signals::reopen() noexcept {
+  if (!fd_) return {};
+  for (const auto& [signo, function] : functions_) {
+    if (auto error = claim_.take(signo)) return error;
+  }
+  return core_.poller().add(fd_.get(), EPOLLIN, *this);
 }
 
 std::error_code Signals::apply(const sigset_t& wanted) noexcept {

@@ -4,6 +4,7 @@
 
 #include "net/fd.h"
 #include "net/loop_core.h"
+#include "net/signal_claim.h"
 
 #include <cstdint>
 #include <map>
@@ -19,7 +20,10 @@ class Signals final : public Watcher {
  public:
   using Function = UniqueFunction<void(int)>;
 
-  explicit Signals(LoopCore& core) noexcept : core_(core) { ::sigemptyset(&wanted_); }
+  /// `claim` must live longer.
+  Signals(LoopCore& core, SignalClaim& claim) noexcept : core_(core), claim_(claim) {
+    ::sigemptyset(&wanted_);
+  }
   Signals(const Signals&) = delete;
   Signals& operator=(const Signals&) = delete;
   ~Signals();
@@ -28,6 +32,8 @@ class Signals final : public Watcher {
   std::error_code listen(int signo, Function function);
   /// Stops listening to all.
   void clear() noexcept;
+  /// For a loop that got a new poller: listens there.
+  std::error_code reopen() noexcept;
 
   void on_ready(std::uint32_t events) noexcept override;
 
@@ -36,6 +42,7 @@ class Signals final : public Watcher {
   void deliver(int signo) noexcept;
 
   LoopCore& core_;
+  SignalClaim& claim_;
   Fd fd_{};
   sigset_t wanted_;
   // Shared with a call in progress, which may replace its own function.

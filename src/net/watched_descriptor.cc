@@ -26,6 +26,10 @@ std::error_code WatchedDescriptor::set_interest(Interest interest) noexcept {
   return apply(fd_.get(), interest);
 }
 
+std::error_code WatchedDescriptor::reopen() noexcept {
+  return apply(fd_.get(), std::exchange(interest_, Interest::none));
+}
+
 // With no interest the descriptor leaves epoll altogether, which would report a hang-up even
 // unasked, turn after turn.
 std::error_code WatchedDescriptor::apply(int fd, Interest interest) noexcept {

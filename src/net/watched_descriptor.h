@@ -29,6 +29,8 @@ class WatchedDescriptor final : public base::ListHook<WatchedTag>, public Watche
   /// Stops, closes the descriptor, and destroys the object as soon as its function cannot be
   /// running.
   void close() noexcept;
+  /// For a loop that got a new poller: goes on there.
+  std::error_code reopen() noexcept;
   /// The loop ends: only the descriptor stays, for the Watch.
   void detach() noexcept;
 

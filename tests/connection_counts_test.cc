@@ -1,0 +1,39 @@
+#include "connection/metrics.h"
+
+#include <atomic>
+#include <gtest/gtest.h>
+#include <thread>
+
+namespace tern::connection {
+namespace {
+
+// One connection after the other: never more than one is open, whenever somebody looks.
+TEST(ConnectionCounts, OpenIsNeverBelowZero) {
+  Metrics metrics;
+  std::atomic<bool> over{false};
+  std::thread worker([&] {
+    while (!over) {
+      metrics.connections_accepted.add();
+      metrics.connections_ended.add_last();
+    }
+  });
+  // Until the worker has made many at the time of a look, whatever the machine.
+  std::uint64_t most_between_looks = 0;
+  std::uint64_t before = 0;
+  for (int looks = 0; looks < 200'000 || before < 100'000; ++looks) {
+    Counters total;
+    metrics.add_to(total);
+    ASSERT_LE(total.connections_open, total.connections_accepted) << "look " << looks;
+    most_between_looks = std::max(most_between_looks, total.connections_accepted - before);
+    before = total.connections_accepted;
+  }
+  over = true;
+  worker.join();
+  EXPECT_GT(most_between_looks, 1u);
+  Counters total;
+  metrics.add_to(total);
+  EXPECT_EQ(total.connections_open, 0u);
+}
+
+}  // namespace
+}  // namespace tern::connection
