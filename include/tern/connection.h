@@ -73,7 +73,7 @@ class Connection {
   std::optional<DeflateAgreement> deflate() const noexcept;
   /// The peer as "192.0.2.7:51234"; asks the system each time.
   std::string remote_address() const;
-  /// The loop it lives on.
+  /// The loop it lives on. Lifetime: until the server runs again or is destroyed.
   Loop& loop() noexcept;
   /// For other threads, and for whatever outlives the handler.
   Handle handle() const noexcept;

@@ -37,8 +37,10 @@ struct ServerOptions {
   unsigned threads = 1;          ///< worker loops; the caller of run() is the first
   /// As LoopOptions::spin, of every worker: each keeps a core busy for so long before it sleeps.
   std::chrono::nanoseconds spin{0};
-  /// Signals that stop the server, e.g. {SIGINT, SIGTERM}. run() blocks them in its threads while
-  /// it runs; other threads of the program must block them themselves.
+  /// Signals that stop the server, e.g. {SIGINT, SIGTERM}; a second one ends it at once. run()
+  /// blocks them in its threads while it runs; other threads of the program must block them
+  /// themselves. In one process only one server, or Loop::on_signal, takes a signal: if it is to
+  /// stop another server as well, the program calls stop() of that one.
   std::vector<int> stop_on{};
   std::chrono::nanoseconds stop_deadline = std::chrono::seconds(10);  ///< of such a stop
   std::optional<TlsServer> tls{};  ///< wss:// and https:// instead of ws:// and http://
@@ -115,15 +117,21 @@ class Server {
   /// Thread: called from all workers at the same time.
   Server& get(std::string path, UniqueFunction<Response(const Request&)> page);
 
-  /// Binds and listens; run() does it if nobody did. Whoever tells the world that it listens before
-  /// run() blocks the signals of stop_on himself: run() is too late for one that comes in between.
-  /// Errors: those of the system, with the address; those of reload_certificates().
-  Result<void> listen();
-  /// Serves until stopped. The calling thread is the first worker. Errors: of listen() and of the
-  /// loops; already_running. After it returned, the port is free.
-  Result<void> run();
+  /// Binds and listens; run() does it as well if the server does not listen yet. A program that
+  /// tells others that it listens before it calls run() blocks the signals of stop_on itself,
+  /// because a signal may come in between. A process may fork() between listen() and run().
+  /// Errors: those of the system, with the address; those of reload_certificates(); signal_in_use
+  /// for a signal of stop_on that another server or loop of this process takes; no_memory.
+  Result<void> listen() noexcept;
+  /// Serves until stopped. The calling thread is the first worker. When it returns, every session
+  /// has heard its on_close, handles are refused and the port is free. It may be called again then;
+  /// with port 0 the system chooses another port.
+  /// Errors: those of listen() and of the loops; already_running; no_memory; EAGAIN and the like
+  /// when a thread cannot be started ("start worker 2 of 4"), and then none serves.
+  Result<void> run() noexcept;
   /// Stops accepting, closes all connections with 1001 and lets run() return when they are gone, at
-  /// most after the deadline. Before run(), that returns at once.
+  /// most after the deadline. Of several calls the earliest end holds. A call while run() does not
+  /// run makes the next run() return at once.
   /// Thread: any; also from a signal handler.
   void stop(std::chrono::nanoseconds deadline = std::chrono::seconds(10)) noexcept;
 
@@ -133,7 +141,7 @@ class Server {
   /// Throws std::bad_alloc.
   Result<void> reload_certificates();
 
-  /// The port it listens on; 0 before listen().
+  /// The port of the last listen(); 0 before the first.
   std::uint16_t port() const noexcept;
   /// What happened so far.
   Counters counters() const;

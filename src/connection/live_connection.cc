@@ -66,7 +66,7 @@ void LiveConnection::die() noexcept {
   environment_->core.timers().cancel(*this);
   cancel_timers();
   environment_->registry->remove(slot_);
-  environment_->metrics.connections_ended.add();
+  environment_->metrics.connections_ended.add_last();
   environment_->owner.on_gone(*this);
   environment_->core.retire(*this);
 }

@@ -39,8 +39,10 @@ void Metrics::refused(std::error_code why) noexcept {
 }
 
 void Metrics::add_to(Counters& total) const {
-  total.connections_accepted += connections_accepted.get();
-  total.connections_open += connections_accepted.get() - connections_ended.get();
+  const std::uint64_t ended = connections_ended.get_first();  // else one that ends now is below 0
+  const std::uint64_t accepted = connections_accepted.get();
+  total.connections_accepted += accepted;
+  total.connections_open += accepted - ended;
   total.connections_rejected += connections_rejected.get();
   total.upgrades += upgrades.get();
   total.responses += responses.get();

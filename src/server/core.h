@@ -3,7 +3,10 @@
 
 #include "tern/server.h"
 
+#include "connection/metrics.h"
 #include "net/fd.h"
+#include "net/signal_claim.h"
+#include "net/timers.h"
 #include "server/router.h"
 #include "tls/context.h"
 
@@ -27,9 +30,10 @@ class Core {
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 
-  Result<void> listen();
-  Result<void> run();
+  Result<void> listen() noexcept;
+  Result<void> run() noexcept;
   void stop(std::chrono::nanoseconds deadline) noexcept;
+  Counters counters() const;
   Result<void> reload_certificates();
   /// What new connections get; null: plain TCP. Thread: any.
   std::shared_ptr<tls::ServerContext> tls_context() const noexcept;
@@ -45,22 +49,45 @@ class Core {
   std::atomic<std::size_t> unfinished{0};
 
   std::atomic<std::uint16_t> port{0};
-  std::vector<std::unique_ptr<Worker>> workers{};
 
-  /// Readable once stop() was called.
+  using TimePoint = net::Timer::time_point;
+  /// No stop() concerns this run. A stop without a deadline has the moment before.
+  static constexpr TimePoint not_stopped = TimePoint::max();
+
+  /// Written to by stop() and when a worker ends. Many wait for it, so they watch for edges and
+  /// nothing is read from it.
   int stop_event() const noexcept { return stop_event_.get(); }
-  std::chrono::nanoseconds stop_deadline() const noexcept {
-    return std::chrono::nanoseconds(stop_deadline_.load());
+  /// When the last connection is cut off. Thread: any.
+  TimePoint stop_at() const noexcept {
+    return TimePoint(TimePoint::duration(stop_at_.load(std::memory_order_acquire)));
   }
+  /// How many workers other than the first still serve. Thread: any.
+  std::size_t others_running() const noexcept { return others_running_.load(); }
 
  private:
+  class Threads;
+
+  Result<void> open_sockets();
+  Result<void> claim_signals();
+  Result<void> make_workers();
+  Result<void> serve();
   Result<void> run_workers();
+  Result<void> run_other(std::size_t index) noexcept;
+  void end_run() noexcept;
+
+  // Of each worker, and kept while workers come and go. Not changed after the constructor, so that
+  // counters() may be called from any thread.
+  std::vector<std::unique_ptr<connection::Metrics>> metrics_{};
+  std::vector<net::Fd> sockets_{};                  // from listen() to run(); one for each worker
+  std::vector<std::unique_ptr<Worker>> workers_{};  // of the last run()
+  net::SignalClaim claim_{};                        // of stop_on, from listen() to the end of run()
 
   mutable std::mutex tls_mutex_{};
   std::shared_ptr<tls::ServerContext> tls_context_{};  // guarded by tls_mutex_
   net::Fd stop_event_;
   std::error_code stop_error_{};  // the eventfd could not be made
-  std::atomic<std::int64_t> stop_deadline_{0};
+  std::atomic<TimePoint::rep> stop_at_{not_stopped.time_since_epoch().count()};
+  std::atomic<std::size_t> others_running_{0};
   std::atomic<bool> running_{false};
 };
 

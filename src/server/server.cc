@@ -1,13 +1,14 @@
 // A server is its workers; the thread that calls run() is the first of them.
 //
-// stop() may be called from a signal handler, so it does three things only: it stores the deadline
-// in a lock-free atomic, and writes to an eventfd that was made in the constructor and that every
-// worker watches.
+// stop() may be called from a signal handler, so it does two things only: it lowers the time of the
+// end in a lock-free atomic, and writes to an eventfd that was made in the constructor and that
+// every worker watches. The end of run() takes the request back, so that the server can run again.
 #include "tern/server.h"
 
 #include "base/assert.h"
 #include "net/address.h"
 #include "net/event.h"
+#include "net/signals.h"
 #include "net/socket.h"
 #include "server/core.h"
 #include "server/worker.h"
@@ -75,6 +76,14 @@ struct HandlersSession {
   }
 };
 
+std::size_t worker_count(const ServerOptions& options) noexcept {
+  return std::max(options.threads, 1u);
+}
+
+std::string worker_name(std::size_t index, std::size_t count) {
+  return "start worker " + std::to_string(index + 1) + " of " + std::to_string(count);
+}
+
 }  // namespace
 
 Core::Core(ServerOptions given)
@@ -85,15 +94,33 @@ Core::Core(ServerOptions given)
                      .deflate = options.deflate,
                      .secure = options.tls.has_value()},
       max_connections(connection_limit(options.max_connections)) {
+  for (std::size_t i = 0; i < worker_count(options); ++i) {
+    metrics_.push_back(std::make_unique<connection::Metrics>());
+  }
   net::Opened event = net::open_event();
   stop_event_ = std::move(event.fd);
   stop_error_ = event.error;
 }
 
-Core::~Core() = default;
+// In a child of fork() the workers are copies of what the parent's threads may be in the middle of:
+// they are left alone, and so are the sessions, whose ends the parent tells.
+Core::~Core() {
+  for (std::unique_ptr<Worker>& worker : workers_) {
+    if (worker->loop().core().is_copy()) static_cast<void>(worker.release());
+  }
+}
 
-Result<void> Core::listen() {
-  if (!workers.empty()) return {};
+Result<void> Core::listen() noexcept {
+  if (running_) return {};
+  try {
+    return open_sockets();
+  } catch (const std::bad_alloc&) {
+    return Errc::no_memory;
+  }
+}
+
+Result<void> Core::open_sockets() {
+  if (!sockets_.empty()) return {};
   if (stop_error_) return Error(stop_error_, "eventfd");
   auto address = net::Address::parse(options.host, options.port);
   const std::string where =
@@ -103,9 +130,10 @@ Result<void> Core::listen() {
   if (options.tls) {
     if (auto loaded = reload_certificates(); !loaded) return loaded;
   }
-  std::vector<std::unique_ptr<Worker>> made;
+  if (auto claimed = claim_signals(); !claimed) return claimed;
+  std::vector<net::Fd> opened;
   auto use = options.share_port ? net::PortUse::join : net::PortUse::first;
-  for (unsigned i = 0; i < std::max(options.threads, 1u); ++i) {
+  for (std::size_t i = 0; i < worker_count(options); ++i) {
     net::Opened socket = net::listen_tcp(*address, use);
     if (!socket) return Error(socket.error, where);
     net::set_nodelay(socket.fd.get());  // what it accepts inherits this
@@ -113,48 +141,151 @@ Result<void> Core::listen() {
     if (local.port() == 0) return Error({errno, std::system_category()}, where);
     address->set_port(local.port());
     use = net::PortUse::join;
-    made.push_back(std::make_unique<Worker>(*this));
-    if (const auto error = made.back()->listen(std::move(socket.fd))) return Error(error, where);
+    opened.push_back(std::move(socket.fd));
   }
-  workers = std::move(made);
+  sockets_ = std::move(opened);
   port = address->port();
   return {};
 }
 
-Result<void> Core::run() {
-  if (running_.exchange(true)) return Errc::already_running;
-  Result<void> ran = listen();
-  if (ran) {
-    const BlockedSignals blocked(options.stop_on);
-    for (const int signal : options.stop_on) {
-      Result<void> heard =
-          workers.front()->loop().on_signal(signal, [this](int) { stop(options.stop_deadline); });
-      if (!heard) ran = std::move(heard);
+Result<void> Core::claim_signals() {
+  for (const int signal : options.stop_on) {
+    if (auto error = claim_.take(signal)) {
+      return Error(error, "listen: stop_on: signal " + std::to_string(signal));
     }
-    if (ran) ran = run_workers();
   }
+  return {};
+}
+
+Result<void> Core::run() noexcept {
+  if (running_.exchange(true)) return Errc::already_running;
+  Result<void> ran;
+  try {
+    ran = serve();
+  } catch (const std::bad_alloc&) {
+    ran = Errc::no_memory;
+  }
+  end_run();
   running_ = false;
   return ran;
 }
 
-Result<void> Core::run_workers() {
-  std::vector<Result<void>> results(workers.size());
-  std::vector<std::thread> threads;
-  for (std::size_t i = 1; i < workers.size(); ++i) {
-    threads.emplace_back([this, i, &results] { results[i] = workers[i]->run(); });
+Result<void> Core::serve() {
+  if (auto listening = open_sockets(); !listening) return listening;
+  if (auto claimed = claim_signals(); !claimed) return claimed;  // listen() was before a fork
+  if (auto made = make_workers(); !made) return made;
+  const BlockedSignals blocked(options.stop_on);
+  net::Signals signals(workers_.front()->loop().core(), claim_);
+  int heard = 0;
+  for (const int signal : options.stop_on) {
+    const auto stop_on = [this, &heard](int) {
+      stop(heard++ == 0 ? options.stop_deadline : std::chrono::nanoseconds(0));
+    };
+    if (auto error = signals.listen(signal, stop_on)) return Error(error, "listen to a signal");
   }
-  results[0] = workers[0]->run();
+  return run_workers();
+}
+
+// Here and not in listen(): a program may fork() in between, and a child must not share its epoll
+// instance with its parent.
+Result<void> Core::make_workers() {
+  workers_.clear();
+  for (std::size_t i = 0; i < sockets_.size(); ++i) {
+    workers_.push_back(std::make_unique<Worker>(*this, *metrics_[i], i == 0));
+    if (auto error = workers_.back()->listen(std::move(sockets_[i]))) {
+      return Error(error, worker_name(i, sockets_.size()));
+    }
+  }
+  sockets_.clear();
+  return {};
+}
+
+// The threads of all workers but the first. However run() ends, none of them serves on.
+class Core::Threads {
+ public:
+  explicit Threads(Core& core) : core_(core) { threads_.reserve(core.workers_.size()); }
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+  ~Threads() {
+    core_.stop({});
+    join();
+  }
+
+  template <class F>
+  std::error_code start(F&& function) {
+    ++core_.others_running_;
+    try {
+      threads_.emplace_back(std::forward<F>(function));
+      return {};
+    } catch (const std::system_error& error) {
+      --core_.others_running_;
+      return error.code();
+    } catch (...) {
+      --core_.others_running_;
+      throw;
+    }
+  }
+  void join() {
+    for (std::thread& thread : threads_) {
+      if (thread.joinable()) thread.join();
+    }
+  }
+
+ private:
+  Core& core_;
+  std::vector<std::thread> threads_{};
+};
+
+Result<void> Core::run_workers() {
+  std::vector<Result<void>> results(workers_.size());
+  Threads threads(*this);
+  for (std::size_t i = 1; i < workers_.size(); ++i) {
+    if (const auto error = threads.start([this, i, &results] { results[i] = run_other(i); })) {
+      return Error(error, worker_name(i, workers_.size()));
+    }
+  }
+  results[0] = workers_[0]->run();
   if (!results[0]) stop({});  // the others must not serve on behind the back of the caller
-  for (std::thread& thread : threads) thread.join();
+  threads.join();
   for (Result<void>& result : results) {
     if (!result) return std::move(result);
   }
   return {};
 }
 
+Result<void> Core::run_other(std::size_t index) noexcept {
+  Result<void> ran = workers_[index]->run();
+  --others_running_;
+  net::signal_event(stop_event_.get());  // the first worker ends last
+  return ran;
+}
+
+// The workers stay until the next run(), because there may be references to their loops.
+void Core::end_run() noexcept {
+  for (std::unique_ptr<Worker>& worker : workers_) worker->end();
+  sockets_.clear();
+  claim_.release_all();
+  stop_at_ = not_stopped.time_since_epoch().count();
+}
+
+// The earliest end that anybody asked for holds. Only what is async-signal-safe is called.
 void Core::stop(std::chrono::nanoseconds deadline) noexcept {
-  stop_deadline_.store(deadline.count());
+  static_assert(std::atomic<TimePoint::rep>::is_always_lock_free);
+  const TimePoint now = std::chrono::steady_clock::now();
+  constexpr TimePoint latest = not_stopped - TimePoint::duration(1);
+  deadline = std::max(deadline, std::chrono::nanoseconds(0));
+  const TimePoint end = deadline < latest - now ? now + deadline : latest;
+  const TimePoint::rep wanted = end.time_since_epoch().count();
+  for (TimePoint::rep known = stop_at_.load(); wanted < known;) {
+    if (stop_at_.compare_exchange_weak(known, wanted)) break;
+  }
   net::signal_event(stop_event_.get());
+}
+
+Counters Core::counters() const {
+  Counters total;
+  for (const auto& metrics : metrics_) metrics->add_to(total);
+  return total;
 }
 
 // The old context goes when the last of its connections does.
@@ -212,16 +343,12 @@ Server& Server::get(std::string path, UniqueFunction<Response(const Request&)> p
   return *this;
 }
 
-Result<void> Server::listen() { return core_->listen(); }
-Result<void> Server::run() { return core_->run(); }
+Result<void> Server::listen() noexcept { return core_->listen(); }
+Result<void> Server::run() noexcept { return core_->run(); }
 void Server::stop(std::chrono::nanoseconds deadline) noexcept { core_->stop(deadline); }
 Result<void> Server::reload_certificates() { return core_->reload_certificates(); }
 std::uint16_t Server::port() const noexcept { return core_->port; }
 
-Counters Server::counters() const {
-  Counters total;
-  for (const auto& worker : core_->workers) worker->metrics().add_to(total);
-  return total;
-}
+Counters Server::counters() const { return core_->counters(); }
 
 }  // namespace tern

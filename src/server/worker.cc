@@ -39,9 +39,10 @@ LoopOptions loop_options(const ServerOptions& given) {
 
 }  // namespace
 
-Worker::Worker(Core& core)
+Worker::Worker(Core& core, connection::Metrics& metrics, bool first)
     : core_(core),
       loop_(loop_options(core.options)),
+      metrics_(metrics),
       environment_{loop_,
                    loop_.core(),
                    workspace_,
@@ -50,10 +51,15 @@ Worker::Worker(Core& core)
                    metrics_,
                    *this,
                    core.options.log},
-      listener_(loop_.core(), *this) {}
+      listener_(loop_.core(), *this),
+      first_(first) {}
 
-Worker::~Worker() {
+Worker::~Worker() { end(); }
+
+// Posts are refused first, so that what an on_close posts is not lost silently.
+void Worker::end() noexcept {
   listener_.stop();
+  loop_.core().refuse_posts();
   environment_.registry->for_each([](LiveConnection& connection) { connection.abandon(); });
   loop_.core().timers().cancel(*this);
   loop_.core().shut_down();  // frees what was abandoned, while the workspace lives
@@ -64,15 +70,15 @@ std::error_code Worker::listen(net::Fd socket) noexcept {
   return listener_.start(std::move(socket));
 }
 
-Result<void> Worker::run() {
+Result<void> Worker::run() noexcept {
   net::Poller& poller = loop_.core().poller();
-  if (const auto error = poller.add(core_.stop_event(), net::readable, *this)) {
-    listener_.stop();  // else who connects would wait for an answer
-    return Error(error, "watch the stop event");
+  if (const auto error = poller.add(core_.stop_event(), net::readable | net::edge, *this)) {
+    end();  // else a peer that connects would wait for an answer
+    return Error(error);
   }
   Result<void> ran = loop_.run();
-  if (!stopping_) poller.remove(core_.stop_event(), *this);
-  listener_.stop();
+  poller.remove(core_.stop_event(), *this);
+  end();  // in the thread of its connections
   return ran;
 }
 
@@ -167,7 +173,7 @@ void Worker::on_handshake_over(LiveConnection&) noexcept {
 
 void Worker::on_gone(LiveConnection&) noexcept {
   core_.connections.fetch_sub(1, std::memory_order_relaxed);
-  if (stopping_ && environment_.registry->size() == 0) loop_.stop();
+  if (stopping_) finish_if_deserted();
 }
 
 void Worker::on_trouble(std::error_code error, bool for_good) noexcept {
@@ -251,30 +257,40 @@ void Worker::serve_websocket(LiveConnection& connection, Route& route, const Req
 
 // ---- the end
 
+// The event is that of the whole process, of all its runs and of its children: only the time of the
+// end tells whether this run is meant.
 void Worker::on_ready(std::uint32_t) noexcept {
+  if (core_.stop_at() == Core::not_stopped) return;
   if (!stopping_) begin_stop();
+  keep_deadline();
+  finish_if_deserted();
 }
 
 void Worker::begin_stop() noexcept {
   stopping_ = true;
-  net::LoopCore& loop = loop_.core();
-  loop.poller().remove(core_.stop_event(), *this);  // it stays readable, for the other workers
   listener_.stop();
-  if (environment_.registry->size() == 0) return loop_.stop();
   environment_.stopping = true;
   environment_.registry->for_each([](LiveConnection& connection) { connection.part(); });
-  const std::chrono::nanoseconds deadline = core_.stop_deadline();
+}
+
+// A later stop() may have made it shorter.
+void Worker::keep_deadline() noexcept {
   try {
-    const bool for_ever = deadline > net::Timer::time_point::max() - loop.now();
-    if (!for_ever) loop.timers().arm(*this, loop.now() + deadline);
+    loop_.core().timers().arm(*this, core_.stop_at());
   } catch (const std::bad_alloc&) {
-    on_timer(loop.now());
+    on_timer(loop_.now());
   }
 }
 
+void Worker::finish_if_deserted() noexcept {
+  if (environment_.registry->size() != 0) return;
+  if (!first_ || core_.others_running() == 0) loop_.stop();
+}
+
 void Worker::on_timer(net::Timer::time_point) noexcept {
+  loop_.core().refuse_posts();  // there is no one left to post to
   environment_.registry->for_each([](LiveConnection& connection) { connection.abandon(); });
-  loop_.stop();
+  finish_if_deserted();
 }
 
 }  // namespace tern::server

@@ -24,14 +24,16 @@ class Worker final : private connection::Owner,
                      private net::Watcher,
                      private net::Timer {
  public:
-  explicit Worker(Core& core);
+  /// The first of a server ends when all others have ended: it is the one that hears signals.
+  Worker(Core& core, connection::Metrics& metrics, bool first);
   ~Worker();
 
   std::error_code listen(net::Fd socket) noexcept;
   /// Serves until the server is stopped, and then until its connections are gone.
-  Result<void> run();
+  Result<void> run() noexcept;
+  /// Closes the listener and cuts off what is left: it will not run again.
+  void end() noexcept;
   Loop& loop() noexcept { return loop_; }
-  const connection::Metrics& metrics() const noexcept { return metrics_; }
 
  private:
   struct Begun {
@@ -64,15 +66,18 @@ class Worker final : private connection::Owner,
   const Begun* oldest_unfinished() noexcept;
   void drop_oldest_unfinished() noexcept;
   void begin_stop() noexcept;
+  void keep_deadline() noexcept;
+  void finish_if_deserted() noexcept;
 
   Core& core_;
   Loop loop_;
   Workspace workspace_{};
   tls::Scratch scratch_{&loop_.core()};
-  connection::Metrics metrics_{};
+  connection::Metrics& metrics_;
   connection::Environment environment_;
   Listener listener_;
   std::deque<Begun> begun_{};  // handshakes in the order of their start; finished ones may linger
+  const bool first_;
   bool stopping_ = false;
 };
 

@@ -147,7 +147,6 @@ void drain_by_signal(int clients, int stopped_clients) {
   testing::Test::RecordProperty("refused_after_ms", static_cast<int>((Clock::now() - begun) / 1ms));
   EXPECT_NE(state_of(server.pid()), "") << "it was over before anybody could be refused";
   EXPECT_TRUE(force.work_to_the_end());
-  server.signal(SIGTERM);  // once more
   EXPECT_EQ(server.exit_code(), 0) << server.err();
   // The stopped ones never answer: timeouts.close (5 s) ends them, before the deadline of 10 s.
   EXPECT_GE(Clock::now() - begun, 4s) << "there was nobody to wait for";

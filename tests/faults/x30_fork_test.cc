@@ -1,22 +1,27 @@
 // X30: the process forks.
 //
-// Pass: the parent is unaffected; masking keys of parent and child differ: no equal keys in 10 000
-// pairs; every descriptor is close-on-exec.
+// Pass: the parent is unaffected, also by a child that runs its destructors; a child may serve what
+// the parent has prepared, and the parent's destructors leave it alone; masking keys of parent and
+// child differ: no equal keys in 10 000 pairs; every descriptor is close-on-exec.
 #include "tern/dial.h"
 #include "tern/engine.h"
 #include "tern/loop.h"
 
 #include "faults/support/aftermath.h"
 
+#include <atomic>
 #include <csignal>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <dirent.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <memory>
 #include <set>
 #include <string>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 #include <vector>
 
@@ -113,6 +118,153 @@ TEST(Faults, X30_ChildrenThatExitLeaveTheServerAlone) {
   }
   aftermath.expect_fired(forks, "fork", 20);
   aftermath.expect_clean();
+}
+
+}  // namespace
+}  // namespace tern::test
+
+namespace {
+bool leaves_without_its_heap = false;
+}
+
+// A child of a process that serves leaves the parent's connections alone, in its heap.
+extern "C" int __lsan_is_turned_off() { return leaves_without_its_heap ? 1 : 0; }  // NOLINT
+
+namespace tern::test {
+namespace {
+
+// Whether this child ended well.
+bool ended_well(pid_t child) {
+  int status = -1;
+  return ::waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+// Destroyed by exit(), as the static objects of a program are.
+std::unique_ptr<Server>& static_server() {
+  static std::unique_ptr<Server> server;
+  return server;
+}
+
+TEST(Faults, X30_AChildThatRunsItsDestructorsLeavesTheServerAlone) {
+  const sys::Bystander bystander;
+  static std::atomic<int> closed;
+  closed = 0;
+  static_server() = std::make_unique<Server>(ServerOptions{.host = "127.0.0.1", .threads = 2});
+  Server& server = *static_server();
+  server.route("/echo", Handlers{.on_message =
+                                     [](Connection& conn, Message msg) {
+                                       if (msg.text() == "fork") {
+                                         const pid_t child = ::fork();
+                                         leaves_without_its_heap = child == 0;
+                                         if (child == 0) std::exit(closed);
+                                         conn.send(ended_well(child) ? "well" : "badly");
+                                         return;
+                                       }
+                                       conn.send(msg);
+                                     },
+                                 .on_close = [](Connection&, const CloseInfo&) { ++closed; }});
+  ASSERT_TRUE(server.listen());
+  std::thread runs([&] { EXPECT_TRUE(server.run()); });
+  std::vector<RawClient> clients;
+  for (int i = 0; i < 8; ++i) {
+    clients.emplace_back(server.port());
+    ASSERT_TRUE(clients.back().upgrade());
+  }
+  for (int round = 0; round < 5; ++round) {
+    // From a thread that is not the server's, and from a handler.
+    const pid_t child = ::fork();
+    leaves_without_its_heap = child == 0;
+    if (child == 0) std::exit(closed);
+    EXPECT_TRUE(ended_well(child));
+    clients[0].send(text("fork"));
+    EXPECT_EQ(clients[0].next(), "text well");
+    for (RawClient& client : clients) {
+      client.send(text("still here"));
+      ASSERT_EQ(client.next(), "text still here");
+    }
+  }
+  EXPECT_EQ(clean_echoes(server.port(), 10), 11u) << "the listener as well";
+  server.stop();
+  for (RawClient& client : clients) client.finish();
+  runs.join();
+  EXPECT_EQ(closed, 9);
+  static_server().reset();
+}
+
+TEST(Faults, X30_AChildServesWhatItsParentDestroys) {
+  const sys::Bystander bystander;
+  for (const bool again : {false, true}) {
+    auto server = std::make_unique<Server>(ServerOptions{.host = "127.0.0.1", .threads = 2});
+    server->route("/echo", Handlers{.on_message = [&](Connection& conn, Message msg) {
+                    conn.send(msg);
+                    if (msg.text() == "stop") server->stop();
+                  }});
+    if (again) {  // it has run here before
+      server->stop();
+      ASSERT_TRUE(server->run());
+    }
+    ASSERT_TRUE(server->listen());
+    const std::uint16_t port = server->port();
+    const pid_t child = ::fork();
+    leaves_without_its_heap = child == 0;
+    if (child == 0) {
+      ::alarm(120);
+      ::_exit(server->run() ? 0 : 1);
+    }
+    EXPECT_EQ(clean_echoes(port, 10), 11u);
+    RawClient client(port);
+    ASSERT_TRUE(client.upgrade());
+    server->stop(std::chrono::seconds(0));  // of this process, which does not run it
+    server.reset();
+    client.send(text("still here"));
+    EXPECT_EQ(client.next(), "text still here");
+    EXPECT_EQ(clean_echoes(port, 10), 11u);
+    client.send(text("stop"));
+    EXPECT_EQ(client.next(), "text stop");
+    client.finish();
+    EXPECT_TRUE(ended_well(child));
+  }
+}
+
+// What a program puts on a loop before it forks is there in both processes.
+TEST(Faults, X30_ALoopRunsInTheChildAndInTheParent) {
+  sigset_t user;
+  ::sigemptyset(&user);
+  ::sigaddset(&user, SIGUSR2);
+  ::pthread_sigmask(SIG_BLOCK, &user, nullptr);
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+  Loop loop;
+  int heard = 0;
+  const auto hear = [&] {
+    if (++heard == 4) loop.stop();
+  };
+  auto watch = loop.watch(ends[0], Interest::read, [&](Ready) {
+    char octet = 0;
+    if (::read(ends[0], &octet, 1) == 1) hear();
+  });
+  ASSERT_TRUE(watch);
+  ASSERT_TRUE(loop.on_signal(SIGUSR2, [&](int) { hear(); }));
+  loop.after(std::chrono::milliseconds(1), hear);
+  ASSERT_TRUE(loop.post([&] {
+    ::raise(SIGUSR2);
+    EXPECT_EQ(::write(ends[1], "x", 1), 1);
+    hear();
+  }));
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(120);
+    {
+      Watch mine = *std::move(watch);
+      if (!loop.run() || heard != 4) ::_exit(1);
+      mine.close();  // from the child's epoll instance
+    }
+    ::_exit(0);
+  }
+  EXPECT_TRUE(ended_well(child));
+  ASSERT_TRUE(loop.run());
+  EXPECT_EQ(heard, 4);
+  ::close(ends[1]);
 }
 
 std::set<int> descriptors() {
