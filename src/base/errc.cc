@@ -61,7 +61,6 @@ std::string_view text_of(Errc errc) noexcept {
     case Errc::extension_not_offered: return "the server chose an extension that was not offered";
     case Errc::extension_answer_invalid: return "the server's compression is not what was offered";
     case Errc::protocol_not_offered: return "the server chose a subprotocol that was not offered";
-
     case Errc::url_invalid: return "not a valid ws:// or wss:// URL";
     case Errc::invalid_header: return "a header field may not be sent";
     case Errc::signal_not_blocked: return "the signal must be blocked in every thread first";
