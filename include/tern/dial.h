@@ -39,8 +39,9 @@ struct DialOptions {
 
 /// A connected WebSocket client without a loop. Move-only.
 /// Thread: any thread may send, ping or close, at the same time; one at a time receives. Pings are
-/// answered, and the keepalive runs, while some thread is in a call; bytes that nobody has received
-/// yet are no silence.
+/// answered, the peer's Close frame is heard, and the keepalive runs, while some thread is in a
+/// call, also one that only sends: then messages wait, up to limits.max_message_bytes, and beyond
+/// that nothing is read until a thread receives. Bytes that are not received yet are no silence.
 class BlockingClient {
  public:
   BlockingClient(BlockingClient&&) noexcept;
@@ -64,10 +65,12 @@ class BlockingClient {
   /// Sends a ping of at most 125 bytes. RFC 6455 §5.5.2.
   Result<void> ping(std::span<const std::byte> payload = {});
 
-  /// Sends a Close frame behind all that was sent, waits for the peer's and for it to end TCP, at
-  /// most so long; then TCP ends in any case. Messages that still arrive are dropped; a receive()
-  /// in progress returns. After the end it returns at once. RFC 6455 §7.1.1, §7.1.2.
-  /// True when both Close frames crossed; close_info() tells more.
+  /// Sends a Close frame behind all that was sent, waits for the peer's and for it to end TCP;
+  /// gives up when the peer has made no progress for so long, and then TCP ends in any case.
+  /// Progress is to take what was sent, at Limits::min_drain_bytes_per_second: so nothing is lost
+  /// on a slow link. Messages that were not received are dropped; a receive() in progress returns.
+  /// After the end it returns at once. RFC 6455 §7.1.1, §7.1.2. True when the peer answered our
+  /// Close frame, or waited for our answer to its own; close_info() tells more.
   bool close(CloseCode code = CloseCode::normal, std::string_view reason = {},
              std::chrono::nanoseconds timeout = std::chrono::seconds(5));
   /// Ends TCP at once; a receive() or send() in progress returns. Thread: any.

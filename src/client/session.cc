@@ -12,12 +12,17 @@
 // sends also reads for the one that receives, and the other way round. When the driver has what it
 // came for, the next one that waits takes over.
 //
+// A thread that sends also looks at what has arrived: pings are answered and the peer's Close frame
+// is heard though no thread receives. Messages then wait in `inbox_`, up to the size of the largest
+// message; when it is full, nothing more is read.
+//
 // Bytes read are lent to the engine in `buffer_` and stay there until it was asked for all its
 // events: receive() takes one at a time, and a call that comes between finds them undisturbed.
 //
-// Silence is judged only when nothing waits in the kernel: bytes that nobody has read yet break it
-// as well. Hence the clocks need not stand still while nobody receives, and run on across calls
-// with short timeouts.
+// The peer is judged only after what has arrived was read and what waits was written. Silence is
+// judged only when nothing waits in the kernel: bytes that are not read yet break it as well. Hence
+// the clocks need not stand still while no thread receives, and run on across calls with short
+// timeouts.
 #include "client/session.h"
 
 #include "base/close_name.h"
@@ -26,10 +31,19 @@
 #include "net/event.h"
 #include "net/socket.h"
 
+#include <algorithm>
 #include <new>
 
 namespace tern::client {
 namespace {
+
+// How often close() looks whether the peer has acknowledged our last word.
+constexpr std::chrono::milliseconds look_again(5);
+
+// Whether we ended because the peer did nothing any more: what TLS still keeps for it is of no use.
+bool gave_up(std::error_code why) noexcept {
+  return why == Errc::write_stalled || why == Errc::pong_timeout || why == Errc::close_timeout;
+}
 
 // Counts a thread among those that read, while it is in scope. Under the mutex.
 class Reading {
@@ -78,7 +92,7 @@ Result<void> Session::open(const ClientRequest& request, Clock::time_point deadl
     return Error::described(made.error().code(), "upgrade " + url_ + ": " + made.error().message());
   }
   engine_.emplace(*std::move(made));
-  engine_->tick(now);
+  engine_->tick(now, Delivery{});
   const Reading reading(readers_);
   for (;;) {
     flush();
@@ -97,8 +111,15 @@ Result<void> Session::open(const ClientRequest& request, Clock::time_point deadl
 
 Result<MessageType> Session::receive(std::string& payload, Clock::time_point deadline) {
   Lock lock(mutex_);
+  if (!end_error_) judge();
+  if (!inbox_.empty()) {
+    const MessageType type = inbox_.front().type;
+    inbox_bytes_ -= inbox_.front().payload.size() + sizeof(Waiting);
+    payload = std::move(inbox_.front().payload);
+    inbox_.pop_front();
+    return type;
+  }
   const Reading reading(readers_);
-  if (!end_error_) tick();
   for (bool looked = false;; looked = true) {
     if (const Event event = pull()) {
       try {
@@ -139,7 +160,7 @@ Result<void> Session::send(Message message, SendOptions options) {
   }
   options.check_text = false;
   Lock lock(mutex_);
-  if (!end_error_) tick();
+  if (!end_error_) look(false);
   // First come, first served; else one large message could wait for ever behind many small ones.
   const std::uint64_t ticket = next_turn_++;
   while (may_send() && (turn_ != ticket || engine_->would_overflow(message.size()))) {
@@ -154,7 +175,7 @@ Result<void> Session::send(Message message, SendOptions options) {
 
 Result<void> Session::ping(std::span<const std::byte> payload) {
   Lock lock(mutex_);
-  if (!end_error_) tick();
+  if (!end_error_) look(false);
   if (!may_send()) return why_not_sent();
   append([&] { engine_->ping(payload); });
   return written(lock);
@@ -182,11 +203,15 @@ Error Session::why_not_sent() {
 
 // ---- the end
 
+// The time is measured by the peer's progress: so what was sent before is not lost on a slow link,
+// whether it waits here or in the system.
 bool Session::close(CloseCode code, std::string_view reason, std::chrono::nanoseconds timeout) {
   Lock lock(mutex_);
+  if (!end_error_) look(true);
   const Reading reading(readers_);
-  const auto deadline = deadline_after(timeout);
-  if (!end_error_) tick();
+  drop_inbox();
+  base::Patience patience;
+  patience.start(Clock::now());
   if (engine_->is_open()) {
     options_.timeouts.close = timeout;
     append([&] { engine_->close(code, reason); });
@@ -197,21 +222,32 @@ bool Session::close(CloseCode code, std::string_view reason, std::chrono::nanose
     if (flush()) continue;
     // Not before our own Close frame is out: who has said its last word may still listen.
     const bool nothing_to_come = write_error_ || (input_over_ && engine_->finished());
-    if (end_error_ && nothing_to_come) {
+    const auto now = Clock::now();
+    const auto next_look = patience.next_look(timeout, true);
+    if (end_error_ && nothing_to_come && knows_answer_arrived()) {
       end_tcp();
-    } else if (looked && Clock::now() >= deadline) {
-      engine_->terminate(Errc::close_timeout);
-      pull();
-      end_tcp();
+    } else if (!looked || now < next_look) {
+      if (end_error_ && nothing_to_come) {
+        changed_.wait_until(lock, std::min(next_look, now + look_again));  // no event tells
+      } else {
+        wait(lock, next_look);
+      }
     } else {
-      wait(lock, deadline);
+      patience.look(now, delivery(), timeout, options_.limits.min_drain_bytes_per_second,
+                    base::Patience::Counts::all);
+      if (!patience.is_over(now, timeout)) continue;
+      engine_->terminate(Errc::close_timeout);
+      const bool tried = timeout.count() > 0;
+      end_tcp(tried && delivery().waiting > 0 ? Leave::as_it_ended : Leave::by_fin);
+      pull();
     }
   }
-  return engine_->close_info().clean;
+  return engine_->close_info().clean && !unheard_;
 }
 
 void Session::terminate() noexcept {
   const Lock lock(mutex_);
+  drop_inbox();
   engine_->terminate(Errc::terminated);
   pull();
   end_tcp();
@@ -225,16 +261,31 @@ void Session::on_end() noexcept {
   } catch (const std::bad_alloc&) {
     end_error_.emplace(engine_->close_info().error);
   }
-  if (engine_->finished() && !has_unsent()) end_tcp();
+  const bool waits = has_unsent() && !gave_up(engine_->close_info().error);
+  if (engine_->finished() && !waits && knows_answer_arrived()) end_tcp();
   report();
+}
+
+// A peer that ended TCP in both directions right behind its Close frame answers ours with a reset;
+// reading alone would show a proper end. One that acknowledges our answer has it. True: it is known
+// which of the two happened, or there was no such answer.
+bool Session::knows_answer_arrived() noexcept {
+  const CloseInfo& info = engine_->close_info();
+  if (!info.clean || !info.by_peer || unheard_ || fin_sent_ || !has_tcp()) return true;
+  pollfd socket{transport_->fd(), 0, 0};
+  unheard_ = poll_until({&socket, 1}, Clock::now()) && (socket.revents & POLLERR) != 0;
+  return unheard_ || delivery().waiting == 0;
 }
 
 // The descriptor is closed by who drives, if anybody does: no other may then be given its number.
 // Who has lost patience with a silent peer leaves nothing behind for it: RST.
-void Session::end_tcp() noexcept {
+void Session::end_tcp(Leave how) noexcept {
   if (!has_tcp()) return;
   const CloseInfo& info = engine_->close_info();
-  if (info.opened && !info.clean && !input_over_ && !fin_sent_) {
+  // A peer that took all but never answered our Close frame has nothing left to lose.
+  const bool took_all = info.error == Errc::close_timeout && delivery().waiting == 0;
+  if (how == Leave::as_it_ended && info.opened && !info.clean && !input_over_ && !fin_sent_ &&
+      !took_all) {
     net::reset_on_close(transport_->fd());
   }
   if (info.clean) transport_->shutdown_write();  // TLS has a last word, too
@@ -285,7 +336,12 @@ std::string Session::explanation() const {
 
 CloseInfo Session::close_info() const {
   const Lock lock(mutex_);
-  return engine_->close_info();
+  CloseInfo info = engine_->close_info();
+  if (info.clean && unheard_) {
+    info.clean = false;
+    info.error = Errc::connection_reset;
+  }
+  return info;
 }
 
 std::optional<DeflateAgreement> Session::deflate() const {

@@ -11,6 +11,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -59,6 +60,13 @@ class Session {
  private:
   using Lock = std::unique_lock<std::mutex>;
   static constexpr std::size_t buffer_bytes = std::size_t{128} << 10;
+  // Sending looks for input no more often, so that a message costs no other call of the system.
+  static constexpr std::chrono::milliseconds look_every{1};
+
+  struct Waiting {
+    MessageType type;
+    std::string payload;
+  };
 
   // session_turn.cc: one thread waits for the socket, the others for it.
   void wait(Lock& lock, Clock::time_point until);
@@ -68,10 +76,14 @@ class Session {
   bool wants_read() const noexcept;
   short interest() const noexcept;
 
-  void tick(bool heard = false) noexcept;
+  bool judge() noexcept;
+  void look(bool at_once) noexcept;
   void read() noexcept;
   bool flush() noexcept;
   Event pull() noexcept;
+  void take_in() noexcept;
+  void drop_inbox() noexcept;
+  bool has_room() const noexcept { return inbox_bytes_ < options_.limits.max_message_bytes; }
 
   // session.cc
   bool may_send() const noexcept { return engine_->is_open() && !write_error_; }
@@ -82,9 +94,12 @@ class Session {
 
   bool has_tcp() const noexcept { return transport_ && !tcp_over_; }
   bool has_unsent() const noexcept { return has_tcp() && transport_->has_unsent(); }
+  Delivery delivery() const noexcept { return has_tcp() ? transport_->delivery() : Delivery{}; }
   std::string explanation() const;
   void on_end() noexcept;
-  void end_tcp() noexcept;
+  bool knows_answer_arrived() noexcept;
+  enum class Leave : std::uint8_t { by_fin, as_it_ended };
+  void end_tcp(Leave how = Leave::as_it_ended) noexcept;
   Error end_error() const;
   Error handshake_error(std::error_code code) const;
 
@@ -104,18 +119,25 @@ class Session {
   std::unique_ptr<net::Transport> transport_;  // null: TCP has ended
   std::unique_ptr<std::byte[]> buffer_;
 
-  bool driving_ = false;                          // a thread is in poll:
-  short polled_ = 0;                              //   for these events,
-  Clock::time_point polled_until_{};              //   until then
-  int readers_ = 0;                               // threads in receive(), close() and open()
-  bool fed_ = false;                              // the engine has input it was not asked about
+  bool driving_ = false;              // a thread is in poll:
+  short polled_ = 0;                  //   for these events,
+  Clock::time_point polled_until_{};  //   until then
+  int readers_ = 0;   // threads in receive(), close() and open(), which take messages themselves
+  bool fed_ = false;  // the engine has input it was not asked about
+  bool judges_next_ = false;                      // input was read since something is due
   bool more_ = false;                             // there may be more that poll does not tell
   short write_needs_ = POLLOUT;                   // what the last write waits for
   std::optional<std::error_code> write_error_{};  // nothing can be written any more
   bool input_over_ = false;                       // the peer's FIN or an error was read
+  bool unheard_ = false;  // the peer was gone before it got our answer to its Close frame
   bool fin_sent_ = false;
   bool tcp_over_ = false;             // the thread that drives is to end TCP
   std::optional<Error> end_error_{};  // the engine has told its end
+
+  // Messages that came while threads were sending and none was receiving.
+  std::deque<Waiting> inbox_{};
+  std::size_t inbox_bytes_ = 0;
+  Clock::time_point looked_at_{};  // the last read
 
   std::uint64_t next_turn_ = 0;  // senders append in the order they came
   std::uint64_t turn_ = 0;

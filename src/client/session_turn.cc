@@ -5,12 +5,14 @@
 
 #include <algorithm>
 #include <array>
+#include <new>
 
 namespace tern::client {
 
 // ---- waiting
 
 void Session::wait(Lock& lock, Clock::time_point until) {
+  if (judge()) return;
   if (!driving_) return drive(lock, until);
   const bool too_little = (interest() & ~polled_) != 0 || engine_->deadline() < polled_until_;
   if (too_little) net::signal_event(bell_.fd.get());
@@ -52,14 +54,17 @@ void Session::report() noexcept {
 }
 
 void Session::turn(bool readable) {
-  tick(readable);
+  engine_->advance(Clock::now());
   if (readable && wants_read()) read();
+  take_in();
   if (has_tcp()) flush();
 }
 
 bool Session::wants_read() const noexcept {
-  if (readers_ == 0 || input_over_ || !has_tcp()) return false;
-  return end_error_ ? true : !fed_ && engine_->wants_input();
+  if (input_over_ || !has_tcp()) return false;
+  if (end_error_) return readers_ > 0;
+  if (readers_ == 0 && !has_room()) return false;
+  return !fed_ && engine_->wants_input();
 }
 
 short Session::interest() const noexcept {
@@ -71,20 +76,49 @@ short Session::interest() const noexcept {
 
 // ---- a turn
 
-// `heard`: bytes of the peer are here, whether or not they are read yet.
-void Session::tick(bool heard) noexcept {
+// Judges the peer if something is due, and then returns true: who called looks again. What has
+// arrived is read before, once: a peer that never stops sending is judged as well.
+bool Session::judge() noexcept {
   const auto now = Clock::now();
-  heard = heard || fed_ || more_;
-  if (!heard && has_tcp() && engine_->deadline() <= now) {
+  engine_->advance(now);
+  const bool over = engine_->deadline() > now;
+  if (over) judges_next_ = false;
+  if (over || (fed_ && readers_ > 0)) return false;  // a thread that receives is about to take it
+  bool heard = fed_ || more_;
+  if (!heard && has_tcp()) {
     pollfd socket{transport_->fd(), POLLIN, 0};
     heard = poll_until({&socket, 1}, now);
   }
+  if (heard && !judges_next_ && wants_read()) {
+    judges_next_ = true;
+    read();
+    take_in();
+    return true;
+  }
+  judges_next_ = false;
+  flush();
   if (heard) engine_->reading(false);
-  engine_->tick(now);
+  engine_->tick(now, delivery());
   if (heard) engine_->reading(true);
+  return true;
+}
+
+// Reads what is there, for a thread that does not receive.
+void Session::look(bool at_once) noexcept {
+  const auto now = Clock::now();
+  engine_->advance(now);
+  if (!driving_ && readers_ == 0 && (at_once || now - looked_at_ >= look_every)) {
+    do {
+      if (wants_read()) read();
+      take_in();
+    } while (more_ && wants_read());
+    flush();
+  }
+  if (!end_error_) judge();
 }
 
 void Session::read() noexcept {
+  looked_at_ = Clock::now();
   engine_->settle();
   const std::span<std::byte> room = engine_->read_room();
   const std::span<std::byte> buffer(buffer_.get(), buffer_bytes);
@@ -109,6 +143,7 @@ void Session::read() noexcept {
       break;
     case State::failed:
       input_over_ = true;
+      if (got.error == Errc::connection_reset) unheard_ = engine_->close_info().by_peer;
       engine_->feed_error(got.error);
       break;
   }
@@ -133,7 +168,7 @@ bool Session::flush() noexcept {
     wrote = true;
   }
   // A failure of ours was told in a Close frame: the peer reads it before it hears of the end.
-  if (end_error_ && has_tcp() && !fin_sent_ && engine_->finished()) {
+  if (end_error_ && has_tcp() && !fin_sent_ && engine_->finished() && knows_answer_arrived()) {
     transport_->shutdown_write();
     fin_sent_ = true;
   }
@@ -161,6 +196,25 @@ Event Session::pull() noexcept {
         break;  // pings are answered already
     }
   }
+}
+
+// Messages that no thread waits for. Pings are answered on the way.
+void Session::take_in() noexcept {
+  while (readers_ == 0 && fed_ && has_room()) {
+    const Event event = pull();
+    if (event.kind() != Event::Kind::message) return;
+    try {
+      inbox_.push_back({event.message().type(), std::string(event.message().text())});
+      inbox_bytes_ += inbox_.back().payload.size() + sizeof(Waiting);
+    } catch (const std::bad_alloc&) {
+      engine_->terminate(Errc::no_memory);
+    }
+  }
+}
+
+void Session::drop_inbox() noexcept {
+  inbox_.clear();
+  inbox_bytes_ = 0;
 }
 
 }  // namespace tern::client
