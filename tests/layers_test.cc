@@ -46,14 +46,23 @@ const std::map<std::string_view, Rooms> may_include = {
 };
 
 const std::map<std::string_view, std::string_view> room_of_public_header = {
-    {"error", "base"},    {"message", "base"},
-    {"close", "base"},    {"options", "base"},
-    {"delivery", "base"}, {"unique_function", "base"},
-    {"observe", "base"},  {"http", "http"},
-    {"engine", "engine"}, {"loop", "net"},
-    {"tls", "tls"},       {"connection", "connection"},
-    {"server", "server"}, {"client", "client"},
-    {"dial", "client"},   {"coroutine", "coroutine"},
+    {"error", "base"},
+    {"message", "base"},
+    {"close", "base"},
+    {"options", "base"},
+    {"delivery", "base"},
+    {"unique_function", "base"},
+    {"observe", "base"},
+    {"http", "http"},
+    {"engine", "engine"},
+    {"event", "engine"},
+    {"loop", "net"},
+    {"tls", "tls"},
+    {"connection", "connection"},
+    {"server", "server"},
+    {"client", "client"},
+    {"dial", "client"},
+    {"coroutine", "coroutine"},
 };
 
 // By the start of the name, the longest match holds.

@@ -7,6 +7,7 @@
 #include "tern/dial.h"
 #include "tern/engine.h"
 #include "tern/error.h"
+#include "tern/event.h"
 #include "tern/http.h"
 #include "tern/loop.h"
 #include "tern/message.h"

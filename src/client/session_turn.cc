@@ -8,6 +8,12 @@
 #include <new>
 
 namespace tern::client {
+namespace {
+
+// Of a thread that sends, before it does: the rest of what has arrived is left for later.
+constexpr int max_reads = 4;
+
+}  // namespace
 
 // ---- waiting
 
@@ -108,10 +114,10 @@ void Session::look(bool at_once) noexcept {
   const auto now = Clock::now();
   engine_->advance(now);
   if (!driving_ && readers_ == 0 && (at_once || now - looked_at_ >= look_every)) {
-    do {
+    for (int reads = 0; reads == 0 || (more_ && reads < max_reads); ++reads) {
       if (wants_read()) read();
       take_in();
-    } while (more_ && wants_read());
+    }
     flush();
   }
   if (!end_error_) judge();

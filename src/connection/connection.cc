@@ -205,6 +205,12 @@ void LiveConnection::call(UniqueFunction<void(Connection&)>& function) noexcept 
   }
 }
 
+void LiveConnection::cancel_timers() noexcept {
+  if (!timers_) return;
+  for (const TimerId timer : *timers_) environment_->loop.cancel(timer);
+  timers_.reset();
+}
+
 bool LiveConnection::cancel_timer(TimerId timer) noexcept {
   if (!timers_ || std::erase(*timers_, timer) == 0) return false;
   return environment_->loop.cancel(timer);

@@ -10,16 +10,16 @@
 namespace tern::connection {
 namespace {
 
-using namespace std::chrono_literals;
+using Duration = std::chrono::nanoseconds;
 
 // A timer is later than this only if the loop did not look: a handler blocked it, or the process
 // was stopped.
-constexpr std::chrono::nanoseconds noticeable = 100ms;
+constexpr Duration noticeable = std::chrono::milliseconds(100);
 // So many times its lateness a peer gets to answer a loop that was late; at most a whole limit.
 constexpr int patience_for_lateness = 10;
-constexpr std::chrono::nanoseconds longest_lateness = 1h;  // that is counted
+constexpr Duration longest_lateness = std::chrono::hours(1);  // that is counted
 // For input that a turn left unread: the next turns read it.
-constexpr std::chrono::nanoseconds moment = 50ms;
+constexpr Duration moment = std::chrono::milliseconds(50);
 
 constexpr std::uint32_t max_discarded = std::uint32_t{64} << 10;
 
@@ -74,7 +74,7 @@ void LiveConnection::judge(net::Timer::time_point due, net::Timer::time_point no
 bool LiveConnection::deserves_time(net::Timer::time_point due,
                                    net::Timer::time_point now) noexcept {
   if (now - due > noticeable) {
-    const auto lateness = std::min<std::chrono::nanoseconds>(now - due, longest_lateness);
+    const auto lateness = std::min<Duration>(now - due, longest_lateness);
     return engine_.postpone(now + patience_for_lateness * lateness);
   }
   const bool reads_again = static_cast<net::Watcher*>(this)->linked();
@@ -115,7 +115,7 @@ void LiveConnection::on_linger_timer() noexcept {
   const auto limit = environment_->options.timeouts.close;
   base::Patience patience;
   const auto now = environment_->core.now();
-  patience.start(now - std::min<std::chrono::nanoseconds>(limit, now.time_since_epoch()));
+  patience.start(now - std::min<Duration>(limit, now.time_since_epoch()));
   patience.credit(now, delivery.acknowledged - acknowledged_,
                   engine_.limits().min_drain_bytes_per_second);
   const bool all_taken = delivery.waiting == 0;

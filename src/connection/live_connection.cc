@@ -88,12 +88,6 @@ void LiveConnection::give_up(std::error_code why) noexcept {
   handshake_over();
 }
 
-void LiveConnection::cancel_timers() noexcept {
-  if (!timers_) return;
-  for (const TimerId timer : *timers_) environment_->loop.cancel(timer);
-  timers_.reset();
-}
-
 // ---- a turn
 
 [[gnu::hot]] void LiveConnection::on_ready(std::uint32_t events) noexcept {

@@ -1,0 +1,334 @@
+// Deadlines look at what the peer did: at what it takes, at what it can have read, and at whether
+// we were there to see it. The driver here ticks only when deadline() asks for it.
+#include "support/engine_table.h"
+
+#include <algorithm>
+#include <gtest/gtest.h>
+#include <string>
+#include <vector>
+
+namespace tern::test {
+namespace {
+
+using Strings = Peer::Strings;
+using Duration = Timeouts::Duration;
+constexpr Role roles[] = {Role::server, Role::client};
+constexpr Duration never = Duration::max();
+
+// All different, so that no deadline can be taken for another one.
+const Timeouts timeouts{
+    .handshake = 10s, .silence = 20s, .pong = 7s, .close = 5s, .stall = 30s, .http_idle = 3s};
+const EngineOptions options{.timeouts = timeouts};
+
+// ---- output that waits
+
+TEST(EngineProgress, APeerThatTakesAByteNowAndThenIsStalled) {
+  for (const Role role : roles) {
+    Peer peer(role, {.timeouts = {.silence = never}});
+    peer.writable = 0;
+    peer.at_now().send(std::string(100'000, 'x'));
+    for (int i = 0; i < 2 && !peer.dead(); ++i) {
+      peer.wait(29s);
+      peer.writable = 1;
+      peer.turn();
+    }
+    ASSERT_TRUE(peer.dead());
+    EXPECT_EQ(peer.ending(), (Ending{.code = 1006, .error = Errc::write_stalled}));
+  }
+}
+
+TEST(EngineProgress, APeerThatTakesTheLeastRateIsNotStalled) {
+  for (const std::size_t rate : {std::size_t{100}, std::size_t{5'000}, std::size_t{0}}) {
+    for (const Role role : roles) {
+      Peer peer(role,
+                {.limits = {.min_drain_bytes_per_second = rate}, .timeouts = {.silence = never}});
+      peer.writable = 0;
+      peer.at_now().send(std::string(900'000, 'x'));
+      for (int i = 0; i < 6; ++i) {
+        peer.wait(25s);
+        ASSERT_FALSE(peer.dead()) << rate;
+        peer.writable = std::max<std::size_t>(25 * rate, 1);
+        peer.turn();
+        EXPECT_EQ(peer.due(), 30s) << rate;
+      }
+      peer.wait(30s);
+      EXPECT_TRUE(peer.dead());
+    }
+  }
+}
+
+// What the socket took may wait in the system for longer than the deadline: a system tells that
+// there is room again when a good part of it has gone.
+TEST(EngineProgress, WhatThePeerAcknowledgesIsNoStall) {
+  for (const Role role : roles) {
+    Peer peer(role, {.timeouts = {.silence = never}});
+    peer.delivery = Delivery{.acknowledged = 0xFFFF'0000, .waiting = 4'000'000};
+    peer.engine().tick(peer.now(), *peer.delivery);
+    peer.writable = 0;
+    peer.at_now().send(std::string(900'000, 'x'));
+    for (int second = 0; second < 120; ++second) {
+      peer.wait(1s);
+      peer.delivery->acknowledged += 20'000;  // beyond 2^32
+      peer.delivery->waiting -= 20'000;
+    }
+    ASSERT_FALSE(peer.dead());
+    peer.wait(30s);
+    EXPECT_FALSE(peer.dead()) << "30 s without a byte are allowed";
+    peer.wait(8s);
+    ASSERT_TRUE(peer.dead()) << "an eighth more is what it takes to notice";
+    EXPECT_EQ(peer.ending(), (Ending{.code = 1006, .error = Errc::write_stalled}));
+  }
+}
+
+// ---- questions that are written late, or that the peer has not got yet
+
+TEST(EngineProgress, Rfc6455_5_5_2_ThePongIsDueFromWhenThePingWasWritten) {
+  for (const Role role : roles) {
+    Peer peer(role, options);
+    peer.writable = 0;
+    peer.at_now().send(std::string(100, 'x'));
+    peer.wait(20s);  // the ping is queued
+    EXPECT_EQ(peer.due(), 10s) << "only the stall clock runs";
+    peer.wait(9s);
+    EXPECT_FALSE(peer.told_closed());
+    peer.writable = Peer::all;
+    peer.turn();
+    EXPECT_EQ(peer.frames().front(), "ping");
+    EXPECT_EQ(peer.due(), 7s);
+    peer.wait(7s);
+    ASSERT_TRUE(peer.dead());
+    EXPECT_EQ(peer.ending(), (Ending{.code = 1006, .error = Errc::pong_timeout}));
+  }
+}
+
+// A peer behind a slow link: the ping is written, and much that was written before it is not there.
+TEST(EngineProgress, Rfc6455_5_5_2_BytesThatThePeerAcknowledgesAreASignOfLife) {
+  for (const Role role : roles) {
+    Peer peer(role, options);
+    peer.delivery = Delivery{.acknowledged = 5, .waiting = 1'000'000};
+    peer.engine().tick(peer.now(), *peer.delivery);
+    peer.wait(20s);
+    EXPECT_EQ(peer.frames(), Strings{"ping"});
+    for (int second = 0; second < 50; ++second) {
+      peer.wait(1s);
+      ASSERT_FALSE(peer.told_closed()) << second;
+      peer.delivery->acknowledged += 20'000;
+      peer.delivery->waiting -= 20'000;
+    }
+    peer.wait(1s);
+    peer.receive(pong());
+    EXPECT_EQ(peer.due(), 20s);
+    EXPECT_FALSE(peer.told_closed());
+  }
+}
+
+TEST(EngineProgress, Rfc6455_5_5_2_APeerThatAcknowledgesButNeverAnswersIsEnded) {
+  for (const Role role : roles) {
+    Peer peer(role, options);
+    peer.delivery = Delivery{};
+    peer.engine().tick(peer.now(), *peer.delivery);
+    peer.wait(20s);
+    EXPECT_EQ(peer.frames(), Strings{"ping"});
+    // It takes all that is sent, the ping as well, and we go on sending.
+    Duration took(0);
+    for (; !peer.dead() && took < 60s; took += 1s) {
+      peer.at_now().send(std::string(10'000, 'x'));
+      peer.turn();
+      peer.delivery->waiting = 1'000;
+      peer.delivery->acknowledged += 10'000;
+      peer.wait(1s);
+    }
+    ASSERT_TRUE(peer.dead());
+    EXPECT_EQ(peer.ending(), (Ending{.code = 1006, .error = Errc::pong_timeout}));
+    EXPECT_GE(took, 7s);
+    EXPECT_LE(took, 7s + 7s);
+  }
+}
+
+TEST(EngineProgress, Rfc6455_5_5_2_APeerThatAcknowledgesAByteNowAndThenIsEnded) {
+  for (const Role role : roles) {
+    Peer peer(role, options);
+    peer.delivery = Delivery{.acknowledged = 0, .waiting = 1'000'000};
+    peer.engine().tick(peer.now(), *peer.delivery);
+    peer.wait(20s);
+    Duration took(0);
+    for (; !peer.dead() && took < 60s; took += 6s) {
+      peer.wait(6s);
+      ++peer.delivery->acknowledged;
+      --peer.delivery->waiting;
+    }
+    ASSERT_TRUE(peer.dead());
+    EXPECT_EQ(peer.ending(), (Ending{.code = 1006, .error = Errc::pong_timeout}));
+    EXPECT_LE(took, 12s);
+  }
+}
+
+TEST(EngineProgress, Rfc6455_7_1_1_CloseCountsFromWhenItWasWritten) {
+  for (const Role role : roles) {
+    Peer peer(role, options);
+    peer.writable = 0;
+    peer.at_now().send(std::string(100'000, 'x'));
+    peer.at_now().close(CloseCode::normal);
+    for (int i = 0; i < 9; ++i) {  // 10 000 bytes each 20 s are enough
+      peer.wait(20s);
+      peer.writable = 10'000;
+      peer.turn();
+      ASSERT_FALSE(peer.told_closed());
+      EXPECT_EQ(peer.due(), 30s);
+    }
+    peer.wait(20s);
+    peer.writable = Peer::all;
+    peer.turn();
+    EXPECT_EQ(peer.frames().back(), "close 1000");
+    EXPECT_EQ(peer.due(), 5s);
+    peer.wait(4s);
+    peer.receive(closing(1000));
+    peer.receive_eof();
+    ASSERT_TRUE(peer.dead());
+    EXPECT_EQ(peer.ending(), (Ending{.code = 1000, .clean = true}));
+  }
+}
+
+TEST(EngineProgress, Rfc6455_7_1_1_CloseWaitsWhileThePeerTakesWhatIsAheadOfIt) {
+  for (const Role role : roles) {
+    for (const bool answers : {true, false}) {
+      Peer peer(role, options);
+      peer.delivery = Delivery{.acknowledged = 0, .waiting = 6'000'000};
+      peer.engine().tick(peer.now(), *peer.delivery);
+      peer.at_now().close(CloseCode::normal);
+      peer.turn();
+      for (int second = 0; second < 15; ++second) {
+        peer.wait(1s);
+        ASSERT_FALSE(peer.told_closed()) << second;
+        peer.delivery->acknowledged += 400'000;
+        peer.delivery->waiting -= 400'000;
+      }
+      peer.wait(2s);
+      if (answers) {
+        peer.receive(closing(1000));
+        peer.receive_eof();
+        EXPECT_EQ(peer.ending(), (Ending{.code = 1000, .clean = true}));
+      } else {
+        peer.wait(5s);
+        ASSERT_TRUE(peer.dead());
+        EXPECT_EQ(peer.ending(), (Ending{.code = 1006, .error = Errc::close_timeout}));
+      }
+    }
+  }
+}
+
+// ---- pages
+
+TEST(EngineProgress, HttpIdleCountsFromWhenTheAnswerWasWritten) {
+  for (const bool keeps : {true, false}) {
+    Peer peer(Role::server, options, Start::handshake);
+    peer.accepts = false;
+    peer.on_event = [&](Event event) {
+      if (event.kind() != Event::Kind::request) return;
+      peer.at_now().respond(Response::text(std::string(100'000, 'x')));
+    };
+    peer.writable = 0;
+    peer.receive("GET / HTTP/1.1\r\nHost: example.org\r\n" +
+                 std::string(keeps ? "\r\n" : "Connection: close\r\n\r\n"));
+    EXPECT_EQ(peer.due(), 30s) << "only the stall clock runs";
+    for (int i = 0; i < 9; ++i) {
+      peer.wait(25s);
+      peer.writable = 10'000;
+      peer.turn();
+      ASSERT_FALSE(peer.dead());
+    }
+    peer.wait(25s);
+    peer.writable = Peer::all;
+    peer.turn();
+    EXPECT_TRUE(peer.written().ends_with("xxx"));
+    EXPECT_GT(peer.written().size(), 100'000u);
+    EXPECT_EQ(peer.dead(), !keeps);
+    if (keeps) {
+      EXPECT_EQ(peer.due(), 3s);
+    }
+    peer.wait(3s);
+    EXPECT_TRUE(peer.dead());
+  }
+}
+
+TEST(EngineProgress, APageOfWhichAByteIsTakenNowAndThenIsEnded) {
+  Peer peer(Role::server, options, Start::handshake);
+  peer.accepts = false;
+  peer.on_event = [&](Event event) {
+    if (event.kind() != Event::Kind::request) return;
+    peer.at_now().respond(Response::text(std::string(100'000, 'x')));
+  };
+  peer.writable = 0;
+  peer.receive(page_request());
+  for (int i = 0; i < 2 && !peer.dead(); ++i) {
+    peer.wait(29s);
+    peer.writable = 1;
+    peer.turn();
+  }
+  ASSERT_TRUE(peer.dead());
+  EXPECT_EQ(peer.ending(), (Ending{.code = 1006, .error = Errc::write_stalled, .opened = false}));
+}
+
+TEST(EngineProgress, APageOnItsWayIsWrittenThoughTheServerCloses) {
+  Peer peer(Role::server, options, Start::handshake);
+  peer.accepts = false;
+  peer.on_event = [&](Event event) {
+    if (event.kind() != Event::Kind::request) return;
+    peer.at_now().respond(Response::text(std::string(1'000, 'x')));
+  };
+  peer.writable = 100;
+  peer.receive(page_request());
+  peer.at_now().close(CloseCode::going_away);
+  peer.turn();
+  EXPECT_FALSE(peer.dead());
+  peer.writable = Peer::all;
+  peer.turn();
+  EXPECT_GT(peer.written().size(), 1'000u);
+  EXPECT_TRUE(peer.dead());
+}
+
+// ---- a driver that was late
+
+TEST(EngineProgress, WhatWeMissedIsPostponedAFewTimesOnly) {
+  for (const Role role : roles) {
+    for (const bool closes : {true, false}) {
+      Peer peer(role, options);
+      if (closes) peer.at_now().close(CloseCode::normal);
+      if (!closes) peer.wait(20s);
+      peer.turn();
+      const Duration limit = closes ? Duration(5s) : Duration(7s);
+      EXPECT_EQ(peer.due(), limit);
+      Engine& engine = peer.engine();
+      EXPECT_FALSE(engine.postpone(peer.now() + 1s)) << "nothing is due";
+      auto late = peer.now() + limit + 2s;
+      for (int i = 0; i < 3; ++i) {
+        engine.advance(late);
+        EXPECT_LE(engine.deadline(), late);
+        EXPECT_TRUE(engine.postpone(late + (i == 0 ? Duration(1s) : Duration(1h))));
+        EXPECT_EQ(engine.deadline(), late + (i == 0 ? Duration(1s) : limit)) << "a limit at most";
+        late = engine.deadline() + 2s;
+      }
+      engine.advance(late);
+      EXPECT_FALSE(engine.postpone(late + 1s));
+      engine.tick(late);
+      EXPECT_EQ(engine.next().kind(), Event::Kind::closed);
+    }
+  }
+}
+
+TEST(EngineProgress, AByteOfThePeerMakesUpForWhatWasPostponed) {
+  Peer peer(Role::server, options);
+  for (int i = 0; i < 10; ++i) {
+    peer.wait(20s);
+    EXPECT_EQ(peer.frames(), Strings{"ping"});
+    auto late = peer.now() + 9s;
+    peer.engine().advance(late);
+    EXPECT_TRUE(peer.engine().postpone(late + 1s)) << i;
+    peer.wait(9s);
+    peer.receive(pong());
+    EXPECT_FALSE(peer.told_closed());
+  }
+}
+
+}  // namespace
+}  // namespace tern::test
