@@ -13,8 +13,8 @@
 namespace tern::simd {
 namespace {
 
-// Kernels called by a static initialiser, before main and perhaps before any initialiser of the
-// library. Long enough to leave the inline functions.
+// These static initialisers call kernels before main, and perhaps before any initialiser of the
+// library. The payloads are too long for the inline functions.
 const bool valid_before_main = [] {
   const std::vector<std::byte> text(200, std::byte{'a'});
   return utf8_valid(text);

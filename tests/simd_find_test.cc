@@ -14,7 +14,7 @@ namespace {
 constexpr auto is_x = [](auto c) { return c == 'x'; };
 constexpr auto is_control = [](auto c) { return ((c < 0x20) ^ (c == '\t')) | (c == 0x7F); };
 
-// The rule itself, one octet after the other.
+// The reference: applies the rule to one byte after the other.
 template <typename Rule>
 std::size_t plain(std::string_view text, Rule rule) {
   std::size_t i = 0;
@@ -33,25 +33,24 @@ std::size_t found(std::span<const std::byte> bytes, Rule rule) {
   return found({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, rule);
 }
 
-// Texts that end at a guard and texts that begin at one: whoever reads outside dies.
-TEST(Find, EveryOctetInEveryPlaceOfEveryLengthAgainstGuardPages) {
+// Each text ends or begins at a guard page, so that a read outside it ends the process.
+TEST(Find, FindsEveryByteAtEveryPlaceReadingNothingOutside) {
   const test::GuardPage page(80);
   for (std::size_t size = 0; size <= 52; ++size) {
     for (std::size_t place = 0; place < size; ++place) {
-      for (unsigned octet = 0; octet < 256; ++octet) {
+      for (unsigned byte = 0; byte < 256; ++byte) {
         std::string text(size, 'v');
-        text[place] = static_cast<char>(octet);
+        text[place] = static_cast<char>(byte);
         const std::size_t expected = plain(text, is_control);
         for (const auto span : {page.copy_at_end(text), page.copy_at_begin(text)}) {
-          ASSERT_EQ(found(span, is_control), expected)
-              << octet << " at " << place << " of " << size;
+          ASSERT_EQ(found(span, is_control), expected) << byte << " at " << place << " of " << size;
         }
       }
     }
   }
 }
 
-TEST(Find, TheFirstOfSeveral) {
+TEST(Find, ReturnsTheFirstOfSeveral) {
   const test::GuardPage page(52);
   for (std::size_t size = 2; size <= 52; ++size) {
     for (std::size_t first = 0; first < size; ++first) {
@@ -64,12 +63,12 @@ TEST(Find, TheFirstOfSeveral) {
   }
 }
 
-TEST(Find, TheEndWhenThereIsNone) {
+TEST(Find, ReturnsTheEndWhenThereIsNone) {
   const test::GuardPage page(80);
   for (std::size_t size = 0; size <= 80; ++size) {
     EXPECT_EQ(found(page.copy_at_end(std::string(size, 'v')), is_x), size);
   }
-  EXPECT_EQ(found(std::string_view(), is_x), 0U) << "nothing at all";
+  EXPECT_EQ(found(std::string_view(), is_x), 0U) << "a null pointer";
 }
 
 }  // namespace

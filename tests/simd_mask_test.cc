@@ -16,30 +16,30 @@
 namespace tern::simd {
 namespace {
 
-constexpr std::array key_octets{std::byte{0x37}, std::byte{0xFA}, std::byte{0x21}, std::byte{0x3D}};
+constexpr std::array key_bytes{std::byte{0x37}, std::byte{0xFA}, std::byte{0x21}, std::byte{0x3D}};
 
-std::uint32_t key_of(std::array<std::byte, 4> octets) {
+std::uint32_t key_of(std::array<std::byte, 4> bytes) {
   std::uint32_t key;
-  std::memcpy(&key, octets.data(), sizeof key);
+  std::memcpy(&key, bytes.data(), sizeof key);
   return key;
 }
 
-// The rule itself: octet i is XORed with octet (phase + i) mod 4 of the key.
+// The reference: byte i is XORed with byte (phase + i) mod 4 of the key.
 std::vector<std::byte> masked(std::span<const std::byte> data, unsigned phase) {
   std::vector<std::byte> result(data.begin(), data.end());
-  for (std::size_t i = 0; i < result.size(); ++i) result[i] ^= key_octets[(phase + i) % 4];
+  for (std::size_t i = 0; i < result.size(); ++i) result[i] ^= key_bytes[(phase + i) % 4];
   return result;
 }
 
 std::vector<std::byte> payload(std::size_t size) {
   std::vector<std::byte> data(size);
   std::uint32_t state = 12345;
-  for (std::byte& octet : data)
-    octet = static_cast<std::byte>((state = state * 1664525 + 1013904223) >> 24);
+  for (std::byte& byte : data)
+    byte = static_cast<std::byte>((state = state * 1664525 + 1013904223) >> 24);
   return data;
 }
 
-// What all functions under test boil down to: mask `src` into `dst`, which may be the same.
+// The common form of all functions under test: masks `src` into `dst`, which may be the same.
 using Mask = std::function<void(std::byte* dst, std::span<const std::byte> src, unsigned phase)>;
 
 struct Subject {
@@ -48,7 +48,7 @@ struct Subject {
 };
 
 std::vector<Subject> subjects() {
-  const std::uint32_t key = key_of(key_octets);
+  const std::uint32_t key = key_of(key_bytes);
   std::vector<Subject> all;
   for (const Level level : all_levels) {
     if (level > detect()) continue;
@@ -67,21 +67,21 @@ std::vector<Subject> subjects() {
 TEST(Mask, Rfc6455_5_7_MaskedHello) {
   std::array data{std::byte{0x7F}, std::byte{0x9F}, std::byte{0x4D}, std::byte{0x51},
                   std::byte{0x58}};
-  mask(data, key_of(key_octets));
+  mask(data, key_of(key_bytes));
   EXPECT_EQ(std::memcmp(data.data(), "Hello", 5), 0);
 }
 
-TEST(Mask, Rfc6455_5_3_RotateKeyContinuesAtAnyOctet) {
-  for (std::size_t octets = 0; octets < 9; ++octets) {
+TEST(Mask, Rfc6455_5_3_RotateKeyContinuesAtAnyByte) {
+  for (std::size_t bytes = 0; bytes < 9; ++bytes) {
     std::array<std::byte, 4> rotated{};
-    const std::uint32_t key = rotate_key(key_of(key_octets), octets);
+    const std::uint32_t key = rotate_key(key_of(key_bytes), bytes);
     std::memcpy(rotated.data(), &key, 4);
-    for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(rotated[i], key_octets[(octets + i) % 4]);
+    for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(rotated[i], key_bytes[(bytes + i) % 4]);
   }
 }
 
-// Spans that end at a guard and spans that begin at one: whoever reads or writes outside dies.
-TEST(Mask, Rfc6455_5_3_EveryKernelEveryLengthAndPhaseAgainstGuardPages) {
+// Each span ends or begins at a guard page, so that a read or write outside it ends the process.
+TEST(Mask, Rfc6455_5_3_EveryKernelMasksEveryLengthAndPhase) {
   const test::GuardPage at(512);
   const test::GuardPage to(512);
   for (const Subject& subject : subjects()) {
@@ -104,8 +104,8 @@ TEST(Mask, Rfc6455_5_3_EveryKernelEveryLengthAndPhaseAgainstGuardPages) {
   }
 }
 
-// A payload that moves towards the front, as far as a header shrinks or further.
-TEST(Mask, Rfc6455_5_3_EveryKernelToAPlaceInFrontOfThePayload) {
+// The payload moves towards the front of the buffer, by the bytes that a header shrinks or more.
+TEST(Mask, Rfc6455_5_3_EveryKernelMovesThePayloadForward) {
   constexpr std::size_t sizes[] = {0,  1,  3,  4,   7,   8,   15,  16,  31,  32,  33,    63,
                                    64, 65, 96, 127, 128, 200, 257, 511, 512, 513, 1'025, 4'100};
   for (const Subject& subject : subjects()) {
@@ -123,7 +123,7 @@ TEST(Mask, Rfc6455_5_3_EveryKernelToAPlaceInFrontOfThePayload) {
   }
 }
 
-// Octets before and behind the span keep their values, whatever the alignment.
+// Checks every alignment: the span is masked, and the bytes around it keep their values.
 void check_alignments(const Subject& subject, std::size_t size) {
   constexpr std::size_t margin = 64;
   const std::vector<std::byte> data = payload(size);
@@ -146,7 +146,7 @@ void check_alignments(const Subject& subject, std::size_t size) {
       subject.run(span.data(), from, 1);
       ASSERT_TRUE(std::ranges::equal(span, expected))
           << subject.name << ' ' << size << ' ' << offset;
-      const auto untouched = [](std::byte octet) { return octet == std::byte{0xEE}; };
+      const auto untouched = [](std::byte byte) { return byte == std::byte{0xEE}; };
       ASSERT_TRUE(std::all_of(memory.begin(), memory.begin() + static_cast<std::ptrdiff_t>(begin),
                               untouched));
       ASSERT_TRUE(std::all_of(memory.begin() + static_cast<std::ptrdiff_t>(begin + size),
@@ -155,13 +155,13 @@ void check_alignments(const Subject& subject, std::size_t size) {
   }
 }
 
-TEST(Mask, Rfc6455_5_3_EveryKernelEveryLengthAtEveryAlignment) {
+TEST(Mask, Rfc6455_5_3_EveryKernelMasksEveryLengthAtAnyAddress) {
   for (const Subject& subject : subjects())
     for (std::size_t size = 0; size <= 300; ++size) check_alignments(subject, size);
 }
 
-// Long payloads are aligned first; the sizes lie around the lengths where loops begin and end.
-TEST(Mask, Rfc6455_5_3_EveryKernelLongPayloadsAtEveryAlignment) {
+// Kernels align long payloads first. The sizes lie around the lengths where loops begin and end.
+TEST(Mask, Rfc6455_5_3_EveryKernelMasksLongPayloadsAtAnyAddress) {
   for (const Subject& subject : subjects()) {
     for (const std::size_t size :
          {1023U, 1024U, 1025U, 1087U, 1088U, 1151U, 1280U, 1343U, 4099U, 70001U})
@@ -169,9 +169,9 @@ TEST(Mask, Rfc6455_5_3_EveryKernelLongPayloadsAtEveryAlignment) {
   }
 }
 
-// §5.3: fragments of a read are unmasked one by one, each at the phase where the last ended.
-TEST(Mask, Rfc6455_5_3_SplitAnywhereGivesTheSame) {
-  const std::uint32_t key = key_of(key_octets);
+// The parts of a payload are unmasked as they arrive, each at the phase where the last one ended.
+TEST(Mask, Rfc6455_5_3_MaskingInPartsGivesTheSame) {
+  const std::uint32_t key = key_of(key_bytes);
   for (const std::size_t size : {5U, 33U, 131U, 300U}) {
     const std::vector<std::byte> data = payload(size);
     const std::vector<std::byte> expected = masked(data, 0);
@@ -181,7 +181,7 @@ TEST(Mask, Rfc6455_5_3_SplitAnywhereGivesTheSame) {
       mask(std::span(work).subspan(cut), key, static_cast<unsigned>(cut % 4));
       ASSERT_EQ(work, expected) << size << ' ' << cut;
       mask(work, key);
-      ASSERT_EQ(work, data) << "masking twice is identity";
+      ASSERT_EQ(work, data) << "the second masking restores the payload";
     }
   }
 }

@@ -26,8 +26,8 @@ std::span<const std::byte> bytes(std::string_view text) { return std::as_bytes(s
 
 std::string hex(std::string_view text) {
   std::ostringstream out;
-  for (const char octet : text)
-    out << std::hex << std::setw(2) << std::setfill('0') << (static_cast<unsigned>(octet) & 0xFF)
+  for (const char byte : text)
+    out << std::hex << std::setw(2) << std::setfill('0') << (static_cast<unsigned>(byte) & 0xFF)
         << ' ';
   return out.str();
 }
@@ -39,19 +39,19 @@ std::vector<Level> levels() {
   return all;
 }
 
-// All that is or might be wrong with a sequence, and neighbours that are right.
+// Sequences with every kind of error, and valid sequences that differ from them by one byte.
 const std::vector<std::string>& sequences() {
   static const std::vector<std::string> all = [] {
     std::vector<std::string> made{
-        // Right: the borders of each row of RFC 3629 §4.
+        // Valid: the borders of each row of RFC 3629 §4.
         "a", "\xC2\x80", "\xDF\xBF", "\xE0\xA0\x80", "\xE0\xBF\xBF", "\xE1\x80\x80", "\xEC\xBF\xBF",
         "\xED\x80\x80", "\xED\x9F\xBF", "\xEE\x80\x80", "\xEF\xBF\xBF", "\xF0\x90\x80\x80",
         "\xF0\xBF\xBF\xBF", "\xF1\x80\x80\x80", "\xF3\xBF\xBF\xBF", "\xF4\x80\x80\x80",
         "\xF4\x8F\xBF\xBF",
-        // Longer than needed.
+        // Overlong.
         "\xC0\x80", "\xC0\xAF", "\xC1\xBF", "\xE0\x80\x80", "\xE0\x9F\xBF", "\xF0\x80\x80\x80",
         "\xF0\x8F\xBF\xBF", "\xF8\x88\x80\x80\x80", "\xFC\x84\x80\x80\x80\x80",
-        // Surrogates, above U+10FFFF, never an octet of UTF-8.
+        // Surrogates; above U+10FFFF; bytes that never occur in UTF-8.
         "\xED\xA0\x80", "\xED\xBF\xBF", "\xED\xA0\x80\xED\xB0\x80", "\xF4\x90\x80\x80",
         "\xF4\xBF\xBF\xBF", "\xF5\x80\x80\x80", "\xF7\xBF\xBF\xBF", "\xFE", "\xFF",
         // Tails: alone, too many, missing.
@@ -64,8 +64,8 @@ const std::vector<std::string>& sequences() {
   return all;
 }
 
-// Every kernel and the front function agree with the reference on `text`, against guards on both
-// sides.
+// Checks that every kernel and the front function agree with the reference. The text ends at a
+// guard page, and then begins at one.
 void check_all(const test::GuardPage& room, std::string_view text) {
   const bool expected = reference_valid(text);
   for (const auto span : {room.copy_at_end(text), room.copy_at_begin(text)}) {
@@ -76,8 +76,8 @@ void check_all(const test::GuardPage& room, std::string_view text) {
   }
 }
 
-// Feeds `text` in pieces of `size`. Where the stream failed: the index of the piece; nothing if it
-// never did.
+// Feeds `text` in pieces of `size` bytes. Returns the index of the piece at which the stream
+// failed, if it did.
 std::optional<std::size_t> failing_piece(Utf8Stream& stream, std::string_view text,
                                          std::size_t size) {
   for (std::size_t at = 0; at < text.size(); at += size)
@@ -85,7 +85,7 @@ std::optional<std::size_t> failing_piece(Utf8Stream& stream, std::string_view te
   return std::nullopt;
 }
 
-TEST(Utf8, TheReferenceItselfIsRight) {
+TEST(Utf8, ReferenceIsCorrect) {
   EXPECT_TRUE(reference_valid(""));
   EXPECT_TRUE(reference_valid("\xCE\xBA\xE1\xBD\xB9\xCF\x83\xCE\xBC\xCE\xB5"));
   EXPECT_FALSE(reference_valid("\xED\xA0\x80"));
@@ -96,8 +96,8 @@ TEST(Utf8, TheReferenceItselfIsRight) {
   EXPECT_EQ(first_impossible("\xE2\x82\x41"), 2U);
 }
 
-// Each octet that a rule tells from its neighbours, in all four places of a sequence.
-TEST(Utf8, Rfc3629_4_AllPairsAndAllClassesOfFour) {
+// `classes` holds the borders of all ranges in the grammar; each stands in all four places.
+TEST(Utf8, Rfc3629_4_AllPairsAndAllClassesOfFourBytes) {
   const test::GuardPage room(4096);
   for (unsigned first = 0; first < 256; ++first) {
     for (unsigned second = 0; second < 256; ++second)
@@ -111,8 +111,8 @@ TEST(Utf8, Rfc3629_4_AllPairsAndAllClassesOfFour) {
     for (const char b : classes)
       for (const char c : classes)
         for (const char d : classes) {
-          // Across the borders of vectors of 32 and of 64, so that the loops see it, not only the
-          // paths for short text.
+          // The four bytes cross the borders of vectors of 32 and of 64 bytes, so that the loops
+          // check them, not only the code for short text.
           for (const std::size_t at : {30U, 62U}) {
             std::string text(100, 'x');
             text.replace(at, 4, {a, b, c, d});
@@ -124,7 +124,7 @@ TEST(Utf8, Rfc3629_4_AllPairsAndAllClassesOfFour) {
         }
 }
 
-TEST(Utf8, Rfc3629_4_EverySequenceAtEveryPlaceOfTextsOfEveryLength) {
+TEST(Utf8, Rfc3629_4_EverySequenceAtEveryPlaceOfEveryLength) {
   const test::GuardPage room(4096);
   for (const std::string& sequence : sequences()) {
     for (std::size_t size = sequence.size(); size <= 150; size += size < 70 ? 1 : 13) {
@@ -137,8 +137,8 @@ TEST(Utf8, Rfc3629_4_EverySequenceAtEveryPlaceOfTextsOfEveryLength) {
   }
 }
 
-// Around the borders of blocks inside text that is not ASCII, where nothing is skipped.
-TEST(Utf8, Rfc3629_4_EverySequenceAroundBlockBordersOfOtherScripts) {
+// The text around the sequence is not ASCII, so that kernels skip nothing.
+TEST(Utf8, Rfc3629_4_EverySequenceAtBlockBordersOfOtherScripts) {
   const test::GuardPage room(4096);
   for (const std::string_view filler : {"\xC3\xA9", "\xE6\x97\xA5", "\xF0\x9F\x98\x80"}) {
     for (const std::string& sequence : sequences()) {
@@ -170,8 +170,8 @@ TEST(Utf8, Rfc3629_4_ValidTextOfEveryLengthAtEveryAlignment) {
   }
 }
 
-// Long runs of ASCII are skipped in larger steps: an error anywhere in or behind them is found.
-TEST(Utf8, Rfc3629_4_ErrorsInLongAscii) {
+// Kernels skip long runs of ASCII in larger steps.
+TEST(Utf8, Rfc3629_4_FindsErrorsInAndBehindLongAscii) {
   const test::GuardPage room(4096);
   for (const std::size_t size : {511U, 512U, 700U, 1024U, 1025U}) {
     for (std::size_t at = 0; at < size; ++at) {
@@ -184,7 +184,7 @@ TEST(Utf8, Rfc3629_4_ErrorsInLongAscii) {
   }
 }
 
-TEST(Utf8, Rfc3629_4_RandomTexts) {
+TEST(Utf8, Rfc3629_4_RandomTextsAgreeWithTheReference) {
   const test::GuardPage room(4096);
   std::mt19937 random(20111211);
   const auto pick = [&](std::size_t below) { return static_cast<std::size_t>(random() % below); };
@@ -196,7 +196,7 @@ TEST(Utf8, Rfc3629_4_RandomTexts) {
       if (pick(4) == 0)
         text.append(pick(100), 'x');
       else
-        text += sequences()[pick(17)];  // the right ones
+        text += sequences()[pick(17)];  // the valid ones
     }
     if (pick(2) == 0 && !text.empty()) text[pick(text.size())] = static_cast<char>(pick(256));
     valid += reference_valid(text);
@@ -212,8 +212,9 @@ TEST(Utf8Stream, IsSmallAndTrivial) {
   EXPECT_TRUE(Utf8Stream().complete());
 }
 
-// The example of RFC 6455 8.1 and Autobahn 6.4: the text is lost at the 90, whatever comes later.
-TEST(Utf8Stream, Rfc6455_8_1_FailsAtTheFirstImpossibleOctet) {
+// The example of RFC 6455 §8.1 and Autobahn 6.4: the byte 90 makes the text invalid, whatever
+// follows.
+TEST(Utf8Stream, Rfc6455_8_1_FailsAtTheFirstImpossibleByte) {
   Utf8Stream stream;
   EXPECT_TRUE(stream.feed(bytes("\xCE\xBA\xE1\xBD\xB9\xCF\x83\xCE\xBC\xCE\xB5\xF4")));
   EXPECT_FALSE(stream.complete());
@@ -224,7 +225,7 @@ TEST(Utf8Stream, Rfc6455_8_1_FailsAtTheFirstImpossibleOctet) {
   EXPECT_FALSE(stream.complete()) << "a failed stream never recovers";
 
   Utf8Stream together;
-  EXPECT_FALSE(together.feed(bytes("\xCE\xBA\xF4\x90"))) << "in one piece, the sequence unfinished";
+  EXPECT_FALSE(together.feed(bytes("\xCE\xBA\xF4\x90"))) << "one piece, an incomplete sequence";
 }
 
 TEST(Utf8Stream, Rfc6455_8_1_CompleteOnlyBetweenCharacters) {
@@ -250,9 +251,9 @@ TEST(Utf8Stream, Rfc6455_8_1_EmptyPiecesChangeNothing) {
   EXPECT_TRUE(stream.complete());
 }
 
-// Pieces of every size fail in exactly the piece that holds the first impossible octet, and
-// complete() is the reference's verdict.
-TEST(Utf8Stream, Rfc6455_8_1_AnyCuttingGivesTheSame) {
+// The stream fails in exactly the piece that holds the first impossible byte, and complete()
+// agrees with the reference.
+TEST(Utf8Stream, Rfc6455_8_1_PiecesOfAnySizeGiveTheSame) {
   for (const std::string& sequence : sequences()) {
     for (const std::size_t before : {0U, 1U, 60U, 63U, 64U, 131U}) {
       for (const std::string_view filler : {"x", "\xE6\x97\xA5"}) {
@@ -277,7 +278,7 @@ TEST(Utf8Stream, Rfc6455_8_1_AnyCuttingGivesTheSame) {
   }
 }
 
-TEST(Utf8Stream, Rfc6455_8_1_TwoPiecesCutAtEveryOctetAgainstGuardPages) {
+TEST(Utf8Stream, Rfc6455_8_1_TwoPiecesCutAnywhereGiveTheSame) {
   const test::GuardPage front(512);
   const test::GuardPage back(512);
   for (const std::string& sequence : sequences()) {

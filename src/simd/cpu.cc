@@ -1,17 +1,17 @@
-// Which kernels may run here.
+// Detects the instruction sets of this processor, so that the best kernels can run.
 //
-// Kernels for all levels are compiled into every library, each function with the instruction set in
-// its own `target` attribute: the rest of the program needs no compiler flags and runs on any
-// x86-64. A front function (mask_long, utf8_valid_long) jumps through a pointer of its own file
-// that at first leads to a function which asks detect(), puts the kernel of that level into the
-// pointer and goes on there. So the choice costs nothing later, not even the guard of a
-// function-local static; the pointer is constant-initialised, hence right even when a static
-// initialiser elsewhere is the first caller; and threads that race all write the same value. Tests
-// ask for the kernel of each level by name.
+// Every build contains the kernels of all levels. Each kernel names its instruction set in its own
+// `target` attribute, so the rest of the program needs no compiler flags and runs on any x86-64.
 //
-// AVX-512 is asked for together with VBMI, which no kernel needs: the processors that have the one
-// without the other are those that lower their clock for 512-bit vectors, on which AVX2 is the
-// better choice.
+// The files of the kernels choose one at the first call. A front function (mask_long,
+// utf8_valid_long) jumps through an atomic pointer. At first this pointer leads to a function that
+// calls detect(), stores the kernel of that level in the pointer and calls the kernel. Later calls
+// pay nothing for the choice, not even the guard of a function-local static. The pointer is
+// constant-initialised, so it is valid even if a static initialiser elsewhere makes the first call.
+// Threads that race all write the same value. Tests request the kernel of each level directly.
+//
+// Level::avx512 requires VBMI although no kernel uses it. Processors that have AVX-512 without VBMI
+// lower their clock for 512-bit vectors, so AVX2 is the better choice on them.
 
 #include "simd/cpu.h"
 
@@ -19,7 +19,7 @@ namespace tern::simd {
 
 Level detect() noexcept {
 #if defined(__x86_64__)
-  __builtin_cpu_init();  // ours may be the first static initialiser to run
+  __builtin_cpu_init();  // a static initialiser may call this before libgcc's own constructor runs
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi"))
     return Level::avx512;

@@ -5,24 +5,24 @@
 
 namespace tern::simd {
 
-/// The instruction sets that kernels are written for; each includes those before it.
+/// The instruction sets that have kernels. Each level includes the levels before it.
 enum class Level {
-  scalar,  ///< plain C++, any machine
-  sse2,    ///< every x86-64
-  ssse3,   ///< byte shuffles of 16
-  avx2,    ///< vectors of 32
-  avx512,  ///< vectors of 64: F, BW, VL and VBMI
+  scalar,  ///< plain C++, on any machine
+  sse2,    ///< vectors of 16 bytes, on every x86-64
+  ssse3,   ///< adds a shuffle of 16 bytes
+  avx2,    ///< vectors of 32 bytes
+  avx512,  ///< vectors of 64 bytes: F, BW, VL and VBMI
 };
 
 inline constexpr std::array all_levels{Level::scalar, Level::sse2, Level::ssse3, Level::avx2,
                                        Level::avx512};
 
-/// The best level that this processor and its operating system support; the same at every call.
-/// Whoever needs it often keeps the answer. May be called by static initialisers.
+/// Returns the best level that this processor and its operating system support. The result never
+/// changes; a caller that needs it often stores it. Static initialisers may call it.
 /// Thread: any.
 Level detect() noexcept;
 
-/// The name of a level for tests and benchmarks, e.g. "avx2".
+/// Returns the name of a level for tests and benchmarks, for example "avx2".
 std::string_view name(Level level) noexcept;
 
 }  // namespace tern::simd

@@ -7,16 +7,17 @@
 #include <emmintrin.h>
 #endif
 
-// std::find_if over octets, 16 at a time. A rule is written once, for both kinds of argument: a
-// lambda of `auto` that is called with an Octet or with Octets, and made of what both have:
-// comparisons with constants, and & | ^ between those.
+// A std::find_if over bytes that checks 16 of them at a time. A rule is a generic lambda
+// (`auto` parameter), because find_if calls it with one Octet and with a vector of Octets. So a
+// rule may use only operations that both types have: comparisons with constants, and & | ^ between
+// their results.
 
 namespace tern::simd {
 
 using Octet = unsigned char;
 using Octets [[gnu::vector_size(16)]] = Octet;
 
-/// The first octet for which the rule holds, or `end`. None outside of [from, end) is read.
+/// Returns the first byte for which `rule` holds, or `end`. Reads nothing outside [from, end).
 /// Thread: any.
 template <typename Rule>
 [[gnu::always_inline]] inline const char* find_if(const char* from, const char* end,
@@ -25,15 +26,15 @@ template <typename Rule>
   constexpr std::ptrdiff_t width = sizeof(Octets);
   if (end - from >= width) {
     const auto hits = [rule](const char* at) {
-      Octets octets;
-      std::memcpy(&octets, at, sizeof octets);
-      return static_cast<unsigned>(_mm_movemask_epi8(std::bit_cast<__m128i>(rule(octets))));
+      Octets bytes;
+      std::memcpy(&bytes, at, sizeof bytes);
+      return static_cast<unsigned>(_mm_movemask_epi8(std::bit_cast<__m128i>(rule(bytes))));
     };
     const char* const last = end - width;
     for (; from <= last; from += width) {
       if (const unsigned bits = hits(from)) return from + std::countr_zero(bits);
     }
-    // The rest, together with octets in front of it, of which it is known that none is a hit.
+    // The last vector overlaps bytes that the loop has checked; none of those is a hit.
     const unsigned bits = hits(last);
     return bits != 0 ? last + std::countr_zero(bits) : end;
   }

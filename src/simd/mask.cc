@@ -1,17 +1,17 @@
-// Masking (RFC 6455 5.3): octet i of the payload is XORed with octet i mod 4 of the key.
+// Masks payloads with vectors: byte i of the payload is XORed with byte i mod 4 of the key (RFC
+// 6455 §5.3). No kernel has a tail loop, and none touches memory outside the payload.
 //
-// All kernels have one shape. A vector is a multiple of four octets, so every vector at a multiple
-// of its size from the start is XORed with the same vector of repeated keys. What is left at the
-// end is not masked octet by octet: the last vector of the payload, which overlaps what the loop
-// does, is loaded and masked with the key rotated to its place *before* the loop, and stored after
-// it. Where they overlap both stores write the same octets. So no kernel has a tail loop, and none
-// touches memory outside the payload. What a step stores it has loaded, so that the payload may
-// move towards the front meanwhile, over its own beginning.
+// All kernels have one shape. A vector is a multiple of four bytes long, so every vector that
+// starts at a multiple of its size is XORed with the same vector of repeated keys. The end of the
+// payload is not masked byte by byte. Instead the kernel loads the last vector of the payload
+// *before* the loop, masks it with the key rotated to its place, and stores it after the loop. This
+// vector overlaps bytes of the loop; both stores write the same bytes there. Each step of the loop
+// loads all of its bytes before it stores any, so `dst` may lie in front of `src` and overlap it.
 //
-// Long payloads are worth aligning: a payload begins behind its header, at any address, and stores
-// that cross cache lines cost up to half of the speed inside the caches. The first vector is then
-// treated like the last one, and the loop starts at the first aligned address behind the beginning.
-// Below `align_from` that costs more than it brings.
+// Long payloads are aligned first. A payload starts behind its header, at any address, and stores
+// that cross cache lines cost up to half of the speed inside the caches. The kernel treats the
+// first vector like the last one, and the loop starts at the first aligned address behind it. Below
+// `align_from` bytes the alignment costs more than it gains.
 
 #include "simd/mask.h"
 
@@ -44,8 +44,8 @@ void mask_scalar(std::byte* dst, const std::byte* src, std::size_t size,
 
 constexpr std::size_t align_from = 512;
 
-// How many octets lie before the next multiple of `width`.
-std::size_t octets_to_alignment(const std::byte* at, std::size_t width) noexcept {
+// The number of bytes before the next multiple of `width`.
+std::size_t bytes_to_alignment(const std::byte* at, std::size_t width) noexcept {
   return -reinterpret_cast<std::uintptr_t>(at) & (width - 1);
 }
 
@@ -80,7 +80,7 @@ void mask_sse2(std::byte* dst, const std::byte* src, std::size_t size, std::uint
   if (size <= max_inline_mask) return detail::mask_short(dst, src, size, key);
   if (size < align_from) return mask_unaligned_sse2(dst, src, size, key);
   const __m128i first = masked128(src, key);
-  const std::size_t skip = octets_to_alignment(dst, 16);
+  const std::size_t skip = bytes_to_alignment(dst, 16);
   mask_unaligned_sse2(dst + skip, src + skip, size - skip, rotate_key(key, skip));
   store128(dst, first);
 }
@@ -117,7 +117,7 @@ TERN_AVX2 TERN_INLINE void mask_unaligned_avx2(std::byte* dst, const std::byte* 
   if (size < 32) return detail::mask_short(dst, src, size, key);
   if (size < align_from) return mask_unaligned_avx2(dst, src, size, key);
   const __m256i first = masked256(src, key);
-  const std::size_t skip = octets_to_alignment(dst, 32);
+  const std::size_t skip = bytes_to_alignment(dst, 32);
   mask_unaligned_avx2(dst + skip, src + skip, size - skip, rotate_key(key, skip));
   store256(dst, first);
 }
@@ -150,7 +150,7 @@ TERN_AVX512 void mask_avx512(std::byte* dst, const std::byte* src, std::size_t s
   if (size < 64) return mask_unaligned_avx2(dst, src, size, key);
   if (size < align_from) return mask_unaligned_avx512(dst, src, size, key);
   const __m512i first = masked512(src, key);
-  const std::size_t skip = octets_to_alignment(dst, 64);
+  const std::size_t skip = bytes_to_alignment(dst, 64);
   mask_unaligned_avx512(dst + skip, src + skip, size - skip, rotate_key(key, skip));
   _mm512_storeu_si512(dst, first);
 }
@@ -184,7 +184,7 @@ namespace {
 void choose_and_mask(std::byte* dst, const std::byte* src, std::size_t size,
                      std::uint32_t key) noexcept;
 
-// See cpu.cc.
+// The comment in cpu.cc explains this pointer.
 constinit std::atomic<MaskKernel> chosen{&choose_and_mask};
 
 void choose_and_mask(std::byte* dst, const std::byte* src, std::size_t size,

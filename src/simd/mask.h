@@ -8,20 +8,20 @@
 #include <cstring>
 #include <span>
 
-// Masking of payload (RFC 6455 5.3). A masking key is the std::uint32_t that memcpy loads from its
-// four octets on the wire: XOR does not care for byte order, so no machine ever swaps it, and
-// starting at another key octet is a rotation.
+// Masking of payloads (RFC 6455 §5.3). A masking key is the std::uint32_t that memcpy loads from
+// its four bytes on the wire. XOR does not depend on byte order, so no machine swaps the key. To
+// start at another byte of the key, rotate it.
 
 namespace tern::simd {
 
-/// The key as it stands `octets` further on in the payload: its first octet is key octet `octets`
-/// mod 4.
-constexpr std::uint32_t rotate_key(std::uint32_t key, std::size_t octets) noexcept {
-  const int bits = static_cast<int>(octets % 4 * 8);
+/// Returns the key for a place that is `bytes` further on in the payload: its first byte is byte
+/// `bytes` mod 4 of `key`.
+constexpr std::uint32_t rotate_key(std::uint32_t key, std::size_t bytes) noexcept {
+  const int bits = static_cast<int>(bytes % 4 * 8);
   return std::endian::native == std::endian::little ? std::rotr(key, bits) : std::rotl(key, bits);
 }
 
-/// Up to this many octets are masked in place of the call.
+/// Payloads of up to this many bytes are masked by inline code.
 inline constexpr std::size_t max_inline_mask = 32;
 
 namespace detail {
@@ -40,14 +40,13 @@ inline void store(std::byte* to, Word word) noexcept {
 
 inline std::uint64_t twice(std::uint32_t key) noexcept { return key | std::uint64_t{key} << 32; }
 
-/// Masks at most 32 octets: words from the front and words from the back, which may overlap;
-/// everything is loaded before anything is stored, so that in-place masking never masks an octet
-/// twice.
+/// Masks at most 32 bytes. Takes words from the front and words from the back, which may overlap.
+/// Loads everything before it stores anything, so that masking in place masks no byte twice.
 inline void mask_short(std::byte* dst, const std::byte* src, std::size_t size,
                        std::uint32_t key) noexcept {
   using U32 = std::uint32_t;
   using U64 = std::uint64_t;
-  // A word that ends with the payload begins at key octet `size` mod 4, be it of 4 octets or of 8.
+  // A word of 4 or 8 bytes that ends with the payload starts at key byte `size` mod 4.
   const U64 front = twice(key);
   const U64 back = twice(rotate_key(key, size));
   if (size >= 16) {
@@ -70,9 +69,9 @@ inline void mask_short(std::byte* dst, const std::byte* src, std::size_t size,
     store(dst, a);
     store(dst + size - 4, b);
   } else {
-    std::byte octets[4];
-    store(octets, key);
-    for (std::size_t i = 0; i < size; ++i) dst[i] = src[i] ^ octets[i];
+    std::byte bytes[4];
+    store(bytes, key);
+    for (std::size_t i = 0; i < size; ++i) dst[i] = src[i] ^ bytes[i];
   }
 }
 
@@ -80,8 +79,8 @@ void mask_long(std::byte* dst, const std::byte* src, std::size_t size, std::uint
 
 }  // namespace detail
 
-/// Writes `src`, masked or unmasked, to `dst`, beginning at key octet `phase` (0 to 3). `dst` has
-/// room for src.size() octets; it may be src.data() or lie in front of it, also where they overlap.
+/// Masks or unmasks `src` into `dst`, starting at key byte `phase` (0 to 3). `dst` has room for
+/// src.size() bytes. `dst` may equal src.data(), or lie in front of it and overlap it.
 /// Thread: any. RFC 6455 §5.3.
 [[gnu::always_inline]] inline void mask_copy(std::byte* dst, std::span<const std::byte> src,
                                              std::uint32_t key, unsigned phase = 0) noexcept {
@@ -92,18 +91,19 @@ void mask_long(std::byte* dst, const std::byte* src, std::size_t size, std::uint
     detail::mask_long(dst, src.data(), src.size(), key);
 }
 
-/// Masks or unmasks `data` in place, beginning at key octet `phase` (0 to 3).
+/// Masks or unmasks `data` in place, starting at key byte `phase` (0 to 3).
 /// Thread: any. RFC 6455 §5.3.
 [[gnu::always_inline]] inline void mask(std::span<std::byte> data, std::uint32_t key,
                                         unsigned phase = 0) noexcept {
   mask_copy(data.data(), data, key, phase);
 }
 
-/// What does the work at one level, for any size; `key` begins at its first octet.
+/// A function that masks a payload of any size with the instructions of one level. It starts at the
+/// first byte of `key`.
 using MaskKernel = void (*)(std::byte* dst, const std::byte* src, std::size_t size,
                             std::uint32_t key) noexcept;
 
-/// The kernel of a level, which must not be above detect(). For tests and benchmarks.
+/// Returns the kernel of a level. The level must not be above detect(). For tests and benchmarks.
 MaskKernel mask_kernel(Level level) noexcept;
 
 }  // namespace tern::simd

@@ -1,21 +1,23 @@
-// UTF-8 (RFC 3629 section 4, which RFC 6455 8.1 requires of text):
+// Validates UTF-8 with scalar code, and chooses the kernel for this machine. RFC 6455 §8.1 requires
+// UTF-8 of text; RFC 3629 §4 defines it:
 //
 //   UTF8-1 = 00-7F
 //   UTF8-2 = C2-DF tail
 //   UTF8-3 = E0 A0-BF tail / E1-EC 2(tail) / ED 80-9F tail / EE-EF 2(tail)
 //   UTF8-4 = F0 90-BF 2(tail) / F1-F3 3(tail) / F4 80-8F 2(tail)             tail = 80-BF
 //
-// Two things follow from this grammar, and all code here rests on them. A lead octet determines how
-// many octets follow, and only the first of these is ever restricted further: grammar() is all of
-// it. And the first octet that does not fit makes the text invalid whatever comes later, so that
-// "valid so far" has a meaning at every octet: Utf8Stream promises to fail exactly there (RFC
-// 6455 8.1 lets us fail the connection at once, and peers test for it).
+// All code here relies on two properties of this grammar.
+// - A lead byte determines the number of bytes that follow it. Only the first of these can have a
+//   range narrower than 80-BF. grammar() states both facts for each lead byte.
+// - The first byte that does not fit makes the text invalid whatever follows. So "valid so far" has
+//   a meaning at every byte, and Utf8Stream fails at exactly that byte. RFC 6455 §8.1 allows an
+//   endpoint to fail the connection at once, and peers test for it.
 //
-// Work is divided by size. Short ASCII is seen in place by the inline functions of the header; a
-// whole text goes to the kernel of this machine (scalar here, vectors in utf8_x86.cc). The stream
-// turns pieces into whole texts: it finishes the sequence pending from the last piece octet by
-// octet, gives the kernel everything up to the last boundary between characters, and keeps the at
-// most three octets behind it as state.
+// The size decides which code runs. Inline functions of the header recognise short ASCII. A whole
+// text goes to the kernel of this machine: the scalar one is here, the vector kernels are in
+// utf8_x86.cc. Utf8Stream turns pieces into whole texts: it completes the sequence left over from
+// the last piece byte by byte, passes everything up to the last boundary between characters to the
+// kernel, and keeps the rest (at most three bytes) as its state.
 
 #include "simd/utf8.h"
 
@@ -28,8 +30,8 @@ namespace tern::simd {
 
 namespace {
 
-// What must follow a lead octet: `rest` octets, the first of them between `low` and `high`, the
-// others between 80 and BF. No rest: the octet leads nothing.
+// The bytes that must follow a lead byte: `rest` bytes, the first of them between `low` and `high`,
+// the others between 80 and BF. If `rest` is 0, the byte is not a lead byte.
 struct Follow {
   std::uint8_t rest = 0;
   std::uint8_t low = 0;
@@ -37,12 +39,12 @@ struct Follow {
 };
 
 constexpr Follow grammar(unsigned lead) noexcept {
-  if (lead < 0xC2) return {};                // tails; C0, C1: longer than needed
+  if (lead < 0xC2) return {};                // tails; C0, C1: overlong
   if (lead < 0xE0) return {1, 0x80, 0xBF};   // U+0080   to U+07FF
-  if (lead == 0xE0) return {2, 0xA0, 0xBF};  // U+0800   to U+0FFF; below: longer than needed
+  if (lead == 0xE0) return {2, 0xA0, 0xBF};  // U+0800   to U+0FFF; below: overlong
   if (lead == 0xED) return {2, 0x80, 0x9F};  // U+D000   to U+D7FF; above: surrogates
   if (lead < 0xF0) return {2, 0x80, 0xBF};   // U+1000   to U+FFFF
-  if (lead == 0xF0) return {3, 0x90, 0xBF};  // U+10000  to U+3FFFF; below: longer than needed
+  if (lead == 0xF0) return {3, 0x90, 0xBF};  // U+10000  to U+3FFFF; below: overlong
   if (lead < 0xF4) return {3, 0x80, 0xBF};   // U+40000  to U+FFFFF
   if (lead == 0xF4) return {3, 0x80, 0x8F};  // U+100000 to U+10FFFF; above: no such character
   return {};
@@ -54,28 +56,27 @@ constexpr std::array<Follow, 128> follow_table = [] {
   return table;
 }();
 
-// Of an octet that is not ASCII.
+// Requires that `lead` is not ASCII.
 constexpr Follow follow(std::byte lead) noexcept {
   return follow_table[std::to_integer<std::size_t>(lead) - 0x80];
 }
 
-constexpr bool is_ascii(std::byte octet) noexcept { return octet < std::byte{0x80}; }
+constexpr bool is_ascii(std::byte byte) noexcept { return byte < std::byte{0x80}; }
 
-constexpr bool is_tail(std::byte octet) noexcept {
-  return (octet & std::byte{0xC0}) == std::byte{0x80};
+constexpr bool is_tail(std::byte byte) noexcept {
+  return (byte & std::byte{0xC0}) == std::byte{0x80};
 }
 
-constexpr bool within(std::byte octet, std::uint8_t low, std::uint8_t high) noexcept {
-  return std::to_integer<std::uint8_t>(octet) >= low &&
-         std::to_integer<std::uint8_t>(octet) <= high;
+constexpr bool within(std::byte byte, std::uint8_t low, std::uint8_t high) noexcept {
+  return std::to_integer<std::uint8_t>(byte) >= low && std::to_integer<std::uint8_t>(byte) <= high;
 }
 
-// How many octets at the end, at most three, begin a sequence that goes on behind the end.
-std::size_t unfinished_octets(const std::byte* data, std::size_t size) noexcept {
+// The size of the incomplete sequence at the end of the text: 0 to 3 bytes.
+std::size_t incomplete_bytes(const std::byte* data, std::size_t size) noexcept {
   for (std::size_t back = 1; back <= 3 && back <= size; ++back) {
-    const std::byte octet = data[size - back];
-    if (is_tail(octet)) continue;
-    return !is_ascii(octet) && follow(octet).rest >= back ? back : 0;
+    const std::byte byte = data[size - back];
+    if (is_tail(byte)) continue;
+    return !is_ascii(byte) && follow(byte).rest >= back ? back : 0;
   }
   return 0;
 }
@@ -124,7 +125,7 @@ namespace {
 
 bool choose_and_check(const std::byte* data, std::size_t size) noexcept;
 
-// See cpu.cc.
+// The comment in cpu.cc explains this pointer.
 constinit std::atomic<Utf8Kernel> chosen{&choose_and_check};
 
 bool choose_and_check(const std::byte* data, std::size_t size) noexcept {
@@ -139,14 +140,14 @@ bool detail::utf8_valid_long(const std::byte* data, std::size_t size) noexcept {
   return chosen.load(std::memory_order_relaxed)(data, size);
 }
 
-bool Utf8Stream::step(std::byte octet) noexcept {
+bool Utf8Stream::step(std::byte byte) noexcept {
   if (rest_ != 0) {
-    if (!within(octet, low_, high_)) return fail();
+    if (!within(byte, low_, high_)) return fail();
     --rest_;
     low_ = 0x80;
     high_ = 0xBF;
-  } else if (!is_ascii(octet)) {
-    const Follow next = follow(octet);
+  } else if (!is_ascii(byte)) {
+    const Follow next = follow(byte);
     if (next.rest == 0) return fail();
     rest_ = next.rest;
     low_ = next.low;
@@ -167,10 +168,10 @@ bool Utf8Stream::feed_long(std::span<const std::byte> piece) noexcept {
   for (; rest_ != 0 && begin < piece.size(); ++begin)
     if (!step(piece[begin])) return false;
   const auto text = piece.subspan(begin);
-  const std::size_t unfinished = unfinished_octets(text.data(), text.size());
-  if (!detail::utf8_valid_long(text.data(), text.size() - unfinished)) return fail();
-  for (const std::byte octet : text.last(unfinished))
-    if (!step(octet)) return false;
+  const std::size_t incomplete = incomplete_bytes(text.data(), text.size());
+  if (!detail::utf8_valid_long(text.data(), text.size() - incomplete)) return fail();
+  for (const std::byte byte : text.last(incomplete))
+    if (!step(byte)) return false;
   return true;
 }
 

@@ -7,17 +7,18 @@
 #include <cstring>
 #include <span>
 
-// Is it UTF-8 (RFC 3629, as RFC 6455 8.1 demands of text)? utf8_valid for a whole text, Utf8Stream
-// for one that comes in pieces.
+// Validation of UTF-8 (RFC 3629), which RFC 6455 §8.1 requires of text. utf8_valid checks a whole
+// text; Utf8Stream checks a text that arrives in pieces.
 
 namespace tern::simd {
 
 namespace detail {
 
-/// Up to this many octets are looked through for ASCII in place of the call.
+/// Inline code checks texts of up to this many bytes for ASCII.
 inline constexpr std::size_t max_inline_ascii = 64;
 
-/// Whether at most 64 octets are ASCII: words from the front and from the back, which may overlap.
+/// Returns whether all of at most 64 bytes are ASCII. Takes words from the front and from the back,
+/// which may overlap.
 inline bool short_ascii(const std::byte* data, std::size_t size) noexcept {
   const auto word = [data](std::size_t at) {
     std::uint64_t value;
@@ -51,7 +52,7 @@ bool utf8_valid_long(const std::byte* data, std::size_t size) noexcept;
 
 }  // namespace detail
 
-/// Whether the whole text is UTF-8: no impossible octet and no unfinished sequence at the end.
+/// Returns whether a whole text is UTF-8. An incomplete sequence at the end is not.
 /// Thread: any. RFC 3629 §4; RFC 6455 §8.1.
 inline bool utf8_valid(std::span<const std::byte> text) noexcept {
   return (text.size() <= detail::max_inline_ascii &&
@@ -59,12 +60,12 @@ inline bool utf8_valid(std::span<const std::byte> text) noexcept {
          detail::utf8_valid_long(text.data(), text.size());
 }
 
-/// Checks a text that comes in pieces, cut anywhere, also inside a character.
+/// Checks a text that arrives in pieces. A piece may end anywhere, even inside a character.
 class Utf8Stream {
  public:
-  /// Takes the next piece. False at the first octet that no continuation could make valid, even if
-  /// the sequence it stands in is not complete: F4 90 fails at the 90. After that the stream has
-  /// failed for good: every further octet is refused, complete() is false.
+  /// Checks the next piece. Returns false at the first byte that makes the text invalid whatever
+  /// follows, even inside an incomplete sequence: F4 90 fails at the 90. A failed stream never
+  /// recovers: feed() refuses every later byte, and complete() returns false.
   bool feed(std::span<const std::byte> piece) noexcept {
     if (rest_ == 0 && piece.size() <= detail::max_inline_ascii &&
         detail::short_ascii(piece.data(), piece.size()))
@@ -72,25 +73,25 @@ class Utf8Stream {
     return feed_long(piece);
   }
 
-  /// Whether the text may end here: nothing failed and no sequence is unfinished.
+  /// Returns whether the text may end here: it did not fail, and no sequence is incomplete.
   bool complete() const noexcept { return rest_ == 0; }
 
  private:
   bool feed_long(std::span<const std::byte> piece) noexcept;
-  bool step(std::byte octet) noexcept;
+  bool step(std::byte byte) noexcept;
   bool fail() noexcept;
 
-  // The unfinished sequence: how many octets it lacks, and between which values the next one must
-  // lie. An empty range is failure.
+  // The incomplete sequence: it lacks `rest_` bytes, and the next one must lie between `low_` and
+  // `high_`. After a failure this range is empty.
   std::uint8_t rest_ = 0;
   std::uint8_t low_ = 0;
   std::uint8_t high_ = 0;
 };
 
-/// What checks a whole text at one level.
+/// A function that checks a whole text with the instructions of one level.
 using Utf8Kernel = bool (*)(const std::byte* data, std::size_t size) noexcept;
 
-/// The kernel of a level, which must not be above detect(). For tests and benchmarks.
+/// Returns the kernel of a level. The level must not be above detect(). For tests and benchmarks.
 Utf8Kernel utf8_kernel(Level level) noexcept;
 
 }  // namespace tern::simd

@@ -2,8 +2,8 @@
 
 #include <cstddef>
 
-// Between utf8.cc, which has the grammar and chooses, and utf8_x86.cc, which has the vector
-// kernels.
+// The kernels that check UTF-8. utf8.cc defines the scalar one and chooses among them; utf8_x86.cc
+// defines those with vectors.
 
 namespace tern::simd {
 

@@ -1,23 +1,23 @@
-// UTF-8 validation with vectors, after the idea of Keiser and Lemire ("Validating UTF-8 in less
-// than one instruction per byte", 2021).
+// Validates UTF-8 with vectors, by the method of Keiser and Lemire ("Validating UTF-8 in less than
+// one instruction per byte", 2021). No kernel reads outside the text.
 //
-// Whether two neighbouring octets may stand side by side is decided by three half octets: both
-// halves of the first and the upper half of the second. Each of the three selects, from a table of
-// 16, the set of rules (one bit each) that its value is able to break; a rule is broken where all
-// three sets contain it. A byte shuffle looks up as many octets at once as the vector has. The
-// tables are computed from the list of rules below, and a static_assert proves that they say the
-// same.
+// Three half bytes decide whether two bytes may be neighbours: both halves of the first byte and
+// the upper half of the second. Each half byte selects a set of rules (one bit each) from a table
+// of 16 entries: the rules that a byte with this half can break. The pair breaks a rule if all
+// three sets contain it. One byte shuffle looks up a whole vector. The tables are computed from the
+// list of rules below, and a static_assert proves that the tables and the list agree.
 //
-// Pairs decide everything but the third and fourth octet of a sequence. There the list has
-// two_tails, which is no error by itself: octet i is a third or fourth octet exactly if octet i-2
-// is at least E0 or octet i-3 at least F0; where that and two_tails differ, there is an error.
+// Pairs decide everything except the third and the fourth byte of a sequence. For these the list
+// has the rule two_tails, which is no error by itself. Byte i is a third or fourth byte exactly if
+// byte i-2 is at least E0 or byte i-3 is at least F0. The text is invalid where this condition and
+// two_tails differ.
 //
-// Runs of ASCII, the commonest text, are skipped 64 octets at a time; only the first vector of a
-// run is checked, because a sequence might be unfinished before it. At the end of a text the SSSE3
-// and AVX2 kernels check its last whole vector, which may overlap what is already checked; they
-// take the three octets before a vector by loading again, one octet earlier each time, so that a
-// vector can be checked wherever it lies. AVX-512 loads the rest with a mask instead. No kernel
-// reads outside the text.
+// The kernels skip runs of ASCII, the most common text, 64 bytes at a time. They check only the
+// first vector of a run, because the bytes before it may end with an incomplete sequence. At the
+// end of a text, the SSSE3 and AVX2 kernels check the last whole vector; it may overlap bytes that
+// are already checked. To get the bytes one, two and three places earlier, they load the vector
+// again at these addresses, so a vector can be checked wherever it lies. The AVX-512 kernel loads
+// the end of the text with a mask instead.
 
 #include "simd/utf8_kernels.h"
 
@@ -34,27 +34,28 @@ namespace {
 
 struct Rule {
   std::uint8_t bit;
-  std::uint8_t first_low, first_high;    // the first octet lies between these
-  std::uint8_t second_low, second_high;  // and the second between these
+  std::uint8_t first_low, first_high;    // the range of the first byte
+  std::uint8_t second_low, second_high;  // the range of the second byte
 };
 
 constexpr std::uint8_t two_tails = 0x80;
 
-// Rules that agree in the upper half of the second octet may share a bit.
+// Rules that agree in the upper half of the second byte may share a bit.
 constexpr std::array rules{
     Rule{0x01, 0xC0, 0xFF, 0x00, 0x7F},       // a lead without its tail: ASCII follows
-    Rule{0x01, 0xC0, 0xFF, 0xC0, 0xFF},       // or another lead
+    Rule{0x01, 0xC0, 0xFF, 0xC0, 0xFF},       // a lead without its tail: another lead follows
     Rule{0x02, 0x00, 0x7F, 0x80, 0xBF},       // a tail without a lead
-    Rule{0x04, 0xC0, 0xC1, 0x80, 0xBF},       // two octets for U+0000 to U+007F
-    Rule{0x08, 0xE0, 0xE0, 0x80, 0x9F},       // three octets for U+0000 to U+07FF
+    Rule{0x04, 0xC0, 0xC1, 0x80, 0xBF},       // two bytes for U+0000 to U+007F
+    Rule{0x08, 0xE0, 0xE0, 0x80, 0x9F},       // three bytes for U+0000 to U+07FF
     Rule{0x10, 0xED, 0xED, 0xA0, 0xBF},       // surrogates, U+D800 to U+DFFF
-    Rule{0x20, 0xF0, 0xF0, 0x80, 0x8F},       // four octets for U+0000 to U+FFFF
+    Rule{0x20, 0xF0, 0xF0, 0x80, 0x8F},       // four bytes for U+0000 to U+FFFF
     Rule{0x20, 0xF5, 0xFF, 0x80, 0x8F},       // U+140000 and above, or no lead at all
     Rule{0x40, 0xF4, 0xFF, 0x90, 0xBF},       // U+110000 and above, or no lead at all
-    Rule{two_tails, 0x80, 0xBF, 0x80, 0xBF},  // see above
+    Rule{two_tails, 0x80, 0xBF, 0x80, 0xBF},  // right in a third or fourth byte, else wrong
 };
 
-// The sets of the 16 values, four times, so that each width of vector loads its table as it is.
+// The sets of the 16 values. They are repeated four times, so that vectors of every width load
+// their table directly.
 struct alignas(64) Table {
   std::array<std::uint8_t, 64> sets{};
 
@@ -70,17 +71,17 @@ struct Tables {
 constexpr Tables tables = [] {
   Tables made;
   for (const Rule& rule : rules) {
-    for (unsigned octet = rule.first_low; octet <= rule.first_high; ++octet) {
-      made.first_upper.add(octet >> 4, rule.bit);
-      made.first_lower.add(octet & 15, rule.bit);
+    for (unsigned byte = rule.first_low; byte <= rule.first_high; ++byte) {
+      made.first_upper.add(byte >> 4, rule.bit);
+      made.first_lower.add(byte & 15, rule.bit);
     }
-    for (unsigned octet = rule.second_low; octet <= rule.second_high; ++octet)
-      made.second_upper.add(octet >> 4, rule.bit);
+    for (unsigned byte = rule.second_low; byte <= rule.second_high; ++byte)
+      made.second_upper.add(byte >> 4, rule.bit);
   }
   return made;
 }();
 
-constexpr bool tables_say_what_the_rules_say() {
+constexpr bool tables_agree_with_the_rules() {
   for (unsigned first = 0; first < 256; ++first) {
     for (unsigned second = 0; second < 256; second += 16) {
       unsigned broken = 0;
@@ -96,17 +97,17 @@ constexpr bool tables_say_what_the_rules_say() {
   }
   return true;
 }
-static_assert(tables_say_what_the_rules_say());
+static_assert(tables_agree_with_the_rules());
 
-// With unsigned saturation, x - third_from has its top bit set exactly if x is E0 or more, x -
-// fourth_from if it is F0 or more.
+// With unsigned saturation, x - third_from has its top bit set exactly if x is at least E0, and
+// x - fourth_from exactly if x is at least F0.
 constexpr char third_from = 0xE0 - 0x80;
 constexpr char fourth_from = 0xF0 - 0x80;
 
-// Whether a sequence goes on behind the end: a lead of two, three or four octets stands among the
-// last one, two or three. An octet that is no lead at all looks like one here, as everywhere: it is
-// an error in either case.
-bool unfinished(const std::byte* end) noexcept {
+// Whether the text ends with an incomplete sequence: the last byte is a lead, or the last but one
+// is a lead of three or four bytes, or the third from the end is a lead of four. F5 to FF count as
+// leads here; this is correct, because they are an error in any place.
+bool ends_incomplete(const std::byte* end) noexcept {
   return end[-1] >= std::byte{0xC0} || end[-2] >= std::byte{0xE0} || end[-3] >= std::byte{0xF0};
 }
 
@@ -115,18 +116,18 @@ bool unfinished(const std::byte* end) noexcept {
 #define TERN_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi")))
 #define TERN_INLINE __attribute__((always_inline)) inline
 
-// ---- SSSE3: vectors of 16 octets ----
+// ---- SSSE3: vectors of 16 bytes ----
 
 TERN_SSSE3 TERN_INLINE __m128i load128(const void* from) noexcept {
   return _mm_loadu_si128(static_cast<const __m128i*>(from));
 }
 
-TERN_SSSE3 TERN_INLINE __m128i look_up128(const Table& table, __m128i half_octets) noexcept {
-  return _mm_shuffle_epi8(load128(&table), half_octets);
+TERN_SSSE3 TERN_INLINE __m128i look_up128(const Table& table, __m128i half_bytes) noexcept {
+  return _mm_shuffle_epi8(load128(&table), half_bytes);
 }
 
-// What is wrong in a vector, given what stands one, two and three octets before each octet of it;
-// zero if nothing is.
+// The errors in a vector; zero if there are none. `before1`, `before2` and `before3` hold the bytes
+// one, two and three places before each byte of `text`.
 TERN_SSSE3 TERN_INLINE __m128i errors128(__m128i text, __m128i before1, __m128i before2,
                                          __m128i before3) noexcept {
   const __m128i half = _mm_set1_epi8(0x0F);
@@ -143,13 +144,13 @@ TERN_SSSE3 TERN_INLINE __m128i errors128(__m128i text, __m128i before1, __m128i 
   return _mm_xor_si128(broken, expected);
 }
 
-// The vector that starts the text: nothing stands before it.
+// The errors in the first vector of the text, which has no bytes before it.
 TERN_SSSE3 TERN_INLINE __m128i errors_at_start128(__m128i text) noexcept {
   return errors128(text, _mm_slli_si128(text, 1), _mm_slli_si128(text, 2), _mm_slli_si128(text, 3));
 }
 
-// Less than 16 octets, filled up with zeros, made of words that may overlap: going through memory
-// would wait for it.
+// Loads less than 16 bytes and fills the vector with zeros. The bytes are joined in registers from
+// words that may overlap, because a load right after shorter stores would have to wait for them.
 TERN_SSSE3 TERN_INLINE __m128i load_short128(const std::byte* data, std::size_t size) noexcept {
   std::uint64_t low = 0;
   std::uint64_t high = 0;
@@ -183,14 +184,14 @@ TERN_SSSE3 TERN_INLINE bool none128(__m128i errors) noexcept {
   return _mm_movemask_epi8(_mm_cmpeq_epi8(errors, _mm_setzero_si128())) == 0xFFFF;
 }
 
-// ---- AVX2: vectors of 32 octets ----
+// ---- AVX2: vectors of 32 bytes ----
 
 TERN_AVX2 TERN_INLINE __m256i load256(const void* from) noexcept {
   return _mm256_loadu_si256(static_cast<const __m256i*>(from));
 }
 
-TERN_AVX2 TERN_INLINE __m256i look_up256(const Table& table, __m256i half_octets) noexcept {
-  return _mm256_shuffle_epi8(load256(&table), half_octets);
+TERN_AVX2 TERN_INLINE __m256i look_up256(const Table& table, __m256i half_bytes) noexcept {
+  return _mm256_shuffle_epi8(load256(&table), half_bytes);
 }
 
 TERN_AVX2 TERN_INLINE __m256i errors256(__m256i text, __m256i before1, __m256i before2,
@@ -225,13 +226,13 @@ TERN_AVX2 TERN_INLINE bool ascii64_avx2(const std::byte* at) noexcept {
   return _mm256_movemask_epi8(_mm256_or_si256(load256(at), load256(at + 32))) == 0;
 }
 
-// ---- AVX-512: vectors of 64 octets ----
+// ---- AVX-512: vectors of 64 bytes ----
 
-TERN_AVX512 TERN_INLINE __m512i look_up512(const Table& table, __m512i half_octets) noexcept {
-  return _mm512_shuffle_epi8(_mm512_load_si512(&table), half_octets);
+TERN_AVX512 TERN_INLINE __m512i look_up512(const Table& table, __m512i half_bytes) noexcept {
+  return _mm512_shuffle_epi8(_mm512_load_si512(&table), half_bytes);
 }
 
-// What is wrong in a vector that stands behind `before`; zero if nothing is.
+// The errors in a vector that follows `before`; zero if there are none.
 TERN_AVX512 TERN_INLINE __m512i errors512(__m512i text, __m512i before) noexcept {
   const __m512i lane_before = _mm512_maskz_alignr_epi32(0xFFFF, text, before, 12);
   const __m512i before1 = _mm512_alignr_epi8(text, lane_before, 15);
@@ -252,8 +253,8 @@ TERN_AVX512 TERN_INLINE __m512i errors512(__m512i text, __m512i before) noexcept
   return _mm512_xor_si512(broken, expected);
 }
 
-// Not zero if a sequence goes on behind the vector.
-TERN_AVX512 TERN_INLINE __m512i unfinished512(__m512i text) noexcept {
+// Not zero if the vector ends with an incomplete sequence.
+TERN_AVX512 TERN_INLINE __m512i incomplete512(__m512i text) noexcept {
   constexpr long long any = -1;
   constexpr long long last = static_cast<long long>(0xBFDFEFFFFFFFFFFFU);
   return _mm512_subs_epu8(text, _mm512_set_epi64(last, any, any, any, any, any, any, any));
@@ -274,9 +275,9 @@ TERN_AVX512 TERN_INLINE bool ascii256_avx512(const std::byte* at) noexcept {
 TERN_SSSE3 bool utf8_valid_ssse3(const std::byte* data, std::size_t size) noexcept {
   constexpr std::size_t width = 16;
   if (size < width) return none128(errors_at_start128(load_short128(data, size)));
-  if (unfinished(data + size)) return false;
+  if (ends_incomplete(data + size)) return false;
   __m128i errors = errors_at_start128(load128(data));
-  if (size < width + 3) {  // what ends the text lies too near its start to look three octets back
+  if (size < width + 3) {  // the last vector starts less than three bytes into the text
     const __m128i last = errors_at_start128(load128(data + size - width));
     const __m128i not_yet_checked = _mm_slli_si128(_mm_set1_epi8(-1), 3);
     return none128(_mm_or_si128(errors, _mm_and_si128(last, not_yet_checked)));
@@ -300,7 +301,7 @@ TERN_SSSE3 bool utf8_valid_ssse3(const std::byte* data, std::size_t size) noexce
 TERN_AVX2 bool utf8_valid_avx2(const std::byte* data, std::size_t size) noexcept {
   constexpr std::size_t width = 32;
   if (size < width + 3) return utf8_valid_ssse3(data, size);
-  if (unfinished(data + size)) return false;
+  if (ends_incomplete(data + size)) return false;
   __m256i errors = errors_at_start256(load256(data));
   std::size_t i = width;
   while (i + 64 <= size) {
@@ -327,20 +328,20 @@ TERN_AVX512 bool utf8_valid_avx512(const std::byte* data, std::size_t size) noex
     const __m512i text = _mm512_loadu_si512(data + i);
     i += width;
     if (ascii512(text)) {
-      errors = _mm512_or_si512(errors, unfinished512(before));
+      errors = _mm512_or_si512(errors, incomplete512(before));
       while (i + 4 * width <= size && ascii256_avx512(data + i)) i += 4 * width;
     } else {
       errors = _mm512_or_si512(errors, errors512(text, before));
     }
     before = text;
   }
-  if (i < size) {  // what the mask leaves out is zero, that is ASCII, which ends any sequence
+  if (i < size) {  // the mask fills the vector with zeros: these are ASCII and end any sequence
     const __mmask64 rest = ~__mmask64{0} >> (width - (size - i));
     const __m512i text = _mm512_maskz_loadu_epi8(rest, data + i);
     errors = _mm512_or_si512(errors, errors512(text, before));
     before = text;
   }
-  errors = _mm512_or_si512(errors, unfinished512(before));
+  errors = _mm512_or_si512(errors, incomplete512(before));
   return _mm512_test_epi64_mask(errors, errors) == 0;
 }
 
