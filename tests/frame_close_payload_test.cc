@@ -19,7 +19,7 @@ std::string code_bytes(int code) {
 ClosePayload decode(std::string_view payload, std::string& reason) {
   static const GuardPage page(max_control_payload);
   ClosePayload result = decode_close(page.copy_at_end(payload));
-  reason = result.reason;  // the page goes away
+  reason = result.reason;  // the next call overwrites the page
   result.reason = {};
   return result;
 }
@@ -33,14 +33,14 @@ std::string encode(CloseCode code, std::string_view reason) {
   return {reinterpret_cast<const char*>(out.data()), size};
 }
 
-// The codes that RFC 6455 §7.4 and the IANA registry let stand in a Close frame, spelled out.
+// The codes that RFC 6455 §7.4 and the IANA registry allow in a Close frame.
 std::set<int> allowed_codes() {
   std::set<int> codes{1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014};
   for (int code = 3000; code <= 4999; ++code) codes.insert(code);
   return codes;
 }
 
-TEST(FrameClosePayload, Rfc6455_7_4_EveryCode) {
+TEST(FrameClosePayload, Rfc6455_7_4_AcceptsOnlyTheAllowedCodes) {
   const std::set<int> allowed = allowed_codes();
   for (int code = 0; code <= 0xFFFF; ++code) {
     std::string reason;
@@ -66,10 +66,10 @@ TEST(FrameClosePayload, Rfc6455_5_5_1_EmptyMeansNoStatus) {
   EXPECT_EQ(reason, "");
 }
 
-TEST(FrameClosePayload, Rfc6455_5_5_1_OneOctetIsTooShort) {
-  for (int octet = 0; octet < 256; ++octet) {
+TEST(FrameClosePayload, Rfc6455_5_5_1_RejectsAPayloadOfOneByte) {
+  for (int byte = 0; byte < 256; ++byte) {
     std::string reason;
-    const ClosePayload payload = decode(std::string(1, static_cast<char>(octet)), reason);
+    const ClosePayload payload = decode(std::string(1, static_cast<char>(byte)), reason);
     EXPECT_EQ(payload.error, Errc::close_payload_too_short);
   }
 }
@@ -85,8 +85,8 @@ std::vector<Reason> reasons() {
       {"none", "", true},
       {"ASCII", "going home", true},
       {"NUL", std::string(1, '\0'), true},
-      {"123 octets", std::string(123, '*'), true},
-      {"two octets a character", "\xCE\xBA\xCF\x8C", true},
+      {"123 bytes", std::string(123, '*'), true},
+      {"two bytes a character", "\xCE\xBA\xCF\x8C", true},
       {"U+10FFFF", "\xF4\x8F\xBF\xBF", true},
       {"above U+10FFFF", "\xF4\x90\x80\x80", false},
       {"surrogate", "\xED\xA0\x80", false},
@@ -97,7 +97,7 @@ std::vector<Reason> reasons() {
   };
 }
 
-TEST(FrameClosePayload, Rfc6455_5_5_1_ReasonIsUtf8) {
+TEST(FrameClosePayload, Rfc6455_5_5_1_RejectsAReasonThatIsNotUtf8) {
   for (const Reason& row : reasons()) {
     SCOPED_TRACE(row.name);
     std::string reason;
@@ -107,12 +107,12 @@ TEST(FrameClosePayload, Rfc6455_5_5_1_ReasonIsUtf8) {
   }
 }
 
-TEST(FrameClosePayload, Rfc6455_7_4_ABadCodeIsToldBeforeABadReason) {
+TEST(FrameClosePayload, Rfc6455_7_4_ReportsABadCodeBeforeABadReason) {
   std::string reason;
   EXPECT_EQ(decode(code_bytes(1005) + "\xFF", reason).error, Errc::close_code_invalid);
 }
 
-TEST(FrameClosePayload, Rfc6455_5_5_1_EncodesWhatDecodesToTheSame) {
+TEST(FrameClosePayload, Rfc6455_5_5_1_DecodingRestoresWhatIsEncoded) {
   for (const Reason& row : reasons()) {
     SCOPED_TRACE(row.name);
     for (const int code : allowed_codes()) {
@@ -127,7 +127,7 @@ TEST(FrameClosePayload, Rfc6455_5_5_1_EncodesWhatDecodesToTheSame) {
   }
 }
 
-TEST(FrameClosePayload, Rfc6455_7_4_EncodesNoCodeThatMayNotBeSent) {
+TEST(FrameClosePayload, Rfc6455_7_4_EncodesOnlyTheAllowedCodes) {
   const std::set<int> allowed = allowed_codes();
   for (int code = 0; code <= 0xFFFF; ++code) {
     const std::string wire = encode(static_cast<CloseCode>(code), "x");
@@ -152,7 +152,7 @@ TEST(FrameClosePayload, Rfc6455_5_5_CutsALongReasonAtACharacter) {
   }
 }
 
-TEST(FrameClosePayload, Rfc6455_5_5_ALongReasonThatIsNotUtf8IsLeftOut) {
+TEST(FrameClosePayload, Rfc6455_5_5_OmitsALongReasonThatIsNotUtf8) {
   EXPECT_EQ(encode(CloseCode::normal, std::string(200, '\x80')), code_bytes(1000));
   EXPECT_EQ(encode(CloseCode::normal, "\xFF" + std::string(200, 'a')), code_bytes(1000));
   EXPECT_EQ(encode(CloseCode::normal, std::string(123, 'a') + "\xFF"),

@@ -27,14 +27,14 @@ bool operator==(const Header& a, const Header& b) {
          a.compressed == b.compressed;
 }
 
-// Decodes what lies against an inaccessible page, so that no octet beyond is looked at.
+// Decodes bytes that end at a guard page, so that a read beyond them ends the process.
 Decoded decode(std::string_view wire, Masking masking, Header& header) {
   static const GuardPage page(std::size_t{64});
   return decode_header(page.copy_at_end(wire), masking, header);
 }
 
-// The table of RFC 6455 §5.2 in the plainest words, for the first two octets. Faults of octet 0
-// come before those of octet 1.
+// The table of RFC 6455 §5.2 for the first two bytes, in the simplest code. Faults of byte 0 come
+// before faults of byte 1.
 Errc reference(int byte_0, int byte_1, Masking masking) {
   if ((byte_0 & 0x40) || (byte_0 & 0x20) || (byte_0 & 0x10)) return Errc::frame_reserved_bits;
   switch (byte_0 & 0x0F) {
@@ -57,9 +57,9 @@ Errc reference(int byte_0, int byte_1, Masking masking) {
   return {};
 }
 
-// The short way knows no rule of its own: what it takes, the whole rule takes as the same; and it
-// takes what it is for.
-TEST(FrameHeader, Rfc6455_5_2_TheUsualHeaderIsWhatTheRuleSays) {
+// decode_usual_header adds no rule: decode_header decodes each header that it accepts to the same
+// fields. It accepts every header that it is made for.
+TEST(FrameHeader, Rfc6455_5_2_UsualHeaderDecodesLikeAnyOther) {
   const GuardPage page(std::size_t{64});
   int taken = 0;
   for (int byte_0 = 0; byte_0 < 256; ++byte_0) {
@@ -78,16 +78,17 @@ TEST(FrameHeader, Rfc6455_5_2_TheUsualHeaderIsWhatTheRuleSays) {
           ASSERT_EQ(decoded.size, found);
           ASSERT_TRUE(usual == whole);
         }
-        if (byte_1 % 128 != 126) break;  // no such field
+        if (byte_1 % 128 != 126) break;  // this header has no 16-bit length
       }
     }
   }
-  // Text and binary: 126 short lengths, of 6, 7 and 8 octets; and 4 long ones, when all is there.
+  // For text and for binary: 126 short lengths in inputs of 6, 7 and 8 bytes, and 4 long lengths in
+  // the whole input.
   EXPECT_EQ(taken, 2 * (126 * 3 + 4));
 }
 
-// RFC 7692 §6: RSV1 alone, on the first frame of a data message, once it was agreed upon.
-TEST(FrameHeader, Rfc7692_6_Rsv1OnEveryFirstOctet) {
+// RFC 7692 §6: only RSV1, only on the first frame of a data message, only if both sides agreed.
+TEST(FrameHeader, Rfc7692_6_Rsv1IsAllowedOnlyOnFirstFrames) {
   int compressed = 0;
   for (int byte_0 = 0; byte_0 < 256; ++byte_0) {
     const std::string wire = bytes({byte_0, 0});
@@ -107,12 +108,13 @@ TEST(FrameHeader, Rfc7692_6_Rsv1OnEveryFirstOctet) {
   EXPECT_EQ(compressed, 4);  // text and binary, with and without FIN
 }
 
-TEST(FrameHeader, Rfc6455_5_2_EveryFirstAndSecondOctet) {
+TEST(FrameHeader, Rfc6455_5_2_ChecksEveryFirstAndSecondByte) {
   int accepted = 0;
   for (const Masking masking : {masked, unmasked}) {
     for (int byte_0 = 0; byte_0 < 256; ++byte_0) {
       for (int byte_1 = 0; byte_1 < 256; ++byte_1) {
-        // A length of 2^16 in either extended form: minimal for 64 bits, 0x0001 for 16 bits.
+        // These bytes hold a 64-bit length of 2^16, which is minimal. For a 16-bit length, byte 2
+        // becomes 1: the length is 256.
         std::string wire = bytes({byte_0, byte_1, 0, 0, 0, 0, 0, 1, 0, 0, 1, 2, 3, 4});
         Errc expected = reference(byte_0, byte_1, masking);
         std::size_t size = masking == masked ? 6 : 2;
@@ -131,11 +133,12 @@ TEST(FrameHeader, Rfc6455_5_2_EveryFirstAndSecondOctet) {
       }
     }
   }
-  // 3 data opcodes, FIN or not, 128 lengths; 3 control opcodes, 126 lengths; both directions.
+  // 3 data opcodes, each with and without FIN, and 128 lengths; 3 control opcodes and 126 lengths;
+  // both directions.
   EXPECT_EQ(accepted, 2 * (3 * 2 * 128 + 3 * 126));
 }
 
-TEST(FrameHeader, Rfc6455_5_2_OctetZeroAloneTellsItsFault) {
+TEST(FrameHeader, Rfc6455_5_2_RejectsAFaultInByteZeroAtOnce) {
   for (int byte_0 = 0; byte_0 < 256; ++byte_0) {
     const Errc expected = reference(byte_0, 0x80, masked);
     Header header;
@@ -150,7 +153,7 @@ struct Refused {
   std::string wire;
   Masking masking;
   Errc error;
-  std::size_t known_after;  // octets that suffice to see the fault
+  std::size_t known_after;  // the number of bytes that are enough to find the fault
 };
 
 std::vector<Refused> refused() {
@@ -186,14 +189,14 @@ std::vector<Refused> refused() {
   };
 }
 
-TEST(FrameHeader, Rfc6455_5_2_FaultsAreTheSameHoweverTheBytesArrive) {
+TEST(FrameHeader, Rfc6455_5_2_ReportsTheSameFaultForEveryPrefix) {
   for (const Refused& row : refused()) {
     SCOPED_TRACE(row.rfc);
     for (std::size_t size = 0; size <= row.wire.size(); ++size) {
       Header header;
       const Decoded decoded = decode(row.wire.substr(0, size), row.masking, header);
       EXPECT_EQ(decoded.size, 0u) << size;
-      // Never another fault, never later than when the frame's length is known.
+      // A prefix reports the same fault or none. `known_after` bytes are enough to report it.
       if (size < row.known_after && !decoded.failed()) continue;
       EXPECT_EQ(decoded.error, row.error) << size;
     }
@@ -227,7 +230,7 @@ std::vector<Accepted> accepted() {
       {"5.7 fragment Hel", bytes({0x01, 0x03}), u, {3, 0, text, false}},
       {"5.7 fragment lo", bytes({0x80, 0x02}), u, {2, 0, continuation, true}},
       {"5.7 unmasked ping", bytes({0x89, 0x05}), u, {5, 0, ping, true}},
-      {"5.7 256 octets", bytes({0x82, 0x7E, 0x01, 0x00}), u, {256, 0, binary, true}},
+      {"5.7 256 bytes", bytes({0x82, 0x7E, 0x01, 0x00}), u, {256, 0, binary, true}},
       {"5.7 64 KiB", bytes({0x82, 0x7F, 0, 0, 0, 0, 0, 1, 0, 0}), u, {65536, 0, binary, true}},
       // Boundaries.
       {"5.2 0", bytes({0x80, 0x80, 0, 0, 0, 0}), m, {0, 0, continuation, true}},
@@ -253,7 +256,7 @@ std::vector<Accepted> accepted() {
   };
 }
 
-TEST(FrameHeader, Rfc6455_5_2_EveryPrefixAsksForMore) {
+TEST(FrameHeader, Rfc6455_5_2_EveryPrefixNeedsMoreBytes) {
   for (const Accepted& row : accepted()) {
     SCOPED_TRACE(row.rfc);
     for (std::size_t size = 0; size < row.wire.size(); ++size) {
@@ -282,7 +285,7 @@ TEST(FrameHeader, Rfc6455_5_2_EncodesTheShortestForm) {
   }
 }
 
-TEST(FrameHeader, Rfc6455_5_2_DecodeAfterEncodeIsIdentity) {
+TEST(FrameHeader, Rfc6455_5_2_DecodingRestoresWhatIsEncoded) {
   const std::uint64_t two_32 = std::uint64_t{1} << 32;
   std::vector<std::uint64_t> lengths;
   for (const std::uint64_t edge :

@@ -1,5 +1,6 @@
-// A receiver is strict (§7.4: codes outside the sets are errors of the protocol); a sender cannot
-// go wrong, for a Close frame is often written when something else already has.
+// Decodes and encodes the payload of a Close frame (RFC 6455 §5.5.1). Decoding is strict: a code
+// outside the sets of §7.4 is a protocol error. Encoding never fails, because the engine often
+// sends a Close frame when another operation has already failed.
 #include "frame/close_payload.h"
 
 #include "base/endian.h"
@@ -10,7 +11,8 @@
 namespace tern::frame {
 namespace {
 
-// Cuts at a character: steps back over the continuation bytes (10xxxxxx) of the one that is cut.
+// Cuts the reason at the end of a character: steps back over the continuation bytes (10xxxxxx) of
+// the character that does not fit.
 std::string_view cut(std::string_view reason) noexcept {
   if (reason.size() <= max_close_reason) return reason;
   std::size_t size = max_close_reason;

@@ -1,4 +1,5 @@
-// The payload of a Close frame, RFC 6455 §5.5.1: nothing, or a code and a reason in UTF-8.
+// The payload of a Close frame: it is empty, or it has a code and a reason in UTF-8 (RFC 6455
+// §5.5.1).
 #pragma once
 
 #include "tern/close.h"
@@ -21,13 +22,13 @@ struct ClosePayload {
   Errc error{};
 };
 
-/// Decodes what a peer sent. Errors: close_payload_too_short, close_code_invalid,
-/// close_reason_not_utf8.
+/// Decodes the payload of a Close frame from the peer. The reason is a view of `payload`.
+/// Errors: close_payload_too_short, close_code_invalid, close_reason_not_utf8.
 ClosePayload decode_close(std::span<const std::byte> payload) noexcept;
 
-/// Writes what we send to `out` and returns its size. `no_status` writes nothing; a code that may
-/// not be sent becomes 1011; a reason over 123 bytes is cut at a character, one that is not UTF-8
-/// is left out: what we send is always valid.
+/// Encodes the payload of our Close frame into `out` and returns its size. The result is always
+/// valid: `no_status` writes nothing, a code that may not be sent becomes 1011, a reason over 123
+/// bytes is cut at a character, and a reason that is not UTF-8 is left out.
 std::size_t encode_close(std::span<std::byte, max_control_payload> out, CloseCode code,
                          std::string_view reason) noexcept;
 

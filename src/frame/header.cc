@@ -1,6 +1,7 @@
-// Decoding looks at byte 0, then byte 1, then the length: the first fault in this order is the one
-// that is reported, however the bytes arrive. Lengths are compared, never added to (a 64-bit length
-// is where parsers of this protocol die), and each has one form only: the shortest (§5.2).
+// Decodes the header of a frame (RFC 6455 §5.2). Decoding checks byte 0, then byte 1, then the
+// length, and reports the first fault in this order, however the bytes arrive. The code compares
+// lengths but never adds to them, because a 64-bit length from a peer can overflow a sum. A length
+// has only one form, the shortest.
 #include "frame/header.h"
 
 #include "base/endian.h"
@@ -10,7 +11,7 @@
 namespace tern::frame {
 namespace {
 
-// Opcodes 3-7 and 11-15 are reserved (§5.2): a bit set over the opcodes that are not.
+// Opcodes 3-7 and 11-15 are reserved (§5.2). `opcodes` has a bit for each other opcode.
 constexpr bool known(std::uint8_t opcode) noexcept {
   constexpr unsigned opcodes = 1u << 0 | 1u << 1 | 1u << 2 | 1u << 8 | 1u << 9 | 1u << 10;
   return (opcodes >> opcode & 1u) != 0;
@@ -18,7 +19,7 @@ constexpr bool known(std::uint8_t opcode) noexcept {
 
 constexpr Decoded fault(Errc errc) noexcept { return {0, errc}; }
 
-// The first two bytes alone: §5.1, §5.2, §5.5.
+// check_byte_0 and check_byte_1 hold the rules of §5.1, §5.2 and §5.5 for the first two bytes.
 Errc check_byte_0(std::uint8_t byte, Rsv1 rsv1) noexcept {
   const auto opcode = static_cast<std::uint8_t>(byte & opcode_bits);
   if ((byte & reserved_bits) != 0) {

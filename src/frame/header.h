@@ -1,6 +1,7 @@
-// The header of a frame, decoded and encoded: each rule of RFC 6455 §5.2 stands here once.
+// Decodes and encodes the header of a frame. This room holds the only copy of the rules of RFC 6455
+// §5.2.
 //
-//   byte 0    FIN | RSV1 RSV2 RSV3 | opcode (4)    RSV1: compressed, where that was agreed upon
+//   byte 0    FIN | RSV1 RSV2 RSV3 | opcode (4)    RSV1: compressed, if both sides agreed on it
 //   byte 1    MASK | length (7): 0-125 itself, 126: 16 bits follow, 127: 64 bits follow
 //   …         extended length, big-endian; 4 bytes of masking key if MASK
 #pragma once
@@ -42,22 +43,24 @@ inline constexpr std::size_t key_bytes = 4;
 inline constexpr std::size_t max_header_bytes = 14;
 inline constexpr std::size_t max_control_payload = 125;  // RFC 6455 §5.5
 
-/// Whether frames of one direction carry a mask: a client's must, a server's must not (§5.1).
+/// Whether the frames of one direction are masked. A client masks its frames, a server does not
+/// (RFC 6455 §5.1).
 enum class Masking : std::uint8_t { unmasked, masked };
 
 struct Header {
   std::uint64_t length = 0;
-  std::uint32_t key = 0;  // the four bytes of the masking key as they stand in memory
+  std::uint32_t key = 0;  // the masking key: its four bytes in the order of the wire
   Opcode opcode = Opcode::continuation;
   bool fin = false;
   bool compressed = false;  // RSV1 on the first frame of a message, RFC 7692 §6
 };
 
-/// Whether permessage-deflate was agreed upon: then, and only on frames that begin a message, RSV1
-/// may be set (RFC 7692 §6).
+/// Whether both sides agreed on permessage-deflate. If they did, the first frame of a message may
+/// set RSV1 (RFC 7692 §6).
 enum class Rsv1 : std::uint8_t { reserved, compressed };
 
-/// What decode_header found: the size of the header, or 0 when more bytes are needed; or an error.
+/// The result of decode_header: an error, or the size of the header. The size is 0 if the header is
+/// incomplete.
 struct Decoded {
   std::size_t size = 0;
   Errc error{};
@@ -65,16 +68,17 @@ struct Decoded {
   constexpr bool failed() const noexcept { return error != Errc{}; }
 };
 
-/// Decodes the header at the start of `bytes`, of frames that travel with `masking`. Faults are
-/// found in the order of the bytes, so that cutting the input differently changes nothing.
-/// Errors: frame_reserved_bits, frame_reserved_opcode, control_frame_fragmented, frame_unmasked,
-/// frame_masked, control_frame_too_long, frame_length_not_minimal, frame_length_top_bit.
+/// Decodes the frame header at the start of `bytes`. `masking` is the rule for the direction of the
+/// frame. Faults are found in the order of the bytes, so the result does not depend on how the
+/// input is cut. Errors: frame_reserved_bits, frame_reserved_opcode, control_frame_fragmented,
+/// frame_unmasked, frame_masked, control_frame_too_long, frame_length_not_minimal,
+/// frame_length_top_bit.
 Decoded decode_header(std::span<const std::byte> bytes, Masking masking, Header& header,
                       Rsv1 rsv1 = Rsv1::reserved) noexcept;
 
-/// Decodes the header of a client's message in one frame of less than 64 KiB, as most are: FIN,
-/// text or binary, masked. Returns its size; 0 when it is another one, at fault, or not all there:
-/// decode_header() knows.
+/// Decodes the usual header of a client: a masked text or binary message in one frame of less than
+/// 64 KiB. Returns the size of the header. Returns 0 for any other header, a header with a fault
+/// and an incomplete header; the caller then calls decode_header().
 inline std::size_t decode_usual_header(std::span<const std::byte> bytes, Header& header) noexcept {
   std::size_t size = 2 + key_bytes;
   if (bytes.size() < size) return 0;
@@ -95,14 +99,15 @@ inline std::size_t decode_usual_header(std::span<const std::byte> bytes, Header&
   return size;
 }
 
-/// The size of the header of a frame: a length has one form only, the shortest (§5.2).
+/// Returns the size of the header of a frame with a payload of `length` bytes. A length has only
+/// one form, the shortest (RFC 6455 §5.2).
 constexpr std::size_t header_size(std::uint64_t length, Masking masking) noexcept {
   const std::size_t of_length = length < 126 ? 0 : length <= 0xFFFF ? 2 : 8;
   return 2 + of_length + (masking == Masking::masked ? 4 : 0);
 }
 
-/// Writes the header of a frame to `out` (room for max_header_bytes) and returns its size.
-/// `key` stands as in Header; it is not written when unmasked.
+/// Encodes the header of a frame into `out`, which has room for max_header_bytes. Returns its size.
+/// The key is written only if `masking` is `masked`.
 inline std::size_t encode_header(std::byte* out, const Header& header, Masking masking) noexcept {
   const std::uint8_t mask = masking == Masking::masked ? mask_bit : 0;
   out[0] = static_cast<std::byte>((header.fin ? fin_bit : 0) | (header.compressed ? rsv1_bit : 0) |
