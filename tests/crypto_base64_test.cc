@@ -26,8 +26,8 @@ TEST(Base64, Rfc4648_10_TestVectors) {
   EXPECT_EQ(encoded("\xFB\xFF\xBE"), "+/++");
 }
 
-// By the definition, bit for bit; against guards on both sides of input and output.
-TEST(Base64, Rfc4648_4_EveryLengthAgainstGuardPages) {
+// The expected text follows the definition, bit by bit. Guard pages surround input and output.
+TEST(Base64, Rfc4648_4_EncodesEveryLengthByTheDefinition) {
   constexpr std::string_view alphabet =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   const test::GuardPage from(512);
@@ -53,7 +53,7 @@ TEST(Base64, Rfc4648_4_EveryLengthAgainstGuardPages) {
   }
 }
 
-TEST(Base64, Rfc4648_4_LeavesRoomBehindItsOutputAlone) {
+TEST(Base64, Rfc4648_4_WritesNothingBehindItsOutput) {
   std::array<char, 6> room;
   room.fill('!');
   EXPECT_EQ(base64_encode(std::as_bytes(std::span("foo", 3)), room), 4U);

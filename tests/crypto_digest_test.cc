@@ -14,9 +14,9 @@ std::string hex_sha1(std::string_view text) {
   const auto digest = sha1(std::as_bytes(std::span(text)));
   if (!digest) return "failed";
   std::string hex;
-  for (const std::byte octet : *digest)
+  for (const std::byte byte : *digest)
     for (const unsigned half :
-         {std::to_integer<unsigned>(octet) >> 4, std::to_integer<unsigned>(octet) & 15})
+         {std::to_integer<unsigned>(byte) >> 4, std::to_integer<unsigned>(byte) & 15})
       hex += "0123456789abcdef"[half];
   return hex;
 }
@@ -35,7 +35,7 @@ std::string accept_of(const std::string& key) {
   return digest ? base64_encode(*digest) : "failed";
 }
 
-TEST(Digest, Rfc6455_1_3_AcceptOfTheHandshake) {
+TEST(Digest, Rfc6455_1_3_ComputesTheAcceptOfAKey) {
   EXPECT_EQ(accept_of("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
   EXPECT_EQ(accept_of("x3JJHMbDL1EzLkh9GBhXDw=="), "HSmrc0sMlYUkAGmm5OPpG2HaGWk=");
 }

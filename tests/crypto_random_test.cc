@@ -31,12 +31,12 @@ struct Source {
   static int bytes(unsigned char* to, int size) {
     ++calls;
     if (!fails) return RAND_OpenSSL()->bytes(to, size);
-    std::fill_n(to, size / 2, static_cast<unsigned char>(0xAA));  // gives up half-way
+    std::fill_n(to, size / 2, static_cast<unsigned char>(0xAA));  // fails half-way
     return 0;
   }
 };
 
-// Puts a counting source under RAND_bytes for the life of a test.
+// Makes RAND_bytes use a source that counts its calls, for the duration of a test.
 class RandomTest : public testing::Test {
  protected:
   RandomTest() {
@@ -65,31 +65,30 @@ TEST_F(RandomTest, Rfc6455_10_3_KeysDiffer) {
   const auto keys = draw(random, 10000);
   ASSERT_EQ(keys.size(), 10000U);
   const std::set<std::uint32_t> different(keys.begin(), keys.end());
-  EXPECT_GT(different.size(), 9990U);  // 0.01 collisions are to be expected
-  // Every bit is set about half of the time: 10 standard deviations.
+  EXPECT_GT(different.size(), 9990U);  // the expected number of collisions is 0.01
+  // Every bit is set in about half of the keys. The tolerance is 10 standard deviations.
   for (unsigned bit = 0; bit < 32; ++bit) {
     const auto ones = std::ranges::count_if(keys, [=](auto key) { return (key >> bit & 1) != 0; });
     EXPECT_NEAR(static_cast<double>(ones), 5000.0, 500.0) << bit;
   }
 }
 
-TEST_F(RandomTest, DrawsAskTheSourceOncePerPage) {
+TEST_F(RandomTest, CallsTheSourceOncePerPage) {
   Random random;
-  EXPECT_EQ(Source::calls, 0) << "not before it is needed";
+  EXPECT_EQ(Source::calls, 0) << "the constructor called the source";
   ASSERT_EQ(draw(random, 1000).size(), 1000U);
   EXPECT_EQ(Source::calls, 1);
   ASSERT_EQ(draw(random, 24).size(), 24U);
   EXPECT_EQ(Source::calls, 2);
 }
 
-TEST_F(RandomTest, FillsEveryLengthAgainstGuardPages) {
+TEST_F(RandomTest, FillsEveryLengthAndWritesNothingOutside) {
   Random random;
   const test::GuardPage page(8192);
   for (const std::size_t size :
        {0U, 1U, 3U, 4U, 16U, 1022U, 1023U, 1024U, 4091U, 4092U, 4093U, 8192U}) {
     for (const auto span : {page.at_end(size), page.at_begin(size)}) {
-      // Octets that are never written would keep their value in both of two fills from different
-      // backgrounds.
+      // Each round has another background, so a byte that equals it in every round was not written.
       std::vector<bool> changed(size);
       for (int round = 0; round < 16; ++round) {
         const std::byte background{static_cast<unsigned char>(round)};
@@ -102,7 +101,7 @@ TEST_F(RandomTest, FillsEveryLengthAgainstGuardPages) {
   }
 }
 
-TEST_F(RandomTest, FillsOfOddLengthsNeverRepeatOctets) {
+TEST_F(RandomTest, FillsOfOddLengthsRepeatNoBytes) {
   Random random;
   std::set<std::array<std::byte, 16>> seen;
   for (std::size_t i = 0; i < 1000; ++i) {
@@ -114,7 +113,7 @@ TEST_F(RandomTest, FillsOfOddLengthsNeverRepeatOctets) {
   }
 }
 
-TEST_F(RandomTest, Rfc6455_10_3_FailureOfTheSourceIsAnErrorAndNothingElse) {
+TEST_F(RandomTest, Rfc6455_10_3_ReportsAFailureOfTheSource) {
   Random random;
   Source::fails = true;
   std::array<std::byte, 16> key{};
@@ -124,21 +123,21 @@ TEST_F(RandomTest, Rfc6455_10_3_FailureOfTheSourceIsAnErrorAndNothingElse) {
     EXPECT_EQ(random.fill(key), Errc::random_unavailable);
     EXPECT_EQ(random.fill(large), Errc::random_unavailable);
   }
-  EXPECT_EQ(key, (std::array<std::byte, 16>{})) << "nothing of a failed answer gets out";
+  EXPECT_EQ(key, (std::array<std::byte, 16>{})) << "a failed fill wrote bytes";
   EXPECT_EQ(Source::calls, 9);
   Source::fails = false;
-  EXPECT_TRUE(random.draw_key()) << "and works again when the source does";
+  EXPECT_TRUE(random.draw_key()) << "the source works again";
   EXPECT_FALSE(random.fill(key));
 }
 
-TEST_F(RandomTest, FailureInTheMiddleComesWhenThePageIsUsedUp) {
+TEST_F(RandomTest, ReportsAFailureOnlyWhenThePageIsUsedUp) {
   Random random;
   ASSERT_EQ(draw(random, 1).size(), 1U);
   Source::fails = true;
-  EXPECT_EQ(draw(random, 5000).size(), 1022U) << "4092 octets are 1023 keys";
+  EXPECT_EQ(draw(random, 5000).size(), 1022U) << "4092 bytes are 1023 keys";
 }
 
-TEST_F(RandomTest, MovesWithItsBlock) {
+TEST_F(RandomTest, MovingTakesTheBlockAlong) {
   Random random;
   ASSERT_TRUE(random.draw_key());
   Random moved = std::move(random);
@@ -148,7 +147,7 @@ TEST_F(RandomTest, MovesWithItsBlock) {
   EXPECT_TRUE(random.draw_key());
 }
 
-// Runs `child` in a fork; what it returns comes through a pipe, as do up to 100 000 octets of it.
+// Runs `child` in a fork. Its result comes back through a pipe.
 std::vector<std::uint32_t> in_child(const std::function<std::vector<std::uint32_t>()>& child) {
   int ends[2];
   if (::pipe(ends) != 0) return {};
@@ -165,15 +164,15 @@ std::vector<std::uint32_t> in_child(const std::function<std::vector<std::uint32_
   }
   ::close(ends[1]);
   std::vector<std::uint32_t> result;
-  std::vector<std::byte> octets;
+  std::vector<std::byte> bytes;
   std::array<std::byte, 4096> piece;
   for (ssize_t got; (got = ::read(ends[0], piece.data(), piece.size())) > 0;)
-    octets.insert(octets.end(), piece.begin(), piece.begin() + got);
+    bytes.insert(bytes.end(), piece.begin(), piece.begin() + got);
   ::close(ends[0]);
   int status = -1;
   if (pid < 0 || ::waitpid(pid, &status, 0) != pid || status != 0) return {};
-  result.resize(octets.size() / sizeof(std::uint32_t));
-  std::memcpy(result.data(), octets.data(), result.size() * sizeof(std::uint32_t));
+  result.resize(bytes.size() / sizeof(std::uint32_t));
+  std::memcpy(result.data(), bytes.data(), result.size() * sizeof(std::uint32_t));
   return result;
 }
 
@@ -181,7 +180,7 @@ TEST_F(RandomTest, Rfc6455_10_3_ParentAndChildShareNoKey) {
   constexpr std::size_t count = 10000;
   Random random;
   ASSERT_EQ(draw(random, 10).size(),
-            10U);  // the block is nearly full: 1013 keys that a plain buffer would share
+            10U);  // the block still holds 1013 keys, which a plain buffer would share
   const auto theirs = in_child([&] { return draw(random, count); });
   ASSERT_EQ(Source::calls, 1);
   const auto ours = draw(random, count);
@@ -190,16 +189,16 @@ TEST_F(RandomTest, Rfc6455_10_3_ParentAndChildShareNoKey) {
   std::size_t equal = 0;
   for (std::size_t i = 0; i < count; ++i) equal += ours[i] == theirs[i];
   EXPECT_EQ(equal, 0U);
-  // Nor at different places: of 10^8 pairs 0.02 may be equal by chance, so that one pair is not yet
-  // a failure.
+  // Keys at different places differ too. Of 10^8 pairs 0.02 are equal by chance, so one equal pair
+  // is not a failure.
   const std::set<std::uint32_t> known(ours.begin(), ours.end());
   const auto shared =
       std::ranges::count_if(theirs, [&](auto key) { return known.count(key) != 0; });
   EXPECT_LE(shared, 1);
 }
 
-// How that comes about: the child's block is empty, the parent's is not.
-TEST_F(RandomTest, Rfc6455_10_3_OnlyTheChildAsksTheSourceAgain) {
+// The reason for the rule above: the child's block is empty, the parent's is not.
+TEST_F(RandomTest, Rfc6455_10_3_OnlyTheChildCallsTheSourceAgain) {
   Random random;
   ASSERT_TRUE(random.draw_key());
   ASSERT_EQ(Source::calls, 1);

@@ -1,7 +1,5 @@
-// Base64 through libcrypto.
-//
-// EVP_EncodeBlock adds a NUL behind its output; encoding goes through a small buffer of our own, so
-// that callers need not have room for it.
+// Encodes base64 with libcrypto. EVP_EncodeBlock writes a NUL behind its output, so each piece goes
+// through a small buffer: the caller's buffer needs no room for the NUL.
 
 #include "crypto/base64.h"
 
@@ -14,12 +12,13 @@
 namespace tern::crypto {
 
 std::size_t base64_encode(std::span<const std::byte> data, std::span<char> to) noexcept {
-  constexpr std::size_t piece_octets = 48;  // a multiple of three: padding comes only at the end
+  constexpr std::size_t piece_bytes =
+      48;  // a multiple of three, so that only the last piece has padding
   const std::size_t size = base64_size(data.size());
   TERN_ASSERT(to.size() >= size);
-  unsigned char encoded[base64_size(piece_octets) + 1];
+  unsigned char encoded[base64_size(piece_bytes) + 1];
   for (char* out = to.data(); !data.empty();) {
-    const auto piece = data.first(std::min(piece_octets, data.size()));
+    const auto piece = data.first(std::min(piece_bytes, data.size()));
     const int made = EVP_EncodeBlock(encoded, reinterpret_cast<const unsigned char*>(piece.data()),
                                      static_cast<int>(piece.size()));
     std::memcpy(out, encoded, static_cast<std::size_t>(made));

@@ -1,9 +1,7 @@
-// SHA-1 through libcrypto's EVP interface.
-//
-// EVP_sha1() names an algorithm whose implementation libcrypto looks up anew at every digest, under
-// locks; that costs more than the digest of the 60 octets of a handshake. So the implementation is
-// fetched once, at the first digest, and kept until the process ends: freeing it in a static
-// destructor would only race with libcrypto's own.
+// Computes SHA-1 with libcrypto's EVP interface. The implementation is fetched once, at the first
+// digest. With EVP_sha1(), libcrypto would look the implementation up at every digest, under locks;
+// that costs more than the digest of a handshake's 60 bytes. The implementation is never freed,
+// because a static destructor would race with those of libcrypto.
 
 #include "crypto/digest.h"
 
@@ -13,7 +11,7 @@ namespace tern::crypto {
 
 std::optional<Sha1> sha1(std::span<const std::byte> data) noexcept {
   static const EVP_MD* const fetched = EVP_MD_fetch(nullptr, "SHA1", nullptr);
-  // Had the fetch failed for want of memory, this would look it up again each time.
+  // If the fetch failed, for example because memory ran out, each digest does a look-up.
   const EVP_MD* const algorithm = fetched != nullptr ? fetched : EVP_sha1();
   Sha1 digest;
   unsigned size = 0;

@@ -1,17 +1,18 @@
-// Randomness for masking keys, which a client needs for every frame: RFC 6455 10.3 wants them
-// unpredictable, from a strong source, and attackers with a hand on both ends profit if they are
-// not.
+// Draws random bytes for masking keys, one page at a time, from libcrypto's generator. A client
+// needs a key for every frame, and RFC 6455 §10.3 requires that keys are unpredictable and come
+// from a strong source; otherwise an attacker who controls both ends could choose the bytes on the
+// wire.
 //
-// libcrypto's generator is good but slow for four octets (locks, a system call to see whether the
-// process forked), so it is asked for a page at a time. A buffer of randomness must not survive
-// fork(): parent and child would use the same keys. The page is therefore mapped with
-// MADV_WIPEONFORK: the child finds it filled with zeros, among them the count of octets left, and
-// has an empty block. This needs neither a hook nor a look at the process id, and also holds for
-// children made by a bare clone(). (libcrypto sees the fork by itself and reseeds.) A kernel that
-// cannot do this (before 4.14), or lack of memory, means no block, and every draw asks libcrypto.
+// A page at a time, because the generator is slow for four bytes: it takes locks and makes a system
+// call to detect a fork. But the buffer must not survive fork(), because parent and child would use
+// the same keys. So the page is mapped with MADV_WIPEONFORK: in the child all its bytes are zero,
+// and so is the count of unused bytes, so the child's block is empty. This needs no hook and no
+// check of the process id, and it also works after a bare clone(). libcrypto detects the fork
+// itself and reseeds. If the kernel lacks this flag (before 4.14), or if there is no memory, there
+// is no block and every draw calls libcrypto.
 //
-// Octets are taken from the end and wiped as they are taken, so that memory read later does not
-// tell keys used before.
+// Bytes are taken from the end of the block and are wiped at once, so that a later read of this
+// memory does not reveal used keys.
 
 #include "crypto/random.h"
 
@@ -56,9 +57,9 @@ void Random::Unmap::operator()(Block* block) const noexcept {
 }
 
 bool Random::refill() noexcept {
-  block_->left = 0;  // whatever the source has written before it fails is not used
-  if (!ask_source(block_->octets, sizeof block_->octets)) return false;
-  block_->left = sizeof block_->octets;
+  block_->left = 0;  // if the source fails half-way, its bytes are not used
+  if (!ask_source(block_->bytes, sizeof block_->bytes)) return false;
+  block_->left = sizeof block_->bytes;
   return true;
 }
 
@@ -69,8 +70,8 @@ std::optional<std::uint32_t> Random::draw_key_slowly() noexcept {
 }
 
 std::error_code Random::fill(std::span<std::byte> to) noexcept {
-  // What is large would only pass through the block.
-  if (!block_ || to.size() > sizeof block_->octets / 4)
+  // A large request goes to the source directly, because it would only be copied through the block.
+  if (!block_ || to.size() > sizeof block_->bytes / 4)
     return ask_source(to.data(), to.size()) ? std::error_code() : Errc::random_unavailable;
   if (block_->left < to.size() && !refill()) return Errc::random_unavailable;
   take(to.data(), to.size());
