@@ -4,13 +4,13 @@
 
 namespace {
 
-TEST(Assert, PassesAndEvaluatesOnce) {
+TEST(Assert, EvaluatesItsConditionOnce) {
   int evaluated = 0;
   TERN_ASSERT(++evaluated == 1);
   EXPECT_EQ(evaluated, 1);
 }
 
-TEST(AssertDeathTest, SaysWhereAndWhatAndAborts) {
+TEST(AssertDeathTest, PrintsPlaceAndConditionThenAborts) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   const int two = 2;
   EXPECT_DEATH(TERN_ASSERT(two + two == 5), "base_assert_test.cc:[0-9]+.*two \\+ two == 5");

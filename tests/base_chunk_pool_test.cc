@@ -14,11 +14,11 @@ std::string_view text_of(const ChunkRef& chunk, std::size_t size) {
   return {reinterpret_cast<const char*>(chunk.data()), size};
 }
 
-TEST(ChunkPool, GrowKeepsTheBeginning) {
+TEST(ChunkPool, GrowKeepsTheUsedBytes) {
   ChunkPool pool;
   ChunkRef chunk;
   pool.grow(chunk, 0, 10);
-  EXPECT_EQ(chunk.capacity(), 16 * kib) << "none was there";
+  EXPECT_EQ(chunk.capacity(), 16 * kib) << "the chunk was empty";
   const std::string text(16 * kib, 'x');
   std::memcpy(chunk.data(), text.data(), text.size());
   for (const std::size_t capacity : {17 * kib, 64 * kib, 100 * kib, 30'000 * kib}) {
@@ -28,7 +28,7 @@ TEST(ChunkPool, GrowKeepsTheBeginning) {
   }
 }
 
-TEST(ChunkPool, GrowLeavesWhatOthersShare) {
+TEST(ChunkPool, GrowCopiesASharedChunk) {
   ChunkPool pool;
   ChunkRef chunk = pool.take();
   std::memcpy(chunk.data(), "shared", 6);
@@ -39,8 +39,7 @@ TEST(ChunkPool, GrowLeavesWhatOthersShare) {
   EXPECT_EQ(other.capacity(), 16 * kib);
 }
 
-// What was kept is used before the system is asked.
-TEST(ChunkPool, GrowTakesWhatIsKept) {
+TEST(ChunkPool, GrowTakesAKeptChunkBeforeItAllocates) {
   ChunkPool pool;
   const std::byte* const kept = pool.take(64 * kib).data();
   ChunkRef chunk = pool.take();
@@ -50,8 +49,8 @@ TEST(ChunkPool, GrowTakesWhatIsKept) {
   EXPECT_EQ(text_of(chunk, 4), "text");
 }
 
-// A chunk of a size between the classes is not handed out as one of the next class.
-TEST(ChunkPool, OddSizesAreNotKept) {
+// The pool must not hand out a chunk of a size between two classes as one of the larger class.
+TEST(ChunkPool, KeepsNoChunkOfASizeBetweenClasses) {
   ChunkPool pool;
   ChunkRef chunk = pool.take();
   pool.grow(chunk, 0, 70 * kib);

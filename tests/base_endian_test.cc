@@ -10,17 +10,17 @@
 namespace tern::base {
 namespace {
 
-constexpr std::array octets{std::byte{0x01}, std::byte{0x23}, std::byte{0x45}, std::byte{0x67},
-                            std::byte{0x89}, std::byte{0xAB}, std::byte{0xCD}, std::byte{0xEF}};
+constexpr std::array bytes{std::byte{0x01}, std::byte{0x23}, std::byte{0x45}, std::byte{0x67},
+                           std::byte{0x89}, std::byte{0xAB}, std::byte{0xCD}, std::byte{0xEF}};
 
-// Usable in constant expressions.
-static_assert(load_be16(octets.data()) == 0x0123);
-static_assert(load_be32(octets.data()) == 0x01234567);
-static_assert(load_be64(octets.data()) == 0x0123456789ABCDEF);
+// The functions are constant expressions.
+static_assert(load_be16(bytes.data()) == 0x0123);
+static_assert(load_be32(bytes.data()) == 0x01234567);
+static_assert(load_be64(bytes.data()) == 0x0123456789ABCDEF);
 static_assert([] {
   std::array<std::byte, 8> to{};
   store_be64(to.data(), 0x0123456789ABCDEF);
-  return to == octets;
+  return to == bytes;
 }());
 
 template <typename T, typename Load, typename Store>
@@ -40,13 +40,13 @@ void check(Load load, Store store) {
   }
 }
 
-TEST(Endian, Rfc6455_5_2_EveryBitOf16AtEveryAddress) {
+TEST(Endian, Rfc6455_5_2_MovesEveryBitOf16AtEveryAddress) {
   check<std::uint16_t>(&load_be16, &store_be16);
 }
-TEST(Endian, Rfc6455_5_2_EveryBitOf32AtEveryAddress) {
+TEST(Endian, Rfc6455_5_2_MovesEveryBitOf32AtEveryAddress) {
   check<std::uint32_t>(&load_be32, &store_be32);
 }
-TEST(Endian, Rfc6455_5_2_EveryBitOf64AtEveryAddress) {
+TEST(Endian, Rfc6455_5_2_MovesEveryBitOf64AtEveryAddress) {
   check<std::uint64_t>(&load_be64, &store_be64);
 }
 

@@ -13,7 +13,7 @@ namespace {
 thread_local bool memory_is_gone = false;
 }
 
-// Not inlined: g++ would else see free() meet the `new` of a caller and warn.
+// These functions are not inlined, because g++ would warn that free() gets memory from `new`.
 [[gnu::noinline]] void* operator new(std::size_t size) {
   void* memory = memory_is_gone ? nullptr : std::malloc(size);
   if (!memory) throw std::bad_alloc();
@@ -33,7 +33,7 @@ Error forbidden() {
       {.status = 403, .fields = {{"X-Why", "no"}, {"x-why", "second"}}, .body = "go away"});
 }
 
-TEST(Errc, EachHasItsOwnText) {
+TEST(Errc, EachHasADistinctText) {
   std::set<std::string> texts;
   for (int value = 1; value <= last; ++value) {
     const std::string text = error_category().message(value);
@@ -44,7 +44,7 @@ TEST(Errc, EachHasItsOwnText) {
   EXPECT_EQ(error_category().message(last + 1), "unknown error") << "a new Errc: raise `last`";
 }
 
-// The enumerators as they stand in the header.
+// The names of the enumerators, read from the header.
 std::vector<std::string> names_in_the_header() {
   std::ifstream file(TERN_SOURCE_DIR "/include/tern/error.h");
   std::vector<std::string> names;
@@ -86,7 +86,7 @@ TEST(Errc, Rfc6455_5_5_1_EachTextFitsACloseFrame) {
   }
 }
 
-TEST(Errc, Rfc6455_7_4_1_CloseCodes) {
+TEST(Errc, Rfc6455_7_4_1_EachHasItsCloseCode) {
   for (int value = 1; value <= last; ++value) {
     const auto errc = static_cast<Errc>(value);
     CloseCode expected = CloseCode::protocol_error;
@@ -134,7 +134,7 @@ TEST(Error, MessageNamesStageAndReason) {
             "the server did not switch to WebSocket (HTTP 299)");
 }
 
-TEST(Error, MessageHasTheFirstLineOfABodyThatIsText) {
+TEST(Error, MessageEndsWithTheFirstLineOfAPlainBody) {
   const std::string plain = "the server did not switch to WebSocket (HTTP 404 Not Found)";
   const auto message = [](std::string body) {
     return Error(Errc::upgrade_refused, "", {.status = 404, .body = std::move(body)}).message();
@@ -149,14 +149,14 @@ TEST(Error, MessageHasTheFirstLineOfABodyThatIsText) {
   EXPECT_EQ(message(std::string(201, 'x')), plain);
 }
 
-TEST(Error, MessageMayBeAllThatIsSaid) {
+TEST(Error, DescribedErrorHasOnlyItsText) {
   const Error error = Error::described(Errc::closed, "it was closed with 1000 (normal)");
   EXPECT_EQ(error.code(), Errc::closed);
   EXPECT_EQ(error.message(), "it was closed with 1000 (normal)");
   EXPECT_EQ(Error(error).message(), error.message());
 }
 
-TEST(Error, KeepsTheRefusal) {
+TEST(Error, GivesAccessToTheRefusal) {
   const Error error = forbidden();
   EXPECT_EQ(error.code(), Errc::upgrade_refused);
   EXPECT_EQ(error.http_status(), 403);
@@ -185,7 +185,7 @@ TEST(Error, MovedFromIsEmpty) {
   Error source = forbidden();
   const Error target = std::move(source);
   EXPECT_EQ(target.http_status(), 403);
-  EXPECT_FALSE(source.code());  // NOLINT: the state is defined
+  EXPECT_FALSE(source.code());  // NOLINT: a moved-from Error has a defined state
   EXPECT_EQ(source.message(), "");
   EXPECT_EQ(source.http_status(), 0);
   EXPECT_EQ(source.header("X-Why"), "");
@@ -194,8 +194,8 @@ TEST(Error, MovedFromIsEmpty) {
   EXPECT_FALSE(copy.code());
 }
 
-TEST(Error, WithoutMemorySaysSoAndDoesNotThrow) {
-  for (int round = 0; round < 3; ++round) {  // the shared box outlives its owners
+TEST(Error, WithoutMemoryBecomesNoMemoryAndDoesNotThrow) {
+  for (int round = 0; round < 3; ++round) {  // the static box outlives its owners
     memory_is_gone = true;
     Error error(Errc::closed, "a stage that is too long to be stored inside of a string object");
     const Error copy = error;
@@ -209,7 +209,7 @@ TEST(Error, WithoutMemorySaysSoAndDoesNotThrow) {
   }
 }
 
-TEST(Result, ValueThrowsWhatWentWrong) {
+TEST(Result, ValueThrowsTheError) {
   Result<int> good(7);
   EXPECT_TRUE(good);
   EXPECT_EQ(good.value(), 7);

@@ -43,7 +43,7 @@ TEST(IntrusiveList, KeepsTheOrder) {
   EXPECT_FALSE(on_first(a));
 }
 
-TEST(IntrusiveList, AnElementMayLeaveFromAnywhere) {
+TEST(IntrusiveList, AnElementCanLeaveFromAnyPlace) {
   for (std::size_t leaves = 0; leaves < 3; ++leaves) {
     First list;
     Item a('a'), b('b'), c('c');
@@ -57,7 +57,7 @@ TEST(IntrusiveList, AnElementMayLeaveFromAnywhere) {
   }
 }
 
-TEST(IntrusiveList, ADestroyedElementLeaves) {
+TEST(IntrusiveList, ADestroyedElementLeavesTheList) {
   First list;
   Item a('a');
   list.push_back(a);
@@ -92,7 +92,7 @@ TEST(IntrusiveList, TwoTagsAreTwoLists) {
   EXPECT_EQ(drain(second), "ba");
 }
 
-TEST(IntrusiveList, TakesAllOfAnother) {
+TEST(IntrusiveList, TakeMovesAllElementsOfAnotherList) {
   First from, to;
   Item a('a'), b('b'), c('c');
   to.push_back(a);

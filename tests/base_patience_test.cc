@@ -1,4 +1,4 @@
-// A time limit that moves while the peer takes bytes.
+// Tests the time limit that moves later while the peer takes bytes.
 #include "tern/delivery.h"
 
 #include <chrono>
@@ -19,7 +19,7 @@ Patience started() {
   return patience;
 }
 
-TEST(BasePatience, WithoutKnowledgeTheLimitIsAllThereIs) {
+TEST(BasePatience, WithoutALookTheLimitDoesNotMove) {
   const Patience patience = started();
   EXPECT_EQ(patience.next_look(limit, false), start + 8s);
   EXPECT_EQ(patience.next_look(limit, true), start + 1s) << "eight looks";
@@ -27,13 +27,13 @@ TEST(BasePatience, WithoutKnowledgeTheLimitIsAllThereIs) {
   EXPECT_TRUE(patience.is_over(start + 8s, limit));
 }
 
-TEST(BasePatience, NoLimit) {
+TEST(BasePatience, WithoutALimitItIsNeverOver) {
   const Patience patience = started();
   EXPECT_EQ(patience.next_look(Patience::Duration::max(), true), Patience::TimePoint::max());
   EXPECT_FALSE(patience.is_over(Patience::TimePoint::max(), Patience::Duration::max()));
 }
 
-TEST(BasePatience, BytesGiveTimeByTheRateAndNoMoreThanTheLimit) {
+TEST(BasePatience, BytesGainTimeByTheRateUpToTheLimit) {
   struct Row {
     std::size_t bytes;
     std::size_t rate;
@@ -48,7 +48,7 @@ TEST(BasePatience, BytesGiveTimeByTheRateAndNoMoreThanTheLimit) {
   }
 }
 
-TEST(BasePatience, WhatCountsAreTheBytesAheadOfAQuestion) {
+TEST(BasePatience, OnlyBytesAheadOfAQuestionCount) {
   for (const Counts counts : {Counts::question, Counts::all}) {
     Patience patience = started();
     patience.look(start + 1s, {.acknowledged = 7, .waiting = 500}, limit, 100, counts);
@@ -65,23 +65,23 @@ TEST(BasePatience, WhatCountsAreTheBytesAheadOfAQuestion) {
   }
 }
 
-TEST(BasePatience, LooksComeEachEighthUntilItIsOver) {
+TEST(BasePatience, LooksComeEveryEighthOfTheLimitUntilItIsOver) {
   Patience patience = started();
   int looks = 0;
   auto now = start;
   while (!patience.is_over(now, limit)) {
     ASSERT_LT(looks, 20);
     const auto next = patience.next_look(limit, true);
-    ASSERT_GT(next, now) << "or a driver would spin";
+    ASSERT_GT(next, now) << "a driver would spin";
     now = next;
     patience.look(now, {.acknowledged = 0, .waiting = 100}, limit, 100, Counts::question);
     ++looks;
   }
-  EXPECT_EQ(now, start + 9s) << "the first look cannot tell what came before";
+  EXPECT_EQ(now, start + 9s) << "the first look does not know the time before it";
   EXPECT_LE(looks, 10);
 }
 
-TEST(BasePatience, TheCountersWrapAndAFinIsNoByte) {
+TEST(BasePatience, CountersMayWrapAndAFinIsNoByte) {
   Patience patience = started();
   patience.look(start + 1s, {.acknowledged = 0xFFFF'FF00, .waiting = 10'000}, limit, 100,
                 Counts::all);
@@ -103,7 +103,7 @@ TEST(BasePatience, LimitsOfAnySizeEnd) {
   }
 }
 
-TEST(BasePatience, PostponedToATimeOrAWholeLimit) {
+TEST(BasePatience, PostponesToATimeButAtMostByOneLimit) {
   for (const auto& [until, end] : {std::pair{start + 12s, start + 12s},
                                    {start + 9s, start + 9s},
                                    {start + 1h, start + 18s},

@@ -21,7 +21,7 @@ static_assert(UniqueFunction<void()>::inline_bytes >= 48);
 static_assert(!std::is_constructible_v<UniqueFunction<void()>, int>);
 static_assert(!std::is_constructible_v<UniqueFunction<int()>, void (*)()>);
 
-// Counts its living copies and where they live.
+// Counts its living objects. A call returns its own address.
 template <std::size_t Bytes, bool NothrowMove = true>
 struct Counted {
   explicit Counted(int* living) : living_(living) { ++*living_; }
@@ -64,7 +64,7 @@ void lives_and_dies(bool expect_inside) {
   EXPECT_EQ(living, 0);
 }
 
-TEST(UniqueFunction, SmallCallablesLiveInside) { lives_and_dies<Counted<48>>(true); }
+TEST(UniqueFunction, SmallCallablesAreStoredInside) { lives_and_dies<Counted<48>>(true); }
 TEST(UniqueFunction, LargeCallablesAreAllocated) { lives_and_dies<Counted<56>>(false); }
 TEST(UniqueFunction, CallablesThatMayThrowWhenMovedAreAllocated) {
   lives_and_dies<Counted<16, false>>(false);
@@ -78,7 +78,7 @@ TEST(UniqueFunction, OverAlignedCallablesAreAligned) {
   EXPECT_EQ(reinterpret_cast<std::uintptr_t>(function()) % 64, 0u);
 }
 
-TEST(UniqueFunction, EmptyOnesTestFalse) {
+TEST(UniqueFunction, EmptyFunctionsConvertToFalse) {
   EXPECT_FALSE(UniqueFunction<void()>());
   EXPECT_FALSE(UniqueFunction<void()>(nullptr));
   EXPECT_FALSE(UniqueFunction<void()>(static_cast<void (*)()>(nullptr)));
@@ -113,7 +113,7 @@ TEST(UniqueFunction, HoldsMoveOnlyAndMutableCallables) {
   EXPECT_EQ(moved(), 3);
 }
 
-TEST(UniqueFunction, ExceptionsPass) {
+TEST(UniqueFunction, PassesExceptionsToTheCaller) {
   UniqueFunction<void()> throws([] { throw std::runtime_error("out"); });
   EXPECT_THROW(throws(), std::runtime_error);
   EXPECT_TRUE(throws);
@@ -145,7 +145,7 @@ TEST(UniqueFunction, IsEmptyWhileItsCallableIsDestroyed) {
   EXPECT_TRUE(was_empty);
 }
 
-TEST(UniqueFunction, VectorsOfThemGrow) {
+TEST(UniqueFunction, VectorsOfFunctionsCanGrow) {
   std::vector<UniqueFunction<int()>> functions;
   for (int i = 0; i < 100; ++i) {
     functions.emplace_back([i, owned = std::make_unique<int>(i)] { return i + *owned; });

@@ -3,13 +3,13 @@
 #include <cstdio>
 #include <cstdlib>
 
-// Checks of what the program itself must guarantee, as opposed to errors, which come from outside
-// and are returned. TERN_ASSERT stays in release builds, so its condition must cost O(1);
-// TERN_DEBUG_ASSERT disappears with NDEBUG.
+// Checks of conditions that the program itself must guarantee. Errors are different: they come from
+// outside and are returned. TERN_ASSERT stays in release builds, so its condition must cost O(1).
+// TERN_DEBUG_ASSERT checks nothing if NDEBUG is defined.
 
 namespace tern::base {
 
-/// Says on stderr which condition was broken and where, then aborts.
+/// Prints the broken condition and its place on stderr, then aborts the process.
 [[noreturn, gnu::cold, gnu::noinline]] inline void assertion_failed(const char* condition,
                                                                     const char* file,
                                                                     int line) noexcept {
@@ -25,7 +25,7 @@ namespace tern::base {
        : ::tern::base::assertion_failed(#condition, __FILE__, __LINE__))
 
 #ifdef NDEBUG
-// Not evaluated, but still compiled: the condition cannot rot and its variables count as used.
+// The condition is compiled but not evaluated, so it stays correct and its variables count as used.
 #define TERN_DEBUG_ASSERT(condition) static_cast<void>(sizeof(static_cast<bool>(condition)))
 #else
 #define TERN_DEBUG_ASSERT(condition) TERN_ASSERT(condition)

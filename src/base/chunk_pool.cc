@@ -1,6 +1,8 @@
-// Sizes grow by four: a message that grows from class to class is copied at most a third of its own
-// length over again, and its buffer is never more than four times what was received (16 KiB and
-// 64 KiB aside). Blocks come from malloc and may be freed in any order.
+// Hands out chunks in six size classes, and keeps returned chunks of these sizes for later. Each
+// class is four times as large as the one before. So for a message that grows through the classes,
+// the copies add up to at most a third of its length, and its buffer is at most four times as large
+// as the received bytes (except for buffers of 16 KiB and 64 KiB). Chunks come from malloc and may
+// be freed in any order.
 #include "base/chunk_pool.h"
 
 #include <cstdlib>
@@ -10,7 +12,7 @@
 namespace tern::base {
 namespace {
 
-// The class whose capacity is the first that holds `capacity`; `classes` when none does.
+// The smallest class with room for `capacity` bytes; `classes` if there is none.
 std::size_t class_of(std::size_t capacity) noexcept {
   std::size_t index = 0;
   for (std::size_t size = ChunkPool::smallest; size < capacity && size <= ChunkPool::largest;

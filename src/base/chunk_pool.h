@@ -1,4 +1,5 @@
-// Pooled memory of one thread. Last in, first out: the next user gets the block that is still warm.
+// A pool of memory blocks for one thread. It is last in, first out, so that the next user gets the
+// block that is most likely in the cache.
 #pragma once
 
 #include <array>
@@ -10,7 +11,7 @@ namespace tern::base {
 
 class ChunkPool;
 
-/// The head of a block; its bytes follow it. Handled through ChunkRef.
+/// The head of a block. The bytes of the block follow it. Only ChunkRef and ChunkPool use it.
 struct Chunk {
   ChunkPool* pool;
   Chunk* next;
@@ -20,7 +21,8 @@ struct Chunk {
   std::byte* data() noexcept { return reinterpret_cast<std::byte*>(this + 1); }
 };
 
-/// A share of a chunk: the last one gone returns it to its pool. Thread: the pool's.
+/// A share of a chunk. The destructor of the last share returns the chunk to its pool.
+/// Thread: the pool's.
 class ChunkRef {
  public:
   ChunkRef() noexcept = default;
@@ -43,7 +45,7 @@ class ChunkRef {
     chunk_ = nullptr;
   }
   bool shared() const noexcept { return chunk_->users > 1; }
-  /// Gives the share away without ending it; ChunkRef(Chunk*) takes it up again.
+  /// Releases the pointer but keeps the share counted; ChunkRef(Chunk*) takes the share over.
   Chunk* detach() noexcept { return std::exchange(chunk_, nullptr); }
 
  private:
@@ -52,13 +54,14 @@ class ChunkRef {
   Chunk* chunk_ = nullptr;
 };
 
-/// Hands out chunks of 16 KiB and, for large messages, of 64 KiB, 256 KiB … 16 MiB; beyond, of the
-/// size asked for. Keeps a bounded amount of what comes back. Lifetime: longer than its chunks.
+/// Hands out chunks of 16 KiB and, for large messages, of 64 KiB, 256 KiB … 16 MiB. A larger chunk
+/// has exactly the requested size. The pool keeps returned chunks up to a bound.
+/// Lifetime: longer than its chunks.
 class ChunkPool {
  public:
   static constexpr std::size_t smallest = std::size_t{16} << 10;
   static constexpr std::size_t largest = std::size_t{16} << 20;
-  /// What is kept for later at most; the rest goes back to the heap.
+  /// The pool keeps at most this many bytes; other returned chunks go back to the heap.
   static constexpr std::size_t max_kept_bytes = std::size_t{8} << 20;
 
   ChunkPool() noexcept = default;
@@ -66,11 +69,11 @@ class ChunkPool {
   ChunkPool& operator=(const ChunkPool&) = delete;
   ~ChunkPool();
 
-  /// A chunk of at least `capacity` bytes. Throws std::bad_alloc.
+  /// Returns a chunk of at least `capacity` bytes. Throws std::bad_alloc.
   ChunkRef take(std::size_t capacity = smallest);
-  /// Makes room for `capacity` bytes in a chunk that nobody shares; the first `used` stay. Where
-  /// the system can extend a block in place it is never held twice. Throws std::bad_alloc, and then
-  /// has done nothing.
+  /// Makes `chunk` a chunk of at least `capacity` bytes that is not shared, with the first `used`
+  /// bytes of the old one. If the system can extend the block in place, there is never a second
+  /// copy of it in memory. Throws std::bad_alloc and then leaves `chunk` unchanged.
   void grow(ChunkRef& chunk, std::size_t used, std::size_t capacity);
   void give_back(Chunk* chunk) noexcept;
 

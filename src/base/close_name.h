@@ -6,7 +6,8 @@
 
 namespace tern::base {
 
-/// What a close code means, in a word or two (RFC 6455 §7.4.1); empty for those of applications.
+/// Returns the meaning of a close code in two or three words; empty for the codes of applications.
+/// RFC 6455 §7.4.1.
 constexpr std::string_view close_name(CloseCode code) noexcept {
   switch (code) {
     // clang-format off

@@ -6,9 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 
-// Integers in network byte order (big-endian: RFC 6455 5.2) at any address: a copy of fixed size
-// and a byte swap, which compilers turn into one instruction or two, and which are also constant
-// expressions.
+// Loads and stores integers in network byte order (big-endian, RFC 6455 §5.2) at any address. Each
+// is a copy of fixed size and a byte swap. Compilers turn this into one or two instructions, and it
+// is allowed in constant expressions.
 
 namespace tern::base {
 
@@ -25,20 +25,20 @@ constexpr T swap_if_little(T value) noexcept {
 
 template <typename T>
 constexpr T load_be(const std::byte* from) noexcept {
-  std::array<std::byte, sizeof(T)> octets{};
-  std::copy_n(from, sizeof(T), octets.begin());
-  return swap_if_little(std::bit_cast<T>(octets));
+  std::array<std::byte, sizeof(T)> bytes{};
+  std::copy_n(from, sizeof(T), bytes.begin());
+  return swap_if_little(std::bit_cast<T>(bytes));
 }
 
 template <typename T>
 constexpr void store_be(std::byte* to, T value) noexcept {
-  const auto octets = std::bit_cast<std::array<std::byte, sizeof(T)>>(swap_if_little(value));
-  std::copy_n(octets.begin(), sizeof(T), to);
+  const auto bytes = std::bit_cast<std::array<std::byte, sizeof(T)>>(swap_if_little(value));
+  std::copy_n(bytes.begin(), sizeof(T), to);
 }
 
 }  // namespace detail
 
-/// Reads 2, 4 or 8 octets at `from`, most significant first.
+/// Loads an integer of 2, 4 or 8 bytes from `from`. The most significant byte is first.
 constexpr std::uint16_t load_be16(const std::byte* from) noexcept {
   return detail::load_be<std::uint16_t>(from);
 }
@@ -49,7 +49,7 @@ constexpr std::uint64_t load_be64(const std::byte* from) noexcept {
   return detail::load_be<std::uint64_t>(from);
 }
 
-/// Writes `value` as 2, 4 or 8 octets at `to`, most significant first.
+/// Stores `value` as 2, 4 or 8 bytes at `to`. The most significant byte is first.
 constexpr void store_be16(std::byte* to, std::uint16_t value) noexcept {
   detail::store_be(to, value);
 }

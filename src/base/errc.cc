@@ -1,4 +1,4 @@
-// What each Errc is called, says to people and puts on the wire.
+// The name of each Errc, its text for people, and its close code and reason on the wire.
 #include "tern/error.h"
 
 namespace tern {
@@ -13,7 +13,7 @@ std::string_view tls_text_of(Errc errc) noexcept {
     case Errc::tls_truncated:
       return "the peer ended TCP without ending TLS first";
     default:
-      return "TLS cannot be set up like this";
+      return "the TLS options cannot be used";
   }
 }
 
@@ -39,18 +39,18 @@ std::string_view text_of(Errc errc) noexcept {
     case Errc::too_many_fragments: return "a message has more fragments than the limit";
 
     case Errc::http_malformed: return "the HTTP head is malformed";
-    case Errc::http_version_unsupported: return "the HTTP version is not taken here";
+    case Errc::http_version_unsupported: return "the HTTP version is not supported";
     case Errc::request_line_too_long: return "the request line is longer than the limit";
     case Errc::head_too_big: return "the HTTP head is larger than the limit";
     case Errc::too_many_header_fields: return "the HTTP head has more fields than the limit";
     case Errc::host_invalid: return "the request needs exactly one valid Host field";
-    case Errc::request_with_body: return "the request has a body, which is not taken here";
+    case Errc::request_with_body: return "the request has a body, which is not allowed";
     case Errc::method_not_allowed: return "the method is not allowed here";
     case Errc::upgrade_required: return "this is a WebSocket: \"Upgrade: websocket\" is needed";
     case Errc::upgrade_header_invalid: return "the Upgrade or Connection field lacks its token";
     case Errc::version_unsupported: return "Sec-WebSocket-Version is not 13";
-    case Errc::key_invalid: return "Sec-WebSocket-Key is not, once, 16 bytes in base64";
-    case Errc::protocol_list_invalid: return "Sec-WebSocket-Protocol is no list of distinct tokens";
+    case Errc::key_invalid: return "one Sec-WebSocket-Key of 16 bytes in base64 is needed";
+    case Errc::protocol_list_invalid: return "Sec-WebSocket-Protocol must list distinct tokens";
     case Errc::extension_list_invalid: return "Sec-WebSocket-Extensions is malformed";
     case Errc::origin_refused: return "the Origin is not allowed";
     case Errc::route_not_found: return "nothing is served at this path";
@@ -59,13 +59,13 @@ std::string_view text_of(Errc errc) noexcept {
     case Errc::upgrade_refused: return "the server did not switch to WebSocket";
     case Errc::accept_invalid: return "Sec-WebSocket-Accept is missing or wrong";
     case Errc::extension_not_offered: return "the server chose an extension that was not offered";
-    case Errc::extension_answer_invalid: return "the server's compression is not what was offered";
+    case Errc::extension_answer_invalid: return "the server chose compression that was not offered";
     case Errc::protocol_not_offered: return "the server chose a subprotocol that was not offered";
     case Errc::url_invalid: return "not a valid ws:// or wss:// URL";
     case Errc::invalid_header: return "a header field may not be sent";
     case Errc::signal_not_blocked: return "the signal must be blocked in every thread first";
     case Errc::signal_in_use: return "another loop or server takes this signal: call stop() there";
-    case Errc::already_running: return "it is running already";
+    case Errc::already_running: return "the loop or server is already running";
     case Errc::closed: return "the connection has ended";
 
     case Errc::end_of_stream: return "the peer ended TCP without a Close frame";

@@ -1,9 +1,9 @@
-// The box behind tern::Error.
+// Implements tern::Error: a pointer to a box with the details. Creating or copying an Error never
+// throws, because the program creates it after another failure, perhaps when memory ran out.
 //
-// An Error is made where something has already gone wrong, perhaps for want of memory, so making or
-// copying one never throws. Its details are boxed once and shared by all copies (they never change,
-// so a count is enough). When the box cannot be had, the Error points at a box that is part of the
-// program and says `no_memory`: that is the truth by then.
+// All copies share one box and count its owners. This is enough because the details never change.
+// If the program cannot allocate the box, the Error points to a static box with the code
+// `no_memory`, which is then the correct code.
 
 #include "tern/error.h"
 
@@ -21,19 +21,20 @@ namespace {
 
 char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
-// Field names are compared without case (RFC 9110 §5.1); `base` may not use the function of `http`.
+// Compares field names without regard to case (RFC 9110 §5.1). The room `http` has the same
+// function, but `base` may not include it.
 bool same_name(std::string_view a, std::string_view b) noexcept {
   return std::ranges::equal(a, b, {}, lower, lower);
 }
 
-// The first line of a body, if a terminal can show it and a person wants to read it: no controls,
-// no markup, not longer than a line.
+// Returns the first line of a body if it is useful to a person at a terminal: printable ASCII, no
+// markup, at most 200 bytes. Otherwise returns nothing.
 std::string_view first_line(std::string_view body) noexcept {
   constexpr std::size_t longest = 200;
   const std::string_view line = body.substr(0, body.find_first_of("\r\n"));
   const bool shown = std::ranges::none_of(line, [](char c) {
-    const auto octet = static_cast<unsigned char>(c);
-    return octet < 0x20 || octet >= 0x7F;
+    const auto byte = static_cast<unsigned char>(c);
+    return byte < 0x20 || byte >= 0x7F;
   });
   const bool markup = line.starts_with('<');
   return shown && !markup && line.size() <= longest ? line : std::string_view();
@@ -45,10 +46,10 @@ struct Error::Detail {
   std::error_code code{};
   std::string stage{};
   Refusal refusal{};
-  bool is_whole = false;  // the stage says it all
+  bool is_whole = false;  // `stage` is the whole message
   mutable std::atomic<std::size_t> owners = 1;
 
-  // The box of the program itself: never counted down to 0, since its first owner never leaves.
+  // The static box. Its count never reaches 0, because the function itself stays an owner.
   static const Detail* no_memory() noexcept {
     alignas(Detail) static std::byte room[sizeof(Detail)];
     static const Detail* const detail = new (room) Detail{.code = Errc::no_memory};

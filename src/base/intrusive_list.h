@@ -2,13 +2,14 @@
 
 #include <utility>
 
-// A doubly linked list whose links live in its elements: no allocation, removal in O(1) without
-// knowing the list, and an element that is destroyed leaves its list by itself. An element that is
-// to stand on several lists at once derives from several hooks, told apart by a tag.
+// A doubly linked list whose links are part of its elements. It allocates nothing. An element can
+// leave in O(1) without access to the list, and its destructor removes it. To be on several lists
+// at once, an element derives from one hook for each list; a tag distinguishes the hooks.
 
 namespace tern::base {
 
-/// The links. Not copied and not moved with the element: neighbours point at it.
+/// The links of an element. They can be neither copied nor moved, because the neighbours point to
+/// them.
 class ListLink {
  public:
   ListLink() noexcept = default;
@@ -16,26 +17,26 @@ class ListLink {
   ListLink& operator=(const ListLink&) = delete;
   ~ListLink() { unlink(); }
 
-  /// Whether it stands on a list.
+  /// Returns whether the element is on a list.
   bool linked() const noexcept { return next_ != nullptr; }
-  /// Leaves the list, if on one.
+  /// Leaves the list. Does nothing if the element is on none.
   void unlink() noexcept {
     if (next_ == nullptr) return;
     prev_->next_ = next_;
     next_->prev_ = prev_;
     prev_ = next_ = nullptr;
   }
-  /// Enters the ring just before `place`; only when not linked.
+  /// Inserts this link just before `place`. It must not be linked.
   void link_before(ListLink& place) noexcept {
     prev_ = place.prev_;
     next_ = &place;
     prev_->next_ = this;
     place.prev_ = this;
   }
-  /// A ring of its own: the head of an empty list.
+  /// Makes this link a ring of one: the head of an empty list.
   void make_ring() noexcept { prev_ = next_ = this; }
-  /// Moves all that stands behind `head`, which stays as an empty ring, to just before here; only
-  /// when there is something.
+  /// Moves all elements of the ring of `head` to just before this link; `head` stays as an empty
+  /// ring. The ring must not be empty.
   void splice_before(ListLink& head) noexcept {
     prev_->next_ = head.next_;
     head.next_->prev_ = prev_;
@@ -50,12 +51,12 @@ class ListLink {
   ListLink* next_ = nullptr;
 };
 
-/// Base of an element; `Tag` names the list it is for.
+/// The base class of an element. `Tag` names the list that the hook is for.
 template <class Tag>
 class ListHook : public ListLink {};
 
-/// A list of Ts, which derive from ListHook<Tag>. Owns nothing: elements that are left when it ends
-/// are only unlinked.
+/// A list of Ts, which derive from ListHook<Tag>. The list does not own its elements: its
+/// destructor only unlinks them.
 template <class T, class Tag>
 class IntrusiveList {
  public:
@@ -65,21 +66,21 @@ class IntrusiveList {
   ~IntrusiveList() { clear(); }
 
   bool empty() const noexcept { return head_.next() == &head_; }
-  /// Appends; only an element that stands on no list of this tag.
+  /// Appends `element`. It must not be on a list of this tag.
   void push_back(T& element) noexcept { hook(element).link_before(head_); }
-  /// The first element; only when not empty.
+  /// Returns the first element. The list must not be empty.
   T& front() noexcept { return static_cast<T&>(static_cast<ListHook<Tag>&>(*head_.next())); }
-  /// Unlinks the first element and returns it; only when not empty.
+  /// Unlinks the first element and returns it. The list must not be empty.
   T& pop_front() noexcept {
     T& first = front();
     hook(first).unlink();
     return first;
   }
-  /// Moves all elements of `other` behind those here.
+  /// Moves all elements of `other` to the end of this list.
   void take(IntrusiveList& other) noexcept {
     if (!other.empty()) head_.splice_before(other.head_);
   }
-  /// Unlinks all.
+  /// Unlinks all elements.
   void clear() noexcept {
     while (!empty()) pop_front();
   }

@@ -1,6 +1,6 @@
-// A time limit that moves away while the peer takes bytes. It is a bucket of time: bytes fill it,
-// the clock empties it, and it holds no more than the limit. So the average rate is judged without
-// a list of what happened when.
+// Implements a time limit that moves later while the peer takes bytes. It works like a bucket of
+// time: bytes fill it, the clock empties it, and it never holds more than the limit. So it checks
+// the average rate without a record of past events.
 #include "tern/delivery.h"
 
 #include <algorithm>
@@ -33,7 +33,8 @@ void Patience::credit(TimePoint now, std::size_t bytes, std::size_t rate) noexce
 void Patience::look(TimePoint now, Delivery delivery, Duration limit, std::size_t rate,
                     Counts counts) noexcept {
   const bool all = counts == Counts::all;
-  // What was taken before the first look is unknown: what waits then may have moved just now.
+  // The first look cannot know how many bytes the peer took before. It counts the waiting bytes as
+  // taken, because some of them may have moved just now.
   std::uint32_t taken = delivery.waiting;
   if (known_) {
     taken = delivery.acknowledged - acknowledged_;

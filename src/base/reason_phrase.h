@@ -2,11 +2,13 @@
 
 #include <string_view>
 
-// It stands in `base`, below HTTP, because tern::Error names the answer that refused an upgrade.
+// This file is in `base`, below `http`, because tern::Error names the HTTP response that refused an
+// upgrade.
 
 namespace tern::base {
 
-/// The phrase of a status code in the IANA registry (RFC 9110 §15); empty when it has none.
+/// Returns the phrase of an HTTP status code in the IANA registry; empty if the code has none.
+/// RFC 9110 §15.
 constexpr std::string_view reason_phrase(int status) noexcept {
   switch (status) {
     // clang-format off
