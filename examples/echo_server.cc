@@ -117,7 +117,7 @@ tern::ServerOptions parse(int argc, char** argv) {
   limits.max_queued_bytes = arguments.queue_limit != 0
                                 ? arguments.queue_limit
                                 : std::max(limits.max_queued_bytes, 2 * limits.max_message_bytes);
-  limits.high_water_bytes = limits.max_queued_bytes / 4;
+  limits.high_water_bytes = std::max<std::size_t>(limits.max_queued_bytes / 4, 1);
   limits.low_water_bytes = limits.max_queued_bytes / 16;
   options.timeouts.silence = options.timeouts.pong = arguments.idle_timeout;
   if (arguments.any_origin) options.allowed_origins = {"*"};

@@ -68,7 +68,9 @@ class World {
                       .max_fragments = 8,
                       .max_head_bytes = 2000,
                       .max_header_fields = 20,
-                      .max_queued_bytes = 3000};
+                      .max_queued_bytes = 3000,
+                      .high_water_bytes = 1000,
+                      .low_water_bytes = 100};
     if ((flags & 16) != 0) options.protocols = {"chat", "superchat"};
     if ((flags & 32) != 0) options.headers = {{"Origin", "http://example.org"}};
     if ((flags & 64) != 0) options.headers = {{"Bad name", "x"}};

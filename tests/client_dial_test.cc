@@ -99,9 +99,42 @@ TEST(ClientDial, RefusesToSendAHeaderThatIsNone) {
   ScriptedPeer peer([](Socket& socket) { EXPECT_EQ(socket.receive(), ""); });
   EXPECT_EQ(dial_failure(peer.url(), {.headers = {{"X", "a\r\nY: b"}}}),
             (Failure{Errc::invalid_header,
-                     "upgrade " + peer.url() +
-                         ": request: header field \"X\": the value has a control character: a "
-                         "header field may not be sent"}));
+                     "dial " + peer.url() +
+                         ": headers: header field \"X\": the value has a control character"}));
+}
+
+// Nothing is connected for what can never work.
+TEST(ClientDial, OptionsThatCanNeverWork) {
+  const std::string url = "ws://localhost:9/x";
+  const std::string stage = "dial " + url + ": ";
+  const std::tuple<DialOptions, Errc, std::string> cases[] = {
+      {{.timeout = -1ns}, Errc::options_invalid, "timeout is negative"},
+      {{.limits = {.max_message_bytes = 0}},
+       Errc::options_invalid,
+       "limits.max_message_bytes is 0"},
+      {{.limits = {.max_queued_bytes = 1000}},
+       Errc::options_invalid,
+       "limits.high_water_bytes (262144) is above limits.max_queued_bytes (1000)"},
+      {{.timeouts = {.stall = -1s}}, Errc::options_invalid, "timeouts.stall is negative"},
+      {{.timeouts = {.pong = 0s}}, Errc::options_invalid, "timeouts.pong is 0"},
+      {{.protocols = {"a b"}},
+       Errc::invalid_header,
+       "protocols: subprotocol \"a b\": it is no token"},
+      {{.protocols = {"a", "a"}},
+       Errc::invalid_header,
+       "protocols: subprotocol \"a\": it is there"},
+      {{.headers = {{"Sec-WebSocket-Key", "x"}}},
+       Errc::invalid_header,
+       "headers: header field \"Sec-WebSocket-Key\": tern writes this field itself"},
+      {{.headers = {{"host", "x"}}},
+       Errc::invalid_header,
+       "headers: header field \"Host\": tern writes this field itself"},
+  };
+  for (const auto& [options, code, told] : cases) {
+    const auto [error, message] = dial_failure(url, options);
+    EXPECT_EQ(error, code);
+    EXPECT_TRUE(message.starts_with(stage + told)) << message;
+  }
 }
 
 // ---- what the server answers

@@ -65,7 +65,9 @@ struct Gate {
     server.route("/later", [this](Upgrade upgrade) {
       later = std::jthread([upgrade] { upgrade.respond(Response::status(429)); });
     });
-    server.route("/bad", echo(), {.headers = {{"X-Note", "two\r\nlines"}}});
+    server.route("/bad", [](Upgrade upgrade) {
+      upgrade.accept(echo(), {.headers = {{"X-Note", "two\r\nlines"}}});
+    });
     port = running.start();
   }
 };

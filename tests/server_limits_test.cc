@@ -43,7 +43,9 @@ TEST(ServerLimits, FragmentsOfTheLimitAndOneBeyond) {
 TEST(ServerLimits, AQueueBeyondTheLimitEndsTheSlowPeer) {
   Inbox<CloseInfo> ends;
   Inbox<std::size_t> accepted;
-  RunningServer running({.limits = {.max_queued_bytes = 100'000, .high_water_bytes = 25'000}});
+  RunningServer running(
+      {.limits = {
+           .max_queued_bytes = 100'000, .high_water_bytes = 25'000, .low_water_bytes = 5'000}});
   running.server.route(
       "/flood", Handlers{.on_message =
                              [&](Connection& conn, Message) {
@@ -102,7 +104,7 @@ TEST(ServerLimits, RejectKeepsTheConnectionAndOnDrainFollows) {
 
 TEST(ServerLimits, AFastPeerIsNeverPunishedForAHandlerThatSendsMuch) {
   Inbox<bool> done;
-  RunningServer running({.limits = {.max_queued_bytes = 100'000}});
+  RunningServer running({.limits = {.max_queued_bytes = 100'000, .high_water_bytes = 100'000}});
   running.server.route("/flood", Handlers{.on_message = [&](Connection& conn, Message) {
                          for (int i = 0; i < 12; ++i) {
                            EXPECT_TRUE(conn.send(std::string(50'000, 'x'))) << i;

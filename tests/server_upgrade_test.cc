@@ -88,6 +88,9 @@ TEST(ServerUpgrade, TheLogSaysWhatWasRefusedAndWhatToDo) {
   running.server.route("/value", [&](Upgrade upgrade) {
     upgrade.accept(echo(), field_with("X-Note", "two\nlines"));
   });
+  running.server.route("/limits", [&](Upgrade upgrade) {
+    upgrade.accept(echo(), {.limits = Limits{.max_message_bytes = 0}});
+  });
   running.server.get("/page", [](const Request&) { return Response::text("").header("A b", "c"); });
   running.server.get("/status", [](const Request&) { return Response::status(101); });
   running.server.get("/throws",
@@ -106,9 +109,11 @@ TEST(ServerUpgrade, TheLogSaysWhatWasRefusedAndWhatToDo) {
        "pass on Upgrade and Connection by HTTP/1.1, as nginx does with \"proxy_http_version 1.1\""},
       {page_request("/echo"), "refused: this is a WebSocket: \"Upgrade: websocket\" is needed"},
       {upgrade_request({}, "/own"),
-       unsent + "header field \"Connection\": tern writes this field itself"},
+       unsent + "accept: headers: header field \"Connection\": tern writes this field itself"},
       {upgrade_request({}, "/value"),
-       unsent + "header field \"X-Note\": the value has a control character"},
+       unsent + "accept: headers: header field \"X-Note\": the value has a control character"},
+      {upgrade_request({}, "/limits"), unsent + "accept: limits.max_message_bytes is 0, so nothing "
+                                                "could ever pass"},
       {page_request("/page"),
        unsent + "header field \"A b\": the name is no token (RFC 9110 §5.1)"},
       {page_request("/status"), unsent + "status 101 is not 200 to 599"},
@@ -195,7 +200,9 @@ TEST(ServerUpgrade, AnswersAfterTheServerEndedHaveNoEffect) {
 TEST(ServerUpgrade, ExtraFieldsAndBadOnes) {
   RunningServer running;
   running.server.route("/good", echo(), {.headers = {{"Set-Cookie", "a=b"}}});
-  running.server.route("/bad", echo(), {.headers = {{"X-Note", "two\r\nlines"}}});
+  running.server.route("/bad", [](Upgrade upgrade) {
+    upgrade.accept(echo(), {.headers = {{"X-Note", "two\r\nlines"}}});
+  });
   const std::uint16_t port = running.start();
   RawClient good(port);
   ASSERT_TRUE(good.upgrade("/good"));

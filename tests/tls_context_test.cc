@@ -60,6 +60,9 @@ std::vector<BadSetup> bad_setups(const PemFiles& files) {
         .private_key = key,
         .client_certificates = ClientCertificates::required},
        {"client_ca_file"}},
+      {"a CA for clients that are not asked",
+       {.certificate = cert, .private_key = key, .client_ca_pem = leaf.certificate()},
+       {"client_ca_file is given, but client_certificates is none"}},
       {"the second one",
        {.certificate = cert, .private_key = key, .more = {{cert, others}}},
        {others, "does not belong"}},
@@ -104,6 +107,9 @@ TEST(TlsContext, AClientsOptionsAreChecked) {
   }
   EXPECT_EQ(load_error(TlsClient{.pinned_keys = {"sha256//" + authority().leaf.pin()}}), "");
   EXPECT_EQ(load_error(TlsClient{}), "");
+  EXPECT_NE(load_error(TlsClient{.certificate = {.private_key_pem = authority().leaf.key()}})
+                .find("a private key is given without its certificate"),
+            std::string::npos);
 }
 
 // ---- what a client thinks of a server's certificate

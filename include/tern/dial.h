@@ -96,9 +96,9 @@ class BlockingClient {
 
 /// Connects to a ws:// or wss:// URL (RFC 6455 §3): resolves the name, tries each of its addresses
 /// (RFC 8305), upgrades. A name that is no numeric address is looked up in a short-lived thread, so
-/// that the deadline holds. Errors: url_invalid, name_not_resolved, the system's of connect,
-/// handshake_timeout, tls_certificate_refused, tls_failed, upgrade_refused and the others of the
-/// handshake; the message names host and stage.
+/// that the deadline holds. Errors: url_invalid, options_invalid, invalid_header,
+/// name_not_resolved, the system's of connect, handshake_timeout, tls_certificate_refused,
+/// tls_failed, upgrade_refused and the others of the handshake; the message names host and stage.
 Result<BlockingClient> dial(std::string_view url, const DialOptions& options = {});
 
 }  // namespace tern

@@ -90,6 +90,8 @@ enum class Errc {
   tls_certificate_refused,  ///< the peer's certificate did not pass, or a client sent none
   tls_truncated,            ///< the peer ended TCP without close_notify, RFC 8446 §6.1
   tls_options_invalid,      ///< a certificate, a key or another TLS option cannot be used
+
+  options_invalid,  ///< an option or a route can never work: the message names it
 };
 
 /// Its name as it stands above, e.g. "origin_refused": for logs and metrics, where it stays the

@@ -32,9 +32,10 @@ class PendingUpgrade;
 
 /// How a Server serves. Every field has a safe default.
 struct ServerOptions {
-  std::string host = "0.0.0.0";  ///< a numeric address of this machine; "::" serves IPv4 too
-  std::uint16_t port = 0;        ///< 0: the system chooses, see Server::port()
-  unsigned threads = 1;          ///< worker loops; the caller of run() is the first
+  /// A numeric address of this machine; "::" serves IPv4 too, "localhost" is 127.0.0.1.
+  std::string host = "0.0.0.0";
+  std::uint16_t port = 0;  ///< 0: the system chooses, see Server::port()
+  unsigned threads = 1;    ///< worker loops; the caller of run() is the first
   /// As LoopOptions::spin, of every worker: each keeps a core busy for so long before it sleeps.
   std::chrono::nanoseconds spin{0};
   /// Signals that stop the server, e.g. {SIGINT, SIGTERM}; a second one ends it at once. run()
@@ -89,8 +90,11 @@ class Upgrade {
 };
 
 /// Serves WebSocket routes and plain pages on one port until it is stopped.
-/// Thread: stop(), reload_certificates(), counters() and port() from any; routes are added before
-/// run().
+/// A path is compared as received, byte by byte. It begins with '/', has no query, is
+/// percent-encoded as clients do it, and has one WebSocket and one page at most; else listen()
+/// fails and names it. A route that is added while run() runs is ignored: that is logged, and the
+/// next run() returns it as an error. Thread: stop(), reload_certificates(), counters() and port()
+/// from any; routes are added before run().
 class Server {
  public:
   /// Opens nothing yet but the descriptor that stop() writes to. Throws std::bad_alloc.
@@ -117,10 +121,12 @@ class Server {
   /// Thread: called from all workers at the same time.
   Server& get(std::string path, UniqueFunction<Response(const Request&)> page);
 
-  /// Binds and listens; run() does it as well if the server does not listen yet. A program that
+  /// Checks options and routes, binds and listens; run() does it as well if the server does not
+  /// listen yet. A program that
   /// tells others that it listens before it calls run() blocks the signals of stop_on itself,
   /// because a signal may come in between. A process may fork() between listen() and run().
-  /// Errors: those of the system, with the address; those of reload_certificates(); signal_in_use
+  /// Errors: options_invalid for the first option or route that can never work, which the message
+  /// names; those of the system, with the address; those of reload_certificates(); signal_in_use
   /// for a signal of stop_on that another server or loop of this process takes; no_memory.
   Result<void> listen() noexcept;
   /// Serves until stopped. The calling thread is the first worker. When it returns, every session

@@ -4,7 +4,7 @@
 namespace tern {
 namespace {
 
-std::string_view tls_text_of(Errc errc) noexcept {
+std::string_view setup_text_of(Errc errc) noexcept {
   switch (errc) {
     case Errc::tls_failed:
       return "TLS failed";
@@ -12,6 +12,8 @@ std::string_view tls_text_of(Errc errc) noexcept {
       return "the peer's certificate is refused";
     case Errc::tls_truncated:
       return "the peer ended TCP without ending TLS first";
+    case Errc::options_invalid:
+      return "an option can never work";
     default:
       return "the TLS options cannot be used";
   }
@@ -82,7 +84,7 @@ std::string_view text_of(Errc errc) noexcept {
     case Errc::random_unavailable: return "the system's random source failed";
     case Errc::name_not_resolved: return "the name has no address";
     case Errc::tls_failed: case Errc::tls_certificate_refused: case Errc::tls_truncated:
-    case Errc::tls_options_invalid: return tls_text_of(errc);
+    case Errc::tls_options_invalid: case Errc::options_invalid: return setup_text_of(errc);
       // clang-format on
   }
   return "unknown error";
@@ -200,6 +202,7 @@ std::string_view errc_name(Errc errc) noexcept {
     case Errc::tls_certificate_refused: return "tls_certificate_refused";
     case Errc::tls_truncated: return "tls_truncated";
     case Errc::tls_options_invalid: return "tls_options_invalid";
+    case Errc::options_invalid: return "options_invalid";
       // clang-format on
   }
   return "unknown";

@@ -5,12 +5,15 @@
 #include "client/connect.h"
 #include "client/session.h"
 #include "client/wait.h"
+#include "engine/validate.h"
+#include "http/token.h"
 #include "http/url.h"
 #include "net/resolver.h"
 #include "net/socket.h"
 #include "net/tcp.h"
 #include "tls/transport.h"
 
+#include <algorithm>
 #include <new>
 
 namespace tern {
@@ -32,6 +35,29 @@ std::string expected_name(const http::Url& url, const TlsClient& options) {
   std::string name = options.server_name.empty() ? url.host : options.server_name;
   if (name.ends_with('.')) name.pop_back();
   return name;
+}
+
+// Why these options can never work, naming the entry; empty: they can.
+std::string why_invalid(const DialOptions& options) {
+  std::string why = engine::why_invalid_time("timeout", options.timeout, true);
+  if (why.empty()) why = engine::why_invalid(options.limits);
+  if (why.empty()) {
+    Timeouts used = options.timeouts;
+    used.handshake = Timeouts().handshake;  // which is not used
+    why = engine::why_invalid(used);
+  }
+  return why;
+}
+
+// The same of what goes into the request.
+std::string why_invalid_request(const DialOptions& options) {
+  std::string why = engine::why_invalid_protocols(options.protocols);
+  if (why.empty()) why = engine::why_invalid_headers(options.headers);
+  const auto is_host = [](const auto& field) { return http::iequals(field.first, "Host"); };
+  if (why.empty() && std::ranges::any_of(options.headers, is_host)) {
+    why = "headers: header field \"Host\": tern writes this field itself";
+  }
+  return why;
 }
 
 Result<BlockingClient> dial_until(const http::Url& url, const DialOptions& options,
@@ -81,6 +107,13 @@ Result<BlockingClient> dial(std::string_view url, const DialOptions& options) {
   try {
     auto parsed = http::parse_url(url);
     if (!parsed) return std::move(parsed).error();
+    const std::string stage = "dial " + name_of(*parsed) + ": ";
+    if (const std::string why = why_invalid(options); !why.empty()) {
+      return Error::described(Errc::options_invalid, stage + why);
+    }
+    if (const std::string why = why_invalid_request(options); !why.empty()) {
+      return Error::described(Errc::invalid_header, stage + why);
+    }
     return dial_until(*parsed, options, deadline);
   } catch (const std::bad_alloc&) {
     return Errc::no_memory;

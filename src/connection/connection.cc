@@ -16,6 +16,8 @@ namespace {
 // A queue beyond this is written at once, not at the end of the turn.
 constexpr std::size_t max_unflushed = std::size_t{512} << 10;
 
+constexpr const char* unsent = "the answer of the application is not sent: ";
+
 LiveConnection& live(Connection& connection) noexcept {
   return static_cast<LiveConnection&>(connection);
 }
@@ -125,6 +127,13 @@ void LiveConnection::respond(const Response& response) noexcept {
   if (begin_answer()) answered(engine_.respond(response));
 }
 
+void LiveConnection::reject_answer(std::string_view why) noexcept {
+  log_composed(environment_->log, [&] {
+    log(environment_->log, LogLevel::error, unsent + std::string(why), remote_address());
+  });
+  respond(Response::status(500));
+}
+
 void LiveConnection::refuse() noexcept {
   if (begin_answer()) answered(engine_.accept());
 }
@@ -138,7 +147,7 @@ void LiveConnection::on_exception(std::string_view what) noexcept {
 
 std::string LiveConnection::refusal_text(std::error_code error) const {
   const std::string known(engine_.explanation());
-  if (error == Errc::invalid_header) return "the answer of the application is not sent: " + known;
+  if (error == Errc::invalid_header) return unsent + known;
   return "refused: " + (known.empty() ? error.message() : known);
 }
 

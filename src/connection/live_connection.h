@@ -90,6 +90,8 @@ class LiveConnection final : public Connection,
   /// Refuses a request that is no proper upgrade, with the status that fits.
   void refuse() noexcept;
   void respond(const Response& response) noexcept;
+  /// Answers 500, since the application's answer is not fit to be sent, and logs why.
+  void reject_answer(std::string_view why) noexcept;
   /// The loop is about to end: closes with 1001; one that only lingers goes at once.
   void part() noexcept;
   /// Ends a handshake that is in progress; it counts no more from now on.

@@ -75,6 +75,26 @@ bool is_listed(std::string_view text, const std::optional<Origin>& origin,
 
 }  // namespace
 
+std::string why_no_origin(std::string_view entry) {
+  if (entry == "*" || http::iequals(entry, "null")) return {};
+  const bool wild = entry.find('*') != std::string_view::npos;
+  if (!wild && parse_origin(entry)) return {};
+  const std::size_t scheme_end = entry.find("://");
+  if (scheme_end == std::string_view::npos) {
+    return "has no scheme: write \"https://example.org\"";
+  }
+  if (entry.find_first_of(" \t") != std::string_view::npos) return "has a blank in it";
+  const std::size_t end = entry.find_first_of("/?#", scheme_end + 3);
+  if (end != std::string_view::npos) {
+    return "goes on behind the host, and browsers do not send that: write \"" +
+           std::string(entry.substr(0, end)) + '"';
+  }
+  if (wild) {
+    return "has a * in it, which stands for nothing: list each origin, or \"*\" for any";
+  }
+  return "is no origin: write scheme, host and, if it is not the default, port";
+}
+
 bool origin_passes(const Request& request, std::span<const std::string> allowed,
                    Security security) noexcept {
   const std::size_t lines = http::count(request.headers(), "Origin");

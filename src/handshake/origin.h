@@ -5,11 +5,16 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace tern::handshake {
 
 /// How the request came. It decides which scheme a page of this very server has.
 enum class Security : std::uint8_t { plain, tls };
+
+/// Why this entry of a list of allowed origins can fit no Origin field, and what would: behind the
+/// entry it makes a sentence. Empty: it can. Throws std::bad_alloc.
+std::string why_no_origin(std::string_view entry);
 
 /// Whether the page that asks may have this connection, RFC 6455 §10.2. Browsers always say where a
 /// page is from; a request without Origin is from a program, which could lie, and passes. Otherwise

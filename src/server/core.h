@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <system_error>
 #include <vector>
 
@@ -30,6 +31,8 @@ class Core {
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 
+  /// Takes a route, unless the server runs: then it is ignored and told. Null: ignored.
+  Route* add_route(std::string path, Router::Kind kind);
   Result<void> listen() noexcept;
   Result<void> run() noexcept;
   void stop(std::chrono::nanoseconds deadline) noexcept;
@@ -50,6 +53,7 @@ class Core {
 
   std::atomic<std::uint16_t> port{0};
 
+  bool running() const noexcept { return running_; }
   using TimePoint = net::Timer::time_point;
   /// No stop() concerns this run. A stop without a deadline has the moment before.
   static constexpr TimePoint not_stopped = TimePoint::max();
@@ -71,6 +75,7 @@ class Core {
   Result<void> claim_signals();
   Result<void> make_workers();
   Result<void> serve();
+  Result<void> check();
   Result<void> run_workers();
   Result<void> run_other(std::size_t index) noexcept;
   void end_run() noexcept;
@@ -89,6 +94,8 @@ class Core {
   std::atomic<TimePoint::rep> stop_at_{not_stopped.time_since_epoch().count()};
   std::atomic<std::size_t> others_running_{0};
   std::atomic<bool> running_{false};
+  std::mutex late_mutex_{};
+  std::string late_route_{};  // guarded by late_mutex_: added while the server ran
 };
 
 }  // namespace tern::server

@@ -2,15 +2,28 @@
 // of a path can be told apart by one check and not by another.
 #include "server/router.h"
 
+#include "server/validate.h"
+
 namespace tern::server {
 
-Route& Router::at(std::string path) {
+Route& Router::add(std::string path, Kind kind) {
+  if (const std::string why = why_invalid_path(path); !why.empty()) complain(path, kind, why);
   const auto [entry, is_new] = routes_.try_emplace(std::move(path));
   if (is_new && paths_.size() < UINT16_MAX) {
     paths_.push_back(entry->first);
     entry->second.id = static_cast<std::uint16_t>(paths_.size());
   }
-  return entry->second;
+  Route& route = entry->second;
+  if (kind == Kind::page ? static_cast<bool>(route.page) : route.is_websocket()) {
+    complain(entry->first, kind, "this path was given before");
+  }
+  return route;
+}
+
+void Router::complain(std::string_view path, Kind kind, std::string_view why) {
+  if (!problem_.empty()) return;
+  problem_.append(kind == Kind::page ? "get" : "route").append(" \"").append(path);
+  problem_.append("\": ").append(why);
 }
 
 std::string_view Router::path_of(std::uint16_t id) const noexcept {

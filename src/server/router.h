@@ -32,8 +32,13 @@ struct Route {
 
 class Router {
  public:
-  /// The route of this path, made if there is none.
-  Route& at(std::string path);
+  enum class Kind : std::uint8_t { page, websocket };
+  /// The route of this path, which is to have a page or a WebSocket from now on; made if there is
+  /// none. A path that can never work, or that has one of this kind already, is a problem.
+  Route& add(std::string path, Kind kind);
+  /// Remembers the first problem: why the server must not listen.
+  void complain(std::string_view path, Kind kind, std::string_view why);
+  const std::string& problem() const noexcept { return problem_; }
   /// Null when nothing is served there.
   Route* find(std::string_view path) noexcept;
   /// The path of the route of this id; empty for 0, which all beyond 65 535 routes have.
@@ -44,6 +49,7 @@ class Router {
     using is_transparent = void;
   };
   std::unordered_map<std::string, Route, Hash, std::equal_to<>> routes_{};
+  std::string problem_{};
   std::vector<std::string_view> paths_{};  // by id, from 1 on; the map's keys stay where they are
 };
 

@@ -6,11 +6,14 @@
 #include "tern/server.h"
 
 #include "base/assert.h"
+#include "connection/dispatch.h"
+#include "engine/validate.h"
 #include "net/address.h"
 #include "net/event.h"
 #include "net/signals.h"
 #include "net/socket.h"
 #include "server/core.h"
+#include "server/validate.h"
 #include "server/worker.h"
 
 #include <cerrno>
@@ -110,6 +113,26 @@ Core::~Core() {
   }
 }
 
+Route* Core::add_route(std::string path, Router::Kind kind) {
+  if (!running_) return &router.add(std::move(path), kind);
+  const std::lock_guard lock(late_mutex_);
+  late_route_ = "route \"" + path + "\" is ignored: routes are added before run()";
+  connection::log(options.log, LogLevel::error, late_route_);
+  return nullptr;
+}
+
+// What can never work. A route that was added while the server ran is told once.
+Result<void> Core::check() {
+  std::string why = router.problem();
+  if (why.empty()) why = why_invalid(options);
+  if (why.empty()) {
+    const std::lock_guard lock(late_mutex_);
+    why = std::exchange(late_route_, {});
+  }
+  if (why.empty()) return {};
+  return Error::described(Errc::options_invalid, "listen: " + why);
+}
+
 Result<void> Core::listen() noexcept {
   if (running_) return {};
   try {
@@ -120,13 +143,12 @@ Result<void> Core::listen() noexcept {
 }
 
 Result<void> Core::open_sockets() {
+  if (auto checked = check(); !checked) return checked;
   if (!sockets_.empty()) return {};
   if (stop_error_) return Error(stop_error_, "eventfd");
-  auto address = net::Address::parse(options.host, options.port);
-  const std::string where =
-      "listen " +
-      (address ? address->to_string() : options.host + ':' + std::to_string(options.port));
-  if (!address) return Error(std::make_error_code(std::errc::invalid_argument), where);
+  auto address = net::Address::parse(numeric_host(options.host), options.port);
+  if (!address) return Error(std::make_error_code(std::errc::invalid_argument), "listen");
+  const std::string where = "listen " + address->to_string();
   if (options.tls) {
     if (auto loaded = reload_certificates(); !loaded) return loaded;
   }
@@ -309,19 +331,29 @@ Server::Server(ServerOptions options) : core_(std::make_unique<server::Core>(std
 
 Server::~Server() = default;
 
+namespace {
+constexpr auto websocket = server::Router::Kind::websocket;
+}
+
 Server& Server::add_route(std::string path, Accept accept, const connection::SessionType& type,
                           Construct construct, bool reads_request) {
-  server::Route& route = core_->router.at(std::move(path));
-  route.decide = nullptr;
-  route.type = &type;
-  route.construct = std::move(construct);
-  route.reads_request = reads_request;
-  route.accept = std::move(accept);
+  server::Route* const route = core_->add_route(path, websocket);
+  if (route == nullptr) return *this;
+  if (const std::string why = engine::why_invalid(accept); !why.empty()) {
+    core_->router.complain(path, websocket, why);
+  }
+  route->decide = nullptr;
+  route->type = &type;
+  route->construct = std::move(construct);
+  route->reads_request = reads_request;
+  route->accept = std::move(accept);
   return *this;
 }
 
 Server& Server::route(std::string path, Handlers handlers, Accept accept) {
-  TERN_ASSERT(handlers.on_message);
+  const bool complete = static_cast<bool>(handlers.on_message);
+  if (!complete && !core_->running())
+    core_->router.complain(path, websocket, "on_message is missing");
   auto kept = std::make_unique<Handlers>(std::move(handlers));
   return add_route(
       std::move(path), std::move(accept), connection::session_type<server::HandlersSession>,
@@ -332,14 +364,20 @@ Server& Server::route(std::string path, Handlers handlers, Accept accept) {
 }
 
 Server& Server::route(std::string path, UniqueFunction<void(Upgrade)> decide) {
-  server::Route& route = core_->router.at(std::move(path));
-  route.type = nullptr;
-  route.decide = std::move(decide);
+  server::Route* const route = core_->add_route(path, websocket);
+  if (route == nullptr) return *this;
+  if (!decide) core_->router.complain(path, websocket, "the function is empty");
+  route->type = nullptr;
+  route->decide = std::move(decide);
   return *this;
 }
 
 Server& Server::get(std::string path, UniqueFunction<Response(const Request&)> page) {
-  core_->router.at(std::move(path)).page = std::move(page);
+  constexpr auto kind = server::Router::Kind::page;
+  server::Route* const route = core_->add_route(path, kind);
+  if (route == nullptr) return *this;
+  if (!page) core_->router.complain(path, kind, "the function is empty");
+  route->page = std::move(page);
   return *this;
 }
 

@@ -4,6 +4,7 @@
 #include "tern/server.h"
 
 #include "connection/live_connection.h"
+#include "engine/validate.h"
 #include "server/pending_upgrade.h"
 
 #include <new>
@@ -70,6 +71,9 @@ void Upgrade::accept_session(Accept accept, const connection::SessionType& type,
   state_->answer(
       [kept = state_, accept = std::move(accept), &type,
        construct = std::move(construct)](connection::LiveConnection& connection) mutable {
+        if (const std::string why = engine::why_invalid(accept); !why.empty()) {
+          return connection.reject_answer("accept: " + why);
+        }
         connection.accept(accept, type, construct);
       });
 }

@@ -148,6 +148,8 @@ Result<std::shared_ptr<ServerContext>> ServerContext::load(const TlsServer& opti
     auto store = load_trust(options.client_ca_file, options.client_ca_pem);
     if (!store) return std::move(store).error();
     trust = *std::move(store);
+  } else if (!options.client_ca_file.empty() || !options.client_ca_pem.empty()) {
+    return invalid("client_ca_file is given, but client_certificates is none: nobody is asked");
   }
   for (const TlsCertificate& certificate : certificates) {
     auto context = make_server_context(certificate);
@@ -200,6 +202,8 @@ Result<std::shared_ptr<ClientContext>> ClientContext::load(const TlsClient& opti
   const TlsCertificate& own = options.certificate;
   if (!own.certificate.empty() || !own.certificate_pem.empty()) {
     if (auto used = use_certificate(ssl, own); !used) return used.error();
+  } else if (!own.private_key.empty() || !own.private_key_pem.empty()) {
+    return invalid("a private key is given without its certificate");
   }
   if (options.memory != nullptr) {
     SSL_CTX_set_session_cache_mode(&ssl, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);

@@ -1,0 +1,80 @@
+#include "server/validate.h"
+
+#include "engine/validate.h"
+#include "http/token.h"
+#include "net/address.h"
+
+#include <csignal>
+
+namespace tern::server {
+namespace {
+
+std::string why_invalid_host(const std::string& host) {
+  if (net::Address::parse(numeric_host(host), 0)) return {};
+  if (host.empty()) return "host is empty; \"0.0.0.0\" or \"::\" stands for every address";
+  return "host must be a numeric address or localhost, and \"" + host + "\" is a name";
+}
+
+std::string why_invalid_signals(const std::vector<int>& signals) {
+  for (const int signal : signals) {
+    const bool caught = signal > 0 && signal <= SIGRTMAX && signal != SIGKILL && signal != SIGSTOP;
+    if (!caught) return "stop_on: signal " + std::to_string(signal) + " cannot be waited for";
+  }
+  return {};
+}
+
+std::string why_invalid_counts(const ServerOptions& options) {
+  if (options.max_unfinished_handshakes == 0) {
+    return "max_unfinished_handshakes is 0, so nobody could connect";
+  }
+  if (options.max_posted == 0) return "max_posted is 0, so nothing could be posted";
+  if (options.max_posted_bytes == 0) return "max_posted_bytes is 0, so nothing could be posted";
+  return {};
+}
+
+// Each byte that a target cannot contain becomes %XX.
+std::string percent_encoded(std::string_view path) {
+  constexpr std::string_view digits = "0123456789ABCDEF";
+  std::string text;
+  for (const char c : path) {
+    const auto octet = static_cast<unsigned char>(c);
+    if (octet > 0x20 && octet < 0x7F && c != '#') {
+      text += c;
+    } else {
+      (text += '%').append({digits[octet >> 4], digits[octet & 15]});
+    }
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string_view numeric_host(std::string_view host) noexcept {
+  return http::iequals(host, "localhost") ? "127.0.0.1" : host;
+}
+
+std::string why_invalid(const ServerOptions& options) {
+  std::string why = why_invalid_host(options.host);
+  if (why.empty()) why = why_invalid_signals(options.stop_on);
+  if (why.empty()) why = engine::why_invalid_time("spin", options.spin, true);
+  if (why.empty()) why = engine::why_invalid_time("stop_deadline", options.stop_deadline, true);
+  if (why.empty()) why = engine::why_invalid(options.limits);
+  if (why.empty()) why = engine::why_invalid(options.timeouts);
+  if (why.empty()) why = engine::why_invalid_origins(options.allowed_origins);
+  if (why.empty()) why = why_invalid_counts(options);
+  return why;
+}
+
+std::string why_invalid_path(std::string_view path) {
+  if (!path.starts_with('/')) return "a path begins with '/': \"/" + std::string(path) + '"';
+  const std::size_t end = path.find_first_of("?#");
+  if (end != std::string_view::npos) {
+    return "query and fragment are no part of a path: \"" + std::string(path.substr(0, end)) + '"';
+  }
+  if (!http::is_origin_form(path)) {
+    return "no request has such characters; clients encode them: \"" + percent_encoded(path) + '"';
+  }
+  return {};
+}
+
+}  // namespace tern::server
