@@ -1,5 +1,6 @@
-// A Close payload is taken exactly when RFC 6455 §5.5.1 and §7.4 allow it, and then encodes to the
-// same octets; what we encode from anything at all is always taken. Input: the payload.
+// Checks that decode_close accepts a payload exactly if RFC 6455 §5.5.1 and §7.4 allow it, that
+// such a payload encodes to the same bytes, and that encode_close writes a valid payload for any
+// code and reason. Input: the payload.
 //
 // Subject: src/frame/close_payload.cc
 #include "frame/close_payload.h"
@@ -43,17 +44,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const int code = size < 2 ? 0 : data[0] * 256 + data[1];
 
   const ClosePayload decoded = tern::frame::decode_close({block.get(), size});
-  require(decoded.error == expected(payload, code), "another verdict than §7.4");
+  require(decoded.error == expected(payload, code), "decode_close and §7.4 disagree");
   if (size < 2) return 0;
   const std::string encoded = encode(code, payload.substr(2));
   if (decoded.error == Errc{} && size <= 125) {
-    require(static_cast<int>(decoded.code) == code, "another code");
-    require(encoded == payload, "encoded to other octets");
+    require(static_cast<int>(decoded.code) == code, "decoded to another code");
+    require(encoded == payload, "encoded to other bytes");
   }
   const ClosePayload again = tern::frame::decode_close(std::as_bytes(std::span(encoded)));
-  require(again.error == Errc{}, "we would send an invalid Close");
+  require(again.error == Errc{}, "encode_close wrote an invalid payload");
   const std::string_view reason =
       std::string_view(encoded).substr(std::min<std::size_t>(2, encoded.size()));
-  require(payload.substr(2).starts_with(reason), "another reason");
+  require(payload.substr(2).starts_with(reason), "encoded another reason");
   return 0;
 }

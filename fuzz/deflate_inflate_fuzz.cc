@@ -1,5 +1,6 @@
-// Inflating against plain zlib, however it is cut, and compressing against inflating. Input: an
-// octet for the way it is cut, then messages, each with two octets of length.
+// Checks that Inflater gives the same text as plain zlib, however the input is cut, and that
+// inflating restores what Deflater compressed. Input: one byte that chooses the cuts, then
+// messages, each behind its length in two bytes.
 //
 // Subject: src/deflate/codec.cc
 #include "deflate/codec.h"
@@ -21,7 +22,7 @@ using tern::deflate::Inflater;
 using tern::fuzz::ExactBlock;
 using tern::fuzz::require;
 
-// Nothing when it is corrupt.
+// Returns nothing if the payload is corrupt.
 std::optional<std::string> inflate(Inflater& inflater, std::string_view payload, std::size_t piece,
                                    std::size_t room) {
   std::string text;
@@ -81,7 +82,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Inflater& inflater = *lent;
   Inflater back(15);
   tern::test::ZlibReceiver receiver;
-  Deflater& deflater =  // small ones are quick to make
+  Deflater&
+      deflater =  // small windows and little memory, because such a Deflater is quick to create
       contexts.deflater({1 + static_cast<int>(flags / 16 % 9), 9, 1});
   while (rest.size() >= 2) {
     const std::size_t announced =

@@ -1,5 +1,5 @@
-// Offers and answers of permessage-deflate against the words of RFC 7692 §7.1, written as a table.
-// Input: four octets of options, then field lines, separated by LF.
+// Checks that offers and answers of permessage-deflate follow the rules of RFC 7692 §7.1, which are
+// written here as a table. Input: four bytes of options, then field lines, separated by LF.
 //
 // Subject: src/deflate/params.cc
 #include "deflate/params.h"
@@ -29,7 +29,7 @@ int bits_of(const std::string& text) {
   return 0;
 }
 
-// Nothing for an element that is not permessage-deflate or has what RFC 7692 forbids.
+// Returns nothing if the element is not permessage-deflate or breaks a rule of RFC 7692.
 std::optional<Parameters> reference(std::string_view element) {
   tern::http::ParameterReader reader(element);
   if (reader.name() != "permessage-deflate") return {};
@@ -55,7 +55,7 @@ std::optional<Parameters> reference(std::string_view element) {
   return parameters;
 }
 
-// The elements that are looked at.
+// The elements up to the first fault in the list.
 std::vector<std::string> elements_of(const std::vector<HeaderField>& fields) {
   std::vector<std::string> elements;
   tern::http::ListReader list(fields, name);
@@ -138,7 +138,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   check_server(fields, *options);
   check_client(fields, *options);
-  // What a client of these options offers, a server of these options takes.
+  // A server with these options accepts the offer of a client with the same options.
   const std::string offer = tern::deflate::offer_text(*options);
   const std::vector<HeaderField> offered{{name, offer}};
   require(tern::deflate::accept_offer(offered, *options).has_value());

@@ -1,6 +1,6 @@
-// An engine that agreed on compression survives any peer, application, socket and clock, in either
-// role, and does what RFC 7692 says. Input: an octet for the role, then a script, see
-// support/engine_script.h.
+// Checks that an engine in either role that agreed on compression keeps to RFC 7692 with any peer,
+// application, socket and clock. Input: one byte for the role, then a script
+// (support/engine_script.h).
 //
 // Subject: src/engine/inbound.cc
 // Subject: src/engine/sending.cc

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Writes the seeds of the targets about frames and engines to corpus/: run it in this directory.
+"""Writes the seeds of the targets for frames and engines to corpus/. Run it in this directory.
 
-The seeds of engine_*_fuzz are scripts (support/engine_script.h), those of split_fuzz two octets and
-then what a peer sends, those of frame_header_fuzz an octet and a header, those of
-deflate_inflate_fuzz an octet and messages with their lengths, those of deflate_offer_fuzz four octets
-and field lines.
+The format of a seed depends on its target:
+  engine_*_fuzz         a script (support/engine_script.h)
+  split_fuzz            two bytes, then the bytes of the peer
+  frame_header_fuzz     one byte, then a header
+  deflate_inflate_fuzz  one byte, then messages, each behind its length
+  deflate_offer_fuzz    four bytes, then field lines
 """
 import os
 import struct
@@ -51,9 +53,9 @@ def frame_headers():
         for byte_0 in (0x01, 0x80, 0x88, 0x89, 0x8A, 0x83, 0x09, 0xC1):
             save("frame_header_fuzz", f"byte_{byte_0:02x}_{masked}",
                  bytes([masked]) + header(byte_0, 5, masked))
-        for name, octets in (("long_16", "827e007d"), ("long_64", "827f000000000000ffff"),
+        for name, wire in (("long_16", "827e007d"), ("long_64", "827f000000000000ffff"),
                              ("top_bit", "827f8000000000000000"), ("long_control", "89fe007e")):
-            head = bytes.fromhex(octets)
+            head = bytes.fromhex(wire)
             head = head[:1] + bytes([head[1] & 0x7F | masked << 7]) + head[2:]
             save("frame_header_fuzz", f"{name}_{masked}", bytes([masked]) + head)
 
@@ -97,10 +99,10 @@ def messages(masked):
 
 def splits():
     for role, masked in ((1, True), (0, False)):
-        for name, octets in messages(masked).items():
-            save("split_fuzz", f"{name}_{role}", bytes([role, 7]) + octets)
+        for name, wire in messages(masked).items():
+            save("split_fuzz", f"{name}_{role}", bytes([role, 7]) + wire)
             ahead = REQUEST if role == 1 else b""
-            save("split_fuzz", f"{name}_upgrade_{role}", bytes([role | 2, 5]) + ahead + octets)
+            save("split_fuzz", f"{name}_upgrade_{role}", bytes([role | 2, 5]) + ahead + wire)
     save("split_fuzz", "pages", bytes([3, 3]) + PAGE + PAGE.replace(b"GET", b"HEAD") + REQUEST)
     save("split_fuzz", "bad_head", bytes([3, 3]) + b"GET / HTTP/1.1\r\nA : b\r\n\r\n" + PAGE)
 
@@ -112,9 +114,9 @@ def script(*steps, handshake=True, reject=False):
     return data
 
 
-def raw(octets):
+def raw(wire):
     return b"".join(b"\x00" + bytes([len(part)]) + part
-                    for part in (octets[i:i + 255] for i in range(0, len(octets), 255)))
+                    for part in (wire[i:i + 255] for i in range(0, len(wire), 255)))
 
 
 def framed(byte_0, payload):
@@ -126,9 +128,9 @@ def scripts(role):
     target = f"engine_{role}_fuzz"
     upgrade = b"\x03"
     blocked, free, fin = b"\x0a\x00", b"\x0b", b"\x13\x00"
-    for name, octets in messages(masked).items():
-        save(target, f"raw_{name}", script(raw(octets), handshake=False))
-        save(target, f"upgrade_{name}", script(upgrade, raw(octets), fin))
+    for name, wire in messages(masked).items():
+        save(target, f"raw_{name}", script(raw(wire), handshake=False))
+        save(target, f"upgrade_{name}", script(upgrade, raw(wire), fin))
     save(target, "ours_first", script(upgrade, b"\x08\x03\xe8\x03bye", framed(0x88, close(1000)), fin))
     save(target, "no_answer", script(upgrade, b"\x08\x03\xe8\x00", b"\x09\xff"))
     save(target, "silence", script(upgrade, b"\x09\xff", framed(0x8A, b""), b"\x09\xff\x09\xff"))
@@ -138,7 +140,7 @@ def scripts(role):
     save(target, "blocked_pings", script(upgrade, blocked, framed(0x89, b"a") * 40, b"\x07\x01x" * 20, free))
     save(target, "short_writes", script(upgrade, b"\x0c\x02", b"\x02\x01\xff" * 3, framed(0x89, b"p")))
     save(target, "stash", script(upgrade, b"\x0d\x01", raw(messages(masked)["fragments"] * 3)))
-    save(target, "octets", script(b"\x0f\x00", upgrade, raw(messages(masked)["long"])))
+    save(target, "bytes", script(b"\x0f\x00", upgrade, raw(messages(masked)["long"])))
     save(target, "terminate", script(upgrade, blocked, b"\x05\x10", b"\x13\x01"))
     save(target, "stall", script(upgrade, blocked, b"\x05\x10", b"\x09\xff\x09\xff"))
     save(target, "early_close", script(b"\x08\x03\xe9\x00", fin))
@@ -158,8 +160,8 @@ def scripts(role):
 
 def packed(message, level=6, end=zlib.Z_SYNC_FLUSH):
     sender = zlib.compressobj(level, zlib.DEFLATED, -15)
-    octets = sender.compress(message) + sender.flush(end)
-    return octets[:-4] if end == zlib.Z_SYNC_FLUSH else octets + b"\0"
+    wire = sender.compress(message) + sender.flush(end)
+    return wire[:-4] if end == zlib.Z_SYNC_FLUSH else wire + b"\0"
 
 
 def inflating():
@@ -228,7 +230,7 @@ def deflate_scripts():
     save_script("rsv1_on_more", packet(0x41, b""), packet(0xC0, hello))
     save_script("rsv2", packet(0xA1, b"x"))
     save_script("blocked", b"\x0a\x00", b"\x05\xff\x06\xff\x05\xff", b"\x0b")
-    save_script("octets", b"\x0f\x00", packet(0xC1, packed(b"one two three " * 40)))
+    save_script("bytes", b"\x0f\x00", packet(0xC1, packed(b"one two three " * 40)))
     save_script("stash", b"\x0d\x01", packet(0xC1, hello) * 4)
     save_script("close", packet(0x41, hello[:3]), packet(0x88, close(1000)), b"\x13\x00")
 

@@ -1,5 +1,5 @@
-// An engine as server survives any peer, application, socket and clock, and does what RFC 6455
-// says. Input: a script, see support/engine_script.h.
+// Checks that a server's engine keeps to RFC 6455 with any peer, application, socket and clock.
+// Input: a script (support/engine_script.h).
 //
 // Subject: src/engine/closing.cc
 // Subject: src/engine/keepalive.cc

@@ -1,6 +1,6 @@
-// Lists of extensions, as in Sec-WebSocket-Extensions, against a plain reader of the grammar of RFC
-// 6455 §9.1 that goes one character at a time: the same extensions, parameters and values, and the
-// same verdict. Input: field lines, separated by LF.
+// Checks that a list of extensions (Sec-WebSocket-Extensions) gives the same extensions,
+// parameters, values and faults as a plain reader, which reads the grammar of RFC 6455 §9.1 one
+// character at a time. Input: field lines, separated by LF.
 //
 // Subject: src/http/token.cc
 #include "http/token.h"
@@ -31,12 +31,12 @@ struct Extension {
   bool operator==(const Extension&) const = default;
 };
 
-// The element of a list, whose white space and commas are not its own.
+// Reads one element of a list. The white space and the commas around it are already removed.
 class Reader {
  public:
   explicit Reader(std::string_view text) : rest_(text) {}
 
-  /// Nothing when the grammar is broken.
+  /// Returns nothing if the element breaks the grammar.
   std::optional<Extension> read() {
     Extension extension{.name = token()};
     if (extension.name.empty()) return {};
@@ -78,7 +78,8 @@ class Reader {
     }
     return taken;
   }
-  // What stands between the quotes, if it is a token (§9.1); else nothing, which is a fault.
+  // Returns the text between the quotes if it is a token (§9.1). Otherwise returns nothing, which
+  // is a fault.
   std::string quoted() {
     std::string taken;
     while (!rest_.empty()) {
@@ -109,7 +110,7 @@ std::optional<Extension> read_by_tern(std::string_view element) {
   return extension;
 }
 
-// No control characters: a head with such a line is refused before anybody reads lists.
+// Removes control characters, because the head parser refuses lines that have them.
 std::string as_field_value(std::string_view line) {
   std::string value;
   for (const char c : line) {

@@ -1,5 +1,6 @@
-// A request head says the same however it is cut; written anew it parses to the same; and what the
-// checks let pass is answered with a 101 that the client's side takes. Input: the bytes received.
+// Checks three rules for the head of a request. The result does not depend on how it is cut. If it
+// is parsed and written again, it parses to the same. If it passes the checks of the server, the
+// server's 101 passes the checks of the client. Input: the received bytes.
 //
 // Subject: src/http/head.cc
 // Subject: src/http/framing.cc
@@ -31,7 +32,7 @@ void check_round_trip(const Outcome& outcome) {
     text += name + ": " + value + "\r\n";
   }
   text += "\r\n";
-  // Normalised white space may be longer than what came ("a:b").
+  // The written head may be longer than the received one: "a:b" becomes "a: b".
   Outcome again = parse(kind, {.max_head_bytes = 1 << 20}, text, text.size());
   require(again.took == text.size());
   again.took = outcome.took;
@@ -59,11 +60,11 @@ void check_handshake(std::string_view text) {
   }
   const std::vector<std::string> known{"chat", "b"};
   const std::string_view protocol = tern::handshake::choose_protocol(request, known);
-  std::string answer;
-  require(!tern::handshake::write_accept(answer, request, protocol, {}));
+  std::string response;
+  require(!tern::handshake::write_accept(response, request, protocol, {}));
   HeadParser client;
   client.start(HeadParser::Kind::response, {});
-  require(client.feed(std::as_bytes(std::span(answer))) == answer.size());
+  require(client.feed(std::as_bytes(std::span(response))) == response.size());
   std::string_view chosen;
   require(!tern::handshake::check_response(client.response(), request.header("Sec-WebSocket-Key"),
                                            known, chosen));

@@ -1,5 +1,6 @@
-// An answer's head says the same however it is cut; written anew it parses to the same; and the
-// client's checks open nothing without the right Accept. Input: the bytes received.
+// Checks three rules for the head of a response. The result does not depend on how it is cut. If it
+// is parsed and written again, it parses to the same. It passes the checks of the client only with
+// the correct Sec-WebSocket-Accept. Input: the received bytes.
 //
 // Subject: src/http/head.cc
 
@@ -27,7 +28,7 @@ void check_round_trip(const Outcome& outcome) {
     text += name + ": " + value + "\r\n";
   }
   text += "\r\n";
-  // Normalised white space may be longer than what came ("a:b").
+  // The written head may be longer than the received one: "a:b" becomes "a: b".
   Outcome again = parse(kind, {.max_head_bytes = 1 << 20}, text, text.size());
   require(again.took == text.size());
   again.took = outcome.took;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the seeds of extension_fuzz and wslay_fuzz to corpus/: run it in this directory."""
+"""Writes the seeds of extension_fuzz and wslay_fuzz to corpus/. Run it in this directory."""
 import os
 
 

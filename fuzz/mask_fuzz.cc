@@ -1,6 +1,6 @@
-// Every masking kernel does what RFC 6455 5.3 says octet by octet, in place, copying, and in two
-// pieces. Input: four octets of key, one that chooses phase and alignment, one that chooses the
-// cut, then the payload.
+// Checks that every masking kernel gives the same result as a loop over single bytes (RFC 6455
+// §5.3): in place, into a copy, and in two pieces. Input: four bytes of key, one byte that chooses
+// phase and alignment, one byte that chooses the cut, then the payload.
 //
 // Subject: src/simd/mask.cc
 
@@ -21,7 +21,7 @@ void require(bool condition) {
   if (!condition) std::abort();
 }
 
-// Exactly `size` octets behind `offset` others that nobody may touch either.
+// A block of exactly `size` bytes behind `offset` bytes that must keep their values.
 class Block {
  public:
   Block(std::size_t offset, std::size_t size)
@@ -31,7 +31,7 @@ class Block {
   std::span<std::byte> span() const { return {memory_.get() + offset_, size_}; }
   bool front_untouched() const {
     return std::all_of(memory_.get(), memory_.get() + offset_,
-                       [](std::byte octet) { return octet == std::byte{0x5A}; });
+                       [](std::byte byte) { return byte == std::byte{0x5A}; });
   }
 
  private:

@@ -1,5 +1,5 @@
-// Lists and parameters against a plain reference that splits one character at a time. Input: field
-// lines of one name, separated by LF.
+// Checks that lists and parameters agree with a plain reference, which splits a list one character
+// at a time. Input: field lines of one name, separated by LF.
 //
 // Subject: src/http/token.cc
 // Subject: src/http/authority.cc
@@ -53,7 +53,7 @@ List reference(const std::vector<std::string>& lines) {
         state = quoted;
       }
     }
-    // The comma that was added is inside a quoted-string that never ends.
+    // The comma that this loop added is inside a quoted-string without an end.
     if (!element.empty()) {
       list.malformed = true;
       return list;
@@ -70,7 +70,7 @@ List read(const std::vector<HeaderField>& fields) {
   return list;
 }
 
-// Written anew in its shortest form, an element means the same.
+// Checks that an element that is written again in its shortest form has the same meaning.
 void check_parameters(std::string_view element) {
   const ExactBlock block(element);
   tern::http::ParameterReader reader(block.text());
@@ -124,8 +124,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(tern::http::list_contains(fields, name, list.elements.back()) == !list.malformed);
   }
 
-  // Each line as an origin: it passes as its own entry, and without one only for its own host and
-  // for one of the two schemes.
+  // Each line is also an origin. It passes if the list of allowed origins holds it. With an empty
+  // list it passes only for its own host, and for at most one of the two schemes.
   for (const ExactBlock& line : blocks) {
     const std::vector<HeaderField> head{{"Host", "a.b:9001"}, {"Origin", line.text()}};
     const tern::Request request({.fields = head});

@@ -1,5 +1,5 @@
-// A URL that parses can be written from its parts and parses to the same; its parts make a request
-// that the server's side takes. Input: the URL.
+// Checks that a valid URL parses to the same if it is written again from its parts, and that a
+// request made from these parts passes the checks of the server. Input: the URL.
 //
 // Subject: src/http/url.cc
 // Subject: src/http/authority.cc

@@ -1,6 +1,6 @@
-// Every UTF-8 kernel says what a plain decoder says, and a stream, however cut, fails in the very
-// piece that holds the first impossible octet. Input: one octet for the way of cutting, then the
-// text.
+// Checks that every UTF-8 kernel agrees with a plain decoder, and that a stream fails in exactly
+// the piece that holds the first impossible byte, however it is cut. Input: one byte that is the
+// seed of the cuts, then the text.
 //
 // Subject: src/simd/utf8.cc
 // Subject: src/simd/utf8_x86.cc
@@ -23,12 +23,12 @@ void require(bool condition) {
   if (!condition) std::abort();
 }
 
-// A copy that sanitizers guard on both sides.
+// A copy in a heap block of exactly its size, which AddressSanitizer guards on both sides.
 class ExactBlock {
  public:
   explicit ExactBlock(std::string_view text) : size_(text.size()), block_(new std::byte[size_]) {
-    const auto octets = std::as_bytes(std::span(text));
-    std::copy(octets.begin(), octets.end(), block_.get());
+    const auto bytes = std::as_bytes(std::span(text));
+    std::copy(bytes.begin(), bytes.end(), block_.get());
   }
   std::span<const std::byte> span() const { return {block_.get(), size_}; }
 
@@ -37,7 +37,7 @@ class ExactBlock {
   std::unique_ptr<std::byte[]> block_;
 };
 
-// Piece sizes between 1 and 1 + most, from a cheap generator.
+// Feeds pieces of 1 to 1 + most bytes. A simple generator chooses the sizes.
 void check_cut(std::string_view text, std::uint32_t seed, std::uint32_t most) {
   const auto impossible = tern::test::first_impossible(text);
   tern::simd::Utf8Stream stream;

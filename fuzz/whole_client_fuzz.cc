@@ -1,8 +1,11 @@
-// A whole tern::dial() and the BlockingClient it gives, on a kernel in memory
-// (support/fake_kernel.h). Input: two octets of options, then a script: what the application calls,
-// and, whenever a call waits, what the server, the network, the system and the clock do. Each call
-// must come back; what is written must satisfy a strict reader; what is received must be what was
-// sent; after the end nothing more comes; and no descriptor outlives the client.
+// Runs tern::dial() and the BlockingClient that it returns on a kernel in memory
+// (support/fake_kernel.h). Input: two bytes of options, then a script. The script holds the calls
+// of the application; while a call waits, it holds the actions of the server, the network, the
+// system and the clock.
+//
+// The target checks that each call returns, that the written bytes satisfy a strict reader, that
+// the received messages are those that were sent, that nothing arrives after the end, and that the
+// client leaves no descriptor open.
 //
 // Subject: src/client/connect.cc
 // Subject: src/client/session.cc
@@ -48,16 +51,17 @@ class World {
     auto dialled = tern::dial(url, options(flags));
     look();
     if (dialled) {
-      demand(kernel_.open_descriptors() == 2, "open, and not two descriptors");
+      demand(kernel_.open_descriptors() == 2, "an open client does not have two descriptors");
       use(*dialled);
       look();
     } else {
       demand(!dialled.error().message().empty(), "an error without a text");
-      demand(dialled.error().message().find("secret") == std::string::npos, "tells the query");
-      demand(kernel_.open_descriptors() == 0, "descriptors are left open by dial");
+      demand(dialled.error().message().find("secret") == std::string::npos,
+             "an error text holds the query");
+      demand(kernel_.open_descriptors() == 0, "a failed dial left descriptors open");
     }
     dialled = tern::Errc::closed;  // destroys the client
-    demand(kernel_.open_descriptors() == 0, "descriptors are left open");
+    demand(kernel_.open_descriptors() == 0, "the client left descriptors open");
     look();
   }
 
@@ -102,13 +106,13 @@ class World {
     if (FarEnd* const far = server()) far->look();
   }
 
-  // ---- the world, while a call waits
+  // ---- the world while a call waits
 
   bool step() {
     look();
     FarEnd* const far = server();
     if (input_.empty()) {
-      // The server goes, or was never there; only timeouts are left to come.
+      // The server ends, if there is one. After that only timeouts happen.
       if (far == nullptr || far->stream->broken || far->stream->fin_arrived) return false;
       if (far->stream->connecting) {
         far->stream->reset(ETIMEDOUT);
@@ -142,7 +146,8 @@ class World {
   // ---- the application
 
   void use(tern::BlockingClient& client) {
-    demand(client.protocol().empty() || client.protocol() == "chat", "a protocol nobody offered");
+    demand(client.protocol().empty() || client.protocol() == "chat",
+           "a protocol that was not offered");
     demand(!client.header("sec-websocket-accept").empty(), "a 101 without its accept");
     demand(client.remote_address().find(':') != std::string::npos, "no address");
     head_ = server()->stream->received.find("\r\n\r\n") + 4;
@@ -170,13 +175,13 @@ class World {
         sent(client.send(std::string(input_.take() * 12u, 's')));
         return;
       case 5: {
-        const std::string octets = input_.take_octets();
-        sent(client.send({tern::MessageType::binary, octets}));
+        const std::string bytes = input_.take_bytes();
+        sent(client.send({tern::MessageType::binary, bytes}));
         return;
       }
       case 6: {
-        const std::string octets = input_.take_octets();
-        sent(client.ping(std::as_bytes(std::span(octets))));
+        const std::string bytes = input_.take_bytes();
+        sent(client.ping(std::as_bytes(std::span(bytes))));
         return;
       }
       case 7:
@@ -185,7 +190,7 @@ class World {
       case 8:
         client.terminate();
         ended_ = true;
-        demand(server()->stream->closed, "terminate() has returned and TCP lives");
+        demand(server()->stream->closed, "terminate() returned but the connection is open");
         return;
       case 9:
         leave_it_ = true;
@@ -197,7 +202,7 @@ class World {
   }
 
   void sent(const tern::Result<void>& result) {
-    demand(!ended_ || !result, "sends behind the end");
+    demand(!ended_ || !result, "a send succeeded after the end");
     if (!result) demand(!result.error().message().empty(), "an error without a text");
   }
 
@@ -206,14 +211,15 @@ class World {
     std::string payload;
     const auto got = client.receive(payload, timeout...);
     if (got) {
-      demand(!ended_, "a message behind the end");
+      demand(!ended_, "a message after the end");
       demand(payload.size() <= max_message, "a message over the limit");
-      demand(*got != tern::MessageType::text || tern::test::is_utf8(payload), "no UTF-8");
+      demand(*got != tern::MessageType::text || tern::test::is_utf8(payload),
+             "text that is not UTF-8");
       heard_.push_back(payload);
       return true;
     }
     if (got.error().code() == tern::Errc::timed_out) {
-      demand(sizeof...(timeout) == 1, "times out without a timeout");
+      demand(sizeof...(timeout) == 1, "a call without a timeout timed out");
     } else {
       ended_ = true;
     }
@@ -222,13 +228,13 @@ class World {
 
   void close(tern::BlockingClient& client) {
     const auto code = static_cast<tern::CloseCode>(990 + input_.take() * 8);
-    const std::string reason = input_.take_octets();
+    const std::string reason = input_.take_bytes();
     const bool clean = client.close(code, reason, 100ms * input_.take());
     look();
     ended_ = true;
-    demand(server()->stream->closed, "close() has returned and TCP lives");
-    demand(clean == client.close_info().clean, "close() says something else");
-    demand(client.close() == clean, "close() says something else the second time");
+    demand(server()->stream->closed, "close() returned but the connection is open");
+    demand(clean == client.close_info().clean, "close() and close_info() disagree");
+    demand(client.close() == clean, "a second close() returned another result");
   }
 
   void demand_ended(tern::BlockingClient& client) {
@@ -236,10 +242,10 @@ class World {
     receive(client, 0ms);
     sent(client.send("late"));
     const tern::CloseInfo info = client.close_info();
-    demand(info.opened, "forgot that it was open");
-    demand(!info.clean || !info.error, "clean, and yet an error");
+    demand(info.opened, "close_info() does not say that it was open");
+    demand(!info.clean || !info.error, "a clean close with an error");
     look();
-    demand(!info.clean || server()->reader().closed(), "clean without a Close of ours");
+    demand(!info.clean || server()->reader().closed(), "a clean close without our Close frame");
   }
 
   Input input_;

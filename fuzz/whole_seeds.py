@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes the seeds of whole_server_fuzz and whole_client_fuzz to corpus/: run it in this directory.
+"""Writes the seeds of whole_server_fuzz and whole_client_fuzz to corpus/. Run it in this directory.
 
-Each is a conversation in the script of its target: two octets of options, then what happens.
+Each seed is a script for its target: two bytes of options, then the steps.
 """
 import os
 import struct
@@ -13,11 +13,11 @@ def save(target, name, data):
         out.write(data)
 
 
-def counted(octets):
-    return bytes([len(octets)]) + octets
+def counted(wire):
+    return bytes([len(wire)]) + wire
 
 
-# ---- whole_server_fuzz: an octet is what happens, and to which peer
+# ---- whole_server_fuzz: the first byte of a step chooses the event and the peer
 
 TARGETS = ("/act", "/handlers", "/later", "/unmakable", "/page", "/none")
 CONNECT, PASS, FAULT, ANSWER, ROTATE, HANDLE, STOP = (bytes([n]) for n in range(14, 21))
@@ -27,8 +27,8 @@ def peer(what, index, more=b""):
     return bytes([what + 21 * index]) + more
 
 
-def raw(octets, index=0):
-    return peer(0, index, counted(octets))
+def raw(wire, index=0):
+    return peer(0, index, counted(wire))
 
 
 def frame(byte_0, payload, index=0):
@@ -101,8 +101,8 @@ def servers():
     server("fragments", act, frame(0x01, b"Hel"), frame(0x80, b"lo"), close(), fin())
     server("bad_frame", act, frame(0xC1, b"x"), fin())
     server("too_big", act, data(1, 255), fin())
-    server("read_by_octets", act, read_piece(1), say(b"Hello"), close(), fin())
-    server("written_by_octets", CONNECT, write_piece(1), upgrade("/act"), say(b"Hello"), close(), fin())
+    server("read_by_bytes", act, read_piece(1), say(b"Hello"), close(), fin())
+    server("written_by_bytes", CONNECT, write_piece(1), upgrade("/act"), say(b"Hello"), close(), fin())
     server("closes", act, say(b"c\x00bye"), say(b"not heard"), close(), fin())
     server("closes_badly", act, say(b"c\x05bye"), fin())
     server("no_answer", act, say(b"c\x00bye"), wait(60))
@@ -161,7 +161,7 @@ def servers():
         server(f"setup_{setup}", act, fin(), setup=setup)
 
 
-# ---- whole_client_fuzz: what the application calls, and what happens while it waits
+# ---- whole_client_fuzz: the calls of the application, and the events while a call waits
 
 W_PASS, W_FAULT, W_ANSWER, W_ANSWER_CHAT = b"\x0e", b"\x0f", b"\x0c", b"\x0d"
 W_FIN, W_RESET, W_FREE = b"\x05", b"\x06\x00", b"\x08"
@@ -169,8 +169,8 @@ RECEIVE, SEND, PING, TERMINATE, LEAVE = b"\x02", b"\x03", b"\x06", b"\x08", b"\x
 AT_ONCE, IN_PROGRESS, REFUSED, UNREACHABLE = b"\x00", b"\x01", b"\x02", b"\x03"
 
 
-def w_raw(octets):
-    return b"\x00" + counted(octets)
+def w_raw(wire):
+    return b"\x00" + counted(wire)
 
 
 def w_frame(byte_0, payload):
@@ -251,7 +251,7 @@ def clients():
     client("bad_option", w_fault(6, 1), b"\x02", open_, bye, connect=IN_PROGRESS)
     client("masked", open_, RECEIVE, w_raw(b"\x81\x81\x01\x02\x03\x04x"))
     client("too_big", open_, RECEIVE, b"\x02\x00\xff")
-    client("octets", b"\x0a\x00", open_, RECEIVE, w_frame(0x01, b"Hel"), w_frame(0x80, b"lo"), bye)
+    client("bytes", b"\x0a\x00", open_, RECEIVE, w_frame(0x01, b"Hel"), w_frame(0x80, b"lo"), bye)
     client("short_writes", b"\x09\x00", open_, SEND + b"\x10", RECEIVE, w_say(b"x"), bye)
     for setup in range(1, 5):
         client(f"setup_{setup}", open_, bye, setup=setup)

@@ -1,8 +1,10 @@
-// A whole tern::Server, its loop and its application (support/server_session.h) on a kernel in
-// memory (support/fake_kernel.h). Input: two octets of options, then a script of what peers, the
-// network, the system, the application's other threads and the clock do while the loop waits. At
-// its end the server is stopped; then every session must have had its one on_close, every
-// descriptor must be closed, and all that was written must satisfy a strict reader.
+// Runs a tern::Server with its loop and an application (support/server_session.h) on a kernel in
+// memory (support/fake_kernel.h). Input: two bytes of options, then a script. While the loop waits,
+// the script holds the actions of the peers, the network, the system, the application's other
+// threads and the clock. At the end of the script the target stops the server.
+//
+// The target checks that every session got exactly one on_close, that every descriptor is closed,
+// and that the written bytes satisfy a strict reader.
 //
 // Subject: src/server/worker.cc
 // Subject: src/server/listener.cc
@@ -46,7 +48,7 @@ constexpr const char* targets[] = {"/act", "/handlers", "/later", "/unmakable", 
 struct Peer {
   explicit Peer(std::shared_ptr<Stream> stream) : end(tern::Role::server, std::move(stream)) {}
   FarEnd end;
-  std::size_t head = 0;  // of the upgrade request it began with
+  std::size_t head = 0;  // the size of the upgrade request, if the connection began with one
 };
 
 class World {
@@ -66,9 +68,9 @@ class World {
       look();
       if (ran) check_counters(server.counters());
     }
-    upgrades_.clear();  // answers to a server that is gone
+    upgrades_.clear();  // these outlive the server
     for (const tern::Handle& handle : lives_.handles) {
-      demand(!handle.send("late") && !handle.close(), "a handle of a server that is gone");
+      demand(!handle.send("late") && !handle.close(), "a handle works after its server ended");
     }
     lives_.handles.clear();
     check();
@@ -93,7 +95,7 @@ class World {
         .share_port = (flags & 16) != 0,
         .log =
             [this](const tern::LogRecord& record) {
-              demand(!record.message.empty(), "logs nothing");
+              demand(!record.message.empty(), "an empty log message");
               if (++logged_ % 4 == 3) throw std::runtime_error("a log that fails");
             },
     };
@@ -119,7 +121,7 @@ class World {
     });
   }
 
-  // One thing happens; true unless it was the last.
+  // Runs at least one step of the script. Returns false if there are none left.
   bool step() {
     look();
     if (input_.empty()) {
@@ -132,15 +134,15 @@ class World {
     return true;
   }
 
-  // Returns whether another thing happens before the loop looks.
+  // Runs one step. Returns whether another step runs before the loop looks again.
   bool happens() {
-    const unsigned octet = input_.take();
-    const unsigned what = octet % 21;
+    const unsigned byte = input_.take();
+    const unsigned what = byte % 21;
     if (peers_.empty() && what < 14) {
       connect();
       return false;
     }
-    Peer* const peer = peers_.empty() ? nullptr : &peers_[octet / 21 % peers_.size()];
+    Peer* const peer = peers_.empty() ? nullptr : &peers_[byte / 21 % peers_.size()];
     if (what < 5) {
       peer->end.send_something(what, input_);
     } else if (what < 12) {
@@ -207,7 +209,7 @@ class World {
     const unsigned how = input_.take();
     const tern::Upgrade upgrade = std::move(upgrades_.front());
     upgrades_.pop_front();
-    demand(upgrade.request().target() == "/later", "a request that changed");
+    demand(upgrade.request().target() == "/later", "the stored request changed");
     switch (how % 4) {
       case 0:
         upgrade.accept<Acting>({.protocols = {"chat"}}, std::ref(lives_));
@@ -219,12 +221,13 @@ class World {
         upgrade.accept<tern::fuzz::Unmakable>();
         break;
       default:
-        return;  // 503
+        return;  // the destructor of `upgrade` answers with 503
     }
-    if (how / 4 % 2 != 0) upgrade.respond(tern::Response::status(404));  // too late
+    if (how / 4 % 2 != 0)
+      upgrade.respond(tern::Response::status(404));  // the server ignores a second answer
   }
 
-  // As another thread would, while the loop sleeps.
+  // Does what another thread could do while the loop sleeps.
   void use_handle() {
     if (lives_.handles.empty()) return;
     const unsigned how = input_.take();
@@ -250,16 +253,16 @@ class World {
   }
 
   void check_counters(const tern::Counters& counters) {
-    demand(counters.connections_open == 0, "run() has returned and connections are open");
+    demand(counters.connections_open == 0, "run() returned but connections are open");
     demand(opened_ == 0, "an on_open without its on_close");
     demand(!counters.prometheus().empty(), "no metrics");
   }
 
   void check() {
-    demand(kernel_.open_descriptors() == 0, "descriptors are left open");
+    demand(kernel_.open_descriptors() == 0, "the server left descriptors open");
     look();
     for (const Life& life : lives_.all) {
-      demand(life.closed && life.destroyed, "a session without its end");
+      demand(life.closed && life.destroyed, "a session without on_close or destructor");
       if (!life.opened || life.stream >= peers_.size()) continue;
       const Peer& peer = peers_[life.stream];
       if (peer.head == 0) continue;
@@ -274,7 +277,7 @@ class World {
   std::deque<Peer> peers_{};
   std::deque<tern::Upgrade> upgrades_{};
   bool stopped_ = false;
-  int opened_ = 0;  // of the route of plain functions
+  int opened_ = 0;  // open connections of the route "/handlers"
   unsigned logged_ = 0;
 };
 

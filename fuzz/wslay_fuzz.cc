@@ -1,6 +1,7 @@
-// tern against another implementation, wslay, on well-formed input: both read the same frames and
-// hear the same; each reads what the other writes. Input: an octet for the role of tern's side, one
-// that cuts messages into frames, then messages: an octet for the kind, a length, the payload.
+// Compares tern with another implementation, wslay, on well-formed input. Both receive the same
+// messages from the same frames, and each reads the output of the other. Input: one byte for the
+// role of tern, one byte that cuts messages into frames, then messages. A message is one byte for
+// its kind, a length, and the payload.
 //
 // Subject: src/frame/header.cc
 #include "frame/header.h"
@@ -28,18 +29,18 @@ using Strings = std::vector<std::string>;
 
 struct Conversation {
   std::vector<Frame> whole{};  // messages and controls
-  std::vector<Frame> cut{};    // the same, in frames
+  std::vector<Frame> cut{};    // the same messages, cut into frames
 };
 
-// What a well-behaved peer may say: text is UTF-8, a Close comes last.
+// Reads messages that a peer may send: text is UTF-8, and a Close is last.
 Conversation read_conversation(Input& input) {
   Conversation all;
   const std::size_t piece = 1 + input.take();
-  std::size_t total =
-      0;  // one long message, for the third form of lengths; more would only be slow
+  // One long message is enough for the 64-bit form of the length. More of them would be slow.
+  std::size_t total = 0;
   for (int i = 0; i < 40 && !input.empty(); ++i) {
     const unsigned kind = input.take();
-    std::string payload = input.take_octets();
+    std::string payload = input.take_bytes();
     const bool control = kind % 8 >= 6;
     if (control) {
       payload.resize(std::min<std::size_t>(payload.size(), 125));
@@ -66,7 +67,7 @@ Conversation read_conversation(Input& input) {
   return all;
 }
 
-// ---- wslay's side: reads `in`, writes `out`, remembers what it heard
+// ---- wslay's side: reads `in_`, writes `out_`, stores the received messages in `heard_`
 
 class Wslay {
  public:
@@ -82,30 +83,30 @@ class Wslay {
     };
     const auto init =
         role == Role::server ? wslay_event_context_server_init : wslay_event_context_client_init;
-    require(init(&context_, &callbacks, this) == 0, "no wslay");
+    require(init(&context_, &callbacks, this) == 0, "wslay did not start");
   }
   ~Wslay() { wslay_event_context_free(context_); }
   Wslay(const Wslay&) = delete;
   Wslay& operator=(const Wslay&) = delete;
 
-  /// Everything it hears in `octets`.
-  Strings read(const std::string& octets) {
-    in_ = octets;
-    require(wslay_event_recv(context_) == 0 && in_.empty(), "wslay refuses what is well-formed");
+  /// Returns all messages that wslay receives in `bytes`.
+  Strings read(const std::string& bytes) {
+    in_ = bytes;
+    require(wslay_event_recv(context_) == 0 && in_.empty(), "wslay refuses well-formed frames");
     return std::exchange(heard_, {});
   }
-  /// All frames that it writes for these.
+  /// Returns all bytes that wslay writes for these frames.
   std::string write(const std::vector<Frame>& frames) {
-    std::string octets;
+    std::string bytes;
     for (const Frame& frame : frames) {
       queue(frame);
-      octets += written();  // one by one: it sends controls first
+      bytes += written();  // one frame at a time, because wslay sends control frames first
     }
-    return octets;
+    return bytes;
   }
-  /// What it writes of its own accord: pongs and its Close.
+  /// Returns the bytes that wslay writes without a request: pongs and its Close.
   std::string written() {
-    require(wslay_event_send(context_) == 0, "wslay does not write");
+    require(wslay_event_send(context_) == 0, "wslay failed to write");
     return std::exchange(out_, {});
   }
 
@@ -124,9 +125,9 @@ class Wslay {
     in.erase(0, got);
     return static_cast<ssize_t>(got);
   }
-  static ssize_t send(wslay_event_context_ptr, const std::uint8_t* octets, std::size_t size, int,
+  static ssize_t send(wslay_event_context_ptr, const std::uint8_t* bytes, std::size_t size, int,
                       void* data) {
-    self(data).out_.append(reinterpret_cast<const char*>(octets), size);
+    self(data).out_.append(reinterpret_cast<const char*>(bytes), size);
     return static_cast<ssize_t>(size);
   }
   static int mask(wslay_event_context_ptr, std::uint8_t* buffer, std::size_t size, void*) {
@@ -140,13 +141,13 @@ class Wslay {
   }
 
   void queue(const Frame& frame) {
-    const auto* const octets = reinterpret_cast<const std::uint8_t*>(frame.payload.data());
+    const auto* const bytes = reinterpret_cast<const std::uint8_t*>(frame.payload.data());
     if (frame.opcode == 8) {
-      require(wslay_event_queue_close(context_, 1000, octets + 2, frame.payload.size() - 2) == 0,
-              "wslay does not close");
+      require(wslay_event_queue_close(context_, 1000, bytes + 2, frame.payload.size() - 2) == 0,
+              "wslay failed to queue a Close");
       return;
     }
-    const wslay_event_msg message{static_cast<std::uint8_t>(frame.opcode), octets,
+    const wslay_event_msg message{static_cast<std::uint8_t>(frame.opcode), bytes,
                                   frame.payload.size()};
     if (frame.opcode >= 8 || fragment_ == 0 || frame.payload.size() / fragment_ > 1000) {
       require(wslay_event_queue_msg(context_, &message) == 0, "wslay does not send");
@@ -182,8 +183,8 @@ class Wslay {
 
 // ---- tern's side
 
-// An engine that heard `octets`: its events as wslay would tell them.
-Strings heard_by(Peer& peer, const std::string& octets) {
+// Returns the events of an engine that receives `bytes`, in the form that Wslay::read() returns.
+Strings heard_by(Peer& peer, const std::string& bytes) {
   Strings heard;
   peer.on_event = [&](const tern::Event& event) {
     using Kind = tern::Event::Kind;
@@ -194,17 +195,18 @@ Strings heard_by(Peer& peer, const std::string& octets) {
     if (event.kind() == Kind::ping) heard.push_back(to_string({9, payload}));
     if (event.kind() == Kind::pong) heard.push_back(to_string({10, payload}));
   };
-  peer.receive(octets, 4096);
-  require(peer.told_closed() && peer.ending().clean, "tern refuses what is well-formed");
+  peer.receive(bytes, 4096);
+  require(peer.told_closed() && peer.ending().clean, "tern refuses well-formed frames");
   heard.push_back(to_string(tern::test::closing(peer.ending().code, peer.ending().reason)));
   return heard;
 }
 
-// Pongs and the code of the Close that answer; whether a reason is echoed is free (§5.5.1).
-Strings controls_of(const std::string& octets, Role sender) {
+// Returns the pongs and the code of the Close in `bytes`. The reason is left out, because an
+// endpoint is free to echo it or not (§5.5.1).
+Strings controls_of(const std::string& bytes, Role sender) {
   tern::test::FrameReader reader(sender);
-  reader.feed(octets);
-  require(reader.fault().empty(), "an answer that is not well-formed:", reader.fault());
+  reader.feed(bytes);
+  require(reader.fault().empty(), "an answer is not well-formed:", reader.fault());
   Strings controls;
   for (Frame frame : reader.frames()) {
     if (frame.opcode < 8) continue;
@@ -216,12 +218,12 @@ Strings controls_of(const std::string& octets, Role sender) {
 
 // ---- frame by frame
 
-struct Octets {
+struct Bytes {
   std::string rest;
 };
 
-ssize_t take_octets(std::uint8_t* buffer, std::size_t size, int, void* data) {
-  std::string& rest = static_cast<Octets*>(data)->rest;
+ssize_t take_bytes(std::uint8_t* buffer, std::size_t size, int, void* data) {
+  std::string& rest = static_cast<Bytes*>(data)->rest;
   const std::size_t got = std::min(size, rest.size());
   std::memcpy(buffer, rest.data(), got);
   rest.erase(0, got);
@@ -230,14 +232,14 @@ ssize_t take_octets(std::uint8_t* buffer, std::size_t size, int, void* data) {
 
 void compare_headers(Role sender, const std::vector<Frame>& frames) {
   const bool masked = sender == Role::client;
-  const wslay_frame_callbacks callbacks = {nullptr, take_octets, nullptr};
+  const wslay_frame_callbacks callbacks = {nullptr, take_bytes, nullptr};
   for (const Frame& frame : frames) {
-    Octets octets{tern::test::wire(sender, frame)};
-    const std::string wire = octets.rest;
+    Bytes bytes{tern::test::wire(sender, frame)};
+    const std::string wire = bytes.rest;
     wslay_frame_context_ptr context = nullptr;
-    require(wslay_frame_context_init(&context, &callbacks, &octets) == 0, "no wslay");
+    require(wslay_frame_context_init(&context, &callbacks, &bytes) == 0, "wslay did not start");
     wslay_frame_iocb theirs{};
-    require(wslay_frame_recv(context, &theirs) >= 0, "wslay refuses a frame");
+    require(wslay_frame_recv(context, &theirs) >= 0, "wslay refuses a frame header");
     tern::frame::Header ours;
     const std::unique_ptr<std::byte[]> block(new std::byte[wire.size()]);
     std::memcpy(block.get(), wire.data(), wire.size());
@@ -250,7 +252,7 @@ void compare_headers(Role sender, const std::vector<Frame>& frames) {
     require(masked == (theirs.mask != 0) && theirs.rsv == 0, "mask");
     std::byte again[tern::frame::max_header_bytes];
     require(tern::frame::encode_header(again, ours, masking) == decoded.size, "encoded size");
-    require(std::memcmp(again, wire.data(), decoded.size) == 0, "encoded octets");
+    require(std::memcmp(again, wire.data(), decoded.size) == 0, "encoded bytes");
     wslay_frame_context_free(context);
   }
 }
@@ -268,29 +270,31 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
   compare_headers(them, said.cut);
 
-  // Both read the same octets; each other's answers are well-formed to the far side.
-  const std::string octets = tern::test::wire(them, said.cut);
+  // Both sides read the same bytes, and each accepts the answers of the other.
+  const std::string bytes = tern::test::wire(them, said.cut);
   Wslay wslay(us);
   Strings by_wslay;
   std::string by_itself;
-  for (const Frame& frame : said.cut) {  // one by one: a Close of its own overtakes its pongs
+  for (const Frame& frame : said.cut) {  // one at a time, because wslay's Close overtakes its pongs
     for (std::string& heard : wslay.read(tern::test::wire(them, frame))) {
       by_wslay.push_back(std::move(heard));
     }
     by_itself += wslay.written();
   }
   Peer tern(us);
-  const Strings by_tern = heard_by(tern, octets);
-  require(by_tern == expected, "tern heard something else than was said");
-  require(by_wslay == expected, "wslay heard something else than was said");
+  const Strings by_tern = heard_by(tern, bytes);
+  require(by_tern == expected, "tern did not receive the messages that were sent");
+  require(by_wslay == expected, "wslay did not receive the messages that were sent");
   const Strings answers = tern.frames();
-  require(Wslay(them).read(tern.written()) == answers, "wslay reads not what tern wrote");
-  require(controls_of(by_itself, us) == controls_of(tern.written(), us), "other controls");
+  require(Wslay(them).read(tern.written()) == answers,
+          "wslay did not receive the messages of tern");
+  require(controls_of(by_itself, us) == controls_of(tern.written(), us),
+          "tern and wslay wrote different control frames");
 
-  // What wslay writes, whole or in fragments, tern hears.
+  // tern receives the messages that wslay writes, whole or in fragments.
   Wslay writer(them, fragment);
   Peer reader(us);
   const Strings of_wslay = heard_by(reader, writer.write(said.whole));
-  require(of_wslay == expected, "tern hears not what wslay wrote");
+  require(of_wslay == expected, "tern did not receive the messages of wslay");
   return 0;
 }

@@ -1,7 +1,8 @@
-// A script of what a peer, an application, a socket and a clock do to one engine, read from the
-// input of a fuzzer. The driver aborts on output that breaks RFC 6455, on a second closed event and
-// on deadlines that stand still (tests/support/engine_peer.h); this adds a reference receiver: what
-// the engine delivers is what RFC 6455 says was sent.
+// Runs a script against one engine. The script comes from the input of a fuzzer and holds the
+// actions of a peer, an application, a socket and a clock. The driver
+// (tests/support/engine_peer.h) aborts on output that breaks RFC 6455, on a second closed event and
+// on deadlines that do not move. This class adds a reference receiver: the engine must deliver the
+// messages that the reference finds in the same bytes.
 #pragma once
 
 #include "support/engine_peer.h"
@@ -20,7 +21,7 @@ using test::require;
 
 class Script {
  public:
-  /// With `deflate` compression was agreed upon, and there is no handshake.
+  /// With `deflate`, both sides agreed on compression and there is no handshake.
   Script(Role role, const std::uint8_t* data, std::size_t size, bool deflate = false)
       : rest_(reinterpret_cast<const char*>(data), size),
         handshake_(take() % 4 != 0 && !deflate),
@@ -41,17 +42,19 @@ class Script {
       check_bounds();
     }
     check_delivery();
-    // Whatever happened: the peer goes, the socket takes all, time passes. It must end.
+    // Whatever happened before, the engine must end if the peer leaves, the socket takes all bytes
+    // and time passes.
     peer_.writable = peer_.write_step = Peer::all;
     peer_.receive_eof();
     if (!peer_.told_closed() && peer_.engine().request().method() != "") peer_.engine().accept();
     peer_.at_now().reading(true);
     peer_.wait(std::chrono::minutes(10));
-    require(peer_.dead() && peer_.told_closed(), "does not end");
-    require(peer_.engine().output().empty(), "output behind the end");
-    require(!peer_.engine().next(), "an event behind the end");
-    require(!opened_ || peer_.ending().opened, "forgot that it was open");
-    require(!peer_.ending().clean || peer_.reader().closed(), "clean without a Close of ours");
+    require(peer_.dead() && peer_.told_closed(), "the engine does not end");
+    require(peer_.engine().output().empty(), "output after the end");
+    require(!peer_.engine().next(), "an event after the end");
+    require(!opened_ || peer_.ending().opened, "the ending does not say that it was open");
+    require(!peer_.ending().clean || peer_.reader().closed(),
+            "a clean end without our Close frame");
   }
 
  private:
@@ -60,15 +63,15 @@ class Script {
 
   unsigned take() {
     if (rest_.empty()) return 0;
-    const auto octet = static_cast<unsigned char>(rest_.front());
+    const auto byte = static_cast<unsigned char>(rest_.front());
     rest_.remove_prefix(1);
-    return octet;
+    return byte;
   }
-  std::string take_octets() {
+  std::string take_bytes() {
     const std::size_t size = std::min<std::size_t>(take(), rest_.size());
-    const std::string octets(rest_.substr(0, size));
+    const std::string bytes(rest_.substr(0, size));
     rest_.remove_prefix(size);
-    return octets;
+    return bytes;
   }
 
   Agreement take_agreement() {
@@ -78,7 +81,8 @@ class Script {
                             .peer_window_bits = 15,
                             .takeover = flags % 2 != 0,
                             .peer_takeover = flags / 2 % 2 != 0};
-    // With a smaller one that is kept, who breaks its word is not always found out.
+    // A smaller window needs a context that is not kept: otherwise the engine cannot always detect
+    // a peer that breaks the agreement.
     if (!agreed.peer_takeover) agreed.peer_window_bits = 9;
     return {.deflate = agreed};
   }
@@ -97,44 +101,44 @@ class Script {
             .deflate = Deflate{.memory_level = 1, .min_bytes = 50}};
   }
 
-  void receive(const std::string& octets) {
+  void receive(const std::string& bytes) {
     if (opened_ || !handshake_) {
-      if (!ended_) reference_.feed(octets);
+      if (!ended_) reference_.feed(bytes);
     } else {
-      early_ += octets;  // the reference hears what stands behind the head once it opens
+      early_ += bytes;  // the reference gets the bytes behind the head when the engine opens
     }
-    peer_.receive(octets, 1 + piece_);
+    peer_.receive(bytes, 1 + piece_);
   }
 
-  // In one frame or in three, from a sender that refers to nothing or to all it sent like this.
-  void receive_compressed(const std::string& data, unsigned octet) {
+  // Sends compressed data in one frame, or in two with a ping between them. With context takeover
+  // the data may refer to all compressed data before it.
+  void receive_compressed(const std::string& data, unsigned byte) {
     if (!agreement_.deflate->peer_takeover) sender_.reset();
-    const std::string payload =
-        octet % 8 >= 6 ? sender_.final_message(data) : sender_.message(data);
-    test::Frame first = test::compressed({1 + octet % 2, payload});
-    if (octet % 16 < 8) return receive(test::wire(peer_.them, first));
+    const std::string payload = byte % 8 >= 6 ? sender_.final_message(data) : sender_.message(data);
+    test::Frame first = test::compressed({1 + byte % 2, payload});
+    if (byte % 16 < 8) return receive(test::wire(peer_.them, first));
     const std::size_t half = payload.size() / 2;
     first.payload.resize(half);
     first.fin = false;
     receive(test::wire(peer_.them, {first, test::ping("p"), test::more(payload.substr(half))}));
   }
 
-  // What arrives: octets of any kind, frames of any kind, good data, handshakes.
+  // Receives one of five things: any bytes, any frame, valid data, a handshake, a page request.
   void step_in(unsigned what) {
     switch (what) {
       case 0:
-        return receive(take_octets());
+        return receive(take_bytes());
       case 1: {
         const unsigned byte_0 = take();
-        const test::Frame frame{byte_0 & 15, take_octets(), (byte_0 & 0x80) != 0, byte_0 >> 4 & 7};
+        const test::Frame frame{byte_0 & 15, take_bytes(), (byte_0 & 0x80) != 0, byte_0 >> 4 & 7};
         return receive(test::wire(peer_.them, frame));
       }
       case 2: {  // well-formed data of many sizes
-        const unsigned octet = take();
+        const unsigned byte = take();
         const std::size_t size = take() * 9u;
         const std::string data(size, 'd');
-        if (agreement_.deflate && octet % 4 >= 2) return receive_compressed(data, octet);
-        return receive(test::wire(peer_.them, {1 + octet % 2, data}));
+        if (agreement_.deflate && byte % 4 >= 2) return receive_compressed(data, byte);
+        return receive(test::wire(peer_.them, {1 + byte % 2, data}));
       }
       case 3:
         return receive(peer_.us == Role::server ? test::upgrade_request()
@@ -157,13 +161,13 @@ class Script {
         engine.send(SharedMessage(std::string(take() * 24u, 'S')));
         break;
       case 7: {
-        const std::string payload = take_octets();
+        const std::string payload = take_bytes();
         engine.ping(std::as_bytes(std::span(payload)));
         break;
       }
       case 8:
         quiet_ = true;
-        engine.close(static_cast<CloseCode>(take() * 256 + take()), take_octets());
+        engine.close(static_cast<CloseCode>(take() * 256 + take()), take_bytes());
         break;
       case 9:
         return peer_.wait(std::chrono::milliseconds(100) * take());
@@ -229,8 +233,8 @@ class Script {
     }
   }
 
-  // The head that opened is the last one among the early octets that was taken; where it ends is
-  // known only when there is one.
+  // The engine opened with the last head among the early bytes. The end of that head is known only
+  // if there is one head.
   void open_reference(std::size_t first_end) {
     if (first_end == early_.npos || early_.find("HTTP/1.1", first_end) != early_.npos) {
       reference_is_lost_ = true;
@@ -240,13 +244,15 @@ class Script {
   }
 
   void check_bounds() {
-    // One message into an empty queue, controls, a Close; and HTTP answers before it opened.
+    // The queue may hold one message that went into an empty queue, control frames and a Close.
+    // Before the connection opens it may also hold HTTP responses.
     const std::size_t most = max_queued + 255 * 24 + (33 + 17) * 131 + 127 + 3 * 1000;
     require(peer_.engine().queued_bytes() <= (opened_ ? most : 100'000),
             "the queue is not bounded");
   }
 
-  // Messages, pings and pongs are those that were sent, in order; all of them, if it is still open.
+  // The engine delivers messages, pings and pongs in the order in which they were sent. If it is
+  // still open, it has delivered all of them.
   void check_delivery() {
     if (reference_is_lost_) return;
     std::vector<std::string> sent;
@@ -262,11 +268,12 @@ class Script {
     }
     require(heard_.size() <= sent.size(), "delivered more than was sent");
     for (std::size_t i = 0; i < heard_.size(); ++i) {
-      require(heard_[i] == sent[i], "delivered something else");
+      require(heard_[i] == sent[i], "delivered another message than was sent");
     }
     if (!peer_.engine().is_open() || peer_.unread() > 0) return;
     require(heard_.size() == sent.size(), "delivered less than was sent");
-    require(reference_.fault().empty(), "took what is forbidden:", reference_.fault());
+    require(reference_.fault().empty(),
+            "accepted bytes that RFC 6455 forbids:", reference_.fault());
   }
 
   std::string_view rest_;
@@ -278,7 +285,7 @@ class Script {
   bool reference_is_lost_ = false;
   bool opened_;
   bool ended_ = false;
-  bool quiet_ = false;  // no message may come any more
+  bool quiet_ = false;  // the engine must deliver no more messages
   std::size_t piece_ = 1000;
   std::string early_{};
   std::vector<std::string> heard_{};

@@ -1,6 +1,6 @@
-// What the linker puts in the place of the system's calls (cmake/TernWrap.cmake): descriptors of
-// the fake kernel go there, all others to the system, as libFuzzer has files of its own. Random
-// octets are the same in every run, so that an input alone tells what happens.
+// Replaces the system calls of the library (cmake/TernWrap.cmake). Calls on descriptors of the fake
+// kernel go to the fake kernel. All other calls go to the system, because libFuzzer uses files of
+// its own. Random bytes are the same in every run, so that only the input decides what happens.
 #include "support/fake_kernel.h"
 
 #include <cstdarg>
@@ -13,11 +13,11 @@ using tern::fuzz::Kernel;
 
 namespace {
 
-// Whether a call that makes a descriptor is the fake kernel's.
+// Whether a call that creates a descriptor goes to the fake kernel.
 bool faked() { return Kernel::current() != nullptr; }
 
 Kernel& kernel() {
-  tern::fuzz::demand(faked(), "a call on a descriptor of a kernel that is gone");
+  tern::fuzz::demand(faked(), "a call on a descriptor after its kernel ended");
   return *Kernel::current();
 }
 
@@ -91,7 +91,7 @@ int __wrap_ppoll(pollfd* descriptors, nfds_t count, const timespec* timeout, con
   return kernel().poll(descriptors, count, timeout);
 }
 
-// std::chrono::steady_clock::now(), whose time_point is returned as its count.
+// This is std::chrono::steady_clock::now(). Its time_point is returned like its count.
 std::int64_t __wrap__ZNSt6chrono3_V212steady_clock3nowEv() { return kernel().clock().count(); }
 
 int __wrap_RAND_bytes(unsigned char* to, int size) {

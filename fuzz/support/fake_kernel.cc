@@ -1,10 +1,11 @@
-// The system's side of a whole server or client, kept to what tern uses of it. Descriptors are
-// numbers far above those of the process and are never used twice, so that a call on a stale one is
-// seen. Streams hold their octets as plain strings; readiness is computed from them whenever it is
-// asked for, so that there is no state that could be forgotten.
+// Implements the part of the system that tern uses. Descriptors are numbers far above those of the
+// process and are never used twice, so that the kernel detects a call on a stale one. Streams hold
+// their bytes in strings. The kernel computes readiness from these strings at each request, so
+// there is no separate state that could become wrong.
 //
-// After a read, the rest of the caller's buffer is poisoned until the next call: octets that did
-// not arrive cannot be looked at, as if the input lay in a block of exactly its size.
+// After a read, the rest of the caller's buffer is poisoned until the next call. So
+// AddressSanitizer detects a read of bytes that did not arrive, as if the input were in a block of
+// exactly its size.
 #include "support/fake_kernel.h"
 
 #include <algorithm>
@@ -34,7 +35,7 @@ namespace tern::fuzz {
 namespace {
 
 constexpr int first_fd = 1 << 20;
-constexpr Kernel::Time for_ever = Kernel::Time::max();
+constexpr Kernel::Time no_deadline = Kernel::Time::max();
 constexpr std::uint64_t full_counter = static_cast<std::uint64_t>(-2);
 
 Kernel* the_kernel = nullptr;
@@ -69,7 +70,7 @@ void Stream::reset(int why) {
 }
 
 Kernel::Kernel() {
-  demand(the_kernel == nullptr, "two kernels");
+  demand(the_kernel == nullptr, "two kernels at the same time");
   the_kernel = this;
 }
 
@@ -83,7 +84,7 @@ bool Kernel::owns(int fd) { return fd >= first_fd; }
 
 Kernel::Descriptor& Kernel::at(int fd, Kind kind) {
   const auto index = static_cast<std::size_t>(fd - first_fd);
-  demand(fd >= first_fd && index < table_.size(), "a call on no descriptor");
+  demand(fd >= first_fd && index < table_.size(), "a call on a number that is not a descriptor");
   demand(table_[index].kind != Kind::unused, "a call on a closed descriptor");
   demand(table_[index].kind == kind, "a call on a descriptor of another kind");
   return table_[index];
@@ -122,7 +123,7 @@ void Kernel::pass(Time time) {
   now_ += time;
 }
 
-// Two looks at the clock never see the same moment.
+// The clock moves at each call, so no two calls return the same time.
 Kernel::Time Kernel::clock() { return now_ += Time(100); }
 
 // ---- sockets
@@ -132,7 +133,7 @@ int Kernel::socket(int family, int type) {
   demand((type & SOCK_CLOEXEC) != 0, "a socket that survives exec");
   if (fails_setup(Call::socket)) return -1;
   Descriptor made{.kind = Kind::stream, .stream = std::make_shared<Stream>()};
-  made.stream->broken = true;  // until it connects
+  made.stream->broken = true;  // it is broken until it connects
   made.name_size = family == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
   return add(std::move(made));
 }
@@ -141,7 +142,8 @@ int Kernel::bind(int fd, const sockaddr* name, socklen_t size) {
   Descriptor& socket = at(fd, Kind::stream);
   if (fails_setup(Call::bind)) return -1;
   std::memcpy(&socket.local, name, size);
-  auto& port = reinterpret_cast<sockaddr_in&>(socket.local).sin_port;  // where IPv6 has it, too
+  auto& port = reinterpret_cast<sockaddr_in&>(socket.local)
+                   .sin_port;  // the port is at the same place for IPv6
   if (port == 0) port = htons(9);
   return 0;
 }
@@ -209,7 +211,8 @@ int Kernel::get_option(int fd, int level, int option, void* value, socklen_t* si
 
 int Kernel::set_option(int fd, int level, int option, const void* value) {
   const auto index = static_cast<std::size_t>(fd - first_fd);
-  demand(index < table_.size() && table_[index].kind != Kind::unused, "an option of no descriptor");
+  demand(index < table_.size() && table_[index].kind != Kind::unused,
+         "an option of a descriptor that is not open");
   if (fails_setup(Call::option)) return -1;
   if (level == SOL_SOCKET && option == SO_LINGER) {
     const auto* const wanted = static_cast<const linger*>(value);
@@ -220,7 +223,8 @@ int Kernel::set_option(int fd, int level, int option, const void* value) {
 
 int Kernel::name(int fd, bool peer, sockaddr* name, socklen_t* size) {
   const auto index = static_cast<std::size_t>(fd - first_fd);
-  demand(index < table_.size() && table_[index].kind != Kind::unused, "the name of no descriptor");
+  demand(index < table_.size() && table_[index].kind != Kind::unused,
+         "the name of a descriptor that is not open");
   if (fails(Call::name)) return -1;
   const Descriptor& socket = table_[index];
   std::memcpy(name, peer ? &socket.remote : &socket.local, std::min(*size, socket.name_size));
@@ -294,10 +298,11 @@ ssize_t Kernel::send(int fd, const iovec* from, std::size_t count, int flags) {
 
 int Kernel::close(int fd) {
   const auto index = static_cast<std::size_t>(fd - first_fd);
-  demand(index < table_.size() && table_[index].kind != Kind::unused, "closes twice");
+  demand(index < table_.size() && table_[index].kind != Kind::unused, "closes a descriptor twice");
   for (const Descriptor& other : table_) {
     for (const Watch& watch : other.watches) {
-      demand(watch.fd != fd || other.kind == Kind::unused, "closes what epoll watches");
+      demand(watch.fd != fd || other.kind == Kind::unused,
+             "closes a descriptor that epoll watches");
     }
   }
   moved();
@@ -333,7 +338,7 @@ std::uint32_t Kernel::state_of(const Descriptor& descriptor) const {
   }
 }
 
-// Something about the descriptor is new: for those who watch its edges.
+// Marks a change of the descriptor for the watches that are edge-triggered.
 void Kernel::notice(int fd) {
   for (Descriptor& epoll : table_) {
     for (Watch& watch : epoll.watches) {
@@ -368,7 +373,7 @@ bool Kernel::wait(F ready, Time deadline) {
     if (now_ >= deadline) return false;
     moved();
     if (step && step()) continue;
-    demand(deadline != for_ever, "waits for ever");
+    demand(deadline != no_deadline, "a wait that never ends");
     now_ = deadline;
   }
   return true;
@@ -383,7 +388,8 @@ int Kernel::epoll_create(int flags) {
 int Kernel::epoll_ctl(int epoll, int operation, int fd, epoll_event* event) {
   auto& watches = at(epoll, Kind::epoll).watches;
   const auto index = static_cast<std::size_t>(fd - first_fd);
-  demand(index < table_.size() && table_[index].kind != Kind::unused, "watches no descriptor");
+  demand(index < table_.size() && table_[index].kind != Kind::unused,
+         "watches a descriptor that is not open");
   const auto found = std::ranges::find_if(watches, [&](const Watch& w) { return w.fd == fd; });
   moved();
   if (operation == EPOLL_CTL_DEL) {
@@ -397,7 +403,7 @@ int Kernel::epoll_ctl(int epoll, int operation, int fd, epoll_event* event) {
     demand(found == watches.end(), "watches a descriptor twice");
     watches.push_back(watch);
   } else {
-    demand(found != watches.end(), "modifies what it does not watch");
+    demand(found != watches.end(), "modifies a watch that does not exist");
     *found = watch;
   }
   return 0;
@@ -406,7 +412,7 @@ int Kernel::epoll_ctl(int epoll, int operation, int fd, epoll_event* event) {
 int Kernel::epoll_wait(int epoll, epoll_event* events, int most, int timeout) {
   at(epoll, Kind::epoll);
   if (fails(Call::epoll_wait)) return -1;
-  const Time deadline = timeout < 0 ? for_ever : now_ + std::chrono::milliseconds(timeout);
+  const Time deadline = timeout < 0 ? no_deadline : now_ + std::chrono::milliseconds(timeout);
   const auto index = static_cast<std::size_t>(epoll - first_fd);
   wait([&] { return gather(table_[index], nullptr, 1) > 0; }, deadline);
   told();
@@ -421,7 +427,7 @@ int Kernel::eventfd(unsigned value, int flags) {
 
 ssize_t Kernel::read_event(int fd, void* value, std::size_t size) {
   Descriptor& event = at(fd, Kind::event);
-  demand(size == sizeof event.counter, "an eventfd is read by eights");
+  demand(size == sizeof event.counter, "an eventfd is read in units of 8 bytes");
   if (fails(Call::event_io)) return -1;
   if (event.counter == 0) return fail(EAGAIN);
   std::memcpy(value, &event.counter, size);
@@ -433,7 +439,7 @@ ssize_t Kernel::read_event(int fd, void* value, std::size_t size) {
 
 ssize_t Kernel::write_event(int fd, const void* value, std::size_t size) {
   Descriptor& event = at(fd, Kind::event);
-  demand(size == sizeof event.counter, "an eventfd is written by eights");
+  demand(size == sizeof event.counter, "an eventfd is written in units of 8 bytes");
   if (fails(Call::event_io)) return -1;
   std::uint64_t more = 0;
   std::memcpy(&more, value, size);
@@ -450,8 +456,9 @@ int Kernel::poll(pollfd* descriptors, std::size_t count, const timespec* timeout
     for (std::size_t i = 0; i < count; ++i) {
       pollfd& polled = descriptors[i];
       const auto index = static_cast<std::size_t>(polled.fd - first_fd);
-      demand(index < table_.size() && table_[index].kind != Kind::unused, "polls no descriptor");
-      // The bits are those of epoll.
+      demand(index < table_.size() && table_[index].kind != Kind::unused,
+             "polls a descriptor that is not open");
+      // poll and epoll use the same bits.
       const std::uint32_t asked = static_cast<std::uint16_t>(polled.events);
       polled.revents = static_cast<short>(state_of(table_[index]) & (asked | EPOLLERR | EPOLLHUP));
       if (polled.revents != 0) ++ready;
@@ -459,7 +466,7 @@ int Kernel::poll(pollfd* descriptors, std::size_t count, const timespec* timeout
     return ready;
   };
   const Time deadline = timeout == nullptr
-                            ? for_ever
+                            ? no_deadline
                             : now_ + std::chrono::seconds(timeout->tv_sec) + Time(timeout->tv_nsec);
   wait([&] { return look() > 0; }, deadline);
   told();

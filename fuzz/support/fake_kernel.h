@@ -1,8 +1,8 @@
-// A kernel in memory for a whole server or client: sockets, epoll, eventfd, ppoll and the steady
-// clock, as Linux has them, except that the far end of every connection, the faults of calls and
-// the passing of time are the input's. What a host must never see is an abort here: a call on a
-// closed descriptor, one closed under epoll's eyes, one that blocks or survives exec, a send that
-// may raise SIGPIPE, a wait that never ends, a loop that spins.
+// A kernel in memory for a whole server or client. It has sockets, epoll, eventfd, ppoll and the
+// steady clock, like Linux, but the input of the fuzzer controls the peers, the failures of calls
+// and the passing of time. The kernel aborts on a fault that a host must never meet: a call on a
+// closed descriptor, the close of a descriptor that epoll watches, a descriptor that blocks or
+// survives exec, a send that may raise SIGPIPE, a wait that never ends, or a loop that spins.
 #pragma once
 
 #include <chrono>
@@ -23,10 +23,10 @@ struct pollfd;
 
 namespace tern::fuzz {
 
-/// Aborts with a text unless `condition` holds.
+/// Prints `what` and aborts unless `condition` holds.
 void demand(bool condition, const char* what);
 
-/// Calls that can be made to fail.
+/// The calls that can fail on request.
 enum class Call : std::uint8_t {
   socket,
   bind,
@@ -47,28 +47,30 @@ enum class Call : std::uint8_t {
 };
 inline constexpr unsigned call_count = 16;
 
-/// Our end of a TCP connection; the peer is whoever holds it, also after tern has closed it.
+/// Tern's end of a TCP connection. The holder of the pointer acts as the peer. A Stream lives on
+/// after tern closed it.
 struct Stream {
   static constexpr std::size_t all = static_cast<std::size_t>(-1);
 
-  std::string arrived{};          ///< sent by the peer, not read yet
-  std::size_t read_piece = all;   ///< octets of one read at most
-  std::size_t room = all;         ///< octets that writes take from now on
-  std::size_t write_piece = all;  ///< octets of one write at most
-  bool fin_arrived = false;       ///< behind `arrived`
-  int error = 0;                  ///< pending, told once: ECONNRESET and the like
+  std::string arrived{};          ///< bytes from the peer that tern has not read yet
+  std::size_t read_piece = all;   ///< the most bytes that one read returns
+  std::size_t room = all;         ///< the bytes that writes take from now on
+  std::size_t write_piece = all;  ///< the most bytes that one write takes
+  bool fin_arrived = false;       ///< whether a FIN follows `arrived`
+  int error = 0;                  ///< a pending error, reported once: ECONNRESET or another
   bool connecting = false;
-  bool broken = false;  ///< reset, or never connected
+  bool broken = false;  ///< whether it is reset or was never connected
 
-  std::string received{};  ///< all that was read
-  std::string sent{};      ///< all that was written
+  std::string received{};  ///< all bytes that tern has read
+  std::string sent{};      ///< all bytes that tern has written
   bool fin_sent = false;
   std::size_t room_at_fin = all;
   bool reset_sent = false;
   bool closed = false;
-  unsigned number = 0;  ///< of this stream, from 0; its remote port is first_port + number
+  unsigned number =
+      0;  ///< the number of this stream, from 0; its remote port is first_port + number
 
-  /// The peer resets the connection; what arrived before can still be read.
+  /// Resets the connection by the peer. Bytes that arrived before can still be read.
   void reset(int why);
 };
 
@@ -82,30 +84,30 @@ class Kernel {
   Kernel(const Kernel&) = delete;
   Kernel& operator=(const Kernel&) = delete;
 
-  /// Called when tern waits and nothing is ready: does something to the world; false when there is
-  /// nothing more to come.
+  /// The kernel calls this when tern waits and nothing is ready. It changes something in the world,
+  /// or returns false if nothing more happens.
   std::function<bool()> step{};
-  /// Called by connect(): what it fails with, 0 when it connects at once.
+  /// connect() calls this. It returns the error of the call, or 0 to connect at once.
   std::function<int(Stream&)> on_connect{};
 
-  /// A peer connects; it waits to be accepted. Null when nobody listens.
+  /// Connects a peer, which then waits for accept(). Returns null if there is no listener.
   std::shared_ptr<Stream> connect_to_listener();
-  /// The next such call fails with `error`.
+  /// Makes the next call of this kind fail with `error`.
   void fail_next(Call call, int error) { faults_[call].push_back(error); }
-  /// From now on the n-th call that makes or configures a descriptor fails with EMFILE.
+  /// Makes the n-th call from now that creates or configures a descriptor fail with EMFILE.
   void fail_setup(unsigned n) { setup_left_ = n; }
-  /// The order in which ready descriptors are told.
+  /// Changes the order in which epoll reports ready descriptors.
   void rotate(std::size_t by) { rotation_ = by; }
   void pass(Time time);
   Time now() const { return now_; }
-  /// Descriptors that are open.
+  /// Returns the number of open descriptors.
   std::size_t open_descriptors() const;
-  /// Streams that connect() made.
+  /// Returns the streams that connect() created.
   const std::vector<std::shared_ptr<Stream>>& dialled() const { return dialled_; }
-  /// The listener's descriptor is as close to the peer as the peer itself (a self-connect).
+  /// Whether connect() gives a socket its own address as its peer (a self-connect).
   bool connects_to_itself = false;
 
-  // ---- the calls, as of the system's manual; -1 and errno
+  // ---- the calls; they return -1 and set errno like those in the system's manual
   static Kernel* current();
   static bool owns(int fd);
   int socket(int family, int type);
@@ -135,7 +137,7 @@ class Kernel {
     int fd;
     std::uint32_t asked;
     void* data;
-    bool edge;  // something new since it was last told
+    bool edge;  // whether something changed since epoll_wait last reported it
   };
   struct Descriptor {
     enum class Kind : std::uint8_t { unused, stream, listener, epoll, event } kind{};
@@ -157,7 +159,7 @@ class Kernel {
   int gather(Descriptor& epoll, epoll_event* events, int most);
   void notice(int fd);
   void moved() { idle_ = 0; }
-  void told() { demand(++idle_ < 1000, "spins: what is ready is left as it is"); }
+  void told() { demand(++idle_ < 1000, "the loop spins: it leaves ready descriptors unhandled"); }
   template <class F>
   bool wait(F ready, Time deadline);
   void guard(const iovec& buffer, std::size_t used);
@@ -170,7 +172,7 @@ class Kernel {
   unsigned streams_ = 0;
   std::size_t rotation_ = 0;
   unsigned char random_ = 0;
-  unsigned idle_ = 0;  // waits that told something, since anything moved
+  unsigned idle_ = 0;  // waits that reported something since the last change of any state
   Time now_ = std::chrono::hours(1);
   const void* guarded_ = nullptr;
   std::size_t guarded_size_ = 0;

@@ -1,5 +1,5 @@
-// The peer of a whole server or client: what it can put on the wire, and the strict reader of all
-// that came back (tests/support/wire.h).
+// The peer of a whole server or client. It can send anything, and it checks all bytes from tern
+// with a strict reader (tests/support/wire.h).
 #pragma once
 
 #include "support/fake_kernel.h"
@@ -21,7 +21,7 @@ namespace tern::fuzz {
 
 class FarEnd {
  public:
-  /// `tern` is the role of the other side, which is under test.
+  /// `tern` is the role of the side under test.
   FarEnd(Role tern, std::shared_ptr<Stream> to)
       : stream(std::move(to)),
         us_(tern == Role::server ? Role::client : Role::server),
@@ -29,30 +29,31 @@ class FarEnd {
 
   std::shared_ptr<Stream> stream;
 
-  void send(std::string_view octets) {
-    if (!stream->fin_arrived && !stream->broken) stream->arrived += octets;
+  void send(std::string_view bytes) {
+    if (!stream->fin_arrived && !stream->broken) stream->arrived += bytes;
   }
   void send(const test::Frame& frame) { send(test::wire(us_, frame)); }
-  /// Octets, frames of any kind, good data, a Close: one of five things, as the input says.
+  /// Sends one of five things: any bytes, any frame, valid data, valid text, a Close. `what`
+  /// chooses; the input supplies the content.
   void send_something(unsigned what, Input& input) {
     switch (what) {
       case 0:
-        return send(input.take_octets());
+        return send(input.take_bytes());
       case 1: {
         const unsigned byte_0 = input.take();
-        return send({byte_0 & 15, input.take_octets(), (byte_0 & 0x80) != 0, byte_0 >> 4 & 7});
+        return send({byte_0 & 15, input.take_bytes(), (byte_0 & 0x80) != 0, byte_0 >> 4 & 7});
       }
       case 2: {
         const unsigned opcode = 1 + input.take() % 2;
         return send({opcode, std::string(input.take() * 9u, 'd')});
       }
       case 3:
-        return send(test::text(input.take_octets()));
+        return send(test::text(input.take_bytes()));
       default:
         return send(test::closing(static_cast<int>(1000 + input.take())));
     }
   }
-  /// What a peer does to its socket, and a network to both: one of seven things.
+  /// Does one of seven things that a peer does to its socket or a network does to both.
   void treat_socket(unsigned what, Input& input) {
     switch (what) {
       case 0:
@@ -78,7 +79,7 @@ class FarEnd {
     }
   }
 
-  /// Reads what tern wrote since the last look; aborts when RFC 6455 forbids it.
+  /// Reads the bytes that tern wrote since the last call. Aborts if they break RFC 6455.
   void look() {
     const std::string_view news = std::string_view(stream->sent).substr(seen_);
     seen_ = stream->sent.size();
@@ -92,7 +93,7 @@ class FarEnd {
       std::fprintf(stderr, "far end: wrote %s\n", reader_.fault().c_str());
       std::abort();
     }
-    // Unless we took no octet until tern gave up.
+    // A FIN inside a frame is correct if this peer took no more bytes before it.
     demand(!stream->fin_sent || reader_.at_boundary() || stream->room_at_fin == 0,
            "FIN inside a frame");
   }
@@ -100,7 +101,8 @@ class FarEnd {
   const std::string& head() const { return head_; }
   const test::FrameReader& reader() const { return reader_; }
 
-  /// The data messages that tern has read, if its input was `head` and then frames.
+  /// Returns the data messages that tern has read. Its input is a head of `head` bytes, then
+  /// frames.
   std::vector<std::string> messages_behind(std::size_t head) const {
     test::FrameReader reference(us_);
     if (stream->received.size() > head) {
@@ -117,10 +119,12 @@ class FarEnd {
   }
 
  private:
-  // A client's first head is its request; a server's last one is its 101.
+  // Frames follow the first head of a client, which is its request, and the last head of a server,
+  // which is its 101.
   void read_head() {
     const bool client = us_ == Role::server;
-    demand(head_.size() < 9 || head_.starts_with(client ? "GET /" : "HTTP/1.1 "), "no HTTP");
+    demand(head_.size() < 9 || head_.starts_with(client ? "GET /" : "HTTP/1.1 "),
+           "tern wrote something that is not HTTP");
     const std::size_t start = client ? 0 : head_.find("HTTP/1.1 101 ");
     const std::size_t end = start == head_.npos ? start : head_.find("\r\n\r\n", start);
     if (end == head_.npos) return;
@@ -136,16 +140,17 @@ class FarEnd {
   std::string head_{};
 };
 
-/// What was delivered are the first of `sent`, in order.
+/// Checks that `delivered` holds the first messages of `sent`, in order.
 inline void demand_prefix(const std::vector<std::string>& delivered,
                           const std::vector<std::string>& sent) {
   demand(delivered.size() <= sent.size(), "delivered more than was sent");
   for (std::size_t i = 0; i < delivered.size(); ++i) {
-    demand(delivered[i] == sent[i], "delivered something else");
+    demand(delivered[i] == sent[i], "delivered another message than was sent");
   }
 }
 
-/// Makes the next call of a kind fail as it may: one octet for the call, one for the error.
+/// Makes the next call of a kind fail with an error that this call can return. One byte of the
+/// input chooses the call, one the error.
 inline void inject_fault(Kernel& kernel, Input& input) {
   static constexpr int of_any[] = {EINTR, ENOBUFS, ENOMEM};
   static constexpr int of_accept[] = {EINTR, ECONNABORTED, EMFILE, ENFILE, EPROTO, ENOMEM, EINVAL};

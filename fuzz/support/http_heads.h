@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-// What the fuzz targets of HTTP share.
+// Code that the fuzz targets of HTTP share.
 
 namespace tern::fuzz {
 
@@ -21,7 +21,7 @@ inline void require(bool condition) {
   if (!condition) std::abort();
 }
 
-/// A copy in a block of its own that sanitizers guard on both sides.
+/// A copy in a heap block of exactly its size, which AddressSanitizer guards on both sides.
 class ExactBlock {
  public:
   explicit ExactBlock(std::string_view text)
@@ -38,7 +38,7 @@ class ExactBlock {
 
 using Fields = std::vector<std::pair<std::string, std::string>>;
 
-/// All that can be known of a parsed head, free of views.
+/// All results of parsing a head, without views.
 struct Outcome {
   http::HeadParser::Status status{};
   std::size_t took = 0;
@@ -73,7 +73,7 @@ inline Outcome outcome(http::HeadParser::Kind kind, const http::HeadParser& pars
   return all;
 }
 
-/// Parses `text` cut into pieces of at most `most` bytes, whose sizes follow from the text.
+/// Parses `text` in pieces of at most `most` bytes. The text determines the sizes of the pieces.
 inline Outcome parse(http::HeadParser::Kind kind, const Limits& limits, std::string_view text,
                      std::size_t most) {
   using Status = http::HeadParser::Status;
@@ -96,7 +96,7 @@ inline Outcome parse(http::HeadParser::Kind kind, const Limits& limits, std::str
   return outcome(kind, parser, took);
 }
 
-/// parse() for the whole; every way of cutting must say the same.
+/// Parses the whole text, and checks that every way of cutting gives the same result.
 inline Outcome parse_every_way(http::HeadParser::Kind kind, const Limits& limits,
                                std::string_view text) {
   Outcome whole = parse(kind, limits, text, text.size());
@@ -106,15 +106,16 @@ inline Outcome parse_every_way(http::HeadParser::Kind kind, const Limits& limits
   return whole;
 }
 
-/// A parser that is used again has forgotten all: after `text` it reads a request and an answer.
+/// Checks that a parser keeps nothing when it is used again: after `text` it parses a request and a
+/// response correctly.
 inline void check_reuse(http::HeadParser::Kind kind, std::string_view text) {
   using Kind = http::HeadParser::Kind;
   constexpr std::string_view request = "GET /a HTTP/1.1\r\nHost: b\r\n\r\n";
-  constexpr std::string_view answer = "HTTP/1.1 404\r\nServer: b\r\n\r\n";
+  constexpr std::string_view response = "HTTP/1.1 404\r\nServer: b\r\n\r\n";
   http::HeadParser parser;
   parser.start(kind, {});
   parser.feed(std::as_bytes(std::span(text)));
-  for (const auto& [next, head] : {std::pair(Kind::request, request), {Kind::response, answer}}) {
+  for (const auto& [next, head] : {std::pair(Kind::request, request), {Kind::response, response}}) {
     parser.start(next, {});
     require(!parser.started());
     const std::size_t took = parser.feed(std::as_bytes(std::span(head)));

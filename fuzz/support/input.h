@@ -1,4 +1,5 @@
-// The input of a fuzzer as a script: octets are taken from its front; behind its end come zeros.
+// The input of a fuzzer as a script. Bytes are taken from its front. After its end, take() returns
+// zeros.
 #pragma once
 
 #include <algorithm>
@@ -17,16 +18,16 @@ class Input {
   bool empty() const { return rest_.empty(); }
   unsigned take() {
     if (rest_.empty()) return 0;
-    const auto octet = static_cast<unsigned char>(rest_.front());
+    const auto byte = static_cast<unsigned char>(rest_.front());
     rest_.remove_prefix(1);
-    return octet;
+    return byte;
   }
-  /// A length in one octet, then so many.
-  std::string take_octets() {
+  /// Takes a length in one byte, then that many bytes.
+  std::string take_bytes() {
     const std::size_t size = std::min<std::size_t>(take(), rest_.size());
-    std::string octets(rest_.substr(0, size));
+    std::string bytes(rest_.substr(0, size));
     rest_.remove_prefix(size);
-    return octets;
+    return bytes;
   }
 
  private:

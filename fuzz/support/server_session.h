@@ -1,5 +1,6 @@
-// The application of a whole server under fuzzing: a session that does what the messages it gets
-// tell it to, and holds the server to its promises about lives (include/tern/connection.h).
+// The application of a whole server under fuzzing. Its session does what the received messages
+// request, and checks the server's promises about the lifetime of sessions
+// (include/tern/connection.h).
 #pragma once
 
 #include "tern/server.h"
@@ -20,16 +21,16 @@
 
 namespace tern::fuzz {
 
-/// What became of one session; outlives it.
+/// The history of one session. It outlives the session.
 struct Life {
-  unsigned stream = 0;  // whose connection it is
+  unsigned stream = 0;  // the number of its stream in the fake kernel
   bool opened = false;
   bool closed = false;
   bool destroyed = false;
   std::vector<std::string> heard{};
 };
 
-/// All sessions of a server.
+/// The histories and handles of all sessions of a server.
 struct Lives {
   std::deque<Life> all{};
   std::vector<Handle> handles{};
@@ -46,7 +47,7 @@ class Acting {
   Acting& operator=(const Acting&) = delete;
 
   void on_open(Connection& conn) {
-    demand(!life_.opened && !life_.closed, "on_open twice, or late");
+    demand(!life_.opened && !life_.closed, "on_open a second time or after on_close");
     life_.opened = true;
     life_.stream = number_of(conn);
     lives_.handles.push_back(conn.handle());
@@ -70,10 +71,10 @@ class Acting {
   void on_close(Connection& conn, const CloseInfo& info) {
     demand(!life_.closed, "on_close twice");
     life_.closed = true;
-    demand(info.opened == life_.opened, "on_close does not know whether it was open");
-    demand(!conn.is_open(), "open in on_close");
-    demand(!info.clean || !info.error, "clean, and yet an error");
-    demand(!conn.send("late"), "sends in on_close");
+    demand(info.opened == life_.opened, "CloseInfo::opened is wrong");
+    demand(!conn.is_open(), "the connection is open in on_close");
+    demand(!info.clean || !info.error, "a clean close with an error");
+    demand(!conn.send("late"), "a send succeeded in on_close");
     conn.close();
     conn.resume();
     if (throws_late_) throw std::runtime_error("on_close");
@@ -82,8 +83,8 @@ class Acting {
  private:
   using Milliseconds = std::chrono::milliseconds;
 
-  // The fake kernel numbers its streams by their remote ports. Port 0: it could not be asked for,
-  // and the number is one that no stream has.
+  // The fake kernel numbers its streams by their remote ports. If the address is not known, the
+  // port is 0 and no stream has the resulting number.
   static unsigned number_of(const Connection& conn) {
     const std::string address = conn.remote_address();
     const auto port = std::strtoul(address.c_str() + address.rfind(':') + 1, nullptr, 10);
@@ -150,7 +151,7 @@ class Acting {
         if (second % 2 != 0) self.close(CloseCode::normal, "by its handle");
         return;
       }
-      case 'o':  // to all there ever were
+      case 'o':  // sends to all connections, even those that have ended
         for (const Handle& handle : lives_.handles) handle.send(message);
         return;
       case 'O':
@@ -180,11 +181,13 @@ class Acting {
   TimerId timer_{};
 };
 
-/// A session that cannot be made.
+/// A session whose constructor throws.
 class Unmakable {
  public:
   Unmakable() { throw std::runtime_error("no session"); }
-  void on_message(Connection&, Message) { demand(false, "a session that was never made"); }
+  void on_message(Connection&, Message) {
+    demand(false, "a message for a session that was never created");
+  }
 };
 
 }  // namespace tern::fuzz
