@@ -11,6 +11,7 @@
 #include "http/response.h"
 #include "http/token.h"
 
+#include <algorithm>
 #include <array>
 
 namespace tern {
@@ -25,6 +26,15 @@ constexpr std::size_t max_refusal_body = 1024;
 bool asks_for_upgrade(const Opening& opening) noexcept {
   const auto& why_not = opening.upgrade_error;
   return !why_not || (*why_not != Errc::upgrade_required && *why_not != Errc::method_not_allowed);
+}
+
+// Hardly a request has the field: to see that must be cheap.
+bool expects_continue(const Request& request) noexcept {
+  const auto is_expect = [](const HeaderField& field) {
+    return http::iequals(field.name, "Expect");
+  };
+  return std::ranges::any_of(request.headers(), is_expect) &&
+         http::list_contains(request.headers(), "Expect", "100-continue");
 }
 
 // Whether an answer of TLS came: its first record is an alert or a handshake (RFC 8446 §5.1).
@@ -163,12 +173,11 @@ std::error_code Engine::accept(const Accept& accept) noexcept {
       const auto wanted = deflate::usable(accept.deflate ? accept.deflate : options_->deflate);
       if (wanted) compression = deflate::accept_offer(request.headers(), *wanted);
       // RFC 9110 §7.8: 100 comes before 101, if it is expected.
-      if (http::list_contains(request.headers(), "Expect", "100-continue")) {
-        head = "HTTP/1.1 100 Continue\r\n\r\n";
-      }
-      const auto errc = handshake::write_accept(
-          head, request, protocol, accept.headers,
-          compression ? deflate::answer_text(*compression) : "", workspace_->date(now_));
+      if (expects_continue(request)) head = "HTTP/1.1 100 Continue\r\n\r\n";
+      const auto errc =
+          handshake::write_accept(head, request, protocol, accept.headers,
+                                  compression ? deflate::answer_text(*compression) : "",
+                                  workspace_->memory().date_line(now_));
       if (errc) {
         error = *errc;
         active_->opening->explanation = http::why_unfit(accept.headers);
@@ -231,7 +240,8 @@ bool Engine::answer(const Response& response, std::span<const HeaderField> own_f
   Opening& opening = *active_->opening;
   const bool head_only = opening.request.method() == "HEAD";
   std::string head;
-  if (!http::write_response(head, response, own_fields, close, workspace_->date(now_))) {
+  if (!http::write_response(head, response, own_fields, close,
+                            workspace_->memory().date_line(now_))) {
     return false;
   }
   active_->will_write(now_);

@@ -4,6 +4,7 @@
 
 #include "crypto/digest.h"
 #include "engine/kept.h"
+#include "http/date.h"
 
 #include <array>
 #include <new>
@@ -38,19 +39,25 @@ void Memory::give_back(Active* active) noexcept {
 
 void Memory::set_wall_clock(Engine::TimePoint now,
                             std::chrono::sys_time<std::chrono::nanoseconds> wall) noexcept {
-  wall_offset_ = wall.time_since_epoch() - now.time_since_epoch();
+  const std::chrono::nanoseconds offset = wall.time_since_epoch() - now.time_since_epoch();
+  if (wall_offset_ != offset) date_begin_ = date_end_ = {};  // the clock was set
+  wall_offset_ = offset;
 }
 
-std::string_view Memory::date(Engine::TimePoint now) noexcept {
-  if (!wall_offset_) return {};
+void Memory::write_date(Engine::TimePoint now) noexcept {
+  date_size_ = 0;
+  if (!wall_offset_ || now == Engine::TimePoint::min()) return;  // no time was told
   const std::chrono::sys_time<std::chrono::nanoseconds> wall(now.time_since_epoch() +
                                                              *wall_offset_);
   const auto second = std::chrono::floor<std::chrono::seconds>(wall);
-  if (second != date_at_) {
-    date_at_ = second;
-    date_ = http::format_date(second);
+  date_begin_ = now - (wall - second);
+  date_end_ = date_begin_ + std::chrono::seconds(1);
+  const http::DateText text = http::format_date(second);
+  for (const std::string_view part :
+       {std::string_view("Date: "), std::string_view(text.data(), text.size()),
+        std::string_view("\r\n")}) {
+    date_size_ += part.copy(date_line_.data() + date_size_, date_line_.size() - date_size_);
   }
-  return {date_.data(), date_.size()};
 }
 
 void DeleteKept::operator()(Kept* kept) const noexcept { delete kept; }
@@ -70,7 +77,9 @@ void Workspace::set_wall_clock(std::chrono::steady_clock::time_point now,
 }
 
 std::string_view Workspace::date(std::chrono::steady_clock::time_point now) noexcept {
-  return memory_->date(now);
+  constexpr std::size_t name = 6;  // "Date: "
+  const std::string_view line = memory_->date_line(now);
+  return line.empty() ? line : line.substr(name, line.size() - name - 2);
 }
 
 }  // namespace tern

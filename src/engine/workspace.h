@@ -7,8 +7,8 @@
 #include "crypto/random.h"
 #include "deflate/codec.h"
 #include "engine/active.h"
-#include "http/date.h"
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <optional>
@@ -34,13 +34,19 @@ class Memory {
   /// As of Workspace.
   void set_wall_clock(Engine::TimePoint now,
                       std::chrono::sys_time<std::chrono::nanoseconds> wall) noexcept;
-  std::string_view date(Engine::TimePoint now) noexcept;
+  /// The whole line, as "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"; empty without a wall clock.
+  std::string_view date_line(Engine::TimePoint now) noexcept {
+    if (now < date_begin_ || now >= date_end_) write_date(now);
+    return {date_line_.data(), date_size_};
+  }
 
   base::ChunkPool& chunks() noexcept { return chunks_; }
   crypto::Random& random() noexcept { return random_; }
   deflate::Contexts& contexts() noexcept { return contexts_; }
 
  private:
+  void write_date(Engine::TimePoint now) noexcept;
+
   static constexpr std::size_t max_kept = 64;  // blocks; the rest goes back to the heap
 
   base::ChunkPool chunks_{};
@@ -49,8 +55,11 @@ class Memory {
   Active* free_ = nullptr;
   std::size_t kept_ = 0;
   std::optional<std::chrono::nanoseconds> wall_offset_{};  // of the time of day to tick()'s
-  std::chrono::sys_seconds date_at_ = std::chrono::sys_seconds::min();
-  http::DateText date_{};  // of date_at_
+  // The line, and the second that it is for, in tick()'s time.
+  std::array<char, 37> date_line_{};
+  std::size_t date_size_ = 0;
+  Engine::TimePoint date_begin_{};
+  Engine::TimePoint date_end_{};
 };
 
 inline Active* Memory::take_active() {

@@ -166,7 +166,7 @@ std::span<const HeaderField> refusal_fields(Errc errc, Resource resource) noexce
 std::optional<Errc> write_accept(std::string& out, const Request& request,
                                  std::string_view protocol,
                                  std::span<const std::pair<std::string, std::string>> extra_headers,
-                                 std::string_view extensions, std::string_view date) {
+                                 std::string_view extensions, std::string_view date_line) {
   if (!protocol.empty() && !offers(request, protocol)) return Errc::protocol_not_offered;
   const auto accept = accept_for(request.header("Sec-WebSocket-Key"));
   if (!accept) return Errc::no_memory;
@@ -179,7 +179,7 @@ std::optional<Errc> write_accept(std::string& out, const Request& request,
       "Sec-WebSocket-Accept: ");
   out.append(accept->data(), accept->size()).append("\r\n");
   bool valid = true;
-  if (!date.empty()) out.append("Date: ").append(date).append("\r\n");
+  out.append(date_line);
   if (!protocol.empty()) valid &= http::append_field(out, "Sec-WebSocket-Protocol", protocol);
   if (!extensions.empty()) {
     valid &= http::append_field(out, "Sec-WebSocket-Extensions", extensions);

@@ -55,11 +55,11 @@ std::span<const HeaderField> refusal_fields(Errc errc,
 /// pass. `protocol` is empty or one that the request offers (choose_protocol). Nothing returned
 /// means done; else nothing is appended: invalid_header (a field of the application may not be
 /// sent), protocol_not_offered, or no_memory (SHA-1 failed). `extensions` is the answer to what
-/// the request offers, empty when that is nothing; `date` as for http::write_response. Throws
+/// the request offers, empty when that is nothing; `date_line` as for http::write_response. Throws
 /// std::bad_alloc.
 std::optional<Errc> write_accept(std::string& out, const Request& request,
                                  std::string_view protocol,
                                  std::span<const std::pair<std::string, std::string>> extra_headers,
-                                 std::string_view extensions = {}, std::string_view date = {});
+                                 std::string_view extensions = {}, std::string_view date_line = {});
 
 }  // namespace tern::handshake

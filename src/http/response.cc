@@ -137,7 +137,7 @@ void append_status_line(std::string& out, int status) {
 
 bool write_response(std::string& out, const Response& response,
                     std::span<const HeaderField> own_fields, bool close_connection,
-                    std::string_view date) {
+                    std::string_view date_line) {
   const int status = response.code();
   if (status < 200 || status > 599) return false;
   Draft draft(out);
@@ -145,9 +145,7 @@ bool write_response(std::string& out, const Response& response,
   if (!append_fields(out, response.fields())) return false;
   bool valid = true;
   const auto is_date = [](const auto& field) { return iequals(field.first, "Date"); };
-  if (!date.empty() && std::ranges::none_of(response.fields(), is_date)) {
-    valid &= append_field(out, "Date", date);
-  }
+  if (std::ranges::none_of(response.fields(), is_date)) out += date_line;
   for (const HeaderField& field : own_fields) valid &= append_field(out, field.name, field.value);
   if (has_content(status)) {
     valid &= append_field(out, "Content-Length", std::to_string(response.body().size()));

@@ -62,13 +62,12 @@ constexpr bool has_content(int status) noexcept {
 
 /// Appends the head of an answer: status line, its fields, `own_fields`, Content-Length, Connection
 /// (close; Upgrade when `own_fields` has one, RFC 9110 §7.8) and the blank line. Not the body: that
-/// is the caller's, who leaves it out for HEAD and where !has_content(). `date` is the value of the
-/// Date field, unless the Response has one (RFC 9110 §6.6.1); empty: a server without a clock must
-/// not send one.
-/// False, and nothing is appended, when the status is not 200-599 or a field of the Response may
-/// not be sent (append_fields).
+/// is the caller's, who leaves it out for HEAD and where !has_content(). `date_line` is the
+/// Date field with its CRLF, for a Response that has none (RFC 9110 §6.6.1); empty: a server
+/// without a clock must not send one. False, and nothing is appended, when the status is not
+/// 200-599 or a field of the Response may not be sent (append_fields).
 [[nodiscard]] bool write_response(std::string& out, const Response& response,
                                   std::span<const HeaderField> own_fields, bool close_connection,
-                                  std::string_view date = {});
+                                  std::string_view date_line = {});
 
 }  // namespace tern::http

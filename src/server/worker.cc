@@ -132,9 +132,14 @@ void Worker::send_no_room(int socket) noexcept {
   net::send_once(socket, std::as_bytes(std::span(answer).first(size)));
 }
 
-// The engine writes the Date of its answers, and asks no clock.
+// The engine writes the Date of its answers, and asks no clock. The time of day runs as the loop's
+// time does until somebody sets it, so it is asked for only now and then.
 void Worker::tell_wall_clock() noexcept {
-  workspace_.set_wall_clock(loop_.now(), std::chrono::system_clock::now());
+  constexpr std::chrono::milliseconds soon(100);
+  const auto now = loop_.now();
+  if (now - wall_clock_told_ < soon) return;
+  wall_clock_told_ = now;
+  workspace_.set_wall_clock(now, std::chrono::system_clock::now());
 }
 
 // Null when memory is out.

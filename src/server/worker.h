@@ -78,6 +78,7 @@ class Worker final : private connection::Owner,
   Listener listener_;
   std::deque<Begun> begun_{};  // handshakes in the order of their start; finished ones may linger
   const bool first_;
+  net::Timer::time_point wall_clock_told_{};
   bool stopping_ = false;
 };
 
