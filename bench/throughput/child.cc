@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <utility>
@@ -15,6 +16,7 @@ namespace {
 
 // In the child, between fork and exec.
 [[noreturn]] void become(std::vector<char*> arguments, int output, int core, bool realtime) {
+  ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // it must not outlive a measurement that fails
   ::dup2(output, STDOUT_FILENO);
   pin_to_core(core);
   if (realtime) set_realtime();

@@ -19,6 +19,7 @@ struct CompareOptions {
   bool rivals = true;                  ///< those that stand beside this program take part
   bool control = false;                ///< the raw echo under another name, too: it shows the noise
   bool realtime = false;               ///< servers and load before everything else on the machine
+  bool first = false;  ///< the same by nice value, which the system does not throttle
   bool json = false;
 };
 

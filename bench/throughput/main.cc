@@ -4,6 +4,7 @@
 #include "throughput/ceiling.h"
 #include "throughput/clients.h"
 #include "throughput/compare.h"
+#include "throughput/fairness.h"
 #include "throughput/idle.h"
 #include "throughput/load_report.h"
 #include "throughput/scaling.h"
@@ -146,6 +147,20 @@ void add_scaling(CLI::App& app, CompareOptions& options, Command& command) {
   sub->callback([&] { command = [&] { return run_scaling(options); }; });
 }
 
+void add_fairness(CLI::App& app, CompareOptions& options, Command& command) {
+  CLI::App* sub = app.add_subcommand(
+      "fairness", "what a bystander waits, and the server's memory, under traffic that attacks");
+  add_seconds(*sub, options.duration, "of each row");
+  sub->add_option("--server", options.servers,
+                  "path of echo_server, several to compare builds; default: beside this program");
+  sub->add_option("--only", options.only, "attacks whose name contains this");
+  sub->add_flag("!--no-rivals", options.rivals, "without uWebSockets, also if it is here");
+  sub->add_flag("--first", options.first,
+                "server and bystander at the highest nice value, for machines with other work");
+  sub->add_flag("--json", options.json, "one object a line");
+  sub->callback([&] { command = [&] { return run_fairness(options); }; });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -156,6 +171,7 @@ int main(int argc, char** argv) {
   CompareOptions compare;
   CompareOptions clients;
   CompareOptions scaling;
+  CompareOptions fairness{.duration = tern::bench::Seconds(3)};
   bool json = false;
   Command command;
 
@@ -169,6 +185,7 @@ int main(int argc, char** argv) {
   add_compare(app, compare, command);
   add_clients(app, clients, command);
   add_scaling(app, scaling, command);
+  add_fairness(app, fairness, command);
   CLI11_PARSE(app, argc, argv);
 
   try {

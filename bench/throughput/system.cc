@@ -71,14 +71,27 @@ std::chrono::nanoseconds settled_cpu_time(pid_t process) {
   }
 }
 
-std::size_t resident_bytes(pid_t process) {
-  const std::string path = "/proc/" + std::to_string(process) + "/smaps_rollup";
+namespace {
+
+std::size_t bytes_in(const std::string& path, std::string_view name) {
   std::ifstream file(path);
   for (std::string word; file >> word;) {
     std::size_t kilobytes = 0;
-    if (word == "Rss:" && file >> kilobytes) return kilobytes * 1024;
+    if (word == name && file >> kilobytes) return kilobytes * 1024;
   }
-  throw std::runtime_error("cannot read Rss from " + path);
+  throw std::runtime_error("cannot read " + std::string(name) + " from " + path);
+}
+
+std::string directory_of(pid_t process) { return "/proc/" + std::to_string(process); }
+
+}  // namespace
+
+std::size_t resident_bytes(pid_t process) {
+  return bytes_in(directory_of(process) + "/smaps_rollup", "Rss:");
+}
+
+std::size_t peak_resident_bytes(pid_t process) {
+  return bytes_in(directory_of(process) + "/status", "VmHWM:");
 }
 
 }  // namespace tern::bench

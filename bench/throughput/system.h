@@ -36,5 +36,7 @@ std::chrono::nanoseconds settled_cpu_time(pid_t process);
 /// The resident set of a process, counted page by page: VmRSS is off by up to 256 KiB, which is
 /// too much for 272 bytes times 8 000. Throws std::runtime_error.
 std::size_t resident_bytes(pid_t process);
+/// The most that it ever was, as the kernel counts it: within 256 KiB. Throws std::runtime_error.
+std::size_t peak_resident_bytes(pid_t process);
 
 }  // namespace tern::bench

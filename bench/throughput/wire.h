@@ -34,6 +34,11 @@ class Wire {
   }
   /// As ::send. With TLS, what was taken may still wait here.
   ssize_t send(std::span<const std::byte> bytes);
+  /// With TLS: appends the records of `plaintext` to `out`, for a caller that sends them itself and
+  /// sends nothing else.
+  void seal(std::span<const std::byte> plaintext, std::vector<std::byte>& out) {
+    (*keys_)[1].seal(plaintext, out);
+  }
   /// With TLS: sends what waits until the socket takes no more. False: an error other than that.
   bool flush() noexcept;
   /// Whether something waits.

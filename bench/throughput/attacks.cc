@@ -1,0 +1,109 @@
+#include "throughput/attacks.h"
+
+#include "throughput/frames.h"
+#include "throughput/packing.h"
+
+#include <array>
+#include <span>
+#include <string>
+
+namespace tern::bench {
+namespace {
+
+using Bytes = std::vector<std::byte>;
+
+constexpr std::size_t block_bytes = std::size_t{64} << 10;
+constexpr std::size_t mebibyte = std::size_t{1} << 20;
+
+constexpr std::array table{
+    Attack{"none", AttackKind::none, 0},
+    Attack{"pages, 4 do not read", AttackKind::pages, 4},
+    Attack{"inflates to 1 MiB, 1", AttackKind::bombs, 1},
+    Attack{"inflates to 1 MiB, 16", AttackKind::bombs, 16},
+    Attack{"inflates to 1 MiB, 64", AttackKind::bombs, 64},
+    Attack{"inflates to nothing, 16", AttackKind::empty_blocks, 16},
+    Attack{"empty frames, 16", AttackKind::empty_frames, 16},
+    Attack{"messages of 1 B, 16", AttackKind::tiny_messages, 16},
+    Attack{"messages of 1 MiB, 16", AttackKind::large_messages, 16},
+    Attack{"TLS records of 1 B, 16", AttackKind::tiny_records, 16},
+};
+
+void append(Bytes& to, const Bytes& from) { to.insert(to.end(), from.begin(), from.end()); }
+
+Bytes frame_of(std::string_view payload, bool compressed = false) {
+  return make_frame(frame::Opcode::binary, payload, frame::Masking::masked, compressed);
+}
+
+// Blocks of deflate that hold nothing, each 00 00 00 FF FF; the last four bytes are left out (RFC
+// 7692 §7.2.1).
+Bytes empty_blocks() {
+  std::string blocks;
+  while (blocks.size() < block_bytes) blocks.append("\0\0\0\xFF\xFF", 5);
+  blocks.push_back('\0');
+  return frame_of(blocks, true);
+}
+
+// FIN is the first bit of a frame (RFC 6455 §5.2).
+Bytes empty_frames() {
+  constexpr std::size_t fragments = 4'000;
+  constexpr std::byte fin{0x80};
+  Bytes all;
+  for (std::size_t i = 1; i <= fragments; ++i) {
+    const auto opcode = i == 1 ? frame::Opcode::binary : frame::Opcode::continuation;
+    Bytes frame = make_frame(opcode, {}, frame::Masking::masked);
+    if (i < fragments) frame[0] &= ~fin;
+    append(all, frame);
+  }
+  return all;
+}
+
+Bytes unit_of(AttackKind kind) {
+  switch (kind) {
+    case AttackKind::none:
+      return {};
+    case AttackKind::pages: {
+      constexpr std::string_view get = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+      const auto bytes = std::as_bytes(std::span(get));
+      return {bytes.begin(), bytes.end()};
+    }
+    case AttackKind::bombs:
+      return frame_of(pack(std::string(mebibyte, '\0')), true);
+    case AttackKind::empty_blocks:
+      return empty_blocks();
+    case AttackKind::empty_frames:
+      return empty_frames();
+    case AttackKind::tiny_messages:
+    case AttackKind::tiny_records:
+      return frame_of("x");
+    case AttackKind::large_messages:
+      return frame_of(make_payload(PayloadKind::binary, mebibyte));
+  }
+  return {};
+}
+
+}  // namespace
+
+std::span<const Attack> attacks() noexcept { return table; }
+
+Needs needs_of(AttackKind kind) noexcept {
+  switch (kind) {
+    case AttackKind::pages:
+      return Needs::pages;
+    case AttackKind::bombs:
+    case AttackKind::empty_blocks:
+      return Needs::deflate;
+    case AttackKind::tiny_records:
+      return Needs::tls;
+    default:
+      return Needs::nothing;
+  }
+}
+
+std::vector<std::byte> attack_bytes(AttackKind kind) {
+  const Bytes unit = unit_of(kind);
+  Bytes all = unit;
+  while (!unit.empty() && all.size() < block_bytes) append(all, unit);
+  return all;
+}
+
+}  // namespace tern::bench

@@ -1,0 +1,204 @@
+// The server has a core of its own. The attacker is another process, at the lowest priority, and
+// the bystander this one, so that it is the server that lets the bystander wait; with a third core
+// each has its own. A server is started anew for each row. Its memory is the most it ever held.
+#include "throughput/fairness.h"
+
+#include "throughput/attacker.h"
+#include "throughput/attacks.h"
+#include "throughput/bystander.h"
+#include "throughput/certificate.h"
+#include "throughput/entrants.h"
+#include "throughput/field.h"
+#include "throughput/progress.h"
+#include "throughput/server_process.h"
+
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <sys/resource.h>
+#include <thread>
+#include <vector>
+
+namespace tern::bench {
+namespace {
+
+constexpr std::chrono::milliseconds head_start{300};  // of the attack, before anything is measured
+constexpr double mebibyte = 1 << 20;
+
+struct Contestant {
+  std::string name;
+  std::vector<std::string> command;
+  bool has_pages = false;
+  bool has_deflate = false;
+  bool has_tls = false;
+};
+
+bool can(const Contestant& contestant, Needs needs) noexcept {
+  switch (needs) {
+    case Needs::nothing:
+      return true;
+    case Needs::pages:
+      return contestant.has_pages;
+    case Needs::deflate:
+      return contestant.has_deflate;
+    case Needs::tls:
+      return contestant.has_tls;
+  }
+  return false;
+}
+
+// tern as it is by default, the bare echo, which has no limits, and uWebSockets if it is here.
+std::vector<Contestant> contestants(const CompareOptions& options) {
+  std::vector<Contestant> all;
+  for (std::size_t i = 0; i < options.servers.size(); ++i) {
+    all.push_back({i == 0 ? "tern" : "tern #" + std::to_string(i + 1),
+                   {options.servers[i], "--port", "0"},
+                   true,
+                   true,
+                   true});
+  }
+  all.push_back(
+      {"bare echo", {beside_this_program("tern-bench"), "ceiling", "--bare", "--port", "0"}});
+  const std::string rival = beside_this_program("uwebsockets_echo");
+  if (options.rivals && std::filesystem::exists(rival)) {
+    all.push_back({"uWS", {rival, "--port", "0", "--max-message", "1048576"}, false, true, true});
+  }
+  return all;
+}
+
+struct Row {
+  Wait wait{};
+  double resident = 0;      // MiB
+  double sent = 0;          // MB/s of the attack
+  std::uint64_t ended = 0;  // connections of the attack
+  std::string left_out{};   // why; empty when it was not
+};
+
+double ms(std::chrono::nanoseconds time) noexcept {
+  return std::chrono::duration<double, std::milli>(time).count();
+}
+
+class Fairness {
+ public:
+  explicit Fairness(const CompareOptions& options) : options_(options) {
+    if (!pin_to_core(client_core + 1) && !pin_to_core(client_core)) {
+      std::fputs("one core only: figures mean little\n", stderr);
+      attack_core_ = any_core;
+    }
+  }
+
+  void run() {
+    print_head();
+    for (const Attack& attack : attacks()) {
+      if (!is_wanted(attack.name, options_)) continue;
+      for (const Contestant& contestant : contestants(options_)) {
+        progress_.show(std::string(attack.name) + ", " + contestant.name);
+        const Row row = measure(attack, contestant);
+        progress_.wipe();
+        print(attack, contestant, row);
+      }
+    }
+  }
+
+ private:
+  Row measure(const Attack& attack, const Contestant& contestant) {
+    const Needs needs = needs_of(attack.kind);
+    Row row;
+    if (!can(contestant, needs)) {
+      row.left_out = needs == Needs::pages     ? "it has no pages"
+                     : needs == Needs::deflate ? "it has no compression"
+                                               : "it has no TLS";
+      return row;
+    }
+    std::vector<std::string> command = contestant.command;
+    if (needs == Needs::deflate) command.insert(command.end(), {"--deflate-level", "1"});
+    if (needs == Needs::tls) {
+      command.insert(command.end(),
+                     {"--cert", certificate_.certificate(), "--key", certificate_.key()});
+    }
+    try {
+      measure(attack, command, row);
+    } catch (const std::exception& error) {
+      row.left_out = error.what();
+    }
+    return row;
+  }
+
+  void measure(const Attack& attack, const std::vector<std::string>& command, Row& row) const {
+    const ServerProcess server(command, server_core, false);
+    Bystander bystander(Target::parse(server.url()));
+    std::optional<Attacker> attacker;
+    if (attack.senders > 0) attacker.emplace(attack, server.url(), attack_core_);
+    std::this_thread::sleep_for(head_start);
+    const std::uint64_t before = attacker ? attacker->sent() : 0;
+    const auto began = Clock::now();
+    row.wait = bystander.watch(options_.duration);
+    const double seconds = Seconds(Clock::now() - began).count();
+    if (attacker) {
+      row.sent = static_cast<double>(attacker->sent() - before) / seconds / 1e6;
+      row.ended = attacker->ended();
+    }
+    row.resident = static_cast<double>(peak_resident_bytes(server.pid())) / mebibyte;
+  }
+
+  void print_head() const {
+    if (options_.json) return;
+    std::printf(
+        "A bystander asks every 2 ms for an echo of 64 B, for %.1f s, while others attack.\n",
+        options_.duration.count());
+    std::puts(
+        "ms until it is answered; the most memory that the server held; what the attack could\n"
+        "send meanwhile; how many of its connections the server ended.");
+    std::printf("%-24s %-10s %9s %9s %9s %9s %9s %6s\n", "attack", "server", "p50 ms", "p99 ms",
+                "max ms", "MiB", "MB/s", "ended");
+  }
+
+  void print(const Attack& attack, const Contestant& contestant, const Row& row) const {
+    const std::string name(attack.name);
+    const LatencySummary& latency = row.wait.latency;
+    const auto ended = static_cast<unsigned long long>(row.ended);
+    if (!row.left_out.empty()) {
+      std::printf(options_.json ? R"({"attack":"%s","server":"%s","left_out":"%s"})"
+                                : "%-24s %-10s left out: %s",
+                  name.c_str(), contestant.name.c_str(), row.left_out.c_str());
+    } else if (options_.json) {
+      std::printf(R"({"attack":"%s","server":"%s","answers":%llu,"starved":%s,"p50_ms":%.3f,)"
+                  R"("p99_ms":%.3f,"max_ms":%.3f,"resident_mib":%.1f,"attack_mb_s":%.2f,)"
+                  R"("ended":%llu})",
+                  name.c_str(), contestant.name.c_str(),
+                  static_cast<unsigned long long>(row.wait.answers),
+                  row.wait.starved ? "true" : "false", ms(latency.p50), ms(latency.p99),
+                  ms(latency.max), row.resident, row.sent, ended);
+    } else {
+      std::printf("%-24s %-10s %9.2f %9.2f %9.2f %9.1f %9.2f %6llu%s", name.c_str(),
+                  contestant.name.c_str(), ms(latency.p50), ms(latency.p99), ms(latency.max),
+                  row.resident, row.sent, ended, row.wait.starved ? "  starved" : "");
+    }
+    std::puts("");
+    std::fflush(stdout);
+  }
+
+  const CompareOptions& options_;
+  int attack_core_ = client_core;
+  TemporaryCertificate certificate_{};
+  Progress progress_{};
+};
+
+}  // namespace
+
+int run_fairness(const CompareOptions& asked) {
+  CompareOptions options = asked;
+  if (options.servers.empty()) options.servers.push_back(beside_this_program("echo_server"));
+  raise_descriptor_limit();
+  // Not real-time: the system takes 50 ms of each second from a server that is never idle then.
+  constexpr int highest_priority = -20;
+  if (options.first && ::setpriority(PRIO_PROCESS, 0, highest_priority) != 0) {
+    std::fputs("no right to --first\n", stderr);
+  }
+  Fairness(options).run();
+  return 0;
+}
+
+}  // namespace tern::bench

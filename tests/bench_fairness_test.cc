@@ -1,0 +1,111 @@
+// What the attacks of `tern-bench fairness` are, judged by the frames they consist of; and that a
+// bystander sees what a server does to it.
+
+#include "support/raw_socket.h"
+#include "support/running_server.h"
+#include "support/wire.h"
+#include "support/zlib_peer.h"
+#include "throughput/attacker.h"
+#include "throughput/attacks.h"
+#include "throughput/bystander.h"
+
+#include <algorithm>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace {
+
+using tern::bench::Attack;
+using tern::bench::AttackKind;
+using tern::bench::attacks;
+using tern::test::Frame;
+using tern::test::FrameReader;
+
+std::string text_of(AttackKind kind) {
+  const std::vector<std::byte> bytes = tern::bench::attack_bytes(kind);
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+std::vector<Frame> frames_of(AttackKind kind, bool compressed = false) {
+  FrameReader reader(tern::Role::client);
+  if (compressed) reader.take_compressed(15, false);
+  reader.feed(text_of(kind));
+  EXPECT_EQ(reader.fault(), "");
+  EXPECT_TRUE(reader.at_boundary());
+  return reader.frames();
+}
+
+TEST(BenchAttacks, AreNamedOnceAndBeginWithNone) {
+  std::set<std::string_view> names;
+  for (const Attack& attack : attacks()) {
+    EXPECT_TRUE(names.insert(attack.name).second) << attack.name;
+    EXPECT_EQ(attack.senders == 0, attack.kind == AttackKind::none) << attack.name;
+  }
+  EXPECT_EQ(attacks().front().kind, AttackKind::none);
+  EXPECT_EQ(attacks().size(), 10u);
+}
+
+TEST(BenchAttacks, SendWhatTheySay) {
+  const std::string bomb = text_of(AttackKind::bombs);
+  const auto bombs = frames_of(AttackKind::bombs, true);
+  ASSERT_FALSE(bombs.empty());
+  EXPECT_EQ(bombs[0].payload, std::string(1 << 20, '\0'));
+  EXPECT_LT(bomb.size() / bombs.size(), 1'050u) << "of a frame";
+
+  const auto blocks = frames_of(AttackKind::empty_blocks, true);
+  ASSERT_FALSE(blocks.empty());
+  EXPECT_EQ(blocks[0].payload, "");
+  EXPECT_GE(text_of(AttackKind::empty_blocks).size(), 65'536u);
+
+  const auto fragments = frames_of(AttackKind::empty_frames);
+  ASSERT_GE(fragments.size(), 4'000u);
+  EXPECT_TRUE(std::ranges::all_of(fragments, [](const Frame& f) { return f.payload.empty(); }));
+  EXPECT_FALSE(fragments[3'998].fin);
+  EXPECT_TRUE(fragments[3'999].fin);
+
+  EXPECT_EQ(frames_of(AttackKind::tiny_messages)[0].payload, "x");
+  EXPECT_EQ(frames_of(AttackKind::large_messages)[0].payload.size(), std::size_t{1} << 20);
+  EXPECT_TRUE(text_of(AttackKind::pages).ends_with("\r\n\r\n"));
+}
+
+// An echo server of the library: what it does under them is measured elsewhere.
+TEST(BenchFairness, ABystanderIsAnsweredWhileEachAttackerSends) {
+  tern::test::RunningServer running({.deflate = tern::Deflate{}});
+  running.server.route("/echo",
+                       tern::Handlers{.on_message =
+                                          [](tern::Connection& conn, tern::Message message) {
+                                            if (conn.send(message) == tern::SendStatus::congested)
+                                              conn.pause();
+                                          },
+                                      .on_drain = [](tern::Connection& conn) { conn.resume(); }});
+  running.server.get("/", [](const tern::Request&) { return tern::Response::text("page"); });
+  const std::string url = "ws://127.0.0.1:" + std::to_string(running.start()) + "/echo";
+  tern::bench::Bystander bystander(tern::bench::Target::parse(url));
+  for (const Attack& attack : attacks()) {
+    if (attack.senders == 0 || tern::bench::needs_of(attack.kind) == tern::bench::Needs::tls) {
+      continue;
+    }
+    SCOPED_TRACE(attack.name);
+    const Attack few{attack.name, attack.kind, 2};
+    const tern::bench::Attacker attacker(few, url, tern::bench::any_core);
+    const tern::bench::Wait wait = bystander.watch(tern::bench::Seconds(0.05));
+    EXPECT_GT(wait.answers, 0u);
+    EXPECT_FALSE(wait.starved);
+    while (attacker.sent() == 0) ::sched_yield();
+    EXPECT_EQ(attacker.ended(), 0u);
+  }
+}
+
+TEST(BenchFairness, AnAttackThatCannotBeginSaysSo) {
+  const tern::test::RawSocket nobody = tern::test::RawSocket::bound();
+  const std::string url = "ws://127.0.0.1:" + std::to_string(nobody.port()) + "/echo";
+  testing::internal::CaptureStderr();
+  EXPECT_THROW(tern::bench::Attacker(attacks()[1], url, tern::bench::any_core), std::runtime_error);
+  EXPECT_NE(testing::internal::GetCapturedStderr().find("pages"), std::string::npos);
+}
+
+}  // namespace
