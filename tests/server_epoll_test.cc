@@ -17,10 +17,11 @@ namespace {
 
 std::atomic<bool> full = false;  // the next descriptor finds no room
 std::atomic<int> fired = 0;
-std::atomic<int> removed = 0;    // descriptors that left epoll
-std::atomic<int> polls = 0;      // calls of epoll_wait that return at once
-std::atomic<int> sleeps = 0;     // and that may wait
-std::atomic<bool> deaf = false;  // those that return at once find nothing
+std::atomic<int> removed = 0;      // descriptors that left epoll
+std::atomic<int> polls = 0;        // calls of epoll_wait that return at once
+std::atomic<int> sleeps = 0;       // and that may wait
+std::atomic<bool> deaf = false;    // those that return at once find nothing
+std::atomic<bool> broken = false;  // the next one fails
 
 }  // namespace
 
@@ -38,6 +39,10 @@ int __wrap_epoll_ctl(int epoll, int operation, int fd, epoll_event* event) {
 int __real_epoll_wait(int epoll, epoll_event* events, int most, int timeout);
 int __wrap_epoll_wait(int epoll, epoll_event* events, int most, int timeout) {
   ++(timeout == 0 ? polls : sleeps);
+  if (broken.exchange(false)) {
+    errno = EINVAL;
+    return -1;
+  }
   if (timeout == 0 && deaf) return 0;
   return __real_epoll_wait(epoll, events, most, timeout);
 }
@@ -89,6 +94,57 @@ TEST(ServerEpoll, NoRoomForAConnectionThatLingers) {
   EXPECT_EQ(fired, 1);
   running.stop();
   EXPECT_EQ(running.server.counters().connections_open, 0u);
+}
+
+// A paused connection is in no epoll. Its end is told also when it cannot come back to hear one.
+TEST(ServerEpoll, NoRoomForAConnectionThatResumes) {
+  fired = 0;
+  Inbox<std::error_code> ends;
+  RunningServer running;
+  running.server.route("/echo", test::echo());
+  running.server.route(
+      "/resumes", {.on_message =
+                       [](Connection& conn, Message) {
+                         conn.pause();
+                         conn.after(1ms, [](Connection& same) {
+                           full = true;
+                           same.resume();
+                         });
+                       },
+                   .on_close = [&](Connection&, const CloseInfo& info) { ends.put(info.error); }});
+  const auto port = running.start();
+  RawClient client(port);
+  ASSERT_TRUE(client.upgrade("/resumes"));
+  client.send(test::text("go"));
+  EXPECT_EQ(ends.take(), std::errc::no_space_on_device);
+  EXPECT_FALSE(client.frame());
+  expect_echo(port);
+  EXPECT_EQ(fired, 1);
+  EXPECT_TRUE(ends.empty());
+}
+
+// A worker whose epoll fails serves no more. Its sessions hear it, and run() says why it ended.
+TEST(ServerEpoll, SessionsHearTheEndOfAnEpollThatFails) {
+  Server server({.host = "127.0.0.1"});
+  Inbox<CloseInfo> ends;
+  Inbox<Handle> opened;
+  server.route("/echo",
+               Handlers{.on_open = [&](Connection& conn) { opened.put(conn.handle()); },
+                        .on_message = [](Connection&, Message) {},
+                        .on_close = [&](Connection&, const CloseInfo& info) { ends.put(info); }});
+  ASSERT_TRUE(server.listen());
+  auto ran = std::async(std::launch::async, [&] { return server.run(); });
+  RawClient client(server.port());
+  ASSERT_TRUE(client.upgrade("/echo"));
+  const auto handle = opened.take();
+  ASSERT_TRUE(handle);
+  handle->post([](Connection&) { broken = true; });
+  const auto result = ran.get();
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code(), std::errc::invalid_argument);
+  EXPECT_TRUE(ends.take());
+  EXPECT_TRUE(ends.empty());
+  EXPECT_FALSE(handle->send("x"));
 }
 
 TEST(ServerEpoll, NoRoomForANewConnection) {

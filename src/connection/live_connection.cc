@@ -29,65 +29,6 @@ constexpr std::size_t message_budget = std::size_t{2} << 20;
 
 }  // namespace
 
-// ---- birth and death
-
-template <class T>
-LiveConnection* LiveConnection::start(T transport, Environment& environment) noexcept {
-  auto engine = Engine::server(environment.options, environment.workspace);
-  if (!engine) return nullptr;
-  auto* connection =
-      new (std::nothrow) LiveConnection(std::move(transport), environment, std::move(*engine));
-  if (connection == nullptr) return nullptr;
-  try {
-    connection->slot_ = environment.registry->add(*connection).slot;
-  } catch (const std::bad_alloc&) {
-    delete connection;
-    return nullptr;
-  }
-  environment.metrics.connections_accepted.add();
-  connection->engine_.tick(environment.core.now(), Delivery{});
-  connection->update_interest();
-  connection->update_timer();
-  return connection;
-}
-
-template LiveConnection* LiveConnection::start(net::Fd, Environment&) noexcept;
-template LiveConnection* LiveConnection::start(std::unique_ptr<net::Transport>,
-                                               Environment&) noexcept;
-
-LiveConnection::~LiveConnection() { TERN_ASSERT(!armed()); }
-
-void LiveConnection::die() noexcept {
-  if (state_ == State::gone) return;
-  state_ = State::gone;
-  if (interest_ != 0) environment_->core.poller().remove(transport_->fd(), *this);
-  interest_ = 0;
-  static_cast<net::Watcher*>(this)->unlink();
-  environment_->core.timers().cancel(*this);
-  cancel_timers();
-  environment_->registry->remove(slot_);
-  environment_->metrics.connections_ended.add_last();
-  environment_->owner.on_gone(*this);
-  environment_->core.retire(*this);
-}
-
-void LiveConnection::abandon() noexcept {
-  engine_.terminate(Errc::closed);
-  pump_end();
-  die();
-}
-
-void LiveConnection::part() noexcept {
-  if (state_ == State::lingering) return die();
-  close(CloseCode::going_away, {});
-}
-
-void LiveConnection::give_up(std::error_code why) noexcept {
-  terminate(why);
-  environment_->metrics.refused(why);
-  handshake_over();
-}
-
 // ---- a turn
 
 [[gnu::hot]] void LiveConnection::on_ready(std::uint32_t events) noexcept {
@@ -336,8 +277,10 @@ void LiveConnection::drain() noexcept {
     pump(budget);
     flush();
   }
+  const bool finished = engine_.finished();
+  if (finished) pump_end();  // the last write may be what ended it, after all was told
   in_turn_ = false;
-  if (engine_.finished()) return start_linger();
+  if (finished) return start_linger();
   // Requests may go on once the answers before them are written.
   if (!engine_.is_open() && engine_.has_stash()) environment_->core.again(*this);
   update_interest();
