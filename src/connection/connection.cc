@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <new>
 
 namespace tern {
 namespace connection {
@@ -131,7 +132,15 @@ void LiveConnection::reject_answer(std::string_view why) noexcept {
   log_composed(environment_->log, [&] {
     log(environment_->log, LogLevel::error, unsent + std::string(why), remote_address());
   });
-  respond(Response::status(500));
+  respond_internal_error();
+}
+
+void LiveConnection::respond_internal_error() noexcept {
+  try {
+    respond(Response::status(500));
+  } catch (const std::bad_alloc&) {
+    terminate(Errc::no_memory);
+  }
 }
 
 void LiveConnection::refuse() noexcept {

@@ -85,8 +85,10 @@ class LiveConnection final : public Connection,
     if (!begin_answer()) return;
     const bool made =
         call_application("the session's constructor", [&] { session_.emplace(type, construct); });
-    answered(made ? engine_.accept(accept) : engine_.respond(Response::status(500)));
+    made ? answered(engine_.accept(accept)) : respond_internal_error();
   }
+  /// Answers 500. Without memory for an answer the connection ends.
+  void respond_internal_error() noexcept;
   /// Refuses a request that is no proper upgrade, with the status that fits.
   void refuse() noexcept;
   void respond(const Response& response) noexcept;
@@ -125,6 +127,8 @@ class LiveConnection final : public Connection,
   void at_turn_end() noexcept override;
   void on_retired() noexcept override { delete this; }
 
+  // life.cc
+  void die() noexcept;
   // live_connection.cc
   void touch() noexcept;
   bool may_read() const noexcept;
@@ -142,8 +146,6 @@ class LiveConnection final : public Connection,
   void finish_turn() noexcept;
   void update_interest() noexcept;
   void update_timer() noexcept;
-  void die() noexcept;
-  void cancel_timers() noexcept;
   // deadlines.cc
   void judge(net::Timer::time_point due, net::Timer::time_point now) noexcept;
   bool deserves_time(net::Timer::time_point due, net::Timer::time_point now) noexcept;
@@ -152,6 +154,7 @@ class LiveConnection final : public Connection,
   void wait_for_fin() noexcept;
   void on_linger_timer() noexcept;
   // connection.cc
+  void cancel_timers() noexcept;
   void begin_call() noexcept;
   bool begin_answer() noexcept;
   void make_room(std::size_t bytes) noexcept;

@@ -52,7 +52,13 @@ void PendingUpgrade::answer(Answer answer) noexcept {
   try {
     auto run = [registry = registry_.get(), slot = slot_, generation = generation_,
                 answer = std::move(answer)]() mutable {
-      if (auto* connection = registry->find(slot, generation)) answer(*connection);
+      connection::LiveConnection* const found = registry->find(slot, generation);
+      if (found == nullptr) return;
+      try {
+        answer(*found);
+      } catch (const std::bad_alloc&) {
+        found->terminate(Errc::no_memory);
+      }
     };
     // A full mailbox takes it as well, because the peer waits for it and there is one for each
     // handshake, which max_unfinished_handshakes bounds.

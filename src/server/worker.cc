@@ -237,7 +237,7 @@ void Worker::answer(LiveConnection& connection) {
     serve_websocket(connection, *route, request);
   };
   if (!connection.call_application(route->page ? "the page" : "the route", serve)) {
-    connection.respond(Response::status(500));  // no effect if it was answered before it threw
+    connection.respond_internal_error();  // no effect if it was answered before it threw
   }
 }
 
