@@ -460,5 +460,30 @@ TEST(ClientSession, APeerThatTakesNothingEndsASend) {
   EXPECT_EQ(client->receive(payload).error().code(), Errc::write_stalled);
 }
 
+// What the peer said before it went can still be received then, so the engine has not ended.
+TEST(ClientSession, AFailedSendTellsWhyAtOnce) {
+  for (const bool speaks : {false, true}) {
+    std::promise<void> goes;
+    ScriptedPeer peer([&](Socket& socket) {
+      socket.upgrade();
+      if (speaks) socket.send(test::text(pattern(50'000)));
+      goes.get_future().wait();
+      socket.reset();
+    });
+    auto client = dial(peer.url(), patient);
+    ASSERT_TRUE(client);
+    EXPECT_FALSE(client->close_info().error);
+    goes.set_value();
+    auto sent = client->send("x");
+    while (sent) sent = client->send("x");
+    const CloseInfo info = client->close_info();
+    EXPECT_EQ(info.error, sent.error().code()) << info.error.message();
+    EXPECT_EQ(info.error, Errc::connection_reset) << info.error.message();
+    EXPECT_EQ(info.code, CloseCode::abnormal);
+    EXPECT_TRUE(info.opened);
+    EXPECT_FALSE(info.clean);
+  }
+}
+
 }  // namespace
 }  // namespace tern

@@ -76,7 +76,7 @@ class BlockingClient {
   /// Ends TCP at once; a receive() or send() in progress returns. Thread: any.
   void terminate() noexcept;
 
-  /// How it ended; meaningful once receive() or close() said so.
+  /// How it ended; meaningful once receive(), send(), ping() or close() said so.
   CloseInfo close_info() const;
   /// The subprotocol agreed upon; empty: none. Lifetime: the client.
   std::string_view protocol() const noexcept;

@@ -341,6 +341,11 @@ CloseInfo Session::close_info() const {
     info.clean = false;
     info.error = Errc::connection_reset;
   }
+  // The engine hears of it when what arrived before was received; a failed send() tells it now.
+  if (!end_error_ && write_error_) {
+    info.error = *write_error_;
+    info.opened = true;
+  }
   return info;
 }
 
