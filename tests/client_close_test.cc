@@ -256,7 +256,7 @@ TEST(ClientClose, APeerThatTalksButNeverCloses) {
 TEST(ClientClose, APeerThatReadsNothingAndOthersInTheMiddle) {
   ScriptedPeer peer([](Socket& socket) {
     socket.upgrade();
-    pollfd ended{socket.fd(), 0, 0};
+    pollfd ended{socket.fd(), POLLRDHUP, 0};
     EXPECT_EQ(::poll(&ended, 1, 60'000), 1);
   });
   BlockingClient client = connected(peer);

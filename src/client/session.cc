@@ -224,7 +224,7 @@ bool Session::close(CloseCode code, std::string_view reason, std::chrono::nanose
     const bool nothing_to_come = write_error_ || (input_over_ && engine_->finished());
     const auto now = Clock::now();
     const auto next_look = patience.next_look(timeout, true);
-    if (end_error_ && nothing_to_come && knows_answer_arrived()) {
+    if (end_error_ && nothing_to_come && knows_close_arrived()) {
       end_tcp();
     } else if (!looked || now < next_look) {
       if (end_error_ && nothing_to_come) {
@@ -262,19 +262,19 @@ void Session::on_end() noexcept {
     end_error_.emplace(engine_->close_info().error);
   }
   const bool waits = has_unsent() && !gave_up(engine_->close_info().error);
-  if (engine_->finished() && !waits && knows_answer_arrived()) end_tcp();
+  if (engine_->finished() && !waits && knows_close_arrived()) end_tcp();
   report();
 }
 
-// A peer that ended TCP in both directions right behind its Close frame answers ours with a reset;
-// reading alone would show a proper end. One that acknowledges our answer has it. True: it is known
-// which of the two happened, or there was no such answer.
-bool Session::knows_answer_arrived() noexcept {
-  const CloseInfo& info = engine_->close_info();
-  if (!info.clean || !info.by_peer || unheard_ || fin_sent_ || !has_tcp()) return true;
+// A peer that is gone when our Close frame comes answers it with a reset, although reading shows a
+// proper end if its own Close frame and FIN are here. True: it is known which of the two happened.
+bool Session::knows_close_arrived() noexcept {
+  if (!engine_->close_info().clean || unheard_ || fin_sent_ || !has_tcp()) return true;
+  const bool waiting = delivery().waiting > 0;
   pollfd socket{transport_->fd(), 0, 0};
-  unheard_ = poll_until({&socket, 1}, Clock::now()) && (socket.revents & POLLERR) != 0;
-  return unheard_ || delivery().waiting == 0;
+  const bool reset = poll_until({&socket, 1}, Clock::now()) && (socket.revents & POLLERR) != 0;
+  unheard_ = reset && waiting;
+  return reset || !waiting;
 }
 
 // The descriptor is closed by who drives, if anybody does: no other may then be given its number.

@@ -97,7 +97,7 @@ class Session {
   Delivery delivery() const noexcept { return has_tcp() ? transport_->delivery() : Delivery{}; }
   std::string explanation() const;
   void on_end() noexcept;
-  bool knows_answer_arrived() noexcept;
+  bool knows_close_arrived() noexcept;
   enum class Leave : std::uint8_t { by_fin, as_it_ended };
   void end_tcp(Leave how = Leave::as_it_ended) noexcept;
   Error end_error() const;
@@ -129,7 +129,7 @@ class Session {
   short write_needs_ = POLLOUT;                   // what the last write waits for
   std::optional<std::error_code> write_error_{};  // nothing can be written any more
   bool input_over_ = false;                       // the peer's FIN or an error was read
-  bool unheard_ = false;  // the peer was gone before it got our answer to its Close frame
+  bool unheard_ = false;                          // the peer was gone before it got our Close frame
   bool fin_sent_ = false;
   bool tcp_over_ = false;             // the thread that drives is to end TCP
   std::optional<Error> end_error_{};  // the engine has told its end

@@ -114,6 +114,7 @@ void Session::look(bool at_once) noexcept {
   const auto now = Clock::now();
   engine_->advance(now);
   if (!driving_ && readers_ == 0 && (at_once || now - looked_at_ >= look_every)) {
+    take_in();
     for (int reads = 0; reads == 0 || (more_ && reads < max_reads); ++reads) {
       if (wants_read()) read();
       take_in();
@@ -149,7 +150,7 @@ void Session::read() noexcept {
       break;
     case State::failed:
       input_over_ = true;
-      if (got.error == Errc::connection_reset) unheard_ = engine_->close_info().by_peer;
+      unheard_ = got.error == Errc::connection_reset && delivery().waiting > 0;
       engine_->feed_error(got.error);
       break;
   }
@@ -174,7 +175,7 @@ bool Session::flush() noexcept {
     wrote = true;
   }
   // A failure of ours was told in a Close frame: the peer reads it before it hears of the end.
-  if (end_error_ && has_tcp() && !fin_sent_ && engine_->finished() && knows_answer_arrived()) {
+  if (end_error_ && has_tcp() && !fin_sent_ && engine_->finished() && knows_close_arrived()) {
     transport_->shutdown_write();
     fin_sent_ = true;
   }
