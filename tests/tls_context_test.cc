@@ -24,7 +24,7 @@ std::string load_error(const TlsClient& options) {
   return loaded ? "" : loaded.error().message();
 }
 
-// ---- what is found when certificates are loaded
+// ---- faults that are found when certificates are loaded
 
 struct BadSetup {
   const char* name;
@@ -45,7 +45,7 @@ std::vector<BadSetup> bad_setups(const PemFiles& files) {
   const std::string others = files.write("other.pem", other.key());
   const std::string none = files.path("absent.pem");
   return {
-      {"nothing", {}, {"no certificate is given"}},
+      {"no options", {}, {"no certificate is given"}},
       {"no such certificate", {none, key}, {"certificate file " + none, "No such file"}},
       {"no such key", {cert, none}, {"private key file " + none, "No such file"}},
       {"a directory", {files.path(""), key}, {"certificate file " + files.path("")}},
@@ -54,22 +54,24 @@ std::vector<BadSetup> bad_setups(const PemFiles& files) {
       {"no key beside it", {cert}, {"certificate file " + cert, "holds no private key"}},
       {"damaged", {bad, key}, {"certificate file " + bad, "is damaged", "base64"}},
       {"encrypted", {cert, locked}, {locked, "is encrypted", "openssl pkey"}},
-      {"another one's key", {cert, others}, {others, "does not belong", "CN=localhost", cert}},
-      {"clients of nobody",
+      {"the key of another certificate",
+       {cert, others},
+       {others, "does not belong", "CN=localhost", cert}},
+      {"no CA for client certificates",
        {.certificate = cert,
         .private_key = key,
         .client_certificates = ClientCertificates::required},
        {"client_ca_file"}},
-      {"a CA for clients that are not asked",
+      {"a CA, but no client certificates",
        {.certificate = cert, .private_key = key, .client_ca_pem = leaf.certificate()},
        {"client_ca_file is given, but client_certificates is none"}},
-      {"the second one",
+      {"a fault in the second certificate",
        {.certificate = cert, .private_key = key, .more = {{cert, others}}},
        {others, "does not belong"}},
   };
 }
 
-TEST(TlsContext, WhatCannotBeServedIsFoundAtTheStart) {
+TEST(TlsContext, LoadingAServerReportsEachFault) {
   const PemFiles files;
   for (const BadSetup& setup : bad_setups(files)) {
     SCOPED_TRACE(setup.name);
@@ -81,7 +83,7 @@ TEST(TlsContext, WhatCannotBeServedIsFoundAtTheStart) {
   }
 }
 
-TEST(TlsContext, FilesAndTextAndBothInOne) {
+TEST(TlsContext, LoadsFilesTextAndBothInOneFile) {
   const PemFiles files;
   const Identity& leaf = authority().leaf;
   const std::string both = leaf.key() + leaf.certificate();
@@ -91,11 +93,11 @@ TEST(TlsContext, FilesAndTextAndBothInOne) {
   EXPECT_EQ(load_error(TlsServer{.certificate = files.write("b", both)}), "");
   EXPECT_EQ(load_error(TlsServer{.certificate_pem = both}), "");
   EXPECT_EQ(load_error(server_of(leaf)), "");
-  // Text comes first.
+  // If text and a file are given, the text is used.
   EXPECT_EQ(load_error(TlsServer{.certificate = "absent.pem", .certificate_pem = both}), "");
 }
 
-TEST(TlsContext, AClientsOptionsAreChecked) {
+TEST(TlsContext, LoadingAClientReportsEachFault) {
   const PemFiles files;
   const std::string none = files.path("absent.pem");
   EXPECT_NE(load_error(TlsClient{.ca_file = none}).find("CA file " + none), std::string::npos);
@@ -112,7 +114,7 @@ TEST(TlsContext, AClientsOptionsAreChecked) {
             std::string::npos);
 }
 
-// ---- what a client thinks of a server's certificate
+// ---- a client accepts or refuses a server's certificate
 
 struct Verdict {
   const char* name;
@@ -157,7 +159,7 @@ std::vector<Verdict> refusals() {
                  ours.issue({.days_before = -9, .days_after = -2}),
                  trust,
                  "localhost",
-                 {"certificate of CN=tern test", "expired on", "renewed"}});
+                 {"certificate of CN=tern test", "expired on", "renew it"}});
   all.push_back({"not yet valid",
                  ours.issue({.days_before = 2}),
                  trust,
@@ -199,7 +201,7 @@ std::vector<Verdict> refusals() {
   return all;
 }
 
-// A name in the subject is none (RFC 9525 §2).
+// A name in the subject does not count (RFC 9525 §2).
 std::vector<Verdict> refusals_of_subjects() {
   const Authority& ours = authority();
   const TlsClient trust = trusting(ours.ca);
@@ -251,7 +253,7 @@ std::vector<Verdict> refusals_of_pins() {
   return all;
 }
 
-TEST(TlsContext, Rfc9525_WhomAClientTrusts) {
+TEST(TlsContext, Rfc9525_AClientChecksNameTrustAndPin) {
   std::vector<Verdict> all = verdicts();
   for (Verdict& refusal : refusals()) all.push_back(std::move(refusal));
   for (Verdict& refusal : refusals_of_subjects()) all.push_back(std::move(refusal));
@@ -269,7 +271,7 @@ TEST(TlsContext, Rfc9525_WhomAClientTrusts) {
       }
       EXPECT_EQ(pair.server.got, "");
       EXPECT_EQ(pair.client.last.error, Errc::tls_certificate_refused);
-      EXPECT_EQ(pair.client.tls->peer_subject(), "") << "of whom is not trusted nothing is told";
+      EXPECT_EQ(pair.client.tls->peer_subject(), "") << "the subject of a refused certificate";
       const std::string why = pair.client.tls->explanation();
       for (const std::string& part : verdict.told) {
         EXPECT_NE(why.find(part), std::string::npos) << part << "\n" << why;
@@ -278,7 +280,7 @@ TEST(TlsContext, Rfc9525_WhomAClientTrusts) {
   }
 }
 
-TEST(TlsContext, IntermediatesAreSent) {
+TEST(TlsContext, AServerSendsItsIntermediates) {
   const Authority& ours = authority();
   const Identity middle({.common_name = "middle", .names = "", .ca = true}, &ours.ca);
   const Identity leaf({.common_name = "leaf"}, &middle);
@@ -295,7 +297,7 @@ std::string subject_shown_to(TlsPair& pair) {
   return pair.client.tls->peer_subject();
 }
 
-TEST(TlsContext, Rfc6066_3_TheCertificateIsChosenByName) {
+TEST(TlsContext, Rfc6066_3_AServerChoosesItsCertificateByName) {
   const Authority& ours = authority();
   const Identity a = ours.issue({.common_name = "a", .names = "DNS:a.test,DNS:aa.test"});
   const Identity b = ours.issue({.common_name = "b", .names = "DNS:*.b.test"});
@@ -327,7 +329,7 @@ TEST(TlsContext, Rfc6066_3_TheCertificateIsChosenByName) {
   }
 }
 
-TEST(TlsContext, Rfc6066_3_AClientSaysWhomItDialsUnlessThatIsAnAddress) {
+TEST(TlsContext, Rfc6066_3_AClientSendsTheNameButNoAddress) {
   const Identity leaf =
       authority().issue({.names = "DNS:localhost,IP:127.0.0.1,IP:0:0:0:0:0:0:0:1"});
   const std::pair<const char*, const char*> names[] = {
@@ -342,7 +344,7 @@ TEST(TlsContext, Rfc6066_3_AClientSaysWhomItDialsUnlessThatIsAnAddress) {
 
 // ---- ALPN
 
-TEST(TlsContext, Rfc7301_3_2_Http11OrNothing) {
+TEST(TlsContext, Rfc7301_3_2_AServerChoosesOnlyHttp11) {
   struct Case {
     std::string offered;
     const char* chosen;  // null: refused
@@ -402,24 +404,24 @@ struct Dials {
   }
 };
 
-TEST(TlsContext, SessionsAreResumedByWhoSharesAMemory) {
+TEST(TlsContext, DialsThatShareAMemoryResumeSessions) {
   for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
     SCOPED_TRACE(version);
     Dials dials{*tls::ServerContext::load(server_of(authority().leaf)), trusting(authority().ca)};
     EXPECT_FALSE(dials.resumed(version));
-    EXPECT_FALSE(dials.resumed(version)) << "nothing is shared without a memory";
+    EXPECT_FALSE(dials.resumed(version)) << "dials without a memory share nothing";
     dials.client.memory = std::make_shared<TlsMemory>();
     EXPECT_FALSE(dials.resumed(version));
     EXPECT_TRUE(dials.resumed(version));
-    EXPECT_TRUE(dials.resumed(version)) << "each brings the next ticket";
+    EXPECT_TRUE(dials.resumed(version)) << "each connection brings a new ticket";
     EXPECT_FALSE(dials.resumed(version, "127.0.0.1")) << "another name";
-    // Certificates that were loaded anew do not know the tickets of before.
+    // A reload of the certificates makes earlier tickets useless.
     dials.server = *tls::ServerContext::load(server_of(authority().leaf));
     EXPECT_FALSE(dials.resumed(version));
   }
 }
 
-TEST(TlsContext, ASessionOpenedWithoutVerificationIsNotResumedWithIt) {
+TEST(TlsContext, VerifiedDialsResumeNoUnverifiedSession) {
   Dials dials{*tls::ServerContext::load(server_of(Identity({}))), trusting(authority().ca)};
   dials.client.memory = std::make_shared<TlsMemory>();
   dials.client.insecure_accept_any_certificate = true;
@@ -432,7 +434,7 @@ TEST(TlsContext, ASessionOpenedWithoutVerificationIsNotResumedWithIt) {
   EXPECT_EQ(pair.client.last.error, Errc::tls_certificate_refused);
 }
 
-TEST(TlsContext, ASessionIsOfOneTrustAndOneIdentity) {
+TEST(TlsContext, ASessionBelongsToOneTrustPinAndIdentity) {
   const Authority& ours = authority();
   const Identity alice = ours.issue({.common_name = "alice", .names = ""});
   const auto server = *tls::ServerContext::load(server_of(ours.leaf));
@@ -453,7 +455,7 @@ TEST(TlsContext, ASessionIsOfOneTrustAndOneIdentity) {
   }
 }
 
-// Two dials at once, of which neither has brought a new ticket yet.
+// Two dials run at the same time, and neither has brought a new ticket yet.
 TEST(TlsContext, Rfc8446_C4_ATicketIsUsedOnce) {
   for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
     SCOPED_TRACE(version);
@@ -466,7 +468,7 @@ TEST(TlsContext, Rfc8446_C4_ATicketIsUsedOnce) {
     for (TlsPair* const pair : {&one, &other}) {
       pair->only_version(version);
       pair->client.to_write = "hello";
-      pair->client.turn();  // both hellos are out before either is answered
+      pair->client.turn();  // both hellos are sent before the server answers
     }
     for (TlsPair* const pair : {&one, &other}) {
       pair->run();
@@ -479,7 +481,7 @@ TEST(TlsContext, Rfc8446_C4_ATicketIsUsedOnce) {
 
 // ---- client certificates
 
-TEST(TlsContext, ClientCertificates) {
+TEST(TlsContext, AServerChecksClientCertificates) {
   const Authority& ours = authority();
   const Identity alice = ours.issue({.common_name = "alice", .names = ""});
   const Identity mallory({.common_name = "mallory", .names = ""});
@@ -528,7 +530,7 @@ TEST(TlsContext, ClientCertificates) {
       EXPECT_EQ(pair.server.last.error, Errc::tls_certificate_refused);
       EXPECT_NE(pair.server.tls->explanation().find(given.told), std::string::npos)
           << pair.server.tls->explanation();
-      EXPECT_EQ(pair.client.last.error, Errc::tls_failed) << "it hears the alert";
+      EXPECT_EQ(pair.client.last.error, Errc::tls_failed) << "the client did not receive the alert";
       EXPECT_EQ(pair.server.tls->peer_subject(), "");
     }
   }

@@ -1,5 +1,6 @@
-// What a TLS connection at rest costs: the server runs on the main thread, whose arena of malloc is
-// the one that mallinfo2() tells of; the clients, on another thread, free all they know of TLS.
+// Measures the memory of a TLS connection at rest. The server runs on the main thread, because
+// mallinfo2() reports the malloc arena of that thread. The clients run on another thread and free
+// all their TLS objects.
 #include "tern/server.h"
 
 #include "support/certificates.h"
@@ -22,7 +23,7 @@ constexpr std::size_t goal = 16 << 10;
 
 std::size_t heap() { return ::mallinfo2().uordblks + ::mallinfo2().hblkhd; }
 
-// Upgrades, echoes a large and a small message, and stays connected without any TLS of its own.
+// Upgrades, echoes a large and a small message, frees its TLS objects and stays connected.
 std::unique_ptr<TlsSocket> idle_client(std::uint16_t port, int version) {
   auto client = std::make_unique<TlsSocket>(port);
   SSL_set_max_proto_version(client->ssl(), version);
@@ -62,7 +63,7 @@ TEST(TlsHeap, AnIdleConnectionTakesLessThan16KiB) {
       for (std::size_t i = 0; i < count; ++i) {
         sockets.push_back(idle_client(server.port(), version));
       }
-      // The turn of the last echo may not be over yet; that of one more connection is behind it.
+      // The turn of the last echo may not be over yet. One more connection makes sure that it is.
       const auto last = idle_client(server.port(), version);
       const std::size_t each = (heap() - before) / (count + 1);
       std::printf("heap of an idle connection, %s: %zu bytes\n",

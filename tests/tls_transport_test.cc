@@ -42,8 +42,8 @@ TEST(TlsTransport, SpeaksBothVersions) {
   }
 }
 
-// One end in turn speaks nothing newer. The other's ciphers and security level are opened, so that
-// nothing but its own minimum stands between them: with that lowered, they talk.
+// One end, in turn, speaks only the old version. The ciphers and security level of both are opened,
+// so that only the minimum version of the other end refuses it: with a lower minimum, they connect.
 TEST(TlsTransport, Rfc8996_RefusesOldVersions) {
   for (const bool server_is_old : {false, true}) {
     for (const int version : {TLS1_VERSION, TLS1_1_VERSION}) {
@@ -73,7 +73,7 @@ TEST(TlsTransport, Rfc8996_RefusesOldVersions) {
   }
 }
 
-TEST(TlsTransport, Rfc9325_4_2_AuthenticatedEncryptionOnly) {
+TEST(TlsTransport, Rfc9325_4_2_UsesOnlyAuthenticatedEncryption) {
   const std::pair<const char*, bool> ciphers[] = {{"ECDHE-ECDSA-AES128-GCM-SHA256", true},
                                                   {"ECDHE-ECDSA-CHACHA20-POLY1305", true},
                                                   {"ECDHE-ECDSA-AES128-SHA", false},
@@ -90,11 +90,11 @@ TEST(TlsTransport, Rfc9325_4_2_AuthenticatedEncryptionOnly) {
   }
 }
 
-// However the octets are cut, on their way in or out.
+// The bytes are cut on their way in and on their way out.
 TEST(TlsTransport, EveryCutGivesTheSame) {
   for (const Version& version : versions) {
-    for (const int octets : {1, 2, 3, 5, 7, 21, 100, 1000}) {
-      const auto step = static_cast<std::size_t>(octets);
+    for (const int bytes : {1, 2, 3, 5, 7, 21, 100, 1000}) {
+      const auto step = static_cast<std::size_t>(bytes);
       SCOPED_TRACE(version.name + std::string(", ") + std::to_string(step));
       TlsPair pair(server_of(authority().leaf), trusting(authority().ca));
       pair.only_version(version.number);
@@ -112,8 +112,9 @@ TEST(TlsTransport, EveryCutGivesTheSame) {
   }
 }
 
-// Each call in turn fails: both ends learn it, neither hangs, and what came before is true.
-TEST(TlsTransport, AnyCallMayFail) {
+// Each call in turn fails. An end reports it, neither end hangs, and the bytes before it are
+// correct.
+TEST(TlsTransport, ReportsTheFailureOfAnyCall) {
   std::size_t failures = 0;
   for (std::size_t n = 1;; ++n) {
     SCOPED_TRACE(n);
@@ -139,10 +140,10 @@ TEST(TlsTransport, AnyCallMayFail) {
   EXPECT_GT(failures, 20u);
 }
 
-TEST(TlsTransport, OneReadAndOneWriteForASmallEcho) {
+TEST(TlsTransport, ASmallEchoTakesOneReadAndOneWrite) {
   TlsPair pair = localhost();
   pair.shake_hands();
-  pair.server.to_write = "settle";  // tickets and all
+  pair.server.to_write = "settle";  // after this, no tickets are on the way
   pair.run();
   pair.client.to_write = "ping";
   pair.client.turn();
@@ -158,7 +159,7 @@ TEST(TlsTransport, OneReadAndOneWriteForASmallEcho) {
   EXPECT_EQ(pair.rules.writes, 1u);
 }
 
-TEST(TlsTransport, ManyRecordsInOneReadAndOneWrite) {
+TEST(TlsTransport, ManyRecordsTakeOneReadAndOneWrite) {
   TlsPair pair = localhost();
   pair.shake_hands();
   pair.run();
@@ -167,13 +168,13 @@ TEST(TlsTransport, ManyRecordsInOneReadAndOneWrite) {
   const iovec from[] = {{header.data(), 4}, {body.data(), body.size()}, {tail.data(), 4}};
   EXPECT_EQ(pair.client.tls->write(from).bytes, 60'008u);
   EXPECT_EQ(pair.rules.writes, 1u);
-  EXPECT_LT(pair.to_server.octets.size(), 60'008u + 4 * 22 + 1);  // four records, not six
+  EXPECT_LT(pair.to_server.bytes.size(), 60'008u + 4 * 22 + 1);  // four records, not six
   pair.server.turn();
   EXPECT_EQ(pair.rules.reads, 1u);
   EXPECT_EQ(pair.server.got, header + body + tail);
 }
 
-TEST(TlsTransport, WhatTheSystemDoesNotTakeIsKeptAndSentLater) {
+TEST(TlsTransport, SendsLaterWhatTheSystemDoesNotTake) {
   TlsPair pair = localhost();
   pair.shake_hands();
   pair.rules.capacity = 1000;
@@ -181,7 +182,7 @@ TEST(TlsTransport, WhatTheSystemDoesNotTakeIsKeptAndSentLater) {
   pair.client.to_write = message;
   pair.client.turn();
   EXPECT_TRUE(pair.client.tls->has_unsent());
-  EXPECT_GT(pair.client.to_write.size(), 100'000u);  // nothing more is taken meanwhile
+  EXPECT_GT(pair.client.to_write.size(), 100'000u);  // it takes no more until that is sent
   const std::size_t left = pair.client.to_write.size();
   pair.client.turn();
   EXPECT_EQ(pair.client.to_write.size(), left);
@@ -190,8 +191,9 @@ TEST(TlsTransport, WhatTheSystemDoesNotTakeIsKeptAndSentLater) {
   EXPECT_FALSE(pair.client.tls->has_unsent());
 }
 
-// While a record waits, the last byte of it does: so whoever writes knows that the peer stalls.
-TEST(TlsTransport, WhatIsUnsentIsNotAllWritten) {
+// While a record is unsent, its last byte does not count as written. So the writer notices a peer
+// that stalls.
+TEST(TlsTransport, TheLastByteOfAnUnsentRecordIsNotWritten) {
   for (const std::size_t size : {2u, 100u, 40'000u}) {
     SCOPED_TRACE(size);
     TlsPair pair = localhost();
@@ -208,7 +210,7 @@ TEST(TlsTransport, WhatIsUnsentIsNotAllWritten) {
     EXPECT_EQ(pair.client.to_write, "");
     EXPECT_EQ(pair.server.got, message + "behind");
 
-    pair.server.got.clear();  // and when nothing comes behind
+    pair.server.got.clear();  // the same without bytes behind it
     pair.rules.capacity = 0;
     pair.client.to_write = message;
     pair.client.turn();
@@ -219,7 +221,7 @@ TEST(TlsTransport, WhatIsUnsentIsNotAllWritten) {
   }
 }
 
-TEST(TlsTransport, CloseNotifyWaitsForWhatIsUnsent) {
+TEST(TlsTransport, CloseNotifyWaitsForUnsentBytes) {
   TlsPair pair = localhost();
   pair.shake_hands();
   pair.rules.capacity = 1000;
@@ -243,13 +245,13 @@ TEST(TlsTransport, Rfc8446_6_1_FinWithoutCloseNotifyIsTruncation) {
   pair.run();
   EXPECT_EQ(pair.server.got, "last");
   EXPECT_EQ(pair.server.last.error, Errc::tls_truncated);
-  // Nothing of it is left for the next connection of this thread.
+  // The error does not affect the next connection of this thread.
   TlsPair next = localhost();
   next.shake_hands();
 }
 
-// The system tells of a reset once. When writing heard of it, reading finds but an end.
-TEST(TlsTransport, AResetThatWritingFoundIsNoTruncation) {
+// The system reports a reset once. If it reports it to a write, a later read finds only an end.
+TEST(TlsTransport, AResetReportedToAWriteIsNoTruncation) {
   TlsPair greeted = localhost();
   greeted.client.to_write = "hello";
   greeted.client.turn();
@@ -271,8 +273,9 @@ TEST(TlsTransport, AResetThatWritingFoundIsNoTruncation) {
   EXPECT_EQ(open.server.last.error, Errc::connection_reset);
 }
 
-// Nobody else would tell: what cannot be written may be an answer that reading caused.
-TEST(TlsTransport, AFailureToWriteIsToldAtOnce) {
+// A read must report it, because the bytes that cannot be written may be an answer that reading
+// caused.
+TEST(TlsTransport, AReadReportsAFailedWriteAtOnce) {
   TlsPair greeted = localhost();
   greeted.client.to_write = "hello";
   greeted.client.turn();
@@ -290,13 +293,13 @@ TEST(TlsTransport, AFailureToWriteIsToldAtOnce) {
   EXPECT_EQ(put.state, State::failed);
   EXPECT_EQ(put.error, Errc::connection_reset);
   open.server.turn();
-  EXPECT_EQ(open.server.got, "last") << "what came before it is read";
+  EXPECT_EQ(open.server.got, "last") << "bytes that arrived before the failure are lost";
   open.server.turn();
   EXPECT_EQ(open.server.last.error, Errc::connection_reset);
 }
 
-// What TLS knows and the descriptor does not: `more` says so.
-TEST(TlsTransport, AnEndInTheSameReadIsAnnounced) {
+// The descriptor does not report an end that TLS has already read. `more` reports it.
+TEST(TlsTransport, ReportsMoreForAnEndInTheSameRead) {
   TlsPair pair = localhost();
   pair.shake_hands();
   pair.run();
@@ -312,7 +315,7 @@ TEST(TlsTransport, AnEndInTheSameReadIsAnnounced) {
   EXPECT_EQ(pair.server.tls->read({&into, 1}).state, State::end);
 }
 
-TEST(TlsTransport, ASmallReadLeavesTheRestAndSaysSo) {
+TEST(TlsTransport, ReportsMoreAfterASmallRead) {
   TlsPair pair = localhost();
   pair.shake_hands();
   pair.run();
@@ -331,8 +334,8 @@ TEST(TlsTransport, ASmallReadLeavesTheRestAndSaysSo) {
   EXPECT_EQ(got, message);
 }
 
-// Tickets, key updates and a Finished are consumed by the read they arrive in.
-TEST(TlsTransport, KeyUpdatesAreFollowed) {
+// The read in which a ticket, a key update or a Finished arrives consumes it.
+TEST(TlsTransport, FollowsKeyUpdates) {
   TlsPair pair = localhost();
   pair.shake_hands();
   for (int i = 0; i < 3; ++i) {
@@ -348,7 +351,7 @@ TEST(TlsTransport, KeyUpdatesAreFollowed) {
   }
 }
 
-TEST(TlsTransport, RenegotiationIsRefused) {
+TEST(TlsTransport, RefusesRenegotiation) {
   TlsPair pair = localhost();
   pair.only_version(TLS1_2_VERSION);
   pair.shake_hands();
@@ -358,15 +361,15 @@ TEST(TlsTransport, RenegotiationIsRefused) {
   pair.client.turn();
   pair.server.turn();
   EXPECT_EQ(pair.server.got, "");
-  EXPECT_FALSE(pair.server.over());  // it says no and goes on
+  EXPECT_FALSE(pair.server.over());  // the server refuses and stays open
   pair.run();
-  EXPECT_EQ(pair.client.last.error, Errc::tls_failed);  // its handshake does not come about
+  EXPECT_EQ(pair.client.last.error, Errc::tls_failed);  // the client's handshake fails
   EXPECT_EQ(pair.server.got, "");
 }
 
 struct Garbage {
   const char* name;
-  std::string octets;
+  std::string bytes;
 };
 
 std::vector<Garbage> garbage() {
@@ -383,19 +386,19 @@ std::vector<Garbage> garbage() {
   };
 }
 
-TEST(TlsTransport, GarbageInsteadOfAHello) {
+TEST(TlsTransport, RejectsGarbageInsteadOfAHello) {
   for (const Garbage& given : garbage()) {
     SCOPED_TRACE(given.name);
     for (const std::size_t step : {std::size_t{1}, WireRules::all}) {
       TlsPair pair = localhost();
       pair.rules.read_at_most = step;
-      pair.to_server.octets = given.octets;
+      pair.to_server.bytes = given.bytes;
       pair.run();
       EXPECT_EQ(pair.server.last.error, Errc::tls_failed);
       EXPECT_NE(pair.server.tls->explanation(), "");
       EXPECT_EQ(pair.server.got, "");
-      // Failed is failed, until our direction is ended: then what comes is thrown away.
-      pair.to_server.octets = "more";
+      // Reads fail until our direction is ended. After that, reads discard the input.
+      pair.to_server.bytes = "more";
       char buffer[10];
       const iovec into{buffer, sizeof buffer};
       EXPECT_EQ(pair.server.tls->read({&into, 1}).state, State::failed);
@@ -406,34 +409,34 @@ TEST(TlsTransport, GarbageInsteadOfAHello) {
   }
 }
 
-TEST(TlsTransport, GarbageBehindAGoodHello) {
+TEST(TlsTransport, RejectsGarbageBehindAGoodHello) {
   TlsPair pair = localhost();
   pair.client.to_write = "hello";
   pair.client.turn();
-  pair.to_server.octets += std::string(600, 'x');
+  pair.to_server.bytes += std::string(600, 'x');
   pair.server.turn();
   EXPECT_EQ(pair.server.last.error, Errc::tls_failed);
   EXPECT_EQ(pair.server.got, "");
 }
 
-TEST(TlsTransport, AnEndInsteadOfAHello) {
+TEST(TlsTransport, ReportsAnEndInsteadOfAHello) {
   TlsPair nothing = localhost();
   nothing.to_server.ended = true;
   nothing.server.turn();
   EXPECT_EQ(nothing.server.last.error, Errc::end_of_stream);
   TlsPair half = localhost();
-  half.to_server.octets = std::string("\x16\x03\x01", 3);
+  half.to_server.bytes = std::string("\x16\x03\x01", 3);
   half.to_server.ended = true;
   half.run();
   EXPECT_EQ(half.server.last.error, Errc::tls_truncated);
 }
 
-TEST(TlsTransport, AFlippedBitIsNoticed) {
+TEST(TlsTransport, DetectsAFlippedBit) {
   TlsPair pair = localhost();
   pair.shake_hands();
   pair.client.to_write = "trust me";
   pair.client.turn();
-  pair.to_server.octets.back() ^= 1;
+  pair.to_server.bytes.back() ^= 1;
   pair.run();
   EXPECT_EQ(pair.server.got, "");
   EXPECT_EQ(pair.server.last.error, Errc::tls_failed);
@@ -442,8 +445,8 @@ TEST(TlsTransport, AFlippedBitIsNoticed) {
       << pair.client.tls->explanation();
 }
 
-// Errors that others left in this thread's queue are no errors of ours.
-TEST(TlsTransport, TheErrorQueueOfTheThreadDoesNotMatter) {
+// Other code may leave errors in the queue of the thread.
+TEST(TlsTransport, IgnoresOldErrorsInTheQueueOfTheThread) {
   TlsPair pair = localhost();
   pair.shake_hands();
   for (int i = 0; i < 3; ++i) {
@@ -453,13 +456,13 @@ TEST(TlsTransport, TheErrorQueueOfTheThreadDoesNotMatter) {
     pair.run();
     EXPECT_EQ(pair.server.got, "ping");
   }
-  // Nor when OpenSSL waits for the rest of a record, which it tells as a failure.
+  // The same while OpenSSL waits for the rest of a record, which it reports as a failure.
   pair.server.got.clear();
   pair.client.to_write = "pong";
   pair.client.turn();
-  for (const char octet : std::exchange(pair.to_server.octets, {})) {
+  for (const char byte : std::exchange(pair.to_server.bytes, {})) {
     ERR_raise(ERR_LIB_SSL, SSL_R_BAD_LENGTH);
-    pair.to_server.octets += octet;
+    pair.to_server.bytes += byte;
     pair.server.turn();
   }
   EXPECT_EQ(pair.server.got, "pong") << pair.server.tls->explanation();

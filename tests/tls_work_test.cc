@@ -1,4 +1,4 @@
-// How much work one call of a TLS transport does, and one turn of a loop for all of them.
+// Tests the limits of work: for one call of a TLS transport, and for all handshakes in one turn.
 #include "net/loop_core.h"
 #include "support/tls_pair.h"
 #include "tls/transport.h"
@@ -18,9 +18,9 @@ const Authority& authority() {
 
 TlsPair localhost() { return TlsPair(server_of(authority().leaf), trusting(authority().ca)); }
 
-// ---- peers that make us work
+// ---- peers that cause work
 
-// The client asks for new keys a thousand times, and says one octet.
+// The client asks for new keys a thousand times, and says one byte.
 void ask_for_keys(TlsPair& pair) {
   SSL& ssl = pair.client.tls->ssl();
   pair.rules.capacity = WireRules::all;
@@ -32,7 +32,7 @@ void ask_for_keys(TlsPair& pair) {
   ASSERT_EQ(pair.client.tls->write({&from, 1}).bytes, 1u);
 }
 
-// A turn of reading: as often as the transport says that there is more.
+// Reads as often as the transport reports that there is more.
 State read_while_more(net::Transport& transport, std::span<const iovec> into) {
   for (;;) {
     const net::Transport::Transfer got = transport.read(into);
@@ -40,8 +40,8 @@ State read_while_more(net::Transport& transport, std::span<const iovec> into) {
   }
 }
 
-// Each is answered, with as many bytes.
-TEST(TlsWork, AnswersThatAreNotReadEndReading) {
+// The server answers each request for new keys with as many bytes.
+TEST(TlsWork, StopsReadingWhileItsAnswersAreNotRead) {
   TlsPair pair = localhost();
   pair.shake_hands();
   pair.run();
@@ -55,20 +55,19 @@ TEST(TlsWork, AnswersThatAreNotReadEndReading) {
     EXPECT_NE(state, State::failed);
   }
   EXPECT_GT(asked, 5u);
-  EXPECT_LT(asked, 20u);  // 256 KiB of answers, and those to one read more
-  const std::size_t unread = pair.to_server.octets.size();
+  EXPECT_LT(asked, 20u);  // 256 KiB of answers, and the answers to one more read
+  const std::size_t unread = pair.to_server.bytes.size();
   EXPECT_EQ(pair.server.tls->read({&into, 1}).state, State::wait_write);
-  EXPECT_EQ(pair.to_server.octets.size(), unread);
-  // Once it reads, all is well.
+  EXPECT_EQ(pair.to_server.bytes.size(), unread);
+  // When the peer reads again, the server reads the rest.
   pair.rules.capacity = WireRules::all;
   pair.run();
   EXPECT_FALSE(pair.server.tls->has_unsent());
-  EXPECT_EQ(pair.to_server.octets, "");
+  EXPECT_EQ(pair.to_server.bytes, "");
   EXPECT_FALSE(pair.server.over());
 }
 
-// Records that hold no plaintext do not fill the reader's room, and those of a byte hardly do. So a
-// call ends after 256 of them.
+// Records without plaintext never fill the reader's room. So a call ends after 256 records.
 TEST(TlsWork, DeciphersAtMost256RecordsInOneCall) {
   TlsPair pair = localhost();
   pair.shake_hands();
@@ -86,7 +85,7 @@ TEST(TlsWork, DeciphersAtMost256RecordsInOneCall) {
   EXPECT_FALSE(last.more);
 }
 
-TEST(TlsWork, ATinyRecordCountsLikeALargeOne) {
+TEST(TlsWork, ARecordOfOneByteCountsLikeALargeOne) {
   TlsPair pair = localhost();
   pair.shake_hands();
   pair.run();
@@ -101,8 +100,8 @@ TEST(TlsWork, ATinyRecordCountsLikeALargeOne) {
   EXPECT_EQ(pair.server.tls->read({&into, 1}).bytes, 44u);
 }
 
-// A peer that reads as fast as we encipher does not keep the loop for the whole of a large page.
-TEST(TlsWork, OneWriteTakesAMegabyteAtMost) {
+// A large page to a fast reader must not block the loop until all of it is written.
+TEST(TlsWork, EnciphersAtMostOneMebibyteInOneCall) {
   TlsPair pair = localhost();
   pair.shake_hands();
   pair.run();
@@ -115,14 +114,14 @@ TEST(TlsWork, OneWriteTakesAMegabyteAtMost) {
   EXPECT_FALSE(pair.server.tls->has_unsent());
 }
 
-// ---- how much of a turn handshakes may take
+// ---- the limit of handshake steps in a turn
 
 void next_turn(net::LoopCore& loop) {
   ASSERT_TRUE(loop.mailbox()->post([&] { loop.stop(); }));
   ASSERT_TRUE(loop.run());
 }
 
-TEST(TlsWork, AHandshakeWaitsForATurnThatHasTimeForIt) {
+TEST(TlsWork, AHandshakeWaitsIfTheTurnHasNoStepsLeft) {
   TlsPair pair = localhost();
   net::LoopCore loop({});
   tls::Scratch scratch(&loop);
@@ -134,13 +133,13 @@ TEST(TlsWork, AHandshakeWaitsForATurnThatHasTimeForIt) {
   }
   pair.client.to_write = "hello";
   pair.run();
-  EXPECT_EQ(pair.server.got, "") << "it went on though the turn's steps were taken";
-  EXPECT_NE(pair.to_server.octets, "");
+  EXPECT_EQ(pair.server.got, "") << "the handshake went on without a step";
+  EXPECT_NE(pair.to_server.bytes, "");
   EXPECT_FALSE(pair.server.over());
   next_turn(loop);
   pair.run();
   EXPECT_EQ(pair.server.got, "hello");
-  // Who is through is not rationed.
+  // The limit does not apply when the handshake is done.
   while (scratch.take_handshake_step()) {
   }
   pair.client.to_write = " again";
@@ -148,10 +147,10 @@ TEST(TlsWork, AHandshakeWaitsForATurnThatHasTimeForIt) {
   EXPECT_EQ(pair.server.got, "hello again");
 }
 
-TEST(TlsWork, HandshakesAreRationedByTurn) {
+TEST(TlsWork, ATurnAllowsALimitedNumberOfHandshakeSteps) {
   net::LoopCore loop({});
   tls::Scratch scratch(&loop);
-  unsigned steps = 0;  // a machine that is busy for 4 ms allows one only
+  unsigned steps = 0;  // on a busy machine, 4 ms may allow only one step
   while (scratch.take_handshake_step()) ++steps;
   EXPECT_GE(steps, 1u);
   EXPECT_LE(steps, tls::Scratch::handshake_steps);

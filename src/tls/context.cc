@@ -1,11 +1,10 @@
-// OpenSSL's contexts, made once and shared by many connections, of any thread.
+// Creates the contexts of OpenSSL, which many connections of any thread share. All settings are on
+// tern's own contexts. The configuration of the process (openssl.cnf) applies as the policy of the
+// system, and tern never changes it.
 //
-// Everything here is set on contexts of our own: the process's configuration (openssl.cnf) is
-// honoured as the system's policy and never changed.
-//
-// Servers resume by tickets alone: nothing is kept for a client that may never return. A ticket is
-// worth nothing after a reload, as the new context has new keys: whoever is refused by the new
-// certificates cannot slip in with an old session.
+// A server resumes sessions only with tickets, so it keeps nothing for a client that may never
+// return. A ticket is useless after a reload, because the new context has new keys. So a client
+// that the new certificates refuse cannot enter with an old session.
 #include "tls/context.h"
 
 #include "tls/failure.h"
@@ -22,14 +21,15 @@ namespace {
 
 constexpr std::array<unsigned char, 9> http_1_1 = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
 constexpr std::string_view session_context = "tern";
-// A certificate names its server in subjectAltName. OpenSSL also takes the common name of the
-// subject if there is no DNS name beside it, which RFC 9525 §2 forbids.
+// A certificate names its server in subjectAltName. If it has no DNS name there, OpenSSL by default
+// accepts the common name of the subject, which RFC 9525 §2 forbids.
 constexpr unsigned name_rules =
     X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS;
 
 Error invalid(const std::string& text) { return Error(Errc::tls_options_invalid, text); }
 
-// RFC 7301 §3.2: a client that offers protocols, but none of ours, hears no_application_protocol.
+// A client that offers protocols but not ours receives the alert no_application_protocol (RFC 7301
+// §3.2).
 int choose_protocol(SSL*, const unsigned char** chosen, unsigned char* size,
                     const unsigned char* offered, unsigned offered_size, void*) noexcept {
   for (unsigned at = 0; at < offered_size; at += 1u + offered[at]) {
@@ -46,7 +46,8 @@ int choose_protocol(SSL*, const unsigned char** chosen, unsigned char* size,
 Result<SslContext> make_server_context(const TlsCertificate& certificate) {
   SslContext context = make_context(TLS_server_method());
   SSL_CTX& ssl = *context;
-  // Forward secrecy and authenticated encryption only, also in TLS 1.2 (RFC 9325 §4.2).
+  // TLS 1.2 too uses only ciphers with forward secrecy and authenticated encryption (RFC 9325
+  // §4.2).
   SSL_CTX_set_cipher_list(&ssl, "ECDHE+AESGCM:ECDHE+CHACHA20");
   SSL_CTX_set_session_cache_mode(&ssl, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_num_tickets(&ssl, 1);
@@ -58,7 +59,8 @@ Result<SslContext> make_server_context(const TlsCertificate& certificate) {
   return context;
 }
 
-// The names of the CAs are told to clients, which then know what to send (RFC 8446 §4.2.4).
+// The server sends the names of its CAs, so that a client can choose its certificate (RFC 8446
+// §4.2.4).
 void ask_for_certificates(SSL_CTX& context, X509_STORE& trust, ClientCertificates wanted) {
   SSL_CTX_set1_cert_store(&context, &trust);
   const STACK_OF(X509_OBJECT)* const objects = X509_STORE_get0_objects(&trust);
@@ -78,7 +80,7 @@ bool is_address(const std::string& name) noexcept {
   return address != nullptr;
 }
 
-// SHA-256 of the SubjectPublicKeyInfo, in base64; empty when it cannot be had.
+// Returns the SHA-256 of the SubjectPublicKeyInfo in base64; empty if OpenSSL fails.
 std::string pin_of(const X509& certificate) {
   unsigned char* der = nullptr;
   const int size = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(&certificate), &der);
@@ -128,7 +130,7 @@ Result<Store> load_trust(const std::string& file, const std::string& text) {
   for (const Certificate& certificate : *certificates) {
     if (X509_STORE_add_cert(store.get(), certificate.get()) != 1) throw std::bad_alloc();
   }
-  // A certificate that is trusted itself needs no issuer that is trusted, too.
+  // A certificate that is trusted itself needs no trusted issuer.
   X509_STORE_set_flags(store.get(), X509_V_FLAG_PARTIAL_CHAIN);
   return store;
 }
@@ -143,13 +145,13 @@ Result<std::shared_ptr<ServerContext>> ServerContext::load(const TlsServer& opti
   Store trust;
   if (options.client_certificates != ClientCertificates::none) {
     if (options.client_ca_file.empty() && options.client_ca_pem.empty()) {
-      return invalid("client certificates are wanted, but no client_ca_file says whose");
+      return invalid("client certificates are requested, but client_ca_file is not given");
     }
     auto store = load_trust(options.client_ca_file, options.client_ca_pem);
     if (!store) return std::move(store).error();
     trust = *std::move(store);
   } else if (!options.client_ca_file.empty() || !options.client_ca_pem.empty()) {
-    return invalid("client_ca_file is given, but client_certificates is none: nobody is asked");
+    return invalid("client_ca_file is given, but client_certificates is none: it has no effect");
   }
   for (const TlsCertificate& certificate : certificates) {
     auto context = make_server_context(certificate);
@@ -163,7 +165,8 @@ Result<std::shared_ptr<ServerContext>> ServerContext::load(const TlsServer& opti
   return loaded;
 }
 
-// RFC 6066 §3. The certificates themselves say what they are for, wildcards included.
+// Chooses the certificate by the name that the client sends (RFC 6066 §3). The names, with their
+// wildcards, come from the certificates.
 int ServerContext::choose_by_name(SSL* ssl, int*, void* context) noexcept {
   const char* const name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
   if (name == nullptr) return SSL_TLSEXT_ERR_NOACK;
@@ -230,7 +233,8 @@ Ssl ClientContext::make(const std::string& name, const std::string& session_name
   const auto known = sessions_.find(session_name);
   if (known != sessions_.end()) {
     SSL_set_session(ssl.get(), known->second.get());
-    // RFC 8446 §C.4: a ticket used twice shows that both connections are of one client.
+    // A ticket is used once, because an observer could otherwise link the connections of one client
+    // (RFC 8446 §C.4).
     if (SSL_SESSION_get_protocol_version(known->second.get()) >= TLS1_3_VERSION) {
       sessions_.erase(known);
     }
@@ -247,7 +251,7 @@ std::string ClientContext::object_to(SSL& ssl) const {
   }
   if (pins_.empty()) return {};
   const X509* const certificate = SSL_get0_peer_certificate(&ssl);
-  if (certificate == nullptr) return "the server has no certificate, and its key is pinned";
+  if (certificate == nullptr) return "the server has no certificate, but its key is pinned";
   const std::string pin = pin_of(*certificate);
   for (const std::string& wanted : pins_) {
     if (pin == wanted) return {};
@@ -272,8 +276,8 @@ bool ClientContext::keep_session(const std::string& name, SSL_SESSION* session) 
 }
 
 Result<std::shared_ptr<ClientContext>> ClientContexts::get(const TlsClient& options) {
-  // All that decides whether a session may be used again is in the key: one that was opened without
-  // verification must never be resumed by who wants it.
+  // The key holds everything that decides whether a session may be resumed: a dial that wants
+  // verification must never resume a session that was opened without it.
   std::string key;
   const auto add = [&](std::string_view text) {
     key += std::to_string(text.size()) + ':';

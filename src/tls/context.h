@@ -1,4 +1,5 @@
-// What the transports of a server, or the dials of a client, have in common: certificates, trust.
+// The data that the transports of a server, or the dials of a client, share: certificates and
+// trust.
 #pragma once
 
 #include "tern/error.h"
@@ -15,31 +16,32 @@
 
 namespace tern::tls {
 
-/// What a transport asks its context. Thread: any.
+/// The calls of a transport to its context. Thread: any.
 class Context {
  public:
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
   virtual ~Context() = default;
 
-  /// Looks at the peer once the handshake is done: why it does not pass, else empty. Throws
-  /// std::bad_alloc.
+  /// Checks the peer when the handshake is done. Returns the reason to refuse it, or nothing.
+  /// Throws std::bad_alloc.
   virtual std::string object_to(SSL& ssl) const = 0;
-  /// A session that can be resumed was given. True when it was taken over.
+  /// Takes a session that can be resumed later. Returns true if it took over the ownership.
   virtual bool keep_session(const std::string& name, SSL_SESSION* session) noexcept = 0;
 
  protected:
   Context() = default;
 };
 
-/// A server's certificates. Immutable once loaded; transports keep theirs alive.
+/// A server's certificates. It does not change after load(). Lifetime: its transports keep it
+/// alive.
 class ServerContext final : public Context {
  public:
-  /// Reads and checks everything. Errors: those of reading a file, tls_options_invalid. Throws
-  /// std::bad_alloc.
+  /// Reads and checks all certificates, keys and CAs. Errors: those of reading a file,
+  /// tls_options_invalid. Throws std::bad_alloc.
   static Result<std::shared_ptr<ServerContext>> load(const TlsServer& options);
 
-  /// A new server's end; null when memory is out.
+  /// Returns a server's end of a new connection; null if memory is out.
   Ssl make() const noexcept { return Ssl(SSL_new(by_name_.front().get())); }
 
   std::string object_to(SSL&) const override { return {}; }
@@ -48,17 +50,20 @@ class ServerContext final : public Context {
  private:
   static int choose_by_name(SSL* ssl, int* alert, void* context) noexcept;
 
-  std::vector<SslContext> by_name_{};  // the first is for who asks for no name or for another one
+  // The first one is also for a client that sends no name or an unknown name.
+  std::vector<SslContext> by_name_{};
 };
 
-/// Whom a client trusts, and the sessions of servers it has spoken to.
+/// The certificates that a client trusts, and the sessions of servers that it has connected to.
 class ClientContext final : public Context {
  public:
-  /// Reads and checks everything. Errors: as of ServerContext. Throws std::bad_alloc.
+  /// Reads and checks all certificates and keys. Errors: like ServerContext::load(). Throws
+  /// std::bad_alloc.
   static Result<std::shared_ptr<ClientContext>> load(const TlsClient& options);
 
-  /// A new client's end for this server: it will ask for `name` and expect it in the certificate.
-  /// `session_name` says which sessions fit. Null when memory is out.
+  /// Returns a client's end of a new connection. It requests the server `name` and expects this
+  /// name in the certificate. It resumes a session that is stored under `session_name`. Null if
+  /// memory is out.
   Ssl make(const std::string& name, const std::string& session_name);
 
   std::string object_to(SSL& ssl) const override;
@@ -74,10 +79,11 @@ class ClientContext final : public Context {
   std::unordered_map<std::string, Session> sessions_{};  // guarded by mutex_
 };
 
-/// Behind TlsMemory: one context for each way to dial. Thread: any.
+/// The contents of a TlsMemory: one context for each set of options. Thread: any.
 class ClientContexts {
  public:
-  /// The context of options like these, loaded if there is none yet. Throws std::bad_alloc.
+  /// Returns the context for these options, and loads it if there is none yet. Errors: like
+  /// ClientContext::load(). Throws std::bad_alloc.
   Result<std::shared_ptr<ClientContext>> get(const TlsClient& options);
 
  private:

@@ -1,6 +1,6 @@
-// OpenSSL says why in three ways: a queue of errors in each thread, a number for what is wrong with
-// a certificate, and alerts from the peer. Here they become sentences that name the certificate,
-// the reason, and what to do.
+// Turns the failures of OpenSSL into sentences that name the certificate, the reason and a remedy.
+// OpenSSL reports a failure in three ways: a queue of errors in each thread, a number for the fault
+// of a certificate, and alerts from the peer.
 #include "tls/failure.h"
 
 #include <new>
@@ -20,7 +20,7 @@ Bio new_text() {
   return bio;
 }
 
-// Control characters are escaped, other scripts are UTF-8.
+// Escapes control characters and writes other scripts as UTF-8.
 std::string text_of(const X509_NAME* name) {
   const Bio bio = new_text();
   X509_NAME_print_ex(bio.get(), name, 0,
@@ -35,7 +35,7 @@ std::string text_of(const ASN1_TIME* time) {
   return text_in(*bio);
 }
 
-// The names and addresses it was issued for: "a.example, 192.0.2.7".
+// Returns the names and addresses of a certificate: "a.example, 192.0.2.7".
 std::string names_of(const X509& certificate) {
   std::string names;
   const auto add = [&](std::string name) {
@@ -61,7 +61,7 @@ std::string name_mismatch(const X509& certificate, std::string_view expected) {
   return "hostname mismatch: expected " + std::string(expected) + ", it is for " +
          (names.empty() ? "no name at all (no subjectAltName; the subject does not count)"
                         : names) +
-         "; connect by a name it has, or get one for this name";
+         "; connect with one of its names, or get a certificate for this name";
 }
 
 std::string reason_and_remedy(X509_STORE_CTX& store, const X509& certificate,
@@ -74,10 +74,10 @@ std::string reason_and_remedy(X509_STORE_CTX& store, const X509& certificate,
       return name_mismatch(certificate, expected);
     case X509_V_ERR_CERT_HAS_EXPIRED:
       return "expired on " + text_of(X509_get0_notAfter(&certificate)) +
-             "; it must be renewed, unless the clock of this machine is wrong";
+             "; renew it, unless the clock of this machine is wrong";
     case X509_V_ERR_CERT_NOT_YET_VALID:
       return "not valid before " + text_of(X509_get0_notBefore(&certificate)) +
-             "; look at the clock of this machine";
+             "; check the clock of this machine";
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
       return "self-signed and not trusted; if it is the right one, trust it as a CA (ca_file)";
     case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
@@ -130,7 +130,7 @@ std::string describe_failure(std::string_view peer) {
   switch (code) {
     case SSL_R_HTTP_REQUEST:
     case SSL_R_HTTPS_PROXY_REQUEST:
-      return the_peer + " speaks plain HTTP, not TLS (https:// and wss:// do)";
+      return the_peer + " speaks plain HTTP, not TLS (https:// and wss:// use TLS)";
     case SSL_R_WRONG_VERSION_NUMBER:
     case SSL_R_PACKET_LENGTH_TOO_LONG:
     case SSL_R_UNKNOWN_PROTOCOL:
@@ -138,7 +138,7 @@ std::string describe_failure(std::string_view peer) {
     case SSL_R_UNSUPPORTED_PROTOCOL:
       return the_peer + " speaks neither TLS 1.2 nor 1.3 (" + reason + ")";
     case SSL_R_NO_APPLICATION_PROTOCOL:
-      return the_peer + " offers protocols (ALPN), but not http/1.1";
+      return the_peer + " offers protocols (ALPN) without http/1.1";
     case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
       return the_peer + " sent no certificate, and one is required";
     default:

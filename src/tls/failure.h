@@ -1,4 +1,4 @@
-// What went wrong, in words.
+// Texts for the failures of TLS.
 #pragma once
 
 #include "tls/openssl.h"
@@ -8,22 +8,24 @@
 
 namespace tern::tls {
 
-/// The reason of the oldest error in this thread's queue, which it empties: "no shared cipher".
-/// Throws std::bad_alloc.
+/// Returns the reason of the oldest error in this thread's queue, and empties the queue: "no shared
+/// cipher". Throws std::bad_alloc.
 std::string take_reason();
 
-/// A certificate's subject as of RFC 4514: "CN=example.org,O=Example". Throws std::bad_alloc.
+/// Returns the subject of a certificate: "CN=example.org,O=Example". Throws std::bad_alloc. RFC
+/// 4514.
 std::string subject_of(const X509& certificate);
 
-/// Why a certificate did not pass and what can be done about it, in a verify callback. `expected`
-/// is the name or address it should have; empty: any. Throws std::bad_alloc.
+/// Returns the reason why a certificate is refused, and a remedy. For a verify callback. `expected`
+/// is the name or address that the certificate needs; empty if any name is allowed. Throws
+/// std::bad_alloc.
 std::string describe_refusal(X509_STORE_CTX& store, std::string_view expected);
 
-/// Why a call failed, from this thread's error queue, which it empties. `peer` is "server" or
-/// "client". Throws std::bad_alloc.
+/// Returns the reason why a call failed, from this thread's error queue, and empties the queue.
+/// `peer` is "server" or "client". Throws std::bad_alloc.
 std::string describe_failure(std::string_view peer);
 
-/// Whether the oldest error in the queue says that the client sent no certificate.
+/// Returns whether the oldest error in the queue means that the client sent no certificate.
 bool lacks_certificate() noexcept;
 
 }  // namespace tern::tls

@@ -1,4 +1,4 @@
-// OpenSSL's objects with owners. The headers of libssl end in this room.
+// Owners for the objects of OpenSSL. Only this room includes the headers of libssl.
 #pragma once
 
 #include <memory>

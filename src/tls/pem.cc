@@ -1,5 +1,5 @@
-// Certificates and keys, from files or text. Everything that can be wrong with them is found when
-// they are loaded, and told with the file's name and a way out: not at the first handshake.
+// Loads certificates and keys from files or text. All their faults are found here, not at the first
+// handshake, and each error names the file and a remedy.
 #include "tls/pem.h"
 
 #include "tls/failure.h"
@@ -24,13 +24,13 @@ Bio reader_of(const Pem& pem) {
   return bio;
 }
 
-// What PEM_read answers when there is nothing (more) of the kind asked for.
+// Whether PEM_read failed only because the text has no (more) objects of the requested kind.
 bool at_end() noexcept {
   const unsigned long error = ERR_peek_last_error();
   return ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
 }
 
-// Instead of a terminal, which OpenSSL would ask for the passphrase.
+// Replaces the terminal: without this callback, OpenSSL would request the passphrase there.
 int refuse_passphrase(char*, int, int, void* asked) noexcept {
   *static_cast<bool*>(asked) = true;
   return -1;
@@ -83,9 +83,10 @@ Result<Key> parse_private_key(const Pem& pem) {
   const std::string reason = take_reason();
   if (key != nullptr) return key;
   if (asked) {
-    return invalid(pem.name +
-                   " is encrypted; tern asks nobody for a passphrase, so write it without one: "
-                   "openssl pkey -in FILE -out FILE");
+    return invalid(
+        pem.name +
+        " is encrypted; tern does not ask for a passphrase, so write the key without one: "
+        "openssl pkey -in FILE -out FILE");
   }
   if (absent) return invalid(pem.name + " holds no private key in PEM form");
   return invalid(pem.name + " is damaged (" + reason + ")");

@@ -1,4 +1,4 @@
-// What TLS needs only while one of its calls runs, shared by all transports of a thread.
+// The memory that TLS needs only while one of its calls runs. All transports of a thread share it.
 #pragma once
 
 #include "net/loop_core.h"
@@ -12,22 +12,23 @@
 
 namespace tern::tls {
 
-/// Thread: one. Lifetime: longer than its transports.
+/// Buffers for the calls of TLS, and the limit of handshake steps in a turn. Lifetime: longer than
+/// its transports. Thread: one.
 class Scratch {
  public:
-  /// TLS handshakes that go a step further in one turn of the loop, and the time after which no
-  /// further one does: a step may cost a millisecond, and open connections wait meanwhile.
+  /// The limits for one turn of the loop: the number of handshake steps, and the time after which
+  /// no further step starts. A step may take a millisecond, and open connections wait meanwhile.
   static constexpr unsigned handshake_steps = 32;
   static constexpr std::chrono::milliseconds handshake_time{4};
   static constexpr std::size_t input_bytes = std::size_t{128} << 10;
   static constexpr std::size_t record_bytes = std::size_t{16} << 10;
 
-  /// With a loop, handshakes are rationed.
+  /// If `loop` is not null, take_handshake_step() limits the handshakes of a turn.
   explicit Scratch(const net::LoopCore* loop = nullptr) noexcept : loop_(loop) {}
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
 
-  /// Whether one more handshake may go on in this turn.
+  /// Counts one handshake step. Returns whether this turn allows it.
   bool take_handshake_step() noexcept {
     if (loop_ == nullptr) return true;
     const auto now = std::chrono::steady_clock::now();
@@ -39,11 +40,11 @@ class Scratch {
     return steps_++ < handshake_steps && now - began_ < handshake_time;
   }
 
-  /// Where ciphertext is received to; empty when memory is out.
+  /// Returns the buffer for received ciphertext; empty if memory is out.
   std::span<std::byte> input() noexcept { return buffer(input_, input_bytes); }
-  /// Where small pieces of plaintext are joined to one record; empty when memory is out.
+  /// Returns the buffer that joins small pieces of plaintext to one record; empty if memory is out.
   std::span<std::byte> record() noexcept { return buffer(record_, record_bytes); }
-  /// Ciphertext to be sent. Empty between calls.
+  /// Returns the ciphertext to send. It is empty between calls.
   std::vector<std::byte>& output() noexcept { return output_; }
 
  private:

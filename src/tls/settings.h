@@ -1,4 +1,4 @@
-// What servers and clients have in common.
+// Settings that servers and clients share.
 #pragma once
 
 #include "tern/error.h"
@@ -9,14 +9,14 @@
 
 namespace tern::tls {
 
-/// A context with everything set that no option changes. Throws std::bad_alloc.
+/// Returns a context with all settings that do not depend on options. Throws std::bad_alloc.
 SslContext make_context(const SSL_METHOD* method);
 
-/// Trusts these certificates instead of the system's. Errors: as of load_pem and
-/// parse_certificates. Throws std::bad_alloc.
+/// Returns a store that trusts these certificates instead of the system's. Errors: those of
+/// load_pem and parse_certificates. Throws std::bad_alloc.
 Result<Store> load_trust(const std::string& file, const std::string& text);
 
-/// For SSL_CTX_set_verify: tells the transport why a certificate does not pass.
+/// A callback for SSL_CTX_set_verify: gives the transport the reason why a certificate is refused.
 int note_refusal(int fine, X509_STORE_CTX* store) noexcept;
 
 }  // namespace tern::tls

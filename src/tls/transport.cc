@@ -1,20 +1,21 @@
-// TLS between a transport that moves ciphertext and whoever reads and writes plaintext.
+// Runs TLS between a transport that moves ciphertext and a caller that reads and writes plaintext.
 //
 //   read  ◀─ SSL_read  ◀─ BIO ◀─ input  ◀─ one read of the transport below, of many records
 //   write ─▶ SSL_write ─▶ BIO ─▶ output ─▶ one write of the transport below, of many records
 //
-// The BIO is memory: it takes from `input_`, which is the thread's buffer while a call runs, and
-// puts into the thread's output. What a call leaves over is kept in blocks of its exact size, so
-// that a connection at rest holds neither. So there is one recv and one send a turn however many
-// records there are, both by way of net/tcp: MSG_NOSIGNAL, EINTR and the rest are dealt with there.
+// The BIO is in memory. It reads from `input_`, which is the thread's buffer while a call runs, and
+// writes to the thread's output. Bytes that a call leaves over are kept in blocks of their exact
+// size, so a connection at rest holds no buffers. A turn needs only one recv and one send, however
+// many records there are. Both go through net/tcp, which handles MSG_NOSIGNAL and EINTR.
 //
-// What SSL_write has taken counts as written, though a part of its records may still be `unsent_`;
-// nothing more is taken before that has gone. But when this is all there was to write, its last
-// byte does not count until then: else nobody would wait, and a peer that stalls would go
-// unnoticed.
+// Bytes that SSL_write has taken count as written, even if a part of their records is still in
+// `unsent_`. The transport takes no more bytes until that part is sent. If these bytes were all
+// that the caller had to write, the last byte does not count before that: otherwise the caller
+// would wait for nothing, and would not notice a peer that stalls.
 //
-// A failure of TLS is not one of TCP: the alert that tells the peer goes out, our direction ends,
-// and the owner may linger until the peer has read it; what comes meanwhile is not looked at.
+// A failure of TLS is not a failure of TCP. The transport sends the alert to the peer and ends its
+// direction. The owner may linger until the peer has read the alert; bytes that arrive meanwhile
+// are discarded.
 #include "tls/transport.h"
 
 #include "tern/error.h"
@@ -31,20 +32,21 @@
 namespace tern::tls {
 namespace {
 
-// So much ciphertext is gathered before it is sent; a last record may exceed it.
+// The transport gathers this much ciphertext before it sends. The last record may exceed it.
 constexpr std::size_t output_target = std::size_t{112} << 10;
 constexpr std::size_t kept_output = std::size_t{160} << 10;
-// Ciphertext that one call takes in, in buffers: what comes to no plaintext, or to a byte a record,
-// never fills the reader's room, and others are to have their turn.
+// The number of buffers of ciphertext that one call receives. Without this limit, records with no
+// plaintext or with one byte would never fill the reader's room, and other connections would wait.
 constexpr std::uint8_t max_receives = 4;
-// Plaintext that one call enciphers, because a peer may read as fast as that and others are to have
-// their turn.
+// The plaintext that one call enciphers. Without this limit, other connections would wait for a
+// peer that reads as fast as tern enciphers.
 constexpr std::size_t max_written = std::size_t{1} << 20;
-// A peer that makes us answer (alerts, key updates) and does not read is not read either.
+// If more than this is unsent, the transport stops reading. Otherwise a peer that causes answers
+// (alerts, key updates) without reading them could fill the memory.
 constexpr std::size_t max_unsent = std::size_t{256} << 10;
 
-// SSL_get_error() looks at the thread's errors first. Mostly there are none, and to see that is
-// cheaper than to clear all of their places.
+// SSL_get_error() reads the thread's errors first. Usually there are none, and a check for errors
+// is cheaper than clearing the whole queue.
 void forget_errors() noexcept {
   if (ERR_peek_error() != 0) ERR_clear_error();
 }
@@ -82,8 +84,8 @@ std::unique_ptr<TlsTransport> TlsTransport::client(std::unique_ptr<net::Transpor
   }
 }
 
-// OpenSSL forbids to resume a session that ended without close_notify; we do not (RFC 9525 and
-// RFC 8446 ask for nothing of the kind).
+// OpenSSL does not resume a session that ended without close_notify. This call makes it resumable,
+// because neither RFC 8446 nor RFC 9525 forbids that.
 TlsTransport::~TlsTransport() {
   if (ssl_ != nullptr && phase_ == Phase::open) SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN);
 }
@@ -95,7 +97,7 @@ bool TlsTransport::attach(Ssl ssl) noexcept {
   if (bio == nullptr) return false;
   BIO_set_data(bio, this);
   BIO_set_init(bio, 1);
-  SSL_set_bio(ssl.get(), bio, bio);  // one reference stands for both directions
+  SSL_set_bio(ssl.get(), bio, bio);  // takes one reference for both directions
   SSL_set_app_data(ssl.get(), this);
   SSL_set_msg_callback(ssl.get(), on_record);
   ssl_ = std::move(ssl);
@@ -145,7 +147,7 @@ int TlsTransport::on_bio_write(BIO* bio, const char* from, std::size_t size,
   return 1;
 }
 
-// OpenSSL has read the header of a record, or written one.
+// OpenSSL calls this when it has read or written the header of a record.
 void TlsTransport::on_record(int written, int, int content_type, const void*, std::size_t, SSL* ssl,
                              void*) noexcept {
   auto* const self = static_cast<TlsTransport*>(SSL_get_app_data(ssl));
@@ -177,7 +179,7 @@ bool TlsTransport::Kept::append(std::span<const std::byte> more) noexcept {
   return true;
 }
 
-// Calls OpenSSL until it is done or needs what is not there yet.
+// Calls OpenSSL until it is done or needs ciphertext that has not arrived.
 template <class F>
 TlsTransport::Step TlsTransport::run(F&& call) noexcept {
   for (;;) {
@@ -197,9 +199,10 @@ TlsTransport::Step TlsTransport::run(F&& call) noexcept {
   }
 }
 
-// Brings ciphertext, at most once with less than there is room for.
+// Receives ciphertext into `input_`. Returns whether it received any. After a short read it does
+// not read again in the same call.
 bool TlsTransport::receive() noexcept {
-  if (did_enough()) return false;  // read() says that there is more
+  if (did_enough()) return false;  // read() reports that there is more
   if (drained_ || ended_below_) {
     drained_ = true;
   } else if (receives_ == max_receives) {
@@ -216,7 +219,8 @@ bool TlsTransport::receive() noexcept {
     drained_ = got.bytes < buffer.size();
     switch (got.state) {
       case State::ok:
-        undeciphered_.consume(undeciphered_.size());  // used up, else nothing more were needed
+        undeciphered_.consume(
+            undeciphered_.size());  // OpenSSL has used all of it, because it needs more
         input_ = buffer.first(got.bytes);
         received_ = heard_ = true;
         return true;
@@ -232,13 +236,13 @@ bool TlsTransport::receive() noexcept {
     }
   }
   if (!ended_below_) return false;
-  // The system tells of a reset once, and writing was told.
+  // The system reports a reset once. In this case it has reported it to a write.
   if (write_error_) {
     fail(write_error_);
     return false;
   }
-  // RFC 8446 §6.1: without close_notify nobody knows whether there was more to come. Who has not
-  // even begun owes none.
+  // Without close_notify the end may be a truncation (RFC 8446 §6.1). A peer that never sent a byte
+  // does not have to send one.
   fail(heard_ ? Errc::tls_truncated : Errc::end_of_stream);
   return false;
 }
@@ -250,7 +254,7 @@ void TlsTransport::begin_call() noexcept {
   input_ = undeciphered_.bytes();
 }
 
-// What the call did not use is kept, what it made is sent.
+// Keeps the input that the call did not use, and sends the output that it produced.
 void TlsTransport::end_call() noexcept {
   if (!received_) {
     undeciphered_.consume(undeciphered_.size() - input_.size());
@@ -289,7 +293,7 @@ net::Transport::Transfer TlsTransport::read(std::span<const iovec> into) noexcep
     if (flush().state == State::wait_write) return {.state = State::wait_write};
   }
   if (phase_ == Phase::handshake && !scratch_->take_handshake_step()) {
-    return {.state = State::wait_read};  // the next turn asks again
+    return {.state = State::wait_read};  // the next turn tries again
   }
   Step step = Step::wait;
   for (bool could_write = true; could_write && step == Step::wait;) {
@@ -303,21 +307,21 @@ net::Transport::Transfer TlsTransport::read(std::span<const iovec> into) noexcep
     if (step == Step::wait && more) return {.state = State::wait_read, .more = true};
     if (!write_error_) break;
   }
-  // Nobody else would tell, when an answer that reading caused cannot be written. But all that
-  // arrived before is read: what was there while it could be written, and what came meanwhile.
+  // If an answer that reading caused cannot be written, read() must report the failure, because no
+  // other call does. But first it delivers all that arrived before.
   if (write_error_ && step == Step::wait) fail(write_error_);
   if (phase_ == Phase::failed) return {.error = error_, .state = State::failed};
   return {.state = step == Step::ended ? State::end : State::wait_read};
 }
 
-// Whether OpenSSL could only say that it needs ciphertext. It says so at a length, so that to ask
-// it before and behind each message of 64 bytes is a quarter of what it costs to decipher.
+// Whether a call of OpenSSL could only report that it needs ciphertext. Such a call is slow: one
+// before and one behind each message of 64 bytes would cost a quarter of the time for deciphering.
 bool TlsTransport::starves() const noexcept {
   return input_.empty() && SSL_has_pending(ssl_.get()) == 0 &&
          (SSL_get_shutdown(ssl_.get()) & SSL_RECEIVED_SHUTDOWN) == 0;
 }
 
-// Fills the pieces one after the other. Step::done: they are full.
+// Fills the pieces one after the other. `step` becomes Step::done if all are full.
 std::size_t TlsTransport::read_some(std::span<const iovec> into, Step& step) noexcept {
   std::size_t total = 0;
   for (const iovec& piece : into) {
@@ -355,7 +359,8 @@ net::Transport::Transfer TlsTransport::write(std::span<const iovec> from) noexce
   if (put > 0) {
     std::size_t offered = 0;
     for (const iovec& piece : from) offered += piece.iov_len;
-    // A piece of one byte would be untouched for who offers it, and might not come again.
+    // If the last piece has one byte, the caller would see it as untouched and might not offer it
+    // again.
     if (!unsent_.empty() && put == offered && from.back().iov_len > 1) put -= owed_ = 1;
     return {.bytes = put};
   }
@@ -363,8 +368,9 @@ net::Transport::Transfer TlsTransport::write(std::span<const iovec> from) noexce
   return {.state = unsent_.empty() ? State::wait_read : State::wait_write};
 }
 
-// Takes pieces as long as the system takes what comes of them. Small ones are joined: a record
-// costs 22 bytes and more, and the peer's attention. `skip` bytes of the first piece are taken.
+// Enciphers pieces as long as the system takes the ciphertext. Small pieces are joined, because a
+// record costs at least 22 bytes and work for the peer. `skip` bytes of the first piece are already
+// taken.
 std::size_t TlsTransport::write_some(std::span<const iovec> from, std::size_t skip,
                                      Step& step) noexcept {
   const std::span<std::byte> record = scratch_->record();
@@ -472,7 +478,7 @@ void TlsTransport::fail(std::error_code code, std::string explanation) noexcept 
   if (explanation.empty()) return;
   try {
     explanation_ = std::make_unique<std::string>(std::move(explanation));
-  } catch (const std::bad_alloc&) {  // the code says enough
+  } catch (const std::bad_alloc&) {  // the code alone is enough
   }
 }
 
@@ -493,7 +499,7 @@ void TlsTransport::note_refusal(X509_STORE_CTX& store) noexcept {
   try {
     std::string expected = name_ ? name_->substr(0, name_->rfind(' ')) : std::string();
     explanation_ = std::make_unique<std::string>(describe_refusal(store, expected));
-  } catch (const std::bad_alloc&) {  // the code says enough
+  } catch (const std::bad_alloc&) {  // the code alone is enough
   }
 }
 

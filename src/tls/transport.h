@@ -1,4 +1,4 @@
-// TLS over any transport.
+// TLS over any other transport.
 #pragma once
 
 #include "net/transport.h"
@@ -14,15 +14,15 @@
 
 namespace tern::tls {
 
-/// One end of a TLS connection over a transport that it owns. The handshake runs by itself inside
-/// of read() and write().
+/// One end of a TLS connection over a transport that it owns. read() and write() run the handshake.
 class TlsTransport final : public net::Transport {
  public:
-  /// A server's end. Null when memory is out. Lifetime: `scratch` must outlive it.
+  /// Returns a server's end; null if memory is out. Lifetime: `scratch` must outlive it.
   static std::unique_ptr<TlsTransport> server(std::unique_ptr<net::Transport> below,
                                               std::shared_ptr<ServerContext> context,
                                               Scratch& scratch) noexcept;
-  /// A client's end, for the server of this name or address, at this port. Null when memory is out.
+  /// Returns a client's end for the server with this name or address, at this port; null if memory
+  /// is out. Lifetime: `scratch` must outlive it.
   static std::unique_ptr<TlsTransport> client(std::unique_ptr<net::Transport> below,
                                               std::shared_ptr<ClientContext> context,
                                               const std::string& name, std::uint16_t port,
@@ -39,31 +39,32 @@ class TlsTransport final : public net::Transport {
   std::string explanation() const override;
   std::string peer_subject() const override;
 
-  /// Whether the session was resumed, once the handshake is done.
+  /// Returns whether the session was resumed. Valid when the handshake is done.
   bool resumed() const noexcept { return SSL_session_reused(ssl_.get()) == 1; }
-  /// "TLSv1.3", once the handshake is done.
+  /// Returns the version, for example "TLSv1.3". Valid when the handshake is done.
   const char* version() const noexcept { return SSL_get_version(ssl_.get()); }
   SSL& ssl() noexcept { return *ssl_; }
 
-  /// For SSL_CTX_sess_set_new_cb: 1 when the session was taken over.
+  /// A callback for SSL_CTX_sess_set_new_cb. Returns 1 if it took over the session.
   static int on_new_session(SSL* ssl, SSL_SESSION* session) noexcept;
-  /// A certificate of the peer did not pass; in its verify callback.
+  /// Stores the reason why a certificate of the peer is refused. For the verify callback.
   void note_refusal(X509_STORE_CTX& store) noexcept;
 
  private:
   enum class Phase : std::uint8_t { handshake, open, failed };
   enum class Step : std::uint8_t { done, wait, ended, failed };
-  // Records that one call deciphers. They may hold a byte each, or none, and cost a microsecond.
+  // The number of records that one call deciphers. A record may hold one byte or none, and costs a
+  // microsecond.
   static constexpr std::uint16_t max_records = 256;
 
-  // Bytes that outlive a call; of exactly their size, since mostly there are none.
+  // Bytes that outlive a call. The block has exactly their size, because usually there are none.
   class Kept {
    public:
     bool empty() const noexcept { return at_ == size_; }
     std::size_t size() const noexcept { return size_ - at_; }
     std::span<const std::byte> bytes() const noexcept { return {bytes_.get() + at_, size()}; }
     void consume(std::size_t bytes) noexcept;
-    /// Keeps what it has and, behind it, these. False when memory is out.
+    /// Appends `more`. Returns false if memory is out.
     bool append(std::span<const std::byte> more) noexcept;
 
    private:
@@ -77,7 +78,7 @@ class TlsTransport final : public net::Transport {
       : below_(std::move(below)), context_(std::move(context)), scratch_(&scratch) {}
   bool attach(Ssl ssl) noexcept;
 
-  // The BIO: ciphertext in and out of memory.
+  // The BIO, which moves ciphertext in and out of memory.
   static const BIO_METHOD* bio_method() noexcept;
   static int on_bio_read(BIO* bio, char* into, std::size_t size, std::size_t* got) noexcept;
   static int on_bio_write(BIO* bio, const char* from, std::size_t size, std::size_t* put) noexcept;
@@ -107,21 +108,21 @@ class TlsTransport final : public net::Transport {
   Ssl ssl_{};
   Kept undeciphered_{};
   Kept unsent_{};
-  std::size_t owed_ = 0;  // bytes of records in there that were not counted as written
-  std::span<const std::byte> input_{};  // within a call: what the BIO reads next
-  std::error_code error_{};             // why it failed
-  std::error_code write_error_{};       // why nothing can be sent any more; reading goes on
+  std::size_t owed_ = 0;  // bytes in the records of unsent_ that do not count as written yet
+  std::span<const std::byte> input_{};  // within a call: the bytes that the BIO reads next
+  std::error_code error_{};             // the reason of the failure
+  std::error_code write_error_{};       // the reason why it cannot send; it still reads
   std::unique_ptr<std::string> explanation_{};
-  std::unique_ptr<std::string> name_{};  // client: whom it expects; its sessions are kept so, too
+  std::unique_ptr<std::string> name_{};  // client: the server and port; the name of its sessions
   Phase phase_ = Phase::handshake;
-  std::uint16_t records_ = 0;     // within a call: begun by OpenSSL
-  std::uint8_t receives_ = 0;     // within a call: buffers of ciphertext taken in
-  bool drained_ : 1 = false;      // within a call: the transport below has no more for now
-  bool received_ : 1 = false;     // within a call: input_ is of the thread's buffer
-  bool heard_ : 1 = false;        // something came, ever
-  bool ended_below_ : 1 = false;  // the peer's FIN
-  bool closing_ : 1 = false;      // shutdown_write() was called
-  bool discarding_ : 1 = false;   // failed, and what still comes is thrown away
+  std::uint16_t records_ = 0;     // within a call: records that OpenSSL has begun to read
+  std::uint8_t receives_ = 0;     // within a call: received buffers of ciphertext
+  bool drained_ : 1 = false;      // within a call: the transport below has no more bytes for now
+  bool received_ : 1 = false;     // within a call: input_ points into the thread's buffer
+  bool heard_ : 1 = false;        // whether the peer has ever sent a byte
+  bool ended_below_ : 1 = false;  // whether the peer's FIN has arrived
+  bool closing_ : 1 = false;      // whether shutdown_write() was called
+  bool discarding_ : 1 = false;   // whether it failed and discards all input
 };
 
 }  // namespace tern::tls

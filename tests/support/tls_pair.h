@@ -1,5 +1,5 @@
-// Two TLS ends in memory: no sockets, so that a test decides what each call of a transport moves,
-// and which one fails.
+// Two TLS ends in memory, without sockets. A test decides how many bytes each call of a transport
+// moves, and which call fails.
 #pragma once
 
 #include "tern/tls.h"
@@ -19,25 +19,26 @@
 
 namespace tern::test {
 
-/// One direction.
+/// The bytes in one direction.
 struct Wire {
-  std::string octets{};
+  std::string bytes{};
   bool ended = false;
 };
 
-/// What both ends of a pair obey and count.
+/// The limits and counters that both ends of a pair share.
 struct WireRules {
   static constexpr std::size_t all = static_cast<std::size_t>(-1);
 
-  std::size_t read_at_most = all;   ///< of one call
-  std::size_t write_at_most = all;  ///< of one call
-  std::size_t capacity = all;       ///< of a direction
-  std::error_code write_error{};    ///< of each write, if any
-  std::size_t fail_at = 0;          ///< this call fails, and all that follow on its end; 0: none
+  std::size_t read_at_most = all;   ///< the limit of one read
+  std::size_t write_at_most = all;  ///< the limit of one write
+  std::size_t capacity = all;       ///< the limit of bytes in one direction
+  std::error_code write_error{};    ///< if set, each write fails with it
+  std::size_t fail_at =
+      0;  ///< this call and all later calls on the same end fail; 0: no call fails
   std::size_t calls = 0;
   std::size_t reads = 0;
   std::size_t writes = 0;
-  std::size_t octets = 0;  // moved by reads and writes
+  std::size_t bytes = 0;  // the bytes that reads and writes have moved
 };
 
 /// A transport in memory.
@@ -48,22 +49,22 @@ class WireEnd final : public net::Transport {
   Transfer read(std::span<const iovec> into) noexcept override {
     if (fails()) return failure();
     ++rules_.reads;
-    if (in_.octets.empty()) return {.state = in_.ended ? State::end : State::wait_read};
-    const std::size_t size = std::min({in_.octets.size(), into[0].iov_len, rules_.read_at_most});
-    std::memcpy(into[0].iov_base, in_.octets.data(), size);
-    in_.octets.erase(0, size);
-    rules_.octets += size;
+    if (in_.bytes.empty()) return {.state = in_.ended ? State::end : State::wait_read};
+    const std::size_t size = std::min({in_.bytes.size(), into[0].iov_len, rules_.read_at_most});
+    std::memcpy(into[0].iov_base, in_.bytes.data(), size);
+    in_.bytes.erase(0, size);
+    rules_.bytes += size;
     return {.bytes = size};
   }
   Transfer write(std::span<const iovec> from) noexcept override {
     if (fails()) return failure();
     if (rules_.write_error) return {.error = rules_.write_error, .state = State::failed};
     ++rules_.writes;
-    const std::size_t room = rules_.capacity - std::min(rules_.capacity, out_.octets.size());
+    const std::size_t room = rules_.capacity - std::min(rules_.capacity, out_.bytes.size());
     const std::size_t size = std::min({from[0].iov_len, room, rules_.write_at_most});
     if (size == 0) return {.state = State::wait_write};
-    out_.octets.append(static_cast<const char*>(from[0].iov_base), size);
-    rules_.octets += size;
+    out_.bytes.append(static_cast<const char*>(from[0].iov_base), size);
+    rules_.bytes += size;
     return {.bytes = size};
   }
   int fd() const noexcept override { return -1; }
@@ -84,18 +85,18 @@ class WireEnd final : public net::Transport {
   bool broken_ = false;
 };
 
-/// One end: what it was told to write, what it has read, how it ended.
+/// One end: the bytes to write, the bytes that it has read, and how it ended.
 struct TlsEnd {
   std::unique_ptr<tls::TlsTransport> tls{};
   std::string to_write{};
   std::string got{};
-  net::Transport::Transfer last{};  ///< of read: ok, end or failed
+  net::Transport::Transfer last{};  ///< the last result of a read: ok, end or failed
   std::error_code write_error{};
-  std::size_t room = 64 << 10;  ///< of a read
+  std::size_t room = 64 << 10;  ///< the room of one read
 
   bool over() const { return last.state != net::Transport::State::ok; }
 
-  /// Reads all there is and writes what goes.
+  /// Reads all bytes that have arrived, and writes as many as possible.
   void turn() {
     using State = net::Transport::State;
     std::string buffer(room, '\0');
@@ -117,7 +118,7 @@ struct TlsEnd {
   }
 };
 
-/// Client and server of localhost, connected.
+/// A connected client and server of localhost.
 struct TlsPair {
   WireRules rules{};
   Wire to_server{};
@@ -151,10 +152,10 @@ struct TlsPair {
   void run() {
     std::size_t before;
     do {
-      before = rules.octets;
+      before = rules.bytes;
       client.turn();
       server.turn();
-    } while (rules.octets != before);
+    } while (rules.bytes != before);
   }
 
   /// The client's first write carries the handshake.
