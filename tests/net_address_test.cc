@@ -11,7 +11,7 @@ namespace {
 
 using tern::net::Address;
 
-TEST(Address, Rfc5952_PrintsWhatItParsed) {
+TEST(Address, Rfc5952_PrintsAParsedAddress) {
   const struct {
     const char* host;
     std::uint16_t port;
@@ -41,7 +41,7 @@ TEST(Address, Rfc5952_PrintsWhatItParsed) {
   }
 }
 
-TEST(Address, RefusesWhatIsNotNumeric) {
+TEST(Address, RefusesAHostThatIsNotNumeric) {
   using namespace std::string_view_literals;
   for (const auto host :
        {""sv, "localhost"sv, "192.0.2"sv, "192.0.2.256"sv, "192.0.2.7 "sv, "0x7f.0.0.1"sv,
@@ -52,10 +52,10 @@ TEST(Address, RefusesWhatIsNotNumeric) {
   }
 }
 
-TEST(Address, Rfc4007_11_KnowsZonesByName) {
+TEST(Address, Rfc4007_11_FindsAZoneByItsName) {
   const std::unique_ptr<struct if_nameindex, void (*)(struct if_nameindex*)> interfaces(
       ::if_nameindex(), ::if_freenameindex);
-  ASSERT_TRUE(interfaces && interfaces->if_index != 0) << "not even a loopback interface";
+  ASSERT_TRUE(interfaces && interfaces->if_index != 0) << "there is no loopback interface";
   const auto address = Address::parse(std::string("fe80::1%") + interfaces->if_name, 80);
   ASSERT_TRUE(address);
   EXPECT_EQ(address->to_string(), "[fe80::1%" + std::to_string(interfaces->if_index) + "]:80");

@@ -47,8 +47,8 @@ void take_longer_than_a_share() {
   }
 }
 
-// Whoever posts much does not keep the loop from its descriptors.
-TEST(LoopCore, PostedFunctionsHaveAShareOfATurn) {
+// Many posted functions must not keep the loop from its descriptors.
+TEST(LoopCore, PostedFunctionsTakeOnlyAShareOfATurn) {
   LoopCore core{LoopOptions{}};
   const Fd fd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
   Watching watching;
@@ -74,7 +74,7 @@ TEST(LoopCore, PostedFunctionsHaveAShareOfATurn) {
   core.poller().remove(fd.get(), watching);
 }
 
-TEST(LoopCore, ATurnHasAnOrder) {
+TEST(LoopCore, ATurnKeepsItsOrder) {
   LoopCore core{LoopOptions{}};
   std::string order;
   const Fd fd(::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC));
@@ -100,7 +100,7 @@ TEST(LoopCore, ATurnHasAnOrder) {
   EXPECT_EQ(order, "watcher timer posted deferred retired");
 }
 
-TEST(LoopCore, DeferredRunUntilNoneIsLeft) {
+TEST(LoopCore, DeferredObjectsRunUntilNoneIsLeft) {
   LoopCore core{LoopOptions{}};
   Dirty first, second, end;
   int runs = 0;
@@ -122,11 +122,11 @@ TEST(LoopCore, DeferredRunUntilNoneIsLeft) {
   core.defer(first);
   ASSERT_TRUE(core.run());
   EXPECT_EQ(runs, 3);
-  EXPECT_EQ(seconds, 2);  // it stood behind the first two runs already
+  EXPECT_EQ(seconds, 2);  // it was already deferred in the first two runs
   EXPECT_FALSE(core.in_turn());
 }
 
-TEST(LoopCore, TheRetiredAreNotDeferred) {
+TEST(LoopCore, ARetiredObjectIsNoLongerDeferred) {
   LoopCore core{LoopOptions{}};
   Dirty dirty;
   bool flushed = false;
@@ -139,7 +139,7 @@ TEST(LoopCore, TheRetiredAreNotDeferred) {
   EXPECT_FALSE(flushed);
 }
 
-TEST(LoopCore, TheDestroyedAreForgotten) {
+TEST(LoopCore, ADestroyedObjectIsNotCalled) {
   LoopCore core{LoopOptions{}};
   auto dirty = std::make_unique<Dirty>();
   dirty->then = [] { FAIL(); };
@@ -149,7 +149,7 @@ TEST(LoopCore, TheDestroyedAreForgotten) {
   ASSERT_TRUE(core.run());
 }
 
-TEST(LoopCore, WhatIsRetiredWithoutATurnIsFreedAtTheEnd) {
+TEST(LoopCore, FreesAtItsEndWhatWasRetiredOutsideATurn) {
   int freed = 0;
   Dirty dirty;
   dirty.retired = [&] { ++freed; };
@@ -161,7 +161,7 @@ TEST(LoopCore, WhatIsRetiredWithoutATurnIsFreedAtTheEnd) {
   EXPECT_EQ(freed, 1);
 }
 
-TEST(LoopCore, AgainDoesNotSleep) {
+TEST(LoopCore, DoesNotSleepAfterAgain) {
   LoopCore core{LoopOptions{}};
   Watching watching;
   int calls = 0;
@@ -170,11 +170,11 @@ TEST(LoopCore, AgainDoesNotSleep) {
     core.again(watching);
   };
   core.again(watching);
-  ASSERT_TRUE(core.run());  // no descriptor, no timer: would sleep for ever
+  ASSERT_TRUE(core.run());  // without again() it would sleep without end
   EXPECT_EQ(calls, 10);
 }
 
-TEST(LoopCore, OneReceiveBuffer) {
+TEST(LoopCore, HasOneReceiveBuffer) {
   LoopCore core{LoopOptions{}};
   const auto buffer = core.receive_buffer();
   EXPECT_EQ(buffer.size(), std::size_t{512} << 10);
@@ -210,7 +210,7 @@ TEST(LoopCore, NowIsTheTimeOfTheTurn) {
   ASSERT_TRUE(core.run());
 }
 
-TEST(LoopCore, SpinningHearsPostsThoughNoTimerEndsIt) {
+TEST(LoopCore, ASpinningLoopRunsPostsWithoutATimer) {
   LoopCore core{LoopOptions{.spin = 1h}};
   std::thread other([&] {
     for (int i = 0; i < 100; ++i) {
@@ -224,8 +224,8 @@ TEST(LoopCore, SpinningHearsPostsThoughNoTimerEndsIt) {
   other.join();
 }
 
-// Polling must not make it deaf, neither to other threads nor to timers; nor sleep through either.
-TEST(LoopCore, SpinningHearsEverything) {
+// With any spin time, the loop must run posts and timers, and must not sleep when they are due.
+TEST(LoopCore, ASpinningLoopRunsPostsAndTimers) {
   for (const auto spin : {1ns, 100000ns, 3600000000000ns}) {
     LoopCore core{LoopOptions{.spin = spin}};
     Alarm alarm;
@@ -253,8 +253,8 @@ TEST(LoopCore, SpinningHearsEverything) {
   }
 }
 
-// Nor must a descriptor that always has something, and is asked without epoll.
-TEST(LoopCore, SpinningHearsOthersThanWhoTalksAllTheTime) {
+// One descriptor is always readable, and the loop reads it without epoll.
+TEST(LoopCore, ASpinningLoopServesOthersBesideABusyPeer) {
   LoopCore core{LoopOptions{.spin = 1h}};
   const Fd always(::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC));
   const Fd late(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
@@ -279,8 +279,8 @@ TEST(LoopCore, SpinningHearsOthersThanWhoTalksAllTheTime) {
   core.poller().remove(late.get(), other);
 }
 
-// What a guess leaves to do is done in a turn like any other.
-TEST(LoopCore, AGuessMakesATurn) {
+// A guess has work left over. The loop does this work as in any other turn.
+TEST(LoopCore, AGuessBeginsATurn) {
   LoopCore core{LoopOptions{.spin = 1h}};
   const Fd fd(::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC));
   Watching watching;
@@ -296,8 +296,8 @@ TEST(LoopCore, AGuessMakesATurn) {
       first = core.now();
       return core.poller().heard(watching);
     }
-    EXPECT_GT(core.now(), first) << "a guess has the time of now";
-    core.defer(dirty);  // a guess: nothing is written to it any more
+    EXPECT_GT(core.now(), first) << "a guess did not update now()";
+    core.defer(dirty);  // this call is a guess, because no byte was written
   };
   ASSERT_FALSE(core.poller().add(fd.get(), EPOLLIN, watching));
   ASSERT_TRUE(core.run());
@@ -306,7 +306,7 @@ TEST(LoopCore, AGuessMakesATurn) {
 }
 
 #ifndef NDEBUG
-TEST(LoopCoreDeathTest, OtherThreadsAreCaughtInDebugBuilds) {
+TEST(LoopCoreDeathTest, ACallFromAnotherThreadAbortsDebugBuilds) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_DEATH(
       {

@@ -39,7 +39,7 @@ TEST(Loop, StopBeforeRunMakesRunReturnAtOnce) {
   EXPECT_TRUE(loop.run());
   EXPECT_FALSE(ran);
   loop.post([&] { loop.stop(); });
-  EXPECT_TRUE(loop.run());  // and it runs again
+  EXPECT_TRUE(loop.run());  // it can run again
   EXPECT_TRUE(ran);
 }
 
@@ -70,7 +70,7 @@ TEST(Loop, StopsFromASignalHandler) {
   ASSERT_EQ(::sigaction(SIGUSR1, &before, nullptr), 0);
 }
 
-TEST(Loop, RunsOnce) {
+TEST(Loop, ASecondRunIsAnError) {
   Loop loop;
   EXPECT_FALSE(loop.in_loop_thread());
   loop.post([&] {
@@ -90,8 +90,8 @@ TEST(Loop, RunsOnce) {
   EXPECT_FALSE(loop.in_loop_thread());
 }
 
-TEST(Loop, RunSaysWhyTheConstructorFailed) {
-  { Loop whole; }  // UBSan needs a descriptor the first time it sees a class with virtuals
+TEST(Loop, RunReportsTheErrorOfTheConstructor) {
+  { Loop whole; }  // UBSan needs a descriptor when it first checks a class with virtual functions
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
   for (const rlim_t spare : {rlim_t{0}, rlim_t{1}}) {
@@ -114,7 +114,7 @@ TEST(Loop, RunSaysWhyTheConstructorFailed) {
   }
 }
 
-TEST(Loop, PostsFromManyThreadsAllRunInTheirOrder) {
+TEST(Loop, PostsOfEachThreadRunInOrder) {
   constexpr int senders = 8;
   constexpr int each = 5'000;
   Loop loop({.max_posted = 1000});
@@ -150,7 +150,7 @@ TEST(Loop, PostsFromTheLoopRunInTheNextTurn) {
   EXPECT_EQ(depth, 1000);
 }
 
-TEST(Loop, WhatAFunctionCapturedEndsBeforeTheNextRuns) {
+TEST(Loop, CapturesAreDestroyedBeforeTheNextFunctionRuns) {
   Loop loop;
   auto captured = std::make_shared<int>();
   const std::weak_ptr<int> observer = captured;
@@ -162,7 +162,7 @@ TEST(Loop, WhatAFunctionCapturedEndsBeforeTheNextRuns) {
   EXPECT_TRUE(loop.run());
 }
 
-TEST(Loop, WhatNeverRanIsDestroyed) {
+TEST(Loop, FunctionsThatNeverRanAreDestroyed) {
   const auto alive = std::make_shared<int>();
   {
     Loop loop;
@@ -174,8 +174,8 @@ TEST(Loop, WhatNeverRanIsDestroyed) {
   EXPECT_EQ(alive.use_count(), 1);
 }
 
-// What a function captured may come back to the loop when it is destroyed, even with the loop.
-TEST(Loop, DestructorsOfFunctionsMayUseTheLoop) {
+// The destructor of a captured object may call the loop, even while the loop is destroyed.
+TEST(Loop, DestructorsOfCapturesMayUseTheLoop) {
   struct ComesBack {
     explicit ComesBack(Loop* to) : loop(to) {}
     ComesBack(ComesBack&& other) noexcept : loop(std::exchange(other.loop, nullptr)) {}
@@ -194,7 +194,7 @@ TEST(Loop, DestructorsOfFunctionsMayUseTheLoop) {
   loop.post(ComesBack(&loop));
 }
 
-TEST(Loop, ExceptionsDoNotEndIt) {
+TEST(Loop, ExceptionsDoNotEndTheLoop) {
   std::vector<std::string> told;
   Loop loop({.on_exception = [&](std::string_view what) {
     told.emplace_back(what);
@@ -265,7 +265,7 @@ TEST(LoopTimers, ALongHandlerDoesNotMakeThemEarly) {
   EXPECT_TRUE(loop.run());
 }
 
-TEST(LoopTimers, TheFarthestFutureIsNotThePast) {
+TEST(LoopTimers, TheLongestDelayDoesNotOverflow) {
   Loop loop;
   loop.after(Loop::Duration::max(), [] { FAIL(); });
   loop.every(Loop::Duration::max(), [] { FAIL(); });
@@ -273,7 +273,7 @@ TEST(LoopTimers, TheFarthestFutureIsNotThePast) {
   EXPECT_TRUE(loop.run());
 }
 
-TEST(LoopTimers, CancelForgets) {
+TEST(LoopTimers, CancelDestroysTheFunction) {
   Loop loop;
   const auto alive = std::make_shared<int>();
   const TimerId timer = loop.after(0ms, [alive] { FAIL(); });
@@ -294,7 +294,7 @@ TEST(LoopTimers, MayCancelThemselvesAndOthers) {
   int beats = 0;
   once = loop.after(0ms, [&, alive] {
     EXPECT_FALSE(loop.cancel(once));  // it has fired
-    EXPECT_EQ(alive.use_count(), 4);  // and what it captured is there until it returns
+    EXPECT_EQ(alive.use_count(), 4);  // its captures exist until it returns
   });
   other = loop.after(1h, [alive] { FAIL(); });
   repeating = loop.every(1ms, [&, alive] {
@@ -310,7 +310,7 @@ TEST(LoopTimers, MayCancelThemselvesAndOthers) {
   EXPECT_EQ(alive.use_count(), 1);
 }
 
-TEST(LoopTimers, RepeatAtTheirIntervalAndLeaveOutWhatWasMissed) {
+TEST(LoopTimers, RepeatAtTheirIntervalAndSkipMissedTimes) {
   Loop loop;
   const auto began = Loop::Clock::now();
   Loop::Clock::time_point second;
@@ -327,7 +327,7 @@ TEST(LoopTimers, RepeatAtTheirIntervalAndLeaveOutWhatWasMissed) {
     if (beats == 11) loop.stop();
   });
   EXPECT_TRUE(loop.run());
-  EXPECT_GE(Loop::Clock::now() - second, 16ms);  // a beat soon, then eight whole intervals
+  EXPECT_GE(Loop::Clock::now() - second, 16ms);  // one beat soon, then eight whole intervals
 }
 
 TEST(LoopTimers, MayStartOthers) {
@@ -341,12 +341,11 @@ TEST(LoopTimers, MayStartOthers) {
   EXPECT_TRUE(loop.run());
 }
 
-// ---- signals in the way ----
+// ---- interruptions by signals ----
 
 std::atomic<int> interruptions{0};
 
-// epoll_wait ignores SA_RESTART: without care a busy interval timer would make it spin or lose
-// time.
+// epoll_wait ignores SA_RESTART, so a frequent signal could make a careless loop spin or lose time.
 TEST(LoopTimers, SignalsNeitherLoseNorDelayThem) {
   for (const int flags : {0, SA_RESTART}) {
     interruptions = 0;
@@ -359,7 +358,7 @@ TEST(LoopTimers, SignalsNeitherLoseNorDelayThem) {
     ASSERT_EQ(::setitimer(ITIMER_REAL, &storm, nullptr), 0);
     Loop loop;
     int fired = 0;
-    // A busy machine merges signals: it goes on until enough have come.
+    // A busy machine merges signals, so the test runs until enough of them have arrived.
     std::function<void()> stop_after_enough = [&] {
       if (interruptions.load() > 50) return loop.stop();
       loop.after(1ms, stop_after_enough);
@@ -381,18 +380,20 @@ TEST(LoopTimers, SignalsNeitherLoseNorDelayThem) {
   }
 }
 
-// ---- what it does to the host ----
+// ---- effects on the process ----
 
 std::set<int> open_descriptors() {
   std::set<int> numbers;
   for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
     numbers.insert(std::stoi(entry.path().filename()));
   }
-  std::erase_if(numbers, [](int fd) { return ::fcntl(fd, F_GETFD) < 0; });  // the directory's own
+  std::erase_if(numbers, [](int fd) {
+    return ::fcntl(fd, F_GETFD) < 0;
+  });  // the descriptor of the directory itself
   return numbers;
 }
 
-TEST(Loop, EveryDescriptorClosesOnExecAndAllAreClosed) {
+TEST(Loop, OpensDescriptorsCloseOnExecAndClosesAll) {
   sigset_t mask;
   ::sigemptyset(&mask);
   ::sigaddset(&mask, SIGUSR2);

@@ -21,13 +21,13 @@ std::vector<Mailbox::Function> take(Mailbox& mailbox) {
   return batch;
 }
 
-// How many writes the eventfd has seen since the last look.
+// Returns the number of writes to the eventfd since the last call.
 std::uint64_t writes_seen(const Mailbox& mailbox) {
   std::uint64_t count = 0;
   return ::read(mailbox.fd(), &count, sizeof count) == sizeof count ? count : 0;
 }
 
-TEST(Mailbox, GivesWhatWasPostedInOrder) {
+TEST(Mailbox, ReturnsFunctionsInTheOrderOfThePosts) {
   Mailbox mailbox({.functions = 10});
   std::string order;
   for (char c : {'a', 'b', 'c'}) EXPECT_TRUE(mailbox.post([&order, c] { order += c; }));
@@ -38,18 +38,18 @@ TEST(Mailbox, GivesWhatWasPostedInOrder) {
   EXPECT_TRUE(take(mailbox).empty());
 }
 
-TEST(Mailbox, IsBounded) {
+TEST(Mailbox, IsBoundedInFunctions) {
   Mailbox mailbox({.functions = 2});
   const auto alive = std::make_shared<int>();
   EXPECT_TRUE(mailbox.post([alive] {}));
   EXPECT_TRUE(mailbox.post([alive] {}));
   EXPECT_FALSE(mailbox.post([alive] {}));
-  EXPECT_EQ(alive.use_count(), 3);  // the refused one is gone
+  EXPECT_EQ(alive.use_count(), 3);  // the refused function is destroyed
   EXPECT_EQ(take(mailbox).size(), 2u);
   EXPECT_TRUE(mailbox.post([alive] {}));
 }
 
-// Calls post() with loads of these sizes; the answers as "1101".
+// Calls post() with these loads and returns the results, for example "1101".
 std::string post_all(Mailbox& mailbox, std::initializer_list<Mailbox::Load> loads) {
   std::string answers;
   for (const Mailbox::Load& load : loads) answers += mailbox.post([] {}, load) ? '1' : '0';
@@ -61,10 +61,10 @@ TEST(Mailbox, IsBoundedInBytes) {
   EXPECT_EQ(post_all(mailbox, {{.bytes = 60}, {.bytes = 41}, {.bytes = 40}, {.bytes = 1}, {}}),
             "10101");
   EXPECT_EQ(take(mailbox).size(), 3u);
-  EXPECT_EQ(post_all(mailbox, {{.bytes = 100}, {.bytes = 1}}), "10");  // what was taken is released
+  EXPECT_EQ(post_all(mailbox, {{.bytes = 100}, {.bytes = 1}}), "10");  // take() released the bytes
 }
 
-TEST(Mailbox, AnEmptyOneTakesAnything) {
+TEST(Mailbox, AnEmptyMailboxTakesAnyFunction) {
   for (const Mailbox::Bounds bounds : {Mailbox::Bounds{10, 100}, Mailbox::Bounds{0, 0}}) {
     Mailbox mailbox(bounds);
     EXPECT_EQ(post_all(mailbox, {{.bytes = 1'000'000}, {.bytes = 1}}), "10");
@@ -73,7 +73,7 @@ TEST(Mailbox, AnEmptyOneTakesAnything) {
   }
 }
 
-TEST(Mailbox, BytesThatAreSharedCountOnce) {
+TEST(Mailbox, SharedBytesCountOnce) {
   Mailbox mailbox({.functions = 10, .bytes = 100});
   const int first = 1;
   const int second = 2;
@@ -85,19 +85,19 @@ TEST(Mailbox, BytesThatAreSharedCountOnce) {
                                {.bytes = 40, .shared = &second},
                                {.bytes = 60, .shared = &first}}),
             "1101110");
-  // The next batch may follow after the block has ended, and another one may have its address.
+  // In the next batch, another block may have the address of the freed one.
   take(mailbox);
   EXPECT_EQ(post_all(mailbox, {{.bytes = 60, .shared = &second}, {.bytes = 60}}), "10");
 }
 
-TEST(Mailbox, WhatIsBoundedElsewherePassesAFullOne) {
+TEST(Mailbox, AFullMailboxTakesUnboundedLoads) {
   Mailbox mailbox({.functions = 1, .bytes = 10});
   EXPECT_EQ(post_all(mailbox, {{}, {}, {.bytes = 20, .bounded = false}, {.bytes = 1}}), "1010");
   mailbox.close();
   EXPECT_EQ(post_all(mailbox, {{.bounded = false}}), "0");
 }
 
-TEST(Mailbox, CloseDestroysWhatWaitsAndRefusesTheRest) {
+TEST(Mailbox, CloseDestroysWaitingFunctionsAndRefusesPosts) {
   Mailbox mailbox({.functions = 10});
   const auto alive = std::make_shared<int>();
   EXPECT_TRUE(mailbox.post([alive] { FAIL(); }));
@@ -110,7 +110,7 @@ TEST(Mailbox, CloseDestroysWhatWaitsAndRefusesTheRest) {
 }
 
 // A destructor that posts would deadlock if it ran under the lock.
-TEST(Mailbox, DestroysOutsideTheLock) {
+TEST(Mailbox, DestroysFunctionsOutsideTheLock) {
   struct PostsWhenDestroyed {
     explicit PostsWhenDestroyed(Mailbox* to) : to_(to) {}
     PostsWhenDestroyed(PostsWhenDestroyed&& other) noexcept
@@ -129,11 +129,11 @@ TEST(Mailbox, DestroysOutsideTheLock) {
   mailbox.close();
 }
 
-TEST(Mailbox, WakesASleeperOnceABatch) {
+TEST(Mailbox, WakesASleepingLoopOnceForEachBatch) {
   Mailbox mailbox({.functions = 10});
   EXPECT_TRUE(mailbox.post([] {}));
-  EXPECT_EQ(writes_seen(mailbox), 0u);       // awake: no write
-  EXPECT_FALSE(mailbox.prepare_to_sleep());  // and it must not go to sleep
+  EXPECT_EQ(writes_seen(mailbox), 0u);       // the loop is awake, so there is no write
+  EXPECT_FALSE(mailbox.prepare_to_sleep());  // the loop must not sleep
   take(mailbox);
   EXPECT_TRUE(mailbox.prepare_to_sleep());
   EXPECT_TRUE(mailbox.post([] {}));
@@ -147,19 +147,19 @@ TEST(Mailbox, WakesASleeperOnceABatch) {
   EXPECT_EQ(writes_seen(mailbox), 0u);
 }
 
-TEST(Mailbox, WakesEvenWithItsCounterFull) {
+TEST(Mailbox, WakesTheLoopEvenIfTheCounterIsFull) {
   Mailbox mailbox({.functions = 10});
   const std::uint64_t full = ~std::uint64_t{0} - 1;
   ASSERT_EQ(::write(mailbox.fd(), &full, sizeof full), static_cast<ssize_t>(sizeof full));
   errno = EDOM;
   mailbox.wake();
-  EXPECT_EQ(errno, EDOM);  // a signal handler may have called
+  EXPECT_EQ(errno, EDOM);  // errno stays the same, because a signal handler may call wake()
   EXPECT_EQ(writes_seen(mailbox), 1u);
 }
 
-// Eight senders against one sleeper: every function arrives once, those of one sender in order, and
-// no sleep is missed.
-TEST(Mailbox, ManySendersKeepTheirOrder) {
+// Eight threads post to one thread that sleeps. Each function arrives once, the functions of one
+// thread in order, and no wake-up is lost.
+TEST(Mailbox, PostsOfManyThreadsArriveOnceAndInOrder) {
   constexpr int senders = 8;
   constexpr int each = 20'000;
   const auto mailbox = std::make_shared<Mailbox>(Mailbox::Bounds{.functions = 1024});

@@ -55,7 +55,7 @@ TEST(Poller, ReportsReadiness) {
   EXPECT_EQ(recorder.calls, 2);
 }
 
-TEST(Poller, FailuresAreErrors) {
+TEST(Poller, ReportsFailuresOfEpoll) {
   Poller poller;
   Recorder recorder;
   EXPECT_EQ(poller.add(-1, EPOLLIN, recorder), std::errc::bad_file_descriptor);
@@ -65,8 +65,8 @@ TEST(Poller, FailuresAreErrors) {
   EXPECT_EQ(poller.add(fd.get(), EPOLLIN, recorder), std::errc::file_exists);
 }
 
-// Else a server that has run out of descriptors would say "Bad file descriptor".
-TEST(Poller, WithoutAnEpollEachCallSaysWhyThereIsNone) {
+// Without this rule, a server without free descriptors would report "Bad file descriptor".
+TEST(Poller, EachCallReportsTheErrorOfTheConstructor) {
   const Fd fd = ready_fd();
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
@@ -85,7 +85,7 @@ TEST(Poller, WithoutAnEpollEachCallSaysWhyThereIsNone) {
   poller.remove(fd.get(), recorder);
 }
 
-TEST(Poller, WaitsUntilTheDeadlineAndNotLess) {
+TEST(Poller, NeverWaitsLessThanUntilTheDeadline) {
   Poller poller;
   for (const auto wait : {0us, 100us, 1500us, 20000us}) {
     const auto deadline = Poller::Clock::now() + wait;
@@ -95,7 +95,7 @@ TEST(Poller, WaitsUntilTheDeadlineAndNotLess) {
   EXPECT_EQ(poller.wait(at_once), 0);
 }
 
-// Both are ready in one batch; whichever comes first removes the other, which is then freed.
+// Both watchers are ready in one batch. The first one removes the other, which is then freed.
 TEST(Poller, NoStaleEventReachesARemovedWatcher) {
   Poller poller;
   const Fd fds[] = {ready_fd(), ready_fd()};
@@ -115,7 +115,7 @@ TEST(Poller, NoStaleEventReachesARemovedWatcher) {
   EXPECT_EQ(calls, 1);
 }
 
-// The descriptor number is in use again, by somebody else, while the old event still waits.
+// Another watcher already uses the same descriptor number while the old event still waits.
 TEST(Poller, NoStaleEventReachesTheNextOwnerOfADescriptor) {
   Poller poller;
   Fd fds[] = {ready_fd(), ready_fd()};
@@ -163,7 +163,7 @@ TEST(Poller, ServesMoreThanOneBatch) {
   EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
-TEST(Poller, AgainCallsInTheNextTurnOnly) {
+TEST(Poller, AgainCallsOnlyInTheNextTurn) {
   Poller poller;
   Recorder recorder;
   recorder.then = [&] {
@@ -180,7 +180,7 @@ TEST(Poller, AgainCallsInTheNextTurnOnly) {
   }
 }
 
-TEST(Poller, AgainReadsOnceAlsoWhenReadable) {
+TEST(Poller, AgainReadsOnceEvenIfReadable) {
   Poller poller;
   Recorder recorder;
   const Fd fd = ready_fd();
@@ -206,7 +206,7 @@ TEST(Poller, OtherEventsDoNotWaitForAgain) {
   EXPECT_EQ(recorder.calls, 2);
 }
 
-// Those that ask again and again share a part of the turn; what is ready is not kept from its own.
+// Watchers that call again() in each turn share a part of the turn.
 TEST(Poller, AgainKeepsItsOrderOverTurns) {
   Poller poller;
   std::array<Recorder, 3> recorders;
@@ -224,12 +224,12 @@ TEST(Poller, AgainKeepsItsOrderOverTurns) {
   for (std::size_t turn = 1; turn <= 6; ++turn) {
     poller.wait(at_once);
     poller.dispatch();
-    EXPECT_EQ(order.size(), turn) << "one, as its share is used up";
+    EXPECT_EQ(order.size(), turn) << "one call uses up the share of a turn";
   }
   EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 0, 1, 2}));
 }
 
-TEST(Poller, RemoveAlsoForgetsAgain) {
+TEST(Poller, RemoveCancelsAgain) {
   Poller poller;
   Recorder first, second;
   first.then = [&] { poller.remove(-1, second); };
@@ -241,16 +241,16 @@ TEST(Poller, RemoveAlsoForgetsAgain) {
   EXPECT_EQ(second.calls, 0);
 }
 
-// Who was heard last may be asked again without epoll: at most eight times, then others have their
-// turn, and only while nothing else is ready.
-TEST(Poller, GuessesWhoIsReadyNext) {
+// The last watcher that called heard() may be called without epoll, but at most eight times in a
+// row, and only if nothing else was ready.
+TEST(Poller, GuessesTheNextReadyWatcherUpToEightTimes) {
   Poller poller;
   const Fd fd = ready_fd();
   Recorder recorder;
   ASSERT_FALSE(poller.add(fd.get(), EPOLLIN, recorder));
   ASSERT_EQ(poller.wait(at_once), 1);
   poller.dispatch();
-  EXPECT_FALSE(poller.may_guess()) << "it has not said that it heard something";
+  EXPECT_FALSE(poller.may_guess()) << "the watcher has not called heard()";
   poller.heard(recorder);
   for (int guesses = 0; guesses < 8; ++guesses) {
     ASSERT_TRUE(poller.may_guess());
@@ -280,11 +280,11 @@ TEST(Poller, DoesNotGuessWhileSeveralAreReady) {
   EXPECT_FALSE(poller.may_guess());
   poller.remove(fds[1].get(), second);
   ASSERT_EQ(poller.wait(at_once), 1);
-  EXPECT_TRUE(poller.may_guess()) << "the first is still who was heard last";
+  EXPECT_TRUE(poller.may_guess()) << "the first watcher is still the last that called heard()";
 }
 
-// A child made by fork keeps the socket open, and with it its place in epoll, unless it is removed.
-TEST(Poller, RemovedWhileADuplicateStaysOpen) {
+// A forked child keeps the socket open, and with it its entry in epoll unless it is removed.
+TEST(Poller, RemovesADescriptorThatHasADuplicate) {
   Poller poller;
   Recorder recorder;
   Fd fd = ready_fd();

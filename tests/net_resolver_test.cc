@@ -1,5 +1,5 @@
-// The system's resolver is asked about "localhost" alone: what it makes of other names, and when,
-// depends on the network.
+// The tests send only "localhost" to the system's resolver, because the answers for other names
+// depend on the network.
 #include "net/resolver.h"
 
 #include <atomic>
@@ -13,7 +13,7 @@
 
 namespace {
 
-// Trivial to destroy: threads that were left behind may still look at it when the process ends.
+// Abandoned threads may still read this variable when the process ends, so it has no destructor.
 std::atomic<bool> slow_answers = false;
 
 }  // namespace
@@ -40,7 +40,7 @@ const auto never = Clock::time_point::max();
 
 TEST(Resolver, NumericHostsNeedNoLookup) {
   for (const char* host : {"192.0.2.7", "2001:db8::7", "[2001:db8::7]"}) {
-    // The deadline has passed: only what needs no lookup can succeed.
+    // The deadline is in the past, so only a host without a lookup can succeed.
     const auto resolved = tern::net::resolve(host, 80, Clock::time_point::min());
     ASSERT_TRUE(resolved) << resolved.error().message();
     ASSERT_EQ(resolved->size(), 1u);
@@ -63,7 +63,7 @@ TEST(Resolver, FindsLocalhost) {
 }
 
 // RFC 6761 §6.4: .invalid has no names.
-TEST(Resolver, Rfc6761_6_4_UnknownNamesAreAnErrorWithTheReason) {
+TEST(Resolver, Rfc6761_6_4_ReportsTheReasonForAnUnknownName) {
   using namespace std::string_view_literals;
   for (const auto host : {""sv, "localhost\0x"sv, "no.such.host.invalid"sv}) {
     const auto resolved = tern::net::resolve(host, 80, never);
@@ -81,11 +81,11 @@ TEST(Resolver, KeepsItsDeadline) {
     EXPECT_EQ(resolved.error().code(), tern::Errc::timed_out);
     EXPECT_GE(Clock::now(), deadline);
   }
-  slow_answers = true;  // two threads were left behind
+  slow_answers = true;  // ends the two abandoned threads
   slow_answers.notify_all();
 }
 
-TEST(Resolver, AnswersFromAThreadOfItsOwn) {
+TEST(Resolver, CallsDoneInAThreadOfItsOwn) {
   std::promise<std::thread::id> answered;
   tern::net::resolve_async("localhost", 80, [&](tern::Result<Addresses> result) {
     EXPECT_TRUE(result);

@@ -1,4 +1,4 @@
-// Loop::on_signal.
+// Tests Loop::on_signal().
 
 #include "tern/error.h"
 #include "tern/loop.h"
@@ -19,7 +19,7 @@ namespace {
 using tern::Errc;
 using tern::Loop;
 
-// Blocks signals in this thread, as an application would.
+// Blocks signals in this thread, as an application must do.
 class Blocked {
  public:
   explicit Blocked(std::initializer_list<int> signals) {
@@ -36,7 +36,7 @@ class Blocked {
   sigset_t before_;
 };
 
-TEST(Signals, NeedABlockedSignal) {
+TEST(Signals, MustBeBlockedByTheApplication) {
   Loop loop;
   const auto listening = loop.on_signal(SIGUSR1, [](int) {});
   ASSERT_FALSE(listening);
@@ -63,7 +63,7 @@ TEST(Signals, ArriveAsEvents) {
   EXPECT_EQ(std::count(heard.begin(), heard.end(), SIGUSR2), 2);
 }
 
-TEST(Signals, LeaveMaskAndDispositionsAlone) {
+TEST(Signals, DoNotChangeMaskOrDispositions) {
   const Blocked blocked({SIGUSR1});
   sigset_t before, after;
   ::pthread_sigmask(SIG_BLOCK, nullptr, &before);
@@ -87,7 +87,7 @@ TEST(Signals, LeaveMaskAndDispositionsAlone) {
   EXPECT_EQ(usr_before.sa_handler, usr_after.sa_handler);
 }
 
-TEST(Signals, TheLastFunctionHolds) {
+TEST(Signals, ALaterFunctionReplacesTheEarlierOne) {
   const Blocked blocked({SIGUSR1});
   Loop loop;
   const auto first = std::make_shared<int>();
@@ -112,7 +112,7 @@ TEST(Signals, AFunctionMayReplaceOrRemoveItself) {
     EXPECT_TRUE(loop.on_signal(SIGUSR1, [&](int) {
       ++second;
       EXPECT_TRUE(loop.on_signal(SIGUSR1, {}));
-      ::raise(SIGUSR1);  // nobody listens any more: stays pending
+      ::raise(SIGUSR1);  // no loop takes it now, so it stays pending
       loop.post([&] { loop.post([&] { loop.stop(); }); });
     }));
     EXPECT_EQ(alive.use_count(), 2);
@@ -125,11 +125,11 @@ TEST(Signals, AFunctionMayReplaceOrRemoveItself) {
   sigset_t pending;
   ::sigpending(&pending);
   EXPECT_EQ(::sigismember(&pending, SIGUSR1), 1);
-  ::signal(SIGUSR1, SIG_IGN);  // drops it before it is unblocked
+  ::signal(SIGUSR1, SIG_IGN);  // drops the pending signal before it is unblocked
   ::signal(SIGUSR1, SIG_DFL);
 }
 
-TEST(Signals, RefusesWhatIsNoSignal) {
+TEST(Signals, RefuseNumbersThatAreNotSignals) {
   Loop loop;
   for (const int signo : {0, -1, 65, 1000, SIGKILL, SIGSTOP}) {
     const auto listening = loop.on_signal(signo, [](int) {});
@@ -138,12 +138,12 @@ TEST(Signals, RefusesWhatIsNoSignal) {
   }
 }
 
-// A signal goes to the first loop that reads it, so a second one would miss it at random.
-TEST(Signals, OneLoopTakesASignal) {
+// A signal goes to the first loop that reads it, so with two loops each would miss it at random.
+TEST(Signals, OnlyOneLoopTakesASignal) {
   const Blocked blocked({SIGUSR1, SIGUSR2});
   Loop first;
   ASSERT_TRUE(first.on_signal(SIGUSR1, [](int) {}));
-  EXPECT_TRUE(first.on_signal(SIGUSR1, [](int) {})) << "again";
+  EXPECT_TRUE(first.on_signal(SIGUSR1, [](int) {})) << "the same loop again";
   {
     Loop second;
     EXPECT_TRUE(second.on_signal(SIGUSR2, [](int) {})) << "another signal";
@@ -151,15 +151,14 @@ TEST(Signals, OneLoopTakesASignal) {
     ASSERT_FALSE(listening);
     EXPECT_EQ(listening.error().code(), Errc::signal_in_use);
     ASSERT_TRUE(first.on_signal(SIGUSR1, {}));
-    EXPECT_TRUE(second.on_signal(SIGUSR1, [](int) {})) << "the first has given it back";
+    EXPECT_TRUE(second.on_signal(SIGUSR1, [](int) {})) << "the first loop released it";
     EXPECT_FALSE(first.on_signal(SIGUSR1, [](int) {}));
   }
-  EXPECT_TRUE(first.on_signal(SIGUSR1, [](int) {})) << "the second is gone";
+  EXPECT_TRUE(first.on_signal(SIGUSR1, [](int) {})) << "the second loop has ended";
 }
 
-// Another process has signals of its own, also when it is a child that has the parent's
-// descriptors.
-TEST(Signals, AChildTakesItsOwn) {
+// Each process has its own signals, even a child that has the descriptors of its parent.
+TEST(Signals, AForkedChildTakesItsOwnSignals) {
   const Blocked blocked({SIGUSR1});
   auto parents = std::make_unique<Loop>();
   ASSERT_TRUE(parents->on_signal(SIGUSR1, [](int) {}));

@@ -65,8 +65,8 @@ TEST(Listen, APortInUseIsAnError) {
   EXPECT_FALSE(second.fd);
 }
 
-// A listener of another program that offers to share its port is in use all the same.
-TEST(Listen, APortOfferedByOthersIsInUse) {
+// The listener of another program allows others to share its port.
+TEST(Listen, AShareablePortOfOthersIsInUse) {
   const Fd foreign(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const int on = 1;
   ASSERT_EQ(::setsockopt(foreign.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on), 0);
@@ -76,7 +76,7 @@ TEST(Listen, APortOfferedByOthersIsInUse) {
   ASSERT_EQ(::listen(foreign.get(), 1), 0);
   const Address taken = local_address(foreign.get());
   EXPECT_EQ(listen_tcp(taken, PortUse::first).error, std::errc::address_in_use);
-  EXPECT_FALSE(listen_tcp(taken, PortUse::join).error);  // asked for
+  EXPECT_FALSE(listen_tcp(taken, PortUse::join).error);  // `join` requests this
 }
 
 TEST(Listen, WorkersJoinThePortAndShareItsConnections) {
@@ -89,7 +89,7 @@ TEST(Listen, WorkersJoinThePortAndShareItsConnections) {
     listeners.push_back(std::move(joined.fd));
   }
   EXPECT_EQ(listen_tcp(shared, PortUse::first).error, std::errc::address_in_use);
-  // 200 connections: with four listeners, each gets some but for a chance of 4 * 0.75^200.
+  // The chance that one of the four listeners gets none of 200 connections is 4 * 0.75^200.
   std::vector<Fd> clients;
   std::array<int, 4> accepted{};
   int total = 0;
@@ -111,8 +111,8 @@ TEST(Listen, WorkersJoinThePortAndShareItsConnections) {
   for (const int count : accepted) EXPECT_GT(count, 0);
 }
 
-// Our side closed first, so the connection lingers in TIME_WAIT on our port.
-TEST(Listen, ARestartGetsThePortAtOnce) {
+// The server closes first, so the connection is in TIME_WAIT on the port of the server.
+TEST(Listen, ARestartedServerGetsItsPortAtOnce) {
   Fd listener = listen_on_loopback();
   const Address address = local_address(listener.get());
   Opened client = start_connect(address);
@@ -141,7 +141,7 @@ TEST(Listen, AnyIpv6AddressServesIpv4) {
   EXPECT_EQ(peer_address(server.fd.get()), peer);
 }
 
-TEST(Accept, GivesSocketsReadyForTheLoop) {
+TEST(Accept, ReturnsNonBlockingCloseOnExecSockets) {
   const Fd listener = listen_on_loopback();
   EXPECT_EQ(classify_accept_error(accept(listener.get()).error), AcceptFailure::drained);
   const Opened client = start_connect(local_address(listener.get()));
@@ -175,7 +175,7 @@ TEST(Accept, ErrorsAreClassified) {
   }
 }
 
-TEST(Accept, RunsOutOfDescriptors) {
+TEST(Accept, PausesWithoutDescriptorsAndLosesNoConnection) {
   const Fd listener = listen_on_loopback();
   const Opened client = start_connect(local_address(listener.get()));
   ASSERT_TRUE(wait_ready(listener.get(), POLLIN));
@@ -188,11 +188,11 @@ TEST(Accept, RunsOutOfDescriptors) {
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
   EXPECT_EQ(full, std::errc::too_many_files_open);
   EXPECT_EQ(classify_accept_error(full), AcceptFailure::pause);
-  EXPECT_FALSE(accept(listener.get()).error);  // the connection was not lost
+  EXPECT_FALSE(accept(listener.get()).error);  // the connection is not lost
 }
 
-TEST(Connect, RefusalComesAsAResult) {
-  // Bound, so that nobody else gets the port, but not listening.
+TEST(Connect, ReportsARefusal) {
+  // The socket is bound, so that no other socket gets the port, but it does not listen.
   const Fd bound(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const Address any_port = loopback(0);
   ASSERT_EQ(::bind(bound.get(), any_port.data(), any_port.size()), 0);
@@ -205,12 +205,12 @@ TEST(Connect, RefusalComesAsAResult) {
   EXPECT_EQ(error, std::errc::connection_refused);
 }
 
-TEST(Connect, UnreachableIsAnErrorAtOnce) {
-  // TCP does not go to multicast addresses, whatever routes there are.
+TEST(Connect, ReportsAnUnreachableNetworkAtOnce) {
+  // TCP cannot connect to a multicast address, whatever routes there are.
   EXPECT_EQ(start_connect(*Address::parse("224.0.0.1", 1)).error, std::errc::network_unreachable);
 }
 
-TEST(SocketOptions, NoDelay) {
+TEST(SocketOptions, SetNodelayTurnsOffNagle) {
   const SocketPair pair;
   EXPECT_FALSE(is_set(pair.client.get(), IPPROTO_TCP, TCP_NODELAY));
   EXPECT_FALSE(set_nodelay(pair.client.get()));
@@ -218,7 +218,7 @@ TEST(SocketOptions, NoDelay) {
   EXPECT_EQ(set_nodelay(-1), std::errc::bad_file_descriptor);
 }
 
-TEST(SocketAddresses, OfBothEnds) {
+TEST(SocketAddresses, AreKnownForBothEnds) {
   const SocketPair pair;
   EXPECT_EQ(peer_address(pair.server.get()), local_address(pair.client.get()));
   EXPECT_EQ(peer_address(pair.client.get()), local_address(pair.server.get()));
@@ -246,7 +246,7 @@ TEST(SendOnce, RaisesNoSignal) {
   EXPECT_EQ(send_once(pair.server.get(), byte), 0u);
 }
 
-TEST(Shutdown, WriteSideSendsFinAndReadingGoesOn) {
+TEST(Shutdown, SendsAFinAndStillReads) {
   const SocketPair pair;
   shutdown_write(pair.client.get());
   ASSERT_TRUE(wait_ready(pair.server.get(), POLLIN));
@@ -259,7 +259,7 @@ TEST(Shutdown, WriteSideSendsFinAndReadingGoesOn) {
   EXPECT_EQ(byte, 'y');
 }
 
-TEST(ResetClose, SendsRst) {
+TEST(ResetClose, SendsARst) {
   SocketPair pair;
   reset_close(std::move(pair.client));
   ASSERT_TRUE(wait_ready(pair.server.get(), POLLIN));

@@ -57,7 +57,7 @@ TEST(TcpTransport, MovesBytesOfOneAndOfManyPieces) {
   EXPECT_EQ(got, "onetwothree");
 }
 
-TEST(TcpTransport, TakesMorePiecesThanTheKernelDoes) {
+TEST(TcpTransport, TakesMorePiecesThanTheKernelAllows) {
   Ends ends;
   std::string byte = "x";
   const std::vector<iovec> many(5000, piece(byte));
@@ -71,7 +71,7 @@ TEST(TcpTransport, TakesMorePiecesThanTheKernelDoes) {
   EXPECT_GE(read.bytes, 1u);
 }
 
-TEST(TcpTransport, SaysWhatItWaitsFor) {
+TEST(TcpTransport, ReportsWhichEventItWaitsFor) {
   Ends ends;
   std::string room(1, ' ');
   const iovec into[] = {piece(room)};
@@ -94,7 +94,7 @@ TEST(TcpTransport, SaysWhatItWaitsFor) {
   EXPECT_EQ(ends.client.write(pieces).state, State::wait_write);
 }
 
-TEST(TcpTransport, FinIsTheEnd) {
+TEST(TcpTransport, ReportsAFinAsTheEnd) {
   Ends ends;
   ends.client.shutdown_write();
   std::string room(8, ' ');
@@ -104,8 +104,8 @@ TEST(TcpTransport, FinIsTheEnd) {
   EXPECT_EQ(ends.server.write(into).state, State::ok);  // half-closed
 }
 
-// Whichever call comes first after the reset, the cause is the same; and no signal kills us.
-TEST(TcpTransport, ResetIsOneCauseForReadAndWrite) {
+// The first call after the reset may be a read or a write. No signal ends the process.
+TEST(TcpTransport, ReadAndWriteReportAResetAlike) {
   ASSERT_EQ(::signal(SIGPIPE, SIG_DFL), SIG_DFL);
   for (const bool read_first : {true, false}) {
     SocketPair pair;
@@ -118,7 +118,8 @@ TEST(TcpTransport, ResetIsOneCauseForReadAndWrite) {
     const auto first = read_first ? server.read(into) : server.write(into);
     EXPECT_EQ(first.state, State::failed);
     EXPECT_EQ(first.error, tern::Errc::connection_reset);
-    for (const auto& later : {server.write(into), server.write(two)}) {  // EPIPE by now
+    for (const auto& later :
+         {server.write(into), server.write(two)}) {  // the system now returns EPIPE
       EXPECT_EQ(later.state, State::failed);
       EXPECT_EQ(later.error, tern::Errc::connection_reset);
     }
@@ -134,7 +135,7 @@ TEST(TcpTransport, ClosesItsSocket) {
   EXPECT_EQ(read_some(server, into).state, State::end);
 }
 
-TEST(TcpTransport, LivesBehindTheInterface) {
+TEST(TcpTransport, CanBeDestroyedThroughTheInterface) {
   SocketPair pair;
   const int fd = pair.client.get();
   const std::unique_ptr<Transport> transport =

@@ -116,8 +116,8 @@ TEST(Timers, CallbacksMayMoveOthers) {
   EXPECT_EQ(b.fired, 1);
 }
 
-// One that arms itself for a time long past neither keeps the pass from ending nor starves others.
-TEST(Timers, ArmedInThePastFiresOnceAPass) {
+// A timer that arms itself for a time in the past neither makes the pass endless nor delays others.
+TEST(Timers, ATimerArmedInThePastFiresOnceInAPass) {
   Timers timers;
   Alarm busy, other;
   busy.then = [&] { timers.arm(busy, at(0)); };
@@ -143,11 +143,11 @@ TEST(Timers, HundredThousandAgreeWithSorting) {
     times[i] = any_time(random);
     timers.arm(alarms[i], at(times[i]));
   }
-  for (std::size_t i = 0; i < count; i += 3) {  // every third moves
+  for (std::size_t i = 0; i < count; i += 3) {  // every third timer moves
     times[i] = any_time(random);
     timers.arm(alarms[i], at(times[i]));
   }
-  for (std::size_t i = 0; i < count; i += 5) {  // every fifth goes
+  for (std::size_t i = 0; i < count; i += 5) {  // every fifth timer is cancelled
     times[i] = -1;
     timers.cancel(alarms[i]);
   }

@@ -1,4 +1,4 @@
-// Loop::watch and Watch.
+// Tests Loop::watch() and Watch.
 
 #include "tern/error.h"
 #include "tern/loop.h"
@@ -40,7 +40,7 @@ struct Pipe {
 
 bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
 
-// Runs posted work until `loop` has had a few turns in which anything ready would have been heard.
+// Runs `loop` for a few turns, which is enough for it to report every ready descriptor.
 void run_some_turns(Loop& loop) {
   int turns = 0;
   std::function<void()> count = [&] {
@@ -51,7 +51,7 @@ void run_some_turns(Loop& loop) {
   ASSERT_TRUE(loop.run());
 }
 
-TEST(Watch, HearsReadiness) {
+TEST(Watch, ReportsReadiness) {
   Loop loop;
   Pipe pipe;
   const int fd = pipe.reader.get();
@@ -59,7 +59,7 @@ TEST(Watch, HearsReadiness) {
   auto watch = loop.watch(pipe.reader.release(), Interest::read, [&](Ready ready) {
     EXPECT_TRUE(ready.readable);
     EXPECT_FALSE(ready.writable);
-    std::array<char, 2> some;  // level-triggered: need not take all
+    std::array<char, 2> some;  // a level-triggered reader need not read all bytes
     const ssize_t n = ::read(fd, some.data(), some.size());
     ASSERT_GT(n, 0);
     got.append(some.data(), static_cast<std::size_t>(n));
@@ -98,14 +98,14 @@ TEST(Watch, MayEndInsideItsOwnCallback) {
     ++calls;
     watch.reset();
     EXPECT_FALSE(is_open(fd));
-    EXPECT_FALSE(observer.expired());  // what runs still has its captures
+    EXPECT_FALSE(observer.expired());  // the captures of a running function exist
   });
   ASSERT_TRUE(made);
   watch = std::move(*made);
   pipe.put("x");
   run_some_turns(loop);
   EXPECT_EQ(calls, 1);
-  EXPECT_TRUE(observer.expired());  // and they are gone after the turn
+  EXPECT_TRUE(observer.expired());  // the captures are destroyed after the turn
 }
 
 TEST(Watch, MayEndInsideTheCallbackOfAnother) {
@@ -129,7 +129,7 @@ TEST(Watch, MayEndInsideTheCallbackOfAnother) {
 
 TEST(Watch, InterestMayChange) {
   Loop loop;
-  const int fd = ::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);  // ready for both
+  const int fd = ::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);  // readable and writable
   std::string heard;
   std::optional<Watch> watch;
   auto made = loop.watch(fd, Interest::none, [&](Ready ready) {
@@ -148,9 +148,10 @@ TEST(Watch, InterestMayChange) {
   EXPECT_EQ(heard, "rwb");
 }
 
-// The events are in the batch already when the first callback takes the other's interest away.
-TEST(Watch, InterestTakenAwayHoldsAtOnce) {
-  for (const Interest instead : {Interest::none, Interest::write}) {  // which a reader never gets
+// Both events are already in the batch when the first callback removes the interest of the other.
+TEST(Watch, AChangedInterestAppliesAtOnce) {
+  // The reading end of a pipe is never writable.
+  for (const Interest instead : {Interest::none, Interest::write}) {
     Loop loop;
     Pipe pipes[2];
     std::optional<Watch> watches[2];
@@ -170,7 +171,7 @@ TEST(Watch, InterestTakenAwayHoldsAtOnce) {
   }
 }
 
-TEST(Watch, AHangUpIsHeardOnlyByThoseWhoAsk) {
+TEST(Watch, ReportsAHangUpOnlyWithAnInterest) {
   Loop loop;
   Pipe pipe;
   int calls = 0;
@@ -193,7 +194,7 @@ TEST(Watch, AHangUpIsHeardOnlyByThoseWhoAsk) {
   EXPECT_EQ(calls, 1);
 }
 
-TEST(Watch, WhatCannotBeWatchedStaysTheCallers) {
+TEST(Watch, DoesNotTakeADescriptorThatItCannotWatch) {
   Loop loop;
   std::FILE* const file = std::tmpfile();
   ASSERT_NE(file, nullptr);
@@ -243,7 +244,7 @@ TEST(Watch, MayOutliveTheLoop) {
   EXPECT_FALSE(is_open(fd));
 }
 
-// Held only by its own function, it ends with the loop.
+// A Watch that only its own function holds ends with the loop.
 TEST(Watch, MayBeHeldByItsOwnFunction) {
   Pipe pipe;
   const int fd = pipe.reader.release();

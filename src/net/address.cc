@@ -1,5 +1,5 @@
-// Addresses as text and as the kernel wants them. The text of IPv6 follows RFC 5952, which
-// inet_ntop implements.
+// Converts addresses between text and the structures of the kernel. The text of an IPv6 address
+// follows RFC 5952, which inet_ntop implements.
 #include "net/address.h"
 
 #include <arpa/inet.h>
@@ -12,7 +12,7 @@ namespace tern::net {
 
 namespace {
 
-// inet_pton wants a terminating zero; hosts come as views.
+// Copies the text with a terminating zero, because inet_pton requires one and a view has none.
 template <std::size_t N>
 bool copy_text(std::string_view text, std::array<char, N>& into) noexcept {
   if (text.empty() || text.size() >= N || text.find('\0') != text.npos) return false;
@@ -21,7 +21,8 @@ bool copy_text(std::string_view text, std::array<char, N>& into) noexcept {
   return true;
 }
 
-// RFC 4007 §11.2: the zone is an interface's name or its number. 0: no such zone.
+// Returns the number of a zone, which is the name or the number of an interface (RFC 4007 §11.2).
+// Returns 0 if there is no such zone.
 std::uint32_t zone_index(std::string_view zone) noexcept {
   std::uint32_t number = 0;
   const auto parsed = std::from_chars(zone.data(), zone.data() + zone.size(), number);
@@ -101,7 +102,7 @@ std::string_view Address::format(std::span<char, max_text> buffer) const noexcep
   char* const end = to + buffer.size();
   const auto append_number = [&](std::uint32_t number) { to = std::to_chars(to, end, number).ptr; };
   if (family() == AF_INET) {
-    // inet_ntop goes by way of printf: a twelfth of what an upgrade costs us.
+    // inet_ntop uses printf, and would take a twelfth of the time of an upgrade.
     const std::uint32_t address = ntohl(storage_.v4.sin_addr.s_addr);
     for (const int shift : {24, 16, 8, 0}) {
       append_number(address >> shift & 0xFF);

@@ -11,20 +11,20 @@
 
 namespace tern::net {
 
-/// An IPv4 or IPv6 address and a port. IPv4 addresses mapped into IPv6 (RFC 4291 §2.5.5.2) become
-/// IPv4 ones, so that a peer of a dual-stack listener has one name.
+/// An IPv4 or IPv6 address and a port. An IPv4 address that is mapped into IPv6 becomes an IPv4
+/// address, so that a peer of a dual-stack listener has only one name. RFC 4291 §2.5.5.2.
 class Address {
  public:
-  /// Room that any text needs: "[", 39 characters of address, "%" and a zone of 10 digits,
-  /// "]:65535".
+  /// The room for any text: "[", 39 characters of address, "%", a zone of 10 digits, "]:65535".
   static constexpr std::size_t max_text = 64;
 
   /// 0.0.0.0:0.
   Address() noexcept;
-  /// From the kernel; nothing when it is neither IPv4 nor IPv6, or too short.
+  /// Converts an address from the kernel. Returns nothing if it is neither IPv4 nor IPv6, or too
+  /// short.
   static std::optional<Address> from(const sockaddr* address, socklen_t bytes) noexcept;
-  /// A numeric host: "192.0.2.7", "2001:db8::7", "[2001:db8::7]", "fe80::1%eth0". Nothing when it
-  /// is not numeric.
+  /// Parses a numeric host: "192.0.2.7", "2001:db8::7", "[2001:db8::7]", "fe80::1%eth0". Returns
+  /// nothing if the host is not numeric.
   static std::optional<Address> parse(std::string_view host, std::uint16_t port) noexcept;
 
   int family() const noexcept;  ///< AF_INET or AF_INET6
@@ -33,8 +33,8 @@ class Address {
   const sockaddr* data() const noexcept { return &storage_.any; }
   socklen_t size() const noexcept;
 
-  /// Writes "192.0.2.7:51234" or "[2001:db8::7]:51234" into `buffer`. Lifetime of the view: the
-  /// buffer.
+  /// Writes "192.0.2.7:51234" or "[2001:db8::7]:51234" into `buffer` and returns a view of it.
+  /// Lifetime of the view: that of the buffer.
   std::string_view format(std::span<char, max_text> buffer) const noexcept;
   std::string to_string() const;
 

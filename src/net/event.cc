@@ -1,4 +1,5 @@
-// A write to an eventfd is one of the few things that a signal handler may do.
+// Implements an event with an eventfd, because a signal handler is allowed to write to a
+// descriptor.
 #include "net/event.h"
 
 #include <cerrno>

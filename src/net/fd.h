@@ -6,7 +6,7 @@
 
 namespace tern::net {
 
-/// Owns a file descriptor; -1 is none.
+/// Owns a file descriptor. -1 means that it owns none.
 class Fd {
  public:
   Fd() noexcept = default;
@@ -20,11 +20,11 @@ class Fd {
 
   explicit operator bool() const noexcept { return fd_ >= 0; }
   int get() const noexcept { return fd_; }
-  /// Gives up ownership.
+  /// Returns the descriptor and no longer owns it.
   int release() noexcept { return std::exchange(fd_, -1); }
-  /// Closes what it owns and takes `fd`. Never tries close() twice: on Linux the descriptor is free
-  /// even after EINTR, and may by then belong to another thread. Keeps errno, so that it may stand
-  /// between a failure and its report.
+  /// Closes the descriptor that it owns and takes `fd`. Calls close() only once: on Linux the
+  /// descriptor is free even after EINTR, and another thread may already have reused its number.
+  /// Keeps errno, so that it can run between a failure and its report.
   void reset(int fd = -1) noexcept {
     const int old = std::exchange(fd_, fd);
     if (old < 0) return;

@@ -1,6 +1,6 @@
-// The kernel gives a forked child zeros for a page with MADV_WIPEONFORK (Linux 4.14). So a byte
-// that is 1 in the parent tells both apart, also after a bare clone(), without a look at the
-// process id.
+// Detects a fork without a system call. In a forked child, the kernel fills a page with
+// MADV_WIPEONFORK (Linux 4.14) with zeros. So a byte in this page that is 1 in the parent is 0 in
+// the child. This also works after a bare clone().
 #include "net/fork_mark.h"
 
 #include <cstddef>

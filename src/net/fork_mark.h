@@ -4,8 +4,8 @@
 
 namespace tern::net {
 
-/// Tells whether this process is a child of the one that made the mark. To ask costs no system
-/// call. Thread: any for in_child(); one for all else.
+/// Detects whether this process is a child of the process that created the mark. The check makes no
+/// system call. Thread: any for in_child(); one for all other calls.
 class ForkMark {
  public:
   ForkMark() noexcept;
@@ -13,15 +13,15 @@ class ForkMark {
   ForkMark& operator=(const ForkMark&) = delete;
   ~ForkMark();
 
-  /// Whether a fork() lies between the constructor, or the last renew(), and now.
+  /// Returns whether a fork() happened after the constructor and the last renew().
   bool in_child() const noexcept { return page_ != nullptr ? *page_ == 0 : is_other_process(); }
-  /// From now on the mark belongs to this process.
+  /// Makes this process the owner of the mark.
   void renew() noexcept;
 
  private:
   bool is_other_process() const noexcept;
 
-  volatile std::uint8_t* page_ = nullptr;  // null: the kernel cannot do it, process_ tells
+  volatile std::uint8_t* page_ = nullptr;  // null: the kernel cannot wipe pages; process_ is used
   int process_;
 };
 

@@ -1,4 +1,5 @@
-// The public Loop: the core and what applications put on it.
+// Implements the public Loop: a LoopCore with the timers, signals and descriptors of the
+// application.
 #include "tern/loop.h"
 
 #include "net/loop_core.h"
@@ -11,13 +12,14 @@
 
 namespace tern {
 
-// Destroyed from the bottom up; the core last, as all others take themselves off it.
+// The members are destroyed from the last to the first. The core is first, because the destructors
+// of the others remove themselves from it.
 struct Loop::State {
   explicit State(LoopOptions options)
       : core(std::move(options)), timers(core), claim(), signals(core, claim), watched() {}
 
-  /// A child of fork() shares the epoll instance with its parent. Before it uses the loop it gets
-  /// one of its own.
+  /// Gives a child of fork() an epoll instance of its own, because it shares the old one with its
+  /// parent. Does nothing in other processes.
   std::error_code own() noexcept {
     if (!core.is_copy() || core.running()) return {};
     std::error_code error = core.reopen();
@@ -43,12 +45,13 @@ Loop::Loop(LoopOptions options) : state_(std::make_unique<State>(std::move(optio
 
 Loop::~Loop() {
   if (state_->core.is_copy() && state_->core.running()) {
-    // A thread of the parent, which does not exist here, is in the middle of it.
+    // A thread of the parent is running this loop. It does not exist in this process, so the state
+    // is left as it is.
     static_cast<void>(state_.release());
     return;
   }
-  // While all is still there: functions that are destroyed may come back to us from their
-  // destructors.
+  // This happens while all members still exist, because the destructors of stored functions may
+  // call the loop.
   state_->core.shut_down();
   state_->timers.clear();
   state_->signals.clear();

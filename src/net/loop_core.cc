@@ -1,6 +1,6 @@
-// The turn of the loop. Its order is what the other rooms rely on: handlers run, then everything
-// they left to write is written in one go, then what they closed is freed, so that within a turn no
-// reference dies.
+// Runs the turns of a loop. The other rooms rely on the order in a turn: handlers run, then all
+// their output is written at once, then the objects that they closed are freed. So no reference
+// becomes invalid within a turn.
 #include "net/loop_core.h"
 
 #include <new>
@@ -8,8 +8,9 @@
 namespace tern::net {
 
 namespace {
-constexpr std::size_t kept_batch = 4096;  // how large a vector of posts may stay allocated
-// How long the posted functions of one turn may take, and how many run between looks at the clock.
+constexpr std::size_t kept_batch = 4096;  // a larger vector of posts is freed after use
+// The time for the posted functions of one turn, and the number of functions between two checks of
+// the clock.
 constexpr std::chrono::milliseconds posted_time{1};
 constexpr std::size_t posts_between_looks = 16;
 }  // namespace
@@ -104,7 +105,8 @@ bool LoopCore::spin() noexcept {
   return false;
 }
 
-// Who is asked directly needs no epoll_wait: the shortest way for a message that is waited for.
+// Calls the last watcher directly, without epoll_wait. This is the shortest way for a message that
+// the application waits for.
 bool LoopCore::guess(time_point now) noexcept {
   now_ = now;
   in_turn_ = true;
@@ -118,13 +120,14 @@ bool LoopCore::guess(time_point now) noexcept {
   if (!batch_.empty()) run_batch();
 }
 
-// As much as a millisecond allows; the rest goes on in the next turn, before what was posted since.
+// Runs posted functions for at most a millisecond. The next turn runs the rest, before functions
+// that are posted later.
 void LoopCore::run_batch() noexcept {
   const time_point end = std::chrono::steady_clock::now() + posted_time;
   while (next_in_batch_ < batch_.size()) {
     Mailbox::Function& function = batch_[next_in_batch_++];
     call_user(function);
-    function = nullptr;  // what it captured ends here, not with the batch
+    function = nullptr;  // destroys the captures now, not with the batch
     const bool looks = next_in_batch_ % posts_between_looks == 0;
     if (looks && std::chrono::steady_clock::now() >= end) break;
   }
@@ -154,7 +157,7 @@ void LoopCore::report_exception() noexcept {
   const auto tell = [this](std::string_view what) noexcept {
     try {
       if (options_.on_exception) options_.on_exception(what);
-    } catch (...) {  // a log that fails has nobody to tell
+    } catch (...) {  // an exception of the hook itself cannot be reported
     }
   };
   try {

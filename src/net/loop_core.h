@@ -22,10 +22,10 @@ namespace tern::net {
 
 struct TurnTag;
 
-/// Something that is freed when nobody in this turn can still be using it.
+/// An object that is freed when no caller in this turn can still use it.
 class Retired : public base::ListHook<TurnTag> {
  public:
-  /// Called at the very end of the turn in which it was retired; destroys the object.
+  /// Destroys the object. The loop calls it at the very end of the turn in which it was retired.
   virtual void on_retired() noexcept = 0;
 
  protected:
@@ -33,22 +33,22 @@ class Retired : public base::ListHook<TurnTag> {
   ~Retired() = default;
 };
 
-/// Something with work for the end of the turn, such as a connection with bytes to write. Once
-/// retired it is never called.
+/// An object with work for the end of the turn, such as a connection with bytes to write. The loop
+/// does not call it after it was retired.
 class Deferred : public Retired {
  public:
-  /// Called once for each turn in which it was deferred; may defer itself, and others, again for
-  /// the same turn.
+  /// Does the work. The loop calls it once for each turn in which the object was deferred. It may
+  /// defer itself and others again for the same turn.
   virtual void at_turn_end() noexcept = 0;
 
  protected:
   ~Deferred() = default;
 };
 
-/// The loop as tern's rooms see it. A turn is: epoll_wait (or a guess) → now() → ready watchers →
-/// due timers → posted functions → deferred objects until there are none → retired objects. Thread:
-/// stop(), in_loop_thread() and what mailbox() allows from any; all else in the loop's, or while it
-/// does not run.
+/// The loop for the other rooms of tern. A turn is: epoll_wait (or a guess) → now() → ready
+/// watchers → due timers → posted functions → deferred objects until there are none → retired
+/// objects. Thread: any for stop(), in_loop_thread() and the calls that Mailbox allows; the loop's
+/// thread for all others, or any thread while the loop does not run.
 class LoopCore {
  public:
   using time_point = std::chrono::steady_clock::time_point;
@@ -59,65 +59,66 @@ class LoopCore {
   LoopCore(const LoopCore&) = delete;
   LoopCore& operator=(const LoopCore&) = delete;
 
-  /// As of Loop.
+  /// Like Loop::run().
   Result<void> run();
-  /// Why run() cannot work: its descriptors could not be opened.
+  /// The reason why run() fails: the loop could not open its descriptors.
   std::error_code error() const noexcept { return error_; }
   void stop() noexcept;
-  /// As Poller::is_copy.
+  /// Like Poller::is_copy().
   bool is_copy() const noexcept { return poller_.is_copy(); }
-  /// Opens what a copy needs to run. What others have added to the poller they add again.
+  /// Opens the descriptors that a copy needs to run. The owners of watchers must add them again.
   std::error_code reopen() noexcept;
-  /// Refuses posts from now on and destroys those that wait. Not in a copy: a thread of the parent
-  /// may hold the mailbox's lock there for ever.
+  /// Refuses later posts and destroys the waiting ones. Does nothing in a copy, because a thread of
+  /// the parent may have held the mailbox's lock at the fork, and the lock then stays locked.
   void refuse_posts() noexcept;
-  /// The end: refuses posts from now on, destroys what waits and what is retired. Not while it
-  /// runs.
+  /// Ends the loop: refuses later posts, and destroys waiting posts and retired objects. The loop
+  /// must not be running.
   void shut_down() noexcept;
   time_point now() const noexcept { return now_; }
   bool in_loop_thread() const noexcept {
     return thread_.load(std::memory_order_relaxed) == std::this_thread::get_id();
   }
-  /// In debug builds: dies unless this is the loop's thread, or the loop does not run.
+  /// In debug builds, aborts unless this is the loop's thread or the loop does not run.
   void assert_thread() const noexcept {
     TERN_DEBUG_ASSERT(in_loop_thread() || !running() || is_copy());
   }
   bool running() const noexcept {
     return thread_.load(std::memory_order_relaxed) != std::thread::id();
   }
-  /// Whether a turn is in progress: callers up the stack may hold references.
+  /// Returns whether a turn is in progress. Then callers up the stack may hold references.
   bool in_turn() const noexcept { return in_turn_; }
 
   Poller& poller() noexcept { return poller_; }
   Timers& timers() noexcept { return timers_; }
   const std::shared_ptr<Mailbox>& mailbox() const noexcept { return mailbox_; }
 
-  /// Calls at_turn_end() at the end of this turn (outside of one: of the next). Once for any number
-  /// of calls.
+  /// Makes the loop call object.at_turn_end() at the end of this turn, or of the next turn if none
+  /// is in progress. Several calls count as one.
   void defer(Deferred& object) noexcept {
     assert_thread();
     if (!object.linked()) deferred_.push_back(object);
   }
-  /// Calls on_retired() at the very end of this turn; outside of one: of the next, or when the loop
-  /// ends. Once only.
+  /// Makes the loop call object.on_retired() at the very end of this turn. If none is in progress,
+  /// it happens at the end of the next turn or when the loop ends. Call it only once.
   void retire(Retired& object) noexcept {
     assert_thread();
     object.unlink();
     retired_.push_back(object);
   }
-  /// Calls watcher.on_ready(EPOLLIN) in the next turn, which then does not sleep: for what stopped
-  /// with bytes unread.
+  /// Makes the loop call watcher.on_ready(EPOLLIN) in the next turn, which then does not sleep. For
+  /// a watcher that stopped while bytes were unread.
   void again(Watcher& watcher) noexcept {
     assert_thread();
     poller_.again(watcher);
   }
 
-  /// One buffer for all reads of this loop, allocated at the first call; empty when memory is out.
-  /// Its contents are anybody's after the caller's on_ready has returned.
+  /// Returns one buffer for all reads of this loop; empty if memory is out. The first call
+  /// allocates it. Lifetime of its contents: until the caller's on_ready() returns, because other
+  /// watchers then use it.
   std::span<std::byte> receive_buffer() noexcept;
 
-  /// Calls what the application gave us; an exception goes to LoopOptions::on_exception and no
-  /// further.
+  /// Calls a function of the application. An exception goes to LoopOptions::on_exception and is not
+  /// thrown further.
   template <class F, class... A>
   void call_user(F& function, A&&... arguments) noexcept {
     try {
@@ -128,8 +129,8 @@ class LoopCore {
   }
 
  private:
-  // Hears the mailbox's descriptor. Nothing to do: having woken is all, the turn empties the
-  // mailbox anyway.
+  // The watcher of the mailbox's descriptor. It does nothing, because the event only has to wake
+  // the loop: each turn takes the posts.
   class Alarm final : public Watcher {
    public:
     void on_ready(std::uint32_t) noexcept override {}
@@ -139,8 +140,8 @@ class LoopCore {
   std::error_code open() noexcept;
   void turn() noexcept;
   void wait() noexcept;
-  bool spin() noexcept;                 // false: the time is over and nothing came
-  bool guess(time_point now) noexcept;  // true: there is something to do
+  bool spin() noexcept;                 // false: the time is over and nothing happened
+  bool guess(time_point now) noexcept;  // true: there is work
   bool has_work() const noexcept {
     return poller_.has_again() || !deferred_.empty() || !retired_.empty() || !batch_.empty();
   }
@@ -158,8 +159,8 @@ class LoopCore {
   Timers timers_{};
   std::shared_ptr<Mailbox> mailbox_;
   Alarm alarm_{};
-  std::error_code error_;                   // why it cannot run; after what it is computed from
-  std::vector<Mailbox::Function> batch_{};  // taken from the mailbox, run in part
+  std::error_code error_;  // the reason why it cannot run; set from the members above
+  std::vector<Mailbox::Function> batch_{};  // posts from the mailbox; some may have run
   std::size_t next_in_batch_ = 0;
   base::IntrusiveList<Deferred, TurnTag> deferred_{};
   base::IntrusiveList<Retired, TurnTag> retired_{};

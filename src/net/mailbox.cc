@@ -1,10 +1,11 @@
-// Posts from other threads. The queue is a vector under a mutex, taken whole by the loop, so that
-// the lock is held for a push or a swap and never while user code runs.
+// Passes functions from other threads to the loop. The queue is a vector under a mutex, and the
+// loop takes the whole vector. So the lock is held only for a push or a swap, never while code of
+// the application runs.
 //
-// Waking costs a system call, so it is done only for a loop that sleeps: the poster first marks
-// that something waits and then looks whether the loop sleeps; the loop first marks that it sleeps
-// and then looks whether something waits. Both in sequentially consistent order, so at least one
-// sees the other. The first poster to see it takes the mark away, hence one write a batch.
+// A wake-up costs a system call, so post() makes it only if the loop sleeps. post() first sets
+// `waiting_` and then reads `asleep_`; the loop first sets `asleep_` and then reads `waiting_`.
+// Both use sequentially consistent order, so at least one of them sees the mark of the other. The
+// first post that sees `asleep_` clears it, so there is one write for each batch.
 #include "net/mailbox.h"
 
 #include <cerrno>
@@ -41,7 +42,8 @@ bool Mailbox::post(Function function, Load load) noexcept {
   return true;
 }
 
-// Under the lock. The sum of the bytes cannot overflow: all of them are in memory.
+// The caller holds the lock. The sum of the bytes cannot overflow, because all of them are in
+// memory.
 bool Mailbox::has_room(std::size_t bytes) const noexcept {
   if (queue_.empty()) return true;
   if (queue_.size() >= bounds_.functions) return false;
@@ -68,7 +70,7 @@ void Mailbox::wake() const noexcept {
   const std::uint64_t one = 1;
   while (::write(event_.get(), &one, sizeof one) < 0) {
     std::uint64_t counter;
-    if (errno == EAGAIN) {  // the counter, which nobody reads, is full
+    if (errno == EAGAIN) {  // the counter is full, because the loop does not read it
       if (::read(event_.get(), &counter, sizeof counter) < 0 && errno != EAGAIN) break;
     } else if (errno != EINTR) {
       break;

@@ -14,24 +14,24 @@
 
 namespace tern::net {
 
-/// Holds the functions that other threads want a loop to run. The loop shares it with all threads
-/// that post; they may keep it longer than the loop lives.
-/// Thread: any for post, wake, close and closed; the loop's for all else.
+/// Holds the functions that other threads post to a loop.
+/// Lifetime: the loop and the posting threads share it; it may outlive the loop.
+/// Thread: any for post, wake, close and closed; the loop's for all other calls.
 class Mailbox {
  public:
   using Function = UniqueFunction<void()>;
 
-  /// How much may wait. An empty mailbox takes any one function.
+  /// The limits of what may wait. An empty mailbox takes any one function.
   struct Bounds {
     std::size_t functions;
     std::size_t bytes = std::numeric_limits<std::size_t>::max();
   };
-  /// What a function counts for.
+  /// The share of a function in the limits.
   struct Load {
-    /// Bytes that it keeps in memory until it has run.
+    /// The bytes that the function keeps in memory until it has run.
     std::size_t bytes = 0;
-    /// Names the block that holds these bytes, if many functions share it. The bytes count once for
-    /// functions that follow each other with the same block.
+    /// The address of the block that holds these bytes, if several functions share it. The bytes
+    /// count once for consecutive functions with the same block.
     const void* shared = nullptr;
     /// false: the bounds do not apply, because something else bounds how many there are.
     bool bounded = true;
@@ -41,28 +41,30 @@ class Mailbox {
   Mailbox(const Mailbox&) = delete;
   Mailbox& operator=(const Mailbox&) = delete;
 
-  /// Appends a function. Returns false and destroys it when the mailbox is closed or full, or when
-  /// memory is out. Wakes the loop with one write for each batch, and with none while it is awake.
+  /// Appends a function. Returns false and destroys the function if the mailbox is closed or full,
+  /// or if memory is out. Wakes a sleeping loop with one write for each batch.
   bool post(Function function, Load load) noexcept;
   bool post(Function function) noexcept { return post(std::move(function), Load{}); }
-  /// Refuses posts from now on and destroys what waits, outside the lock.
+  /// Refuses later posts, and destroys the waiting functions outside the lock.
   void close() noexcept;
   bool closed() const noexcept;
   /// Wakes the loop. Async-signal-safe.
   void wake() const noexcept;
 
-  /// Moves all that waits, in the order posted, into `batch`, which must be empty. The bounds apply
-  /// to what waits behind it from now on, so at most twice as much is in memory.
+  /// Moves all waiting functions into `batch` in their order. `batch` must be empty. The limits do
+  /// not count the batch, so at most twice as much is in memory.
   void take(std::vector<Function>& batch) noexcept;
-  /// Whether something waits; a hint, cheap enough to be polled.
+  /// Returns whether something waits. This is a hint; it is cheap enough for polling.
   bool waiting() const noexcept { return waiting_.load(std::memory_order_relaxed); }
-  /// To be called before sleeping; false when something waits, so that the loop must not sleep.
+  /// The loop calls this before it sleeps. Returns false if something waits; then it must not
+  /// sleep.
   bool prepare_to_sleep() noexcept;
   void awake() noexcept { asleep_.store(false, std::memory_order_relaxed); }
 
-  /// Becomes readable, edge by edge (EPOLLET), when the loop must wake; need not be read.
+  /// Returns a descriptor that wakes the loop. Watch it edge-triggered (EPOLLET); the loop does not
+  /// read it.
   int fd() const noexcept { return event_.get(); }
-  /// Why the constructor failed, if it did; then it is closed.
+  /// The reason why the constructor failed, if it did. The mailbox is then closed.
   std::error_code error() const noexcept { return error_; }
 
  private:

@@ -1,7 +1,7 @@
-// epoll. One wait brings up to 512 events, and the handler of one may destroy the watcher of
-// another that still waits in the same batch, whose descriptor number may even be in use again.
-// remove() therefore strikes the watcher out of the rest of the batch: a scan, but of few
-// contiguous bytes, and only when something is removed.
+// Waits for events with epoll. One wait returns up to 512 events. The handler of one event may
+// destroy the watcher of a later event in the same batch, and the number of its descriptor may
+// already be in use again. So remove() deletes the watcher from the rest of the batch. This is a
+// scan, but over few contiguous bytes and only for a removal.
 #include "net/poller.h"
 
 #include <algorithm>
@@ -18,7 +18,8 @@ std::error_code not_ours() noexcept {
   return std::make_error_code(std::errc::operation_not_permitted);
 }
 
-// The milliseconds until `deadline`, rounded up: waking early would only mean to wait again.
+// The milliseconds until `deadline`, rounded up, because after an early return the loop would have
+// to wait again.
 int timeout_until(Poller::Clock::time_point deadline) noexcept {
   using Milliseconds = std::chrono::milliseconds;
   if (deadline == Poller::Clock::time_point::min()) return 0;
@@ -53,7 +54,7 @@ void Poller::reopen() noexcept {
 }
 
 std::error_code Poller::add(int fd, std::uint32_t events, Watcher& watcher) noexcept {
-  if (!epoll_) return error_;  // why there is none says more than EBADF
+  if (!epoll_) return error_;  // the reason why there is no epoll helps more than EBADF
   if (is_copy()) return not_ours();
   return control(epoll_.get(), EPOLL_CTL_ADD, fd, events, watcher);
 }
@@ -109,7 +110,7 @@ bool Poller::guess() noexcept {
     const epoll_event event = events_[next_++];
     auto* const watcher = static_cast<Watcher*>(event.data.ptr);
     if (watcher == nullptr) continue;
-    // One that asked for a later turn reads then. epoll reports what is not read again.
+    // A watcher that called again() reads in its round. epoll reports bytes that stay unread again.
     const std::uint32_t events =
         watcher->linked() ? event.events & ~std::uint32_t{EPOLLIN} : event.events;
     if (events != 0) watcher->on_ready(events);

@@ -1,6 +1,6 @@
-// Names to addresses. getaddrinfo blocks for as long as the system's resolver likes and cannot be
-// cancelled, so that a deadline can only be kept by asking in a thread that may be left behind: it
-// owns everything it uses and dies with its answer.
+// Resolves names to addresses. getaddrinfo blocks without a limit and cannot be cancelled. So a
+// lookup runs in a thread of its own, which the caller abandons when the deadline passes. The
+// thread owns everything that it uses and ends with its answer.
 #include "net/resolver.h"
 
 #include <condition_variable>
@@ -56,7 +56,7 @@ Result<Addresses> look_up(const std::string& host, std::uint16_t port) {
 }
 
 void run_lookup(Lookup& lookup) noexcept {
-  // The application's signals are for its own threads. This thread is ours, so its mask is, too.
+  // This thread blocks all signals, because the signals of the application are for its own threads.
   sigset_t all;
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, nullptr);

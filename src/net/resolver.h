@@ -14,21 +14,21 @@ namespace tern::net {
 
 using Addresses = std::vector<Address>;
 
-/// The addresses of `host`, families alternating from the resolver's first choice (RFC 8305 §4).
-/// Numeric hosts need no lookup. Waits until `deadline` at most; a lookup that takes longer is
-/// abandoned, not waited for. Errors: Errc::name_not_resolved, with the resolver's words;
-/// Errc::timed_out; errno's when no thread can be started.
+/// Returns the addresses of `host`. Families alternate, and the family of the resolver's first
+/// address is first (RFC 8305 §4). A numeric host needs no lookup. Waits at most until `deadline`;
+/// a lookup that takes longer is abandoned. Errors: Errc::name_not_resolved with the text of the
+/// resolver; Errc::timed_out; an error of the system if no thread can be started.
 Result<Addresses> resolve(std::string_view host, std::uint16_t port,
                           std::chrono::steady_clock::time_point deadline);
 
-/// The same without waiting: `done` is called once, in a thread that lives only for this lookup,
-/// or, for numeric hosts and when no thread can be started, in this one before the call returns. It
-/// must not throw.
+/// Does the same without waiting. Calls `done` once, in a thread that exists only for this lookup.
+/// For a numeric host, or if no thread can be started, it calls `done` in this thread before it
+/// returns. `done` must not throw.
 void resolve_async(std::string_view host, std::uint16_t port,
                    UniqueFunction<void(Result<Addresses>)> done);
 
-/// Reorders so that families alternate, beginning with the first one's; each family keeps its
-/// order.
+/// Reorders the addresses so that families alternate. The family of the first address stays first,
+/// and the order within each family stays the same.
 void interleave_families(Addresses& addresses);
 
 }  // namespace tern::net

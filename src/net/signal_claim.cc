@@ -1,8 +1,8 @@
-// Two parts of a program that know nothing of each other meet in the kernel, because tern has no
-// variable that belongs to the whole process. A claim is a lock of one byte, the one with the
-// number of the signal, on a file that each process has for itself: /proc/self/comm. It is a lock
-// of the open file description (fcntl(2), F_OFD_SETLK), so it stands between two descriptors of one
-// process as well. The file is neither read nor written.
+// Makes sure that only one loop or server of a process takes a signal. The claims are in the
+// kernel, because tern has no variables for the whole process. A claim is a lock of one byte of the
+// file /proc/self/comm, which each process has for itself; the position of the byte is the number
+// of the signal. It is a lock of the open file description (fcntl(2), F_OFD_SETLK), so two
+// descriptors of one process exclude each other too. The file is neither read nor written.
 #include "net/signal_claim.h"
 
 #include "tern/error.h"
@@ -15,7 +15,7 @@ namespace tern::net {
 
 namespace {
 
-// `length` 0: all bytes from `first` on.
+// A `length` of 0 means all bytes from `first` on.
 int set_lock(int fd, short type, off_t first, off_t length) noexcept {
   struct flock lock {};
   lock.l_type = type;
@@ -48,7 +48,8 @@ void SignalClaim::release(int signo) noexcept {
   if (fd_ && process_ == ::getpid()) set_lock(fd_.get(), F_UNLCK, signo, 1);
 }
 
-// A child of fork() keeps the description open, so the lock would outlive the descriptor.
+// Unlocks before it closes: a forked child may keep the description open, so the lock would
+// otherwise outlive the descriptor.
 void SignalClaim::release_all() noexcept {
   if (fd_ && process_ == ::getpid()) set_lock(fd_.get(), F_UNLCK, 0, 0);
   fd_.reset();

@@ -6,8 +6,8 @@
 
 namespace tern::net {
 
-/// The signals that one loop or server of this process takes alone. A signal goes to the first
-/// signalfd that reads it, so a second reader would miss it at random.
+/// The signals that only this loop or server takes in this process. A signal goes to the first
+/// signalfd that reads it, so with two readers each would miss signals at random.
 /// Thread: one.
 class SignalClaim {
  public:
@@ -16,10 +16,10 @@ class SignalClaim {
   SignalClaim& operator=(const SignalClaim&) = delete;
   ~SignalClaim() { release_all(); }
 
-  /// Claims a signal for this object. Does nothing when it has it already. A child of fork() claims
-  /// anew, for its own process.
-  /// Errors: Errc::signal_in_use when another object of this process has it; EMFILE and the like.
-  /// Where /proc cannot be opened nothing is known about others, and that is no error.
+  /// Claims a signal for this object. Does nothing if the object has it already. In a forked child
+  /// it claims the signal again, for the child's process. Errors: Errc::signal_in_use if another
+  /// object of this process has it; EMFILE, ENFILE or ENOMEM. If /proc cannot be opened, other
+  /// claims are unknown and the call succeeds.
   std::error_code take(int signo) noexcept;
   void release(int signo) noexcept;
   void release_all() noexcept;
@@ -28,7 +28,7 @@ class SignalClaim {
   std::error_code open() noexcept;
 
   Fd fd_{};
-  int process_ = 0;  // the one that opened fd_
+  int process_ = 0;  // the process that opened fd_
 };
 
 }  // namespace tern::net

@@ -1,6 +1,6 @@
-// Signals through signalfd. A handler would have to be installed for the whole process; a signalfd
-// takes only what the application has blocked, which is also the one thing it must do itself: a
-// signal left unblocked in any thread takes its default action there.
+// Receives signals with a signalfd. A signal handler would belong to the whole process, but a
+// signalfd takes only signals that the application has blocked. The application must block them in
+// every thread: in a thread that does not block it, a signal takes its default action.
 #include "net/signals.h"
 
 #include "tern/error.h"
@@ -51,7 +51,8 @@ std::error_code Signals::listen(int signo, Function function) {
   if (auto error = require_blocked(signo)) return error;
   if (auto error = claim_.take(signo)) return error;
   auto shared = std::make_shared<Function>(std::move(function));
-  std::shared_ptr<Function>& place = functions_[signo];  // no allocation below: all or nothing
+  std::shared_ptr<Function>& place =
+      functions_[signo];  // no allocation follows, so the call does all or nothing
   ::sigaddset(&wanted, signo);
   if (auto error = apply(wanted)) {
     if (place == nullptr) functions_.erase(signo);
@@ -84,7 +85,7 @@ std::error_code Signals::apply(const sigset_t& wanted) noexcept {
 void Signals::on_ready(std::uint32_t) noexcept {
   std::array<signalfd_siginfo, 8> infos;
   const ssize_t got = ::read(fd_.get(), infos.data(), sizeof infos);
-  if (got <= 0) return;  // somebody else took it; and what is left over makes us ready again
+  if (got <= 0) return;  // another reader took the signal
   const std::size_t count = static_cast<std::size_t>(got) / sizeof(signalfd_siginfo);
   for (std::size_t i = 0; i < count; ++i) deliver(static_cast<int>(infos[i].ssi_signo));
 }

@@ -14,13 +14,13 @@
 
 namespace tern::net {
 
-/// Signals as events, through one signalfd. Signals must be blocked by the application; no mask is
-/// touched.
+/// Signals as events of a loop, through one signalfd. The application must block the signals; this
+/// class changes no mask.
 class Signals final : public Watcher {
  public:
   using Function = UniqueFunction<void(int)>;
 
-  /// `claim` must live longer.
+  /// Lifetime: `claim` must outlive this object.
   Signals(LoopCore& core, SignalClaim& claim) noexcept : core_(core), claim_(claim) {
     ::sigemptyset(&wanted_);
   }
@@ -28,11 +28,11 @@ class Signals final : public Watcher {
   Signals& operator=(const Signals&) = delete;
   ~Signals();
 
-  /// As Loop::on_signal.
+  /// Like Loop::on_signal().
   std::error_code listen(int signo, Function function);
-  /// Stops listening to all.
+  /// Stops taking all signals.
   void clear() noexcept;
-  /// For a loop that got a new poller: listens there.
+  /// Adds the signalfd to the poller again, after LoopCore::reopen().
   std::error_code reopen() noexcept;
 
   void on_ready(std::uint32_t events) noexcept override;
@@ -45,7 +45,7 @@ class Signals final : public Watcher {
   SignalClaim& claim_;
   Fd fd_{};
   sigset_t wanted_;
-  // Shared with a call in progress, which may replace its own function.
+  // A call in progress shares its function, because it may replace it.
   std::map<int, std::shared_ptr<Function>> functions_{};
 };
 

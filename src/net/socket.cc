@@ -1,16 +1,15 @@
-// Sockets. Three rules that are easily got wrong live here and nowhere else:
+// Opens, accepts and connects sockets. Three rules are only here:
 //
-// - A port in use is an error. Were the first listener bound with SO_REUSEPORT, any process of the
-// same user could hold the port
-//   already and the kernel would deal connections to both at random. So it binds without, and only
-//   then sets SO_REUSEPORT: the kernel looks at the flag of the *other* socket when a worker of
-//   ours binds to the same port with it.
-// - SO_REUSEADDR is set, else connections in TIME_WAIT would keep the port from a restarted server.
-// On Linux it never lets two
-//   listeners share a port.
-// - accept(2) reports errors of the network and of connections that died in the queue; only a lack
-// of descriptors or memory
-//   asks for a pause, as the listener then stays readable.
+// - A port in use is an error. If the first listener set SO_REUSEPORT before bind(), another
+// process
+//   of the same user could already hold the port, and the kernel would give connections to both at
+//   random. So the first listener binds without SO_REUSEPORT and sets it afterwards. That is early
+//   enough, because the kernel checks the flag of the first socket when a worker binds to the port.
+// - SO_REUSEADDR is set, because otherwise connections in TIME_WAIT would keep the port from a
+//   restarted server. On Linux this flag never lets two listeners share a port.
+// - accept(2) also reports errors of the network and of connections that failed in the queue. Only
+// a
+//   lack of descriptors or memory needs a pause, because the listener then stays readable.
 #include "net/socket.h"
 
 #include "tern/error.h"
@@ -38,7 +37,7 @@ Fd new_socket(const Address& address) noexcept {
 std::error_code bind_to(int fd, const Address& address, PortUse use) noexcept {
   if (auto error = set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1)) return error;
   if (address.family() == AF_INET6) {
-    // The system's default may be either; ours is that "::" means everybody.
+    // The default depends on the system. In tern, "::" always accepts IPv4 too.
     if (auto error = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0)) return error;
   }
   if (use == PortUse::join) {
@@ -89,8 +88,8 @@ AcceptFailure classify_accept_error(std::error_code error) noexcept {
     case EBADF:
     case EINVAL:
       return AcceptFailure::fatal;
-    // Errors of one connection or of the network, which Linux hands to accept: accept(2), "Error
-    // handling".
+    // Errors of one connection or of the network, which Linux reports through accept (accept(2),
+    // "Error handling").
     case EINTR:
     case ECONNABORTED:
     case EPERM:
@@ -104,7 +103,7 @@ AcceptFailure classify_accept_error(std::error_code error) noexcept {
     case EOPNOTSUPP:
     case ETIMEDOUT:
       return AcceptFailure::retry;
-    // EMFILE, ENFILE, ENOBUFS, ENOMEM, and what we do not know: retrying at once might spin.
+    // EMFILE, ENFILE, ENOBUFS, ENOMEM, and unknown errors: a retry at once could spin.
     default:
       return AcceptFailure::pause;
   }
@@ -113,7 +112,7 @@ AcceptFailure classify_accept_error(std::error_code error) noexcept {
 Opened start_connect(const Address& address) noexcept {
   Fd socket = new_socket(address);
   if (!socket) return {Fd(), last_error()};
-  // After EINTR the attempt goes on by itself; a second connect() would only report EALREADY.
+  // After EINTR the attempt continues in the kernel; a second connect() would only return EALREADY.
   if (::connect(socket.get(), address.data(), address.size()) != 0 && errno != EINPROGRESS &&
       errno != EINTR) {
     return {Fd(), last_error()};

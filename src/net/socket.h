@@ -8,68 +8,70 @@
 #include <span>
 #include <system_error>
 
-// Every socket incantation, in tiny functions. All sockets made here are non-blocking and
-// close-on-exec, and nothing here can raise SIGPIPE. EINTR never comes out.
+// All calls that create and configure sockets, in small functions. The sockets are non-blocking and
+// close-on-exec. No function raises SIGPIPE or returns EINTR.
 
 namespace tern::net {
 
-/// A new descriptor, or why there is none.
+/// A new descriptor, or the reason why there is none.
 struct Opened {
   Fd fd{};
   std::error_code error{};
   explicit operator bool() const noexcept { return !error; }
 };
 
-/// How a listener comes by its port.
+/// How a listener gets its port.
 enum class PortUse : std::uint8_t {
-  first,  ///< alone: a port that anybody listens on is an error; joiners may follow
-  join,   ///< beside the listeners that already share the port (SO_REUSEPORT; same user)
+  first,  ///< an error if any listener has the port; later listeners may join
+  join,   ///< shares the port with the listeners that have it (SO_REUSEPORT, same user)
 };
 
-/// Listens on `address` (port 0: the kernel chooses; see local_address). "::" serves IPv4 as well.
+/// Listens on `address`. "::" serves IPv4 too. With port 0 the kernel chooses a port, which
+/// local_address() returns.
 Opened listen_tcp(const Address& address, PortUse use, int backlog = SOMAXCONN) noexcept;
 
-/// Takes the next connection; `peer`, if given, gets its address. The error goes to
-/// classify_accept_error.
+/// Accepts the next connection. Stores the address of the peer in `peer` if it is not null. Pass an
+/// error to classify_accept_error().
 Opened accept(int listener, Address* peer = nullptr) noexcept;
 
-/// What to do after accept failed.
+/// The next step after accept() failed.
 enum class AcceptFailure : std::uint8_t {
-  drained,  ///< nobody waits
-  retry,    ///< that one connection is lost; take the next
-  pause,  ///< descriptors or memory are short: the listener stays readable, so leave it alone for a
-          ///< while
-  fatal,  ///< this is no listener (any more)
+  drained,  ///< no connection waits
+  retry,    ///< one connection is lost; accept the next one
+  pause,    ///< descriptors or memory are short; the listener stays readable, so wait a while
+  fatal,    ///< the descriptor is not a listener (any more)
 };
 AcceptFailure classify_accept_error(std::error_code error) noexcept;
 
-/// Starts to connect. Without an error: once the socket is writable, connect_result tells.
+/// Starts to connect. If it returns no error, wait until the socket is writable and call
+/// connect_result().
 Opened start_connect(const Address& address) noexcept;
-/// How connecting went.
+/// Returns the error of connecting; none if it succeeded.
 std::error_code connect_result(int fd) noexcept;
 
-/// Small frames leave at once (TCP_NODELAY).
+/// Makes the system send small frames at once (TCP_NODELAY).
 std::error_code set_nodelay(int fd) noexcept;
-/// The address a socket is bound to; 0.0.0.0:0 when unknown.
+/// Returns the address that a socket is bound to; 0.0.0.0:0 if it is unknown.
 Address local_address(int fd) noexcept;
-/// The address of the peer; 0.0.0.0:0 when it is gone.
+/// Returns the address of the peer; 0.0.0.0:0 if the connection has ended.
 Address peer_address(int fd) noexcept;
-/// Bytes that were written and that the peer's system has not acknowledged; a FIN counts as one. 0
-/// when the system does not say.
+/// Returns the number of written bytes that the peer's system has not acknowledged; a FIN counts as
+/// one. Returns 0 if the system does not report it.
 std::uint32_t unacknowledged_bytes(int fd) noexcept;
-/// Whether there is something to read without waiting.
+/// Returns whether there are bytes to read.
 bool has_input(int fd) noexcept;
-/// Sends FIN; reading goes on.
+/// Sends a FIN. The socket can still be read.
 void shutdown_write(int fd) noexcept;
-/// Makes the coming close() send RST and drop what is not sent.
+/// Makes the next close() send a RST and drop unsent bytes.
 void reset_on_close(int fd) noexcept;
-/// Sends RST and closes.
+/// Sends a RST and closes the socket.
 void reset_close(Fd socket) noexcept;
-/// Tries once, without waiting, to send; returns how many bytes went.
+/// Tries once to send, without waiting. Returns the number of bytes that the system took.
 std::size_t send_once(int fd, std::span<const std::byte> bytes) noexcept;
 
-/// The error_code for errno after a call on a socket: a reset and a broken pipe are one cause,
-/// Errc::connection_reset, since which of the two comes depends only on who calls first.
+/// Returns the error_code for errno after a call on a socket. A reset and a broken pipe both become
+/// Errc::connection_reset, because only the order of the calls decides which of the two the system
+/// returns.
 std::error_code socket_error(int error_number) noexcept;
 
 }  // namespace tern::net

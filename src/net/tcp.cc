@@ -1,5 +1,5 @@
-// Plain TCP. A single piece goes through recv and send, which copy no message header into the
-// kernel: the common case of an echo.
+// Implements plain TCP. A single piece, the usual case of an echo, uses recv and send, because
+// these calls copy no message header into the kernel.
 #include "net/tcp.h"
 
 #include "net/socket.h"

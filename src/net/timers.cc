@@ -1,6 +1,6 @@
-// Timers in a 4-ary heap: shallow, and the four children of a place share a cache line. Each timer
-// knows its place, so that re-arming and cancelling need no search. A pass of fire() ends: whatever
-// is armed meanwhile is moved behind its time.
+// Keeps timers in a 4-ary heap, because it is shallow and the four children of a place share a
+// cache line. Each timer stores its place, so arm() and cancel() need no search. A pass of fire()
+// always ends, because a timer that is armed during the pass gets a time after it.
 #include "net/timers.h"
 
 #include <algorithm>

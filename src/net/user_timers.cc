@@ -1,6 +1,6 @@
-// Timers by number. An entry leaves the table while its function runs, so that the function may
-// cancel its own timer, or any other, without pulling the ground from under itself; a repeating one
-// comes back afterwards unless its number is gone by then.
+// Implements timers that the application names by number. While its function runs, an entry is not
+// in the table, so the function may cancel any timer, even its own, and is not destroyed meanwhile.
+// A repeating timer returns to the table afterwards unless it was cancelled.
 #include "net/user_timers.h"
 
 #include <algorithm>
@@ -26,7 +26,7 @@ class UserTimers::Entry final : public Timer {
   void on_timer(time_point now) noexcept override { owner_.fire(*this, now); }
   void call() noexcept { owner_.core_.call_user(function_); }
 
-  /// Arms a repeating timer for its next turn that is still to come.
+  /// Arms a repeating timer for its next time in the future, and skips the times that it missed.
   void arm_next(time_point now) {
     const Loop::Duration missed = now - due_;
     due_ = later(due_, missed - missed % interval_);
@@ -52,14 +52,15 @@ UserTimers::UserTimers(LoopCore& core) noexcept : core_(core) {}
 UserTimers::~UserTimers() { clear(); }
 
 void UserTimers::clear() noexcept {
-  // One at a time: what a function captured may cancel or start timers as it ends.
+  // One at a time, because the destructors of captured objects may cancel or start timers.
   while (!entries_.empty()) {
     const auto first = entries_.extract(entries_.begin());
   }
 }
 
 TimerId UserTimers::after(Loop::Duration delay, Function function) {
-  // From the clock, not from now(): a long handler must not make the timer early.
+  // The delay starts at the time of the clock, not at now(), because a long handler would otherwise
+  // make the timer early.
   const auto due = later(Loop::Clock::now(), delay);
   return add(std::make_unique<Entry>(*this, due, Loop::Duration(0), std::move(function)));
 }
@@ -94,7 +95,8 @@ void UserTimers::fire(Entry& entry, Timer::time_point now) noexcept {
     held->call();
     return;
   }
-  // Armed first: the place it had in the heap is still free, so this cannot run out of memory.
+  // The timer is armed before the call. Its place in the heap is still free, so this needs no
+  // memory.
   held->arm_next(now);
   const std::uint64_t id = held->id();
   held->call();

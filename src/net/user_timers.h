@@ -22,11 +22,11 @@ class UserTimers {
   UserTimers& operator=(const UserTimers&) = delete;
   ~UserTimers();
 
-  /// As of Loop.
+  /// Like the functions of Loop.
   TimerId after(Loop::Duration delay, Function function);
   TimerId every(Loop::Duration interval, Function function);
   bool cancel(TimerId id) noexcept;
-  /// Forgets all.
+  /// Cancels all timers.
   void clear() noexcept;
 
  private:

@@ -1,5 +1,5 @@
-// Descriptors of the application on our loop. Level-triggered, as the application cannot be
-// expected to read until EAGAIN.
+// Watches descriptors of the application. They are level-triggered, because an application need not
+// read until EAGAIN.
 #include "net/watched_descriptor.h"
 
 #include <sys/epoll.h>
@@ -30,8 +30,8 @@ std::error_code WatchedDescriptor::reopen() noexcept {
   return apply(fd_.get(), std::exchange(interest_, Interest::none));
 }
 
-// With no interest the descriptor leaves epoll altogether, which would report a hang-up even
-// unasked, turn after turn.
+// Without an interest the descriptor is removed from epoll, because epoll would report a hang-up in
+// every turn even if it is not requested.
 std::error_code WatchedDescriptor::apply(int fd, Interest interest) noexcept {
   core_->assert_thread();
   const std::uint32_t events = (asks(interest, Interest::read) ? std::uint32_t{EPOLLIN} : 0) |
@@ -56,7 +56,7 @@ void WatchedDescriptor::on_ready(std::uint32_t events) noexcept {
       .writable = (ended || (events & EPOLLOUT) != 0) && asks(interest_, Interest::write),
       .hung_up = ended,
   };
-  // An event from before the interest changed in this turn.
+  // This event is older than a change of the interest in the same turn.
   if (!ready.readable && !ready.writable) return;
   core_->call_user(function_, ready);
 }
@@ -68,7 +68,7 @@ void WatchedDescriptor::close() noexcept {
   if (interest_ != Interest::none) core_->poller().remove(fd_.get(), *this);
   interest_ = Interest::none;
   fd_.reset();
-  // In a turn, its own function may be what calls.
+  // During a turn, the caller may be the function itself, so the object must live until its end.
   if (core_->in_turn()) {
     core_->retire(*this);
   } else {
@@ -80,7 +80,7 @@ void WatchedDescriptor::detach() noexcept {
   if (interest_ != Interest::none) core_->poller().remove(fd_.get(), *this);
   interest_ = Interest::none;
   core_ = nullptr;
-  // Last, as what it captured may hold the Watch, whose end is ours.
+  // This is last, because the captures may hold the Watch, and its destructor destroys this object.
   const Function last = std::move(function_);
 }
 

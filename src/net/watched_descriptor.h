@@ -14,7 +14,8 @@ namespace tern::net {
 
 struct WatchedTag;
 
-/// What a Watch points to. Owned by the Watch; the loop only knows it, so that each may end first.
+/// The object behind a Watch. The Watch owns it and the loop only lists it, so either may end
+/// first.
 class WatchedDescriptor final : public base::ListHook<WatchedTag>, public Watcher, public Retired {
  public:
   using Function = UniqueFunction<void(Ready)>;
@@ -22,16 +23,16 @@ class WatchedDescriptor final : public base::ListHook<WatchedTag>, public Watche
   WatchedDescriptor(LoopCore& core, Function function) noexcept
       : core_(&core), function_(std::move(function)) {}
 
-  /// Takes `fd` and begins; on failure leaves it alone.
+  /// Takes the ownership of `fd` and starts to watch it. On failure it does not take `fd`.
   std::error_code open(int fd, Interest interest) noexcept;
   std::error_code set_interest(Interest interest) noexcept;
   int fd() const noexcept { return fd_.get(); }
-  /// Stops, closes the descriptor, and destroys the object as soon as its function cannot be
-  /// running.
+  /// Stops watching, closes the descriptor, and destroys the object when its function cannot be
+  /// running any more.
   void close() noexcept;
-  /// For a loop that got a new poller: goes on there.
+  /// Adds the descriptor to the poller again, after LoopCore::reopen().
   std::error_code reopen() noexcept;
-  /// The loop ends: only the descriptor stays, for the Watch.
+  /// Called when the loop ends. The Watch keeps the descriptor, but no longer watches it.
   void detach() noexcept;
 
   void on_ready(std::uint32_t events) noexcept override;
@@ -48,7 +49,7 @@ class WatchedDescriptor final : public base::ListHook<WatchedTag>, public Watche
   Function function_;
 };
 
-/// All of a loop.
+/// All watched descriptors of a loop.
 using WatchedDescriptors = base::IntrusiveList<WatchedDescriptor, WatchedTag>;
 
 }  // namespace tern::net
