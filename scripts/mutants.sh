@@ -1,22 +1,52 @@
 #!/usr/bin/env bash
-# `make mutants`: do the tests test? Each tests/mutants/<name>.patch is a small fault in one source
-# or header of the library; its head says what it breaks and which test programs are to notice:
+# `make mutants` tests the tests. Each tests/mutants/<name>.patch puts one small fault into one file
+# of the library; the tests that its head names must notice the fault. tests/mutants/README.md
+# explains the patches and the verdicts.
 #
-#   # breaks: max_fragments is off by one
-#   # caught by: engine_limits_test
-#
-# The patch is applied to a copy of that source, the copy is compiled and linked in front of the
-# library, which thereby loses its own version of it, and the programs are run; so are, of a header,
-# all sources of the library that include it, with the copy before them. One of them has to
-# fail, or to take a minute more than ten times as long as without a mutant: then it hangs. A mutant
-# that survives is a hole in the tests.
-#   scripts/mutants.sh [build directory [name…]]     (built: `make mutants` sees to that)
+# The script applies the patch to a copy of the file, compiles the copy, and links it before the
+# library, so that it replaces the library's own version. For a header, it compiles every source of
+# the library that includes the header. Then it runs the test programs.
+#   scripts/mutants.sh [build directory [name…]]     (`make mutants` builds the directory first)
+#   scripts/mutants.sh --check [name…]               (only: which patches do not apply; 3 seconds)
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
 patches=tests/mutants
 
 head_of() { sed -n "s/^# $2: //p" "$patches/$1.patch"; }
+
+# The file that a patch changes, or nothing when it changes several.
+file_of() {
+  local files
+  mapfile -t files < <(sed -n 's#^--- a/##p' "$patches/$1.patch" | sed 's/[[:space:]].*//')
+  ((${#files[@]} != 1)) || echo "${files[0]}"
+}
+
+# Applies the patch $1 to a copy of its file, $2. "-o /dev/null" only tries.
+apply() {
+  patch --batch --forward --fuzz=0 -p1 -o "$2" -r /dev/null <"$patches/$1.patch"
+}
+
+# Prints why the patch $1 cannot be a mutant; prints nothing when it is one.
+complaint_of() {
+  local file test
+  [[ -e $patches/$1.patch ]] || { echo "there is no $patches/$1.patch"; return; }
+  file=$(file_of "$1")
+  if [[ $file != src/*.@(cc|h) ]]; then
+    echo "does not change exactly one .cc or .h file of src/"
+  elif [[ -z $(head_of "$1" breaks) || -z $(head_of "$1" "caught by") ]]; then
+    echo "its head lacks \"# breaks:\" or \"# caught by:\""
+  elif [[ ! -e $file ]]; then
+    echo "does not apply: there is no $file"
+  elif ! apply "$1" /dev/null >/dev/null 2>&1; then
+    echo "does not apply to $file any more"
+  fi
+  for test in $(head_of "$1" "caught by"); do
+    compgen -G "tests/$test.cc" >/dev/null || compgen -G "tests/*/$test.cc" >/dev/null ||
+      echo "names the test program $test, which does not exist"
+  done
+}
+
 # The commands with which ninja builds a target, one a line.
 commands_for() { ninja -C "$build" -t commands "$1"; }
 
@@ -73,12 +103,10 @@ try() {
   local name=$1 began=$SECONDS slot file test failure
   slot=$build/mutants/$name
   rm -rf "$slot" && mkdir -p "$slot"
-  file=$(sed -n 's#^--- a/##p' "$patches/$name.patch" | sed 's/[[:space:]].*//')
   verdict() { echo "$1 $name $((SECONDS - began)) ${*:2}"; }
-  if [[ $(wc -w <<<"$file") != 1 || $file != src/*.@(cc|h) || -z $(head_of "$name" breaks) ]]; then
-    verdict BAD "not a fault in one file of src/, with a head that says what it breaks"
-  elif ! mkdir -p "$slot/${file%/*}" ||
-    ! patch --batch --forward --fuzz=0 -p1 -o "$slot/$file" <"$patches/$name.patch" >"$slot/log" 2>&1; then
+  file=$(file_of "$name")
+  mkdir -p "$slot/${file%/*}"
+  if ! apply "$name" "$slot/$file" >"$slot/log" 2>&1; then
     verdict BAD "does not apply to $file any more: $slot/log"
   elif ! compile "$slot" "$file" >>"$slot/log" 2>&1; then
     verdict BAD "does not compile: $slot/log"
@@ -98,15 +126,38 @@ try() {
   fi
 }
 
-build=$(realpath "${1:-build}")
+check_only=
+if [[ ${1:-} == --check ]]; then
+  check_only=1
+else
+  build=$(realpath "${1:-build}")
+fi
 if [[ ${2:-} == --try ]]; then
   try "$3"
   exit
 fi
-names=("${@:2}")
-((${#names[@]})) || names=("$patches"/*.patch)
-names=("${names[@]##*/}")
-names=("${names[@]%.patch}")
+all=("${@:2}")
+((${#all[@]})) || all=("$patches"/*.patch)
+all=("${all[@]##*/}")
+all=("${all[@]%.patch}")
+
+# A patch that does not apply tests nothing, so it is a failure with its name. The others still run.
+names=()
+bad=()
+for name in "${all[@]}"; do
+  complaint=$(complaint_of "$name")
+  if [[ $complaint ]]; then
+    bad+=("$(printf '%-42s %4s  BAD: %s' "$name" - "$complaint")")
+  else
+    names+=("$name")
+  fi
+done
+if [[ $check_only ]] || ((${#names[@]} == 0)); then
+  ((${#bad[@]} == 0)) || printf '%s\n' "${bad[@]}"
+  echo "${#all[@]} mutants, ${#bad[@]} that do not apply or are no mutants"
+  ((${#bad[@]} == 0))
+  exit
+fi
 
 mkdir -p "$build/mutants"
 commands_for all >"$build/mutants/compile"
@@ -128,5 +179,7 @@ while read -r verdict name seconds what; do
   printf '%-42s %4s  %s\n' "$name" "$seconds" "$what"
 done < <(printf '%s\n' "${names[@]}" |
   xargs -P "${CTEST_PARALLEL_LEVEL:-$(nproc)}" -I{} "$0" "$build" --try {})
-echo "${#names[@]} mutants, $caught caught, $SECONDS s"
-((caught == ${#names[@]}))
+((${#bad[@]} == 0)) || printf '%s\n' "${bad[@]}"
+echo "${#all[@]} mutants, $caught caught, $((${#names[@]} - caught)) not caught," \
+  "${#bad[@]} that do not apply, $SECONDS s"
+((caught == ${#all[@]}))
