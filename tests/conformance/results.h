@@ -1,4 +1,5 @@
-// results.txt: what the suite found, a line for each case, way and role. Committed, so that a
+// results.txt: what the suite found. It counts the cases that ended as their script expects, for
+// each group, way and role, and has a line for each case that did not. It is committed, so that a
 // change of behaviour is a change of this file.
 #pragma once
 
@@ -10,19 +11,23 @@
 
 namespace tern::conformance {
 
-/// "1.1.1 engine server OK OK 1000 fin".
+/// Whether a case ended as its script expects: both verdicts are OK, the Close frame has the last
+/// of the codes that the script allows, and TCP ended by a FIN.
+bool is_as_expected(const Script& script, const Observed& observed, Judgement judgement);
+
+/// The line of one case: "7.3.1 engine server OK OK - fin".
 std::string result_line(const Case& each, std::string_view way, Role subject,
                         const Observed& observed, Judgement judgement);
 
-/// The committed lines of this way, role and group ("9"), in order.
+/// The committed lines of this way, role and group ("9"), in order: the count, then the exceptions.
 std::vector<std::string> committed_lines(std::string_view way, Role subject,
                                          std::string_view group);
 
-/// What runs a case against a subject of the role.
+/// Runs a case against a subject of the role.
 using Runner = std::function<Observed(const Case&, const Script&)>;
 
-/// Runs each case of the group, expects OK for both verdicts where they are not informational, and
-/// the committed lines; writes what it found to conformance/ of the build tree.
+/// Runs each case of the group. Expects that both verdicts are OK where they are not informational,
+/// and that the lines are the committed ones. Writes the lines to conformance/ of the build tree.
 void expect_results(std::string_view way, Role subject, const std::string& group,
                     const Runner& runner);
 
