@@ -353,5 +353,20 @@ TEST(EngineLimits, OneCallReads256FramesAtMost) {
   }
 }
 
+// The same for frames that nobody hears of.
+TEST(EngineLimits, OneCallReads256FramesBehindOurCloseAtMost) {
+  for (const Role role : {Role::server, Role::client}) {
+    for (const Frame& frame : {ping(""), pong(""), text("")}) {
+      Peer peer(role);
+      peer.engine().close(CloseCode::normal);
+      std::vector<Frame> frames(10'000, frame);
+      frames.push_back(closing(1000));
+      peer.receive(frames);
+      EXPECT_EQ(peer.working, 10'000 / 256) << to_string(frame);
+      EXPECT_EQ(peer.frames(), Peer::Strings{"close 1000"}) << "none is answered";
+    }
+  }
+}
+
 }  // namespace
 }  // namespace tern::test

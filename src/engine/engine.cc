@@ -198,18 +198,13 @@ Event Engine::next_of_any_kind() noexcept {
   active_->opening.reset();
   while (!close_received_) {
     const Event event = active_->in.next();
-    const bool heard = phase_ == Phase::open;  // after our Close nothing is delivered any more
-    switch (event.kind()) {
+    switch (event.kind()) {  // after our Close only the peer's comes
       case Event::Kind::message:
-        if (heard) return active_->has_more_to_tell() ? event.as_not_last() : event;
-        break;
-      case Event::Kind::pong:
-        if (heard) return event;
-        break;
+        return active_->has_more_to_tell() ? event.as_not_last() : event;
       case Event::Kind::ping:
-        if (!heard) break;
         append_control(true, event.message().bytes());
         return event;
+      case Event::Kind::pong:
       case Event::Kind::working:
         return event;
       case Event::Kind::closed:

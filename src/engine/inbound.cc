@@ -179,7 +179,12 @@ bool Inbound::is_checked_text(std::span<const std::byte> payload) const noexcept
       at_.in_frame = true;
       remaining_ = header_.length;
     }
-    if (frame::is_control(header_.opcode)) return read_control();
+    if (frame::is_control(header_.opcode)) {
+      const Event event = read_control();
+      const bool heard = event.kind() == Event::Kind::closed || !at_.skipping;
+      if (heard || !event) return event;
+      continue;
+    }
     switch (read_data()) {
       case Progress::done:
         break;

@@ -70,8 +70,8 @@ class Inbound {
   /// fault if error() is set; `none` when all was read; `working` after as much work as one call
   /// may do, see Engine::next. Throws std::bad_alloc.
   Event next();
-  /// From now on messages are not collected, inflated or checked: of a data frame only the header
-  /// is judged. Idempotent.
+  /// From now on messages are not collected, inflated or checked, and pings and pongs not told: of
+  /// a data frame only the header is judged. Idempotent.
   void skip_messages() noexcept;
   Errc error() const noexcept { return error_; }
 
