@@ -2,6 +2,7 @@
 
 #include <array>
 #include <chrono>
+#include <fcntl.h>
 #include <functional>
 #include <gtest/gtest.h>
 #include <memory>
@@ -23,6 +24,13 @@ constexpr auto at_once = Poller::Clock::time_point::min();
 
 Fd ready_fd() { return Fd(::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC)); }
 Fd silent_fd() { return Fd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)); }
+// The end of a pipe whose other end is closed.
+Fd hung_up_fd() {
+  std::array<int, 2> ends{-1, -1};
+  EXPECT_EQ(::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC), 0);
+  ::close(ends[1]);
+  return Fd(ends[0]);
+}
 
 struct Recorder final : Watcher {
   void on_ready(std::uint32_t events) noexcept override {
@@ -190,6 +198,23 @@ TEST(Poller, AgainReadsOnceEvenIfReadable) {
   poller.dispatch();
   EXPECT_EQ(recorder.calls, 1);
   EXPECT_EQ(recorder.last, std::uint32_t{EPOLLIN});
+}
+
+// Else a peer that is gone and left much work behind would have its turn twice.
+TEST(Poller, AFailureIsNoTurnBesideAgain) {
+  Poller poller;
+  Recorder recorder;
+  const Fd fd = hung_up_fd();
+  ASSERT_FALSE(poller.add(fd.get(), EPOLLIN, recorder));
+  poller.again(recorder);
+  ASSERT_EQ(poller.wait(at_once), 1);
+  poller.dispatch();
+  EXPECT_EQ(recorder.calls, 1);
+  EXPECT_EQ(recorder.last, std::uint32_t{EPOLLIN});
+  ASSERT_EQ(poller.wait(at_once), 1);
+  poller.dispatch();
+  EXPECT_EQ(recorder.calls, 2);
+  EXPECT_EQ(recorder.last, std::uint32_t{EPOLLHUP}) << "told once nothing else is promised";
 }
 
 TEST(Poller, OtherEventsDoNotWaitForAgain) {

@@ -110,9 +110,10 @@ bool Poller::guess() noexcept {
     const epoll_event event = events_[next_++];
     auto* const watcher = static_cast<Watcher*>(event.data.ptr);
     if (watcher == nullptr) continue;
-    // A watcher that called again() reads in its round. epoll reports bytes that stay unread again.
+    // A watcher that called again() reads in its round, and a read finds the failure. epoll reports
+    // again what stays unread.
     const std::uint32_t events =
-        watcher->linked() ? event.events & ~std::uint32_t{EPOLLIN} : event.events;
+        watcher->linked() ? event.events & ~(readable | broken) : event.events;
     if (events != 0) watcher->on_ready(events);
   }
   if (!round.empty()) dispatch_again(round);
