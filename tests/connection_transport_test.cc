@@ -91,10 +91,12 @@ class OddTransport final : public Transport {
   bool ended_ = false;
 };
 
-/// One connection on a loop of its own, with an echo; the test is its peer.
+/// One connection on a loop of its own, with an echo and a page; the test is its peer.
 class Stage final : private connection::Owner {
  public:
-  explicit Stage(Rules& rules) {
+  static constexpr std::size_t page_bytes = 200;
+
+  explicit Stage(Rules& rules, EngineOptions options = {}) : options_(std::move(options)) {
     EXPECT_NE(connection::LiveConnection::adopt(
                   std::make_unique<OddTransport>(std::move(sockets_.server), rules), environment_),
               nullptr);
@@ -129,6 +131,8 @@ class Stage final : private connection::Owner {
     char octet;
     EXPECT_EQ(::recv(sockets_.client.get(), &octet, 1, 0), 0);
   }
+  /// How many pages the loop asked for in the turn of the first one. After turn().
+  std::size_t pages_of_a_turn() const { return pages_of_a_turn_; }
   /// Waits until the loop has had another turn.
   void turn() {
     std::promise<void> promise;
@@ -143,6 +147,10 @@ class Stage final : private connection::Owner {
   };
 
   void on_request(connection::LiveConnection& connection) noexcept override {
+    if (connection.engine().request().target() == "/page") {
+      if (pages_++ == 0) loop_.post([this] { pages_of_a_turn_ = pages_; });
+      return connection.respond(Response::text(std::string(page_bytes, 'x')));
+    }
     connection.accept({}, connection::session_type<Echo>, [](void* at) { ::new (at) Echo; });
   }
   void on_handshake_over(connection::LiveConnection&) noexcept override {}
@@ -151,7 +159,9 @@ class Stage final : private connection::Owner {
   SocketPair sockets_{};
   Loop loop_{};
   Workspace workspace_{};
-  EngineOptions options_{};
+  EngineOptions options_;
+  std::size_t pages_ = 0;
+  std::size_t pages_of_a_turn_ = 0;
   connection::Metrics metrics_{};
   LogSink log_{};
   connection::Environment environment_{
@@ -209,6 +219,29 @@ TEST(ConnectionTransport, InputThatTheSocketDoesNotTellOfIsRead) {
   }
   stage.send(all);
   stage.expect(answers);
+}
+
+const std::string page_request = "GET /page HTTP/1.1\r\nHost: x\r\n\r\n";
+
+std::string pages(std::size_t count) {
+  const std::string head =
+      "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 200\r\n\r\n";
+  std::string all;
+  for (std::size_t i = 0; i < count; ++i) all += head + std::string(Stage::page_bytes, 'x');
+  return all;
+}
+
+// 1 024 units of work, of 12 a page (connection/turn_budget.h), and what is done between two looks.
+TEST(ConnectionTransport, TheEndOfATurnIsNoSecondTurn) {
+  constexpr std::size_t count = 200;
+  Rules rules;
+  Stage stage(rules);
+  std::string requests;
+  for (std::size_t i = 0; i < count; ++i) requests += page_request;
+  stage.send(requests);
+  stage.expect(pages(count));
+  stage.turn();
+  EXPECT_LE(stage.pages_of_a_turn(), 90u);
 }
 
 }  // namespace

@@ -59,7 +59,7 @@ void LiveConnection::on_timer(net::Timer::time_point now) noexcept {
   flush();
   in_turn_ = false;
   if (state_ == State::serving && engine_.deadline() <= now) judge(due, now);
-  finish_turn();
+  finish_turn(budget);
 }
 
 void LiveConnection::judge(net::Timer::time_point due, net::Timer::time_point now) noexcept {

@@ -39,17 +39,19 @@ constexpr std::size_t message_budget = std::size_t{2} << 20;
   if ((events & net::writable) != 0 || write_needs_read_) blocked_ = write_needs_read_ = false;
   if ((events & net::broken) != 0) [[unlikely]]
     on_broken();
+  TurnBudget budget(environment_->core);
   if ((events & (net::readable | net::broken)) != 0) {
-    TurnBudget budget(environment_->core);
     if (!engine_.rests()) pump(budget);
     if (!budget.spent()) read(budget);
   }
   in_turn_ = false;
-  finish_turn();
+  finish_turn(budget);
 }
 
 void LiveConnection::at_turn_end() noexcept {
-  if (state_ == State::serving) finish_turn();
+  if (state_ != State::serving) return;
+  TurnBudget budget(environment_->core);
+  finish_turn(budget);
 }
 
 // Something was queued or ended outside of on_ready: look after it at the end of the loop's turn.
@@ -76,16 +78,15 @@ void LiveConnection::on_broken() noexcept {
     std::span<std::byte> buffer = environment_->core.receive_buffer();
     std::span<std::byte> room = engine_.rests() ? std::span<std::byte>() : engine_.read_room();
     buffer = buffer.first(std::min<std::size_t>(buffer.size(), read_limit_));
-    if (total >= read_budget && (room.empty() || total == message_budget)) {
-      return environment_->core.again(*this);
-    }
+    const std::size_t most = room.empty() ? read_budget : message_budget;
+    if (total >= most) return environment_->core.again(*this);
     if (total > 0) {
       budget.charge(TurnBudget::reading);
       if (budget.count()) return environment_->core.again(*this);
     }
     if (buffer.empty()) return engine_.terminate(Errc::no_memory);
-    room = room.first(std::min(room.size(), message_budget - total));
-    buffer = buffer.first(std::min(buffer.size(), message_budget - total - room.size()));
+    room = room.first(std::min(room.size(), most - total));
+    buffer = buffer.first(std::min(buffer.size(), most - total - room.size()));
     const std::array<iovec, 2> both{{{room.data(), room.size()}, {buffer.data(), buffer.size()}}};
     const auto into = std::span(both).subspan(room.empty() ? 1 : 0,  // those that are not empty
                                               room.empty() || buffer.empty() ? 1 : 2);
@@ -261,7 +262,7 @@ void LiveConnection::drain() noexcept {
   environment_->core.again(*this);
 }
 
-[[gnu::hot]] void LiveConnection::finish_turn() noexcept {
+[[gnu::hot]] void LiveConnection::finish_turn(TurnBudget& budget) noexcept {
   if (state_ != State::serving) return;
   // Mostly all is done already.
   if (engine_.rests() && !congested_ && !paused_ && !read_ended_ && interest_ == net::readable &&
@@ -273,7 +274,6 @@ void LiveConnection::drain() noexcept {
   engine_.settle();
   drain();
   if (!engine_.is_open() || read_ended_) {  // the latter: writing may have found it broken
-    TurnBudget budget(environment_->core);
     pump(budget);
     flush();
   }

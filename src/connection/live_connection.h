@@ -143,7 +143,7 @@ class LiveConnection final : public Connection,
   void handshake_over() noexcept;
   void flush() noexcept;
   void drain() noexcept;
-  void finish_turn() noexcept;
+  void finish_turn(TurnBudget& budget) noexcept;
   void update_interest() noexcept;
   void update_timer() noexcept;
   // deadlines.cc
