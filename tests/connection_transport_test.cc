@@ -25,6 +25,7 @@ struct Rules {
   bool writes_wait_for_reads = false;
   bool keeps_writes = false;
   std::size_t read_at_most = 0;  ///< hands out its input so, and says that there is more
+  std::atomic<bool> takes_nothing = false;
   std::atomic<std::size_t> writes = 0;
   std::atomic<std::size_t> flushes = 0;
 };
@@ -51,6 +52,7 @@ class OddTransport final : public Transport {
   }
   Transfer write(std::span<const iovec> from) noexcept override {
     ++rules_.writes;
+    if (rules_.takes_nothing) return {.state = State::wait_write};
     if (rules_.writes_wait_for_reads) {
       if (waits_since_ == none) waits_since_ = heard_;
       if (waits_since_ == heard_) return {.state = State::wait_read};
@@ -229,6 +231,18 @@ std::string pages(std::size_t count) {
   std::string all;
   for (std::size_t i = 0; i < count; ++i) all += head + std::string(Stage::page_bytes, 'x');
   return all;
+}
+
+// Each page waits to be written before the next one is asked for, and no deadline wakes the loop.
+TEST(ConnectionTransport, RequestsThatTheSocketDoesNotTellOfAreAnswered) {
+  constexpr std::chrono::nanoseconds never = std::chrono::nanoseconds::max();
+  Rules rules{.read_at_most = page_request.size(), .takes_nothing = true};
+  Stage stage(rules, {.limits = {.low_water_bytes = Stage::page_bytes - 1},
+                      .timeouts = {.stall = never, .http_idle = never}});
+  stage.send(page_request + page_request + page_request);
+  while (rules.writes == 0) stage.turn();
+  rules.takes_nothing = false;
+  stage.expect(pages(3));
 }
 
 // 1 024 units of work, of 12 a page (connection/turn_budget.h), and what is done between two looks.

@@ -91,6 +91,7 @@ void LiveConnection::on_broken() noexcept {
     const auto into = std::span(both).subspan(room.empty() ? 1 : 0,  // those that are not empty
                                               room.empty() || buffer.empty() ? 1 : 2);
     const net::Transport::Transfer got = transport_->read(into);
+    if (got.state != net::Transport::State::wait_write) more_ = got.more;
     switch (got.state) {
       case net::Transport::State::ok:
         break;
@@ -281,10 +282,16 @@ void LiveConnection::drain() noexcept {
   if (finished) pump_end();  // the last write may be what ended it, after all was told
   in_turn_ = false;
   if (finished) return start_linger();
-  // Requests may go on once the answers before them are written.
-  if (!engine_.is_open() && engine_.has_stash()) environment_->core.again(*this);
+  if (goes_on()) environment_->core.again(*this);
   update_interest();
   update_timer();
+}
+
+// Requests may go on once the answers before them are written: with what was kept, or with what the
+// transport holds. It reads no further while it cannot write what reading made it answer.
+bool LiveConnection::goes_on() const noexcept {
+  if (engine_.is_open()) return false;
+  return engine_.has_stash() || (more_ && may_read() && !transport_->has_unsent());
 }
 
 // ---- what to wait for

@@ -144,6 +144,7 @@ class LiveConnection final : public Connection,
   void flush() noexcept;
   void drain() noexcept;
   void finish_turn(TurnBudget& budget) noexcept;
+  bool goes_on() const noexcept;
   void update_interest() noexcept;
   void update_timer() noexcept;
   // deadlines.cc
@@ -183,6 +184,7 @@ class LiveConnection final : public Connection,
   bool blocked_ : 1 = false;           // the transport takes no more for now
   bool write_needs_read_ : 1 = false;  // blocked until there is something to read
   bool read_ended_ : 1 = false;        // the peer's FIN, or a failure
+  bool more_ : 1 = false;              // the transport holds input that epoll does not tell of
   bool handshaking_ : 1 = true;
   bool text_reported_ : 1 = false;  // a text that is not UTF-8 was logged
   bool mute_ : 1 = false;           // it ends before anything was said that a reset could destroy
