@@ -93,7 +93,7 @@ class Loop {
   /// Serves until stop(); may be called again after it returned. A child of fork() that calls it
   /// gets an epoll instance of its own; the loop of the parent is left alone.
   /// Errors: Errc::already_running; those of epoll_create1, eventfd and epoll_wait.
-  Result<void> run();
+  Result<void> run() noexcept;
 
   /// Makes run() return after the turn in progress. A call while run() does not run makes the next
   /// run() return at once.

@@ -79,7 +79,8 @@ void Outbound::forget_written() noexcept {
   head_ = 0;
 }
 
-// Borrowed, and a whole frame, unless who calls says otherwise.
+// Borrowed, and a whole frame, unless the caller says otherwise. It cannot throw, because the
+// caller has made room for it by reserve(), or the room was there while there was no piece.
 [[gnu::hot]] Outbound::Piece& Outbound::push(const std::byte* data, std::size_t size) noexcept {
   iov_.push_back({const_cast<std::byte*>(data), size});
   queued_ += size;
@@ -248,7 +249,7 @@ void Outbound::pop() noexcept {
   Piece& piece = pieces_[head_];
   pongs_ -= piece.pongs;
   pings_ -= piece.pings;
-  piece.owner = Borrowed();
+  piece = Piece{};  // gives back what it owns
   ++head_;
 }
 

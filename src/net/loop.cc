@@ -58,7 +58,7 @@ Loop::~Loop() {
   while (!state_->watched.empty()) state_->watched.pop_front().detach();
 }
 
-Result<void> Loop::run() {
+Result<void> Loop::run() noexcept {
   if (auto error = state_->own()) return Error(error, "start the loop");
   return state_->core.run();
 }

@@ -53,7 +53,7 @@ void LoopCore::shut_down() noexcept {
   free_retired();
 }
 
-Result<void> LoopCore::run() {
+Result<void> LoopCore::run() noexcept {
   if (error_) return Error(error_, "start the loop");
   auto nobody = std::thread::id();
   if (!thread_.compare_exchange_strong(nobody, std::this_thread::get_id())) {

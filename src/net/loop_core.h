@@ -60,7 +60,7 @@ class LoopCore {
   LoopCore& operator=(const LoopCore&) = delete;
 
   /// Like Loop::run().
-  Result<void> run();
+  Result<void> run() noexcept;
   /// The reason why run() fails: the loop could not open its descriptors.
   std::error_code error() const noexcept { return error_; }
   void stop() noexcept;
