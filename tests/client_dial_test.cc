@@ -137,6 +137,20 @@ TEST(ClientDial, OptionsThatCanNeverWork) {
   }
 }
 
+// OpenSSL takes a name with a leading dot for every subdomain, and no name at all for any.
+TEST(ClientDial, Rfc9525_ANameThatManyServersCouldShow) {
+  for (const std::string& name : {std::string("."), std::string(".localhost"), std::string(".."),
+                                  std::string("localhost\0.example", 18)}) {
+    DialOptions options;
+    options.tls.server_name = name;
+    const auto [error, message] = dial_failure("wss://localhost:9/", options);
+    EXPECT_EQ(error, Errc::options_invalid) << name << ": " << message;
+    EXPECT_NE(message.find("is no name of a server"), std::string::npos) << message;
+  }
+  const auto [error, message] = dial_failure("wss://.localhost:9/", {});
+  EXPECT_EQ(error, Errc::options_invalid) << message;
+}
+
 // ---- what the server answers
 
 TEST(ClientDial, Rfc6455_4_1_RefusalKeepsStatusFieldsAndBody) {

@@ -37,8 +37,16 @@ std::string expected_name(const http::Url& url, const TlsClient& options) {
   return name;
 }
 
+// No certificate names a server by the empty name; and of a name that begins with a dot OpenSSL
+// would accept every subdomain, so that one server could pass for another.
+bool is_server_name(std::string_view name) noexcept {
+  return !name.empty() && !name.starts_with('.') && name.find('\0') == std::string_view::npos;
+}
+
 // Why these options can never work, naming the entry; empty: they can.
-std::string why_invalid(const DialOptions& options) {
+std::string why_invalid(const http::Url& url, const DialOptions& options) {
+  const std::string name = expected_name(url, options.tls);
+  if (url.secure && !is_server_name(name)) return '"' + name + "\" is no name of a server";
   std::string why = engine::why_invalid_time("timeout", options.timeout, true);
   if (why.empty()) why = engine::why_invalid(options.limits);
   if (why.empty()) {
@@ -108,7 +116,7 @@ Result<BlockingClient> dial(std::string_view url, const DialOptions& options) {
     auto parsed = http::parse_url(url);
     if (!parsed) return std::move(parsed).error();
     const std::string stage = "dial " + name_of(*parsed) + ": ";
-    if (const std::string why = why_invalid(options); !why.empty()) {
+    if (const std::string why = why_invalid(*parsed, options); !why.empty()) {
       return Error::described(Errc::options_invalid, stage + why);
     }
     if (const std::string why = why_invalid_request(options); !why.empty()) {
