@@ -123,5 +123,13 @@ TEST(HandshakeOrigin, AllowedOriginsWiden) {
   EXPECT_FALSE(passes("own", {"http://sub.x"}, {"http://*.x"})) << "no other wildcards";
 }
 
+// Pages of an application's own files send "file://", which has no host.
+TEST(HandshakeOrigin, FilesOfAnApplicationCanBeListed) {
+  EXPECT_EQ(why_no_origin("file://"), "");
+  EXPECT_TRUE(passes("own", {"file://"}, {"file://"}));
+  EXPECT_FALSE(passes("own", {"file://"}, {"file://x"}));
+  EXPECT_NE(why_no_origin("https://"), "");
+}
+
 }  // namespace
 }  // namespace tern::handshake

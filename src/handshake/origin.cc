@@ -76,7 +76,8 @@ bool is_listed(std::string_view text, const std::optional<Origin>& origin,
 }  // namespace
 
 std::string why_no_origin(std::string_view entry) {
-  if (entry == "*" || http::iequals(entry, "null")) return {};
+  // "file://" is what pages of an application's own files send in some browser components.
+  if (entry == "*" || http::iequals(entry, "null") || http::iequals(entry, "file://")) return {};
   const bool wild = entry.find('*') != std::string_view::npos;
   if (!wild && parse_origin(entry)) return {};
   const std::size_t scheme_end = entry.find("://");
