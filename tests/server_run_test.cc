@@ -240,6 +240,20 @@ TEST(ServerRun, OneServerTakesASignal) {
   EXPECT_TRUE(first.listen()) << "the second is gone";
 }
 
+// A program whose first choice of a port is in use listens with another server instead.
+TEST(ServerRun, AServerThatCannotListenTakesNoSignal) {
+  Server holder({.host = "127.0.0.1"});
+  ASSERT_TRUE(holder.listen());
+  Server fails({.host = "127.0.0.1", .port = holder.port(), .stop_on = {SIGUSR1}});
+  ASSERT_FALSE(fails.listen());
+  Server other({.host = "127.0.0.1", .stop_on = {SIGUSR2}});
+  ASSERT_TRUE(other.listen());
+  Server takes_one_of_two({.host = "127.0.0.1", .stop_on = {SIGUSR1, SIGUSR2}});
+  EXPECT_EQ(takes_one_of_two.listen().error().code(), Errc::signal_in_use);
+  Server free({.host = "127.0.0.1", .stop_on = {SIGUSR1}});
+  EXPECT_TRUE(free.listen());
+}
+
 TEST(ServerRun, CountersAndPortWhileItListensRunsAndStops) {
   std::atomic<bool> over{false};
   Server server({.host = "127.0.0.1", .threads = 2});

@@ -46,6 +46,7 @@ TEST(ServerValidate, OptionsThatCanNeverWork) {
        },
        "stop_on: signal 9 cannot be waited for"},
       {[](auto& o) { o.stop_on = {0}; }, "stop_on: signal 0 cannot be waited for"},
+      {[](auto& o) { o.stop_on = {32}; }, "stop_on: signal 32 cannot be waited for"},
       {[](auto& o) { o.spin = -1ns; }, "spin is negative"},
       {[](auto& o) { o.stop_deadline = -1s; }, "stop_deadline is negative"},
       {[](auto& o) { o.limits.low_water_bytes = o.limits.high_water_bytes + 1; },

@@ -4,6 +4,7 @@
 #include "tern/server.h"
 
 #include "connection/metrics.h"
+#include "net/address.h"
 #include "net/fd.h"
 #include "net/signal_claim.h"
 #include "net/timers.h"
@@ -72,6 +73,7 @@ class Core {
   class Threads;
 
   Result<void> open_sockets();
+  Result<void> bind_sockets(net::Address address);
   Result<void> claim_signals();
   Result<void> make_workers();
   Result<void> serve();

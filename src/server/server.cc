@@ -148,31 +148,39 @@ Result<void> Core::open_sockets() {
   if (stop_error_) return Error(stop_error_, "eventfd");
   auto address = net::Address::parse(numeric_host(options.host), options.port);
   if (!address) return Error(std::make_error_code(std::errc::invalid_argument), "listen");
-  const std::string where = "listen " + address->to_string();
   if (options.tls) {
     if (auto loaded = reload_certificates(); !loaded) return loaded;
   }
   if (auto claimed = claim_signals(); !claimed) return claimed;
+  Result<void> bound = bind_sockets(*address);
+  if (!bound) claim_.release_all();  // another server may take over
+  return bound;
+}
+
+Result<void> Core::bind_sockets(net::Address address) {
+  const std::string where = "listen " + address.to_string();
   std::vector<net::Fd> opened;
   auto use = options.share_port ? net::PortUse::join : net::PortUse::first;
   for (std::size_t i = 0; i < worker_count(options); ++i) {
-    net::Opened socket = net::listen_tcp(*address, use);
+    net::Opened socket = net::listen_tcp(address, use);
     if (!socket) return Error(socket.error, where);
     net::set_nodelay(socket.fd.get());  // what it accepts inherits this
     const net::Address local = net::local_address(socket.fd.get());
     if (local.port() == 0) return Error({errno, std::system_category()}, where);
-    address->set_port(local.port());
+    address.set_port(local.port());
     use = net::PortUse::join;
     opened.push_back(std::move(socket.fd));
   }
   sockets_ = std::move(opened);
-  port = address->port();
+  port = address.port();
   return {};
 }
 
+// All of them or none.
 Result<void> Core::claim_signals() {
   for (const int signal : options.stop_on) {
     if (auto error = claim_.take(signal)) {
+      claim_.release_all();
       return Error(error, "listen: stop_on: signal " + std::to_string(signal));
     }
   }

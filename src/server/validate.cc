@@ -17,7 +17,9 @@ std::string why_invalid_host(const std::string& host) {
 
 std::string why_invalid_signals(const std::vector<int>& signals) {
   for (const int signal : signals) {
-    const bool caught = signal > 0 && signal <= SIGRTMAX && signal != SIGKILL && signal != SIGSTOP;
+    sigset_t set;  // takes only signals that exist and that the C library leaves to programs
+    ::sigemptyset(&set);
+    const bool caught = ::sigaddset(&set, signal) == 0 && signal != SIGKILL && signal != SIGSTOP;
     if (!caught) return "stop_on: signal " + std::to_string(signal) + " cannot be waited for";
   }
   return {};
