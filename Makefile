@@ -31,7 +31,7 @@ run: $(BUILD)/CMakeCache.txt  ## start the echo server and its page on http://lo
 test: $(BUILD)/.with-tests  ## run the tests that need nothing but the compiler (under 5 minutes)
 	@$(call build,all)
 	@ctest --test-dir $(BUILD) --no-tests=error --output-on-failure --progress \
-	  --no-label-summary -LE 'faults|interop|long|bulk'
+	  --output-log $(BUILD)/test.log --no-label-summary -LE 'faults|interop|long|bulk'
 
 mutants: $(BUILD)/.with-tests  ## plant small faults in the library: the tests have to find each
 	@$(call build,tern tern_tests)

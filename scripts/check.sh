@@ -20,6 +20,7 @@ passed=0
 failed=()
 logs=build/check-logs
 mkdir -p "$logs"
+: >"$logs/times.txt"   # for scripts/times.sh
 stage() {
   local name=$1 began=$SECONDS
   shift
@@ -31,6 +32,7 @@ stage() {
     failed+=("$name")
     echo "==== $name: FAILED after $((SECONDS - began)) s"
   fi
+  printf '%s\t%s\n' "$((SECONDS - began))" "$name" >>"$logs/times.txt"
 }
 
 stage "g++, address and undefined behaviour" sanitized gcc-asan
