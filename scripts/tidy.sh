@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# clang-tidy over the library's sources, with the commands of the clang build of `make check`.
+# clang-tidy over the library's sources. It reads the commands of a build of its own, which is only
+# configured: clang-tidy cannot read the precompiled header of the sanitized builds before they are built.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 "${SETUP:-scripts/setup.sh}" check
-cmake --preset asan >/dev/null
-printf '%s\n' src/*/*.cc | xargs -P "$(nproc)" -n 1 clang-tidy --quiet -p build/check-asan 2>&1 |
+cmake -S . -B build/check-tidy -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_COMPILER=clang++ \
+  -DTERN_BUILD_TESTS=OFF -DTERN_BUILD_EXAMPLES=OFF -DTERN_INSTALL=OFF >/dev/null
+printf '%s\n' src/*/*.cc | xargs -P "$(nproc)" -n 1 clang-tidy --quiet -p build/check-tidy 2>&1 |
   { grep -v 'warnings\? generated\.$' || true; }
