@@ -109,9 +109,25 @@ TEST(BasePatience, PostponesToATimeButAtMostByOneLimit) {
                                    {start + 1h, start + 18s},
                                    {start + 1s, start + 8s}}) {
     Patience patience = started();
-    patience.postpone(start + 10s, until, limit);
+    EXPECT_TRUE(patience.postpone(start + 10s, until, limit));
     EXPECT_EQ(later(patience.since(), limit), end);
   }
+}
+
+TEST(BasePatience, PostponesThreeTimesUntilThePeerTakesBytesAtTheRate) {
+  Patience patience = started();
+  const auto granted = [&] {
+    int times = 0;
+    while (times < 10 && patience.postpone(start + 10s, start + 11s, limit)) ++times;
+    return times;
+  };
+  EXPECT_EQ(granted(), 3);
+  patience.credit(start + 20s, 1, 100);
+  EXPECT_EQ(granted(), 0) << "a byte now and then";
+  patience.credit(start + 20s, 5'000, 100);
+  EXPECT_EQ(granted(), 3);
+  patience.start(start);
+  EXPECT_EQ(granted(), 3);
 }
 
 }  // namespace

@@ -316,6 +316,48 @@ TEST(EngineProgress, WhatWeMissedIsPostponedAFewTimesOnly) {
   }
 }
 
+// Its input leaves the driver no time to read all of it before a deadline.
+TEST(EngineProgress, APeerThatSendsWithoutEndAndTakesNothingIsStalled) {
+  for (const Role role : roles) {
+    Peer peer(role, options);
+    peer.writable = 0;
+    peer.at_now().send("this waits");
+    peer.wait(29s);
+    peer.receive(binary("some"));
+    auto now = peer.now() + 1s;
+    int granted = 0;
+    for (; granted < 10; ++granted) {
+      peer.receive(binary("more"));
+      peer.engine().advance(now);
+      if (!peer.engine().postpone(now + 50ms)) break;
+      now += 50ms;
+    }
+    EXPECT_EQ(granted, 3);
+    peer.engine().tick(now);
+    EXPECT_EQ(peer.engine().next().kind(), Event::Kind::closed);
+    EXPECT_EQ(peer.engine().close_info().error, Errc::write_stalled);
+  }
+}
+
+TEST(EngineProgress, WhatWasPostponedForOneClockIsNotMissedByAnother) {
+  Peer peer(Role::server, options);
+  peer.writable = 0;
+  peer.at_now().send("this waits");
+  auto now = peer.now() + 30s;
+  for (int i = 0; i < 3; ++i) {
+    peer.engine().advance(now);
+    EXPECT_TRUE(peer.engine().postpone(now + 1s));
+    now += 1s;
+  }
+  peer.writable = Peer::all;
+  peer.turn();
+  peer.at_now().close(CloseCode::normal);
+  peer.turn();
+  const auto late = now + 6s;
+  peer.engine().advance(late);
+  EXPECT_TRUE(peer.engine().postpone(late + 1s)) << "for the answer to our Close frame";
+}
+
 TEST(EngineProgress, AByteOfThePeerMakesUpForWhatWasPostponed) {
   Peer peer(Role::server, options);
   for (int i = 0; i < 10; ++i) {

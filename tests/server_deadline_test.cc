@@ -316,6 +316,24 @@ TEST(ServerDeadline, APeerThatTakesAByteNowAndThenIsEnded) {
   }
 }
 
+// What it sends leaves no turn in which all is read, and that must not move the stall clock.
+TEST(ServerDeadline, APeerThatSendsWithoutEndAndTakesNothingIsEnded) {
+  for (const Over over : both) {
+    SCOPED_TRACE(name(over));
+    Subject subject(over, {.stall = 300ms}, 16 << 20);
+    SlowClient client(over, subject.port);
+    ASSERT_TRUE(client.upgrade());
+    client.send(text("send"));
+    std::string many;
+    while (many.size() < 256 << 10) many += wire(Role::client, Frame{.opcode = 10});  // pongs
+    const auto give_up = Clock::now() + 60s;
+    while (client.send(many) && Clock::now() < give_up) {
+    }
+    EXPECT_LT(Clock::now(), give_up);
+    EXPECT_EQ(subject.ends.take()->error, Errc::write_stalled);
+  }
+}
+
 TEST(ServerDeadline, APageOfWhichAByteIsTakenNowAndThenIsEnded) {
   for (const Over over : both) {
     SCOPED_TRACE(name(over));

@@ -45,8 +45,10 @@ class Patience {
   void look(TimePoint now, Delivery delivery, Duration limit, std::size_t rate,
             Counts counts) noexcept;
   bool is_over(TimePoint now, Duration limit) const noexcept;
-  /// The limit ends no earlier than this, but counts from no later than now.
-  void postpone(TimePoint now, TimePoint end, Duration limit) noexcept;
+  /// The limit ends no earlier than this, but counts from no later than now. False, and without
+  /// effect, when that was granted three times since the start, or since the peer last took bytes
+  /// at the rate.
+  bool postpone(TimePoint now, TimePoint end, Duration limit) noexcept;
 
   Patience() noexcept = default;
 
@@ -55,9 +57,10 @@ class Patience {
 
   TimePoint since_ = TimePoint::min();
   std::uint32_t acknowledged_ = 0;  // at the last look
-  std::uint32_t ahead_ : 28 = 0;    // then: bytes not acknowledged, of those that count
-  std::uint32_t looks_ : 3 = 0;     // eighths of the limit that have passed
-  std::uint32_t known_ : 1 = 0;     // there was a look
+  std::uint32_t ahead_ : 26 = 0;    // then: bytes not acknowledged, of those that count
+  std::uint32_t postponed_ : 2 = 0;
+  std::uint32_t looks_ : 3 = 0;  // eighths of the limit that have passed
+  std::uint32_t known_ : 1 = 0;  // there was a look
 };
 
 static_assert(sizeof(Patience) == 16);

@@ -234,7 +234,7 @@ class Engine {
   void tick(TimePoint now, Delivery delivery) noexcept;
   /// The driver could not look after the peer in time: it was late itself, or input is unread. What
   /// is due becomes due at `until`, at most a whole limit from now. False when that was granted
-  /// three times in a row: then tick() judges.
+  /// three times to one of the clocks: then tick() judges.
   bool postpone(TimePoint until) noexcept;
   /// When tick() must be called at the latest; TimePoint::max() when never. It moves with every
   /// call: ask again at the end of a turn. Before the first call of the above it is
@@ -335,7 +335,6 @@ class Engine {
   Ping ping_ : 2 = Ping::none;  // written: clock_ counts from there
   bool reading_ : 1 = true;
   bool tells_ : 1 = false;             // the driver knows what is acknowledged
-  std::uint8_t postponed_ : 2 = 0;     // in a row
   bool between_requests_ : 1 = false;  // clock_ counts from the end of the last answer
   bool opened_ : 1 = false;            // Kind::open was told, or is the next event
   bool tell_open_ : 1 = false;

@@ -8,8 +8,9 @@
 namespace tern::base {
 namespace {
 
-constexpr std::uint32_t all_of_them = (std::uint32_t{1} << 28) - 1;
+constexpr std::uint32_t all_of_them = (std::uint32_t{1} << 26) - 1;
 constexpr int looks_in_a_limit = 8;
+constexpr std::uint32_t most_postponements = 3;
 
 }  // namespace
 
@@ -27,7 +28,7 @@ void Patience::credit(TimePoint now, std::size_t bytes, std::size_t rate) noexce
   const std::uint64_t most = std::min<std::uint64_t>(bytes, UINT32_MAX);  // the product fits
   const std::uint64_t gain = rate == 0 ? passed : most * 1'000'000'000u / rate;
   since_ += Duration(static_cast<Duration::rep>(std::min(passed, gain)));
-  if (gain >= passed) looks_ = 0;
+  if (gain >= passed) looks_ = postponed_ = 0;
 }
 
 void Patience::look(TimePoint now, Delivery delivery, Duration limit, std::size_t rate,
@@ -58,11 +59,14 @@ bool Patience::is_over(TimePoint now, Duration limit) const noexcept {
   return limit != Duration::max() && now >= later(since_, limit);
 }
 
-void Patience::postpone(TimePoint now, TimePoint end, Duration limit) noexcept {
+bool Patience::postpone(TimePoint now, TimePoint end, Duration limit) noexcept {
+  if (postponed_ == most_postponements) return false;
+  postponed_ = (postponed_ + 1) & most_postponements;
   const TimePoint ends = later(since_, limit);
-  if (ends >= end) return;
+  if (ends >= end) return true;
   since_ = std::min(now, later(since_, end - ends));
   looks_ = 0;
+  return true;
 }
 
 }  // namespace tern::base

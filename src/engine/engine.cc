@@ -124,7 +124,6 @@ void Engine::take_compressed() noexcept {
   if (phase_ == Phase::open) {
     clock_.restart(now_);
     ping_ = Ping::none;
-    postponed_ = 0;
   } else if (between_requests_) {
     clock_.restart(now_);  // the head deadline starts at the first byte of a request
     between_requests_ = false;

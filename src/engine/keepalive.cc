@@ -92,9 +92,10 @@ void Engine::tick(TimePoint now, Delivery delivery) noexcept {
   if (now_ >= next_deadline()) on_deadline(&delivery);
 }
 
-// Only what would end the connection is postponed: a late ping harms nobody.
+// Only what would end the connection is postponed: a late ping harms nobody. Each clock is
+// postponed by itself, because a peer that sends all the time must not hold output that it does not
+// take.
 bool Engine::postpone(TimePoint until) noexcept {
-  if (postponed_ == 3) return false;
   const Timeouts& timeouts = options_->timeouts;
   const bool stalls = now_ >= stall_deadline() && active_->stall.is_over(now_, timeouts.stall);
   Timeouts::Duration limit = timeouts.close;
@@ -103,10 +104,9 @@ bool Engine::postpone(TimePoint until) noexcept {
   const bool pings = phase_ == Phase::open && ping_ == Ping::none;
   const bool ends = now_ >= phase_deadline() && !pings && clock_.is_over(now_, limit);
   if (!stalls && !ends) return false;
-  ++postponed_;
-  if (stalls) active_->stall.postpone(now_, until, timeouts.stall);
-  if (ends) clock_.postpone(now_, until, limit);
-  return true;
+  const bool stall_waits = !stalls || active_->stall.postpone(now_, until, timeouts.stall);
+  const bool end_waits = !ends || clock_.postpone(now_, until, limit);
+  return stall_waits && end_waits;
 }
 
 void Engine::on_deadline(const Delivery* delivery) noexcept {
@@ -180,7 +180,6 @@ bool Engine::is_answer_late(const Delivery* delivery, Timeouts::Duration limit) 
 
 // A part of the output was written, or the last of it that somebody waits for.
 [[gnu::cold]] void Engine::on_written(std::size_t bytes) noexcept {
-  postponed_ = 0;
   if (ping_ == Ping::queued && !active_->out.has_pings()) {
     ping_ = Ping::written;
     clock_.start(now_);
@@ -188,7 +187,7 @@ bool Engine::is_answer_late(const Delivery* delivery, Timeouts::Duration limit) 
   if (!active_->out.empty()) {
     active_->stall.credit(now_, bytes, options_->limits.min_drain_bytes_per_second);
   } else if (phase_ == Phase::opening && role_ == Role::server) {
-    clock_.restart(now_);
+    clock_.start(now_);
   } else if (phase_ == Phase::closing) {
     clock_.start(now_);
   }
