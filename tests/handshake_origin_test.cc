@@ -123,6 +123,15 @@ TEST(HandshakeOrigin, AllowedOriginsWiden) {
   EXPECT_FALSE(passes("own", {"http://sub.x"}, {"http://*.x"})) << "no other wildcards";
 }
 
+// The URL that scripts connect to is not where they come from.
+TEST(HandshakeOrigin, UrlsOfWebSocketsAreNoOrigins) {
+  EXPECT_EQ(why_no_origin("wss://a.example"),
+            "is the URL of a WebSocket, and pages have none: write \"https://a.example\"");
+  EXPECT_EQ(why_no_origin("WS://a:80"),
+            "is the URL of a WebSocket, and pages have none: write \"http://a:80\"");
+  EXPECT_EQ(why_no_origin("wsx://a"), "");
+}
+
 // Pages of an application's own files send "file://", which has no host.
 TEST(HandshakeOrigin, FilesOfAnApplicationCanBeListed) {
   EXPECT_EQ(why_no_origin("file://"), "");

@@ -122,9 +122,9 @@ class Server {
   Server& get(std::string path, UniqueFunction<Response(const Request&)> page);
 
   /// Checks options and routes, binds and listens; run() does it as well if the server does not
-  /// listen yet. A program that
-  /// tells others that it listens before it calls run() blocks the signals of stop_on itself,
-  /// because a signal may come in between. A process may fork() between listen() and run().
+  /// listen yet. A program that tells others that it listens before it calls run() blocks the
+  /// signals of stop_on itself, because a signal may come in between. A process may fork() between
+  /// listen() and run().
   /// Errors: options_invalid for the first option or route that can never work, which the message
   /// names; those of the system, with the address; those of reload_certificates(); signal_in_use
   /// for a signal of stop_on that another server or loop of this process takes; no_memory.

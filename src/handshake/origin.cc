@@ -79,7 +79,12 @@ std::string why_no_origin(std::string_view entry) {
   // "file://" is what pages of an application's own files send in some browser components.
   if (entry == "*" || http::iequals(entry, "null") || http::iequals(entry, "file://")) return {};
   const bool wild = entry.find('*') != std::string_view::npos;
-  if (!wild && parse_origin(entry)) return {};
+  const std::optional<Origin> origin = wild ? std::nullopt : parse_origin(entry);
+  if (origin && (http::iequals(origin->scheme, "ws") || http::iequals(origin->scheme, "wss"))) {
+    return "is the URL of a WebSocket, and pages have none: write \"http" +
+           std::string(entry.substr(2)) + '"';
+  }
+  if (origin) return {};
   const std::size_t scheme_end = entry.find("://");
   if (scheme_end == std::string_view::npos) {
     return "has no scheme: write \"https://example.org\"";
