@@ -222,6 +222,11 @@ std::vector<Verdict> refusals_of_subjects() {
                  trust,
                  "localhost",
                  {"certificate of CN=localhost", "hostname mismatch", "it is for 127.0.0.1"}});
+  all.push_back({"an address as a DNS name",
+                 ours.issue({.names = "DNS:127.0.0.1"}),
+                 trust,
+                 "127.0.0.1",
+                 {"hostname mismatch", "it is for 127.0.0.1 as a DNS name"}});
   all.push_back({"wildcard in the subject only",
                  ours.issue({.common_name = "*.tern.test", .names = ""}),
                  trust,

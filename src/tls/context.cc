@@ -73,13 +73,6 @@ void ask_for_certificates(SSL_CTX& context, X509_STORE& trust, ClientCertificate
   SSL_CTX_set_verify(&context, mode, note_refusal);
 }
 
-bool is_address(const std::string& name) noexcept {
-  ASN1_OCTET_STRING* const address = a2i_IPADDRESS(name.c_str());
-  ASN1_OCTET_STRING_free(address);
-  ERR_clear_error();
-  return address != nullptr;
-}
-
 // Returns the SHA-256 of the SubjectPublicKeyInfo in base64; empty if OpenSSL fails.
 std::string pin_of(const X509& certificate) {
   unsigned char* der = nullptr;

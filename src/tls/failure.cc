@@ -35,7 +35,8 @@ std::string text_of(const ASN1_TIME* time) {
   return text_in(*bio);
 }
 
-// Returns the names and addresses of a certificate: "a.example, 192.0.2.7".
+// Returns the names and addresses of a certificate: "a.example, 192.0.2.7". An address that was
+// given as a DNS name is a common mistake of who makes certificates, so it is told.
 std::string names_of(const X509& certificate) {
   std::string names;
   const auto add = [&](std::string name) {
@@ -50,7 +51,8 @@ std::string names_of(const X509& certificate) {
     if (name.type != GEN_DNS && name.type != GEN_IPADD) continue;
     GENERAL_NAME_print(bio.get(), const_cast<GENERAL_NAME*>(&name));
     const std::string text = text_in(*bio);  // "DNS:a.example", "IP Address:192.0.2.7"
-    add(text.substr(text.find(':') + 1));
+    const std::string value = text.substr(text.find(':') + 1);
+    add(name.type == GEN_DNS && is_address(value) ? value + " as a DNS name" : value);
   }
   GENERAL_NAMES_free(list);
   return names;
@@ -97,6 +99,13 @@ bool is_alert(unsigned long error) noexcept {
 }
 
 }  // namespace
+
+bool is_address(const std::string& name) noexcept {
+  ASN1_OCTET_STRING* const address = a2i_IPADDRESS(name.c_str());
+  ASN1_OCTET_STRING_free(address);
+  ERR_clear_error();
+  return address != nullptr;
+}
 
 std::string take_reason() {
   const unsigned long error = ERR_peek_error();

@@ -16,6 +16,10 @@ std::string take_reason();
 /// 4514.
 std::string subject_of(const X509& certificate);
 
+/// Returns whether `name` is the text of an IP address, which a certificate holds as such and not
+/// as a DNS name.
+bool is_address(const std::string& name) noexcept;
+
 /// Returns the reason why a certificate is refused, and a remedy. For a verify callback. `expected`
 /// is the name or address that the certificate needs; empty if any name is allowed. Throws
 /// std::bad_alloc.
