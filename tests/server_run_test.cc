@@ -219,6 +219,36 @@ TEST(ServerRun, ASecondSignalEndsItAtOnce) {
   }
 }
 
+// The last word of a session comes after the loop has ended.
+void get_a_signal_at_the_end() {
+  ::alarm(60);
+  Server server({.host = "127.0.0.1", .stop_on = {SIGTERM}});
+  server.route("/echo",
+               Handlers{.on_message = [&](Connection&, Message) { server.stop(0s); },
+                        .on_close = [](Connection&, const CloseInfo&) { ::raise(SIGTERM); }});
+  if (!server.listen()) ::_exit(2);
+  for (int round = 0; round < 2; ++round) {
+    const pid_t peer = ::fork();
+    if (peer == 0) {
+      RawClient client(server.port());
+      if (client.upgrade()) client.send(text("stop"));
+      client.ends();
+      ::_exit(0);
+    }
+    if (!server.run() || !server.listen()) ::_exit(3);
+    ::waitpid(peer, nullptr, 0);
+  }
+  ::_exit(server.counters().upgrades == 2 ? 0 : 4);
+}
+
+TEST(ServerRun, ASignalThatComesAtTheEndEndsNothingElse) {
+  const pid_t child = ::fork();
+  if (child == 0) get_a_signal_at_the_end();
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+}
+
 TEST(ServerRun, OneServerTakesASignal) {
   Server first({.host = "127.0.0.1", .stop_on = {SIGUSR1}});
   std::optional<Server> second(std::in_place,

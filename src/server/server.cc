@@ -12,13 +12,12 @@
 #include "net/event.h"
 #include "net/signals.h"
 #include "net/socket.h"
+#include "server/blocked_signals.h"
 #include "server/core.h"
 #include "server/validate.h"
 #include "server/worker.h"
 
 #include <cerrno>
-#include <csignal>
-#include <pthread.h>
 #include <string>
 #include <sys/resource.h>
 #include <thread>
@@ -40,28 +39,6 @@ std::size_t connection_limit(std::size_t wanted) noexcept {
   return descriptors > 2 * reserved_descriptors ? descriptors - reserved_descriptors
                                                 : reserved_descriptors;
 }
-
-// Blocks the signals that stop the server in this thread and those it starts, while it lives: only
-// then does the loop get them (signalfd), and the program is not ended by them.
-class BlockedSignals {
- public:
-  explicit BlockedSignals(const std::vector<int>& signals) noexcept : any_(!signals.empty()) {
-    if (!any_) return;
-    sigset_t set;
-    ::sigemptyset(&set);
-    for (const int signal : signals) ::sigaddset(&set, signal);
-    ::pthread_sigmask(SIG_BLOCK, &set, &before_);
-  }
-  ~BlockedSignals() {
-    if (any_) ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-  }
-  BlockedSignals(const BlockedSignals&) = delete;
-  BlockedSignals& operator=(const BlockedSignals&) = delete;
-
- private:
-  sigset_t before_{};
-  bool any_;
-};
 
 // The session of a route of plain functions.
 struct HandlersSession {
