@@ -189,11 +189,13 @@ class Docstrings {
     const std::string_view text = line.substr(indent);
     if (text.empty()) {
       documented_ = false;
-    } else if (text.starts_with('}')) {
-      while (scopes_.size() > 1 && indent < scopes_.back().indent) {
-        scopes_.pop_back();
+    } else if (text.starts_with('}') && indent <= scopes_.back().indent) {
+      // At the indentation of the members, it ends a function's body or else the namespace.
+      if (indent < scopes_.back().indent || !in_body_) {
+        if (scopes_.size() > 1) scopes_.pop_back();
         documented_ = false;
       }
+      in_body_ = false;
     } else if (text == "public:" || text == "private:" || text == "protected:") {
       scopes_.back().is_public = text == "public:" && scopes_[scopes_.size() - 2].is_public;
     } else if (text.starts_with("namespace ")) {
@@ -210,15 +212,19 @@ class Docstrings {
     const std::size_t first = number_;
     std::string head = code_of(lines_[number_].substr(indent));
     while (head.find_first_of(";{}") == head.npos && number_ + 1 < lines_.size()) {
-      const std::string_view next = lines_[++number_];
+      const std::string_view next = lines_[number_ + 1];
+      if (indent_of(next) < indent) break;  // the last value of an enumeration has no ';'
+      ++number_;
       head += ' ' + code_of(next.substr(indent_of(next)));
     }
     static const std::regex type(R"(^(template <.*> )?(class|struct|union|enum)\b[^;]*\{.*)");
     const bool is_type = std::regex_match(head, type);
     const bool trailing = lines_[number_].find("///<") != std::string_view::npos;
-    if (!documented_ && !trailing && scopes_.back().is_public && needs_docstring(head, is_type)) {
+    if (!documented_ && !trailing && scopes_.back().is_public &&
+        needs_docstring(head, is_type, number_ == first)) {
       complaints_.push_back(at(path_, first + 1) + "has no docstring: " + head.substr(0, 60));
     }
+    in_body_ = !is_type && head.ends_with('{');
     if (!is_type) return;
     documented_ = false;
     // The members of an enumeration are values, those of a specialisation belong to its template.
@@ -229,16 +235,17 @@ class Docstrings {
     }
   }
 
-  // Whoever reads these needs no sentence: copies, conversions to bool, constructors and accessors
-  // on one line, and what is defined outside of its class.
-  static bool needs_docstring(const std::string& head, bool is_type) {
+  // These explain themselves: copies, moves, conversions to bool, and constructors and accessors on
+  // one line. A function that is defined outside of its class has its docstring inside.
+  static bool needs_docstring(const std::string& head, bool is_type, bool one_line) {
     static const std::regex exempt(
         R"(^(template <>|static_assert|using |typedef |~|virtual ~|friend ).*)"
         R"(|.*= (default|delete);.*)"
         R"(|.*\boperator(=| bool) ?\(.*)"
         R"(|(\w+)\((const )?\4&&?.*)"
-        R"(|(template <[^()]*> )?[^(]*\w(<.*>)?::~?\w+\(.*)"
-        R"(|((constexpr|explicit|inline) )*(\w+\(.*|[^()]*\(\) const( noexcept)?) \{.*\}$)");
+        R"(|(template <[^()]*> )?[^(]*\w(<.*>)?::~?\w+\(.*)");
+    static const std::regex exempt_on_one_line(
+        R"(((constexpr|explicit|inline) )*(\w+\(.*|[^()]*\(\) const( noexcept)?) \{.*\}$)");
     if (is_type) return !head.starts_with("template <>");
     static const std::regex function(R"(^[^=(]*(\boperator[^(]+)?\((?!\*).*)");
     static const std::regex requirement(R"(requires\([^()]*(\([^()]*\))?[^()]*\) )");
@@ -251,13 +258,15 @@ class Docstrings {
       }
     }
     return std::regex_match(bare, function) && !std::regex_match(head, exempt) &&
-           !std::regex_match(bare, exempt);
+           !std::regex_match(bare, exempt) &&
+           !(one_line && std::regex_match(head, exempt_on_one_line));
   }
 
   std::string path_;
   std::vector<std::string_view> lines_;
   std::size_t number_ = 0;
   bool documented_ = false;
+  bool in_body_ = false;  // of a function, behind its '{'
   std::vector<Scope> scopes_{{0, false}};
   Complaints complaints_;
 };
@@ -466,7 +475,7 @@ TEST(TidyFires, Docstrings) {
            "/// A.\nclass A {\n public:\n  /// B.\n  int b() const;\n\n private:\n  int c();\n};\n",
            "/// A.\nstruct A {\n  A() = default;\n  ~A();\n  int x = f();\n};\n",
            "/// A.\nint a();\nint b();\n",
-           "namespace engine {\nint a();\n}\n",
+           "namespace engine {\nint a();\n}  // namespace engine\n",
            "class A;\nusing B = int(int);\nstatic_assert(sizeof(int) == 4);\n",
            "inline int A::b() const {\n  return 1;\n}\n",
            "std::function<void(int)> f;\n",
@@ -493,6 +502,9 @@ TEST(TidyFires, Docstrings) {
            "template <class T>\n  requires(f(1))\nvoid b(T t);\n",
            "/// A.\nclass A {\n public:\n  int a(int b) const { return b; }\n};\n",
            "// A.\nint a();\n",
+           "/// E.\nenum class E {\n  a,  ///< b\n  b\n};\n\nstruct A {\n};\n",
+           "namespace b {\nclass B;\n}  // namespace b\n\nint a();\n",
+           "namespace b {\nclass B;\n}\n\nint a();\n",
        }) {
     SCOPED_TRACE(bad);
     EXPECT_EQ(check_docstrings("include/tern/a.h", in_tern(bad)).size(), 1u);
