@@ -473,7 +473,7 @@ TEST(EngineDeflate, WhatOneEngineInflatedOutlivesWhatAnotherInflates) {
 TEST(EngineDeflate, OneCallInflates64KiBAtMost) {
   constexpr std::size_t size = std::size_t{1} << 20;
   for (const Role role : roles) {
-    for (const std::size_t stash_every : {0, 1, 3}) {
+    for (const std::size_t stash_every : {0u, 1u, 3u}) {
       const auto peer = open_peer(role);
       peer->echo = false;
       peer->stash_every = stash_every;
