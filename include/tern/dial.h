@@ -69,8 +69,8 @@ class BlockingClient {
   /// gives up when the peer has made no progress for so long, and then TCP ends in any case.
   /// Progress is to take what was sent, at Limits::min_drain_bytes_per_second: so nothing is lost
   /// on a slow link. Messages that were not received are dropped; a receive() in progress returns.
-  /// After the end it returns at once. RFC 6455 §7.1.1, §7.1.2. True when the peer answered our
-  /// Close frame, or waited for our answer to its own; close_info() tells more.
+  /// After the end it returns at once. RFC 6455 §7.1.1, §7.1.2. True when both Close frames
+  /// crossed and the peer was there to get ours; close_info() tells more.
   bool close(CloseCode code = CloseCode::normal, std::string_view reason = {},
              std::chrono::nanoseconds timeout = std::chrono::seconds(5));
   /// Ends TCP at once; a receive() or send() in progress returns. Thread: any.
