@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # `make check`: the tests under three sanitizer builds, the fuzzers, clang-tidy, the conformance
-# suite, the faults, the instruction guard, the real peers. Every stage runs, also after one has
-# failed. Behind them all, what failed is told once more, for who sees only the end; the last line
-# counts them.
+# suite, the faults, the instruction guard, the real peers, and whether the mutants still apply. Every
+# stage runs, also after one has failed. Behind them all, what failed is told once more, for who sees
+# only the end; the last line counts them.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -44,10 +44,11 @@ stage "conformance" make --no-print-directory conformance
 stage "faults" make --no-print-directory faults
 stage "guard" make --no-print-directory guard
 stage "interop" make --no-print-directory interop
+stage "mutants apply" scripts/mutants.sh --check
 
 for name in "${failed[@]}"; do
   echo "==== $name: what was wrong, and the end of it (all of it: $logs/$name.log)"
-  grep -E 'FAILED|Failed|FINDING|ERROR:|WARNING: ThreadSanitizer|runtime error|error:|Timeout' "$logs/$name.log" | head -n 30
+  grep -E 'FAILED|Failed|FINDING|ERROR:|WARNING: ThreadSanitizer|runtime error|error:|BAD:|Timeout' "$logs/$name.log" | head -n 30
   tail -n 15 "$logs/$name.log"
 done
 echo "$passed passed, ${#failed[@]} failed"

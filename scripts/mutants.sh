@@ -62,11 +62,15 @@ passes() {
   return 1
 }
 
-# The sources of the library that include a header, a line each.
+# The sources of the library that include a header, a line each. ccache may make the paths relative.
 includers() {
-  ninja -C "$build" -t deps | awk -v header="$PWD/$1" '
+  ninja -C "$build" -t deps | awk -v header="$PWD/$1" \
+    -v relative="$(realpath --relative-to="$build" "$1")" '
     /^[^ ]/ { object = $1 }
-    $1 == header && sub(/.*tern\.dir\//, "", object) { sub(/\.o:$/, "", object); print object }'
+    ($1 == header || $1 == relative) && sub(/.*tern\.dir\//, "", object) {
+      sub(/\.o:$/, "", object)
+      print object
+    }'
 }
 
 # Compiles $3 as the source $2 of the library, to $1. Headers below $1 come before their originals.

@@ -9,7 +9,7 @@ set -euo pipefail
 build="cmake:cmake g++:c++ ninja-build:ninja libssl-dev zlib1g-dev libcli11-dev"
 test="$build libgtest-dev pkg-config:pkg-config clang-format:clang-format openssl:openssl"
 check="$test clang:clang++ clang-tidy:clang-tidy llvm:llvm-cov libwslay-dev libclang-rt
-  valgrind:valgrind"
+  patch:patch valgrind:valgrind"
 coverage="$test gcovr:gcovr"
 interop="$build python3:python3 python3-websockets python3-prometheus-client nodejs:node node-ws
   chromium:chromium chromium-driver:chromedriver curl:curl openssl:openssl nginx-light:nginx
