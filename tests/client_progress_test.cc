@@ -217,6 +217,30 @@ TEST(ClientProgress, Rfc6455_5_5_1_ACloseOfThePeerEndsAClientThatOnlySends) {
   }
 }
 
+// A client that receives and answers in turn answers all that came before the Close frame.
+TEST(ClientProgress, Rfc6455_5_5_1_WhatCameBeforeTheCloseIsAnswered) {
+  for (const Over over : both) {
+    SCOPED_TRACE(name(over));
+    Peer peer(over, [&](ServerEnd& end) {
+      end.send_octets(test::wire(
+          Role::server, {test::text("a"), test::text("b"), test::text("c"), test::closing(1000)}));
+      for (const char* answer : {"text a", "text b", "text c", "close 1000"}) {
+        EXPECT_EQ(end.next(), answer);
+      }
+      end.end();
+    });
+    BlockingClient client = peer.dial();
+    std::string payload;
+    for (int i = 0; i < 3; ++i) {
+      ASSERT_TRUE(client.receive(payload));
+      let_pass(5ms);
+      EXPECT_TRUE(client.send(payload));
+    }
+    EXPECT_EQ(client.receive(payload).error().code(), Errc::closed);
+    EXPECT_TRUE(client.close(CloseCode::normal, {}, patience));
+  }
+}
+
 TEST(ClientProgress, MessagesWaitInOrderAndNoMoreThanTheLimit) {
   constexpr int count = 64;
   for (const Over over : both) {

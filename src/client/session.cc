@@ -117,6 +117,7 @@ Result<MessageType> Session::receive(std::string& payload, Clock::time_point dea
     inbox_bytes_ -= inbox_.front().payload.size() + sizeof(Waiting);
     payload = std::move(inbox_.front().payload);
     inbox_.pop_front();
+    receives_until_ = Clock::now() + returns_within;
     return type;
   }
   const Reading reading(readers_);
@@ -129,6 +130,7 @@ Result<MessageType> Session::receive(std::string& payload, Clock::time_point dea
         continue;
       }
       flush();
+      receives_until_ = Clock::now() + returns_within;
       return event.message().type();
     }
     if (end_error_) flush();
@@ -207,6 +209,7 @@ Error Session::why_not_sent() {
 // whether it waits here or in the system.
 bool Session::close(CloseCode code, std::string_view reason, std::chrono::nanoseconds timeout) {
   Lock lock(mutex_);
+  receives_until_ = {};
   if (!end_error_) look(true);
   const Reading reading(readers_);
   drop_inbox();

@@ -62,6 +62,8 @@ class Session {
   static constexpr std::size_t buffer_bytes = std::size_t{128} << 10;
   // Sending looks for input no more often, so that a message costs no other call of the system.
   static constexpr std::chrono::milliseconds look_every{1};
+  // A thread that received so shortly ago is about to receive again, and then hears all in order.
+  static constexpr std::chrono::seconds returns_within{1};
 
   struct Waiting {
     MessageType type;
@@ -83,6 +85,7 @@ class Session {
   Event pull() noexcept;
   void take_in() noexcept;
   void drop_inbox() noexcept;
+  bool takes_in() const noexcept;
   bool has_room() const noexcept { return inbox_bytes_ < options_.limits.max_message_bytes; }
 
   // session.cc
@@ -137,7 +140,8 @@ class Session {
   // Messages that came while threads were sending and none was receiving.
   std::deque<Waiting> inbox_{};
   std::size_t inbox_bytes_ = 0;
-  Clock::time_point looked_at_{};  // the last read
+  Clock::time_point looked_at_{};       // the last read
+  Clock::time_point receives_until_{};  // a thread received, and counts as one that does
 
   std::uint64_t next_turn_ = 0;  // senders append in the order they came
   std::uint64_t turn_ = 0;

@@ -37,6 +37,9 @@ void Session::drive(Lock& lock, Clock::time_point until) {
     driving_ = true;
     polled_ = interest();
     polled_until_ = std::min(until, engine_->deadline());
+    if (readers_ == 0 && receives_until_ > Clock::now()) {
+      polled_until_ = std::min(polled_until_, receives_until_);
+    }
     std::array<pollfd, 2> polled{{{transport_->fd(), polled_, 0}, {bell_.fd.get(), POLLIN, 0}}};
     lock.unlock();
     poll_until(polled, polled_until_);
@@ -66,10 +69,13 @@ void Session::turn(bool readable) {
   if (has_tcp()) flush();
 }
 
+// Whether threads that only send read for the one that receives.
+bool Session::takes_in() const noexcept { return has_room() && Clock::now() >= receives_until_; }
+
 bool Session::wants_read() const noexcept {
   if (input_over_ || !has_tcp()) return false;
   if (end_error_) return readers_ > 0;
-  if (readers_ == 0 && !has_room()) return false;
+  if (readers_ == 0 && !takes_in()) return false;
   return !fed_ && engine_->wants_input();
 }
 
@@ -207,7 +213,7 @@ Event Session::pull() noexcept {
 
 // Messages that no thread waits for. Pings are answered on the way.
 void Session::take_in() noexcept {
-  while (readers_ == 0 && fed_ && has_room()) {
+  while (readers_ == 0 && fed_ && takes_in()) {
     const Event event = pull();
     if (event.kind() != Event::Kind::message) return;
     try {
