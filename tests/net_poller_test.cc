@@ -235,8 +235,8 @@ TEST(Poller, OtherEventsDoNotWaitForAgain) {
 TEST(Poller, AgainKeepsItsOrderOverTurns) {
   Poller poller;
   std::array<Recorder, 3> recorders;
-  std::vector<int> order;
-  for (int i = 0; i < 3; ++i) {
+  std::vector<std::size_t> order;
+  for (std::size_t i = 0; i < recorders.size(); ++i) {
     recorders[i].then = [&, i] {
       order.push_back(i);
       poller.again(recorders[i]);
@@ -251,7 +251,7 @@ TEST(Poller, AgainKeepsItsOrderOverTurns) {
     poller.dispatch();
     EXPECT_EQ(order.size(), turn) << "one call uses up the share of a turn";
   }
-  EXPECT_EQ(order, (std::vector<int>{0, 1, 2, 0, 1, 2}));
+  EXPECT_EQ(order, (std::vector<std::size_t>{0, 1, 2, 0, 1, 2}));
 }
 
 TEST(Poller, RemoveCancelsAgain) {

@@ -73,7 +73,7 @@ std::string why_invalid(const Timeouts& timeouts) {
 std::string why_invalid_origins(std::span<const std::string> allowed_origins) {
   for (const std::string& entry : allowed_origins) {
     const std::string why = handshake::why_no_origin(entry);
-    if (!why.empty()) return "allowed_origins: \"" + entry + "\" " + why;
+    if (!why.empty()) return std::string("allowed_origins: \"").append(entry).append("\" ") + why;
   }
   return {};
 }
