@@ -1,5 +1,5 @@
-// X13: a peer sends pings of 125 octets without end and never reads a pong.
-// Pass: resident memory grows by at most 1 MiB (a bounded number of pongs waits, the newest wins);
+// X13: a peer sends pings of 125 bytes without end and never reads a pong.
+// Pass: resident memory grows by at most 1.5 MiB (a bounded number of pongs waits, the newest wins);
 // the flooder is served, paused or dropped; others are served meanwhile, and their delay (p99) is
 // at most twice that of an idle server, with an allowance for busy machines.
 // For CI 200 000 pings; full size is 1 000 000.
@@ -72,7 +72,8 @@ void flood(int count) {
   flooder.join();
   EXPECT_GE(sent, count) << "pings are read, whoever does not take the pongs";
   if (!sanitized) {
-    EXPECT_LE(most, std::size_t{1} << 20);
+    // The loop's buffer of 512 KiB, once it is filled, and what was read of it and not handled yet.
+    EXPECT_LE(most, std::size_t{3} << 19);
   }
   EXPECT_LE(busy, 2 * idle + 1s);
   testing::Test::RecordProperty("p99_idle_us", static_cast<int>(idle / 1us));

@@ -108,6 +108,11 @@ TEST(Faults, X16_NoHeaderMakesAnEngineAllocate) {
   }
 }
 
+// The code, and behind it a reason in words.
+void expect_close(const std::string& frame, const Attack& attack) {
+  EXPECT_TRUE(frame.starts_with("close " + std::to_string(attack.code) + ' ')) << frame;
+}
+
 TEST(Faults, X16_AgainstTheEchoServer) {
   AttackedProgram server;
   std::uint64_t refused = 0;
@@ -121,7 +126,7 @@ TEST(Faults, X16_AgainstTheEchoServer) {
       EXPECT_TRUE(client.ends());
       continue;
     }
-    EXPECT_EQ(client.next(), "close " + std::to_string(attack.code));
+    expect_close(client.next(), attack);
     EXPECT_TRUE(client.ends());
     ++refused;
   }
@@ -143,7 +148,7 @@ TEST(Faults, X16_AgainstAClient) {
         socket.send(attack.octets);
         if (attack.code == 0) return socket.shutdown_write();
         FrameSource frames(socket);
-        EXPECT_EQ(frames.next_text(), "close " + std::to_string(attack.code));
+        expect_close(frames.next_text(), attack);
       });
       auto dialed = dial(peer.url());
       EXPECT_TRUE(dialed);
