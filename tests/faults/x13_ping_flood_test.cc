@@ -1,8 +1,8 @@
 // X13: a peer sends pings of 125 bytes without end and never reads a pong.
-// Pass: resident memory grows by at most 1.5 MiB (a bounded number of pongs waits, the newest wins);
-// the flooder is served, paused or dropped; others are served meanwhile, and their delay (p99) is
-// at most twice that of an idle server, with an allowance for busy machines.
-// For CI 200 000 pings; full size is 1 000 000.
+// Pass: resident memory grows by at most 1.5 MiB (a bounded number of pongs waits, the newest
+// wins); the flooder is served, paused or dropped; others are served meanwhile, and their delay
+// (p99) is at most twice that of an idle server, with an allowance for busy machines. For CI 200
+// 000 pings; full size is 1 000 000.
 #include "faults/support/attacked.h"
 #include "faults/support/crowd.h"
 #include "faults/support/memory.h"
