@@ -1,4 +1,5 @@
-// How the peer takes what was written: what the system knows of it, and how long to be patient.
+// The progress of a peer: how many bytes its system acknowledged, and how long a deadline waits for
+// it.
 #pragma once
 
 #include <chrono>
@@ -32,7 +33,7 @@ class Patience {
 
   /// The limit counts from now.
   void start(TimePoint now) noexcept { *this = Patience(now); }
-  /// The same, for a limit at which nobody looks: what is known of deliveries is kept.
+  /// The same, for a limit that does not use deliveries: their state is kept.
   void restart(TimePoint now) noexcept { since_ = now; }
   TimePoint since() const noexcept { return since_; }
 
