@@ -1,4 +1,4 @@
-// The WebSocket echo in ten lines: what a text or binary message holds goes back as it came.
+// A WebSocket echo server in ten lines: it sends each text or binary message back.
 #include "tern/tern.h"
 
 #include <csignal>
@@ -10,7 +10,7 @@ int main() {
                tern::Handlers{
                    .on_message = [](tern::Connection& conn, tern::Message msg) { conn.send(msg); },
                });
-  if (auto ran = server.run(); !ran) {           // listens, serves until stopped
+  if (auto ran = server.run(); !ran) {           // listens and serves until a signal stops it
     std::cerr << ran.error().message() << '\n';  // "listen 0.0.0.0:9001: Address already in use"
     return 1;
   }
