@@ -1,6 +1,8 @@
 // Tests the time limit that moves later while the peer takes bytes.
 #include "tern/delivery.h"
 
+#include "base/later.h"
+
 #include <chrono>
 #include <gtest/gtest.h>
 

@@ -66,14 +66,5 @@ class Patience {
 
 static_assert(sizeof(Patience) == 16);
 
-/// `from` and `by` later, or TimePoint::max() if that is beyond all time.
-constexpr Patience::TimePoint later(Patience::TimePoint from, Patience::Duration by) noexcept {
-  Patience::TimePoint::rep sum = 0;
-  if (__builtin_add_overflow(from.time_since_epoch().count(), by.count(), &sum)) {
-    return Patience::TimePoint::max();
-  }
-  return Patience::TimePoint(Patience::TimePoint::duration(sum));
-}
-
 }  // namespace base
 }  // namespace tern

@@ -3,6 +3,8 @@
 // the average rate without a record of past events.
 #include "tern/delivery.h"
 
+#include "base/later.h"
+
 #include <algorithm>
 
 namespace tern::base {

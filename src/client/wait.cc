@@ -1,5 +1,7 @@
 #include "client/wait.h"
 
+#include "base/later.h"
+
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
@@ -7,8 +9,7 @@
 namespace tern::client {
 
 Clock::time_point deadline_after(std::chrono::nanoseconds timeout) noexcept {
-  const auto now = Clock::now();
-  return timeout > Clock::time_point::max() - now ? Clock::time_point::max() : now + timeout;
+  return base::later(Clock::now(), timeout);
 }
 
 bool poll_until(std::span<pollfd> descriptors, Clock::time_point deadline) noexcept {

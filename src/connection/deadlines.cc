@@ -2,6 +2,7 @@
 //
 // The peer is judged last: what arrived is read and what waits is written first. Its answer may
 // have been here in time while this loop was busy or stopped.
+#include "base/later.h"
 #include "connection/live_connection.h"
 #include "net/socket.h"
 

@@ -11,6 +11,7 @@
 //
 // "Takes" means at the rate of Limits::min_drain_bytes_per_second (base::Patience): a peer that
 // takes a byte now and then holds nothing for long.
+#include "base/later.h"
 #include "engine/guarded.h"
 #include "engine/workspace.h"
 #include "handshake/server.h"

@@ -3,19 +3,12 @@
 // A repeating timer returns to the table afterwards unless it was cancelled.
 #include "net/user_timers.h"
 
+#include "base/later.h"
+
 #include <algorithm>
 #include <utility>
 
 namespace tern::net {
-
-namespace {
-
-Timer::time_point later(Timer::time_point from, Loop::Duration by) noexcept {
-  const auto most = Timer::time_point::max() - from;
-  return from + std::clamp(by, Loop::Duration(0), Loop::Duration(most));
-}
-
-}  // namespace
 
 class UserTimers::Entry final : public Timer {
  public:
@@ -29,8 +22,8 @@ class UserTimers::Entry final : public Timer {
   /// Arms a repeating timer for its next time in the future, and skips the times that it missed.
   void arm_next(time_point now) {
     const Loop::Duration missed = now - due_;
-    due_ = later(due_, missed - missed % interval_);
-    due_ = later(due_, interval_);
+    due_ = base::later(due_, missed - missed % interval_);
+    due_ = base::later(due_, interval_);
     owner_.core_.timers().arm(*this, due_);
   }
   void arm() { owner_.core_.timers().arm(*this, due_); }
@@ -61,13 +54,13 @@ void UserTimers::clear() noexcept {
 TimerId UserTimers::after(Loop::Duration delay, Function function) {
   // The delay starts at the time of the clock, not at now(), because a long handler would otherwise
   // make the timer early.
-  const auto due = later(Loop::Clock::now(), delay);
+  const auto due = base::later(Loop::Clock::now(), std::max(delay, Loop::Duration(0)));
   return add(std::make_unique<Entry>(*this, due, Loop::Duration(0), std::move(function)));
 }
 
 TimerId UserTimers::every(Loop::Duration interval, Function function) {
   interval = std::max(interval, Loop::Duration(1));
-  const auto due = later(Loop::Clock::now(), interval);
+  const auto due = base::later(Loop::Clock::now(), interval);
   return add(std::make_unique<Entry>(*this, due, interval, std::move(function)));
 }
 
