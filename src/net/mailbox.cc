@@ -8,19 +8,17 @@
 // first post that sees `asleep_` clears it, so there is one write for each batch.
 #include "net/mailbox.h"
 
-#include <cerrno>
-#include <cstdint>
+#include "net/event.h"
+
 #include <new>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 namespace tern::net {
 
-Mailbox::Mailbox(Bounds bounds) noexcept
-    : bounds_(bounds), event_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
-  if (event_) return;
-  error_ = {errno, std::system_category()};
-  closed_ = true;
+Mailbox::Mailbox(Bounds bounds) noexcept : bounds_(bounds) {
+  Opened event = open_event();
+  event_ = std::move(event.fd);
+  error_ = event.error;
+  closed_ = !event_;
 }
 
 bool Mailbox::post(Function function, Load load) noexcept {
@@ -65,19 +63,7 @@ bool Mailbox::closed() const noexcept {
   return closed_;
 }
 
-void Mailbox::wake() const noexcept {
-  const int saved = errno;
-  const std::uint64_t one = 1;
-  while (::write(event_.get(), &one, sizeof one) < 0) {
-    std::uint64_t counter;
-    if (errno == EAGAIN) {  // the counter is full, because the loop does not read it
-      if (::read(event_.get(), &counter, sizeof counter) < 0 && errno != EAGAIN) break;
-    } else if (errno != EINTR) {
-      break;
-    }
-  }
-  errno = saved;
-}
+void Mailbox::wake() const noexcept { signal_event(event_.get()); }
 
 [[gnu::hot]] void Mailbox::take(std::vector<Function>& batch) noexcept {
   if (!waiting_.load(std::memory_order_relaxed)) return;

@@ -4,6 +4,8 @@
 // scan, but over few contiguous bytes and only for a removal.
 #include "net/poller.h"
 
+#include "base/last_error.h"
+
 #include <algorithm>
 #include <cerrno>
 #include <limits>
@@ -12,7 +14,7 @@ namespace tern::net {
 
 namespace {
 
-std::error_code last_error() noexcept { return {errno, std::system_category()}; }
+using base::last_error;
 
 std::error_code not_ours() noexcept {
   return std::make_error_code(std::errc::operation_not_permitted);

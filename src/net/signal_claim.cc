@@ -7,6 +7,8 @@
 
 #include "tern/error.h"
 
+#include "base/last_error.h"
+
 #include <cerrno>
 #include <fcntl.h>
 #include <unistd.h>
@@ -33,7 +35,7 @@ std::error_code SignalClaim::open() noexcept {
   fd_.reset(::open("/proc/self/comm", O_RDWR | O_CLOEXEC));
   process_ = process;
   const bool exhausted = !fd_ && (errno == EMFILE || errno == ENFILE || errno == ENOMEM);
-  return exhausted ? std::error_code(errno, std::system_category()) : std::error_code();
+  return exhausted ? base::last_error() : std::error_code();
 }
 
 std::error_code SignalClaim::take(int signo) noexcept {

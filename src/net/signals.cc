@@ -5,6 +5,8 @@
 
 #include "tern/error.h"
 
+#include "base/last_error.h"
+
 #include <array>
 #include <cerrno>
 #include <sys/signalfd.h>
@@ -72,7 +74,7 @@ std::error_code Signals::reopen() noexcept {
 
 std::error_code Signals::apply(const sigset_t& wanted) noexcept {
   const int fd = ::signalfd(fd_.get(), &wanted, SFD_NONBLOCK | SFD_CLOEXEC);
-  if (fd < 0) return {errno, std::system_category()};
+  if (fd < 0) return base::last_error();
   if (!fd_) {
     Fd opened(fd);
     if (auto error = core_.poller().add(fd, EPOLLIN, *this)) return error;

@@ -14,6 +14,8 @@
 
 #include "tern/error.h"
 
+#include "base/last_error.h"
+
 #include <cerrno>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
@@ -23,7 +25,7 @@ namespace tern::net {
 
 namespace {
 
-std::error_code last_error() noexcept { return {errno, std::system_category()}; }
+using base::last_error;
 
 std::error_code set_option(int fd, int level, int name, int value) noexcept {
   if (::setsockopt(fd, level, name, &value, sizeof value) == 0) return {};

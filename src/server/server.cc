@@ -6,6 +6,7 @@
 #include "tern/server.h"
 
 #include "base/assert.h"
+#include "base/last_error.h"
 #include "connection/dispatch.h"
 #include "engine/validate.h"
 #include "net/address.h"
@@ -17,7 +18,6 @@
 #include "server/validate.h"
 #include "server/worker.h"
 
-#include <cerrno>
 #include <string>
 #include <sys/resource.h>
 #include <thread>
@@ -143,7 +143,7 @@ Result<void> Core::bind_sockets(net::Address address) {
     if (!socket) return Error(socket.error, where);
     net::set_nodelay(socket.fd.get());  // what it accepts inherits this
     const net::Address local = net::local_address(socket.fd.get());
-    if (local.port() == 0) return Error({errno, std::system_category()}, where);
+    if (local.port() == 0) return Error(base::last_error(), where);
     address.set_port(local.port());
     use = net::PortUse::join;
     opened.push_back(std::move(socket.fd));

@@ -2,6 +2,7 @@
 // handshake, and each error names the file and a remedy.
 #include "tls/pem.h"
 
+#include "base/last_error.h"
 #include "tls/failure.h"
 
 #include <cerrno>
@@ -46,7 +47,7 @@ Result<Pem> load_pem(const std::string& file, const std::string& text, std::stri
     return pem;
   }
   pem.name = std::string(what) + " file " + file;
-  const auto failure = [&] { return Error({errno, std::system_category()}, "read " + pem.name); };
+  const auto failure = [&] { return Error(base::last_error(), "read " + pem.name); };
   errno = 0;
   const std::unique_ptr<std::FILE, CloseFile> stream(std::fopen(file.c_str(), "rbe"));
   if (stream == nullptr) return failure();
