@@ -19,8 +19,8 @@ Active::Active(Memory& owner)
 // libcrypto sets itself up at its first use, and OpenSSL 3.0 does not survive an allocation that
 // fails in the middle of that: so the first use is here, before any stranger's byte.
 Memory::Memory() {
-  std::array<std::byte, 4> octets;
-  if (!crypto::sha1({}) || random_.fill(octets)) throw std::bad_alloc();
+  std::array<std::byte, 4> bytes;
+  if (!crypto::sha1({}) || random_.fill(bytes)) throw std::bad_alloc();
 }
 
 Memory::~Memory() {

@@ -47,9 +47,9 @@ constexpr std::array<std::uint8_t, 256> make_classes() noexcept {
 inline constexpr std::array<std::uint8_t, 256> char_classes = make_classes();
 
 // Whether low <= c <= high, by one comparison: what is below `low` wraps around.
-template <simd::Octet low, simd::Octet high, typename T>
+template <simd::Byte low, simd::Byte high, typename T>
 constexpr auto within(T c) noexcept {
-  constexpr simd::Octet width = high - low;
+  constexpr simd::Byte width = high - low;
   return static_cast<T>(c - low) <= width;
 }
 

@@ -39,11 +39,11 @@ std::string percent_encoded(std::string_view path) {
   constexpr std::string_view digits = "0123456789ABCDEF";
   std::string text;
   for (const char c : path) {
-    const auto octet = static_cast<unsigned char>(c);
-    if (octet > 0x20 && octet < 0x7F && c != '#') {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte > 0x20 && byte < 0x7F && c != '#') {
       text += c;
     } else {
-      (text += '%').append({digits[octet >> 4], digits[octet & 15]});
+      (text += '%').append({digits[byte >> 4], digits[byte & 15]});
     }
   }
   return text;

@@ -15,9 +15,7 @@
 
 #include "simd/mask.h"
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
+#include "simd/x86.h"
 
 #include <atomic>
 
@@ -37,10 +35,6 @@ void mask_scalar(std::byte* dst, const std::byte* src, std::size_t size,
 }
 
 #if defined(__x86_64__)
-
-#define TERN_AVX2 __attribute__((target("avx2")))
-#define TERN_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi")))
-#define TERN_INLINE __attribute__((always_inline)) inline
 
 constexpr std::size_t align_from = 512;
 

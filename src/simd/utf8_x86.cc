@@ -20,13 +20,13 @@
 // the end of the text with a mask instead.
 
 #include "simd/utf8_kernels.h"
+#include "simd/x86.h"
 
 #if defined(__x86_64__)
 
 #include <array>
 #include <cstdint>
 #include <cstring>
-#include <immintrin.h>
 
 namespace tern::simd {
 
@@ -110,11 +110,6 @@ constexpr char fourth_from = 0xF0 - 0x80;
 bool ends_incomplete(const std::byte* end) noexcept {
   return end[-1] >= std::byte{0xC0} || end[-2] >= std::byte{0xE0} || end[-3] >= std::byte{0xF0};
 }
-
-#define TERN_SSSE3 __attribute__((target("ssse3")))
-#define TERN_AVX2 __attribute__((target("avx2")))
-#define TERN_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi")))
-#define TERN_INLINE __attribute__((always_inline)) inline
 
 // ---- SSSE3: vectors of 16 bytes ----
 
