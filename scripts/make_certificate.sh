@@ -7,6 +7,7 @@ usage() {
 usage: scripts/make_certificate.sh [DIRECTORY [NAME...]]
 
 Writes cert.pem and key.pem to DIRECTORY, which is made if need be (default: the current one).
+Earlier files of these names are replaced. Only the owner may read the key.
 The certificate is for localhost, 127.0.0.1, ::1 and each NAME, which is a host name or an IP
 address. It is valid for 30 days and signed by itself, so a client trusts it as its CA:
 
@@ -16,23 +17,44 @@ address. It is valid for 30 days and signed by itself, so a client trusts it as 
 END
 }
 
-case ${1:-} in
-  -h | --help) usage && exit 0 ;;
-  -*) echo "make_certificate: unknown option $1 (see --help)" >&2 && exit 2 ;;
-esac
+fail() {  # EXIT_CODE WORDS: ends the script with one line
+  echo "make_certificate: $2" >&2
+  exit "$1"
+}
 
-directory=${1:-.}
-shift || true
-names="DNS:localhost,IP:127.0.0.1,IP:::1"
-for name in "$@"; do
-  if [[ $name == *:* || $name =~ ^[0-9.]+$ ]]; then names+=",IP:$name"; else names+=",DNS:$name"; fi
+for word in "$@"; do
+  case $word in
+    -h | --help) usage && exit 0 ;;
+    -*) fail 2 "unknown option $word (see --help)" ;;
+  esac
 done
 
-command -v openssl >/dev/null || { echo "make_certificate: install openssl" >&2; exit 1; }
+directory=${1-.}
+shift || true
+[[ -n $directory ]] || fail 2 "the directory has no name (see --help)"
+names="DNS:localhost,IP:127.0.0.1,IP:::1"
+for name in "$@"; do
+  [[ $name =~ ^[A-Za-z0-9.:*_-]+$ ]] || fail 2 "no host name or IP address: '$name' (see --help)"
+  if [[ $name == *:* || $name =~ ^[0-9.]+$ ]]; then names+=",IP:$name"; else names+=",DNS:$name"; fi
+done
+subject=${1:-localhost}
+
+command -v openssl >/dev/null || fail 1 "install openssl"
 mkdir -p "$directory"
+for file in cert.pem key.pem; do
+  [[ ! -d $directory/$file ]] || fail 1 "$directory/$file is a directory"
+done
+
+# Both files are made elsewhere and then moved, so that a failure leaves the old pair as it was.
 umask 077  # others may not read the key
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
-  -subj "/CN=${1:-localhost}" -addext "subjectAltName=$names" \
-  -keyout "$directory/key.pem" -out "$directory/cert.pem" 2>/dev/null ||
-  { echo "make_certificate: openssl failed" >&2; exit 1; }
+new=$(mktemp -d "$directory/.make_certificate.XXXXXX")
+trap 'rm -rf "$new"' EXIT
+if ! openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
+  -subj "/CN=${subject:0:64}" -addext "subjectAltName=$names" \
+  -keyout "$new/key.pem" -out "$new/cert.pem" 2>"$new/told"; then
+  cat "$new/told" >&2
+  fail 1 "openssl failed, see above"
+fi
+chmod 644 "$new/cert.pem"  # a certificate is public
+mv -f "$new/key.pem" "$new/cert.pem" "$directory"
 echo "$directory/cert.pem $directory/key.pem"

@@ -1,11 +1,14 @@
 // The programs over TLS, with a certificate as scripts/make_certificate.sh makes it.
 
 #include "support/certificates.h"
+#include "support/markdown.h"
 #include "support/process.h"
 
 #include <csignal>
+#include <filesystem>
 #include <gtest/gtest.h>
 #include <string>
+#include <vector>
 
 namespace tern::test {
 namespace {
@@ -90,10 +93,91 @@ TEST(ProgramTls, MakeCertificateExplainsItself) {
       EXPECT_NE(help.out().find(word), std::string::npos) << word << '\n' << help.out();
     }
   }
-  Process unknown({script, "--days", "9"});
-  EXPECT_EQ(unknown.exit_code(), 2);
-  EXPECT_EQ(unknown.out(), "");
-  EXPECT_EQ(unknown.err(), "make_certificate: unknown option --days (see --help)\n");
+}
+
+TEST(ProgramTls, MakeCertificateRefusesWordsThatAreNoNames) {
+  const PemFiles files;
+  const std::string script = TERN_SOURCE_DIR "/scripts/make_certificate.sh";
+  const std::string unknown = "make_certificate: unknown option ";
+  const std::string no_name = "make_certificate: no host name or IP address: ";
+  struct Row {
+    std::vector<std::string> words;
+    std::string told;
+  };
+  for (const Row& row : std::vector<Row>{
+           {{"--days", "9"}, unknown + "--days (see --help)\n"},
+           {{files.path(""), "--days"}, unknown + "--days (see --help)\n"},
+           {{files.path(""), "tern.test", "-d"}, unknown + "-d (see --help)\n"},
+           {{files.path(""), ""}, no_name + "'' (see --help)\n"},
+           {{files.path(""), "a,DNS:b"}, no_name + "'a,DNS:b' (see --help)\n"},
+           {{""}, "make_certificate: the directory has no name (see --help)\n"},
+       }) {
+    std::vector<std::string> words = row.words;
+    words.insert(words.begin(), script);
+    Process process(words);
+    EXPECT_EQ(process.exit_code(), 2) << row.told;
+    EXPECT_EQ(process.out(), "");
+    EXPECT_EQ(process.err(), row.told);
+  }
+  EXPECT_FALSE(std::filesystem::exists(files.path("key.pem")));
+}
+
+std::filesystem::perms mode(const std::string& path) {
+  return std::filesystem::status(path).permissions();
+}
+
+// Others on this machine may not read the key, also where a file of that name was open to them.
+TEST(ProgramTls, MakeCertificateKeepsTheKeyToItsOwner) {
+  using std::filesystem::perms;
+  const Certificate made;
+  EXPECT_EQ(mode(made.key), perms::owner_read | perms::owner_write);
+  std::filesystem::permissions(made.key, perms{0666});
+  const std::string old_key = file_text(made.key);
+  Process again({TERN_SOURCE_DIR "/scripts/make_certificate.sh", made.files.path("")});
+  EXPECT_EQ(again.exit_code(), 0) << again.err();
+  EXPECT_EQ(again.err(), "");
+  EXPECT_NE(file_text(made.key), old_key);
+  EXPECT_EQ(mode(made.key), perms::owner_read | perms::owner_write);
+  EXPECT_EQ(mode(made.cert), perms{0644});
+}
+
+TEST(ProgramTls, MakeCertificateThatFailsSaysWhyAndChangesNothing) {
+  const Certificate made;
+  const std::string cert = file_text(made.cert);
+  const std::string key = file_text(made.key);
+  const std::string directory = made.files.path("");
+  Process refused({TERN_SOURCE_DIR "/scripts/make_certificate.sh", directory, "1.2.3.4.5"});
+  EXPECT_EQ(refused.exit_code(), 1);
+  EXPECT_EQ(refused.out(), "");
+  EXPECT_NE(refused.err().find("bad ip address"), std::string::npos) << refused.err();
+  EXPECT_NE(refused.err().find("make_certificate: openssl failed"), std::string::npos);
+  EXPECT_EQ(file_text(made.cert), cert);
+  EXPECT_EQ(file_text(made.key), key);
+  // The certificate cannot be replaced, so the key stays too.
+  std::filesystem::remove(made.cert);
+  std::filesystem::create_directory(made.cert);
+  Process failed({TERN_SOURCE_DIR "/scripts/make_certificate.sh", directory});
+  EXPECT_EQ(failed.exit_code(), 1);
+  EXPECT_NE(failed.err().find("cert.pem is a directory"), std::string::npos) << failed.err();
+  EXPECT_EQ(file_text(made.key), key);
+  std::size_t files = 0;
+  for (const auto& each : std::filesystem::directory_iterator(directory)) {
+    EXPECT_TRUE(each.path() == made.cert || each.path() == made.key) << each.path();
+    ++files;
+  }
+  EXPECT_EQ(files, 2u);
+}
+
+// A common name has 64 characters at most (RFC 5280 A.1), a host name up to 253.
+TEST(ProgramTls, MakeCertificateTakesALongHostName) {
+  const PemFiles files;
+  const std::string name = std::string(60, 'a') + '.' + std::string(60, 'b') + ".test";
+  Process made({TERN_SOURCE_DIR "/scripts/make_certificate.sh", files.path(""), name});
+  EXPECT_EQ(made.exit_code(), 0) << made.err();
+  Process shown(
+      {"openssl", "x509", "-in", files.path("cert.pem"), "-noout", "-ext", "subjectAltName"});
+  EXPECT_EQ(shown.exit_code(), 0) << shown.err();
+  EXPECT_NE(shown.out().find("DNS:" + name), std::string::npos) << shown.out();
 }
 
 }  // namespace
