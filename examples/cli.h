@@ -37,6 +37,14 @@ inline CLI::Validator not_negative() {
   return CLI::Range(std::int64_t{0}, std::int64_t{1} << 40).description("");
 }
 
+/// Any text but an empty one: a script whose variable is not set must not get the default instead.
+inline CLI::Validator not_empty() {
+  const auto look = [](const std::string& text) -> std::string {
+    return text.empty() ? "needs a value, not ''" : "";
+  };
+  return CLI::Validator(look, "");
+}
+
 /// A flag in seconds, also fractional: above 0, at most a billion.
 inline void add_seconds(CLI::App& app, const std::string& flag, std::chrono::nanoseconds& value,
                         const std::string& help) {
@@ -60,7 +68,8 @@ inline void add_seconds(CLI::App& app, const std::string& flag, std::chrono::nan
 
 /// Whom a client of wss:// URLs trusts.
 inline void add_trust(CLI::App& app, tern::TlsClient& tls) {
-  app.add_option("--ca", tls.ca_file, "PEM file of certificates to trust instead of the system's");
+  app.add_option("--ca", tls.ca_file, "PEM file of certificates to trust instead of the system's")
+      ->check(not_empty());
   app.add_flag("--insecure", tls.insecure_accept_any_certificate,
                "accept any certificate, also of an impostor");
 }

@@ -28,7 +28,9 @@ int main(int argc, char** argv) {
                  "with --deflate: messages of fewer bytes are sent as they are")
       ->check(cli::not_negative())
       ->default_str("0 with takeover, else 1024");
-  app.add_option("URL", url, "as ws://host:port/path, or wss://")->required();
+  app.add_option("URL", url, "as ws://host:port/path, or wss://")
+      ->check(cli::not_empty())
+      ->required();
   cli::add_trust(app, options.tls);
   cli::parse(app, argc, argv);
   limits.max_queued_bytes = std::max(limits.max_queued_bytes, limits.max_message_bytes);

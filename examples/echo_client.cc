@@ -41,8 +41,10 @@ std::string now_as_text() {
 // An address is host:port or a URL. Its own path counts if it has one, else `path`, which may lack
 // its slash.
 std::string url_of(const std::string& address, const std::string& path) {
-  const auto scheme = address.find("://");
-  const std::string url = scheme == address.npos ? "ws://" + address : address;
+  // Behind the first slash or question mark "://" is a part of the path or the query.
+  const std::size_t name = address.substr(0, address.find_first_of("/?")).size();
+  const bool has_scheme = name > 0 && address.find("://") + 1 == name;
+  const std::string url = has_scheme ? address : "ws://" + address;
   if (url.find_first_of("/?", url.find("://") + 3) != url.npos) return url;
   return url + (path.starts_with('/') ? "" : "/") + path;
 }
@@ -60,9 +62,11 @@ int main(int argc, char** argv) {
   std::string whole;
   tern::DialOptions options;
   CLI::Option* by_address =
-      app.add_option("--addr", address, "host and port of the server, or its URL");
+      app.add_option("--addr", address, "host and port of the server, or its URL")
+          ->check(cli::not_empty());
   app.add_option("--path", path, "path and query on it, if the URL has none");
   app.add_option("URL", whole, "as wss://host:port/path, instead of --addr and --path")
+      ->check(cli::not_empty())
       ->excludes(by_address);
   cli::add_trust(app, options.tls);
   bool deflate = false;

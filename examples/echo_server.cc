@@ -68,7 +68,7 @@ tern::ServerOptions parse(int argc, char** argv) {
   tern::ServerOptions& options = arguments.options;
   CLI::App app("WebSocket echo on /echo, a page on /.", "echo_server");
   app.option_defaults()->always_capture_default();
-  app.add_option("--host", options.host, "numeric address to listen on");
+  app.add_option("--host", options.host, "numeric address to listen on")->check(cli::not_empty());
   app.add_option("--port", options.port, "0: the system chooses");
   app.add_option("--threads", options.threads, "worker loops")
       ->check(CLI::Range(1, 1024).description(""));
@@ -101,8 +101,10 @@ tern::ServerOptions parse(int argc, char** argv) {
                                 ->check(CLI::Range(1, 9).description(""));
   CLI::Option* certificate =
       app.add_option("--cert", arguments.tls.certificate,
-                     "PEM file with a certificate: serve wss:// and https://");
+                     "PEM file with a certificate: serve wss:// and https://")
+          ->check(cli::not_empty());
   app.add_option("--key", arguments.tls.private_key, "PEM file with its key; default: beside it")
+      ->check(cli::not_empty())
       ->needs(certificate);
   cli::parse(app, argc, argv);
 

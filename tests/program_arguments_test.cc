@@ -116,6 +116,14 @@ INSTANTIATE_TEST_SUITE_P(
                     BadLine{"echo_client", {"--addr", "a:1", "ws://b:2"}, "--addr"},
                     BadLine{"echo_back", {"--unknown", "ws://127.0.0.1:9"}, "--unknown"},
                     BadLine{"echo_back", {}, "URL"},
+                    // A script whose variable is not set must not get the default instead.
+                    BadLine{"echo_server", {"--host", ""}, "--host"},
+                    BadLine{"echo_server", {"--cert", ""}, "--cert"},
+                    BadLine{"echo_server", {"--cert", "cert.pem", "--key", ""}, "--key"},
+                    BadLine{"echo_client", {""}, "URL"},
+                    BadLine{"echo_client", {"--addr", ""}, "--addr"},
+                    BadLine{"echo_client", {"--ca", ""}, "--ca"}, BadLine{"echo_back", {""}, "URL"},
+                    BadLine{"echo_back", {"--ca", "", "ws://127.0.0.1:9"}, "--ca"},
                     BadLine{"echo_back", {"--max-message", "x", "ws://127.0.0.1:9"}, "--max-mess"},
                     BadLine{"echo_back", {"--max-fragments", "0", "ws://127.0.0.1:9"}, "--max-f"}));
 

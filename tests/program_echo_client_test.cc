@@ -75,6 +75,10 @@ TEST(ProgramEchoClient, APathMayLackItsSlashAndAnAddressMayHaveOne) {
            {{"--addr", at + "/own"}, "ws://" + at + "/own"},
            {{"--addr", at + "/own", "--path", "nowhere"}, "ws://" + at + "/own"},
            {{at}, "ws://" + at + "/echo"},
+           {{at + "/a?next=http://b/c"}, "ws://" + at + "/a?next=http://b/c"},
+           {{at + "?next=http://b"}, "ws://" + at + "?next=http://b"},
+           {{"ws://" + at + "/a?next=http://b/c"}, "ws://" + at + "/a?next=http://b/c"},
+           {{"--addr", at, "--path", "a?next=http://b"}, "ws://" + at + "/a?next=http://b"},
            {{"ws://" + at + "/"}, "ws://" + at + "/"},
        }) {
     std::vector<std::string> words = {program("echo_client")};
