@@ -26,6 +26,7 @@
 #include "client/session.h"
 
 #include "base/close_name.h"
+#include "base/errc_kind.h"
 #include "engine/text.h"
 #include "http/token.h"
 #include "net/event.h"
@@ -39,11 +40,6 @@ namespace {
 
 // How often close() looks whether the peer has acknowledged our last word.
 constexpr std::chrono::milliseconds look_again(5);
-
-// Whether we ended because the peer did nothing any more: what TLS still keeps for it is of no use.
-bool gave_up(std::error_code why) noexcept {
-  return why == Errc::write_stalled || why == Errc::pong_timeout || why == Errc::close_timeout;
-}
 
 // Counts a thread among those that read, while it is in scope. Under the mutex.
 class Reading {
@@ -264,7 +260,7 @@ void Session::on_end() noexcept {
   } catch (const std::bad_alloc&) {
     end_error_.emplace(engine_->close_info().error);
   }
-  const bool waits = has_unsent() && !gave_up(engine_->close_info().error);
+  const bool waits = has_unsent() && !base::is_silence(engine_->close_info().error);
   if (engine_->finished() && !waits && knows_close_arrived()) end_tcp();
   report();
 }
@@ -320,8 +316,7 @@ Error Session::handshake_error(std::error_code code) const {
     }
     refusal.body = engine_->response_body();
   }
-  const bool tls = code == Errc::tls_failed || code == Errc::tls_certificate_refused;
-  std::string stage = (tls ? "TLS " : "upgrade ") + url_;
+  std::string stage = (base::is_tls_failure(code) ? "TLS " : "upgrade ") + url_;
   if (const std::string more = explanation(); !more.empty()) stage += ": " + more;
   const std::string_view said = engine_->explanation();
   if (!said.empty()) stage.append(": ").append(said);

@@ -2,6 +2,7 @@
 //
 // The peer is judged last: what arrived is read and what waits is written first. Its answer may
 // have been here in time while this loop was busy or stopped.
+#include "base/errc_kind.h"
 #include "base/later.h"
 #include "connection/live_connection.h"
 #include "net/socket.h"
@@ -23,25 +24,6 @@ constexpr Duration longest_lateness = std::chrono::hours(1);  // that is counted
 constexpr Duration moment = std::chrono::milliseconds(50);
 
 constexpr std::uint32_t max_discarded = std::uint32_t{64} << 10;
-
-// Whether this end leaves nothing to wait for: the peer is gone, silent or to be cut off.
-bool is_abrupt(std::error_code why) noexcept {
-  if (!why) return false;
-  if (why.category() != error_category()) return true;
-  switch (static_cast<Errc>(why.value())) {
-    case Errc::terminated:
-    case Errc::connection_reset:
-    case Errc::pong_timeout:
-    case Errc::close_timeout:
-    case Errc::write_stalled:
-    case Errc::no_memory:
-    case Errc::overloaded:
-    case Errc::closed:
-      return true;
-    default:
-      return false;
-  }
-}
 
 }  // namespace
 
@@ -90,7 +72,7 @@ bool LiveConnection::deserves_time(net::Timer::time_point due,
 void LiveConnection::start_linger() noexcept {
   const CloseInfo& info = engine_.close_info();
   const bool parted = info.clean && environment_->stopping;  // the peer has said its last word
-  const bool over = read_ended_ || parted || mute_ || is_abrupt(info.error);
+  const bool over = read_ended_ || parted || mute_ || base::is_abrupt(info.error);
   if (!over || info.clean) transport_->shutdown_write();
   if (over) return die();
   state_ = State::lingering;

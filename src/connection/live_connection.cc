@@ -13,6 +13,7 @@
 #include "connection/live_connection.h"
 
 #include "base/assert.h"
+#include "base/errc_kind.h"
 #include "net/socket.h"
 
 #include <algorithm>
@@ -127,7 +128,7 @@ void LiveConnection::on_broken() noexcept {
 
 // When TLS failed, TCP works on: the alert we sent is to reach the peer, so this is an end of ours.
 void LiveConnection::on_read_failed(std::error_code error, TurnBudget& budget) noexcept {
-  read_ended_ = error != Errc::tls_failed && error != Errc::tls_certificate_refused;
+  read_ended_ = !base::is_tls_failure(error);
   if (environment_->log && !read_ended_) {
     call_application("a log of TLS", [&] {
       log(environment_->log, LogLevel::info,

@@ -1,6 +1,7 @@
 // HTTP, up to the first frame: a server reads requests and answers them, in order, until one is
 // accepted as an upgrade (RFC 6455 §4.2); a client has sent its request and reads the answer
 // (§4.1). Bytes behind a head stay in the Inbound: they are the next request, or the first frames.
+#include "base/errc_kind.h"
 #include "crypto/base64.h"
 #include "deflate/params.h"
 #include "engine/guarded.h"
@@ -104,9 +105,7 @@ Event Engine::next_opening() {
 
 // The server may have ended TCP before its answer was complete.
 void Engine::explain_end(std::error_code why) {
-  const bool ended =
-      why == Errc::end_of_stream || why == Errc::connection_reset || why == Errc::tls_truncated;
-  if (!ended || active_->opening == nullptr) return;
+  if (!base::is_end_of_tcp(why) || active_->opening == nullptr) return;
   Opening& opening = *active_->opening;
   const bool answered = opening.head.started() || opening.response.status != 0;  // 1xx
   opening.explanation = answered ? "the server ended the connection in the middle of its answer"
