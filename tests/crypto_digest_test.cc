@@ -1,4 +1,4 @@
-#include "crypto/base64.h"
+#include "base/base64.h"
 #include "crypto/digest.h"
 
 #include <cstddef>
@@ -32,7 +32,7 @@ TEST(Digest, Rfc3174_7_3_KnownAnswers) {
 std::string accept_of(const std::string& key) {
   const std::string text = key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
   const auto digest = sha1(std::as_bytes(std::span(text)));
-  return digest ? base64_encode(*digest) : "failed";
+  return digest ? base::base64_encode(*digest) : "failed";
 }
 
 TEST(Digest, Rfc6455_1_3_ComputesTheAcceptOfAKey) {

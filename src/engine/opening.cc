@@ -1,8 +1,8 @@
 // HTTP, up to the first frame: a server reads requests and answers them, in order, until one is
 // accepted as an upgrade (RFC 6455 §4.2); a client has sent its request and reads the answer
 // (§4.1). Bytes behind a head stay in the Inbound: they are the next request, or the first frames.
+#include "base/base64.h"
 #include "base/errc_kind.h"
-#include "crypto/base64.h"
 #include "deflate/params.h"
 #include "engine/guarded.h"
 #include "engine/kept.h"
@@ -62,7 +62,7 @@ Result<void> Engine::start_request(const ClientRequest& request) {
   if (const std::error_code error = workspace_->memory().random().fill(nonce)) {
     return Error(error, "request");
   }
-  opening.key = crypto::base64_encode(nonce);
+  opening.key = base::base64_encode(nonce);
   opening.protocols = request.protocols;
   std::string head;
   const auto offered = deflate::usable(options_->deflate);

@@ -7,6 +7,7 @@
 // that the new certificates refuse cannot enter with an old session.
 #include "tls/context.h"
 
+#include "base/base64.h"
 #include "tls/failure.h"
 #include "tls/pem.h"
 #include "tls/settings.h"
@@ -83,9 +84,7 @@ std::string pin_of(const X509& certificate) {
                                    EVP_sha256(), nullptr) == 1;
   OPENSSL_free(der);
   if (!digested) return {};
-  std::array<unsigned char, 45> text{};
-  EVP_EncodeBlock(text.data(), digest.data(), static_cast<int>(digest.size()));
-  return reinterpret_cast<const char*>(text.data());
+  return base::base64_encode(std::as_bytes(std::span(digest)));
 }
 
 Result<std::string> parse_pin(const std::string& given) {

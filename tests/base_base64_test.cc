@@ -1,4 +1,4 @@
-#include "crypto/base64.h"
+#include "base/base64.h"
 #include "support/guard_page.h"
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-namespace tern::crypto {
+namespace tern::base {
 namespace {
 
 std::string encoded(std::string_view text) { return base64_encode(std::as_bytes(std::span(text))); }
@@ -61,4 +61,4 @@ TEST(Base64, Rfc4648_4_WritesNothingBehindItsOutput) {
 }
 
 }  // namespace
-}  // namespace tern::crypto
+}  // namespace tern::base

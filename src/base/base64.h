@@ -4,7 +4,7 @@
 #include <span>
 #include <string>
 
-namespace tern::crypto {
+namespace tern::base {
 
 /// Returns the number of base64 characters for `bytes` bytes, including the padding.
 constexpr std::size_t base64_size(std::size_t bytes) noexcept { return (bytes + 2) / 3 * 4; }
@@ -17,4 +17,4 @@ std::size_t base64_encode(std::span<const std::byte> data, std::span<char> to) n
 /// Returns the same characters as a string.
 std::string base64_encode(std::span<const std::byte> data);
 
-}  // namespace tern::crypto
+}  // namespace tern::base
