@@ -1,4 +1,5 @@
-// The command line of every program here: CLI11, with one line on stderr and 2 for what is wrong.
+// The command line of every program here, by CLI11. A wrong command line prints one line to stderr
+// and exits with 2.
 #pragma once
 
 #include "tern/tls.h"
@@ -32,12 +33,13 @@ inline CLI::Validator positive() {
   return CLI::Range(std::int64_t{1}, std::int64_t{1} << 40).description("");
 }
 
-/// A count or a size, also 0. CLI11 would read a negative number as a huge one.
+/// A count or a size of at least 0. Without it CLI11 reads a negative number as a huge one.
 inline CLI::Validator not_negative() {
   return CLI::Range(std::int64_t{0}, std::int64_t{1} << 40).description("");
 }
 
-/// Any text but an empty one: a script whose variable is not set must not get the default instead.
+/// Any text that is not empty. An empty value usually comes from a script whose variable is not
+/// set, so it is an error and does not select the default.
 inline CLI::Validator not_empty() {
   const auto look = [](const std::string& text) -> std::string {
     return text.empty() ? "needs a value, not ''" : "";
@@ -45,7 +47,7 @@ inline CLI::Validator not_empty() {
   return CLI::Validator(look, "");
 }
 
-/// A flag in seconds, also fractional: above 0, at most a billion.
+/// Adds a flag in seconds. They may be fractional: above 0, at most a billion.
 inline void add_seconds(CLI::App& app, const std::string& flag, std::chrono::nanoseconds& value,
                         const std::string& help) {
   using Seconds = std::chrono::duration<double>;
@@ -66,12 +68,12 @@ inline void add_seconds(CLI::App& app, const std::string& flag, std::chrono::nan
       ->default_str(CLI::detail::to_string(Seconds(value).count()));
 }
 
-/// Whom a client of wss:// URLs trusts.
+/// Adds the flags that select the certificates that a client trusts.
 inline void add_trust(CLI::App& app, tern::TlsClient& tls) {
   app.add_option("--ca", tls.ca_file, "PEM file of certificates to trust instead of the system's")
       ->check(not_empty());
   app.add_flag("--insecure", tls.insecure_accept_any_certificate,
-               "accept any certificate, also of an impostor");
+               "accept any certificate, even an impostor's");
 }
 
 }  // namespace cli

@@ -1,4 +1,4 @@
-// Sends the time each second and prints what comes back, until Ctrl-C closes the connection.
+// Sends the time each second and prints each message received, until Ctrl-C closes the connection.
 
 #include "tern/dial.h"
 
@@ -14,7 +14,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Waits; true when Ctrl-C came meanwhile. SIGINT must be blocked in every thread.
+// Waits for that time. True as soon as Ctrl-C comes. SIGINT must be blocked in every thread.
 bool interrupted_within(std::chrono::seconds time) {
   sigset_t interrupt;
   sigemptyset(&interrupt);
@@ -27,7 +27,7 @@ void block_interrupts() {
   sigset_t interrupt;
   sigemptyset(&interrupt);
   sigaddset(&interrupt, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &interrupt, nullptr);  // threads started from here on inherit it
+  pthread_sigmask(SIG_BLOCK, &interrupt, nullptr);  // threads that start later inherit it
 }
 
 std::string now_as_text() {
@@ -38,8 +38,7 @@ std::string now_as_text() {
   return {text, std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S %z", &local)};
 }
 
-// An address is host:port or a URL. Its own path counts if it has one, else `path`, which may lack
-// its slash.
+// `address` is host:port or a URL. If it has a path, `path` is ignored. `path` may lack its slash.
 std::string url_of(const std::string& address, const std::string& path) {
   // Behind the first slash or question mark "://" is a part of the path or the query.
   const std::size_t name = address.substr(0, address.find_first_of("/?")).size();
@@ -49,7 +48,8 @@ std::string url_of(const std::string& address, const std::string& path) {
   return url + (path.starts_with('/') ? "" : "/") + path;
 }
 
-// One line, at once: also into a pipe, and whole though two threads print.
+// Prints one line at once, because the output may be a pipe. One call prints the whole line,
+// because two threads print.
 void print(const std::string& line) { std::cout << line + '\n' << std::flush; }
 
 }  // namespace
@@ -61,11 +61,10 @@ int main(int argc, char** argv) {
   app.option_defaults()->always_capture_default();
   std::string whole;
   tern::DialOptions options;
-  CLI::Option* by_address =
-      app.add_option("--addr", address, "host and port of the server, or its URL")
-          ->check(cli::not_empty());
-  app.add_option("--path", path, "path and query on it, if the URL has none");
-  app.add_option("URL", whole, "as wss://host:port/path, instead of --addr and --path")
+  CLI::Option* by_address = app.add_option("--addr", address, "host:port of the server, or its URL")
+                                ->check(cli::not_empty());
+  app.add_option("--path", path, "path and query, if the URL has none");
+  app.add_option("URL", whole, "ws://host:port/path, instead of --addr and --path")
       ->check(cli::not_empty())
       ->excludes(by_address);
   cli::add_trust(app, options.tls);
@@ -91,7 +90,7 @@ int main(int argc, char** argv) {
     if (!interrupted_within(1s)) continue;
     print("interrupt");
     client.close(tern::CloseCode::normal, "", 1s);
-    return 0;  // ~jthread joins: receive() has ended
+    return 0;  // ~jthread joins the reader; close() has ended its receive()
   }
   reader.join();
   return client.close() ? 0 : 1;

@@ -1,5 +1,5 @@
-// A WebSocket echo on /echo. On / a page that shows why WebSocket exists: it polls /time over HTTP
-// and hears the same from /push, and counts what either costs.
+// A WebSocket echo server on /echo. The page on / shows the purpose of WebSocket: it polls /time
+// over HTTP, receives the same time from /push, and counts the cost of each.
 
 #include "tern/server.h"
 
@@ -19,7 +19,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A peer that does not read its echoes is not read either, until they are on their way.
+// While a peer does not read its echoes, the server does not read from it.
 struct Echo {
   void on_message(tern::Connection& conn, tern::Message msg) {
     if (conn.send(msg) == tern::SendStatus::congested) conn.pause();
@@ -33,8 +33,8 @@ std::string time_us() {
   return std::to_string(std::chrono::duration_cast<std::chrono::microseconds>(since_1970).count());
 }
 
-// Tells the time ten times a second. A peer that is slow to take it misses some, as the numbers
-// show.
+// Sends the time ten times a second. A slow peer misses some of the messages; their numbers show
+// that.
 class Push {
  public:
   void on_open(tern::Connection& conn) {
@@ -66,44 +66,47 @@ struct Arguments {
 tern::ServerOptions parse(int argc, char** argv) {
   Arguments arguments;
   tern::ServerOptions& options = arguments.options;
-  CLI::App app("WebSocket echo on /echo, a page on /.", "echo_server");
+  CLI::App app("Serves a WebSocket echo on /echo and a page on /.", "echo_server");
   app.option_defaults()->always_capture_default();
   app.add_option("--host", options.host, "numeric address to listen on")->check(cli::not_empty());
-  app.add_option("--port", options.port, "0: the system chooses");
-  app.add_option("--threads", options.threads, "worker loops")
+  app.add_option("--port", options.port, "port to listen on; 0: the system chooses one");
+  app.add_option("--threads", options.threads, "number of worker loops")
       ->check(CLI::Range(1, 1024).description(""));
   cli::add_seconds(app, "--spin", options.spin,
-                   "seconds to poll before a loop sleeps, on a core of its own");
-  app.add_option("--max-message", options.limits.max_message_bytes, "bytes; beyond: close 1009")
+                   "seconds that a loop polls before it sleeps; give it a core of its own");
+  app.add_option("--max-message", options.limits.max_message_bytes,
+                 "bytes of a message; a longer one ends the connection with 1009")
       ->check(cli::positive());
   app.add_option("--max-fragments", options.limits.max_fragments,
-                 "frames of one message; beyond: close 1008")
+                 "frames of a message; more end the connection with 1008")
       ->check(cli::positive());
-  app.add_option("--queue-limit", arguments.queue_limit,
-                 "bytes that may wait for a slow peer; it is not read while a quarter does")
+  app.add_option(
+         "--queue-limit", arguments.queue_limit,
+         "bytes that may wait for a slow peer; while a quarter of them wait, the server does "
+         "not read from it")
       ->check(cli::positive())
       ->default_str("1 MiB, or twice --max-message");
   cli::add_seconds(app, "--handshake-timeout", options.timeouts.handshake,
                    "seconds from accept to upgrade");
   cli::add_seconds(app, "--idle-timeout", arguments.idle_timeout,
-                   "seconds of silence before a ping, and again for any answer");
-  app.add_flag("--any-origin", arguments.any_origin, "let pages of other sites connect");
+                   "seconds of silence before a ping, and as many again for an answer");
+  app.add_flag("--any-origin", arguments.any_origin, "allow pages of other sites to connect");
   app.add_flag("--deflate", arguments.deflate, "accept compression (permessage-deflate)");
   app.add_flag("--deflate-takeover", arguments.deflate_takeover,
-               "the same, with context takeover: smaller messages, 301 KiB a connection");
-  const auto* const min_bytes =
-      app.add_option("--deflate-min-bytes", arguments.deflate_min_bytes,
-                     "the same; messages of fewer bytes are sent as they are")
-          ->check(cli::not_negative())
-          ->default_str("0 with takeover, else 1024");
+               "accept it with context takeover: smaller messages, 301 KiB per connection");
+  const auto* const min_bytes = app.add_option("--deflate-min-bytes", arguments.deflate_min_bytes,
+                                               "accept it; shorter messages are sent as they are")
+                                    ->check(cli::not_negative())
+                                    ->default_str("0 with takeover, else 1024");
   const auto* const level = app.add_option("--deflate-level", arguments.deflate_level,
-                                           "the same, from 1 (fastest) to 9 (smallest)")
+                                           "accept it at a level from 1 (fastest) to 9 (smallest)")
                                 ->check(CLI::Range(1, 9).description(""));
   CLI::Option* certificate =
       app.add_option("--cert", arguments.tls.certificate,
-                     "PEM file with a certificate: serve wss:// and https://")
+                     "PEM file with a certificate; serves wss:// and https://")
           ->check(cli::not_empty());
-  app.add_option("--key", arguments.tls.private_key, "PEM file with its key; default: beside it")
+  app.add_option("--key", arguments.tls.private_key,
+                 "PEM file with the key; default: the file of --cert")
       ->check(cli::not_empty())
       ->needs(certificate);
   cli::parse(app, argc, argv);
@@ -114,7 +117,7 @@ tern::ServerOptions parse(int argc, char** argv) {
                                     .peer_takeover = arguments.deflate_takeover,
                                     .min_bytes = arguments.deflate_min_bytes};
   }
-  // Room for one more message of any size where reading is about to stop.
+  // By default the queue has room for one more message when reading stops.
   tern::Limits& limits = options.limits;
   limits.max_queued_bytes = arguments.queue_limit != 0
                                 ? arguments.queue_limit
@@ -127,7 +130,8 @@ tern::ServerOptions parse(int argc, char** argv) {
   return options;
 }
 
-// Until run() listens to them, they wait: once we say that we listen, SIGTERM means a proper end.
+// Blocks the signals until run() takes them, so that a SIGTERM right after "listening on" also ends
+// the server properly.
 void block(const std::vector<int>& signals) {
   sigset_t set;
   sigemptyset(&set);

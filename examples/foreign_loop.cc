@@ -1,6 +1,6 @@
-// An echo server on a poll loop of one's own. It uses only tern::Engine, the protocol as a value:
-// the sockets, the clock and the loop are this program's. Any other loop drives the engine in the
-// same way.
+// An echo server on a poll loop of its own. Of tern it uses only tern::Engine, the protocol as a
+// value: the sockets, the clock and the loop belong to this program. Any other loop drives the
+// engine in the same way.
 #include "tern/engine.h"
 
 #include <array>
@@ -23,10 +23,10 @@ struct Connection {
   int fd;
   tern::Engine engine;
   bool fin_sent = false;
-  Clock::time_point give_up = Clock::time_point::max();  // when the peer's FIN must have come
+  Clock::time_point give_up = Clock::time_point::max();  // the deadline for the peer's FIN
 };
 
-// What the engine found. A message goes back as it came; each request is accepted.
+// Handles the events of the engine: accepts each request and sends each message back.
 void handle(tern::Engine& engine) {
   while (const tern::Event event = engine.next()) {
     if (event.kind() == tern::Event::Kind::request) engine.accept();
@@ -34,9 +34,9 @@ void handle(tern::Engine& engine) {
   }
 }
 
-// Reads once. What comes after the end is thrown away. False: nothing more will come.
+// Reads once. Bytes after the end are discarded. False: the peer has closed.
 bool read_from(Connection& connection) {
-  static std::array<std::byte, 65536> buffer;  // one for all, because settle() gives it back
+  static std::array<std::byte, 65536> buffer;  // shared, because settle() releases it
   const ssize_t got = ::read(connection.fd, buffer.data(), buffer.size());
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return true;
   if (connection.fin_sent) return got > 0;
@@ -46,7 +46,7 @@ bool read_from(Connection& connection) {
   return true;
 }
 
-// Writes what the socket takes now.
+// Writes as much as the socket takes now.
 void write_to(Connection& connection) {
   for (;;) {
     const auto output = connection.engine.output();
@@ -58,7 +58,7 @@ void write_to(Connection& connection) {
   }
 }
 
-// One turn of the engine's contract. False: the connection is over.
+// One turn, with the engine's calls in their order. False: the connection is over.
 bool turn(Connection& connection, short events) {
   tern::Engine& engine = connection.engine;
   const auto now = Clock::now();
@@ -68,9 +68,9 @@ bool turn(Connection& connection, short events) {
   write_to(connection);
   engine.settle();
   if (engine.deadline() <= now) engine.tick(now);
-  handle(engine);  // the write or the deadline may be the end
+  handle(engine);  // the write or the deadline may have ended the connection
   if (engine.finished() && !connection.fin_sent) {
-    ::shutdown(connection.fd, SHUT_WR);  // FIN first: close() with unread input would send RST
+    ::shutdown(connection.fd, SHUT_WR);  // FIN first, because close() with unread input sends RST
     connection.fin_sent = true;
     connection.give_up = now + std::chrono::seconds(5);
   }
@@ -98,7 +98,7 @@ int main(int count, char** arguments) {
   if (listener < 0) return std::perror("listen"), 1;
   const tern::EngineOptions options;
   tern::Workspace workspace;
-  std::list<Connection> connections;  // destroyed first, because engines refer to the two above
+  std::list<Connection> connections;  // destroyed first, because the engines refer to the two above
   for (;;) {
     std::vector<pollfd> polled{{listener, POLLIN, 0}};
     for (Connection& each : connections) {
@@ -106,7 +106,7 @@ int main(int count, char** arguments) {
       if (each.engine.queued_bytes() > 0) events |= POLLOUT;
       polled.push_back({each.fd, events, 0});
     }
-    ::poll(polled.data(), polled.size(), 500);  // deadlines are looked at twice a second
+    ::poll(polled.data(), polled.size(), 500);  // so deadlines are checked at least twice a second
     auto ready = polled.begin() + 1;
     connections.remove_if([&](Connection& each) {
       const bool lives = turn(each, (ready++)->revents);

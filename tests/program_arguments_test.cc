@@ -1,5 +1,5 @@
-// The command lines of the programs are a contract for scripts: --help tells every flag and ends
-// with 0; an unknown flag or a bad value ends with 2 and one line on standard error.
+// The command lines of the programs are a contract for scripts. --help lists every flag and exits
+// with 0. An unknown flag or a bad value exits with 2 and prints one line to standard error.
 
 #include "support/process.h"
 
@@ -50,7 +50,7 @@ TEST(ProgramArguments, HelpExplainsEachFlag) {
   }
 }
 
-// The default of a flag, as --help tells it: "--port UINT=9001   0: the system chooses".
+// The default of a flag in the text of --help, for example 9001 in "--port UINT=9001".
 std::string default_of(const std::string& name, const std::string& flag) {
   Process process = start(name, {"--help"});
   EXPECT_EQ(process.exit_code(), 0);
@@ -59,8 +59,8 @@ std::string default_of(const std::string& name, const std::string& flag) {
   return help.substr(begin, help.find_first_of(" \n", begin) - begin);
 }
 
-// A new user starts both without flags.
-TEST(ProgramArguments, TheClientDialsWhereTheServerListens) {
+// Both programs work together when they are started without flags.
+TEST(ProgramArguments, ClientAndServerHaveTheSameDefaultPort) {
   EXPECT_EQ(default_of("echo_client", "--addr"),
             "localhost:" + default_of("echo_server", "--port"));
 }
@@ -68,7 +68,7 @@ TEST(ProgramArguments, TheClientDialsWhereTheServerListens) {
 struct BadLine {
   std::string name;
   Words words;
-  std::string told;  // contained in the one line
+  std::string contained;  // in the one line
 };
 
 std::ostream& operator<<(std::ostream& out, const BadLine& line) {
@@ -85,7 +85,7 @@ TEST_P(ProgramBadArguments, ExitTwoWithOneLine) {
   EXPECT_EQ(process.out(), "");
   EXPECT_EQ(std::ranges::count(process.err(), '\n'), 1) << process.err();
   EXPECT_TRUE(process.err().ends_with('\n'));
-  EXPECT_NE(process.err().find(GetParam().told), std::string::npos) << process.err();
+  EXPECT_NE(process.err().find(GetParam().contained), std::string::npos) << process.err();
 }
 
 INSTANTIATE_TEST_SUITE_P(

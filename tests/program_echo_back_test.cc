@@ -1,5 +1,5 @@
-// echo_back as a process: echoes what a server sends until the connection ends; the exit code tells
-// how it ended.
+// echo_back as a process: it echoes the messages of a server until the connection ends, and its
+// exit code depends on how the connection ended.
 
 #include "support/process.h"
 #include "support/raw_socket.h"
@@ -39,7 +39,7 @@ TEST(ProgramEchoBack, EchoesEachMessageWithItsTypeAndEndsWithZero) {
   EXPECT_EQ(server.differences(), 0u);
 }
 
-TEST(ProgramEchoBack, LimitsAreItsOwn) {
+TEST(ProgramEchoBack, LimitsOfTheCommandLineApply) {
   for (const auto& [flags, code] : std::vector<std::pair<std::vector<std::string>, int>>{
            {{"--max-message", "100"}, 1000}, {{"--max-message", "99"}, 1009}}) {
     Served server;
@@ -54,14 +54,14 @@ TEST(ProgramEchoBack, LimitsAreItsOwn) {
   }
 }
 
-// A server that shakes hands, sends this, and ends.
+// A server that completes the handshake, sends these bytes, and ends.
 struct Bad {
   const char* name;
   std::vector<std::string> flags;
   std::string sent;
 };
 
-TEST(ProgramEchoBack, WhatIsNoCleanCloseExitsOneWithOneLine) {
+TEST(ProgramEchoBack, UncleanCloseExitsOneWithOneLine) {
   const std::vector<Bad> table = {
       {"connection lost", {}, ""},
       {"lost inside a frame", {}, wire(Role::server, text("cut")).substr(0, 3)},
@@ -92,21 +92,21 @@ TEST(ProgramEchoBack, WhatIsNoCleanCloseExitsOneWithOneLine) {
 TEST(ProgramEchoBack, FailedHandshakesExitOneWithOneLine) {
   Served server;
   server.run();
-  const RawSocket nobody = RawSocket::bound();
+  const RawSocket closed_port = RawSocket::bound();
   struct Case {
     std::string url;
-    std::string told;
+    std::string contained;
   };
   for (const Case& each : std::vector<Case>{
            {server.url("/nowhere"), "404"},
-           {"ws://127.0.0.1:" + std::to_string(nobody.port()) + "/", "refused"},
+           {"ws://127.0.0.1:" + std::to_string(closed_port.port()) + "/", "refused"},
            {"http://127.0.0.1/", "ws://"},
        }) {
     SCOPED_TRACE(each.url);
     Process client({program("echo_back"), each.url});
     EXPECT_EQ(client.exit_code(), 1);
     expect_one_line(client.err());
-    EXPECT_NE(client.err().find(each.told), std::string::npos) << client.err();
+    EXPECT_NE(client.err().find(each.contained), std::string::npos) << client.err();
   }
 }
 

@@ -1,4 +1,4 @@
-// echo_client as a process: the model's client, against echo_server and against servers that end.
+// echo_client as a process, against echo_server and against other servers.
 
 #include "support/process.h"
 #include "support/raw_socket.h"
@@ -24,13 +24,13 @@ TEST(ProgramEchoClient, SendsTheTimeAndClosesOnInterrupt) {
   EXPECT_NE(first, "recv: ");
   const std::string second = client.line();
   EXPECT_TRUE(second.starts_with("recv: ")) << second;
-  EXPECT_NE(first, second) << "the time stood still";
+  EXPECT_NE(first, second) << "both messages carry the same time";
   client.signal(SIGINT);
   EXPECT_EQ(client.line_with("interrupt"), "interrupt");
   EXPECT_EQ(client.exit_code(), 0);
 }
 
-TEST(ProgramEchoClient, SaysGoodbyeWith1000) {
+TEST(ProgramEchoClient, InterruptClosesWith1000) {
   Served server;
   server.echo("/elsewhere");
   server.run();
@@ -45,8 +45,8 @@ TEST(ProgramEchoClient, SaysGoodbyeWith1000) {
 }
 
 TEST(ProgramEchoClient, RefusedConnectionExitsOneWithTheReason) {
-  const RawSocket nobody = RawSocket::bound();
-  Process client({program("echo_client"), "--addr", address(nobody.port())});
+  const RawSocket closed_port = RawSocket::bound();
+  Process client({program("echo_client"), "--addr", address(closed_port.port())});
   EXPECT_EQ(client.exit_code(), 1);
   EXPECT_TRUE(client.out().starts_with("connecting to ws://")) << client.out();
   EXPECT_NE((client.out() + client.err()).find("refused"), std::string::npos) << client.err();
@@ -59,10 +59,10 @@ TEST(ProgramEchoClient, RefusedUpgradeExitsOneWithTheStatus) {
   EXPECT_NE((client.out() + client.err()).find("404"), std::string::npos) << client.err();
 }
 
-// Nothing the user writes may run into the port: "localhost:18122nowhere".
-TEST(ProgramEchoClient, APathMayLackItsSlashAndAnAddressMayHaveOne) {
-  const RawSocket nobody = RawSocket::bound();
-  const std::string at = address(nobody.port());
+// The path never runs into the port, as in "localhost:18122nowhere".
+TEST(ProgramEchoClient, PathMayLackItsSlashAndAddressMayHaveAPath) {
+  const RawSocket closed_port = RawSocket::bound();
+  const std::string at = address(closed_port.port());
   struct Row {
     std::vector<std::string> words;
     std::string url;

@@ -1,4 +1,4 @@
-// echo_server as a process: what it prints, serves, refuses, and how it ends.
+// echo_server as a process: its output, its answers, its refusals, and its end.
 
 #include "tern/dial.h"
 
@@ -38,7 +38,7 @@ int close_code_of(BlockingClient& client) {
   return static_cast<int>(client.close_info().code);
 }
 
-TEST(ProgramEchoServer, TellsWhereItListensAndEchoes) {
+TEST(ProgramEchoServer, PrintsItsUrlAndEchoes) {
   EchoServer server;
   EXPECT_TRUE(server.url().starts_with("ws://127.0.0.1:")) << server.url();
   BlockingClient client = connected(server.url());
@@ -108,7 +108,7 @@ TEST_P(ProgramEchoServerStops, ClosingAllWith1001) {
 
 INSTANTIATE_TEST_SUITE_P(Signals, ProgramEchoServerStops, testing::Values(SIGINT, SIGTERM));
 
-TEST(ProgramEchoServer, StopsAlsoRightAfterItSaidThatItListens) {
+TEST(ProgramEchoServer, StopsRightAfterItPrintsItsUrl) {
   for (int i = 0; i < 20; ++i) {
     EchoServer server;
     server.signal(SIGTERM);
@@ -138,7 +138,7 @@ TEST(ProgramEchoServer, MaxMessageIsEchoedAndOneMoreIs1009) {
   }
 }
 
-// A handshake, then the frames as they are; returns what comes back, up to the end.
+// Sends a handshake and the frames; returns the frames received up to the end, one a line.
 std::string conversation(const EchoServer& server, const std::vector<Frame>& frames) {
   const RawSocket socket = RawSocket::connect(server.port());
   EXPECT_TRUE(socket.send(upgrade_request()));
@@ -148,23 +148,24 @@ std::string conversation(const EchoServer& server, const std::vector<Frame>& fra
   FrameReader reader(Role::server);
   reader.feed(std::string_view(all).substr(all.find("\r\n\r\n") + 4));
   EXPECT_EQ(reader.fault(), "");
-  std::string told;
-  for (const Frame& frame : reader.frames()) told += to_string(frame) + '\n';
-  return told;
+  std::string answer;
+  for (const Frame& frame : reader.frames()) answer += to_string(frame) + '\n';
+  return answer;
 }
 
 TEST(ProgramEchoServer, MaxFragmentsAreEchoedAndOneMoreIs1008) {
   EchoServer server({"--max-fragments", "3"});
   EXPECT_EQ(conversation(server, {text("a", false), more("b", false), more("c"), closing(1000)}),
             "text abc\nclose 1000\n");
-  const std::string told =
+  const std::string answer =
       conversation(server, {text("a", false), more("b", false), more("c", false), more("", true)});
-  EXPECT_TRUE(told.starts_with("close 1008")) << told;
+  EXPECT_TRUE(answer.starts_with("close 1008")) << answer;
 }
 
-TEST(ProgramEchoServer, WhoDoesNotReadIsNotReadAndLosesNothing) {
-  constexpr std::size_t size = 40'000;  // with a quarter of the queue's limit less than that limit
-  constexpr int messages = 600;         // 24 MB: more than all sockets between us hold
+TEST(ProgramEchoServer, PeerThatDoesNotReadIsNotReadAndLosesNothing) {
+  constexpr std::size_t size =
+      40'000;                    // plus a quarter of the queue's limit is less than that limit
+  constexpr int messages = 600;  // 24 MB: more than all socket buffers on the way hold
   const auto message = [](int i) { return std::string(size, static_cast<char>('a' + i % 26)); };
   EchoServer server({"--queue-limit", "65536"});
   BlockingClient client = connected(server.url());
@@ -190,19 +191,19 @@ TEST(ProgramEchoServer, HandshakeTimeoutIs408) {
   EXPECT_GE(std::chrono::steady_clock::now() - began, 2s);
 }
 
-TEST(ProgramEchoServer, IdleTimeoutPingsThenDropsWhoDoesNotAnswer) {
+TEST(ProgramEchoServer, IdleTimeoutPingsThenDropsASilentPeer) {
   EchoServer server({"--idle-timeout", "0.2"});
   const auto began = std::chrono::steady_clock::now();
-  const std::string told = conversation(server, {});
-  EXPECT_TRUE(told.starts_with("ping")) << told;
+  const std::string answer = conversation(server, {});
+  EXPECT_TRUE(answer.starts_with("ping")) << answer;
   EXPECT_GE(std::chrono::steady_clock::now() - began, 400ms);
 }
 
-TEST(ProgramEchoServer, IdleTimeoutKeepsWhoAnswers) {
+TEST(ProgramEchoServer, IdleTimeoutKeepsAPeerThatAnswers) {
   EchoServer server({"--idle-timeout", "2"});
   BlockingClient client = connected(server.url());
   std::string ignored;
-  auto received = client.receive(ignored, 5s);  // one who is silent is gone after 4 s
+  auto received = client.receive(ignored, 5s);  // a silent peer is dropped after 4 s
   ASSERT_FALSE(received);
   EXPECT_EQ(received.error().code(), Errc::timed_out);
   EXPECT_EQ(echoed(client, Message("alive")), "alive");
@@ -221,7 +222,7 @@ TEST(ProgramEchoServer, OtherOriginsNeedTheFlag) {
   EXPECT_EQ(echoed(client, Message("welcome")), "welcome");
 }
 
-TEST(ProgramEchoServer, ServesItsPageAndWhatItNeeds) {
+TEST(ProgramEchoServer, ServesItsPageTimeAndPush) {
   EchoServer server;
   const RawSocket socket = RawSocket::connect(server.port());
   EXPECT_TRUE(socket.send(page_request("/")));

@@ -1,5 +1,5 @@
-// The ten-line server as a process. Its port is fixed, so that somebody else may hold it: then
-// there is only its refusal to be seen.
+// The ten-line server as a process. Its port is fixed, so another program may hold it. In that case
+// the test checks only the error.
 
 #include "tern/dial.h"
 
@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::uint16_t port = 9001;
 
-// One test at a time on this machine, whoever runs it: the port would change hands in between.
+// Only one run of this test at a time on a machine, because two would compete for the port.
 class PortLock {
  public:
   PortLock() {
@@ -36,14 +36,14 @@ class PortLock {
   int fd_ = -1;
 };
 
-TEST(ProgramEcho, EchoesOrTellsThatItsPortIsInUse) {
+TEST(ProgramEcho, EchoesOrReportsThatItsPortIsInUse) {
   const PortLock lock;
   const bool free = static_cast<bool>(RawSocket::bound(port));
   Process server({program("echo")});
   if (free) {
     const auto deadline = std::chrono::steady_clock::now() + patience;
     while (!RawSocket::connect(port) && std::chrono::steady_clock::now() < deadline) {
-      ::poll(nullptr, 0, 5);  // it prints nothing when it listens
+      ::poll(nullptr, 0, 5);  // the server prints nothing when it listens
     }
     auto client = dial("ws://127.0.0.1:9001/echo");
     ASSERT_TRUE(client) << client.error().message();

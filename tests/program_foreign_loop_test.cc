@@ -1,5 +1,5 @@
-// The example that drives the engine on a poll loop of its own, with peers that have none of its
-// code and with tern's client.
+// The example that drives the engine on a poll loop of its own, against peers without tern's code
+// and against tern's client.
 #include "tern/dial.h"
 
 #include "support/process.h"
@@ -15,8 +15,8 @@ namespace {
 
 struct ForeignLoop : Process {
   ForeignLoop() : Process({std::string(TERN_BIN_DIR) + "/foreign_loop", "0"}) {
-    const std::string told = line();
-    url = told.substr(told.find("ws://"));
+    const std::string listening = line();
+    url = listening.substr(listening.find("ws://"));
     port = static_cast<std::uint16_t>(std::stoi(url.substr(url.rfind(':') + 1)));
   }
   std::string url{};
@@ -37,7 +37,7 @@ TEST(ProgramForeignLoop, EchoesMessagesOfEverySize) {
   EXPECT_TRUE(client->close());
 }
 
-TEST(ProgramForeignLoop, EndsEachConnectionInOrder) {
+TEST(ProgramForeignLoop, EndsEachConnectionProperly) {
   ForeignLoop program;
   RawClient stays(program.port);
   ASSERT_TRUE(stays.upgrade());

@@ -1,9 +1,10 @@
-// What the README and the guides show is true: snippets compile, the ten-line server is the one in
-// examples/, the sessions of a terminal print what stands there, links lead somewhere.
+// Checks the README and the guides against the code: snippets compile, the ten-line server equals
+// the one in examples/, terminal sessions print the lines shown, and the targets of links exist.
 //
-// In a ```console block a line "$ command" is run, the lines below it are what it prints (numbers
-// may differ), and "^C" is the moment of the interrupt. A program that is not interrupted and does
-// not end by itself serves the blocks below it. Port 9001 is replaced by one that is free.
+// In a ```console block the test runs each line "$ command". The lines below it are the expected
+// output (numbers may differ). "^C" is the moment of the interrupt. A program that is not
+// interrupted and does not end by itself serves the blocks below it. A free port replaces port
+// 9001.
 
 #include "support/markdown.h"
 #include "support/process.h"
@@ -32,7 +33,7 @@ const std::string compiler = "g++ -std=c++20 -Wall -Wextra -Werror";
 
 std::string readme() { return file_text(fs::path(TERN_SOURCE_DIR) / "README.md"); }
 
-// A directory that goes with the test.
+// A directory that is removed at the end of the test.
 class Scratch {
  public:
   Scratch() {
@@ -54,7 +55,7 @@ class Scratch {
   fs::path path_{};
 };
 
-// Both outputs of a shell command, as one; runs it in the tree.
+// Runs a shell command in the tree, with standard error in its output.
 Process shell(const std::string& command) {
   return Process({"sh", "-c", "exec 2>&1; " + command}, TERN_SOURCE_DIR);
 }
@@ -77,12 +78,12 @@ TEST(ProgramReadme, TheTenLineServerIsTheExample) {
   for (const CodeBlock& block : code_blocks(readme())) {
     if (block.language != "cpp") continue;
     EXPECT_EQ(block.text, file_text(fs::path(TERN_SOURCE_DIR) / "examples/echo.cc"));
-    return;  // it is the first
+    return;  // the first snippet
   }
   FAIL() << "there is no snippet";
 }
 
-// Whole programs are compiled as they are, fragments as the bodies of functions.
+// A snippet with main() is compiled as it is. Other snippets are compiled as bodies of functions.
 TEST(ProgramReadme, SnippetsCompile) {
   const Scratch scratch;
   std::string fragments =
@@ -113,7 +114,7 @@ TEST(ProgramReadme, SnippetsCompile) {
   }
 }
 
-// The snippet that is a client, against our server, prints what the README says.
+// The client snippet, run against our server, prints the text in the README.
 TEST(ProgramReadme, TheClientRuns) {
   std::string code;
   std::string printed;
@@ -147,7 +148,7 @@ std::string without_numbers(const std::string& line) {
   return rest;
 }
 
-TEST(ProgramReadme, TerminalSessionsPrintWhatTheyShow) {
+TEST(ProgramReadme, TerminalSessionsPrintTheLinesShown) {
   ::setenv("TZ", "UTC0", 1);
   const std::uint16_t port = free_port();
   const std::string bin = "build/bin/";
@@ -168,7 +169,7 @@ TEST(ProgramReadme, TerminalSessionsPrintWhatTheyShow) {
         ++commands;
         continue;
       }
-      ASSERT_NE(current, nullptr) << "output of nothing";
+      ASSERT_NE(current, nullptr) << "output without a command";
       if (line.starts_with("^C")) {
         current->signal(SIGINT);
         line.erase(0, 2);
@@ -180,7 +181,7 @@ TEST(ProgramReadme, TerminalSessionsPrintWhatTheyShow) {
   EXPECT_GE(commands, 3);
 }
 
-// Other commands: each is known here, with what shows that it works.
+// Checks the other commands: this test knows each of them and a check that it works.
 TEST(ProgramReadme, CommandsExist) {
   const std::string make = "env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make SETUP=: --dry-run ";
   const std::string consumer =
@@ -204,7 +205,7 @@ TEST(ProgramReadme, CommandsExist) {
         EXPECT_NE(consumer.find(word), consumer.npos);
       } else {
         const std::string flags = "pkg-config --cflags --libs --static tern";
-        EXPECT_NE(line.find("$(" + flags + ")"), line.npos) << "nobody tests this command";
+        EXPECT_NE(line.find("$(" + flags + ")"), line.npos) << "no test runs this command";
         EXPECT_NE(consumer.find(flags), consumer.npos);
       }
     }
@@ -216,7 +217,7 @@ TEST(ProgramReadme, CommandsExist) {
   }
 }
 
-TEST(ProgramReadme, LinksLeadSomewhere) {
+TEST(ProgramReadme, TargetsOfLinksExist) {
   int count = 0;
   for (const fs::path& path : documents()) {
     for (const std::string& link : local_links(file_text(path))) {

@@ -1,4 +1,4 @@
-// The programs over TLS, with a certificate as scripts/make_certificate.sh makes it.
+// The programs over TLS, with a certificate made by scripts/make_certificate.sh.
 
 #include "support/certificates.h"
 #include "support/markdown.h"
@@ -23,14 +23,14 @@ struct Certificate {
   const std::string key = files.path("key.pem");
 };
 
-TEST(ProgramTls, ServerAndClientsTalk) {
+TEST(ProgramTls, ClientsReachTheServer) {
   const Certificate made;
   EchoServer server({"--cert", made.cert, "--key", made.key});
   EXPECT_TRUE(server.url().starts_with("wss://")) << server.url();
   EXPECT_TRUE(server.line().starts_with("page at https://127.0.0.1:"));
   const std::string address = server.url().substr(0, server.url().rfind('/'));
 
-  // echo_client: a whole URL, or an address that is one.
+  // echo_client takes a URL as its argument or as --addr.
   const std::vector<std::vector<std::string>> ways = {
       {server.url(), "--ca", made.cert},
       {"--addr", server.url(), "--insecure"},
@@ -49,7 +49,7 @@ TEST(ProgramTls, ServerAndClientsTalk) {
   EXPECT_EQ(server.exit_code(), 0);
 }
 
-TEST(ProgramTls, StrangersAreRefused) {
+TEST(ProgramTls, UntrustedCertificatesAreRefused) {
   const Certificate made;
   const Certificate other;
   EchoServer server({"--cert", made.cert, "--key", made.key});
@@ -66,7 +66,7 @@ TEST(ProgramTls, StrangersAreRefused) {
   }
 }
 
-TEST(ProgramTls, AKeyOfAnotherOneIsFoundAtTheStart) {
+TEST(ProgramTls, KeyOfAnotherCertificateFailsAtStart) {
   const Certificate made;
   const Certificate other;
   Process server({program("echo_server"), "--port", "0", "--cert", made.cert, "--key", other.key});
@@ -83,7 +83,7 @@ TEST(ProgramTls, TheExampleRuns) {
   EXPECT_EQ(example.out(), "recv: Hello, tern\n");
 }
 
-TEST(ProgramTls, MakeCertificateExplainsItself) {
+TEST(ProgramTls, MakeCertificateHasHelp) {
   const std::string script = TERN_SOURCE_DIR "/scripts/make_certificate.sh";
   for (const char* const flag : {"--help", "-h"}) {
     Process help({script, flag});
