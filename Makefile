@@ -1,5 +1,5 @@
-# The front door. CMakeLists.txt describes the build; this file only says what people ask for.
-# Each goal first installs what it lacks (scripts/setup.sh); `make SETUP=:` leaves that out.
+# The commands for people. CMakeLists.txt describes the build; this file only calls it.
+# Each goal first installs missing packages (scripts/setup.sh); `make SETUP=:` does not.
 
 BUILD  ?= build
 PREFIX ?= /usr/local
@@ -10,10 +10,10 @@ JOBS   ?= $(shell nproc)
 export FUZZ_SECONDS SOAK_MINUTES SETUP
 export CMAKE_GENERATOR ?= Ninja
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
-# Tests of sockets mostly wait.
+# Most of the time tests of sockets only wait, so more tests than cores run at once.
 export CTEST_PARALLEL_LEVEL ?= $(shell expr $(JOBS) + 1)
 
-# Tests and benchmarks are added to the one Release build when first asked for.
+# Tests and benchmarks become a part of the one Release build at their first use.
 configure = cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release $(1)
 build = cmake --build $(BUILD) --target $(1)
 
@@ -28,12 +28,12 @@ run: $(BUILD)/CMakeCache.txt  ## start the echo server and its page on http://lo
 	@$(call build,echo_server)
 	@exec $(BUILD)/bin/echo_server --port $(PORT)
 
-test: $(BUILD)/.with-tests  ## run the tests that need nothing but the compiler (under 5 minutes)
+test: $(BUILD)/.with-tests  ## run the tests that need only the compiler (under 5 minutes)
 	@$(call build,all)
 	@ctest --test-dir $(BUILD) --no-tests=error --output-on-failure --progress \
 	  --output-log $(BUILD)/test.log --no-label-summary -LE 'faults|interop|long|bulk'
 
-mutants: $(BUILD)/.with-tests  ## plant small faults in the library: the tests have to find each
+mutants: $(BUILD)/.with-tests  ## put small faults into the library; the tests must find each one
 	@$(call build,tern tern_tests)
 	@scripts/mutants.sh $(BUILD) $(MUTANTS)
 
@@ -41,18 +41,18 @@ test-repeat: $(BUILD)/.with-tests  ## run the suite of make test N (50) times in
 	@$(call build,all)
 	@scripts/repeat.sh $(BUILD) $(or $(N),50)
 
-check:  ## sanitizers, faults, fuzzers, real peers, clang-tidy (under 35 minutes on 2 cores)
+check:  ## run sanitizers, faults, fuzzers, real peers, clang-tidy (under 35 minutes on 2 cores)
 	@scripts/check.sh
 
-check-sanitized:  ## the faults and the real peers against sanitized builds (under 20 minutes on 2 cores)
+check-sanitized:  ## run the faults and the real peers against sanitized builds (under 20 minutes on 2 cores)
 	@scripts/check_sanitized.sh
 
-check-long: check check-sanitized $(BUILD)/.with-tests  ## both, then full-size faults and long fuzzing
+check-long: check check-sanitized $(BUILD)/.with-tests  ## run both, then full-size faults and long fuzzing
 	@$(call build,all)
 	@ctest --test-dir $(BUILD) --no-tests=error --output-on-failure -L 'long|bulk'
 	@scripts/fuzz.sh $(or $(FUZZ_SECONDS),600)
 
-conformance: $(BUILD)/.with-tests  ## every case of the conformance suite, both roles (under 3 minutes)
+conformance: $(BUILD)/.with-tests  ## run every case of the conformance suite in both roles (under 3 minutes)
 	@$(call build,conformance_tests)
 	@scripts/conformance.sh $(BUILD)
 
@@ -60,24 +60,24 @@ faults: $(BUILD)/.with-tests  ## inject each fault of the matrix (tests/faults)
 	@$(call build,tern_tests programs)
 	@ctest --test-dir $(BUILD) --no-tests=error --output-on-failure --no-label-summary -L faults
 
-soak:  ## load the server for SOAK_MINUTES (30): its memory must not grow
+soak:  ## load the server for SOAK_MINUTES (30); its memory must not grow
 	@scripts/soak.sh $(BUILD)
 
-coverage:  ## which lines of the library the tests run; fails below the marks
+coverage:  ## count the lines of the library that the tests run; fail if they are too few
 	@scripts/coverage.sh
 
-interop: all  ## talk to Chromium, python3-websockets, node ws, curl and openssl
+interop: all  ## connect with Chromium, python3-websockets, node ws, curl and openssl
 	@scripts/interop.sh $(BUILD)
 
-bench: $(BUILD)/.with-bench  ## measure
+bench: $(BUILD)/.with-bench  ## run the benchmarks
 	@$(call build,tern programs benchmarks)
 	@scripts/bench.sh $(BUILD)
 
-bench-peers: $(BUILD)/.with-peers  ## build the rivals too: `tern-bench compare` takes in what it finds
+bench-peers: $(BUILD)/.with-peers  ## build the rivals, too, for `tern-bench compare`
 	@$(if $(UWEBSOCKETS),$(call configure,-DTERN_UWEBSOCKETS=$(UWEBSOCKETS)))
 	@$(call build,tern-bench echo_server peers)
 
-guard: $(BUILD)/.with-guard  ## count instructions and system calls of an echo, beside the figures committed
+guard: $(BUILD)/.with-guard  ## compare instructions and system calls of an echo with the committed figures
 	@$(call build,echo_server guard_client)
 	@scripts/guard.sh $(BUILD) $(if $(RENEW),--renew)
 

@@ -1,6 +1,7 @@
-# tern_embed(<target> <file> <symbol>) makes a header "<symbol>.h" for <target>, which holds
+# tern_embed(<target> <file> <symbol>) makes a header "<symbol>.h" for <target>. It defines
 #   inline constexpr std::string_view <symbol>
-# with the bytes of <file>. The bytes are written as an array, for which no length limit holds.
+# with the bytes of <file>. The header writes them as an array, because compilers limit the length of a
+# string literal.
 set(TERN_EMBED_SCRIPT ${CMAKE_CURRENT_LIST_DIR}/embed.cmake CACHE INTERNAL "")
 
 function(tern_embed target file symbol)

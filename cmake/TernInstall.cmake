@@ -1,4 +1,4 @@
-# Library, public headers, a CMake package and a pkg-config file.
+# Installs the library, the public headers, a CMake package and a pkg-config file.
 include(CMakePackageConfigHelpers)
 
 set(tern_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/tern)
@@ -16,8 +16,8 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/ternConfigVersion.cmake
 install(FILES ${PROJECT_BINARY_DIR}/ternConfig.cmake ${PROJECT_BINARY_DIR}/ternConfigVersion.cmake
   DESTINATION ${tern_package_dir})
 
-# The prefix is where the file lies, so an installed tree may be moved and `--prefix` at install
-# time is honoured.
+# The prefix is relative to the place of the file, so an installed tree may be moved, and `--prefix` at
+# install time has its effect.
 file(RELATIVE_PATH tern_pc_to_prefix
   ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
 configure_file(${CMAKE_CURRENT_LIST_DIR}/tern.pc.in ${PROJECT_BINARY_DIR}/tern.pc @ONLY)

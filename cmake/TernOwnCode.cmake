@@ -1,12 +1,12 @@
-# tern_own_code(<target>…): the warnings, sanitizers and counters every target of this tree is built with.
-# All are private to the target, so nothing of it reaches who links tern.
+# tern_own_code(<target>…): sets the warnings, sanitizers and counters of a target of this tree. All are
+# private to the target, so they do not affect users who link tern.
 function(tern_own_code)
   foreach(target IN LISTS ARGN)
     set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
     target_compile_options(${target} PRIVATE -Wall -Wextra -Wconversion -Wshadow)
     if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-      # g++ 12 sees copies out of bounds wherever std::string is inlined (PR 105651, 105329, …);
-      # AddressSanitizer watches that better.
+      # g++ 12 falsely warns of copies out of bounds where std::string is inlined (PR 105651, 105329, …).
+      # AddressSanitizer finds real ones.
       target_compile_options(${target} PRIVATE
         -Wno-restrict -Wno-array-bounds -Wno-stringop-overflow)
     endif()

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# scripts/bench.sh BUILD: runs what BUILD/bin holds of the benchmarks, the small ones first, then
-# echo_server beside a raw epoll echo under load. Ends within five minutes: 340 small ones take a
-# good minute, the load less than two; rivals, where they are built, would take five alone.
+# scripts/bench.sh BUILD: runs the benchmarks in BUILD/bin. The small ones run first, then echo_server
+# beside a raw epoll echo under load. All of it takes less than five minutes: the 340 small ones take
+# more than a minute, the load less than two. The rivals are left out, because they take five more.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=${1:-build}

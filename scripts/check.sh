@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # `make check`: the tests under three sanitizer builds, the fuzzers, clang-tidy, the conformance
 # suite, the faults, the instruction guard, the real peers, and whether the mutants still apply. Every
-# stage runs, also after one has failed. Behind them all, what failed is told once more, for who sees
-# only the end; the last line counts them.
+# stage runs, even after another one has failed. The end of the output repeats the failures of each
+# failed stage, and the last line counts the stages.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,7 +11,7 @@ export CMAKE_GENERATOR=${CMAKE_GENERATOR:-Ninja}
 export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
 export CTEST_PARALLEL_LEVEL=${CTEST_PARALLEL_LEVEL:-$(($(nproc) + 1))}
 
-# A preset says how it is built and run; see CMakePresets.json.
+# A preset defines the build and the run; see CMakePresets.json.
 sanitized() {
   cmake --preset "$1" >/dev/null && cmake --build --preset "$1" && ctest --preset "$1"
 }
@@ -47,7 +47,7 @@ stage "interop" make --no-print-directory interop
 stage "mutants apply" scripts/mutants.sh --check
 
 for name in "${failed[@]}"; do
-  echo "==== $name: what was wrong, and the end of it (all of it: $logs/$name.log)"
+  echo "==== $name: the failures, and the end of the output (whole output: $logs/$name.log)"
   grep -E 'FAILED|Failed|FINDING|ERROR:|WARNING: ThreadSanitizer|runtime error|error:|BAD:|Timeout' "$logs/$name.log" | head -n 30
   tail -n 15 "$logs/$name.log"
 done

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# `make check-sanitized`: the fault matrix and the real peers against sanitized builds, which would
-# take `make check` beyond its time. The presets are those of `make check`, which ran the rest.
+# `make check-sanitized`: runs the fault matrix and the real peers against sanitized builds. They are
+# not a part of `make check`, because it would take too long. The presets are those of `make check`,
+# which runs all other tests with them.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 

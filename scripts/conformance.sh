@@ -12,7 +12,7 @@ rm -rf "$build/conformance"
 ctest --test-dir "$build" -L conformance --no-tests=error --output-on-failure --no-label-summary
 passed=$?
 
-# In the order of the numbers, then way and role.
+# Sorted by number, then by way and role.
 {
   sed -n '/^#/p' "$committed"
   cat "$build"/conformance/*-*.txt | sort -t' ' -k1,1V -k2,2 -k3,3r

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# `make coverage`: which lines of the library its tests run. Builds with g++ --coverage, runs the
-# unit, socket and conformance tests, prints a table of rooms and fails below the marks: all lines of
-# frame, handshake, http and engine, and 95 of 100 of the library. Nothing is excluded.
-#   scripts/coverage.sh          all of it
-#   scripts/coverage.sh report   the table of what ran before, without building and running
+# `make coverage`: counts the lines of the library that the tests run. It builds with g++ --coverage,
+# runs the unit, socket and conformance tests and prints a table of rooms. It fails unless they run all
+# lines of frame, handshake, http and engine, and 95 % of the library. No line is excluded.
+#   scripts/coverage.sh          builds, runs and prints
+#   scripts/coverage.sh report   prints the table of the last run
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,7 +18,7 @@ marks=0
 if [[ ${1:-} != report ]]; then
   cmake --preset coverage >/dev/null
   cmake --build --preset coverage
-  find "$build" -name '*.gcda' -delete  # what an earlier run counted
+  find "$build" -name '*.gcda' -delete  # counts of an earlier run
   ctest --preset coverage --progress --no-label-summary || tests=1
 fi
 
@@ -28,8 +28,8 @@ gcovr --root . --object-directory "$build" --filter src/ --filter include/tern/ 
   --csv "$build/coverage.csv" --txt "$build/coverage.txt" \
   --html-details "$build/coverage.html" "$build"
 
-# A public header belongs to the room of its name, as tests/layers_test.cc has it; only the engine's
-# has a mark to reach.
+# Public headers form the row "include". Only engine.h belongs to a room here, because the room engine
+# must be covered completely.
 awk -F, -v whole="frame handshake http engine" -v least=95 '
   function share(part, of) { return of ? 100 * part / of : 100 }
   function row(name, l, lr, b, br) {

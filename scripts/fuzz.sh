@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# scripts/fuzz.sh SECONDS: runs each fuzz target that long, from the seeds in fuzz/corpus/<target>/.
-# What it finds worth keeping goes to the build directory; a finding fails, its input is named. So
-# does a target without seeds, or one that did not run them all.
+# scripts/fuzz.sh SECONDS: runs each fuzz target for that time, from the seeds in fuzz/corpus/<target>/.
+# New inputs that reach new code go to the build directory. The script fails on a finding and names its
+# input. It also fails if a target has no seeds or did not run all of them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:?usage: scripts/fuzz.sh SECONDS}
@@ -14,8 +14,8 @@ build=build/check-fuzz
 export ASAN_OPTIONS=halt_on_error=1:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 
-# fuzz_one TARGET: quiet unless it finds something. The time-out of one input is wall time: a machine
-# that is busy with other things must not look like an endless loop.
+# fuzz_one TARGET: prints one line, or the end of the log after a finding. The time-out of one input is
+# long, because it is wall time: on a busy machine an input must not look like an endless loop.
 fuzz_one() {
   local target=$1 name log corpora executed seeds
   name=$(basename "$target")
@@ -28,7 +28,7 @@ fuzz_one() {
     executed=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
     seeds=$(find "fuzz/corpus/$name" -type f 2>/dev/null | wc -l)
     if ((seeds == 0 || ${executed:-0} < seeds)); then
-      echo "$name: ran ${executed:-0} inputs and has $seeds seeds: that is no fuzzing"
+      echo "$name: ran ${executed:-0} inputs and has $seeds seeds; it must have seeds and run them all"
       return 1
     fi
     echo "$name: $executed inputs, no finding"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# scripts/fuzz_coverage.sh: runs each fuzz target over its committed seeds, once, and fails unless they
-# reach 80 % of the lines of every file that the target names, as "// Subject: src/room/file.cc".
+# scripts/fuzz_coverage.sh: runs each fuzz target once over its committed seeds. It fails unless the seeds
+# reach 80 % of the lines of every file that the target names in a line "// Subject: src/room/file.cc".
 set -euo pipefail
 cd "$(dirname "$0")/.."
 wanted=80
@@ -33,7 +33,7 @@ for source in fuzz/*_fuzz.cc; do
     complain "$name: names no subject"
     continue
   fi
-  # -runs=0: what is there, and nothing new.
+  # -runs=0: runs the seeds and no new input.
   if ! LLVM_PROFILE_FILE=$target.profraw "$target" -runs=0 -timeout=120 \
     -artifact_prefix="$target-" "fuzz/corpus/$name" >"$target.log" 2>&1; then
     tail -n 40 "$target.log"

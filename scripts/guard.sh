@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# `make guard`: counts the instructions that BUILD/bin/echo_server executes for each message, and its
-# system calls, and compares both with bench/guard/figures.txt. Callgrind counts, so no other work on
-# the machine changes a figure; bench/guard/guard_client.cc sees to it that time does not either.
-#   scripts/guard.sh [build directory] [--renew]     (built: `make guard` sees to that)
-# It fails when instructions differ by more than 3 % or a system call by more than 0.01 a message,
-# also for the better: with a figure that is too high a later loss of the same size would pass. With
-# --renew what was counted takes the figures' place, to be read and committed.
-# Instructions are compared where the compiler, the processor and the C library are the figures'.
+# `make guard`: counts the instructions and the system calls of BUILD/bin/echo_server for each message,
+# and compares both with bench/guard/figures.txt. Callgrind counts them, so other work on the machine
+# changes no figure. bench/guard/guard_client.cc makes the figures independent of time.
+#   scripts/guard.sh [build directory] [--renew]     (`make guard` builds it first)
+# It fails when instructions differ by more than 3 % or a system call by more than 0.01 a message. It
+# also fails when they become fewer: if a figure is too high, a later loss of the same size passes. With
+# --renew the script replaces the figures; read the change and commit it.
+# Instructions are compared only with the compiler, processor and C library of the committed figures.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 build=build
@@ -19,7 +19,7 @@ for argument; do
 done
 committed=bench/guard/figures.txt
 work=$build/guard
-# Entered once for each connection: there callgrind starts to count anew.
+# The server enters this function once for each connection. There callgrind starts a new count.
 boundary='tern::server::Listener::on_ready*'
 
 fail() {
@@ -36,7 +36,7 @@ compiler() {
   fail "$build is not a Release build"
 flags=$(cached CMAKE_CXX_FLAGS)
 version=$(compiler VERSION)
-# What callgrind runs on is a processor of valgrind's making, not quite that of the machine.
+# Callgrind runs on valgrind's processor, which has not all features of the machine's.
 simd=$(valgrind --tool=none --log-file=/dev/null "$build/bin/guard_client" --simd) || fail "valgrind does not run"
 here="$(compiler ID) ${version%%.*}, $(uname -m), $simd, $(getconf GNU_LIBC_VERSION)${flags:+, $flags}"
 
@@ -53,7 +53,8 @@ kill -TERM "$server"
 wait "$server" || fail "the server failed, see $work/valgrind.log"
 trap - EXIT
 
-# counted.1 is the start, counted.2 the first connection; that of the last ends with the server.
+# counted.1 is the start and counted.2 the first connection. The count of the last one ends with the
+# server.
 connections=$(wc -l <"$work/plan")
 [[ $(find "$work" -name 'counted.*' | wc -l) == "$connections" ]] ||
   fail "$boundary was not entered once for each of $connections connections"
@@ -62,9 +63,9 @@ mapfile -t counted < <(seq -f "$work/counted.%.0f" 2 "$connections")
 awk -f bench/guard/count.awk "$work/plan" "${counted[@]}" >"$work/rows" &&
   [[ -s $work/rows ]] || fail "nothing was counted"
 {
-  echo "# Of one echoed message (<kind>-<bytes>x<messages in flight>), or one upgrade: instructions of"
-  echo "# the server; its calls recv, send, epoll_wait, others of the system; clock_gettime, which is one"
-  echo "# of the system under valgrind only. Written by: make guard RENEW=1"
+  echo "# Cost of one echoed message (<kind>-<bytes>x<messages in flight>) or one upgrade: instructions of"
+  echo "# the server; its calls of recv, send, epoll_wait; other system calls; clock_gettime, which is a"
+  echo "# system call under valgrind only. Written by: make guard RENEW=1"
   echo "# for: $here"
   cat "$work/rows"
 } >"$work/figures.txt"
@@ -79,12 +80,12 @@ comparable=1
 if [[ $here != "$there" ]]; then
   comparable=0
   echo "guard: the figures are for $there; this is $here:"
-  echo "guard: instructions are shown and not judged, only system calls are"
+  echo "guard: so only system calls are compared; instructions are shown"
 fi
 if awk -v comparable=$comparable -f bench/guard/compare.awk "$committed" "$work/figures.txt"; then
   echo "guard: passed in $SECONDS s"
 else
-  echo "guard: where they are: callgrind_annotate $work/counted.N, connection N - 1 of $work/plan"
-  echo "guard: if it is meant to be so: make guard RENEW=1, and commit $committed with the reason"
+  echo "guard: to find the instructions: callgrind_annotate $work/counted.N (connection N - 1 of $work/plan)"
+  echo "guard: if the change is intended: make guard RENEW=1, and commit $committed with the reason"
   exit 1
 fi

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Makes a certificate and its key for trying things out, see usage() below.
+# Makes a certificate and its key for experiments; see usage() below.
 set -euo pipefail
 
 usage() {
   cat <<'END'
 usage: scripts/make_certificate.sh [DIRECTORY [NAME...]]
 
-Writes cert.pem and key.pem to DIRECTORY, which is made if need be (default: the current one).
-Earlier files of these names are replaced. Only the owner may read the key.
+Writes cert.pem and key.pem to DIRECTORY (default: the current one) and makes it if necessary.
+It replaces existing files of these names. Only the owner may read the key.
 The certificate is for localhost, 127.0.0.1, ::1 and each NAME, which is a host name or an IP
 address. It is valid for 30 days and signed by itself, so a client trusts it as its CA:
 
@@ -17,7 +17,7 @@ address. It is valid for 30 days and signed by itself, so a client trusts it as 
 END
 }
 
-fail() {  # EXIT_CODE WORDS: ends the script with one line
+fail() {  # EXIT_CODE TEXT: prints one line and ends the script
   echo "make_certificate: $2" >&2
   exit "$1"
 }
@@ -45,14 +45,14 @@ for file in cert.pem key.pem; do
   [[ ! -d $directory/$file ]] || fail 1 "$directory/$file is a directory"
 done
 
-# Both files are made elsewhere and then moved, so that a failure leaves the old pair as it was.
-umask 077  # others may not read the key
+# Both files are made in another directory and then moved, so that a failure does not change the old pair.
+umask 077  # only the owner may read the key
 new=$(mktemp -d "$directory/.make_certificate.XXXXXX")
 trap 'rm -rf "$new"' EXIT
 if ! openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
   -subj "/CN=${subject:0:64}" -addext "subjectAltName=$names" \
-  -keyout "$new/key.pem" -out "$new/cert.pem" 2>"$new/told"; then
-  cat "$new/told" >&2
+  -keyout "$new/key.pem" -out "$new/cert.pem" 2>"$new/errors"; then
+  cat "$new/errors" >&2
   fail 1 "openssl failed, see above"
 fi
 chmod 644 "$new/cert.pem"  # a certificate is public

@@ -7,7 +7,7 @@
 # library, so that it replaces the library's own version. For a header, it compiles every source of
 # the library that includes the header. Then it runs the test programs.
 #   scripts/mutants.sh [build directory [name…]]     (`make mutants` builds the directory first)
-#   scripts/mutants.sh --check [name…]               (only: which patches do not apply; 3 seconds)
+#   scripts/mutants.sh --check [name…]               (only lists the patches that do not apply; 3 seconds)
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
@@ -50,8 +50,8 @@ complaint_of() {
 # The commands with which ninja builds a target, one a line.
 commands_for() { ninja -C "$build" -t commands "$1"; }
 
-# Runs a test program for at most $2 seconds; prints the first test that failed, or why there is
-# none. True: all passed.
+# Runs a test program for at most $2 seconds. Prints the first test that failed, or the reason why
+# none is known. True: all passed.
 passes() {
   local output code
   output=$(cd "$(dirname "$1")" && timeout "$2" "$1" --gtest_brief=1 --gtest_fail_fast 2>&1)
@@ -94,7 +94,7 @@ compile() {
   done
 }
 
-# Links the test program $2 with it, to $1/$2.
+# Links the test program $2 with the mutant, to $1/$2.
 link() {
   local command
   command=$(tail -n 1 "$build/mutants/link.$2")
@@ -102,7 +102,7 @@ link() {
   (cd "$build" && eval "$command")
 }
 
-# One mutant: a line "<verdict> <name> <seconds> <by what>" on standard output.
+# One mutant: a line "<verdict> <name> <seconds> <details>" on standard output.
 try() {
   local name=$1 began=$SECONDS slot file test failure
   slot=$build/mutants/$name

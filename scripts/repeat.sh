@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# `make test-repeat`: the suite of `make test` many times in a row, each time in another order. The
-# first failure ends it and shows its output: a test that fails once in fifty is a fault, of the
-# test or of the library, and is to be mended, not run again.
-# What only compiles stays out (the consumers, the snippets of the README): what such a test finds
-# it finds at once.
-#   scripts/repeat.sh [build directory] [times]      (a sanitizer's build directory will do too)
+# `make test-repeat`: runs the suite of `make test` many times in a row, each time in another order. The
+# first failure ends it and shows its output. A test that fails once in fifty runs is a fault of the test
+# or of the library; mend it, do not run it again.
+# Tests that only compile (the consumers, the snippets of the README) are left out, because each run of
+# them gives the same result.
+#   scripts/repeat.sh [build directory] [times]      (a sanitizer's build directory works, too)
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 

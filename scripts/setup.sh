@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Installs through apt what a job needs and is not there yet; does nothing when nothing is missing.
+# Installs through apt the packages that a job needs and that are missing. If none is missing, it does
+# nothing.
 #   scripts/setup.sh build|test|check|coverage|interop|bench|peers|guard
-# Without root and without a password-less sudo it prints the one command to run, and fails.
+# Without root and without a password-less sudo it prints the command to run, and fails.
 set -euo pipefail
 
-# One word a need: "package", or "package:command" when the command may come from elsewhere.
-# "libclang-rt" is clang's sanitizer and fuzzer run-times, whose package is named by its version.
+# Each word is one need: "package", or "package:command" if any package may provide the command.
+# "libclang-rt" stands for clang's sanitizer and fuzzer run-times; the package name contains the version.
 build="cmake:cmake g++:c++ ninja-build:ninja libssl-dev zlib1g-dev libcli11-dev"
 test="$build libgtest-dev pkg-config:pkg-config clang-format:clang-format openssl:openssl"
 check="$test clang:clang++ clang-tidy:clang-tidy llvm:llvm-cov libwslay-dev libclang-rt
@@ -26,7 +27,7 @@ case $job in
 esac
 
 if ! command -v dpkg-query >/dev/null; then
-  echo "setup: not a Debian system, going on without; the job '$job' needs (package:command): $needs" >&2
+  echo "setup: this is not a Debian system, so nothing is installed; the job '$job' needs (package:command): $needs" >&2
   exit 0
 fi
 
@@ -48,7 +49,7 @@ for package in "${wanted[@]}"; do
 done
 ((${#missing[@]})) || exit 0
 
-# The version of a clang that is not installed yet is known only after `apt-get update`.
+# If clang is not installed yet, its version is known only after `apt-get update`.
 name_runtime() {
   local version
   version=$(clang++ -dumpversion 2>/dev/null ||
@@ -68,7 +69,7 @@ else
 fi
 
 apt=("${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0)
-"${apt[@]}" update || echo "setup: apt-get update failed, trying with the lists there are" >&2
+"${apt[@]}" update || echo "setup: apt-get update failed, so the old package lists are used" >&2
 name_runtime
 echo "setup: installing ${missing[*]}"
 "${apt[@]}" install -y --no-install-recommends "${missing[@]}"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # scripts/soak.sh BUILD: loads BUILD/bin/echo_server for SOAK_MINUTES (30) with echoes, pushes,
-# churn and faults, and fails when an echo goes wrong or its memory keeps growing.
+# churn and faults. It fails when an echo is wrong or when the memory of the server keeps growing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=${1:-build}

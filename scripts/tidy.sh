@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# clang-tidy over the library's sources. It reads the commands of a build of its own, which is only
-# configured: clang-tidy cannot read the precompiled header of the sanitized builds before they are built.
+# Runs clang-tidy on the library's sources. It takes the compile commands from a build directory of its own,
+# which is only configured, because clang-tidy cannot read the precompiled header of a sanitized build that
+# is not built yet.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# scripts/times.sh [build directory]: where the time of `make test` and `make check` goes, as Markdown.
-# Run both in a clean clone first, without a compiler cache. It reads what they leave behind:
+# scripts/times.sh [build directory]: prints where the time of `make test` and `make check` goes, as
+# Markdown. Run both in a clean clone first, without a compiler cache. The script reads these files:
 #   <build>/.ninja_log, build/check-*/.ninja_log      each step of each build
 #   <build>/test.log                                  ctest's output of `make test`
 #   build/check-logs/                                 the stages of `make check` and their output
@@ -34,7 +34,7 @@ build_row() {
           sum["library"], sum["tests"], sum["programs"], sum["link"], all }'
 }
 
-# The seconds that ctest reports for a run: the whole, then the sum of its tests.
+# The number of tests of a run, the sum of their seconds, and the seconds of the whole run.
 run_row() {
   [[ -e $2 ]] || return 0
   awk -v name="$1" '

@@ -1,5 +1,5 @@
-# Reads the committed figures, then those of now; prints both and says what differs too much. With
-# -v comparable=0 only system calls are judged: the instructions are those of another compiler.
+# Reads the committed figures, then the new ones. Prints both and lists the figures that differ too much.
+# With -v comparable=0 it compares only system calls, because another compiler gives other instructions.
 
 BEGIN {
   most_percent = 3

@@ -1,9 +1,10 @@
-# Reads the client's plan, then what callgrind wrote for each of its connections, in their order.
-# Prints a line for each workload: instructions and system calls, for one message.
+# Reads the client's plan, then callgrind's file for each of its connections, in their order. Prints a
+# line for each workload: instructions and system calls for one message.
 #
-# In callgrind's files "fn=(id) name" begins a function; when it comes again its name is left out.
-# Lines of cost follow: place, instructions, system calls. One behind "calls=" is that of the callee.
-# A system call belongs to the function of the C library that makes it, and so has its name.
+# In callgrind's files "fn=(id) name" begins a function; later occurrences have no name. Lines of cost
+# follow: place, instructions, system calls. The line after "calls=" is the cost of the callee, so the
+# script skips it. A system call counts for the function of the C library that makes it, so the name of
+# that function is the name of the call.
 
 function column_of(call) {
   sub(/^_+/, "", call)
@@ -14,7 +15,7 @@ function column_of(call) {
   return call == "clock_gettime" ? "clock" : "other"
 }
 
-# For one message; never "-0.0000".
+# The sum divided by the messages of the row; never "-0.0000".
 function each(sum) {
   sum /= total[row]
   return sum > -0.00005 && sum < 0 ? 0 : sum
