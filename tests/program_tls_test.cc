@@ -95,7 +95,7 @@ TEST(ProgramTls, MakeCertificateHasHelp) {
   }
 }
 
-TEST(ProgramTls, MakeCertificateRefusesWordsThatAreNoNames) {
+TEST(ProgramTls, MakeCertificateRefusesInvalidNames) {
   const PemFiles files;
   const std::string script = TERN_SOURCE_DIR "/scripts/make_certificate.sh";
   const std::string unknown = "make_certificate: unknown option ";
@@ -126,7 +126,7 @@ std::filesystem::perms mode(const std::string& path) {
   return std::filesystem::status(path).permissions();
 }
 
-// Others on this machine may not read the key, also where a file of that name was open to them.
+// Only the owner may read the key, even where an old file of that name was open to others.
 TEST(ProgramTls, MakeCertificateKeepsTheKeyToItsOwner) {
   using std::filesystem::perms;
   const Certificate made;
@@ -141,7 +141,7 @@ TEST(ProgramTls, MakeCertificateKeepsTheKeyToItsOwner) {
   EXPECT_EQ(mode(made.cert), perms{0644});
 }
 
-TEST(ProgramTls, MakeCertificateThatFailsSaysWhyAndChangesNothing) {
+TEST(ProgramTls, MakeCertificateThatFailsReportsWhyAndChangesNothing) {
   const Certificate made;
   const std::string cert = file_text(made.cert);
   const std::string key = file_text(made.key);
