@@ -1,3 +1,4 @@
+// parse_authority and is_ipv6_address, RFC 3986 §3.2: each text stands against a guard page.
 #include "http/authority.h"
 #include "support/guard_page.h"
 
@@ -7,7 +8,7 @@
 namespace tern::http {
 namespace {
 
-// "host port", in brackets for IPv6, "-" for no port, "" when refused.
+// Returns "host port": an IPv6 host in brackets, "-" for no port; "" for a refused text.
 std::string parse(std::string_view text) {
   const test::GuardPage page(text);
   const auto authority = parse_authority(page.text());
@@ -17,7 +18,7 @@ std::string parse(std::string_view text) {
   return result + ' ' + (authority->port ? std::to_string(*authority->port) : "-");
 }
 
-TEST(HttpAuthority, Rfc3986_3_2_Accepts) {
+TEST(HttpAuthority, Rfc3986_3_2_AcceptsHostsAndPorts) {
   EXPECT_EQ(parse("example.org"), "example.org -");
   EXPECT_EQ(parse("Example.ORG:80"), "Example.ORG 80");
   EXPECT_EQ(parse("a:"), "a -");
@@ -32,7 +33,7 @@ TEST(HttpAuthority, Rfc3986_3_2_Accepts) {
   EXPECT_EQ(parse("[::1]:"), "[::1] -");
 }
 
-TEST(HttpAuthority, Rfc3986_3_2_Refuses) {
+TEST(HttpAuthority, Rfc3986_3_2_RefusesInvalidHostsAndPorts) {
   for (const char* text : {"",
                            ":80",
                            "a:65536",
@@ -74,7 +75,7 @@ TEST(HttpAuthority, Rfc3986_3_2_Refuses) {
   EXPECT_FALSE(parse_authority(std::string_view("a\0", 2)));
 }
 
-TEST(HttpAuthority, Rfc3986_3_2_2_Ipv6Addresses) {
+TEST(HttpAuthority, Rfc3986_3_2_2_RecognizesIpv6Addresses) {
   for (const char* text :
        {"::", "::1", "1::", "1:2:3:4:5:6:7:8", "::2:3:4:5:6:7:8", "1:2:3:4:5:6:7::", "1::8",
         "1:2::7:8", "ABCD:ef01::", "::1.2.3.4", "::ffff:255.255.255.255", "1:2:3:4:5:6:1.2.3.4",

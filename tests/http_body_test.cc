@@ -1,3 +1,4 @@
+// BodyReader, RFC 9112 §6.3: each body is read whole, cut at every byte, and byte by byte.
 #include "http/body.h"
 #include "support/guard_page.h"
 
@@ -42,7 +43,7 @@ Read read(const Fields& fields, std::string_view text, int status = 403) {
   return whole;
 }
 
-TEST(HttpBody, Rfc9112_6_3_WithoutLengthUntilTheEndOrTheLimit) {
+TEST(HttpBody, Rfc9112_6_3_WithoutLengthReadsToEndOrLimit) {
   EXPECT_EQ(read({}, ""), (Read{"", false}));
   EXPECT_EQ(read({}, "sevenis"), (Read{"sevenis", false}));
   EXPECT_EQ(read({}, "eight is"), (Read{"eight is", true}));
@@ -51,7 +52,7 @@ TEST(HttpBody, Rfc9112_6_3_WithoutLengthUntilTheEndOrTheLimit) {
   EXPECT_EQ(read({{"Transfer-Encoding", "gzip"}}, "abc"), (Read{"abc", false}));
 }
 
-TEST(HttpBody, Rfc9112_6_2_ContentLength) {
+TEST(HttpBody, Rfc9112_6_2_ReadsUpToContentLength) {
   EXPECT_EQ(read({{"content-length", "0"}}, ""), (Read{"", true}));
   EXPECT_EQ(read({{"Content-Length", "3"}}, "ab"), (Read{"ab", false}));
   EXPECT_EQ(read({{"Content-Length", "3"}}, "abcd"), (Read{"abc", true}));
@@ -61,12 +62,12 @@ TEST(HttpBody, Rfc9112_6_2_ContentLength) {
             (Read{"12345678", true}));
 }
 
-TEST(HttpBody, Rfc9110_6_4_1_AnswersWithoutContent) {
+TEST(HttpBody, Rfc9110_6_4_1_Statuses204And304HaveNoContent) {
   EXPECT_EQ(read({}, "abc", 204), (Read{"", true}));
   EXPECT_EQ(read({{"Content-Length", "3"}}, "abc", 304), (Read{"", true}));
 }
 
-TEST(HttpBody, Rfc9112_7_1_Chunks) {
+TEST(HttpBody, Rfc9112_7_1_ReadsChunksWithoutTheirFraming) {
   const Fields chunked{{"Content-Length", "1"}, {"Transfer-Encoding", "gzip, Chunked"}};
   EXPECT_EQ(read(chunked, "3\r\nabc\r\n0\r\n\r\n"), (Read{"abc", true}));
   EXPECT_EQ(read(chunked, "3;x=\"y\"\r\nabc\r\n2 \r\nde\r\n0\r\nT: u\r\n\r\n"),
@@ -82,7 +83,7 @@ TEST(HttpBody, Rfc9112_7_1_Chunks) {
   EXPECT_EQ(read(chunked, "10000000000000000\r\nabc"), (Read{"", true}));
 }
 
-TEST(HttpBody, KeepsNothingWhenNothingIsWanted) {
+TEST(HttpBody, IsDoneAtOnceIfTheLimitIsZero) {
   BodyReader reader;
   EXPECT_TRUE(reader.done()) << "not started";
   reader.start(ResponseHead{.status = 403}, 0);

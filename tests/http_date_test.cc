@@ -1,3 +1,4 @@
+// format_date, RFC 9110 §5.6.7, compared with strftime.
 #include "http/date.h"
 
 #include <ctime>
@@ -13,16 +14,16 @@ std::string date(std::int64_t seconds) {
   return {text.data(), text.size()};
 }
 
-TEST(HttpDate, Rfc9110_5_6_7_ImfFixdate) {
+TEST(HttpDate, Rfc9110_5_6_7_FormatsImfFixdate) {
   EXPECT_EQ(date(784'111'777), "Sun, 06 Nov 1994 08:49:37 GMT");  // the example of the RFC
   EXPECT_EQ(date(0), "Thu, 01 Jan 1970 00:00:00 GMT");
   EXPECT_EQ(date(-1), "Wed, 31 Dec 1969 23:59:59 GMT");
   EXPECT_EQ(date(951'782'400), "Tue, 29 Feb 2000 00:00:00 GMT");
   EXPECT_EQ(date(253'402'300'799), "Fri, 31 Dec 9999 23:59:59 GMT");
-  EXPECT_EQ(date(253'402'300'800).size(), 29u) << "no form for it, and no crash";
+  EXPECT_EQ(date(253'402'300'800).size(), 29u) << "the year 10000 has no form and must not crash";
 }
 
-TEST(HttpDate, Rfc9110_5_6_7_AgreesWithTheSystem) {
+TEST(HttpDate, Rfc9110_5_6_7_AgreesWithStrftime) {
   std::uint64_t state = 1;
   for (int i = 0; i < 20'000; ++i) {
     state = state * 6364136223846793005u + 1442695040888963407u;

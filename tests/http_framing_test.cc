@@ -1,3 +1,4 @@
+// check_host and check_body: which requests pass, RFC 9112 §3.2 and §6.
 #include "http/framing.h"
 
 #include <gtest/gtest.h>
@@ -9,7 +10,7 @@ namespace {
 
 using Fields = std::vector<HeaderField>;
 
-TEST(HttpFraming, Rfc9112_3_2_ExactlyOneValidHost) {
+TEST(HttpFraming, Rfc9112_3_2_NeedsExactlyOneValidHost) {
   for (const char* host : {"a", "example.org:9001", "[::1]:80", "a:", "127.0.0.1"}) {
     const Fields fields{{"X", ""}, {"hOsT", host}};
     EXPECT_EQ(check_host(Request({.fields = fields})), std::nullopt) << host;
@@ -35,7 +36,7 @@ TEST(HttpFraming, Rfc9112_3_2_ExactlyOneValidHost) {
   }
 }
 
-TEST(HttpFraming, Rfc9112_3_2_Http10NeedsNoHostButTakesOnlyOne) {
+TEST(HttpFraming, Rfc9112_3_2_Http10MayOmitHostButNotRepeatIt) {
   const auto check = [](const Fields& fields) {
     return check_host(Request({.fields = fields, .minor_version = 0}));
   };
@@ -47,7 +48,7 @@ TEST(HttpFraming, Rfc9112_3_2_Http10NeedsNoHostButTakesOnlyOne) {
   EXPECT_EQ(check({{"Host", "a"}, {"Host", "a"}}), Errc::host_invalid);
 }
 
-TEST(HttpFraming, Rfc9112_6_NoBody) {
+TEST(HttpFraming, Rfc9112_6_RefusesABody) {
   struct Case {
     Fields fields;
     std::optional<Errc> expected;

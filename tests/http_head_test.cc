@@ -1,3 +1,5 @@
+// HeadParser, RFC 9112 §2-§5. The tables run whole, cut at every byte, and byte by byte; each piece
+// stands against a guard page.
 #include "http/head.h"
 #include "support/guard_page.h"
 
@@ -30,8 +32,7 @@ std::string name_of(Errc errc) {
   }
 }
 
-// What became of the bytes fed, and how many were taken: "more 3", "malformed 7",
-// "27 GET /a Host=b;".
+// Returns the outcome and how many bytes were taken: "more 3", "malformed 7", "27 GET /a Host=b;".
 std::string outcome(const HeadParser& parser, std::size_t took) {
   if (parser.status() == Status::more) return "more " + std::to_string(took);
   if (parser.status() == Status::failed) {
@@ -60,7 +61,7 @@ std::string describe(Kind kind, const HeadParser& parser, std::size_t took) {
   return text.append(head.reason) + "' " + fields_of(head.fields);
 }
 
-// Feeds the pieces, each against a guard page, until the parser takes no more.
+// Feeds the pieces, each against a guard page, until the parser takes no more bytes.
 std::string feed_pieces(Kind kind, const Limits& limits,
                         const std::vector<std::string_view>& pieces) {
   HeadParser parser;
@@ -72,7 +73,7 @@ std::string feed_pieces(Kind kind, const Limits& limits,
     took += now;
     if (now < piece.size()) {
       EXPECT_NE(parser.status(), Status::more);
-      EXPECT_EQ(parser.feed(page.bytes()), 0U) << "takes nothing once it has ended";
+      EXPECT_EQ(parser.feed(page.bytes()), 0U) << "a parser that has ended takes nothing";
       break;
     }
   }
@@ -80,7 +81,7 @@ std::string feed_pieces(Kind kind, const Limits& limits,
   return describe(kind, parser, took);
 }
 
-// The outcome for the whole; every cut in two and single bytes must give the same.
+// Returns the outcome for the whole text. Each cut in two, and single bytes, must give the same.
 std::string parse(Kind kind, std::string_view text, const Limits& limits = {}) {
   const std::string whole = feed_pieces(kind, limits, {text});
   if (text.size() <= 600) {
@@ -110,7 +111,7 @@ std::string repeated(std::string_view text, std::size_t times) {
   return all;
 }
 
-TEST(HttpHead, Rfc9112_3_Requests) {
+TEST(HttpHead, Rfc9112_3_ParsesRequests) {
   EXPECT_EQ(request("GET / HTTP/1.1\r\n\r\n"), "18 GET / ");
   EXPECT_EQ(request("GET /chat?room=7&x=%20 HTTP/1.1\r\nHost: a\r\n\r\nrest"),
             "44 GET /chat?room=7&x=%20 Host=a;");
@@ -132,7 +133,7 @@ TEST(HttpHead, WaitsForTheBlankLine) {
   }
 }
 
-TEST(HttpHead, Rfc9112_2_2_OneEmptyLineMayComeFirst) {
+TEST(HttpHead, Rfc9112_2_2_AcceptsOneEmptyLineFirst) {
   EXPECT_EQ(request("\r\nGET / HTTP/1.1\r\n\r\n"), "20 GET / ");
   EXPECT_EQ(request("\r\n\r\nGET / HTTP/1.1\r\n\r\n"), "malformed 2");
   EXPECT_EQ(request("\nGET / HTTP/1.1\r\n\r\n"), "malformed 0");
@@ -160,7 +161,7 @@ TEST(HttpHead, Rfc9112_3_RefusesMalformedRequestLines) {
       {"GET / HTTP/x.1\r\n\r\n", "malformed 11"},
       {"GET / http/1.1\r\n\r\n", "malformed 6"},
       {"GET / ICY/1.1\r\n\r\n", "malformed 6"},
-      // Targets: visible ASCII without '#', of one of three forms.
+      // A target is visible ASCII without '#' and has one of three forms.
       {"GET * HTTP/1.1\r\n\r\n", "malformed 4"},
       {"OPTION * HTTP/1.1\r\n\r\n", "malformed 7"},
       {"options * HTTP/1.1\r\n\r\n", "malformed 8"},
@@ -182,7 +183,7 @@ TEST(HttpHead, Rfc9112_3_RefusesMalformedRequestLines) {
   for (const auto& [text, expected] : cases) EXPECT_EQ(request(text), expected) << text;
 }
 
-TEST(HttpHead, Rfc9112_3_2_2_AbsoluteFormIsToldAsOriginForm) {
+TEST(HttpHead, Rfc9112_3_2_2_AbsoluteFormBecomesOriginForm) {
   const std::vector<std::pair<std::string, std::string>> good{
       {"http://a/", "/ Host=a;"},
       {"HTTP://A/b?c", "/b?c Host=A;"},
@@ -206,7 +207,7 @@ TEST(HttpHead, Rfc9112_3_2_2_AbsoluteFormIsToldAsOriginForm) {
     const std::string text = std::string("GET ") + target + " HTTP/1.1\r\nHost: b\r\n\r\n";
     EXPECT_TRUE(request(text).starts_with("malformed ")) << text << request(text);
   }
-  // What came as Host is ignored if it is valid. All else is for check_host.
+  // A valid Host field is replaced. check_host judges any other.
   EXPECT_EQ(request("GET http://a/ HTTP/1.1\r\nHost: b c\r\n\r\n"), "37 GET / Host=b c;");
   EXPECT_EQ(request("GET http://a/ HTTP/1.1\r\n\r\n"), "26 GET / ");
   EXPECT_EQ(request("GET http://a/ HTTP/1.1\r\nHost: b\r\nHost: c\r\n\r\n"),
@@ -215,7 +216,7 @@ TEST(HttpHead, Rfc9112_3_2_2_AbsoluteFormIsToldAsOriginForm) {
   EXPECT_EQ(request("OPTIONS * HTTP/1.1\r\nHost: b\r\n\r\n"), "31 OPTIONS * Host=b;");
 }
 
-TEST(HttpHead, Rfc9112_2_3_OlderAndOtherVersions) {
+TEST(HttpHead, Rfc9112_2_3_RequestsAreHttp10Or11) {
   HeadParser parser;
   for (const int minor : {0, 1, 0}) {
     const std::string text = "GET / HTTP/1." + std::to_string(minor) + "\r\n\r\n";
@@ -267,7 +268,7 @@ TEST(HttpHead, Rfc9112_5_RefusesMalformedFields) {
   }
 }
 
-TEST(HttpHead, EveryControlInEveryPlaceOfAValueIsRefused) {
+TEST(HttpHead, RefusesAControlAtAnyPlaceOfAValue) {
   for (int c = 0; c < 256; ++c) {
     for (std::size_t place = 0; place < 20; ++place) {
       std::string value(20, 'v');
@@ -278,7 +279,7 @@ TEST(HttpHead, EveryControlInEveryPlaceOfAValueIsRefused) {
       const std::size_t took = parser.feed(bytes(text));
       const bool good = c == '\t' || (c >= 0x20 && c != 0x7F);
       ASSERT_EQ(parser.status(), good ? Status::done : Status::failed) << c << " at " << place;
-      // Of a bare CR the byte behind it is the fault.
+      // For a bare CR, the byte after it is the fault.
       if (!good) {
         ASSERT_EQ(took, 21 + place + (c == '\r' ? 1 : 0)) << c;
       }
@@ -286,7 +287,7 @@ TEST(HttpHead, EveryControlInEveryPlaceOfAValueIsRefused) {
   }
 }
 
-TEST(HttpHead, Rfc9110_5_6_2_EveryOctetInEveryPlaceOfAName) {
+TEST(HttpHead, Rfc9110_5_6_2_NameHasOnlyTokenBytesAtAnyPlace) {
   constexpr std::string_view others = "!#$%&'*+-.^_`|~";
   for (int c = 0; c < 256; ++c) {
     for (std::size_t place = 0; place < 36; ++place) {
@@ -298,7 +299,7 @@ TEST(HttpHead, Rfc9110_5_6_2_EveryOctetInEveryPlaceOfAName) {
       const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
       const bool token = letter || (c >= '0' && c <= '9') ||
                          (c != 0 && others.find(static_cast<char>(c)) != others.npos);
-      const bool good = token || (c == ':' && place > 0);  // the name ends there
+      const bool good = token || (c == ':' && place > 0);  // ":" ends the name
       ASSERT_EQ(parser.status(), good ? Status::done : Status::failed) << c << " at " << place;
       if (!good) {
         ASSERT_EQ(took, 17 + place + (c == '\r' && place == 0 ? 1 : 0)) << c << " at " << place;
@@ -307,7 +308,7 @@ TEST(HttpHead, Rfc9110_5_6_2_EveryOctetInEveryPlaceOfAName) {
   }
 }
 
-TEST(HttpHead, Rfc9112_3_2_1_EveryOctetInEveryPlaceOfATarget) {
+TEST(HttpHead, Rfc9112_3_2_1_TargetIsVisibleAsciiAtAnyPlace) {
   for (int c = 0; c < 256; ++c) {
     for (std::size_t place = 0; place < 36; ++place) {
       std::string target(36, 't');
@@ -317,7 +318,7 @@ TEST(HttpHead, Rfc9112_3_2_1_EveryOctetInEveryPlaceOfATarget) {
       const std::size_t took = parser.feed(bytes("GET /" + target + " HTTP/1.1\r\n\r\n"));
       const bool good = c > 0x20 && c < 0x7F && c != '#';
       ASSERT_EQ(parser.status(), good ? Status::done : Status::failed) << c << " at " << place;
-      // Behind a space the version is missed.
+      // A space ends the target; the next byte is no version.
       if (!good) {
         ASSERT_EQ(took, 5 + place + (c == ' ' ? 1 : 0)) << c << " at " << place;
       }
@@ -325,8 +326,8 @@ TEST(HttpHead, Rfc9112_3_2_1_EveryOctetInEveryPlaceOfATarget) {
   }
 }
 
-// Vectors begin and end elsewhere in each cut: what they judge must be the same.
-TEST(HttpHead, EveryOctetInEveryPlaceOfAHeadHoweverItIsCut) {
+// Each cut moves the borders of the vectors. The result must be the same.
+TEST(HttpHead, AnyByteAtAnyPlaceParsesTheSameInPieces) {
   const std::string head =
       "GET /chat?room=7 HTTP/1.1\r\nSec-WebSocket-Version: 13\r\nX_1:\t \xC3\xA9 q\r\n\r\n";
   const auto in_pieces = [](std::string_view text, std::size_t first, std::size_t others) {
@@ -351,8 +352,8 @@ TEST(HttpHead, EveryOctetInEveryPlaceOfAHeadHoweverItIsCut) {
   }
 }
 
-// Lengths of names and values around those of vectors, cut everywhere.
-TEST(HttpHead, FieldsOfEveryLength) {
+// Names and values of lengths around those of vectors, cut at every byte.
+TEST(HttpHead, ParsesFieldsOfEveryLength) {
   for (std::size_t size = 1; size <= 40; ++size) {
     const std::string name(size, 'n');
     const std::string value(41 - size, 'v');
@@ -363,7 +364,7 @@ TEST(HttpHead, FieldsOfEveryLength) {
   }
 }
 
-TEST(HttpHead, Rfc9112_4_Responses) {
+TEST(HttpHead, Rfc9112_4_ParsesResponses) {
   EXPECT_EQ(response("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\x81\x01x"),
             "56 1.1 101 'Switching Protocols' Upgrade=websocket;");
   EXPECT_EQ(response("HTTP/1.1 101 \r\n\r\n"), "17 1.1 101 '' ");
@@ -397,7 +398,7 @@ TEST(HttpHead, Rfc9112_4_RefusesMalformedStatusLines) {
   for (const auto& [text, expected] : cases) EXPECT_EQ(response(text), expected) << text;
 }
 
-TEST(HttpHead, LimitOfTheRequestLine) {
+TEST(HttpHead, RequestLineHasALimit) {
   const Limits limits{.max_request_line_bytes = 20};
   const std::string rest = " HTTP/1.1\r\n\r\n";
   EXPECT_EQ(request("GET /" + std::string(6, 'a') + rest, limits), "24 GET /aaaaaa ");
@@ -407,18 +408,18 @@ TEST(HttpHead, LimitOfTheRequestLine) {
   EXPECT_EQ(request("GET /" + std::string(99, 'a'), limits), "line 20");
   EXPECT_EQ(request(std::string(99, 'M'), limits), "line 20");
   EXPECT_EQ(request("GET /" + std::string(15, 'a') + "\r\n", limits), "malformed 20");
-  // Nothing of the kind for answers: the limit of the head is theirs.
+  // A response has no such limit; only the limit of the head applies.
   EXPECT_EQ(response("HTTP/1.1 200 " + std::string(20, 'r') + "\r\n\r\n", limits).substr(0, 2),
             "37");
 }
 
-TEST(HttpHead, LimitOfTheRequestLineByDefault) {
+TEST(HttpHead, RequestLineLimitIs8192ByDefault) {
   const std::string longest = "GET /" + std::string(8192 - 14, 'a') + " HTTP/1.1\r\n\r\n";
   EXPECT_EQ(request(longest).substr(0, 6), "8196 G");
   EXPECT_EQ(request("GET /" + std::string(8192 - 13, 'a') + " HTTP/1.1\r\n\r\n"), "line 8192");
 }
 
-TEST(HttpHead, LimitOfTheHead) {
+TEST(HttpHead, HeadHasALimit) {
   const std::string line = "GET / HTTP/1.1\r\n";
   for (const std::size_t limit : {std::size_t{100}, std::size_t{16384}}) {
     const Limits limits{.max_head_bytes = limit};
@@ -426,11 +427,11 @@ TEST(HttpHead, LimitOfTheHead) {
     ASSERT_EQ(fits.size(), limit);
     EXPECT_EQ(request(fits, limits).substr(0, 4), (std::to_string(limit) + " GET").substr(0, 4));
     EXPECT_EQ(request(fits + std::string(limit, 'x'), limits), request(fits, limits))
-        << "what stands behind the head does not count";
+        << "bytes after the head do not count";
     const std::string over = line + "a: " + std::string(limit - 22, 'v') + "\r\n\r\n";
     EXPECT_EQ(request(over, limits), "head " + std::to_string(limit));
     EXPECT_EQ(request(over.substr(0, limit), limits), "head " + std::to_string(limit))
-        << "known as soon as the blank line cannot come within the limit";
+        << "reported as soon as the blank line cannot arrive within the limit";
     EXPECT_EQ(request(over.substr(0, limit - 1), limits), "more " + std::to_string(limit - 1));
     EXPECT_EQ(response("HTTP/1.1 200 " + std::string(limit, 'r'), limits),
               "head " + std::to_string(limit));
@@ -439,7 +440,7 @@ TEST(HttpHead, LimitOfTheHead) {
   EXPECT_EQ(request(line + "\r\n", {.max_head_bytes = ~std::size_t{0}}), "18 GET / ");
 }
 
-TEST(HttpHead, LimitOfTheFields) {
+TEST(HttpHead, FieldCountHasALimit) {
   const std::string line = "GET / HTTP/1.1\r\n";
   EXPECT_EQ(request(line + repeated("a: b\r\n", 100) + "\r\n"),
             "618 GET / " + repeated("a=b;", 100));
@@ -449,7 +450,7 @@ TEST(HttpHead, LimitOfTheFields) {
   EXPECT_EQ(request(line + "\r\n", {.max_header_fields = 0}), "18 GET / ");
 }
 
-TEST(HttpHead, CostIsLinearHoweverTheBytesCome) {
+TEST(HttpHead, CostIsLinearForPiecesOfAnySize) {
   const std::string line = "GET / HTTP/1.1\r\n";
   const std::vector<std::string> heads{
       line + "a: " + std::string(16384 - 23, 'v') + "\r\n\r\n",
@@ -470,14 +471,14 @@ TEST(HttpHead, CostIsLinearHoweverTheBytesCome) {
       }
       EXPECT_EQ(parser.status(), Status::done);
       EXPECT_EQ(took, head.size());
-      // Once by the machine, and white space around values once more.
+      // The parser passes each byte once, and white space around values twice.
       EXPECT_GE(parser.visits(), head.size());
       EXPECT_LE(parser.visits(), 2 * head.size());
     }
   }
 }
 
-TEST(HttpHead, StartsAgain) {
+TEST(HttpHead, ParserCanBeUsedAgain) {
   HeadParser parser;
   EXPECT_EQ(parser.feed(bytes("GET")), 0U) << "not started yet";
   for (int round = 0; round < 3; ++round) {
@@ -492,7 +493,7 @@ TEST(HttpHead, StartsAgain) {
     EXPECT_EQ(parser.error(), Errc::head_too_big);
 
     parser.start(Kind::response, {});
-    // Another version than that of the request in the next round.
+    // The version differs from that of the request in the next round.
     const std::string_view answer = "HTTP/1.0 404\r\nb: c\r\n\r\n";
     EXPECT_EQ(parser.feed(bytes(answer)), answer.size());
     EXPECT_EQ(describe(Kind::response, parser, answer.size()), "22 1.0 404 '' b=c;");
@@ -513,7 +514,7 @@ TEST(HttpHead, ViewsPointIntoTheParser) {
   EXPECT_EQ(parser.request().remote_address(), "");
 }
 
-TEST(HttpHeadDeathTest, AsksOnlyWhenDone) {
+TEST(HttpHeadDeathTest, AssertsThatTheHeadIsDone) {
   HeadParser parser;
   parser.start(Kind::request, {});
   EXPECT_DEATH(parser.request(), "assertion failed");

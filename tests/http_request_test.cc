@@ -1,3 +1,4 @@
+// Request: its path, query, cookies and header fields.
 #include "tern/http.h"
 
 #include "support/guard_page.h"
@@ -11,7 +12,7 @@ namespace {
 
 Request with_target(std::string_view target) { return Request({.target = target}); }
 
-TEST(HttpRequest, EmptyByDefault) {
+TEST(HttpRequest, IsEmptyByDefault) {
   const Request request;
   EXPECT_EQ(request.method(), "");
   EXPECT_EQ(request.target(), "");
@@ -52,7 +53,7 @@ TEST(HttpRequest, QueryIsPercentDecoded) {
       {"/?%61%2b=1", "a+", "1"},
       {"/?A=1", "a", ""},
       {"/?=1", "", "1"},
-      // A '%' that begins no octet stands for itself.
+      // A '%' without two hexadecimal digits stays as it is.
       {"/?a=%", "a", "%"},
       {"/?a=%4", "a", "%4"},
       {"/?a=%4g%g4", "a", "%4g%g4"},
@@ -65,7 +66,7 @@ TEST(HttpRequest, QueryIsPercentDecoded) {
   }
 }
 
-TEST(HttpRequest, Rfc6265_5_4_Cookies) {
+TEST(HttpRequest, Rfc6265_5_4_FindsCookiesByName) {
   struct Case {
     std::string_view line;
     const char* name;
@@ -98,7 +99,7 @@ TEST(HttpRequest, Rfc6265_5_4_Cookies) {
   EXPECT_EQ(Request({.fields = two}).cookie("b"), "2");
 }
 
-TEST(HttpRequest, Rfc9110_5_1_HeadersByNameInAnyCase) {
+TEST(HttpRequest, Rfc9110_5_1_FindsHeadersInAnyCase) {
   const std::vector<HeaderField> fields{{"Host", "a"}, {"X", ""}, {"x", "second"}};
   const Request request({.method = "GET", .fields = fields, .remote_address = "192.0.2.7:1"});
   EXPECT_EQ(request.header("hOST"), "a");

@@ -1,3 +1,4 @@
+// Response, and the heads that write_response makes of it, RFC 9112 §4.
 #include "http/head.h"
 #include "http/response.h"
 
@@ -19,7 +20,7 @@ std::string written(const Response& response, const Fields& own = {}, bool close
   return out.substr(7);
 }
 
-TEST(HttpResponse, Factories) {
+TEST(HttpResponse, FactoriesSetStatusTypeAndBody) {
   const Response gone = Response::status(404);
   EXPECT_EQ(gone.code(), 404);
   EXPECT_EQ(gone.body(), "Not Found");
@@ -36,7 +37,7 @@ TEST(HttpResponse, Factories) {
   EXPECT_EQ(Response::status(299).body(), "");
 }
 
-TEST(HttpResponse, Rfc9112_4_StatusLineFieldsAndLength) {
+TEST(HttpResponse, Rfc9112_4_WritesStatusLineFieldsAndLength) {
   EXPECT_EQ(
       written(Response::text("hello")),
       "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 5\r\n\r\n");
@@ -52,7 +53,7 @@ TEST(HttpResponse, Rfc9112_4_StatusLineFieldsAndLength) {
             "HTTP/1.1 204 No Content\r\nX-A: \r\nDate: Tue, 15 Nov 1994 08:12:31 GMT\r\n\r\n");
 }
 
-TEST(HttpResponse, Rfc9110_8_6_NoLengthWhereThereIsNoContent) {
+TEST(HttpResponse, Rfc9110_8_6_NoContentLengthWithoutContent) {
   EXPECT_EQ(written(Response::status(204, "ignored")), "HTTP/1.1 204 No Content\r\n\r\n");
   EXPECT_EQ(written(Response::status(304)), "HTTP/1.1 304 Not Modified\r\n\r\n");
   EXPECT_FALSE(has_content(101));
@@ -60,7 +61,7 @@ TEST(HttpResponse, Rfc9110_8_6_NoLengthWhereThereIsNoContent) {
   EXPECT_TRUE(has_content(426));
 }
 
-TEST(HttpResponse, Rfc9110_5_3_AFieldThatStandsOnceIsReplaced) {
+TEST(HttpResponse, Rfc9110_5_3_ASingleFieldIsReplaced) {
   using Pairs = std::vector<std::pair<std::string, std::string>>;
   Response json = Response::text("{}");
   json.header("X-A", "1").header("content-type", "application/json").header("X-A", "2");
@@ -81,7 +82,7 @@ TEST(HttpResponse, Rfc9110_5_3_AFieldThatStandsOnceIsReplaced) {
   EXPECT_EQ(image.code(), 200);
 }
 
-TEST(HttpResponse, Rfc9110_7_8_UpgradeIsNamedInConnection) {
+TEST(HttpResponse, Rfc9110_7_8_ConnectionNamesUpgrade) {
   const Fields own{{"Upgrade", "websocket"}, {"Sec-WebSocket-Version", "13"}};
   EXPECT_EQ(written(Response::status(426), own, true),
             "HTTP/1.1 426 Upgrade Required\r\nContent-Type: text/plain; charset=utf-8\r\n"
@@ -91,7 +92,7 @@ TEST(HttpResponse, Rfc9110_7_8_UpgradeIsNamedInConnection) {
             std::string::npos);
 }
 
-TEST(HttpResponse, Rfc9110_5_RefusesWhatWouldSmuggle) {
+TEST(HttpResponse, Rfc9110_5_RefusesFieldsThatInjectLines) {
   for (const char* name : {"", "A B", "A:", "A\r\nB", "\xC3\xA9", " A", "A\t"}) {
     EXPECT_EQ(written(Response::text("").header(name, "b")), "refused") << name;
   }
@@ -104,7 +105,7 @@ TEST(HttpResponse, Rfc9110_5_RefusesWhatWouldSmuggle) {
   EXPECT_EQ(written(Response::text(""), {{"A", "\n"}}), "refused");
 }
 
-TEST(HttpResponse, RefusesTheFieldsThatTernWritesItself) {
+TEST(HttpResponse, RefusesFieldsThatTernWritesItself) {
   for (const char* name : {"Connection", "content-length", "TRANSFER-ENCODING", "Upgrade",
                            "Sec-WebSocket-Accept", "sec-websocket-", "Sec-WebSocket-Whatever"}) {
     EXPECT_TRUE(is_own_field(name)) << name;
@@ -116,7 +117,7 @@ TEST(HttpResponse, RefusesTheFieldsThatTernWritesItself) {
   }
 }
 
-TEST(HttpResponse, RefusesAStatusThatEndsNoRequest) {
+TEST(HttpResponse, RefusesAStatusOutsideOf200To599) {
   for (const int status : {-1, 0, 99, 100, 101, 199, 600, 1000}) {
     EXPECT_EQ(written(Response::status(status)), "refused") << status;
   }
@@ -124,7 +125,7 @@ TEST(HttpResponse, RefusesAStatusThatEndsNoRequest) {
   EXPECT_NE(written(Response::status(599)), "refused");
 }
 
-TEST(HttpResponse, ReasonPhrases) {
+TEST(HttpResponse, StatusTextIsItsReasonPhrase) {
   EXPECT_EQ(reason_phrase(101), "Switching Protocols");
   EXPECT_EQ(reason_phrase(431), "Request Header Fields Too Large");
   EXPECT_EQ(reason_phrase(0), "");
@@ -135,7 +136,7 @@ TEST(HttpResponse, ReasonPhrases) {
   }
 }
 
-TEST(HttpResponse, WhatIsWrittenParses) {
+TEST(HttpResponse, WrittenHeadParsesToTheSameFields) {
   for (int status = 200; status < 600; ++status) {
     const std::string text = written(Response::status(status).header("X", "y"), {}, true);
     HeadParser parser;

@@ -1,3 +1,4 @@
+// Tokens, field values, lists and parameters, RFC 9110 §5.
 #include "http/token.h"
 #include "support/guard_page.h"
 
@@ -15,11 +16,11 @@ std::vector<std::string> elements(const Fields& fields, bool& malformed) {
   ListReader list(fields, "List");
   while (const auto element = list.next()) all.emplace_back(*element);
   malformed = list.malformed();
-  EXPECT_FALSE(list.next()) << "the end stays the end";
+  EXPECT_FALSE(list.next()) << "next() returns nothing again";
   return all;
 }
 
-// "name;a=1;b" as "name|a=1|b"; a malformed element ends in "!".
+// Returns "name;a=1;b" as "name|a=1|b"; the text of a malformed element ends in "!".
 std::string read_parameters(std::string_view element) {
   ParameterReader reader(element);
   std::string text(reader.name());
@@ -32,7 +33,7 @@ std::string read_parameters(std::string_view element) {
   return text;
 }
 
-TEST(HttpToken, Rfc9110_5_6_2_CharactersOfATokenAndNoOthers) {
+TEST(HttpToken, Rfc9110_5_6_2_TokenHasOnlyItsCharacters) {
   const std::string allowed =
       "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
   for (int i = 0; i < 256; ++i) {
@@ -44,7 +45,7 @@ TEST(HttpToken, Rfc9110_5_6_2_CharactersOfATokenAndNoOthers) {
   EXPECT_FALSE(is_token("a b"));
 }
 
-TEST(HttpToken, Rfc9110_5_5_FieldValuesHaveNoControlsButTab) {
+TEST(HttpToken, Rfc9110_5_5_FieldValueHasNoControlsButTab) {
   for (int i = 0; i < 256; ++i) {
     const bool expected = i == '\t' || (i >= 0x20 && i != 0x7F);
     EXPECT_EQ(is_field_value(std::string("a") + static_cast<char>(i)), expected) << i;
@@ -52,7 +53,7 @@ TEST(HttpToken, Rfc9110_5_5_FieldValuesHaveNoControlsButTab) {
   EXPECT_TRUE(is_field_value(""));
 }
 
-TEST(HttpToken, Rfc9112_3_2_1_OriginForm) {
+TEST(HttpToken, Rfc9112_3_2_1_RecognizesOriginForm) {
   for (int i = 0; i < 256; ++i) {
     const bool expected = i > 0x20 && i < 0x7F && i != '#';
     EXPECT_EQ(is_origin_form(std::string("/") + static_cast<char>(i)), expected) << i;
@@ -67,20 +68,21 @@ TEST(HttpToken, Rfc9110_5_1_NamesCompareWithoutCase) {
   EXPECT_TRUE(iequals("Sec-WebSocket-KEY", "sEC-wEBsOCKET-key"));
   EXPECT_TRUE(iequals("", ""));
   EXPECT_FALSE(iequals("a", "ab"));
-  // Neither beyond ASCII nor between characters that differ in the same bit as letters.
+  // Bytes outside of ASCII differ. So do other characters that differ only in the bit that the
+  // cases of letters differ in.
   EXPECT_FALSE(iequals("\xC4", "\xE4"));
   EXPECT_FALSE(iequals("@[", "`{"));
   EXPECT_FALSE(iequals("\r", "-"));
 }
 
-TEST(HttpToken, Rfc9110_5_6_3_TrimTakesSpacesAndTabs) {
+TEST(HttpToken, Rfc9110_5_6_3_TrimRemovesSpacesAndTabs) {
   EXPECT_EQ(trim(" \t a b\t "), "a b");
   EXPECT_EQ(trim("\t \t"), "");
   EXPECT_EQ(trim(""), "");
   EXPECT_EQ(trim("\va\v"), "\va\v");
 }
 
-TEST(HttpToken, FindTakesTheFirstAndCountAll) {
+TEST(HttpToken, FindReturnsTheFirstAndCountCountsAll) {
   const Fields fields{{"A", "1"}, {"b", "2"}, {"a", "3"}};
   EXPECT_EQ(find(fields, "a"), "1");
   EXPECT_EQ(find(fields, "B"), "2");
@@ -89,7 +91,7 @@ TEST(HttpToken, FindTakesTheFirstAndCountAll) {
   EXPECT_EQ(count(fields, "c"), 0U);
 }
 
-TEST(HttpToken, Rfc9110_5_6_1_Lists) {
+TEST(HttpToken, Rfc9110_5_6_1_ReadsListsOverAllLines) {
   struct Case {
     std::vector<std::string> lines;
     std::vector<std::string> expected;
@@ -126,7 +128,7 @@ TEST(HttpToken, Rfc9110_5_6_1_Lists) {
   }
 }
 
-TEST(HttpToken, ListContainsWholeElementsInAnyCase) {
+TEST(HttpToken, ListContainsComparesWholeElementsInAnyCase) {
   const Fields fields{{"Connection", "keep-alive, Foo"}, {"connection", " x ,UPGRADE"}};
   EXPECT_TRUE(list_contains(fields, "Connection", "upgrade"));
   EXPECT_TRUE(list_contains(fields, "Connection", "keep-alive"));
@@ -137,7 +139,7 @@ TEST(HttpToken, ListContainsWholeElementsInAnyCase) {
   EXPECT_FALSE(list_contains(Fields{{"Connection", "upgrade x"}}, "Connection", "upgrade"));
 }
 
-TEST(HttpToken, Rfc6455_9_1_Parameters) {
+TEST(HttpToken, Rfc6455_9_1_ReadsParameters) {
   const std::vector<std::pair<std::string, std::string>> cases{
       {"permessage-deflate", "permessage-deflate"},
       {"a;b", "a|b"},
@@ -173,7 +175,7 @@ TEST(HttpToken, Rfc6455_9_1_Parameters) {
   EXPECT_EQ(unescape(R"(\\a\)"), R"(\a\)");
 }
 
-TEST(HttpToken, ListsEndAtTheirLastByte) {
+TEST(HttpToken, ReadersStopAtTheLastByte) {
   for (const char* value : {"a", "a,", "\"", "\"\\", "a,\"b\"", "a;b=\"\\"}) {
     const test::GuardPage page(value);
     bool malformed = false;

@@ -1,3 +1,4 @@
+// parse_url, RFC 6455 §3: each text stands against a guard page.
 #include "http/url.h"
 #include "support/guard_page.h"
 
@@ -7,7 +8,7 @@
 namespace tern::http {
 namespace {
 
-// "secure? host port target host_header", or the error's message.
+// Returns "scheme host port target host_header", or the message of the error.
 std::string parse(std::string_view text) {
   const test::GuardPage page(text);
   const Result<Url> url = parse_url(page.text());
@@ -16,7 +17,7 @@ std::string parse(std::string_view text) {
          url->target + ' ' + url->host_header();
 }
 
-TEST(HttpUrl, Rfc6455_3_Accepts) {
+TEST(HttpUrl, Rfc6455_3_AcceptsWebSocketUrls) {
   EXPECT_EQ(parse("ws://example.org"), "ws example.org 80 / example.org");
   EXPECT_EQ(parse("wss://example.org/"), "wss example.org 443 / example.org");
   EXPECT_EQ(parse("WS://Example.ORG/Chat"), "ws Example.ORG 80 /Chat Example.ORG");
@@ -36,7 +37,7 @@ TEST(HttpUrl, Rfc6455_3_Accepts) {
   EXPECT_EQ(parse("ws://a/%20%zz|{}\"@:"), "ws a 80 /%20%zz|{}\"@: a");
 }
 
-TEST(HttpUrl, Rfc6455_3_RefusesAndSaysWhy) {
+TEST(HttpUrl, Rfc6455_3_ErrorSaysWhyAUrlIsRefused) {
   const std::string end = ": not a valid ws:// or wss:// URL";
   const std::string scheme = "the URL does not begin with ws:// or wss://" + end;
   for (const char* text : {"", "ws", "ws:", "ws:/", "ws:/a", "http://a", "https://a", "a", "//a",
@@ -48,11 +49,12 @@ TEST(HttpUrl, Rfc6455_3_RefusesAndSaysWhy) {
   }
   for (const char* text : {"ws://a b", "ws://a/b c", "ws://a/\t", "ws://a\r\nX: y", "ws://a/\x7F",
                            "ws://\xC3\xA4/", "ws://a/\x80", "ws://a "}) {
-    EXPECT_EQ(parse(text), "the URL has a space, a control character or one beyond ASCII" + end)
+    EXPECT_EQ(parse(text),
+              "the URL has a space, a control character or a character outside of ASCII" + end)
         << text;
   }
   EXPECT_EQ(parse(std::string_view("ws://a/\0", 8)),
-            "the URL has a space, a control character or one beyond ASCII" + end);
+            "the URL has a space, a control character or a character outside of ASCII" + end);
   for (const char* text : {"ws://u@a", "ws://u:p@a/", "ws://@a", "ws://a@b@c"}) {
     EXPECT_EQ(parse(text), "the URL has user information" + end) << text;
   }
@@ -65,7 +67,7 @@ TEST(HttpUrl, Rfc6455_3_RefusesAndSaysWhy) {
   EXPECT_EQ(parse("ws://a:0"), "the URL's port is 0" + end);
 }
 
-TEST(HttpUrl, ErrorsAreUrlInvalidAndKeepSecretsToThemselves) {
+TEST(HttpUrl, ErrorsDoNotContainSecrets) {
   const Result<Url> url = parse_url("ws://user:secret@a/?token=secret");
   ASSERT_FALSE(url);
   EXPECT_EQ(url.error().code(), Errc::url_invalid);

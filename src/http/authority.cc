@@ -1,11 +1,13 @@
-// Hosts and ports, RFC 3986 §3.2.2 and §3.2.3:
+// Parses hosts and ports, RFC 3986 §3.2.2 and §3.2.3:
 //
 //   authority = ( "[" IPv6address "]" / reg-name ) [ ":" *DIGIT ]
-//   reg-name  = 1*( unreserved / sub-delims / "%" HEXDIG HEXDIG )    an IPv4address is one, too
+//   reg-name  = 1*( unreserved / sub-delims / "%" HEXDIG HEXDIG )    includes IPv4address
 //
-// An IPv6address is eight pieces of up to four hexadecimal digits; "::" stands, once, for one piece
-// of zeros or more; the last two pieces may be written as an IPv4 address.
-
+// An IPv6address has eight pieces of up to four hexadecimal digits. "::" stands, at most once, for
+// one or more pieces of zeros. The last two pieces may be written as an IPv4 address.
+//
+// Nothing is decoded: the results are views into the text, so that a host is compared and sent as
+// it was received.
 #include "http/authority.h"
 
 #include "http/chars.h"

@@ -1,11 +1,12 @@
-// The body of an answer that refuses an upgrade, for the error that tells of it. What it must not
-// do is wait: a server that keeps the connection open has said otherwise where the body ends.
+// Reads the body of a response that refuses an upgrade, for the error that reports it. If the
+// server declares where the body ends, the reader does not wait for the end of the connection,
+// because the server may keep the connection open.
 //
 //   chunked = *( size [ ";" … ] CRLF data CRLF ) "0" …            RFC 9112 §7.1
 //
-// Only the beginning is kept and the connection is dropped afterwards, so nothing depends on where
-// exactly the body ends: extensions are skipped, trailers not read, and a broken chunk is an end.
-
+// The reader keeps only the beginning, and the client closes the connection afterwards. So nothing
+// depends on where exactly the body ends: the reader skips extensions, does not read trailers, and
+// takes a broken chunk as the end.
 #include "http/body.h"
 
 #include "http/chars.h"
@@ -28,7 +29,7 @@ void BodyReader::start(const ResponseHead& head, std::size_t most) {
   } else if (list_contains(head.fields, "Transfer-Encoding", "chunked")) {
     state_ = State::size;
   } else if (!length.empty() && all(length, digit)) {
-    // A number too long for 64 bits leaves the largest: `most` ends it.
+    // A length over 64 bits becomes the largest number, and `most` ends the body.
     if (std::from_chars(length.data(), length.data() + length.size(), left_).ec != std::errc()) {
       left_ = UINT64_MAX;
     }
@@ -75,7 +76,7 @@ void BodyReader::chunk_size(char c) noexcept {
     }
     left_ = left_ * 16 + static_cast<std::uint64_t>(is(c, digit) ? c - '0' : (c | 0x20) - 'a' + 10);
     digits_ = true;
-  } else if (!digits_ || left_ == 0) {  // no chunk, or the last one
+  } else if (!digits_ || left_ == 0) {  // not a chunk, or the last chunk
     state_ = State::done;
   } else {
     digits_ = false;

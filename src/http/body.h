@@ -10,18 +10,18 @@
 
 namespace tern::http {
 
-/// Collects the beginning of an answer's body, RFC 9112 §6.3: up to Content-Length, up to the last
-/// chunk (without the chunks' framing), or up to the end of the stream.
+/// Collects the beginning of a response's body: up to Content-Length, up to the last chunk (without
+/// the framing of the chunks), or up to the end of the stream. RFC 9112 §6.3.
 class BodyReader {
  public:
-  /// Keeps at most `most` bytes of the body that follows this head.
+  /// Begins the body that follows `head`; keeps at most `most` bytes of it.
   void start(const ResponseHead& head, std::size_t most);
-  /// Takes the next bytes, in any pieces. Throws std::bad_alloc.
+  /// Takes the next bytes, in pieces of any size. Throws std::bad_alloc.
   void feed(std::span<const std::byte> input);
-  /// Nothing more is worth waiting for: the body has ended, `most` bytes are there, or the framing
-  /// of its chunks is broken.
+  /// Whether no more input is needed: the body has ended, `most` bytes are kept, or the framing of
+  /// the chunks is broken.
   bool done() const noexcept { return state_ == State::done; }
-  /// What was kept so far. Lifetime of the view: until feed() or start().
+  /// The bytes kept so far. Lifetime of the view: until feed() or start().
   std::string_view text() const noexcept { return text_; }
 
  private:
@@ -32,9 +32,9 @@ class BodyReader {
 
   std::string text_{};
   std::size_t most_ = 0;
-  std::uint64_t left_ = 0;  // of the body, or of the chunk
+  std::uint64_t left_ = 0;  // bytes left of the body or of the chunk
   State state_ = State::done;
-  bool digits_ = false;  // of the chunk's size came
+  bool digits_ = false;  // a digit of the chunk's size was read
 };
 
 }  // namespace tern::http

@@ -1,3 +1,5 @@
+// The character classes of the HTTP grammar, one bit each in a table of 256 bytes. For scans of
+// many bytes there are also rules for simd::find_if.
 #pragma once
 
 #include "simd/find.h"
@@ -6,16 +8,13 @@
 #include <cstdint>
 #include <string_view>
 
-// The character classes of the HTTP grammar: one bit each in one table of 256 bytes; and, where
-// much is made of them, rules for simd::find_if.
-
 namespace tern::http {
 
 enum CharClass : std::uint8_t {
   tchar = 1,          ///< RFC 9110 §5.6.2: characters of a token
   reg_name_char = 2,  ///< RFC 3986 §3.2.2: unreserved and sub-delims
   digit = 4,          ///< RFC 5234 DIGIT
-  hex_digit = 8,      ///< RFC 5234 HEXDIG, in both cases
+  hex_digit = 8,      ///< RFC 5234 HEXDIG, upper and lower case
   alpha = 16,         ///< RFC 5234 ALPHA
   base64_char = 32,   ///< RFC 4648 §4: the alphabet, without the padding
 };
@@ -46,7 +45,7 @@ constexpr std::array<std::uint8_t, 256> make_classes() noexcept {
 
 inline constexpr std::array<std::uint8_t, 256> char_classes = make_classes();
 
-// Whether low <= c <= high, by one comparison: what is below `low` wraps around.
+// Whether low <= c <= high, by one comparison: a value below `low` wraps around.
 template <simd::Byte low, simd::Byte high, typename T>
 constexpr auto within(T c) noexcept {
   constexpr simd::Byte width = high - low;
@@ -55,12 +54,12 @@ constexpr auto within(T c) noexcept {
 
 }  // namespace detail
 
-/// Whether `c` is in one of the classes (bits of CharClass).
+/// Whether `c` is in at least one of the classes (bits of CharClass).
 constexpr bool is(char c, unsigned classes) noexcept {
   return (detail::char_classes[static_cast<unsigned char>(c)] & classes) != 0;
 }
 
-/// Whether all characters are in one of the classes; true for an empty text.
+/// Whether each character is in at least one of the classes; true for an empty text.
 constexpr bool all(std::string_view text, unsigned classes) noexcept {
   for (const char c : text) {
     if (!is(c, classes)) return false;
@@ -70,27 +69,28 @@ constexpr bool all(std::string_view text, unsigned classes) noexcept {
 
 // Rules for simd::find_if.
 
-/// Ends a field value, RFC 9110 §5.5: a control other than HTAB.
+/// True for a byte that ends a field value, RFC 9110 §5.5: a control other than HTAB.
 inline constexpr auto ends_value = [](auto c) { return ((c < 0x20) ^ (c == '\t')) | (c == 0x7F); };
 
-/// Ends a target: all but visible ASCII, and '#'. See is_origin_form.
+/// True for a byte that ends a target: '#' and each byte that is not visible ASCII. See
+/// is_origin_form.
 inline constexpr auto ends_target = [](auto c) {
   return (detail::within<0x21, 0x7E>(c) == 0) | (c == '#');
 };
 
-/// All but letters and '-', which are tchar and of which nearly all names of fields are made.
+/// False for letters and '-'. These are tchar, and nearly all names of fields consist of them.
 inline constexpr auto is_rare_in_names = [](auto c) {
   return (detail::within<'a', 'z'>(static_cast<decltype(c)>(c | 0x20)) | (c == '-')) == 0;
 };
 
-/// Whether the rule holds for no character; true for an empty text.
+/// Whether the rule is false for each character; true for an empty text.
 template <typename Rule>
 bool none_of(std::string_view text, Rule rule) noexcept {
   const char* const end = text.data() + text.size();
   return simd::find_if(text.data(), end, rule) == end;
 }
 
-/// ASCII only, whatever the locale.
+/// Converts an ASCII letter to lower case; the locale has no effect.
 constexpr char to_lower(char c) noexcept {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 0x20) : c;
 }

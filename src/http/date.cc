@@ -1,3 +1,5 @@
+// Formats dates for the Date field. It does not use strftime, because the names that strftime
+// writes depend on the locale.
 #include "http/date.h"
 
 #include <algorithm>
@@ -9,7 +11,6 @@ namespace {
 constexpr std::string_view week = "SunMonTueWedThuFriSat";
 constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
 
-// strftime would ask the locale.
 void put_name(char* to, std::string_view names, unsigned index) noexcept {
   std::memcpy(to, names.data() + 3 * std::size_t{index}, 3);
 }

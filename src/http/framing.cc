@@ -1,3 +1,5 @@
+// Checks the Host field and the body fields of a request. A request with a body is refused and its
+// body is not read, because tern serves no request that has one: each request ends with its head.
 #include "http/framing.h"
 
 #include "http/authority.h"
@@ -17,7 +19,7 @@ std::optional<Errc> check_body(const Request& request) noexcept {
   const std::string_view length = request.header("Content-Length");
   const bool has_length = request.has_header("Content-Length");
   if (request.has_header("Transfer-Encoding")) {
-    // RFC 9112 §6.3: both at once "ought to be handled as an error".
+    // RFC 9112 §6.3: a request with both fields is handled as an error.
     return has_length ? Errc::http_malformed : Errc::request_with_body;
   }
   if (!has_length) return {};
@@ -25,7 +27,7 @@ std::optional<Errc> check_body(const Request& request) noexcept {
   for (const HeaderField& field : request.headers()) {
     if (iequals(field.name, "Content-Length") && field.value != length) return Errc::http_malformed;
   }
-  // Only zero passes, so no number has to be made of it and none can overflow.
+  // Only zero is allowed. So the digits are not converted to a number, and nothing can overflow.
   if (length.find_first_not_of('0') != std::string_view::npos) return Errc::request_with_body;
   return {};
 }

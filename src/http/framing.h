@@ -1,3 +1,6 @@
+// The rules that every request must follow: it names its host, and it has no body. If two servers
+// on the way of a request disagree about these rules, an attacker can smuggle a request past one of
+// them.
 #pragma once
 
 #include "tern/error.h"
@@ -5,18 +8,17 @@
 
 #include <optional>
 
-// What every request must satisfy, whatever it asks for: where it goes, and that its head is all of
-// it. Two servers that disagree here can be played off against each other (request smuggling).
-
 namespace tern::http {
 
-/// Exactly one Host field with a valid, non-empty host and port, else host_invalid.
-/// RFC 9112 §3.2; an empty Host is grammatical, but no request for a server like this has one.
-/// HTTP/1.0 does not know the field: there it may be absent.
+/// Checks that there is exactly one Host field and that its value is a valid host with an optional
+/// port; else returns host_invalid. An empty Host is refused: the grammar allows it, but no request
+/// to a server like this one has it. A request of HTTP/1.0 may have no Host, because HTTP/1.0 does
+/// not define the field. RFC 9112 §3.2.
 std::optional<Errc> check_host(const Request& request) noexcept;
 
-/// No body: Transfer-Encoding or a Content-Length above 0 is request_with_body; both, or lengths
-/// that are no number or differ, are http_malformed. "Content-Length: 0" passes. RFC 9112 §6.
+/// Checks that the request has no body. Transfer-Encoding, or a Content-Length above 0, is
+/// request_with_body. Both fields together, a length that is not a number, and lengths that differ
+/// are http_malformed. "Content-Length: 0" passes. RFC 9112 §6.
 std::optional<Errc> check_body(const Request& request) noexcept;
 
 }  // namespace tern::http

@@ -1,4 +1,5 @@
-// The grammar of RFC 9112, as strict as it is written and stricter where leniency has hurt others:
+// Parses the head of a request or a response. The grammar is that of RFC 9112, without the leniency
+// that caused security holes in other parsers:
 //
 //   request-head  = [ CRLF ] method SP target SP version CRLF *( field CRLF ) CRLF
 //   version       = "HTTP/1.1" / "HTTP/1.0"
@@ -8,20 +9,21 @@
 //   origin-form   = "/" *( visible ASCII but "#" )
 //   absolute-form = ( "http" / "https" ) "://" host [ ":" port ] [ origin-form / "?" … ]
 //
-// A target in absolute form is told as one in origin form, and its host as the Host field: that is
-// how RFC 9112 §3.2.2 wants it to be understood.
+// A target in absolute form is reported in origin form, and its host is reported as the Host field,
+// because RFC 9112 §3.2.2 defines its meaning so.
 //
-// Refused: LF or CR alone (§2.2 allows to take a bare LF, and smuggling lives off the difference),
-// folded lines (§5.2), white space before the colon (§5.1), NUL and other controls, empty names.
-// The one empty line before a request is for old clients, §2.2.
+// These are refused: LF or CR alone (§2.2 allows a server to accept a bare LF, but request
+// smuggling uses the difference between servers), folded lines (§5.2), white space before the colon
+// (§5.1), NUL and other controls, empty names. One empty line before a request is accepted, because
+// old clients send one (§2.2).
 //
-// The parser is a machine with one state for each part of the grammar. It reads the input in place,
-// runs over a whole part at once where it is there, and stops in any state when the input ends, so
-// how the bytes were cut cannot make a difference. What it took is then appended to `text_` in one
-// piece. The bulk of a head is its fields: they are scanned 16 bytes at a time.
+// The parser is a state machine with one state for each part of the grammar. It reads the input in
+// place, passes a whole part at once if the part is there, and can stop in any state when the input
+// ends. So the result does not depend on how the bytes were cut. The bytes taken are then appended
+// to `text_` in one piece. Most bytes of a head belong to fields; fields are scanned 16 bytes at a
+// time.
 //
-// Limits are checked by position, not by need: byte number max_head + 1 is never looked at.
-
+// Limits are checked by position: the parser never reads byte number max_head + 1.
 #include "http/head.h"
 
 #include "base/assert.h"
@@ -47,14 +49,15 @@ const char* skip(const char* from, const char* end, unsigned classes) noexcept {
   return from;
 }
 
-// skip(tchar) by vectors, as far as a name has what nearly all names have.
+// Does the same as skip(tchar), but passes letters and '-' by vectors, because nearly all names
+// consist of them.
 const char* skip_name(const char* from, const char* end) noexcept {
   return skip(simd::find_if(from, end, is_rare_in_names), end, tchar);
 }
 
 }  // namespace
 
-// The unread input, and where its bytes will stand in text_.
+// The input that is not read yet, and the offset that each byte will have in text_.
 struct HeadParser::Cursor {
   const char* next;
   const char* end;
@@ -109,7 +112,7 @@ std::size_t HeadParser::feed(std::span<const std::byte> input) {
   if (state_ == State::done) {
     finish();
   } else if (taken_ == max_head_ && status() == Status::more) {
-    fail(Errc::head_too_big);  // the blank line cannot come within the limit any more
+    fail(Errc::head_too_big);  // the blank line cannot arrive within the limit
   }
   return took;
 }
@@ -169,8 +172,8 @@ void HeadParser::empty_line(Cursor& at) noexcept {
   method_.begin = at.offset();
 }
 
-// The request line, as far as it came. Its parts see no more of the input than its limit allows,
-// and its CR. Flat, they have the cursor in registers.
+// Parses the request line as far as it has arrived. Each part sees only the bytes that the line's
+// limit allows, and the CR. The function is flattened, because then the cursor stays in registers.
 [[gnu::flatten]] void HeadParser::request_line(Cursor& input) noexcept {
   const std::uint32_t room = max_line_ - (input.offset() - line_begin_);
   if (room == 0 && *input.next != '\r') return fail(Errc::request_line_too_long);
@@ -193,7 +196,7 @@ void HeadParser::method(Cursor& at) noexcept {
 }
 
 void HeadParser::begin_target(Cursor& at) noexcept {
-  // The first character tells the form; finish() looks at the rest of an absolute one.
+  // The first character decides the form. finish() checks the rest of an absolute form.
   const char first = *at.next;
   const bool asterisk = first == '*' && has_method(at, "OPTIONS");  // RFC 9112 §3.2.4
   if (first != '/' && to_lower(first) != 'h' && !asterisk) return fail(Errc::http_malformed);
@@ -201,7 +204,7 @@ void HeadParser::begin_target(Cursor& at) noexcept {
   state_ = State::target;
 }
 
-// Part of it may have come with an earlier piece of the input.
+// A part of the method may have arrived in an earlier piece of the input.
 bool HeadParser::has_method(const Cursor& at, std::string_view method) const noexcept {
   if (method_.end - method_.begin != method.size()) return false;
   for (std::uint32_t i = 0; i < method.size(); ++i) {
@@ -221,10 +224,10 @@ void HeadParser::target(Cursor& at) noexcept {
   state_ = State::version;
 }
 
-// "HTTP/" DIGIT "." DIGIT and what ends it: CR in a request line, SP in a status line.
+// Parses "HTTP/" DIGIT "." DIGIT and the next byte: CR in a request line, SP in a status line.
 void HeadParser::version(Cursor& at) noexcept {
   constexpr std::string_view form = "HTTP/d.d";
-  constexpr std::string_view usual = "HTTP/1.1";  // has the form: no need to go by characters
+  constexpr std::string_view usual = "HTTP/1.1";  // has this form: no check of each byte
   if (matched_ == 0 && std::string_view(at.next, at.end).starts_with(usual)) {
     major_ = minor_ = '1';
     matched_ = usual.size();
@@ -235,7 +238,7 @@ void HeadParser::version(Cursor& at) noexcept {
     if (matched_ == form.size()) {
       const bool request = kind_ == Kind::request;
       if (c != (request ? '\r' : ' ')) return fail(Errc::http_malformed);
-      // Any minor version of an answer is read (RFC 9110 §2.5), so that an error can tell of it.
+      // A response may have any minor version (RFC 9110 §2.5), so that an error can report it.
       if (major_ != '1' || (request && minor_ > '1')) return fail(Errc::http_version_unsupported);
       ++at.next;
       matched_ = 0;
@@ -262,7 +265,7 @@ void HeadParser::status_line(Cursor& at) noexcept {
     reason_.begin = at.offset();
     state_ = State::reason;
   } else {
-    // Servers exist that end the line right behind the code, without the SP of the grammar.
+    // Some servers end the line directly after the code, without the SP of the grammar.
     if (state_ == State::status_end) reason_.begin = at.offset();
     if (state_ == State::reason) at.next = simd::find_if(at.next, at.end, ends_value);
     reason_.end = at.offset();
@@ -273,8 +276,9 @@ void HeadParser::status_line(Cursor& at) noexcept {
   }
 }
 
-// Field lines, as many as came; flat as above. Where a line ends is sought before its name is: the
-// next line then waits for nothing else, and the processor works on several of them at once.
+// Parses the field lines that have arrived; flattened like request_line(). The end of a line is
+// searched before the end of its name, because the next line then depends on no other result and
+// the processor works on several lines at once.
 [[gnu::flatten]] void HeadParser::fields(Cursor& input) {
   Cursor at = input;
   do {
@@ -282,7 +286,7 @@ void HeadParser::status_line(Cursor& at) noexcept {
     const char* const line_end = simd::find_if(at.next, at.end, ends_value);
     if (state_ == State::field_start) begin_field(at);
     if (state_ == State::name) name(at);
-    // What was looked at twice by now.
+    // Counts the bytes that were passed twice.
     visits_ += static_cast<std::size_t>((state_ == State::value ? at.next : line_end) - begin);
     if (state_ == State::value) value(at, line_end);
   } while (state_ == State::field_start && at.next != at.end);
@@ -295,7 +299,7 @@ void HeadParser::begin_field(Cursor& at) {
     state_ = State::head_lf;
     return;
   }
-  // Not a token's character: a folded line, an empty name, a control, a bare LF.
+  // Not a character of a token: a folded line, an empty name, a control or a bare LF.
   if (!is(*at.next, tchar)) return fail(Errc::http_malformed);
   if (ranges_.size() == max_fields_) return fail(Errc::too_many_header_fields);
   if (ranges_.empty()) ranges_.reserve(16);
@@ -334,7 +338,7 @@ void HeadParser::fail(Errc errc) noexcept {
   state_ = State::failed;
 }
 
-// Offsets become views, values lose the white space around them (RFC 9112 §5.1).
+// Makes views from the offsets and removes the white space around values (RFC 9112 §5.1).
 void HeadParser::finish() {
   Range authority{};
   const bool rare_target = kind_ == Kind::request && text_[target_.begin] != '/';
@@ -349,8 +353,8 @@ void HeadParser::finish() {
   if (authority.end != 0) replace_host(view(authority));
 }
 
-// A target that is not in origin form. False: it is in none. `authority` is that of an absolute
-// one.
+// Handles a target that is not in origin form. Returns false if it has none of the three forms.
+// `authority` becomes the authority of an absolute form.
 bool HeadParser::resolve_target(Range& authority) {
   const std::string_view whole = view(target_);
   if (whole == "*") return true;
@@ -368,7 +372,7 @@ bool HeadParser::resolve_target(Range& authority) {
     target_.begin = authority.end;
     return true;
   }
-  // An empty path is "/" (RFC 9110 §4.2.3): the origin form is put together behind the head.
+  // An empty path is "/" (RFC 9110 §4.2.3): the origin form is written behind the head.
   const std::string target = '/' + std::string(whole.substr(end));
   target_.begin = static_cast<std::uint32_t>(text_.size());
   text_ += target;
@@ -376,7 +380,8 @@ bool HeadParser::resolve_target(Range& authority) {
   return true;
 }
 
-// The Host field that came is ignored (RFC 9112 §3.2.2), unless it is invalid, which is refused.
+// Replaces a valid Host field (RFC 9112 §3.2.2). An invalid one stays, so that check_host refuses
+// it.
 void HeadParser::replace_host(std::string_view authority) noexcept {
   const auto host = std::ranges::find_if(
       fields_, [](const HeaderField& field) { return iequals(field.name, "Host"); });

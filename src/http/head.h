@@ -13,54 +13,54 @@
 
 namespace tern::http {
 
-/// Parses one HTTP head, of a request or an answer, from bytes that come in any pieces
-/// (RFC 9112 §2-§5). Each byte is looked at a few times at most, however it came, and memory
-/// follows the bytes that came. Faults are found at the byte that makes them. Neither copied nor
-/// moved: views point into it.
+/// Parses one HTTP head, of a request or a response, from bytes that arrive in any pieces. It
+/// passes each byte a few times at most, however the bytes were cut. Its memory grows with the
+/// bytes that arrived. It reports a fault at the byte that causes the fault. It cannot be copied or
+/// moved, because views point into it. RFC 9112 §2-§5.
 class HeadParser {
  public:
   enum class Kind : std::uint8_t { request, response };
   enum class Status : std::uint8_t {
-    more,    ///< the head goes on
-    done,    ///< request() or response() may be asked
-    failed,  ///< error() tells why; nothing more is taken
+    more,    ///< the head is not complete
+    done,    ///< request() or response() may be called
+    failed,  ///< error() returns the cause; feed() takes no more bytes
   };
 
   HeadParser() noexcept = default;
   HeadParser(const HeadParser&) = delete;
   HeadParser& operator=(const HeadParser&) = delete;
 
-  /// Forgets the head but keeps its memory, and waits for the next. Copies what it needs of the
-  /// limits: max_head_bytes, max_request_line_bytes (requests only) and max_header_fields.
+  /// Forgets the last head, keeps its memory, and waits for the next head. Copies these limits:
+  /// max_head_bytes, max_request_line_bytes (requests only) and max_header_fields.
   void start(Kind kind, const Limits& limits) noexcept;
-  /// Takes bytes up to and with the blank line, or up to the fault, and returns how many those
-  /// were. What stands behind them changes nothing. Takes nothing unless status() is `more`.
-  /// Throws std::bad_alloc; then only start() and release() may follow.
+  /// Takes bytes up to the end of the blank line, or up to the byte that is a fault, and returns
+  /// how many it took. The bytes behind them have no effect. Takes nothing unless status() is
+  /// `more`. Throws std::bad_alloc; then only start() and release() may be called.
   std::size_t feed(std::span<const std::byte> input);
 
   Status status() const noexcept;
-  /// Once failed: http_malformed, http_version_unsupported, request_line_too_long, head_too_big or
-  /// too_many_header_fields.
+  /// The cause if status() is `failed`: http_malformed, http_version_unsupported,
+  /// request_line_too_long, head_too_big or too_many_header_fields.
   Errc error() const noexcept { return error_; }
-  /// Whether a byte of this head came.
+  /// Whether a byte of this head was taken.
   bool started() const noexcept { return taken_ != 0; }
 
-  /// The request, once done. Lifetime of its views: until start() or release(); of `remote_address`
-  /// its own.
+  /// The request; status() must be `done`. Lifetime of its views: until start() or release(). Its
+  /// remote_address() lives as long as the argument.
   Request request(std::string_view remote_address = {}) const noexcept;
-  /// The answer, once done. Lifetime of its views: until start() or release().
+  /// The response; status() must be `done`. Lifetime of its views: until start() or release().
   ResponseHead response() const noexcept;
 
-  /// Gives the memory back; start() must follow before the next feed().
+  /// Frees the memory. The next feed() needs a start() before it.
   void release() noexcept;
 
-  /// How many bytes the scans of lines, parts and white space passed since start(), one passed
-  /// twice counted twice: by this tests show that the cost is linear.
+  /// How many bytes the scans of lines, parts and white space passed since start(). A byte that is
+  /// passed twice counts twice. Tests use the number to show that the cost is linear.
   std::size_t visits() const noexcept { return visits_; }
 
  private:
   enum class State : std::uint8_t {
-    before_line,     // of a request: its first byte, or an empty line
+    before_line,     // the first byte of a request, or an empty line before it
     before_line_lf,  // the LF of that empty line
     method,
     target_start,
@@ -79,7 +79,7 @@ class HeadParser {
     failed,
   };
   struct Cursor;
-  // Offsets into text_: it may move while it grows.
+  // Offsets into text_, because text_ may move when it grows.
   struct Range {
     std::uint32_t begin = 0;
     std::uint32_t end = 0;
@@ -109,15 +109,15 @@ class HeadParser {
   void replace_host(std::string_view authority) noexcept;
   std::string_view view(Range range) const noexcept;
 
-  std::string text_{};  // the head as it came, and what had to be added to it
+  std::string text_{};  // the head as received; finish() may add a target
   std::vector<Field> ranges_{};
-  std::vector<HeaderField> fields_{};  // made of ranges_ when done
+  std::vector<HeaderField> fields_{};  // finish() makes them from ranges_
   std::size_t visits_ = 0;
   std::uint32_t taken_ = 0;
   std::uint32_t max_head_ = 0;
   std::uint32_t max_line_ = 0;
   std::uint32_t max_fields_ = 0;
-  std::uint32_t line_begin_ = 0;  // of the request line, which an empty line may precede
+  std::uint32_t line_begin_ = 0;  // of the request line; an empty line may precede it
   Range method_{};
   Range target_{};
   Range reason_{};
@@ -125,7 +125,7 @@ class HeadParser {
   Errc error_{};
   State state_ = State::failed;
   Kind kind_ = Kind::request;
-  std::uint8_t matched_ = 0;  // characters of the version or the status code
+  std::uint8_t matched_ = 0;  // characters read of the version or the status code
   char major_ = '1';
   char minor_ = '1';
 };

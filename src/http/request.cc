@@ -1,5 +1,5 @@
-// The members of Request and ResponseHead: look-ups in what HeadParser found.
-
+// The members of Request and ResponseHead, which look up parts of a head that HeadParser has
+// parsed. Values are decoded at the call and not before, because most handlers need few of them.
 #include "tern/http.h"
 
 #include "http/chars.h"
@@ -12,8 +12,8 @@ int hex_value(char c) noexcept {
   return http::is(c, http::digit) ? c - '0' : (c | 0x20) - 'a' + 10;
 }
 
-// Decodes application/x-www-form-urlencoded text. A '%' that no two hexadecimal digits follow
-// stands for itself.
+// Decodes application/x-www-form-urlencoded text. A '%' without two hexadecimal digits after it
+// stays as it is.
 std::string decode(std::string_view text) {
   std::string decoded;
   decoded.reserve(text.size());
@@ -31,7 +31,7 @@ std::string decode(std::string_view text) {
   return decoded;
 }
 
-// Splits the text up to `separator` off the front; the separator vanishes.
+// Removes the text up to `separator` from the front and returns it. The separator is removed, too.
 std::string_view take_until(std::string_view& rest, char separator) noexcept {
   const std::string_view part = rest.substr(0, rest.find(separator));
   rest.remove_prefix(part.size() < rest.size() ? part.size() + 1 : part.size());

@@ -1,10 +1,8 @@
-// What tern sends in HTTP: the Response that a handler gives, and the lines it becomes (RFC 9112
-// §4).
+// The Response that a handler returns, and the lines that it becomes on the wire (RFC 9112 §4).
 //
-// An application's strings end up between our line ends, so a line end inside of them would be a
-// line of somebody else's making (response splitting). They are refused, not repaired: a repaired
-// header is a fault that nobody hears of.
-
+// Strings of the application stand between our line ends. A line end inside of such a string would
+// begin a line that the application did not intend (response splitting). Such a string is refused
+// and not repaired, because a repair would hide the fault from the application.
 #include "http/response.h"
 
 #include "http/token.h"
@@ -15,8 +13,8 @@
 namespace tern {
 namespace {
 
-// Fields whose value is no list, so that a second line of the name would contradict the first
-// (RFC 9110 §5.3): those of RFC 9110, 9111, 6266, 6797 and of the Fetch standard.
+// Fields whose value is not a list. A second line of the name would contradict the first (RFC 9110
+// §5.3). These are the fields of RFC 9110, 9111, 6266, 6797 and of the Fetch standard.
 constexpr std::array<std::string_view, 16> single_fields{"Content-Type",
                                                          "Content-Location",
                                                          "Content-Range",

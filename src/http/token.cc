@@ -1,12 +1,11 @@
-// Field names, values and lists, RFC 9110 §5.
+// Parses field names, values and lists, RFC 9110 §5.
 //
 //   list     = #element                      over all lines of a name; empty elements do not count
-//   element  = token *( OWS ";" OWS param )  and no more of it: all that WebSocket's fields need
+//   element  = token *( OWS ";" OWS param )  the only form that the fields of WebSocket need
 //   param    = token [ OWS "=" OWS ( token / quoted-string ) ]
 //
-// Lists are where regular expressions have cost others seconds (quadratic backtracking). Here each
-// reader keeps the unread rest as a view and only ever shortens it.
-
+// Regular expressions for lists took seconds in other servers, because they backtrack in quadratic
+// time. So each reader here keeps the unread rest as a view and only shortens it.
 #include "http/token.h"
 
 #include "http/chars.h"
@@ -22,7 +21,7 @@ std::string_view skip_space(std::string_view text) noexcept {
   return text.substr(i);
 }
 
-// Splits the longest token off the front of `rest`.
+// Removes the longest token from the front of `rest` and returns it.
 std::string_view take_token(std::string_view& rest) noexcept {
   std::size_t size = 0;
   while (size < rest.size() && is(rest[size], tchar)) ++size;
@@ -44,7 +43,7 @@ bool is_origin_form(std::string_view text) noexcept {
 namespace detail {
 
 bool iequals_same_size(std::string_view a, std::string_view b) noexcept {
-  if (a == b) return true;  // nearly all names that are sought come in the case that we write
+  if (a == b) return true;  // nearly all peers write a name in the same case
   for (std::size_t i = 0; i < a.size(); ++i) {
     if (a[i] != b[i] && to_lower(a[i]) != to_lower(b[i])) return false;
   }
@@ -96,7 +95,7 @@ std::optional<std::string_view> ListReader::next() noexcept {
     std::size_t end = 0;
     for (; end < rest_.size() && (quoted || rest_[end] != ','); ++end) {
       if (rest_[end] == '"') quoted = !quoted;
-      if (quoted && rest_[end] == '\\') ++end;  // a quoted-pair: whatever follows is no delimiter
+      if (quoted && rest_[end] == '\\') ++end;  // a quoted-pair: the next character is no delimiter
     }
     malformed_ = quoted;
     const std::string_view element = trim(rest_.substr(0, end));
@@ -150,7 +149,7 @@ bool ParameterReader::read_quoted(std::string_view& value) noexcept {
   std::size_t end = 1;
   while (end < rest_.size() && rest_[end] != '"') {
     if (rest_[end] == '\\') ++end;
-    // RFC 6455 §9.1: after unescaping the value must be a token, so nothing else is let in.
+    // RFC 6455 §9.1: the value must be a token after unescaping, so other characters are refused.
     if (end == rest_.size() || !is(rest_[end], tchar)) return false;
     ++end;
   }

@@ -1,3 +1,5 @@
+// The small parts of HTTP (RFC 9110 §5): field names and values, comma lists, parameters. The
+// readers pass over the bytes once, allocate nothing and return views into them.
 #pragma once
 
 #include "tern/http.h"
@@ -8,30 +10,29 @@
 #include <string>
 #include <string_view>
 
-// The small words of HTTP (RFC 9110 §5): field names and values, comma lists, parameters. All of it
-// runs once over the bytes, allocates nothing and gives views into them.
-
 namespace tern::http {
 
-/// 1*tchar, RFC 9110 §5.6.2.
+/// Whether `text` is a token: one or more tchar. RFC 9110 §5.6.2.
 bool is_token(std::string_view text) noexcept;
-/// Whether it may stand in a field line: no controls except HTAB, RFC 9110 §5.5. Empty is fine.
+/// Whether `text` may be the value of a field line: it has no controls except HTAB. It may be
+/// empty. RFC 9110 §5.5.
 bool is_field_value(std::string_view text) noexcept;
-/// A target in origin form: '/' and visible ASCII without '#', RFC 9112 §3.2.1. The other
-/// characters that RFC 3986 would have percent-encoded pass, since browsers send some of them.
+/// Whether `text` is a target in origin form: '/' and then visible ASCII without '#'. Characters
+/// that RFC 3986 percent-encodes pass as well, because browsers send some of them. RFC 9112 §3.2.1.
 bool is_origin_form(std::string_view text) noexcept;
 
 namespace detail {
 bool iequals_same_size(std::string_view a, std::string_view b) noexcept;
 }
 
-/// Equal but for the case of ASCII letters. Most names that are compared differ in length already.
+/// Compares without the case of ASCII letters. The size is compared inline, because most names that
+/// are compared differ in size.
 inline bool iequals(std::string_view a, std::string_view b) noexcept {
   return a.size() == b.size() && detail::iequals_same_size(a, b);
 }
-/// One of OWS, RFC 9110 §5.6.3.
+/// Whether `c` is white space of the grammar (OWS). RFC 9110 §5.6.3.
 constexpr bool is_space(char c) noexcept { return c == ' ' || c == '\t'; }
-/// Without the spaces and tabs at both ends.
+/// Returns `text` without the spaces and tabs at both ends.
 inline std::string_view trim(std::string_view text) noexcept {
   const char* begin = text.data();
   const char* end = begin + text.size();
@@ -40,31 +41,33 @@ inline std::string_view trim(std::string_view text) noexcept {
   return {begin, end};
 }
 
-/// The value of the first field of this name, in any case; empty when absent.
+/// The value of the first field of this name, in any case; empty if there is none.
 std::string_view find(std::span<const HeaderField> fields, std::string_view name) noexcept;
-/// The value of the field that alone has this name, in any case; nothing when none or more have it.
+/// The value of the only field of this name, in any case; nothing if there is none or more than
+/// one.
 std::optional<std::string_view> only(std::span<const HeaderField> fields,
                                      std::string_view name) noexcept;
 /// How many field lines have this name, in any case.
 std::size_t count(std::span<const HeaderField> fields, std::string_view name) noexcept;
 
-/// Walks the elements of a comma list over all field lines of one name (RFC 9110 §5.3, §5.6.1).
-/// Empty elements are skipped; a comma inside a quoted-string does not separate.
+/// Reads the elements of a comma list over all field lines of one name. Skips empty elements. A
+/// comma inside of a quoted-string does not separate elements. RFC 9110 §5.3, §5.6.1.
 class ListReader {
  public:
   ListReader(std::span<const HeaderField> fields, std::string_view name) noexcept
       : fields_(fields), name_(name) {}
-  /// The next element without the white space around it; nothing at the end, or when malformed().
+  /// The next element without the white space around it; nothing at the end, or if the list is
+  /// malformed().
   std::optional<std::string_view> next() noexcept;
-  /// A quoted-string was not closed within its line.
+  /// Whether a quoted-string did not end within its line.
   bool malformed() const noexcept { return malformed_; }
 
  private:
   bool next_line() noexcept;
 
-  std::span<const HeaderField> fields_;  // the lines not begun yet
+  std::span<const HeaderField> fields_;  // the lines that follow
   std::string_view name_;
-  std::string_view rest_{};  // of the line in progress
+  std::string_view rest_{};  // of the current line
   bool malformed_ = false;
 };
 
@@ -75,22 +78,21 @@ bool list_contains(std::span<const HeaderField> fields, std::string_view name,
 /// One parameter of a list element: `name`, `name=token` or `name="quoted"`.
 struct Parameter {
   std::string_view name{};
-  std::string_view value{};  ///< what stands between the quotes, as received: see unescape
+  std::string_view value{};  ///< the text between the quotes as received; see unescape
   bool has_value = false;
 };
 
-/// Reads a list element of the form `token *( ";" parameter )`, the grammar of extensions in
-/// RFC 6455 §9.1; white space may stand around ';' and '='. A quoted value must be a token after
-/// unescaping (the rule of §9.1).
+/// Reads a list element `token *( ";" parameter )`: the form of extensions. White space may stand
+/// around ';' and '='. A quoted value must be a token after unescaping. RFC 6455 §9.1.
 class ParameterReader {
  public:
-  /// The element as ListReader gives it.
+  /// Takes an element that ListReader has returned.
   explicit ParameterReader(std::string_view element) noexcept;
-  /// The token in front; empty when malformed.
+  /// The token at the front; empty if the element is malformed.
   std::string_view name() const noexcept { return name_; }
-  /// The next parameter; nothing at the end, or when malformed().
+  /// The next parameter; nothing at the end, or if the element is malformed().
   std::optional<Parameter> next() noexcept;
-  /// What was read so far breaks the grammar.
+  /// Whether the part that was read breaks the grammar.
   bool malformed() const noexcept { return malformed_; }
 
  private:

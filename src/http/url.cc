@@ -1,11 +1,10 @@
-// WebSocket URLs, RFC 6455 §3:
+// Parses WebSocket URLs, RFC 6455 §3:
 //
 //   ws-URI  = "ws://"  host [ ":" port ] path [ "?" query ]      port 80 by default
 //   wss-URI = "wss://" host [ ":" port ] path [ "?" query ]      port 443 by default
 //
-// Nothing is decoded or repaired: what passes goes to the wire as it is, and what would have to be
-// repaired is refused with a word about why.
-
+// Nothing is decoded or repaired: the parts of an accepted URL go to the wire as they are. A URL
+// that would need a repair is refused, and the error says why.
 #include "http/url.h"
 
 #include "http/authority.h"
@@ -47,14 +46,15 @@ Result<Url> parse_url(std::string_view text) {
     return refuse("the URL has a fragment");  // RFC 6455 §3: must not be used
   }
   if (!none_of(text, ends_target)) {
-    return refuse("the URL has a space, a control character or one beyond ASCII");
+    return refuse("the URL has a space, a control character or a character outside of ASCII");
   }
 
   const std::size_t end = std::min(text.find_first_of("/?"), text.size());
   const std::string_view where = text.substr(0, end);
   if (where.find('@') != std::string_view::npos) return refuse("the URL has user information");
   const auto authority = parse_authority(where);
-  // A percent-encoded host would have to be decoded for the resolver, but not for Host.
+  // A percent-encoded host is refused, because the resolver would need it decoded and Host would
+  // not.
   if (!authority || authority->host.find('%') != std::string_view::npos) {
     return refuse("the URL's host or port is malformed");
   }
