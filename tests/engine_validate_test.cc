@@ -34,6 +34,22 @@ TEST(EngineValidate, SizesOfZeroLetNothingPass) {
   EXPECT_EQ(why_invalid(Limits{.low_water_bytes = 0}), "");
 }
 
+TEST(EngineValidate, Rfc6455_4_1_AHandshakeFitsIntoTheLimitsOfHeads) {
+  EXPECT_EQ(why_invalid(Limits{
+                .max_head_bytes = 256, .max_request_line_bytes = 14, .max_header_fields = 5}),
+            "");
+  const std::pair<std::string, Limits> cases[] = {
+      {"max_head_bytes (255) is below 256", {.max_head_bytes = 255}},
+      {"max_head_bytes (64) is below 256", {.max_head_bytes = 64}},
+      {"max_request_line_bytes (13) is below 14", {.max_request_line_bytes = 13}},
+      {"max_header_fields (4) is below 5", {.max_header_fields = 4}},
+  };
+  for (const auto& [told, limits] : cases) {
+    EXPECT_EQ(why_invalid(limits),
+              "limits." + told + ", so no WebSocket handshake could ever pass; raise it");
+  }
+}
+
 TEST(EngineValidate, WaterMarksStandInOrder) {
   EXPECT_EQ(why_invalid(Limits{.high_water_bytes = 10, .low_water_bytes = 10}), "");
   EXPECT_EQ(why_invalid(Limits{.high_water_bytes = 10, .low_water_bytes = 11}),

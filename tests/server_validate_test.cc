@@ -54,6 +54,7 @@ TEST(ServerValidate, OptionsThatCanNeverWork) {
       {[](auto& o) { o.limits.max_queued_bytes = 1000; },
        "limits.high_water_bytes (262144) is above limits.max_queued_bytes (1000)"},
       {[](auto& o) { o.limits.max_message_bytes = 0; }, "limits.max_message_bytes is 0"},
+      {[](auto& o) { o.limits.max_head_bytes = 64; }, "limits.max_head_bytes (64) is below 256"},
       {[](auto& o) { o.timeouts.handshake = 0s; }, "timeouts.handshake is 0"},
       {[](auto& o) { o.timeouts.close = -1s; }, "timeouts.close is negative"},
       {[](auto& o) { o.allowed_origins = {"https://a.example/"}; },

@@ -20,9 +20,9 @@ enum class Overflow : std::uint8_t {
 struct Limits {
   std::size_t max_message_bytes = std::size_t{1} << 20;  ///< 1009 beyond, RFC 6455 §10.4
   std::uint32_t max_fragments = 16'384;        ///< frames of one message, empty ones too; 1008
-  std::size_t max_head_bytes = 16'384;         ///< HTTP head with its last CRLFCRLF; 431
-  std::size_t max_request_line_bytes = 8'192;  ///< without its CRLF; 414
-  std::uint32_t max_header_fields = 100;       ///< 431
+  std::size_t max_head_bytes = 16'384;         ///< HTTP head with its last CRLFCRLF, ≥ 256; 431
+  std::size_t max_request_line_bytes = 8'192;  ///< without its CRLF, ≥ 14; 414
+  std::uint32_t max_header_fields = 100;       ///< ≥ 5; 431
   /// Hard limit of the send queue, see overflow; an empty queue takes any one message.
   std::size_t max_queued_bytes = std::size_t{1} << 20;
   std::size_t high_water_bytes = std::size_t{256} << 10;  ///< above it send() says `congested`

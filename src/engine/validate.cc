@@ -7,6 +7,13 @@
 namespace tern::engine {
 namespace {
 
+// No opening handshake is smaller, RFC 6455 §4.1: "GET / HTTP/1.1" and the fields Host, Upgrade,
+// Connection, Sec-WebSocket-Key and Sec-WebSocket-Version. They take 134 bytes if every name and
+// value is as short as it can be; this leaves room for a host and a path.
+constexpr std::size_t least_head_bytes = 256;
+constexpr std::size_t least_request_line_bytes = 14;
+constexpr std::size_t least_header_fields = 5;
+
 std::string number(const char* name, std::size_t value) {
   return "limits." + std::string(name) + " (" + std::to_string(value) + ")";
 }
@@ -21,15 +28,21 @@ std::string why_invalid(const Limits& limits) {
   struct Size {
     const char* name;
     std::size_t value;
+    std::size_t least = 1;
   };
-  for (const auto& [name, value] :
+  for (const auto& [name, value, least] :
        {Size{"max_message_bytes", limits.max_message_bytes},
-        Size{"max_fragments", limits.max_fragments}, Size{"max_head_bytes", limits.max_head_bytes},
-        Size{"max_request_line_bytes", limits.max_request_line_bytes},
-        Size{"max_header_fields", limits.max_header_fields},
+        Size{"max_fragments", limits.max_fragments},
+        Size{"max_head_bytes", limits.max_head_bytes, least_head_bytes},
+        Size{"max_request_line_bytes", limits.max_request_line_bytes, least_request_line_bytes},
+        Size{"max_header_fields", limits.max_header_fields, least_header_fields},
         Size{"max_queued_bytes", limits.max_queued_bytes},
         Size{"high_water_bytes", limits.high_water_bytes}}) {
     if (value == 0) return "limits." + std::string(name) + " is 0, so nothing could ever pass";
+    if (value < least) {
+      return number(name, value) + " is below " + std::to_string(least) +
+             ", so no WebSocket handshake could ever pass; raise it";
+    }
   }
   const std::string high = number("high_water_bytes", limits.high_water_bytes);
   if (limits.low_water_bytes > limits.high_water_bytes) {
