@@ -1,6 +1,7 @@
 """Headless Chromium drives the page of echo_server."""
 
 import contextlib
+import re
 import signal
 import socket
 import threading
@@ -236,6 +237,84 @@ def restarted():
             browser.click("#push-toggle")
             browser.wait_for("told.some(text => /^closed 1000/.test(text))")
             browser.wait_for(at_least("poll-messages", after["poll-messages"] + 2))
-            expect(browser.run("return told.filter(text => !/^closed 1000/.test(text))"), [])
+            others = browser.run("return told.filter(text => !/^closed 1000|^closing$/.test(text))")
+            expect(others, [], "states")
             server.signal(signal.SIGTERM)
             server.expect_exit(0)
+
+
+@check("Chromium", "the page: a server that closes at once is tried ever more rarely")
+def closed_at_once():
+    tried = "told.filter(text => /^connecting/.test(text))"
+    with echo_server("--max-message", "5") as server, Browser() as browser:
+        browser.open(server.http + "/")
+        browser.wait_for("document.getElementById('echo-state').dataset.live === 'yes'")
+        browser.run(STATES.replace("push-state", "echo-state"))
+        # The text is too long for the server, and the page sends it again on each connection.
+        browser.type("#echo-text", "sixsix")
+        browser.click("#echo-send")
+        browser.wait_for(f"/try 4$/.test({tried}.at(-1)) || {tried}.length > 10")
+        all_told = browser.run("return told")
+        # A connection that lived for two seconds is followed by one at once, the first try.
+        tries = [text for text in all_told if text.startswith("connecting,")]
+        expect(tries, [f"connecting, try {number}" for number in (2, 3, 4)], "tries")
+        waits = [re.fullmatch(r"closed 1009.* again in (\d+) s", text) for text in all_told]
+        waits = [int(wait[1]) for wait in waits if wait]
+        expect(max(waits) >= 2, True, f"the waits grow, in seconds: {waits}")
+
+
+# Counts the requests of the page that wait for an answer, and the most of them at a time.
+REQUESTS = """
+  window.waiting_now = window.waiting_most = 0;
+  const plain = window.fetch;
+  window.fetch = async (...words) => {
+    waiting_most = Math.max(waiting_most, ++waiting_now);
+    try { return await plain(...words); } finally { waiting_now--; }
+  };"""
+
+CHOOSE = """
+  for (const pace of arguments) {
+    document.getElementById('poll-every').value = pace;
+    document.getElementById('poll-every').dispatchEvent(new Event('change'));
+  }"""
+
+
+@check("Chromium", "the page: another pace leaves one poll at a time, and none when stopped")
+def another_pace():
+    with echo_server() as server, Browser() as browser:
+        browser.open(server.http + "/")
+        browser.run(CHOOSE, "0")
+        browser.wait_for("document.getElementById('poll-state').textContent === 'stopped'")
+        browser.wait_for(at_least("poll-messages", 1))  # none is under way any more
+        browser.run(REQUESTS)
+        browser.run(CHOOSE, "250", "3000", "100", "250", "100")
+        first = browser.run(NUMBERS)["poll-messages"]
+        browser.wait_for(at_least("poll-messages", first + 10))
+        expect(browser.run("return waiting_most"), 1, "polls at a time")
+
+        # Stopped while an answer is under way.
+        browser.run(CHOOSE, "0", "100", "0")
+        browser.wait_for("waiting_now === 0")
+        requests = []
+        for _ in range(2):
+            pushed = browser.run(NUMBERS)["push-messages"]
+            browser.wait_for(at_least("push-messages", pushed + 5))
+            requests.append(browser.run(NUMBERS)["poll-requests"])
+        expect(requests[1], requests[0], "requests")
+        state = browser.run("return document.getElementById('poll-state').textContent")
+        expect(state, "stopped", "state")
+
+
+@check("Chromium", "the page: says that it closes until the server has answered the Close")
+def closing():
+    state = "document.getElementById('push-state').textContent"
+    with echo_server() as server, Browser() as browser:
+        browser.open(server.http + "/")
+        browser.wait_for(at_least("push-messages", 1))
+        server.signal(signal.SIGSTOP)
+        try:
+            browser.click("#push-toggle")
+            expect(browser.run(f"return {state}"), "closing", "state")
+        finally:
+            server.signal(signal.SIGCONT)
+        browser.wait_for(f"/^closed 1000/.test({state})")
