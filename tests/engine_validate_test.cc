@@ -97,18 +97,17 @@ TEST(EngineValidate, Rfc6454_6_2_OriginsThatABrowserCanSend) {
                                       "chrome-extension://abcdef"};
   EXPECT_EQ(why_invalid_origins(good), "");
   const std::pair<std::string, std::string> bad[] = {
-      {"https://a/", "goes on behind the host, and browsers do not send that: write \"https://a\""},
+      {"https://a/", "has text after the host, and browsers do not send it: write \"https://a\""},
       {"https://a/path",
-       "goes on behind the host, and browsers do not send that: write \"https://a\""},
+       "has text after the host, and browsers do not send it: write \"https://a\""},
       {"https://a:1?q",
-       "goes on behind the host, and browsers do not send that: write \"https://a:1\""},
+       "has text after the host, and browsers do not send it: write \"https://a:1\""},
       {"a.example", "has no scheme: write \"https://example.org\""},
       {"//a.example", "has no scheme: write \"https://example.org\""},
       {"", "has no scheme: write \"https://example.org\""},
-      {" https://a", "has a blank in it"},
-      {"https://a ", "has a blank in it"},
-      {"https://*.a",
-       "has a * in it, which stands for nothing: list each origin, or \"*\" for any"},
+      {" https://a", "contains a blank"},
+      {"https://a ", "contains a blank"},
+      {"https://*.a", "contains *, which is no wildcard there: list each origin, or \"*\" for any"},
       {"https://", "is no origin: write scheme, host and, if it is not the default, port"},
       {"https://a:99999", "is no origin: write scheme, host and, if it is not the default, port"},
       {"https://u@a", "is no origin: write scheme, host and, if it is not the default, port"},
@@ -126,7 +125,7 @@ TEST(EngineValidate, Rfc6455_4_1_SubprotocolsAndFieldsOfARoute) {
   EXPECT_EQ(why_invalid(Accept{.protocols = {""}}),
             "protocols: subprotocol \"\": it is no token (RFC 9110 §5.6.2)");
   EXPECT_EQ(why_invalid(Accept{.protocols = {"a", "b", "a"}}),
-            "protocols: subprotocol \"a\": it is there twice");
+            "protocols: subprotocol \"a\": it occurs twice");
   EXPECT_EQ(why_invalid(Accept{.headers = {{"Upgrade", "x"}}}),
             "headers: header field \"Upgrade\": tern writes this field itself");
   EXPECT_EQ(why_invalid(Accept{.headers = {{"A b", "x"}}}),

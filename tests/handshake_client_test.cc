@@ -1,3 +1,5 @@
+// The client's half of the opening handshake, RFC 6455 §4.1: each response is parsed whole and cut
+// at every byte.
 #include "handshake/client.h"
 #include "handshake/server.h"
 #include "http/head.h"
@@ -20,7 +22,7 @@ std::string good_answer() {
          "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 }
 
-// The good answer with `from` replaced by `to`, which must have been there.
+// The valid response with `from` replaced by `to`; `from` must be there.
 std::string changed(std::string_view from, std::string_view to) {
   std::string text = good_answer();
   const std::size_t at = text.find(from);
@@ -68,7 +70,7 @@ Verdict check(std::string_view text) {
 Verdict fails(Errc errc) { return {errc, ""}; }
 Verdict opens(std::string protocol = "") { return {std::nullopt, std::move(protocol)}; }
 
-TEST(HandshakeClient, Rfc6455_4_1_WhatOpens) {
+TEST(HandshakeClient, Rfc6455_4_1_AcceptsAValid101) {
   EXPECT_EQ(check(good_answer()), opens());
   EXPECT_EQ(check(changed("101 Switching Protocols", "101")), opens());
   EXPECT_EQ(check(changed("101 Switching Protocols", "101 Web Socket Protocol Handshake")),
@@ -80,11 +82,11 @@ TEST(HandshakeClient, Rfc6455_4_1_WhatOpens) {
   EXPECT_EQ(check(with_line("sec-websocket-protocol:superchat")), opens("superchat"));
   EXPECT_EQ(check(with_line("Set-Cookie: a=b\r\nServer: x\r\nX-Empty:")), opens());
   EXPECT_EQ(check(good_answer() + "\x81\x05hello"), opens()) << "a frame in the same segment";
-  // RFC 9112 §6.3: a 101 ends with its head, whatever these say.
+  // RFC 9112 §6.3: a 101 ends with its head, and Content-Length has no effect.
   EXPECT_EQ(check(with_line("Content-Length: 0")), opens());
 }
 
-TEST(HandshakeClient, Rfc6455_4_1_OtherStatusIsARefusal) {
+TEST(HandshakeClient, Rfc6455_4_1_AStatusOtherThan101IsARefusal) {
   for (const char* status :
        {"100 Continue", "200 OK", "301 Moved", "403 Forbidden", "500", "999 x"}) {
     EXPECT_EQ(check(changed("101 Switching Protocols", status)), fails(Errc::upgrade_refused))
@@ -93,7 +95,7 @@ TEST(HandshakeClient, Rfc6455_4_1_OtherStatusIsARefusal) {
   EXPECT_EQ(check("HTTP/1.0 404 Not Found\r\n\r\n"), fails(Errc::upgrade_refused));
 }
 
-TEST(HandshakeClient, Rfc9110_15_2_InterimAnswersAreSkipped) {
+TEST(HandshakeClient, Rfc9110_15_2_InterimStatusesAre1xxBut101) {
   EXPECT_TRUE(is_interim(100));
   EXPECT_TRUE(is_interim(103));
   EXPECT_FALSE(is_interim(101));
@@ -101,7 +103,7 @@ TEST(HandshakeClient, Rfc9110_15_2_InterimAnswersAreSkipped) {
   EXPECT_FALSE(is_interim(0));
 }
 
-TEST(HandshakeClient, Rfc6455_4_1_WhatFails) {
+TEST(HandshakeClient, Rfc6455_4_1_RejectsAnInvalid101) {
   const std::string accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
   const std::string accept_line = "Sec-WebSocket-Accept: " + accept + "\r\n";
   const std::string protocol = "Sec-WebSocket-Protocol: ";
@@ -141,14 +143,14 @@ TEST(HandshakeClient, Rfc6455_4_1_WhatFails) {
   for (const auto& [text, errc] : cases) EXPECT_EQ(check(text), fails(errc)) << text;
 }
 
-TEST(HandshakeClient, BoundedHeads) {
+TEST(HandshakeClient, HeadOfAResponseIsBounded) {
   EXPECT_EQ(check_pieces({with_line("X: " + std::string(16384, 'a'))}), fails(Errc::head_too_big));
   std::string many;
   for (int i = 0; i < 98; ++i) many += "X: y\r\n";
   EXPECT_EQ(check_pieces({with_line(many + "X: y")}), fails(Errc::too_many_header_fields));
 }
 
-TEST(HandshakeClient, WithoutAKeyOfOursNothingOpens) {
+TEST(HandshakeClient, AnInvalidKeyOfOursNeverOpens) {
   std::string_view chosen;
   HeadParser parser;
   parser.start(HeadParser::Kind::response, {});
@@ -167,7 +169,7 @@ std::optional<Errc> write(const ClientRequest& request, std::string* written = n
   return fault;
 }
 
-TEST(HandshakeClient, Rfc6455_4_1_TheRequest) {
+TEST(HandshakeClient, Rfc6455_4_1_WritesTheRequest) {
   std::string text;
   EXPECT_EQ(write({.host = "example.org:9001",
                    .target = "/chat?a=b",
@@ -184,7 +186,7 @@ TEST(HandshakeClient, Rfc6455_4_1_TheRequest) {
   EXPECT_TRUE(text.starts_with("GET / HTTP/1.1\r\nHost: [::1]\r\n")) << text;
 }
 
-TEST(HandshakeClient, RefusesWhatMayNotBeSent) {
+TEST(HandshakeClient, RefusesAnInvalidRequest) {
   for (const char* host : {"", "a b", "a\r\nX: y", "u@a", "a:65536", "http://a", "::1"}) {
     EXPECT_EQ(write({.host = host}), Errc::url_invalid) << host;
   }
@@ -206,7 +208,7 @@ TEST(HandshakeClient, RefusesWhatMayNotBeSent) {
   }
 }
 
-TEST(HandshakeClient, BothSidesAgree) {
+TEST(HandshakeClient, ClientAcceptsWhatTheServerAnswers) {
   std::string request_text;
   ASSERT_EQ(write({.host = "example.org",
                    .protocols = offered,

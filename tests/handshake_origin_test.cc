@@ -1,3 +1,4 @@
+// origin_passes and why_no_origin: which pages may open a connection, RFC 6455 §10.2.
 #include "handshake/origin.h"
 
 #include <gtest/gtest.h>
@@ -14,12 +15,12 @@ bool passes(std::string_view host, const std::vector<std::string>& origins,
   return origin_passes(Request({.fields = fields}), allowed, security);
 }
 
-TEST(HandshakeOrigin, Rfc6455_10_2_ProgramsSendNone) {
+TEST(HandshakeOrigin, Rfc6455_10_2_ARequestWithoutOriginPasses) {
   EXPECT_TRUE(passes("a", {}));
   EXPECT_TRUE(passes("a", {}, {"https://b"}));
 }
 
-TEST(HandshakeOrigin, Rfc6455_10_2_HostAndPortOfHostPass) {
+TEST(HandshakeOrigin, Rfc6455_10_2_HostAndPortOfTheServerPass) {
   struct Same {
     std::string host;
     std::string origin;
@@ -45,14 +46,14 @@ TEST(HandshakeOrigin, Rfc6455_10_2_HostAndPortOfHostPass) {
   for (const Same& row : same) {
     SCOPED_TRACE(row.host + ' ' + row.origin);
     EXPECT_TRUE(passes(row.host, {row.origin}, {}, row.security));
-    // The other scheme is another origin (RFC 6454 §5), unless it is listed.
+    // The other scheme is another origin (RFC 6454 §5), so it passes only if it is listed.
     const Security other = row.security == Security::tls ? Security::plain : Security::tls;
     EXPECT_FALSE(passes(row.host, {row.origin}, {}, other));
     EXPECT_TRUE(passes(row.host, {row.origin}, {row.origin}, other));
   }
 }
 
-TEST(HandshakeOrigin, Rfc6455_10_2_AllElseIsRefused) {
+TEST(HandshakeOrigin, Rfc6455_10_2_AnyOtherOriginIsRefused) {
   const std::vector<std::pair<std::string, std::string>> other{
       {"example.org", "http://example.com"},
       {"example.org", "http://sub.example.org"},
@@ -94,14 +95,14 @@ TEST(HandshakeOrigin, Rfc6455_10_2_AllElseIsRefused) {
     EXPECT_FALSE(passes(host, {origin})) << host << ' ' << origin;
     EXPECT_FALSE(passes(host, {origin}, {}, Security::tls)) << host << ' ' << origin;
   }
-  EXPECT_FALSE(passes("a", {"http://a", "http://a"})) << "several";
+  EXPECT_FALSE(passes("a", {"http://a", "http://a"})) << "two Origins";
   EXPECT_FALSE(passes("a", {"http://a", "http://b"}));
   EXPECT_FALSE(origin_passes(Request({.fields = std::vector<HeaderField>{{"Origin", "http://a"}}}),
                              {}, Security::plain))
       << "no Host";
 }
 
-TEST(HandshakeOrigin, AllowedOriginsWiden) {
+TEST(HandshakeOrigin, AllowedOriginsPass) {
   const std::vector<std::string> allowed{"https://Example.com", "http://b:8080", "app://x", "null",
                                          "not an origin"};
   for (const char* origin : {"https://example.com", "HTTPS://EXAMPLE.COM:443", "http://b:8080",
@@ -123,17 +124,18 @@ TEST(HandshakeOrigin, AllowedOriginsWiden) {
   EXPECT_FALSE(passes("own", {"http://sub.x"}, {"http://*.x"})) << "no other wildcards";
 }
 
-// The URL that scripts connect to is not where they come from.
-TEST(HandshakeOrigin, UrlsOfWebSocketsAreNoOrigins) {
-  EXPECT_EQ(why_no_origin("wss://a.example"),
-            "is the URL of a WebSocket, and pages have none: write \"https://a.example\"");
+// Scripts connect to a ws:// URL, but a browser sends the URL of their page.
+TEST(HandshakeOrigin, AWebSocketUrlIsNoOrigin) {
+  EXPECT_EQ(
+      why_no_origin("wss://a.example"),
+      "is the URL of a WebSocket, and an origin is that of a page: write \"https://a.example\"");
   EXPECT_EQ(why_no_origin("WS://a:80"),
-            "is the URL of a WebSocket, and pages have none: write \"http://a:80\"");
+            "is the URL of a WebSocket, and an origin is that of a page: write \"http://a:80\"");
   EXPECT_EQ(why_no_origin("wsx://a"), "");
 }
 
-// Pages of an application's own files send "file://", which has no host.
-TEST(HandshakeOrigin, FilesOfAnApplicationCanBeListed) {
+// Pages from an application's own files send "file://", which has no host.
+TEST(HandshakeOrigin, TheOriginOfFilesCanBeListed) {
   EXPECT_EQ(why_no_origin("file://"), "");
   EXPECT_TRUE(passes("own", {"file://"}, {"file://"}));
   EXPECT_FALSE(passes("own", {"file://"}, {"file://x"}));

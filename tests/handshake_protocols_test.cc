@@ -1,3 +1,4 @@
+// Lists of subprotocols, RFC 6455 §4.1, and which one a server chooses, §4.2.2.
 #include "handshake/protocols.h"
 
 #include <gtest/gtest.h>
@@ -19,7 +20,7 @@ std::string numbered(std::size_t count) {
   return list;
 }
 
-TEST(HandshakeProtocols, Rfc6455_4_1_ListsOfDistinctTokens) {
+TEST(HandshakeProtocols, Rfc6455_4_1_AListHasDistinctTokens) {
   const std::vector<std::vector<std::string>> valid{
       {},         {"chat"},  {"chat, superchat"}, {" a\t,,b , "},
       {"a", "b"}, {"a", ""}, {"a", "A"},          {numbered(64)},
@@ -37,7 +38,7 @@ TEST(HandshakeProtocols, Rfc6455_4_1_ListsOfDistinctTokens) {
   }
 }
 
-TEST(HandshakeProtocols, Rfc6455_4_2_2_TheFirstOfTheClientsThatIsKnown) {
+TEST(HandshakeProtocols, Rfc6455_4_2_2_ChoosesTheClientsFirstKnownOne) {
   const std::vector<std::string> known{"b", "a", ""};
   const auto choose = [&](const std::vector<std::string>& values) {
     const auto fields = lines(values);
@@ -48,7 +49,7 @@ TEST(HandshakeProtocols, Rfc6455_4_2_2_TheFirstOfTheClientsThatIsKnown) {
   EXPECT_EQ(choose({"A"}), "") << "case matters";
   EXPECT_EQ(choose({"c, a, b"}), "a");
   EXPECT_EQ(choose({"c", "b", "a"}), "b");
-  EXPECT_EQ(choose({"c, a"}).data(), known[1].data()) << "a view of the known one";
+  EXPECT_EQ(choose({"c, a"}).data(), known[1].data()) << "the view is one of `known`";
 }
 
 }  // namespace

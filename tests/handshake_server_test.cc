@@ -1,3 +1,5 @@
+// The server's half of the opening handshake, RFC 6455 §4.2: each head is parsed whole and cut at
+// every byte.
 #include "handshake/server.h"
 #include "http/head.h"
 #include "http/response.h"
@@ -27,8 +29,8 @@ std::string head_of(const Lines& lines, std::string_view request_line = "GET /ch
   return head + "\r\n\r\n";
 }
 
-// The good lines with some replaced: "Name: value" takes the place of the line of that name, or
-// comes last; "-Name" takes it out; "+Name: value" comes last in any case.
+// The valid lines with changes. "Name: value" replaces the line of that name, or is added at the
+// end; "-Name" removes it; "+Name: value" is always added at the end.
 Lines changed(const Lines& changes) {
   Lines lines = good_lines();
   for (const std::string& change : changes) {
@@ -49,8 +51,8 @@ Lines changed(const Lines& changes) {
   return lines;
 }
 
-// What a server does with a head: parse, check, accept or refuse. The status and, of a refusal, all
-// that is sent before the body.
+// The answer of a server to a head: it parses, checks, and accepts or refuses. `head` is the status
+// line and the fields; `body` is the text of a refusal.
 struct Answer {
   int status = 0;
   std::string head;
@@ -100,13 +102,13 @@ std::string field(const Answer& answered, std::string_view name) {
   return std::string(parser.response().header(name));
 }
 
-TEST(HandshakeServer, Rfc6455_1_3_KnownAnswer) {
+TEST(HandshakeServer, Rfc6455_1_3_AnswersTheExample) {
   EXPECT_EQ(answer(head_of(good_lines())).head,
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n");
 }
 
-TEST(HandshakeServer, Rfc6455_4_2_1_WhatMustBeAccepted) {
+TEST(HandshakeServer, Rfc6455_4_2_1_AcceptsValidUpgrades) {
   const std::string browser = "Mozilla/5.0 (X11; Linux x86_64) \"q\" caf\xC3\xA9";
   const std::vector<Lines> cases{
       good_lines(),
@@ -156,8 +158,7 @@ struct Refused {
   std::string request_line = "GET /chat HTTP/1.1";
 };
 
-// Every refusal of this table, whatever its reason: status, Connection: close, and one line of
-// text.
+// Each refusal has its status, Connection: close, and one line of text.
 void expect_refusals(const std::vector<Refused>& table) {
   for (const Refused& row : table) {
     const std::string head = head_of(changed(row.changes), row.request_line);
@@ -227,7 +228,7 @@ TEST(HandshakeServer, Rfc6455_4_2_1_RefusesBadUpgrades) {
   expect_refusals({
       {{}, 405, "POST /chat HTTP/1.1"},
       {{}, 405, "HEAD /chat HTTP/1.1"},
-      {{}, 426, "GET /chat HTTP/1.0"},  // RFC 9110 §7.8: it knows no upgrade
+      {{}, 426, "GET /chat HTTP/1.0"},  // RFC 9110 §7.8: it has no upgrade
       {{}, 405, "get /chat HTTP/1.1"},
       {{"-Upgrade", "-Connection", "-Sec-WebSocket-Key", "-Sec-WebSocket-Version"}, 426},
       {{"-Upgrade"}, 426},
@@ -285,14 +286,14 @@ TEST(HandshakeServer, Rfc6455_4_2_1_RefusesBadUpgrades) {
   });
 }
 
-TEST(HandshakeServer, AllowedOriginsReachTheCheck) {
+TEST(HandshakeServer, AllowedOriginsAreChecked) {
   const std::string head = head_of(changed({"Origin: https://other.example"}));
   EXPECT_EQ(answer({head}, {"https://other.example"}).status, 101);
   EXPECT_EQ(answer({head}, {"*"}).status, 101);
   EXPECT_EQ(answer({head}, {"https://another.example"}).status, 403);
 }
 
-TEST(HandshakeServer, Rfc6455_4_4_VersionRefusalsNameOurs) {
+TEST(HandshakeServer, Rfc6455_4_4_VersionRefusalsNameVersion13) {
   for (const char* line : {"-Sec-WebSocket-Version", "Sec-WebSocket-Version: x",
                            "Sec-WebSocket-Version: 12", "-Upgrade"}) {
     const Answer answered = answer(head_of(changed({line})));
@@ -302,7 +303,7 @@ TEST(HandshakeServer, Rfc6455_4_4_VersionRefusalsNameOurs) {
   }
 }
 
-TEST(HandshakeServer, StatusMap) {
+TEST(HandshakeServer, EachFaultHasItsStatus) {
   const std::vector<std::pair<Errc, int>> map{
       {Errc::http_malformed, 400},
       {Errc::http_version_unsupported, 505},
@@ -332,14 +333,14 @@ TEST(HandshakeServer, StatusMap) {
     EXPECT_EQ(refusal(errc).code(), status);
     const std::string body(refusal(errc).body());
     if (status == 500) {
-      EXPECT_EQ(body, "Internal Server Error") << "why is for the log";
+      EXPECT_EQ(body, "Internal Server Error") << "the cause is for the log only";
     } else {
       EXPECT_EQ(body, make_error_code(errc).message());
     }
   }
 }
 
-TEST(HandshakeServer, RefusalFields) {
+TEST(HandshakeServer, RefusalsHaveTheirFields) {
   const auto one = [](Errc errc, Resource resource = Resource::websocket) {
     const auto fields = refusal_fields(errc, resource);
     return fields.size() == 1 ? std::string(fields[0].name) + ": " + std::string(fields[0].value)
@@ -374,7 +375,7 @@ class HandshakeServerAccept : public testing::Test {
   std::string out_;
 };
 
-TEST_F(HandshakeServerAccept, Rfc6455_4_2_2_ProtocolAndExtraHeaders) {
+TEST_F(HandshakeServerAccept, Rfc6455_4_2_2_WritesProtocolAndExtraHeaders) {
   EXPECT_EQ(write("superchat", {{"Set-Cookie", "a=b"}, {"Set-Cookie", "c=d"}}), std::nullopt);
   EXPECT_EQ(
       out_,
@@ -383,7 +384,7 @@ TEST_F(HandshakeServerAccept, Rfc6455_4_2_2_ProtocolAndExtraHeaders) {
       "Sec-WebSocket-Protocol: superchat\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\n\r\n");
 }
 
-TEST_F(HandshakeServerAccept, RefusesWhatMayNotBeSent) {
+TEST_F(HandshakeServerAccept, RefusesFieldsThatMayNotBeSent) {
   EXPECT_EQ(write("", {}), std::nullopt);
   EXPECT_EQ(write("Chat", {}), Errc::protocol_not_offered);
   EXPECT_EQ(write("chat\r\nX: y", {}), Errc::protocol_not_offered);

@@ -101,7 +101,7 @@ TEST(ServerUpgrade, TheLogSaysWhatWasRefusedAndWhatToDo) {
   const std::pair<std::string, std::string> cases[] = {
       {upgrade_request("Origin: https://evil.example\r\n"),
        "refused: the Origin \"https://evil.example\" is not allowed: the expected one is "
-       "http://example.org, others are listed in allowed_origins"},
+       "http://example.org, and allowed_origins can list others"},
       {upgrade_request("Origin: null\r\nOrigin: null\r\n"),
        "refused: there is more than one Origin"},
       {"GET /echo HTTP/1.0\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",

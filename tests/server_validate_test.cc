@@ -58,7 +58,7 @@ TEST(ServerValidate, OptionsThatCanNeverWork) {
       {[](auto& o) { o.timeouts.handshake = 0s; }, "timeouts.handshake is 0"},
       {[](auto& o) { o.timeouts.close = -1s; }, "timeouts.close is negative"},
       {[](auto& o) { o.allowed_origins = {"https://a.example/"}; },
-       "allowed_origins: \"https://a.example/\" goes on behind the host"},
+       "allowed_origins: \"https://a.example/\" has text after the host"},
       {[](auto& o) { o.max_unfinished_handshakes = 0; }, "max_unfinished_handshakes is 0"},
       {[](auto& o) { o.max_posted = 0; }, "max_posted is 0"},
       {[](auto& o) { o.max_posted_bytes = 0; }, "max_posted_bytes is 0"},

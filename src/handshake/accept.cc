@@ -1,3 +1,5 @@
+// Computes Sec-WebSocket-Accept, and checks the form of Sec-WebSocket-Key. The key is never
+// decoded, because nothing uses its bits.
 #include "handshake/accept.h"
 
 #include "base/base64.h"
@@ -24,7 +26,6 @@ std::optional<AcceptValue> accept_for(std::string_view key) noexcept {
   return value;
 }
 
-// Whose bits it is made of nobody asks: the key is never used decoded.
 bool is_key(std::string_view value) noexcept {
   constexpr std::string_view padding = "==";
   return value.size() == base::base64_size(16) && value.ends_with(padding) &&

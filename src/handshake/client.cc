@@ -1,9 +1,9 @@
 // The client's half of the opening handshake, RFC 6455 §4.1.
 //
-// The answer must prove that the server understood what it was asked: a 101 of a server that merely
-// echoes, caches or upgrades to something else has no right Sec-WebSocket-Accept. What the server
-// chose must be among what was offered, or both sides would speak different protocols from here on.
-
+// The response must prove that the server understood the request: a server that only echoes, caches
+// or upgrades to another protocol does not send the right Sec-WebSocket-Accept. The server may
+// choose only what was offered, because otherwise both sides would speak different protocols
+// afterwards.
 #include "handshake/client.h"
 
 #include "deflate/params.h"
@@ -18,7 +18,8 @@
 namespace tern::handshake {
 namespace {
 
-// The offered subprotocols as one list; nothing for one that is no token or there twice, §4.1.
+// Joins the offered subprotocols to one list; returns nothing if one is not a token or occurs
+// twice, §4.1.
 std::optional<std::string> protocol_list(std::span<const std::string> protocols) {
   std::string list;
   for (auto it = protocols.begin(); it != protocols.end(); ++it) {
@@ -79,7 +80,8 @@ std::optional<Errc> check_response(const ResponseHead& head, std::string_view ke
   chosen = {};
   if (head.status != 101) return Errc::upgrade_refused;
   if (head.minor_version != 1) return Errc::http_version_unsupported;
-  // §4.1 step 2: the value itself must be "websocket"; step 3: a list that has the token.
+  // §4.1 step 2: the whole value of Upgrade is "websocket". Step 3: Connection is a list with the
+  // token.
   if (http::count(head.fields, "Upgrade") != 1 ||
       !http::iequals(head.header("Upgrade"), "websocket") ||
       !http::list_contains(head.fields, "Connection", "Upgrade")) {

@@ -1,3 +1,4 @@
+// The client's half of the opening handshake, RFC 6455 §4.1.
 #pragma once
 
 #include "tern/error.h"
@@ -9,33 +10,31 @@
 #include <string>
 #include <string_view>
 
-// The client's half of the opening handshake, RFC 6455 §4.1.
-
 namespace tern::handshake {
 
-/// Appends the request, RFC 6455 §4.1. `key24` is the base64 form of 16 random bytes, `extensions`
-/// what is offered (deflate::offer_text), empty when that is nothing. Nothing
-/// returned means done; else nothing is appended: url_invalid (host or target) or invalid_header
-/// (a subprotocol that is no token or there twice, a field that may not be sent).
-/// Throws std::bad_alloc.
+/// Appends the request. `key24` is the base64 form of 16 random bytes. `extensions` is the offer
+/// (deflate::offer_text); empty if nothing is offered. Returns nothing on success. Else appends
+/// nothing and returns url_invalid (host or target) or invalid_header (a subprotocol that is not a
+/// token or occurs twice, or a field that may not be sent). Throws std::bad_alloc. RFC 6455 §4.1.
 std::optional<Errc> write_request(std::string& out, const ClientRequest& request,
                                   std::string_view key24, std::string_view extensions = {});
 
-/// Why write_request would refuse this request, naming the part; empty: it would not. Throws
-/// std::bad_alloc.
+/// Why write_request would refuse this request; the text names the part. Empty if it would not.
+/// Throws std::bad_alloc.
 std::string why_unfit(const ClientRequest& request);
 
-/// Whether another answer follows on the same connection: 1xx but 101, RFC 9110 §15.2. It is to be
-/// skipped, whatever it says.
+/// Whether another response follows on the same connection: 1xx except 101. The client skips such a
+/// response. RFC 9110 §15.2.
 constexpr bool is_interim(int status) noexcept {
   return status >= 100 && status < 200 && status != 101;
 }
 
-/// Whether the answer opens the WebSocket, RFC 6455 §4.1. Faults: upgrade_refused (not 101),
-/// http_version_unsupported, upgrade_header_invalid, accept_invalid, extension_not_offered,
-/// extension_answer_invalid, protocol_not_offered. `chosen` becomes the subprotocol, empty when
-/// none. `deflate` is what was offered of compression, null when that was nothing; then `agreed`
-/// may be null, else it becomes what was agreed on. Lifetime of `chosen`: `offered_protocols`.
+/// Checks whether the response opens the WebSocket. Returns nothing if it does, else
+/// upgrade_refused (not 101), http_version_unsupported, upgrade_header_invalid, accept_invalid,
+/// extension_not_offered, extension_answer_invalid or protocol_not_offered. `chosen` becomes the
+/// subprotocol; empty if there is none. `deflate` is the offer of compression; null if there was
+/// none. `agreed` becomes the agreement on compression; it may be null if `deflate` is null.
+/// Lifetime of `chosen`: `offered_protocols`. RFC 6455 §4.1.
 std::optional<Errc> check_response(const ResponseHead& head, std::string_view key24,
                                    std::span<const std::string> offered_protocols,
                                    std::string_view& chosen, const Deflate* deflate = nullptr,

@@ -1,9 +1,10 @@
-// Where a page is from, RFC 6454 §6.2: serialised-origin = scheme "://" host [ ":" port ] / "null".
+// Checks where a page is from: serialised-origin = scheme "://" host [ ":" port ] / "null",
+// RFC 6454 §6.2.
 //
-// Cross-site WebSocket hijacking is what happens without this check: browsers send cookies along
-// and do not ask for permission as they do for other requests (RFC 6455 §10.2). Hence "same host"
-// unless told otherwise, and whatever cannot be read is not the same.
-
+// Cross-site WebSocket hijacking is the attack that this prevents: a page of another site uses the
+// cookies of a user. Browsers send cookies with the request and do not ask for permission as they
+// do for other requests (RFC 6455 §10.2). So by default only pages of the same host pass, and an
+// Origin that cannot be parsed does not pass.
 #include "handshake/origin.h"
 
 #include "http/authority.h"
@@ -21,7 +22,7 @@ namespace {
 struct Origin {
   std::string_view scheme{};
   http::Authority where{};
-  std::optional<std::uint16_t> default_port{};  // of the scheme; absent for one we do not know
+  std::optional<std::uint16_t> default_port{};  // absent if the scheme is not known
 
   std::optional<std::uint16_t> port() const noexcept {
     return where.port ? where.port : default_port;
@@ -55,8 +56,8 @@ std::optional<Origin> parse_origin(std::string_view text) noexcept {
   return origin;
 }
 
-// A page that came over plain HTTP may have been written by anybody on the way, so it is not a page
-// of this server when the server has TLS.
+// Whether the origin is a page of this server. If the server has TLS, a page that came over plain
+// HTTP is not its page, because anybody on the way could have written it.
 bool is_own(const Origin& origin, std::string_view host_field, Security security) noexcept {
   const auto host = http::parse_authority(host_field);
   const std::uint16_t own = security == Security::tls ? secure_port : plain_port;
@@ -76,12 +77,12 @@ bool is_listed(std::string_view text, const std::optional<Origin>& origin,
 }  // namespace
 
 std::string why_no_origin(std::string_view entry) {
-  // "file://" is what pages of an application's own files send in some browser components.
+  // Some browser components send "file://" for pages from an application's own files.
   if (entry == "*" || http::iequals(entry, "null") || http::iequals(entry, "file://")) return {};
   const bool wild = entry.find('*') != std::string_view::npos;
   const std::optional<Origin> origin = wild ? std::nullopt : parse_origin(entry);
   if (origin && (http::iequals(origin->scheme, "ws") || http::iequals(origin->scheme, "wss"))) {
-    return "is the URL of a WebSocket, and pages have none: write \"http" +
+    return "is the URL of a WebSocket, and an origin is that of a page: write \"http" +
            std::string(entry.substr(2)) + '"';
   }
   if (origin) return {};
@@ -89,14 +90,14 @@ std::string why_no_origin(std::string_view entry) {
   if (scheme_end == std::string_view::npos) {
     return "has no scheme: write \"https://example.org\"";
   }
-  if (entry.find_first_of(" \t") != std::string_view::npos) return "has a blank in it";
+  if (entry.find_first_of(" \t") != std::string_view::npos) return "contains a blank";
   const std::size_t end = entry.find_first_of("/?#", scheme_end + 3);
   if (end != std::string_view::npos) {
-    return "goes on behind the host, and browsers do not send that: write \"" +
+    return "has text after the host, and browsers do not send it: write \"" +
            std::string(entry.substr(0, end)) + '"';
   }
   if (wild) {
-    return "has a * in it, which stands for nothing: list each origin, or \"*\" for any";
+    return "contains *, which is no wildcard there: list each origin, or \"*\" for any";
   }
   return "is no origin: write scheme, host and, if it is not the default, port";
 }

@@ -1,3 +1,5 @@
+// Checks and chooses subprotocols. The names of a list are compared in pairs, without an
+// allocation; max_protocols bounds the work that a request can cause.
 #include "handshake/protocols.h"
 
 #include "http/token.h"
@@ -26,7 +28,7 @@ std::string why_unfit_protocols(std::span<const std::string> protocols) {
   for (auto it = protocols.begin(); it != protocols.end(); ++it) {
     const std::string quoted = "subprotocol \"" + *it + '"';
     if (!http::is_token(*it)) return quoted + ": it is no token (RFC 9110 §5.6.2)";
-    if (std::find(protocols.begin(), it, *it) != it) return quoted + ": it is there twice";
+    if (std::find(protocols.begin(), it, *it) != it) return quoted + ": it occurs twice";
   }
   return {};
 }

@@ -4,10 +4,9 @@
 //        │               │            │            │               │
 //        └───────────────┴────────────┴────────────┴───────────────┴─▶ refusal: 4xx, 5xx, close
 //
-// A plain request to a WebSocket is answered 426 before anything else about it is criticised: who
-// opens the address in a browser should read that he needs a WebSocket. The rest goes from what is
-// wrong with the request itself to what is only unwelcome here.
-
+// A plain GET of a WebSocket is answered 426 before its other faults are reported, because a person
+// who opens the address in a browser should read that it needs a WebSocket. The checks after that
+// begin with faults of the request itself and end with Origin, which is a policy of this server.
 #include "handshake/server.h"
 
 #include "handshake/accept.h"
@@ -21,12 +20,12 @@
 namespace tern::handshake {
 namespace {
 
-constexpr std::size_t usual_head_bytes = 256;  // of a 101: 166 and what is agreed on
-constexpr std::size_t max_shown = 256;         // of what a stranger sent
+constexpr std::size_t usual_head_bytes = 256;  // of a 101: 166 and the agreed fields
+constexpr std::size_t max_shown = 256;         // of text that the peer sent
 
 enum class Version : std::uint8_t { ours, other, malformed };
 
-// Exactly once, and RFC 6455 §4.3: 0-255 without leading zeros.
+// The field stands exactly once. Its value is 0-255 without leading zeros, RFC 6455 §4.3.
 Version version_of(const Request& request) noexcept {
   const auto only = http::only(request.headers(), "Sec-WebSocket-Version");
   if (!only) return Version::malformed;
@@ -134,12 +133,12 @@ std::string explain(Errc errc, const Request& request, Security security) {
   return "the Origin \"" + std::string(request.header("Origin").substr(0, max_shown)) +
          "\" is not allowed: the expected one is " + scheme + "://" +
          std::string(request.header("Host").substr(0, max_shown)) +
-         ", others are listed in allowed_origins";
+         ", and allowed_origins can list others";
 }
 
 Response refusal(Errc errc, const Request& request, Security security) {
   const int status = refusal_status(errc, request);
-  // Our own failures are for the log: the peer learns the status, and that is all.
+  // The cause of our own failure is for the log only; the peer receives the status.
   if (status == 500) return Response::status(500);
   return Response::status(status, explain(errc, request, security));
 }
