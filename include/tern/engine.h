@@ -245,7 +245,7 @@ class Engine {
   const CloseInfo& close_info() const noexcept;
   /// Open, and nothing is unread, begun, unwritten or to be told: until more is fed or sent, next()
   /// and output() have nothing.
-  bool rests() const noexcept { return phase_ == Phase::open && !active_ && !tell_open_; }
+  bool rests() const noexcept { return phase_ == Phase::open && !active_; }
   /// Between Kind::open and the start of the end: send() accepts messages.
   bool is_open() const noexcept { return phase_ == Phase::open; }
   /// The limits that hold for this connection.
@@ -258,7 +258,23 @@ class Engine {
     deciding,  // server: Kind::request was told
     open,
     closing,  // our Close frame is queued, or the peer's came
-    ended,    // Kind::closed was told, or is the next event
+    ended,    // Kind::closed is the next event
+    closed,   // Kind::closed was reported
+  };
+  // Which Close frames there were, RFC 6455 §7.
+  enum class CloseFrames : std::uint8_t {
+    none,
+    sent,      // ours is queued or written; the peer's is still to come
+    received,  // the peer's came; ours is not queued yet
+    both,
+    both_await_fin,  // client: the server ends TCP first (§7.1.1), and has not yet
+  };
+  // What an open connection waits for.
+  enum class Keepalive : std::uint8_t {
+    listening,     // any byte; after timeouts.silence a ping is sent
+    ping_queued,   // until our ping is written, only the stall clock runs
+    ping_written,  // any byte must come within timeouts.pong
+    paused,        // nothing, because the driver does not read
   };
 
   Engine(Role role, const EngineOptions& options, Workspace& workspace) noexcept
@@ -272,6 +288,7 @@ class Engine {
   void take_compressed() noexcept;
   template <class F>
   void guarded(F&& function) noexcept;
+  void restart_silence() noexcept;
   Event next_event();
   Event next_frame();
   Event next_of_any_kind() noexcept;
@@ -287,9 +304,13 @@ class Engine {
   void explain_end(std::error_code why);
   void opened() noexcept;
   // closing.cc
+  bool has_ended() const noexcept { return phase_ >= Phase::ended; }
+  bool peer_has_closed() const noexcept { return close_frames_ >= CloseFrames::received; }
+  bool may_send_close() const noexcept;
   Event next_end() noexcept;
   void complete_close() noexcept;
   void on_peer_close(Message payload);
+  void stop_awaiting_fin() noexcept;
   void start_close(CloseCode code, std::string_view reason);
   void end(CloseCode code, std::error_code why) noexcept;
   void drop() noexcept;
@@ -329,26 +350,13 @@ class Engine {
   TimePoint now_ = TimePoint::min();
   // When began what is waited for: the handshake, the silence, the pong, the end.
   base::Patience clock_{};
+  std::optional<DeflateAgreement> deflate_{};
   Role role_;
   Phase phase_ = Phase::opening;
-  enum class Ping : std::uint8_t { none, queued, written };
-  Ping ping_ : 2 = Ping::none;  // written: clock_ counts from there
-  bool reading_ : 1 = true;
-  bool tells_ : 1 = false;             // the driver knows what is acknowledged
+  Keepalive keepalive_ : 2 = Keepalive::listening;
+  CloseFrames close_frames_ : 3 = CloseFrames::none;
   bool between_requests_ : 1 = false;  // clock_ counts from the end of the last answer
-  bool opened_ : 1 = false;            // Kind::open was told, or is the next event
-  bool tell_open_ : 1 = false;
-  bool close_sent_ : 1 = false;
-  bool close_received_ : 1 = false;
-  bool told_closed_ : 1 = false;
-  bool awaits_eof_ : 1 = false;     // client: the server ends TCP first, RFC 6455 §7.1.1
-  bool out_of_memory_ : 1 = false;  // ended without a block to say more
-  // The DeflateAgreement, if any.
-  bool deflate_ : 1 = false;
-  bool takeover_ : 1 = false;
-  bool peer_takeover_ : 1 = false;
-  std::uint8_t window_bits_ : 4 = 0;
-  std::uint8_t peer_window_bits_ : 4 = 0;
+  bool tells_delivery_ : 1 = false;    // the driver reports what the peer has acknowledged
 };
 
 }  // namespace tern

@@ -36,8 +36,10 @@ struct Active {
     if (out.empty()) stall.start(now);
   }
 
-  /// Something else than what was fed: an end that is known, the rest of a handshake.
-  bool has_more_to_tell() const noexcept { return eof || error.value() != 0 || opening != nullptr; }
+  /// Whether next() has to report more than what was fed: an end, or the rest of a handshake.
+  bool has_more_to_tell() const noexcept {
+    return eof || due != Event::Kind::none || error.value() != 0 || opening != nullptr;
+  }
   /// Nothing is unread, begun, handed out or to be written or told.
   bool rests() const noexcept { return out.empty() && in.idle() && !has_more_to_tell(); }
 
@@ -50,6 +52,7 @@ struct Active {
   base::Patience stall{};   // from when the output began to wait
   std::error_code error{};  // of the socket; told once all input is
   bool eof = false;
+  Event::Kind due = Event::Kind::none;  // what next() reports before anything that was fed
 };
 
 }  // namespace tern::engine

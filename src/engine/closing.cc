@@ -20,20 +20,28 @@ using frame::Opcode;
 void Engine::on_peer_close(Message payload) {
   const frame::ClosePayload close = frame::decode_close(payload.bytes());
   if (close.error != Errc{}) return fail(close.error);
-  close_received_ = true;
+  const bool we_answer = close_frames_ == CloseFrames::none;
+  close_frames_ = we_answer ? CloseFrames::received : CloseFrames::both;
   CloseInfo& info = active_->close;
   info.code = close.code;
   info.reason.assign(close.reason);
   info.opened = true;
-  info.by_peer = !close_sent_;
+  info.by_peer = we_answer;
   active_->in.discard();
-  awaits_eof_ = role_ == Role::client && !active_->eof && !active_->error;
-  if (!close_sent_) start_close(close.code, {});
+  if (we_answer) start_close(close.code, {});
+  if (has_ended()) return;  // there was no masking key for the answer
+  if (role_ == Role::client && !active_->eof && !active_->error) {
+    close_frames_ = CloseFrames::both_await_fin;
+  }
+}
+
+void Engine::stop_awaiting_fin() noexcept {
+  if (close_frames_ == CloseFrames::both_await_fin) close_frames_ = CloseFrames::both;
 }
 
 // Told once both Close frames crossed (§7.1.4), or the connection ended some other way.
 void Engine::complete_close() noexcept {
-  if (phase_ != Phase::closing || !close_received_ || !active_->out.empty()) return;
+  if (phase_ != Phase::closing || !peer_has_closed() || !active_->out.empty()) return;
   active_->close.clean = true;
   active_->close.error = {};
   phase_ = Phase::ended;  // clock_ stays: timeouts.close counts from our Close frame to the end
@@ -41,8 +49,8 @@ void Engine::complete_close() noexcept {
 
 [[gnu::hot]] Event Engine::next_end() noexcept {
   complete_close();
-  if (phase_ != Phase::ended || told_closed_) return {};
-  told_closed_ = true;
+  if (phase_ != Phase::ended) return {};
+  phase_ = Phase::closed;
   return Event(Event::Kind::closed);
 }
 
@@ -54,10 +62,10 @@ void Engine::start_close(CloseCode code, std::string_view reason) {
   active_->will_write(now_);
   active_->out.append_close(header, std::span(payload).first(size));
   active_->in.skip_messages();
-  close_sent_ = true;
+  close_frames_ = close_frames_ == CloseFrames::none ? CloseFrames::sent : CloseFrames::both;
   if (phase_ == Phase::open) {
     phase_ = Phase::closing;
-    ping_ = Ping::none;
+    if (keepalive_ != Keepalive::paused) keepalive_ = Keepalive::listening;
   }
 }
 
@@ -83,30 +91,36 @@ void Engine::close(CloseCode code, std::string_view reason) noexcept {
       return terminate(Errc::closed);
     case Phase::closing:
     case Phase::ended:
+    case Phase::closed:
       return;
   }
 }
 
 void Engine::terminate(std::error_code why) noexcept {
-  if (phase_ != Phase::ended) end(CloseCode::abnormal, why);
+  if (!has_ended()) end(CloseCode::abnormal, why);
   drop();
+}
+
+bool Engine::may_send_close() const noexcept {
+  const bool unsent = close_frames_ == CloseFrames::none || close_frames_ == CloseFrames::received;
+  return unsent && (phase_ == Phase::open || phase_ == Phase::closing);
 }
 
 // A failure of ours or the peer's: Close with code and reason of the fault, if a Close may still be
 // sent. Without memory the reason stays away.
 void Engine::fail(std::error_code why) noexcept {
-  if (phase_ == Phase::ended) return;
+  if (has_ended()) return;
   const bool ours = why.category() == error_category();
   const auto errc = static_cast<Errc>(why.value());
   const CloseCode code = ours ? close_code(errc) : CloseCode::internal_error;
   const std::string_view reason = ours ? close_reason(errc) : std::string_view();
-  const bool may_close = (phase_ == Phase::open || phase_ == Phase::closing) && !close_sent_;
+  const bool may_close = may_send_close();
   if (may_close && why != Errc::no_memory) {
     guarded([&] { activate(); });  // it may rest
-    if (phase_ == Phase::ended) return;
+    if (has_ended()) return;
   }
   if (!may_close || !active_) {
-    end(opened_ && !close_sent_ ? code : CloseCode::abnormal, why);
+    end(may_close ? code : CloseCode::abnormal, why);
     if (!active_ || why == Errc::no_memory) drop();
     return;
   }
@@ -123,36 +137,36 @@ void Engine::fail(std::error_code why) noexcept {
     active_->out.append_emergency(std::span(bytes).first(size + 2));
   } else {
     guarded([&] { start_close(code, reason); });
-    if (phase_ == Phase::ended) return;
+    if (has_ended()) return;
     end(code, why);
-    if (!close_received_) guarded([&] { active_->close.reason = reason; });
+    if (!peer_has_closed()) guarded([&] { active_->close.reason = reason; });
     return;
   }
-  if (phase_ != Phase::ended) end(code, why);
+  if (!has_ended()) end(code, why);
 }
 
 // The close_info is complete: Kind::closed is the next event. Output stays.
 void Engine::end(CloseCode code, std::error_code why) noexcept {
+  const bool opened = phase_ == Phase::open || phase_ == Phase::closing;
   if (phase_ != Phase::closing) clock_.start(now_);
   phase_ = Phase::ended;
-  awaits_eof_ = false;
+  stop_awaiting_fin();
   if (!active_) {
     try {
       activate();
     } catch (const std::bad_alloc&) {
-      out_of_memory_ = true;
       return;
     }
   }
   CloseInfo& info = active_->close;
-  if (!close_received_) {  // else the peer's code and reason stand: only our answer failed
+  if (!peer_has_closed()) {  // else the peer's code and reason stand: only our answer failed
     info.code = code;
     info.reason.clear();
     info.by_peer = false;
   }
   info.error = why;
   info.clean = false;
-  info.opened = opened_;
+  info.opened = opened;
   active_->in.abandon();  // who calls this may still look at a message
   if (kept_) {
     kept_->inflater.reset();
@@ -163,7 +177,7 @@ void Engine::end(CloseCode code, std::error_code why) noexcept {
 // Nothing more can be written, or shall be.
 void Engine::drop() noexcept {
   if (active_) active_->out.clear();
-  awaits_eof_ = false;
+  stop_awaiting_fin();
 }
 
 }  // namespace tern

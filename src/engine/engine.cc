@@ -83,7 +83,7 @@ Result<Engine> Engine::established(Role role, const Agreement& agreement,
 
 // With nothing in it to clear: that is for the end.
 [[gnu::hot]] void Engine::rest() noexcept {
-  if (phase_ == Phase::open && !tell_open_ && active_ && active_->rests()) {
+  if (phase_ == Phase::open && active_ && active_->rests()) {
     workspace_->memory().put_back(active_.release());
   }
 }
@@ -97,16 +97,13 @@ engine::Kept& Engine::keep() {
 
 void Engine::agree(const DeflateAgreement& agreement) {
   if (agreement.takeover || agreement.peer_takeover) keep();
-  deflate_ = true;
-  takeover_ = agreement.takeover;
-  peer_takeover_ = agreement.peer_takeover;
-  window_bits_ = agreement.window_bits & 15u;
-  peer_window_bits_ = agreement.peer_window_bits & 15u;
+  deflate_ = agreement;
   take_compressed();
 }
 
 void Engine::take_compressed() noexcept {
-  active_->in.take_compressed(peer_window_bits_, peer_takeover_ ? &kept_->inflater : nullptr);
+  active_->in.take_compressed(deflate_->peer_window_bits,
+                              deflate_->peer_takeover ? &kept_->inflater : nullptr);
 }
 
 // ---- in
@@ -119,11 +116,18 @@ void Engine::take_compressed() noexcept {
   return room;
 }
 
+// Bytes came, so the peer lives.
+[[gnu::always_inline]] inline void Engine::restart_silence() noexcept {
+  clock_.restart(now_);
+  if (keepalive_ != Keepalive::paused) keepalive_ = Keepalive::listening;
+}
+
 [[gnu::hot]] void Engine::feed(std::size_t in_room, std::span<std::byte> lent) noexcept {
-  if (in_room + lent.size() == 0 || phase_ == Phase::ended || close_received_) return;
-  if (phase_ == Phase::open) {
-    clock_.restart(now_);
-    ping_ = Ping::none;
+  if (in_room + lent.size() == 0) return;
+  if (phase_ == Phase::open) [[likely]] {
+    restart_silence();
+  } else if (has_ended() || peer_has_closed()) {
+    return;
   } else if (between_requests_) {
     clock_.restart(now_);  // the head deadline starts at the first byte of a request
     between_requests_ = false;
@@ -135,8 +139,8 @@ void Engine::take_compressed() noexcept {
 }
 
 void Engine::feed_eof() noexcept {
-  if (awaits_eof_) awaits_eof_ = false;
-  if (phase_ == Phase::ended) return;
+  stop_awaiting_fin();
+  if (has_ended()) return;
   guarded([&] {
     activate();
     active_->eof = true;
@@ -144,8 +148,8 @@ void Engine::feed_eof() noexcept {
 }
 
 void Engine::feed_error(std::error_code error) noexcept {
-  awaits_eof_ = false;
-  if (phase_ == Phase::ended) return drop();
+  stop_awaiting_fin();
+  if (has_ended()) return drop();
   guarded([&] {
     activate();
     active_->error = error;
@@ -153,7 +157,7 @@ void Engine::feed_error(std::error_code error) noexcept {
 }
 
 [[gnu::hot]] Event Engine::next() noexcept {
-  if (phase_ == Phase::open && active_ && !tell_open_ && !active_->has_more_to_tell()) {
+  if (phase_ == Phase::open && active_ && !active_->has_more_to_tell()) {
     engine::Inbound& in = active_->in;
     if (in.find_usual()) {
       if (in.is_short_binary()) return in.short_binary();
@@ -167,7 +171,7 @@ void Engine::feed_error(std::error_code error) noexcept {
 Event Engine::next_of_any_kind() noexcept {
   Event event;
   guarded([&] { event = next_event(); });
-  if (phase_ == Phase::ended && event.kind() != Event::Kind::closed) event = next_end();
+  if (phase_ == Phase::ended) event = next_end();
   if (!event) rest();
   return event;
 }
@@ -183,6 +187,7 @@ Event Engine::next_of_any_kind() noexcept {
     case Phase::closing:
       return next_frame();
     case Phase::ended:
+    case Phase::closed:
       active_->in.clear();  // the view that was handed out before the end ends here
       break;
   }
@@ -190,12 +195,11 @@ Event Engine::next_of_any_kind() noexcept {
 }
 
 [[gnu::always_inline]] inline Event Engine::next_frame() {
-  if (tell_open_) {
-    tell_open_ = false;
-    return Event(Event::Kind::open);
+  if (active_->due != Event::Kind::none) {
+    return Event(std::exchange(active_->due, Event::Kind::none));
   }
   active_->opening.reset();
-  while (!close_received_) {
+  while (!peer_has_closed()) {
     const Event event = active_->in.next();
     switch (event.kind()) {  // after our Close only the peer's comes
       case Event::Kind::message:
@@ -212,7 +216,7 @@ Event Engine::next_of_any_kind() noexcept {
           return next_end();
         }
         on_peer_close(event.message());
-        if (phase_ == Phase::ended) return next_end();
+        if (has_ended()) return next_end();
         break;
       default:  // all is read
         if (active_->error) {
@@ -238,10 +242,11 @@ void Engine::stash() noexcept {
 }
 
 [[gnu::hot]] bool Engine::wants_input() const noexcept {
-  if (awaits_eof_) return true;  // what else comes is thrown away
-  if (phase_ == Phase::ended) return false;
+  // Bytes behind the peer's Close frame are thrown away.
+  if (close_frames_ == CloseFrames::both_await_fin) return true;
+  if (has_ended()) return false;
   if (!active_) return true;
-  if (active_->eof || active_->error || close_received_) return false;
+  if (active_->eof || active_->error || peer_has_closed()) return false;
   if (phase_ == Phase::deciding) return active_->in.unread().size() < max_held_bytes;
   return !active_->in.has_stash() && !holds_requests();
 }
@@ -251,11 +256,9 @@ bool Engine::has_stash() const noexcept {
 }
 
 void Engine::reading(bool on) noexcept {
-  if (on == reading_) return;
-  reading_ = on;
-  if (phase_ != Phase::open) return;
-  clock_.restart(now_);
-  ping_ = Ping::none;
+  if (on == (keepalive_ != Keepalive::paused)) return;
+  keepalive_ = on ? Keepalive::listening : Keepalive::paused;
+  if (phase_ == Phase::open) clock_.restart(now_);
 }
 
 // ---- asked
@@ -264,21 +267,16 @@ std::string_view Engine::protocol() const noexcept {
   return kept_ ? std::string_view(kept_->protocol) : std::string_view();
 }
 
-std::optional<DeflateAgreement> Engine::deflate() const noexcept {
-  if (!deflate_) return {};
-  return DeflateAgreement{.window_bits = window_bits_,
-                          .peer_window_bits = peer_window_bits_,
-                          .takeover = takeover_,
-                          .peer_takeover = peer_takeover_};
-}
+std::optional<DeflateAgreement> Engine::deflate() const noexcept { return deflate_; }
 
 const CloseInfo& Engine::close_info() const noexcept {
-  if (out_of_memory_) return no_memory_info();
-  return active_ ? active_->close : no_info();
+  if (active_) return active_->close;
+  return has_ended() ? no_memory_info() : no_info();  // end() got no block to write to
 }
 
 bool Engine::finished() const noexcept {
-  return phase_ == Phase::ended && !awaits_eof_ && (!active_ || active_->out.empty());
+  return has_ended() && close_frames_ != CloseFrames::both_await_fin &&
+         (!active_ || active_->out.empty());
 }
 
 }  // namespace tern

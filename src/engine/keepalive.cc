@@ -25,11 +25,10 @@ using base::Patience;
 
 // Of an open connection of which nothing is to be written, as most are.
 [[gnu::always_inline]] inline Engine::TimePoint Engine::silence_deadline() const noexcept {
-  if (!reading_) return TimePoint::max();
-  if (ping_ == Ping::none) [[likely]]
+  if (keepalive_ == Keepalive::listening) [[likely]]
     return later(clock_.since(), options_->timeouts.silence);
-  if (ping_ == Ping::queued) return TimePoint::max();
-  return clock_.next_look(options_->timeouts.pong, tells_);
+  if (keepalive_ != Keepalive::ping_written) return TimePoint::max();
+  return clock_.next_look(options_->timeouts.pong, tells_delivery_);
 }
 
 [[gnu::always_inline]] inline Engine::TimePoint Engine::next_deadline() const noexcept {
@@ -45,7 +44,7 @@ Engine::TimePoint Engine::active_deadline() const noexcept {
 
 Engine::TimePoint Engine::stall_deadline() const noexcept {
   if (!active_ || active_->out.empty()) return TimePoint::max();
-  return active_->stall.next_look(options_->timeouts.stall, tells_);
+  return active_->stall.next_look(options_->timeouts.stall, tells_delivery_);
 }
 
 Engine::TimePoint Engine::phase_deadline() const noexcept {
@@ -66,10 +65,11 @@ Engine::TimePoint Engine::phase_deadline() const noexcept {
     case Phase::closing:
       break;
     case Phase::ended:
+    case Phase::closed:
       if (finished()) return TimePoint::max();
       break;
   }
-  return writes ? TimePoint::max() : clock_.next_look(timeouts.close, tells_);
+  return writes ? TimePoint::max() : clock_.next_look(timeouts.close, tells_delivery_);
 }
 
 [[gnu::hot]] void Engine::advance(TimePoint now) noexcept {
@@ -82,13 +82,13 @@ Engine::TimePoint Engine::phase_deadline() const noexcept {
 }
 
 void Engine::tick(TimePoint now) noexcept {
-  tells_ = false;
+  tells_delivery_ = false;
   advance(now);
   if (now_ >= next_deadline()) on_deadline(nullptr);
 }
 
 void Engine::tick(TimePoint now, Delivery delivery) noexcept {
-  tells_ = true;
+  tells_delivery_ = true;
   advance(now);
   if (now_ >= next_deadline()) on_deadline(&delivery);
 }
@@ -102,7 +102,7 @@ bool Engine::postpone(TimePoint until) noexcept {
   Timeouts::Duration limit = timeouts.close;
   if (phase_ == Phase::open) limit = timeouts.pong;
   if (phase_ < Phase::open) limit = between_requests_ ? timeouts.http_idle : timeouts.handshake;
-  const bool pings = phase_ == Phase::open && ping_ == Ping::none;
+  const bool pings = phase_ == Phase::open && keepalive_ == Keepalive::listening;
   const bool ends = now_ >= phase_deadline() && !pings && clock_.is_over(now_, limit);
   if (!stalls && !ends) return false;
   const bool stall_waits = !stalls || active_->stall.postpone(now_, until, timeouts.stall);
@@ -126,6 +126,7 @@ void Engine::on_deadline(const Delivery* delivery) noexcept {
         if (is_answer_late(delivery, options_->timeouts.close)) terminate(Errc::close_timeout);
         return;
       case Phase::ended:
+      case Phase::closed:
         if (is_answer_late(delivery, options_->timeouts.close)) drop();
         return;
     }
@@ -161,13 +162,13 @@ void Engine::on_handshake_timeout() {
 }
 
 void Engine::on_silence(const Delivery* delivery) {
-  if (ping_ == Ping::written) {
+  if (keepalive_ == Keepalive::ping_written) {
     if (is_answer_late(delivery, options_->timeouts.pong)) terminate(Errc::pong_timeout);
     return;
   }
   activate();
   append_control(false, {});
-  ping_ = Ping::queued;
+  keepalive_ = Keepalive::ping_queued;
 }
 
 // Whether the peer has had its time to answer what was written when clock_ was started.
@@ -181,8 +182,8 @@ bool Engine::is_answer_late(const Delivery* delivery, Timeouts::Duration limit) 
 
 // A part of the output was written, or the last of it that somebody waits for.
 [[gnu::cold]] void Engine::on_written(std::size_t bytes) noexcept {
-  if (ping_ == Ping::queued && !active_->out.has_pings()) {
-    ping_ = Ping::written;
+  if (keepalive_ == Keepalive::ping_queued && !active_->out.has_pings()) {
+    keepalive_ = Keepalive::ping_written;
     clock_.start(now_);
   }
   if (!active_->out.empty()) {

@@ -77,7 +77,7 @@ Result<void> Engine::start_request(const ClientRequest& request) {
 
 void Engine::opened() noexcept {
   phase_ = Phase::open;
-  opened_ = tell_open_ = true;
+  active_->due = Event::Kind::open;
   clock_.restart(now_);
 }
 
@@ -99,7 +99,7 @@ Event Engine::next_opening() {
     end(CloseCode::abnormal, Errc::end_of_stream);  // a page may still be on its way out
     if (role_ == Role::client) drop();
   }
-  if (phase_ == Phase::ended && role_ == Role::client) explain_end(active_->close.error);
+  if (has_ended() && role_ == Role::client) explain_end(active_->close.error);
   return next_end();
 }
 
@@ -287,8 +287,7 @@ Event Engine::next_response() {
     if (!protocol.empty()) keep().protocol = protocol;
     if (agreed) agree(*agreed);
     opened();
-    tell_open_ = false;
-    return Event(Event::Kind::open);
+    return Event(std::exchange(active_->due, Event::Kind::none));
   }
   if (*errc != Errc::upgrade_refused) {
     end(CloseCode::abnormal, *errc);

@@ -86,24 +86,25 @@ SendStatus Engine::send_with(Message message, F&& append) noexcept {
 
 [[gnu::always_inline]] inline bool Engine::compresses(Message message,
                                                       SendOptions options) const noexcept {
-  if (!deflate_ || !options.compress || window_bits_ == 0 || message.empty()) return false;
-  const std::size_t usual = takeover_ ? 0 : default_min_bytes;
+  if (!deflate_ || !options.compress || deflate_->window_bits == 0 || message.empty()) return false;
+  const std::size_t usual = deflate_->takeover ? 0 : default_min_bytes;
   return message.size() >= with_defaults(options_->deflate).min_bytes.value_or(usual);
 }
 
 // False: it goes out as it is.
 bool Engine::append_compressed(frame::Header header, Message message) {
   const Deflate options = with_defaults(options_->deflate);
-  const deflate::DeflateParameters parameters{
-      .level = options.level, .window_bits = window_bits_, .memory_level = options.memory_level};
+  const deflate::DeflateParameters parameters{.level = options.level,
+                                              .window_bits = deflate_->window_bits,
+                                              .memory_level = options.memory_level};
   engine::Memory& memory = workspace_->memory();
-  if (takeover_ && !kept_->deflater) {
+  if (deflate_->takeover && !kept_->deflater) {
     kept_->deflater = std::make_unique<deflate::Deflater>(parameters);
   }
   deflate::Deflater& deflater =
-      takeover_ ? *kept_->deflater : memory.contexts().deflater(parameters);
+      deflate_->takeover ? *kept_->deflater : memory.contexts().deflater(parameters);
   base::ChunkRef chunk;
-  header.length = deflater.compress(message.bytes(), takeover_, memory.chunks(), chunk);
+  header.length = deflater.compress(message.bytes(), deflate_->takeover, memory.chunks(), chunk);
   if (header.length == 0) return false;
   header.compressed = true;
   const std::span<const std::byte> payload(chunk.data(), static_cast<std::size_t>(header.length));
@@ -118,11 +119,12 @@ bool Engine::append_compressed(frame::Header header, Message message) {
 // The shared form refers to nothing. With takeover the connection compresses for itself: its own
 // context makes the message smaller, and the peer's window must be that context.
 bool Engine::append_compressed(frame::Header header, const SharedMessage& shared) {
-  if (takeover_) return append_compressed(header, shared.message());
+  if (deflate_->takeover) return append_compressed(header, shared.message());
   const engine::CompressedForm* form = shared.encoded()->compressed();
   if (form == nullptr) {
     const Deflate options = with_defaults(options_->deflate);
-    if (options.window_bits > window_bits_) return false;  // made for those who can take it
+    // The shared form suits only connections with a window that is large enough.
+    if (options.window_bits > deflate_->window_bits) return false;
     engine::Memory& memory = workspace_->memory();
     deflate::Deflater& deflater =
         memory.contexts().deflater({.level = options.level,
@@ -131,7 +133,7 @@ bool Engine::append_compressed(frame::Header header, const SharedMessage& shared
     form = shared.encoded()->compress(deflater, memory.chunks());
   }
   const auto payload = form->payload();
-  if (payload.empty() || form->window_bits() > window_bits_) return false;
+  if (payload.empty() || form->window_bits() > deflate_->window_bits) return false;
   if (role_ == Role::server && payload.size() >= min_referenced) {
     active_->out.append_shared(shared, form->frame());
     return true;
@@ -248,7 +250,8 @@ void Engine::ping(std::span<const std::byte> payload) noexcept {
 [[gnu::hot]] void Engine::consume_output(std::size_t written) noexcept {
   if (!active_ || written == 0) return;
   active_->out.consume(written);
-  if (phase_ != Phase::open || ping_ == Ping::queued || !active_->out.empty()) on_written(written);
+  if (phase_ != Phase::open || keepalive_ == Keepalive::ping_queued || !active_->out.empty())
+    on_written(written);
   complete_close();
   rest();
 }

@@ -34,6 +34,7 @@ void Memory::give_back(Active* active) noexcept {
   active->close = {};
   if (active->error) active->error = {};
   active->eof = false;
+  active->due = Event::Kind::none;
   put_back(active);
 }
 
