@@ -1,4 +1,4 @@
-// Inflating and compressing messages, judged by RFC 7692 §7.2 and by plain zlib.
+// Inflating and compressing messages, compared with RFC 7692 §7.2 and with plain zlib.
 #include "deflate/codec.h"
 #include "support/guard_page.h"
 #include "support/zlib_peer.h"
@@ -21,7 +21,7 @@ std::span<const std::byte> bytes_of(std::string_view text) {
   return std::as_bytes(std::span(text));
 }
 
-// A message inflated from pieces of at most `piece` octets to rooms of at most `room`.
+// The result of inflating a message.
 struct Inflated {
   std::string text{};
   bool corrupt = false;
@@ -40,7 +40,7 @@ Inflated inflate(Inflater& inflater, std::string_view payload, std::size_t piece
   const auto take = [&](const Inflater::Step& step) {
     result.text.append(page.text().substr(0, step.produced));
     result.corrupt = step.corrupt;
-    return step.produced == room && !step.corrupt;  // there may be more
+    return step.produced == room && !step.corrupt;  // more output may follow
   };
   while (!payload.empty() && !result.corrupt) {
     const test::GuardPage in(payload.substr(0, piece));
@@ -56,14 +56,14 @@ Inflated inflate(Inflater& inflater, std::string_view payload, std::size_t piece
   if (!result.corrupt) {
     for (bool more = true; more;) {
       const Inflater::Step step = inflater.finish(page.bytes());
-      EXPECT_EQ(step.consumed, 0u) << "finish() is given nothing";
+      EXPECT_EQ(step.consumed, 0u) << "finish() gets no input";
       more = take(step);
     }
   }
   return result;
 }
 
-// The same however it is cut, and whatever room there is.
+// Inflates from pieces and to rooms of several sizes; each must give the same result.
 Inflated inflate_in_every_way(std::string_view payload) {
   Inflater first(15);
   const Inflated whole = inflate(first, payload);
@@ -78,7 +78,7 @@ Inflated inflate_in_every_way(std::string_view payload) {
   return whole;
 }
 
-TEST(Inflater, Rfc7692_7_2_3_TheExamples) {
+TEST(Inflater, Rfc7692_7_2_3_InflatesTheExamples) {
   struct Row {
     const char* id;
     std::string_view payload;
@@ -103,16 +103,16 @@ TEST(Inflater, Rfc7692_7_2_3_TheExamples) {
   }
 }
 
-TEST(Inflater, Rfc7692_7_2_3_2_TheWindowIsSharedByMessages) {
+TEST(Inflater, Rfc7692_7_2_3_2_MessagesShareTheWindow) {
   Inflater inflater(15);
   EXPECT_EQ(inflate(inflater, "\xf2\x48\xcd\xc9\xc9\x07\x00"sv), Inflated{"Hello"});
   EXPECT_EQ(inflate(inflater, "\xf2\x00\x11\x00\x00"sv), Inflated{"Hello"});
-  // Without it the second message refers to what is not there.
+  // Without the window the second message refers to bytes that do not exist.
   inflater.reset();
   EXPECT_EQ(inflate(inflater, "\xf2\x00\x11\x00\x00"sv), (Inflated{"H", true}));
 }
 
-// zlib begins anew behind a final block; what came before may still be referred to.
+// zlib starts again after a final block, and later messages may still refer to earlier bytes.
 TEST(Inflater, Rfc7692_7_2_3_4_AFinalBlockKeepsTheWindow) {
   Inflater inflater(15);
   EXPECT_EQ(inflate(inflater, "\xf3\x48\xcd\xc9\xc9\x07\x00\x00"sv), Inflated{"Hello"});
@@ -124,9 +124,9 @@ TEST(Inflater, Rfc7692_7_2_3_4_AFinalBlockKeepsTheWindow) {
   }
 }
 
-// The final block only ends with octets of 00 00 FF FF: the message was cut inside of it. Where the
-// room ended with the block, this was taken for a message that stops at its final block.
-TEST(Inflater, Rfc7692_7_2_3_4_AFinalBlockThatEndsInsideOfTheTailIsCorrupt) {
+// The final block ends only with bytes of 00 00 FF FF, so the message was cut inside of it. An
+// older version accepted it if the room ended with the block.
+TEST(Inflater, Rfc7692_7_2_3_4_AFinalBlockCutInsideTheTailIsCorrupt) {
   const auto payload =
       "\xB3\xC9\x28\xC9\xCD\xB1\xB3\x49\xCA\x4F\xA9\xB4\xB3\xCA\x4F\xA9\xB4\xB3\x19\x65"sv;
   EXPECT_TRUE(inflate_in_every_way(payload).corrupt);
@@ -134,25 +134,25 @@ TEST(Inflater, Rfc7692_7_2_3_4_AFinalBlockThatEndsInsideOfTheTailIsCorrupt) {
   EXPECT_TRUE(inflate(inflater, payload, SIZE_MAX, 3).corrupt);
 }
 
-TEST(Inflater, Rfc7692_7_2_2_WhatIsCorrupt) {
+TEST(Inflater, Rfc7692_7_2_2_RejectsCorruptMessages) {
   const std::string hello("\xf2\x48\xcd\xc9\xc9\x07\x00", 7);
   struct Row {
     const char* id;
     std::string payload;
-    std::string before;  // what was inflated until then
+    std::string before;  // inflated before the fault
   };
   const std::vector<Row> table = {
-      {"nothing at all", "", ""},
+      {"empty payload", "", ""},
       {"a reserved type of block", "\x06", ""},
       {"a stored length that is not its complement", std::string("\x00\x05\x00\xfb\xff", 5), ""},
       {"a distance beyond the beginning", std::string("\xf2\x00\x11\x00\x00", 5), "H"},
       {"cut in a block", hello.substr(0, 4), "Helh"},
       {"cut in a stored block", std::string("\x00\x05\x00\xfa\xffHe", 7), "He\0\0\xFF"},
-      {"the four octets were not left out", hello + std::string("\0\0\xFF\xFF", 4), "Hello"},
+      {"the four bytes were not left out", hello + std::string("\0\0\xFF\xFF", 4), "Hello"},
       {"no empty block at the end", hello.substr(0, 6), "Hello"},
       {"nonsense behind a final block", std::string("\xf3\x48\xcd\xc9\xc9\x07\x00\x06", 8),
        "Hello"},
-      {"nonsense behind its octet 0", std::string("\xf3\x48\xcd\xc9\xc9\x07\x00\x00\x01", 9),
+      {"nonsense behind its byte 0", std::string("\xf3\x48\xcd\xc9\xc9\x07\x00\x00\x01", 9),
        "Hello"},
       {"text", "Hello, this is not compressed at all", ""},
   };
@@ -166,7 +166,7 @@ TEST(Inflater, Rfc7692_7_2_2_WhatIsCorrupt) {
   }
 }
 
-TEST(Inflater, TakesWhatZlibMakesAtEveryLevelAndWindow) {
+TEST(Inflater, InflatesOutputOfZlibAtEachLevelAndWindow) {
   const std::vector<std::string> messages = {"x",
                                              json(1000),
                                              noise(3000),
@@ -188,7 +188,7 @@ TEST(Inflater, TakesWhatZlibMakesAtEveryLevelAndWindow) {
   }
 }
 
-TEST(Inflater, AWindowOf8IsReadWithALargerOne) {
+TEST(Inflater, InflatesAWindowOf8WithALargerOne) {
   ZlibSender sender(9);
   Inflater inflater(8);
   EXPECT_EQ(inflate(inflater, sender.message(json(5000))), Inflated{json(5000)});
@@ -208,7 +208,7 @@ std::optional<std::string> compress(Deflater& deflater, std::string_view text,
   return std::string(reinterpret_cast<const char*>(out.data()), size);
 }
 
-TEST(Deflater, Rfc7692_7_2_1_ZlibReadsWhatItWrites) {
+TEST(Deflater, Rfc7692_7_2_1_ZlibInflatesTheOutput) {
   const std::vector<std::string> messages = {std::string(20, 'x'), json(1000), json(100'000),
                                              std::string(70'000, 'z'),
                                              json(30'000, 2) + noise(2'000)};
@@ -234,7 +234,7 @@ TEST(Deflater, TakeoverRefersToEarlierMessages) {
   const std::string text = noise(400);
   Deflater deflater({1, 15, 8});
   EXPECT_FALSE(compress(deflater, text, false));
-  EXPECT_FALSE(compress(deflater, text, false)) << "without takeover it knows nothing";
+  EXPECT_FALSE(compress(deflater, text, false)) << "without takeover nothing is remembered";
   const std::string twice = json(1000);
   const auto first = compress(deflater, twice, true);
   const auto second = compress(deflater, twice, true);
@@ -242,9 +242,9 @@ TEST(Deflater, TakeoverRefersToEarlierMessages) {
   EXPECT_LT(second->size(), first->size() / 3);
 }
 
-// With takeover each message goes through the context, because a context that is thrown away costs
-// more than the few bytes by which a message can grow.
-TEST(Deflater, Rfc7692_7_2_3_2_TheContextOutlivesAMessageThatGrows) {
+// With takeover each message goes through the context, because a new context costs more than the
+// few bytes by which a message can grow.
+TEST(Deflater, Rfc7692_7_2_3_2_AMessageThatGrowsKeepsTheContext) {
   Deflater deflater({1, 15, 8});
   ZlibReceiver receiver;
   const std::string incompressible = noise(3000);
@@ -257,12 +257,12 @@ TEST(Deflater, Rfc7692_7_2_3_2_TheContextOutlivesAMessageThatGrows) {
   }
   const auto again = compress(deflater, json(2000), true);
   ASSERT_TRUE(again);
-  EXPECT_LT(again->size(), first / 4) << "what was sent before the noise is still referred to";
+  EXPECT_LT(again->size(), first / 4) << "it still refers to the message before the noise";
   ASSERT_EQ(receiver.message(*again), json(2000));
 }
 
-// A plain context of zlib is the measure: the same messages, each flushed (§7.2.1).
-TEST(Deflater, Rfc7692_7_2_1_TakeoverGivesWhatOneContextOfZlibGives) {
+// The result must be as small as that of plain zlib, which flushes after each message (§7.2.1).
+TEST(Deflater, Rfc7692_7_2_1_TakeoverCompressesLikeOneZlibContext) {
   for (const int level : {1, 6, 9}) {
     for (const std::size_t size : {16u, 150u, 200u, 3000u}) {
       Deflater deflater({level, 15, 8});
@@ -284,9 +284,9 @@ TEST(Deflater, Rfc7692_7_2_1_TakeoverGivesWhatOneContextOfZlibGives) {
   }
 }
 
-// zlib stores what it cannot compress: 5 octets for each block, and a block for each 16 KiB with
-// the usual tables, for each 127 octets with the smallest.
-TEST(Deflater, Rfc7692_7_2_3_3_AMessageGrowsByAFewOctets) {
+// zlib stores a block that it cannot compress, which costs 5 bytes. A block holds 16 KiB with the
+// default tables and 127 bytes with the smallest.
+TEST(Deflater, Rfc7692_7_2_3_3_AMessageGrowsByAFewBytes) {
   for (const int memory : {1, 5, 8, 9}) {
     for (const std::size_t size : {1u, 16u, 1000u, 16'383u, 16'384u, 70'000u, 3'000'000u}) {
       Deflater deflater({1, 15, memory});
@@ -303,7 +303,7 @@ TEST(Deflater, Rfc7692_7_2_3_3_AMessageGrowsByAFewOctets) {
   }
 }
 
-TEST(Deflater, NothingIsWorthItForTheShortest) {
+TEST(Deflater, ShortMessagesStayUncompressed) {
   Deflater deflater({9, 15, 8});
   for (const std::string_view text : {"x", "xy", "xyz", "Hello"}) {
     EXPECT_FALSE(compress(deflater, text)) << text;
@@ -311,8 +311,8 @@ TEST(Deflater, NothingIsWorthItForTheShortest) {
   EXPECT_TRUE(compress(deflater, "xxxxxxxxxxxxxxxx"));
 }
 
-// One octet too many is as good as a megabyte: around the border of every size of chunk.
-TEST(Deflater, SizesAroundTheChunks) {
+// Sizes around the border of each size of chunk, where an error of one byte would show.
+TEST(Deflater, CompressesToSizesAroundThoseOfChunks) {
   Deflater deflater({1, 15, 8});
   Deflater with_takeover({1, 15, 8});
   ZlibReceiver receiver;
@@ -329,9 +329,9 @@ TEST(Deflater, SizesAroundTheChunks) {
   }
 }
 
-// ---- what a thread shares
+// ---- the contexts of a thread
 
-TEST(Contexts, AnInflaterThatComesBackHasForgotten) {
+TEST(Contexts, AnInflaterIsEmptyWhenLentAgain) {
   Contexts contexts;
   auto inflater = contexts.take_inflater();
   const Inflater* const first = inflater.get();
@@ -343,7 +343,7 @@ TEST(Contexts, AnInflaterThatComesBackHasForgotten) {
   contexts.give_back(nullptr);
 }
 
-TEST(Contexts, ManyInflatersMayBeOut) {
+TEST(Contexts, LendsMoreInflatersThanItKeeps) {
   Contexts contexts;
   std::vector<std::unique_ptr<Inflater>> out;
   for (int i = 0; i < 40; ++i) out.push_back(contexts.take_inflater());
@@ -351,14 +351,14 @@ TEST(Contexts, ManyInflatersMayBeOut) {
   EXPECT_NE(contexts.take_inflater(), nullptr);
 }
 
-TEST(Contexts, DeflatersAreKeptByTheirParameters) {
+TEST(Contexts, FindsDeflatersByTheirParameters) {
   Contexts contexts;
   Deflater& first = contexts.deflater({1, 15, 8});
   EXPECT_EQ(first.parameters(), (DeflateParameters{1, 15, 8}));
   for (int window = 9; window <= 14; ++window) {
     EXPECT_EQ(contexts.deflater({1, window, 8}).parameters().window_bits, window);
     Deflater& again = contexts.deflater({1, 15, 8});
-    EXPECT_EQ(&again, &first) << "the ones used last are kept";
+    EXPECT_EQ(&again, &first) << "the deflaters used last are kept";
   }
 }
 

@@ -1,4 +1,5 @@
-// The negotiation table of RFC 7692 §7.1: what a server makes of offers, a client of answers.
+// The negotiation of RFC 7692 §7.1: the answers of a server to offers, and how a client checks
+// them.
 #include "deflate/params.h"
 #include "support/guard_page.h"
 
@@ -12,7 +13,7 @@
 namespace tern::deflate {
 namespace {
 
-// Header lines whose values end at a page that may not be read.
+// Header lines whose values end at a guard page.
 class Fields {
  public:
   explicit Fields(const std::vector<std::string>& lines) {
@@ -28,7 +29,7 @@ class Fields {
   std::vector<HeaderField> fields_{};
 };
 
-// The answer to these lines of offers; "" when all are declined.
+// The answer to these lines of offers; "" if all are declined, "(off)" if compression is off.
 std::string answered(const std::vector<std::string>& lines, const Deflate& options = {}) {
   const auto usable_options = usable(options);
   if (!usable_options) return "(off)";
@@ -120,16 +121,16 @@ const std::vector<OfferRow> offer_table = {
      {pmd + "; client_max_window_bits=14"},
      pmd + "; client_max_window_bits=10",
      {.peer_window_bits = 10, .takeover = true, .peer_takeover = true}},
-    {"inflating 8 is no problem",
+    {"8, which zlib can inflate",
      {pmd + "; client_max_window_bits=8"},
      pmd + "; client_max_window_bits=8",
      both},
-    {"it cannot limit its own: no takeover then",
+    {"it cannot limit its own: no takeover",
      {pmd},
      pmd + "; client_no_context_takeover",
      {.peer_window_bits = 10, .takeover = true, .peer_takeover = true}},
     {"its window twice", {pmd + "; client_max_window_bits; client_max_window_bits=9"}, ""},
-    // what is not there
+    // unknown parameters
     {"unknown", {pmd + "; mux"}, ""},
     {"unknown with a value", {pmd + "; x=1"}, ""},
     {"case of a parameter", {pmd + "; Server_No_Context_Takeover"}, ""},
@@ -137,7 +138,7 @@ const std::vector<OfferRow> offer_table = {
      {pmd + "; mux, " + pmd + "; server_max_window_bits=9"},
      pmd + "; server_max_window_bits=9",
      both},
-    // what browsers and libraries offer
+    // offers of browsers and libraries
     {"Chromium", {pmd + "; client_max_window_bits"}, pmd + no_takeover},
     {"Firefox", {pmd}, pmd + no_takeover},
     {"all four",
@@ -173,23 +174,23 @@ TEST(DeflateParams, Rfc7692_7_1_2_WindowBitsAre8To15WithoutLeadingZeros) {
   }
 }
 
-TEST(DeflateParams, Rfc7692_7_1_WhatAServerAgreesTo) {
+TEST(DeflateParams, Rfc7692_7_1_AServerAgreesWithinItsOptions) {
   EXPECT_EQ(agreed(pmd), DeflateAgreement{});
   EXPECT_EQ(agreed(pmd, both), (DeflateAgreement{15, 15, true, true}));
   EXPECT_EQ(agreed(pmd + "; server_max_window_bits=11; client_max_window_bits=8", both),
             (DeflateAgreement{11, 8, true, true}));
   EXPECT_EQ(agreed(pmd + no_takeover, both), (DeflateAgreement{15, 15, false, false}));
-  // What we cannot ask for we do not count on.
+  // The offer does not allow a limit, so the client may use any window.
   EXPECT_EQ(agreed(pmd, {.peer_window_bits = 9, .peer_takeover = true}),
             (DeflateAgreement{15, 15, false, false}));
 }
 
-TEST(DeflateParams, OffersAndParametersBeyondTheBoundsAreNotLookedAt) {
+TEST(DeflateParams, OffersAndParametersBeyondTheBoundsAreIgnored) {
   std::string offers;
   for (std::size_t i = 1; i < max_offers; ++i) offers += "foo, ";
   EXPECT_EQ(answered({offers + pmd}, both), pmd);
   EXPECT_EQ(answered({"foo, " + offers + pmd}, both), "");
-  // No more parameters than there are can be right, so the bound shows in nothing but time.
+  // An offer of so many parameters is invalid anyway, so the bound only saves time.
   std::string parameters;
   for (int i = 0; i < 100'000; ++i) parameters += "; client_max_window_bits";
   EXPECT_EQ(answered({pmd + parameters}, both), "");
@@ -200,7 +201,7 @@ TEST(DeflateParams, OffersAndParametersBeyondTheBoundsAreNotLookedAt) {
 
 // ---- client
 
-TEST(DeflateParams, Rfc7692_7_1_WhatAClientOffers) {
+TEST(DeflateParams, Rfc7692_7_1_AClientOffersItsOptions) {
   EXPECT_EQ(offer_text({}), pmd +
                                 "; client_max_window_bits; client_no_context_takeover; "
                                 "server_no_context_takeover");
@@ -252,8 +253,8 @@ const std::vector<AnswerRow> answer_table = {
      {pmd + "; client_no_context_takeover"},
      {{}, {{15, 15, false, true}}},
      both},
-    {"the server takes nothing over", {pmd + server_none}, {{}, {{15, 15, true, false}}}, both},
-    {"what we do not is not said again", {pmd + server_none}, {{}, {{15, 15, false, false}}}},
+    {"no takeover of the server", {pmd + server_none}, {{}, {{15, 15, true, false}}}, both},
+    {"the answer repeats our own flag not", {pmd + server_none}, {{}, {{15, 15, false, false}}}},
     {"we asked for no takeover", {pmd}, {invalid, {}}},
     {"a smaller window of the server, unasked",
      {pmd + "; server_max_window_bits=9"},
@@ -316,21 +317,21 @@ const std::vector<AnswerRow> answer_table = {
     {"an empty list", {", ,"}, {invalid, {}}, both},
 };
 
-TEST(DeflateParams, Rfc7692_7_1_AClientJudgesTheAnswer) {
+TEST(DeflateParams, Rfc7692_7_1_AClientChecksTheAnswer) {
   for (const AnswerRow& row : answer_table) {
     EXPECT_EQ(checked(row.answer, row.options), row.expected) << row.id;
   }
 }
 
-TEST(DeflateParams, Rfc6455_4_1_WhoOfferedNothingTakesNothing) {
+TEST(DeflateParams, Rfc6455_4_1_WithoutAnOfferAnyAnswerFails) {
   EXPECT_EQ(checked({}, {}), Answer{});
   EXPECT_EQ(checked({pmd}, {}), (Answer{Errc::extension_not_offered, {}}));
   EXPECT_EQ(checked({""}, {}), (Answer{Errc::extension_not_offered, {}}));
 }
 
-// Whatever our server answers to whatever our client offers, the client takes, and both understand
-// the same by it.
-TEST(DeflateParams, OurTwoEndsAgree) {
+// The client accepts each answer of our server to each of our offers, and both agree on the same
+// values.
+TEST(DeflateParams, ClientAndServerReachTheSameAgreement) {
   std::size_t agreements = 0;
   for (int window = 8; window <= 15; ++window) {
     for (int peer_window = 8; peer_window <= 15; ++peer_window) {

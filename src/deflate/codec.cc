@@ -1,20 +1,20 @@
-// A message is a run of deflate blocks without its end. The sender flushes: that closes the last
-// block with an empty stored one, 00 00 FF FF, and leaves these four bytes out. The receiver puts
-// them back (RFC 7692 §7.2):
+// Compresses and inflates messages. A message is a sequence of deflate blocks without its end. The
+// sender flushes: the flush closes the last block with an empty stored block, 00 00 FF FF, and the
+// sender leaves these four bytes out. The receiver adds them again (RFC 7692 §7.2):
 //
 //   blocks … | 3 bits of the empty block's header, zeros up to a byte | (00 00 FF FF)
 //
-// Some senders end with a final block (BFINAL, §7.2.3.4) and a byte 00 behind it, so that the four
-// bytes make an empty block there, too. zlib stops at a final block: the stream is then begun anew
-// with the window kept. A message that stops right at its final block is let pass; one that is cut
-// anywhere else is corrupt, which shows as the four bytes not ending at the border of a block.
+// Some senders end with a final block (BFINAL, §7.2.3.4) and a byte 00 after it, so that the four
+// bytes form an empty block there, too. zlib stops at a final block: the stream then starts again
+// with the window kept. A message that ends exactly with its final block is accepted. A message
+// that is cut anywhere else is corrupt: then the four bytes do not end at the border of a block.
 //
-// With context takeover a message is sent compressed even if it grows: the next messages refer to
-// it, and a context that is thrown away costs more than a few bytes. zlib stores a block that it
-// cannot compress, which costs 5 bytes. A block holds 16 KiB with the default memory_level, 127
-// bytes with the smallest.
+// With context takeover a message is sent compressed even if it grows, because the next messages
+// refer to it, and a new context costs more than a few bytes. zlib stores a block that it cannot
+// compress, which costs 5 bytes. A block holds 16 KiB with the default memory_level, and 127 bytes
+// with the smallest.
 //
-// zlib writes no raw deflate with a window of 2^8; for reading any larger window does as well.
+// zlib cannot write raw deflate with a window of 2^8. It can read it with any larger window.
 #include "deflate/codec.h"
 
 #include "deflate/params.h"
@@ -32,14 +32,15 @@ namespace {
 constexpr std::array<std::byte, 4> tail{std::byte{0}, std::byte{0}, std::byte{0xFF},
                                         std::byte{0xFF}};
 
-// data_type behind inflate(): right behind a block that was not the last, no bits left over.
+// The value of data_type after inflate() if it stopped directly behind a block that was not the
+// last and no bits are left.
 constexpr int at_border = 128;
 constexpr int border_mask = 128 + 63;
 
-// Least by which a buffer grows for what compresses badly.
+// The smallest step by which a buffer grows for a message that compresses badly.
 constexpr std::size_t smallest_step = 4096;
 
-// zlib counts in unsigned int, and reads through a pointer that is not const.
+// zlib counts in unsigned int and reads through a pointer that is not const.
 uInt limited(std::size_t size) noexcept {
   return static_cast<uInt>(std::min<std::size_t>(size, std::numeric_limits<uInt>::max()));
 }
@@ -55,7 +56,7 @@ Bytef* output(std::byte* bytes) noexcept { return reinterpret_cast<Bytef*>(bytes
 Inflater::Inflater(int window_bits)
     : stream_(std::make_unique<z_stream>()),
       window_bits_(std::clamp(window_bits, min_window_bits, max_window_bits)) {
-  // Negative: raw, without the header of zlib's own format.
+  // A negative number means raw deflate, without the header of zlib's own format.
   if (inflateInit2(stream_.get(), -window_bits_) != Z_OK) throw std::bad_alloc();
 }
 
@@ -89,7 +90,7 @@ Inflater::Step Inflater::step(std::span<const std::byte> in, std::span<std::byte
     switch (result) {
       case Z_OK:
         break;
-      case Z_BUF_ERROR:  // nothing was left to do
+      case Z_BUF_ERROR:  // no input and no output is left
         return done;
       case Z_STREAM_END:
         inflateResetKeep(&stream);
@@ -106,13 +107,14 @@ Inflater::Step Inflater::step(std::span<const std::byte> in, std::span<std::byte
 }
 
 Inflater::Step Inflater::finish(std::span<std::byte> out) {
-  // A block that ends with some of the four bytes is no end: the message was cut inside of it.
+  // A final block that ends with some of the four bytes is no end: the message was cut inside of
+  // the block.
   if (after_final_ && tail_ == 0) {
     after_final_ = false;
     return {};
   }
   Step done = step(std::span(tail).subspan(tail_), out);
-  // Of the four bytes, which are none of the caller's.
+  // The consumed bytes are of the four, not of the input of the caller.
   tail_ = static_cast<std::uint8_t>(tail_ + std::exchange(done.consumed, 0));
   const bool more = done.produced == out.size();
   const bool whole = tail_ == tail.size() && (stream_->data_type & border_mask) == at_border;
@@ -136,8 +138,8 @@ std::size_t Deflater::compress(std::span<const std::byte> message, bool takeover
                                base::ChunkPool& pool, base::ChunkRef& out) {
   std::size_t size = 0;
   try {
-    // Without takeover it is of use only if it is one byte less than the message, behind which zlib
-    // still writes the tail.
+    // Without takeover the result is used only if it is smaller than the message by at least one
+    // byte. zlib writes the four bytes behind it.
     const std::size_t most = takeover ? SIZE_MAX : message.size() - 1 + tail.size();
     size = run(message, most, pool, out);
   } catch (const std::bad_alloc&) {
@@ -156,7 +158,8 @@ std::size_t Deflater::run(std::span<const std::byte> message, std::size_t most,
   std::size_t produced = 0;
   for (;;) {
     if (produced == out.capacity()) {
-      // A message that does not shrink needs hardly more than its own size, never four times that.
+      // A message that does not shrink needs little more than its own size, and never four times
+      // the size so far.
       const std::size_t likely = message.size() + message.size() / 16;
       pool.grow(out, produced, std::clamp(likely, produced + smallest_step, 4 * produced));
     }
@@ -170,7 +173,7 @@ std::size_t Deflater::run(std::span<const std::byte> message, std::size_t most,
     ::deflate(&stream, last ? Z_SYNC_FLUSH : Z_NO_FLUSH);
     consumed += most_in - stream.avail_in;
     produced += most_out - stream.avail_out;
-    // With room left all was taken and flushed.
+    // If room is left, zlib took all of the message and flushed it.
     if (last && stream.avail_out > 0) return produced - tail.size();
     if (produced == most) return 0;
   }
@@ -179,7 +182,7 @@ std::size_t Deflater::run(std::span<const std::byte> message, std::size_t most,
 // ---- Contexts
 
 std::unique_ptr<Inflater> Contexts::take_inflater() {
-  inflaters_.reserve(max_inflaters);  // so that give_back() needs no memory
+  inflaters_.reserve(max_inflaters);  // so that give_back() does not allocate
   if (inflaters_.empty()) return std::make_unique<Inflater>(max_window_bits);
   auto inflater = std::move(inflaters_.back());
   inflaters_.pop_back();

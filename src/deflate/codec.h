@@ -1,4 +1,4 @@
-// Raw deflate, message by message (RFC 7692 §7.2). All of zlib is behind these three classes.
+// Raw deflate, one message at a time (RFC 7692 §7.2). Only these three classes use zlib.
 #pragma once
 
 #include "tern/options.h"
@@ -15,31 +15,33 @@ struct z_stream_s;
 
 namespace tern::deflate {
 
-/// Peer's bytes to messages. Holds 7 KiB, and a window once it has inflated something.
+/// Inflates messages of the peer. Takes 7 KiB, and a window after it has inflated something.
 class Inflater {
  public:
-  /// What inflate() did. Corrupt: what was produced before that stands.
+  /// The result of inflate(). If it is corrupt, the bytes produced before the fault are valid.
   struct Step {
     std::size_t consumed = 0;
     std::size_t produced = 0;
     bool corrupt = false;
   };
 
-  /// Takes what was compressed with a window of at most 2^window_bits bytes. What refers further
-  /// back is corrupt or is not, depending on how it is cut: zlib's output is a window, too. It
-  /// never refers to anything but bytes of this stream. Throws std::bad_alloc.
+  /// Inflates data that was compressed with a window of at most 2^window_bits bytes. A reference
+  /// that goes further back may or may not be reported as corrupt; this depends on how the data is
+  /// cut, because the output of zlib is a window, too. A reference never reaches anything but bytes
+  /// of this stream. Throws std::bad_alloc.
   explicit Inflater(int window_bits);
   Inflater(const Inflater&) = delete;
   Inflater& operator=(const Inflater&) = delete;
   ~Inflater();
 
-  /// Inflates from `in` to `out`, which is not empty, until one of them is used up.
-  /// Throws std::bad_alloc.
+  /// Inflates from `in` to `out` until one of them is used up. `out` must not be empty. Throws
+  /// std::bad_alloc.
   Step inflate(std::span<const std::byte> in, std::span<std::byte> out);
-  /// The same behind the last byte of a message: inflates the four bytes that its sender has left
-  /// out (§7.2.2). Call it until it fills `out` no more; then the message is whole or corrupt.
+  /// Inflates the four bytes that the sender has left out behind the last byte of a message. Call
+  /// it until it does not fill `out`; then the message is whole or corrupt. Throws std::bad_alloc.
+  /// RFC 7692 §7.2.2.
   Step finish(std::span<std::byte> out);
-  /// Forgets all, also what later messages could refer to.
+  /// Forgets everything, also the window that later messages could refer to.
   void reset() noexcept;
 
  private:
@@ -47,11 +49,11 @@ class Inflater {
 
   std::unique_ptr<z_stream_s> stream_;
   int window_bits_;
-  std::uint8_t tail_ = 0;     // bytes of the tail that were inflated
-  bool after_final_ = false;  // a final block ended the stream, and nothing came behind it
+  std::uint8_t tail_ = 0;     // bytes of the four that were inflated
+  bool after_final_ = false;  // a final block ended the stream, and no byte came after it
 };
 
-/// How a Deflater compresses.
+/// The parameters of a Deflater.
 struct DeflateParameters {
   int level;
   int window_bits;
@@ -59,10 +61,10 @@ struct DeflateParameters {
   bool operator==(const DeflateParameters&) const = default;
 };
 
-/// Messages to bytes for the peer.
+/// Compresses messages for the peer.
 class Deflater {
  public:
-  /// Within the bounds that usable() gives. Throws std::bad_alloc.
+  /// The parameters must be within the bounds that usable() ensures. Throws std::bad_alloc.
   explicit Deflater(const DeflateParameters& parameters);
   Deflater(const Deflater&) = delete;
   Deflater& operator=(const Deflater&) = delete;
@@ -70,10 +72,10 @@ class Deflater {
 
   const DeflateParameters& parameters() const noexcept { return parameters_; }
   /// Compresses a message of at least 1 byte to the beginning of `out`, which is replaced, and
-  /// returns its size. Without `takeover` it refers to no other message, and 0 is returned when it
-  /// would not become smaller. With `takeover` it refers to what was compressed before, and the
-  /// caller must send it: it may be larger than the message, by 5 bytes for each block.
-  /// Throws std::bad_alloc, and has then forgotten all.
+  /// returns the size. Without `takeover` the result refers to no other message; returns 0 if it
+  /// would not be smaller than the message. With `takeover` the result refers to messages
+  /// compressed before, and the caller must send it. It may be larger than the message, by 5 bytes
+  /// for each block. Throws std::bad_alloc; the context is empty then.
   std::size_t compress(std::span<const std::byte> message, bool takeover, base::ChunkPool& pool,
                        base::ChunkRef& out);
 
@@ -85,26 +87,29 @@ class Deflater {
   DeflateParameters parameters_;
 };
 
-/// The contexts that the engines of one thread share: whoever has no takeover needs one only while
-/// a message is on its way. Lifetime: longer than what it lends.
+/// The contexts that the engines of one thread share. A connection without takeover needs a context
+/// only while one message is being compressed or inflated. Lifetime: longer than the contexts that
+/// it lends.
 class Contexts {
  public:
   Contexts() = default;
   Contexts(const Contexts&) = delete;
   Contexts& operator=(const Contexts&) = delete;
 
-  /// One without a past, for any window. Throws std::bad_alloc.
+  /// Returns an empty inflater for any window. Throws std::bad_alloc.
   std::unique_ptr<Inflater> take_inflater();
+  /// Takes an inflater back; null does nothing.
   void give_back(std::unique_ptr<Inflater> inflater) noexcept;
-  /// Throws std::bad_alloc. Lifetime: until the next call.
+  /// Returns a deflater with these parameters. Lifetime: until the next call. Throws
+  /// std::bad_alloc.
   Deflater& deflater(const DeflateParameters& parameters);
 
  private:
-  static constexpr std::size_t max_inflaters = 16;  // kept; the rest goes back to the heap
+  static constexpr std::size_t max_inflaters = 16;  // kept; others are freed
   static constexpr std::size_t max_deflaters = 4;
 
   std::vector<std::unique_ptr<Inflater>> inflaters_{};
-  std::vector<std::unique_ptr<Deflater>> deflaters_{};  // the one used last comes last
+  std::vector<std::unique_ptr<Deflater>> deflaters_{};  // the deflater used last stands last
 };
 
 }  // namespace tern::deflate

@@ -1,14 +1,16 @@
-// What two ends say to each other about compression, RFC 7692 §5, §7.1:
+// The negotiation of compression, RFC 7692 §5, §7.1:
 //
 //   offer    permessage-deflate; client_max_window_bits; server_max_window_bits=10,
 //            permessage-deflate; client_no_context_takeover                        (a list)
 //   answer   permessage-deflate; server_max_window_bits=10                         (one, or none)
 //
-// server_… is about what the server sends, client_… about what the client sends. In an offer
-// client_max_window_bits may stand without a value: it says that the client understands the limit,
-// and only then an answer may set one. Both sides read the same four parameters by the same rules;
-// what differs is how they are judged: a server passes over an offer it does not understand, a
-// client fails, for the server believes that they agree.
+// server_… applies to messages of the server, client_… to messages of the client. In an offer,
+// client_max_window_bits may have no value: the client then supports the limit, and only in this
+// case an answer may set one.
+//
+// Both sides parse the same four parameters by the same rules, but they judge them differently. A
+// server ignores an offer that it does not understand. A client fails the handshake, because the
+// server believes that both agree.
 #include "deflate/params.h"
 
 #include "http/token.h"
@@ -23,17 +25,17 @@ namespace {
 constexpr std::string_view field_name = "Sec-WebSocket-Extensions";
 constexpr std::string_view extension = "permessage-deflate";
 
-// One element of the list. 0: the parameter is not there.
+// One element of the list. 0: the parameter is absent.
 struct Parameters {
   bool server_no_takeover = false;
   bool client_no_takeover = false;
   bool client_bits_named = false;
   std::uint8_t server_bits = 0;
-  std::uint8_t client_bits = 0;  // also 0 when it is named without a value
+  std::uint8_t client_bits = 0;  // also 0 if it has no value
 };
 
-// §7.1.2: 8 to 15, decimal, no leading zero. A quoted value may hold backslashes (RFC 6455 §9.1).
-// 0 when it is something else.
+// Parses a window size: 8 to 15, decimal, no leading zero (§7.1.2). A quoted value may contain
+// backslashes (RFC 6455 §9.1). Returns 0 for any other text.
 std::uint8_t window_bits(std::string_view value) noexcept {
   unsigned bits = 0;
   std::size_t digits = 0;
@@ -45,7 +47,7 @@ std::uint8_t window_bits(std::string_view value) noexcept {
   return bits >= 8 && bits <= 15 ? static_cast<std::uint8_t>(bits) : std::uint8_t{0};
 }
 
-// A parameter without a value that may stand once.
+// Sets a parameter that has no value and may occur once.
 bool set_flag(bool& flag, const http::Parameter& parameter) noexcept {
   return !parameter.has_value && !std::exchange(flag, true);
 }
@@ -71,7 +73,7 @@ bool set_parameter(Parameters& to, const http::Parameter& parameter) noexcept {
   return false;
 }
 
-// Nothing for whatever is not to be understood.
+// Returns nothing for parameters that are unknown, malformed or repeated.
 std::optional<Parameters> read_parameters(http::ParameterReader& reader) noexcept {
   Parameters parameters;
   std::size_t count = 0;
@@ -82,7 +84,7 @@ std::optional<Parameters> read_parameters(http::ParameterReader& reader) noexcep
   return parameters;
 }
 
-// §7.1.1, §7.1.2, for one offer.
+// Answers one offer, §7.1.1, §7.1.2; returns nothing to decline it.
 std::optional<Acceptance> accept_one(const Parameters& offer, const Deflate& options) noexcept {
   const int bits =
       std::min<int>(options.window_bits, offer.server_bits == 0 ? 15 : offer.server_bits);
@@ -120,7 +122,7 @@ void append_offer(std::string& out, const Deflate& options, int server_bits, boo
   if (!peer_takeover) append_parameter(out, "server_no_context_takeover");
 }
 
-// Whether a server may give this answer to an offer that limits its window to `server_bits`.
+// Whether this answer fits an offer that limits the window of the server to `server_bits`.
 bool fits(const Parameters& answer, int server_bits, bool peer_takeover) noexcept {
   if (!peer_takeover && !answer.server_no_takeover) return false;
   return server_bits == max_window_bits ||
@@ -195,7 +197,7 @@ std::optional<Errc> check_answer(std::span<const HeaderField> fields, const Defl
       !fits(*answer, max_window_bits, false)) {
     return Errc::extension_answer_invalid;
   }
-  // §7.1.2.2: with a value, and not above the one we named.
+  // §7.1.2.2: the value must be there and must not exceed the one that we named.
   const int bits = answer->client_bits_named ? answer->client_bits : options->window_bits;
   if (bits == 0 || bits > options->window_bits) return Errc::extension_answer_invalid;
   DeflateAgreement& result = agreed.emplace();

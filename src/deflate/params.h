@@ -13,43 +13,43 @@
 
 namespace tern::deflate {
 
-/// zlib has no raw deflate with a window of 2^8 bytes, so we promise none: see accept_offer and
-/// check_answer. It inflates such data.
+/// zlib cannot write raw deflate with a window of 2^8 bytes, so tern never agrees to write it: see
+/// accept_offer and check_answer. zlib can inflate such data.
 inline constexpr int min_window_bits = 9;
 inline constexpr int max_window_bits = 15;
 
-/// What is looked at: offers beyond are not, and neither is an offer with more parameters.
+/// Later offers in a list are ignored, and so is an offer with more parameters.
 inline constexpr std::size_t max_offers = 16;
 inline constexpr std::size_t max_parameters = 16;
 
-/// The options as they will be used: numbers within their bounds. Nothing when compression is off.
+/// The options with all numbers within their bounds; nothing if compression is off.
 std::optional<Deflate> usable(const std::optional<Deflate>& options) noexcept;
 
-/// What a server accepts.
+/// The offer that a server accepts.
 struct Acceptance {
   DeflateAgreement agreed{};
   bool names_window = false;       // the answer has server_max_window_bits
   bool names_peer_window = false;  // the answer has client_max_window_bits
 };
 
-/// Server: the first offer of the request that can be kept, as agreed. Nothing when there is none:
-/// an offer with an unknown, malformed, repeated or impossible parameter is passed over, and so is
-/// one that wants our window below min_window_bits. The list's grammar was checked before.
-/// A client that cannot limit its window to peer_window_bits gets no takeover, so that memory stays
-/// what the options say.
+/// Server: returns the agreement for the first offer of the request that can be accepted; nothing
+/// if there is none. An offer with an unknown, malformed, repeated or impossible parameter is
+/// skipped, and so is one that limits our window to less than min_window_bits. The caller has
+/// checked the grammar of the list. A client that cannot limit its window to peer_window_bits gets
+/// no takeover, so that the connection keeps no more memory than the options allow.
 std::optional<Acceptance> accept_offer(std::span<const HeaderField> fields,
                                        const Deflate& options) noexcept;
-/// The value of Sec-WebSocket-Extensions in the answer. Throws std::bad_alloc.
+/// Server: the value of Sec-WebSocket-Extensions in the answer. Throws std::bad_alloc.
 std::string answer_text(const Acceptance& acceptance);
 
-/// Client: the value of Sec-WebSocket-Extensions in the request. A second offer follows where the
-/// first limits the server's window, for servers that cannot do that; it has no takeover.
+/// Client: the value of Sec-WebSocket-Extensions in the request. If the first offer limits the
+/// window of the server, a second offer without takeover follows, for servers that cannot limit it.
 /// Throws std::bad_alloc.
 std::string offer_text(const Deflate& options);
-/// Client: whether the server's answer fits offer_text. `agreed` becomes nothing when the server
-/// declined. Without `options` nothing was offered. A server that limits our window to 2^8 gets
-/// messages that are not compressed (window_bits 0). Faults: extension_not_offered,
-/// extension_answer_invalid.
+/// Client: checks whether the server's answer fits offer_text. `options` is null if nothing was
+/// offered. `agreed` becomes nothing if the server declined. If a server limits our window to 2^8,
+/// our messages are not compressed (window_bits 0). Returns nothing on success, else
+/// extension_not_offered or extension_answer_invalid.
 std::optional<Errc> check_answer(std::span<const HeaderField> fields, const Deflate* options,
                                  std::optional<DeflateAgreement>& agreed) noexcept;
 
