@@ -122,7 +122,7 @@ TEST(ClientDial, OptionsThatCanNeverWork) {
        "protocols: subprotocol \"a b\": it is no token"},
       {{.protocols = {"a", "a"}},
        Errc::invalid_header,
-       "protocols: subprotocol \"a\": it is there"},
+       "protocols: subprotocol \"a\": it occurs twice"},
       {{.headers = {{"Sec-WebSocket-Key", "x"}}},
        Errc::invalid_header,
        "headers: header field \"Sec-WebSocket-Key\": tern writes this field itself"},
