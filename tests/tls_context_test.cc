@@ -343,7 +343,7 @@ TEST(TlsContext, Rfc6066_3_AClientSendsTheNameButNoAddress) {
     SCOPED_TRACE(dialled);
     TlsPair pair(server_of(leaf), trusting(authority().ca), dialled);
     pair.shake_hands();
-    EXPECT_STREQ(SSL_get_servername(&pair.server.tls->ssl(), TLSEXT_NAMETYPE_host_name), told);
+    EXPECT_STREQ(SSL_get_servername(pair.server.ssl, TLSEXT_NAMETYPE_host_name), told);
   }
 }
 
@@ -362,7 +362,7 @@ TEST(TlsContext, Rfc7301_3_2_AServerChoosesOnlyHttp11) {
   for (const Case& given : cases) {
     SCOPED_TRACE(given.offered);
     TlsPair pair(server_of(authority().leaf), trusting(authority().ca));
-    SSL& ssl = pair.client.tls->ssl();
+    SSL& ssl = *pair.client.ssl;
     SSL_set_alpn_protos(&ssl, reinterpret_cast<const unsigned char*>(given.offered.data()),
                         static_cast<unsigned>(given.offered.size()));
     pair.client.to_write = "hello";
@@ -386,7 +386,7 @@ TEST(TlsContext, AClientOffersHttp11) {
   pair.shake_hands();
   const unsigned char* chosen = nullptr;
   unsigned size = 0;
-  SSL_get0_alpn_selected(&pair.client.tls->ssl(), &chosen, &size);
+  SSL_get0_alpn_selected(pair.client.ssl, &chosen, &size);
   EXPECT_EQ(std::string(reinterpret_cast<const char*>(chosen), size), "http/1.1");
 }
 
@@ -404,8 +404,8 @@ struct Dials {
     pair.shake_hands();
     pair.server.to_write = "so that tickets are read";
     pair.run();
-    EXPECT_EQ(pair.client.tls->resumed(), pair.server.tls->resumed());
-    return pair.client.tls->resumed();
+    EXPECT_EQ(pair.client.resumed(), pair.server.resumed());
+    return pair.client.resumed();
   }
 };
 
@@ -479,8 +479,8 @@ TEST(TlsContext, Rfc8446_C4_ATicketIsUsedOnce) {
       pair->run();
       EXPECT_EQ(pair->server.got, "hello");
     }
-    EXPECT_TRUE(one.client.tls->resumed());
-    EXPECT_EQ(other.client.tls->resumed(), version == TLS1_2_VERSION);
+    EXPECT_TRUE(one.client.resumed());
+    EXPECT_EQ(other.client.resumed(), version == TLS1_2_VERSION);
   }
 }
 
@@ -556,7 +556,7 @@ TEST(TlsContext, AResumedSessionKeepsTheVerifiedSubject) {
     pair.shake_hands();
     pair.server.to_write = "ticket";
     pair.run();
-    EXPECT_EQ(pair.server.tls->resumed(), resumed);
+    EXPECT_EQ(pair.server.resumed(), resumed);
     EXPECT_EQ(pair.server.tls->peer_subject(), R"(CN=alice\, and \"bob\")");
   }
 }

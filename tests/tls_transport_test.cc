@@ -34,7 +34,7 @@ TEST(TlsTransport, SpeaksBothVersions) {
     TlsPair pair(server_of(authority().leaf), trusting(authority().ca));
     pair.only_version(version.number);
     pair.shake_hands();
-    EXPECT_STREQ(pair.server.tls->version(), version.name);
+    EXPECT_STREQ(SSL_get_version(pair.server.ssl), version.name);
     pair.server.to_write = "answer";
     pair.run();
     EXPECT_EQ(pair.client.got, "answer");
@@ -51,8 +51,8 @@ TEST(TlsTransport, Rfc8996_RefusesOldVersions) {
         SCOPED_TRACE(std::to_string(version) + (server_is_old ? " server" : " client") +
                      (lowered ? " lowered" : ""));
         TlsPair pair = localhost();
-        SSL& server = pair.server.tls->ssl();
-        SSL& client = pair.client.tls->ssl();
+        SSL& server = *pair.server.ssl;
+        SSL& client = *pair.client.ssl;
         for (SSL* const end : {&server, &client}) {
           SSL_set_cipher_list(end, "ALL:@SECLEVEL=0");
         }
@@ -82,7 +82,7 @@ TEST(TlsTransport, Rfc9325_4_2_UsesOnlyAuthenticatedEncryption) {
     SCOPED_TRACE(cipher);
     TlsPair pair = localhost();
     pair.only_version(TLS1_2_VERSION);
-    ASSERT_EQ(SSL_set_cipher_list(&pair.client.tls->ssl(), cipher), 1);
+    ASSERT_EQ(SSL_set_cipher_list(pair.client.ssl, cipher), 1);
     pair.client.to_write = "hello";
     pair.run();
     EXPECT_EQ(pair.server.got, accepted ? "hello" : "");
@@ -339,7 +339,7 @@ TEST(TlsTransport, FollowsKeyUpdates) {
   TlsPair pair = localhost();
   pair.shake_hands();
   for (int i = 0; i < 3; ++i) {
-    EXPECT_EQ(SSL_key_update(&pair.client.tls->ssl(), SSL_KEY_UPDATE_REQUESTED), 1);
+    EXPECT_EQ(SSL_key_update(pair.client.ssl, SSL_KEY_UPDATE_REQUESTED), 1);
     pair.client.to_write = "with a new key";
     pair.server.got.clear();
     pair.run();
@@ -355,8 +355,8 @@ TEST(TlsTransport, RefusesRenegotiation) {
   TlsPair pair = localhost();
   pair.only_version(TLS1_2_VERSION);
   pair.shake_hands();
-  SSL_clear_options(&pair.client.tls->ssl(), SSL_OP_NO_RENEGOTIATION);
-  ASSERT_EQ(SSL_renegotiate(&pair.client.tls->ssl()), 1);
+  SSL_clear_options(pair.client.ssl, SSL_OP_NO_RENEGOTIATION);
+  ASSERT_EQ(SSL_renegotiate(pair.client.ssl), 1);
   pair.client.to_write = "new keys?";
   pair.client.turn();
   pair.server.turn();

@@ -22,7 +22,7 @@ TlsPair localhost() { return TlsPair(server_of(authority().leaf), trusting(autho
 
 // The client asks for new keys a thousand times, and says one byte.
 void ask_for_keys(TlsPair& pair) {
-  SSL& ssl = pair.client.tls->ssl();
+  SSL& ssl = *pair.client.ssl;
   pair.rules.capacity = WireRules::all;
   for (int i = 0; i < 1000; ++i) {
     ASSERT_EQ(SSL_key_update(&ssl, SSL_KEY_UPDATE_REQUESTED), 1);

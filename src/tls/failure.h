@@ -8,6 +8,13 @@
 
 namespace tern::tls {
 
+/// Empties this thread's queue of errors before a call of OpenSSL, because SSL_get_error() reads
+/// the queue first. Usually there are none, and a check for errors is cheaper than clearing the
+/// queue.
+inline void forget_errors() noexcept {
+  if (ERR_peek_error() != 0) ERR_clear_error();
+}
+
 /// Returns the reason of the oldest error in this thread's queue, and empties the queue: "no shared
 /// cipher". Throws std::bad_alloc.
 std::string take_reason();

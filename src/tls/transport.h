@@ -3,6 +3,8 @@
 
 #include "net/transport.h"
 #include "tls/context.h"
+#include "tls/failure.h"
+#include "tls/kept_bytes.h"
 #include "tls/openssl.h"
 #include "tls/scratch.h"
 
@@ -39,12 +41,6 @@ class TlsTransport final : public net::Transport {
   std::string explanation() const override;
   std::string peer_subject() const override;
 
-  /// Returns whether the session was resumed. Valid when the handshake is done.
-  bool resumed() const noexcept { return SSL_session_reused(ssl_.get()) == 1; }
-  /// Returns the version, for example "TLSv1.3". Valid when the handshake is done.
-  const char* version() const noexcept { return SSL_get_version(ssl_.get()); }
-  SSL& ssl() noexcept { return *ssl_; }
-
   /// A callback for SSL_CTX_sess_set_new_cb. Returns 1 if it took over the session.
   static int on_new_session(SSL* ssl, SSL_SESSION* session) noexcept;
   /// Stores the reason why a certificate of the peer is refused. For the verify callback.
@@ -56,22 +52,6 @@ class TlsTransport final : public net::Transport {
   // The number of records that one call deciphers. A record may hold one byte or none, and costs a
   // microsecond.
   static constexpr std::uint16_t max_records = 256;
-
-  // Bytes that outlive a call. The block has exactly their size, because usually there are none.
-  class Kept {
-   public:
-    bool empty() const noexcept { return at_ == size_; }
-    std::size_t size() const noexcept { return size_ - at_; }
-    std::span<const std::byte> bytes() const noexcept { return {bytes_.get() + at_, size()}; }
-    void consume(std::size_t bytes) noexcept;
-    /// Appends `more`. Returns false if memory is out.
-    bool append(std::span<const std::byte> more) noexcept;
-
-   private:
-    std::unique_ptr<std::byte[]> bytes_{};
-    std::uint32_t at_ = 0;
-    std::uint32_t size_ = 0;
-  };
 
   TlsTransport(std::unique_ptr<net::Transport> below, std::shared_ptr<Context> context,
                Scratch& scratch) noexcept
@@ -86,6 +66,7 @@ class TlsTransport final : public net::Transport {
   static void on_record(int written, int version, int content_type, const void* bytes,
                         std::size_t size, SSL* ssl, void* argument) noexcept;
 
+  // Calls OpenSSL until it is done or needs ciphertext that has not arrived.
   template <class F>
   Step run(F&& call) noexcept;
   bool receive() noexcept;
@@ -106,8 +87,8 @@ class TlsTransport final : public net::Transport {
   std::shared_ptr<Context> context_;
   Scratch* scratch_;
   Ssl ssl_{};
-  Kept undeciphered_{};
-  Kept unsent_{};
+  KeptBytes undeciphered_{};
+  KeptBytes unsent_{};
   std::size_t owed_ = 0;  // bytes in the records of unsent_ that do not count as written yet
   std::span<const std::byte> input_{};  // within a call: the bytes that the BIO reads next
   std::error_code error_{};             // the reason of the failure
@@ -124,5 +105,24 @@ class TlsTransport final : public net::Transport {
   bool closing_ : 1 = false;      // whether shutdown_write() was called
   bool discarding_ : 1 = false;   // whether it failed and discards all input
 };
+
+template <class F>
+TlsTransport::Step TlsTransport::run(F&& call) noexcept {
+  for (;;) {
+    forget_errors();
+    const int result = call();
+    if (result > 0) return Step::done;
+    switch (SSL_get_error(ssl_.get(), result)) {
+      case SSL_ERROR_WANT_READ:
+        if (receive()) continue;
+        return phase_ == Phase::failed ? Step::failed : Step::wait;
+      case SSL_ERROR_ZERO_RETURN:
+        return Step::ended;
+      default:
+        fail_by_openssl();
+        return Step::failed;
+    }
+  }
+}
 
 }  // namespace tern::tls

@@ -6,6 +6,7 @@
 
 #include "net/transport.h"
 #include "support/certificates.h"
+#include "support/made_ssl.h"
 #include "tls/context.h"
 #include "tls/transport.h"
 
@@ -88,12 +89,15 @@ class WireEnd final : public net::Transport {
 /// One end: the bytes to write, the bytes that it has read, and how it ended.
 struct TlsEnd {
   std::unique_ptr<tls::TlsTransport> tls{};
+  SSL* ssl = nullptr;  ///< the object inside `tls`
   std::string to_write{};
   std::string got{};
   net::Transport::Transfer last{};  ///< the last result of a read: ok, end or failed
   std::error_code write_error{};
   std::size_t room = 64 << 10;  ///< the room of one read
 
+  /// Whether the session was resumed. Valid when the handshake is done.
+  bool resumed() const { return SSL_session_reused(ssl) == 1; }
   bool over() const { return last.state != net::Transport::State::ok; }
 
   /// Reads all bytes that have arrived, and writes as many as possible.
@@ -144,8 +148,8 @@ struct TlsPair {
   }
 
   void only_version(int version) {
-    SSL_set_min_proto_version(&client.tls->ssl(), version);
-    SSL_set_max_proto_version(&client.tls->ssl(), version);
+    SSL_set_min_proto_version(client.ssl, version);
+    SSL_set_max_proto_version(client.ssl, version);
   }
 
   /// Both ends take turns until nothing moves any more.
@@ -169,10 +173,13 @@ struct TlsPair {
  private:
   void connect(std::shared_ptr<tls::ServerContext> server_context,
                std::shared_ptr<tls::ClientContext> client_context, const std::string& name) {
+    last_made_ssl();
     client.tls = tls::TlsTransport::client(std::make_unique<WireEnd>(to_client, to_server, rules),
                                            std::move(client_context), name, 443, scratch);
+    client.ssl = last_made_ssl();
     server.tls = tls::TlsTransport::server(std::make_unique<WireEnd>(to_server, to_client, rules),
                                            std::move(server_context), scratch);
+    server.ssl = last_made_ssl();
   }
 };
 
