@@ -1,19 +1,22 @@
 // X33: peers that send legal traffic which is much work or whose answers fill memory: requests for
-// pages whose answers are not read, frames that inflate a thousandfold, tiny frames without end.
+// pages whose answers are not read, frames that inflate a thousandfold, blocks that inflate to
+// nothing, tiny frames without end, large messages, echoes that are not read.
 // Pass: the resident memory of the server stays within a bound for each peer, a bystander's echoes
-// go on meanwhile, and a stop keeps its deadline. What such a peer gets done before another one's
-// turn is counted in server_fairness_test.
+// go on meanwhile, and a stop keeps its deadline. How much the server does for such peers before a
+// bystander has its turn is counted in x33_bystanders_test.
+// Each plain and over TLS. For CI 16 peers push while a bystander has 50 echoes.
 #include "faults/support/attacked.h"
+#include "faults/support/flood.h"
 #include "faults/support/memory.h"
 #include "faults/support/served_process.h"
-#include "support/zlib_peer.h"
+#include "faults/support/tls_attacked.h"
 
 #include <chrono>
+#include <fstream>
 #include <gtest/gtest.h>
 #include <list>
 #include <string>
 #include <string_view>
-#include <sys/socket.h>
 
 namespace tern::test {
 namespace {
@@ -21,121 +24,156 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t peers = 16;
+constexpr std::size_t KiB = 1 << 10;
 
-std::string repeat(std::string_view bytes, std::size_t times) {
-  std::string all;
-  for (std::size_t i = 0; i < times; ++i) all += bytes;
-  return all;
-}
-
-// Sends the same block again and again, never waits, and reads nothing.
-class Flood {
- public:
-  Flood(int fd, std::string block) : fd_(fd), block_(std::move(block)) {}
-
-  // What the socket takes now, at most a megabyte.
-  void push() {
-    for (std::size_t pushed = 0; pushed < (1 << 20);) {
-      const ssize_t put =
-          ::send(fd_, block_.data() + at_, block_.size() - at_, MSG_NOSIGNAL | MSG_DONTWAIT);
-      if (put <= 0) return;
-      pushed += static_cast<std::size_t>(put);
-      sent_ += static_cast<std::size_t>(put);
-      at_ = (at_ + static_cast<std::size_t>(put)) % block_.size();
-    }
-  }
-  std::size_t sent() const { return sent_; }
-
- private:
-  int fd_;
-  std::string block_;
-  std::size_t at_ = 0;
-  std::size_t sent_ = 0;
+// What the peers do, and what the server may hold for it.
+struct Attack {
+  std::string_view route;   // empty: they stay with HTTP
+  std::string_view fields;  // of the request for an upgrade
+  std::string (*bytes)();   // sent again and again
+  std::size_t most_grown;   // resident bytes a peer
+  // The server reads no more once its peer has not read for a while. Then the kernel holds the
+  // requests in one direction, and in the other one answers that are longer (1), or as long (2).
+  std::size_t flow_ends = 0;
 };
 
-const std::string& page_requests() {
-  static const std::string all = repeat("GET /time HTTP/1.1\r\nHost: localhost\r\n\r\n", 1'000);
+// The bytes that the kernel holds of one connection in one direction, at most.
+std::size_t kernel_buffers() {
+  std::size_t all = 0;
+  for (const char* name : {"/proc/sys/net/ipv4/tcp_rmem", "/proc/sys/net/ipv4/tcp_wmem"}) {
+    std::size_t least = 0;
+    std::size_t usual = 0;
+    std::size_t most = 0;
+    EXPECT_TRUE(std::ifstream(name) >> least >> usual >> most) << name;
+    all += most;
+  }
   return all;
 }
 
 // Pushes while a bystander has this many echoes, each of which must come.
-void push_during_echoes(std::list<Flood>& floods, RawClient& bystander, int echoes) {
+template <class Client>
+void push_during_echoes(std::list<Flood<Client>>& floods, Client& bystander, int echoes) {
   for (int i = 0; i < echoes; ++i) {
-    for (Flood& flood : floods) flood.push();
+    for (Flood<Client>& flood : floods) flood.push();
     ASSERT_TRUE(bystander.send(text("still there")));
     ASSERT_EQ(bystander.next(), "text still there");
   }
 }
 
-// An answer is five times as long as its request, and none is read. What the server takes in is
-// what fits in the kernel's buffers and 64 KiB beyond; so is what it holds.
-TEST(Faults, X33_PagesThatAreNotReadTakeNoMemory) {
-  AttackedProgram server;
-  std::list<RawClient> clients;
-  std::list<Flood> floods;
+template <class Client, class Program>
+void strike_program(Program& server, const Attack& attack, std::size_t more_with_tls = 0) {
+  const std::string bytes = attack.bytes();
+  std::list<Client> clients;
+  std::list<Flood<Client>> floods;
   for (std::size_t i = 0; i < peers; ++i) {
-    floods.emplace_back(clients.emplace_back(server.port(), 64 << 10).fd(), page_requests());
+    Client& client = clients.emplace_back(server.port());
+    if (!attack.route.empty()) {
+      ASSERT_TRUE(client.upgrade(attack.route, attack.fields));
+    } else if constexpr (requires { client.shake_hands(); }) {
+      ASSERT_TRUE(client.shake_hands());
+    }
+    floods.emplace_back(client, bytes);
   }
-  RawClient bystander(server.port());
+  Client bystander(server.port());
   ASSERT_TRUE(bystander.upgrade());
-  push_during_echoes(floods, bystander, 200);
+  push_during_echoes(floods, bystander, 50);
   std::size_t sent = 0;
-  for (const Flood& flood : floods) sent += flood.sent();
-  EXPECT_GE(sent, peers * (100 << 10)) << "the attack is too small to show anything";
-  EXPECT_LE(sent, peers * (8 << 20)) << "the server reads on though nothing is read from it";
+  for (const Flood<Client>& flood : floods) sent += flood.sent();
+  EXPECT_GE(sent, peers * 100 * KiB) << "the attack is too small to show anything";
+  if (attack.flow_ends > 0) {
+    const std::size_t held = attack.flow_ends * kernel_buffers() + attack.most_grown;
+    EXPECT_LE(sent / peers / KiB, (held + more_with_tls) / KiB) << "the server reads on";
+  }
   if (!sanitized) {
-    EXPECT_LE(server.grown(), peers * (256 << 10));
+    EXPECT_LE(server.grown() / peers / KiB, (attack.most_grown + more_with_tls) / KiB) << "KiB";
   }
   server.expect_fired(sent);
-  for (RawClient& client : clients) client.reset();
+  for (Client& client : clients) client.reset();
   bystander.reset();
   server.expect_clean_end();
 }
 
+void strike(Over over, const Attack& attack) {
+  const std::vector<std::string> flags = {"--deflate"};
+  if (over == Over::tcp) {
+    AttackedProgram server(flags);
+    strike_program<RawClient>(server, attack);
+  } else {
+    AttackedTlsProgram server(flags);
+    strike_program<TlsClient>(server, attack, 640 * KiB);
+  }
+}
+
+// An answer is five times as long as its request, and none is read. What the server takes in is
+// what fits in the kernel's buffers and 64 KiB beyond; so is what it holds.
+const Attack pages{"", "", [] { return page_requests("/time"); }, 256 * KiB, 1};
+TEST(Faults, X33_PagesThatAreNotReadTakeNoMemory) { strike(Over::tcp, pages); }
+TEST(Faults, X33_PagesThatAreNotReadTakeNoMemoryOverTls) { strike(Over::tls, pages); }
+
+// The server reads and drops what peers of /push send, so these floods never end.
+//
 // Six bytes that are an event each: of what a read brought only a part is handled in a turn, and
 // the rest is kept.
-TEST(Faults, X33_TinyFramesTakeLittleMemory) {
-  AttackedProgram server;
-  std::list<RawClient> clients;
-  std::list<Flood> floods;
-  const std::string frames = repeat(wire(Role::client, pong("")), 20'000);
-  for (std::size_t i = 0; i < peers; ++i) {
-    RawClient& client = clients.emplace_back(server.port());
-    ASSERT_TRUE(client.upgrade());
-    floods.emplace_back(client.fd(), frames);
-  }
-  RawClient bystander(server.port());
-  ASSERT_TRUE(bystander.upgrade());
-  push_during_echoes(floods, bystander, 100);
-  if (!sanitized) {
-    EXPECT_LE(server.grown(), peers * (640 << 10));
-  }
-  server.expect_fired(floods.front().sent());
-  for (RawClient& client : clients) client.reset();
-  bystander.reset();
-  server.expect_clean_end();
-}
+const Attack tiny{"/push", "", tiny_frames, 640 * KiB};
+TEST(Faults, X33_TinyFramesTakeLittleMemory) { strike(Over::tcp, tiny); }
+TEST(Faults, X33_TinyFramesTakeLittleMemoryOverTls) { strike(Over::tls, tiny); }
 
-// Each frame of 1 KiB is 1 MiB of work. Behind a Close nothing is inflated, so the stop is not
-// late, although the kernel holds frames for many seconds of work.
-TEST(Faults, X33_AStopIsOnTimeWhilePeersSendWhatInflates) {
-  Attacked attacked({.deflate = Deflate()});
+const Attack inflating{"/push", offer, inflating_frames, 2048 * KiB};
+TEST(Faults, X33_FramesThatInflateTakeOneMessageEach) { strike(Over::tcp, inflating); }
+TEST(Faults, X33_FramesThatInflateTakeOneMessageEachOverTls) { strike(Over::tls, inflating); }
+
+const Attack empty{"/push", offer, empty_blocks, 640 * KiB};
+TEST(Faults, X33_BlocksThatInflateToNothingTakeLittleMemory) { strike(Over::tcp, empty); }
+TEST(Faults, X33_BlocksThatInflateToNothingTakeLittleMemoryOverTls) { strike(Over::tls, empty); }
+
+const Attack large{"/push", "", large_messages, 2048 * KiB};
+TEST(Faults, X33_LargeMessagesTakeOneMessageEach) { strike(Over::tcp, large); }
+TEST(Faults, X33_LargeMessagesTakeOneMessageEachOverTls) { strike(Over::tls, large); }
+
+// Echoes of 1 MiB that are not read: the server stops to read at a quarter of its queue's limit.
+const Attack echoes{"/echo", "", large_messages, 3584 * KiB, 2};
+TEST(Faults, X33_LargeEchoesThatAreNotReadTakeTwoMessagesEach) { strike(Over::tcp, echoes); }
+TEST(Faults, X33_LargeEchoesThatAreNotReadTakeTwoMessagesEachOverTls) { strike(Over::tls, echoes); }
+
+// Behind a Close nothing is inflated, so the stop is not late, although the kernel holds frames for
+// many seconds of work.
+template <class Client, class Server>
+void stop_under(Server& attacked, const std::string& bytes) {
   const std::uint16_t port = attacked.start();
-  const std::string frames = repeat(
-      wire(Role::client,
-           compressed(binary(ZlibSender().message(std::string(std::size_t{1} << 20, '\0'))))),
-      200);
-  std::list<RawClient> clients;
-  std::list<Flood> floods;
+  std::list<Client> clients;
+  std::list<Flood<Client>> floods;
   for (std::size_t i = 0; i < 2 * peers; ++i) {
-    RawClient& client = clients.emplace_back(port);
-    ASSERT_TRUE(client.upgrade("/echo", "Sec-WebSocket-Extensions: permessage-deflate\r\n"));
-    floods.emplace_back(client.fd(), frames);
+    Client& client = clients.emplace_back(port);
+    ASSERT_TRUE(client.upgrade("/echo", offer));
+    floods.emplace_back(client, bytes);
   }
-  for (Flood& flood : floods) flood.push();
+  for (Flood<Client>& flood : floods) flood.push();
   const auto began = std::chrono::steady_clock::now();
   attacked.stop(1s);
   EXPECT_LT(std::chrono::steady_clock::now() - began, 6s) << "a second, and a busy machine";
+}
+
+void stop_while_peers_send(Over over, const std::string& bytes) {
+  if (over == Over::tcp) {
+    Attacked attacked({.deflate = Deflate()});
+    stop_under<RawClient>(attacked, bytes);
+  } else {
+    AttackedTls attacked({.deflate = Deflate()});
+    stop_under<TlsClient>(attacked, bytes);
+  }
+}
+
+TEST(Faults, X33_AStopIsOnTimeWhilePeersSendWhatInflates) {
+  stop_while_peers_send(Over::tcp, inflating_frames());
+}
+TEST(Faults, X33_AStopIsOnTimeWhilePeersSendWhatInflatesOverTls) {
+  stop_while_peers_send(Over::tls, inflating_frames());
+}
+TEST(Faults, X33_AStopIsOnTimeWhilePeersSendEmptyBlocks) {
+  stop_while_peers_send(Over::tcp, empty_blocks());
+}
+TEST(Faults, X33_AStopIsOnTimeWhilePeersSendEmptyBlocksOverTls) {
+  stop_while_peers_send(Over::tls, empty_blocks());
 }
 
 }  // namespace

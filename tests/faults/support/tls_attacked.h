@@ -77,8 +77,8 @@ class TlsClient : public TlsSocket {
     SSL_set_max_proto_version(ssl(), version);
   }
 
-  bool upgrade(std::string_view target = "/echo") {
-    return shake_hands() && send(upgrade_request({}, target)) &&
+  bool upgrade(std::string_view target = "/echo", std::string_view more = {}) {
+    return shake_hands() && send(upgrade_request(more, target)) &&
            head().starts_with("HTTP/1.1 101 ");
   }
   using TlsSocket::send;
