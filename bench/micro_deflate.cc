@@ -1,8 +1,8 @@
-// Compressed messages through the engine of a server, without sockets: JSON as servers send it,
-// compressed by us (send), by a client (receive), and both (echo), per level, with and without
-// context takeover. `ratio` is plain bytes for each byte on the wire, of what we compressed. What
-// is sent differs each time, and only what was sent 64 messages ago comes again: with takeover a
-// message that is still in the window would cost nothing.
+// Measures compressed messages through the engine of a server, without sockets. The messages are
+// JSON: compressed by us (send), by a client (receive), and by both (echo), at several levels, with
+// and without context takeover. `ratio` is plain bytes for each byte on the wire, of the messages
+// that we compressed. A message is sent again only after 64 others, because with takeover a message
+// that is still in the window would cost nothing.
 
 #include "tern/engine.h"
 
@@ -109,17 +109,17 @@ void receive(benchmark::State& state) {
   const std::vector<std::byte> frame = packed_frame(message);
   std::vector<std::byte> lent(frame.size());
   OpenServer server(1, state.range(1) != 0);
-  std::size_t told = 0;
+  std::size_t received = 0;
   for (auto _ : state) {
     std::memcpy(lent.data(), frame.data(), frame.size());
     server.engine.feed(0, lent);
-    while (const Event event = server.engine.next()) told += event.message().size();
+    while (const Event event = server.engine.next()) received += event.message().size();
     server.engine.settle();
   }
-  if (told != message.size() * static_cast<std::size_t>(state.iterations())) {
-    state.SkipWithError("not every message was told");
+  if (received != message.size() * static_cast<std::size_t>(state.iterations())) {
+    state.SkipWithError("not every message was received");
   }
-  state.SetBytesProcessed(static_cast<std::int64_t>(told));
+  state.SetBytesProcessed(static_cast<std::int64_t>(received));
 }
 BENCHMARK(receive)->ArgNames({"bytes", "takeover"})->ArgsProduct({{1 << 10, 64 << 10}, {0, 1}});
 

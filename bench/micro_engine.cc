@@ -1,6 +1,7 @@
-// The whole engine of a server, without sockets: 64 KiB (or one frame) of masked frames are fed,
-// told, and, in the echo, sent and consumed. Items are frames. Feeding unmasks in place, so each
-// round begins with a copy of the masked bytes, which `copy_only` shows alone.
+// Measures the whole engine of a server, without sockets. A round feeds 64 KiB (or one frame) of
+// masked frames and takes their events; the echo also sends the messages and consumes the output.
+// Items are frames. The engine unmasks in place, so each round begins with a copy of the masked
+// bytes. `copy_only` measures that copy alone.
 
 #include "tern/engine.h"
 
@@ -36,7 +37,7 @@ void append_frame(std::vector<std::byte>& out, tern::frame::Opcode opcode,
   out.resize(at + head + payload.size());
 }
 
-/// As many frames of one size as 64 KiB hold, but at least one.
+/// Frames of one size that fill 64 KiB, but at least one.
 struct Batch {
   Batch(tern::frame::Opcode opcode, std::span<const std::byte> payload) {
     do {
@@ -86,17 +87,17 @@ BENCHMARK(copy_only)->Arg(16);
 
 void receive_batch(benchmark::State& state, Batch batch) {
   OpenServer server;
-  std::size_t told = 0;
+  std::size_t received = 0;
   for (auto _ : state) {
     server.engine.feed(0, batch.fresh());
     while (const Event event = server.engine.next()) {
       benchmark::DoNotOptimize(event.message().bytes().data());
-      ++told;
+      ++received;
     }
     server.engine.settle();
   }
-  if (told != batch.frames * static_cast<std::size_t>(state.iterations())) {
-    state.SkipWithError("not every frame was told");
+  if (received != batch.frames * static_cast<std::size_t>(state.iterations())) {
+    state.SkipWithError("not every frame was received");
   }
   batch.count(state);
 }
@@ -104,7 +105,7 @@ void receive_batch(benchmark::State& state, Batch batch) {
 void receive(benchmark::State& state) { receive_batch(state, Batch::binary(state.range(0))); }
 BENCHMARK(receive)->Arg(16)->Arg(125)->Arg(1024)->Arg(16 << 10);
 
-// Text is checked: mixed scripts, which are the dearest.
+// The engine checks text. Mixed scripts cost most.
 void receive_text(benchmark::State& state) {
   std::vector<std::byte> payload;
   const auto unit = std::as_bytes(std::span(many_scripts));

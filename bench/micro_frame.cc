@@ -1,4 +1,5 @@
-// Frame headers alone: decoding each form a client sends, and encoding each a server does.
+// Measures frame headers alone: decoding each form that a client sends, and encoding each form that
+// a server sends.
 
 #include "frame/header.h"
 
@@ -23,7 +24,7 @@ Header header_for(std::int64_t length) {
           .fin = true};
 }
 
-// A run of headers as they follow each other when payloads are skipped.
+// Decodes headers that follow each other without payloads.
 void decode_header(benchmark::State& state) {
   constexpr std::size_t count = 1024;
   std::vector<std::byte> bytes(count * tern::frame::max_header_bytes);

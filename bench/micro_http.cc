@@ -1,4 +1,5 @@
-// Opening handshakes: the parser on the request of a browser, whole and in pieces, and the checks.
+// Measures opening handshakes: the parser on a browser's request, whole and in pieces, and the
+// checks of the handshake.
 
 #include "handshake/server.h"
 #include "http/head.h"

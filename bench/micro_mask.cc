@@ -1,5 +1,5 @@
-// Masking speed: every kernel and the front functions, in place and copying, beside memcpy. The
-// payload lies as it does behind a client's header, at no particular address.
+// Measures masking: every kernel and the front functions, in place and copying, beside memcpy. The
+// payload is not aligned, as behind a client's header.
 
 #include "simd/mask.h"
 
@@ -63,7 +63,7 @@ void memcpy_only(benchmark::State& state) {
   const Payload to(static_cast<std::size_t>(state.range(0)));
   std::size_t size = from.span().size();
   for (auto _ : state) {
-    benchmark::DoNotOptimize(size);  // else it becomes one or two instructions
+    benchmark::DoNotOptimize(size);  // otherwise the compiler reduces it to one or two instructions
     std::memcpy(to.span().data(), from.span().data(), size);
     benchmark::ClobberMemory();
   }

@@ -1,5 +1,5 @@
-// UTF-8 validation speed on texts of four scripts: the front function, the stream and every kernel,
-// beside memcpy, which reads as much and writes it too.
+// Measures UTF-8 validation on texts of four scripts: the front function, the stream and every
+// kernel, beside memcpy, which reads the same bytes and also writes them.
 
 #include "simd/utf8.h"
 

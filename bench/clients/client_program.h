@@ -1,5 +1,5 @@
-// What the client programs have in common, tern's and those on other libraries: the command line,
-// and the two lines they print, which `tern-bench clients` reads.
+// The common part of the client programs of tern and of other libraries: the command line and the
+// two lines that they print. `tern-bench clients` reads these lines.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -20,11 +20,11 @@ struct ClientOptions {
   std::size_t connections = 1;
   std::size_t depth = 1;  ///< messages in flight on each
   std::size_t size = 64;  ///< bytes of a message
-  double seconds = 1;     ///< to measure, after the warm-up
-  bool content = true;    ///< compare what comes back, of a sample
+  double seconds = 1;     ///< of the measurement, after the warm-up
+  bool content = true;    ///< compare the content of a sample of replies
 };
 
-/// "ws://host:port/target" in its parts.
+/// The parts of "ws://host:port/target".
 struct Address {
   std::string host{};
   std::string port{};
@@ -44,7 +44,7 @@ struct Address {
   }
 };
 
-/// What is sent, and what has to come back each time.
+/// The message that is sent, and the check of its reply.
 class Payload {
  public:
   explicit Payload(const ClientOptions& options) : content_(options.content) {
@@ -52,8 +52,8 @@ class Payload {
   }
 
   std::string_view bytes() const noexcept { return bytes_; }
-  /// The length of each, the content of every 64th, by the count of those that came before it.
-  /// Throws std::runtime_error.
+  /// Checks the length of each reply and the content of every 64th. `number` counts the replies
+  /// before it. Throws std::runtime_error.
   void check(std::string_view reply, bool is_binary, std::uint64_t number) const {
     const bool sampled = content_ && number % 64 == 0;
     if (!is_binary || reply.size() != bytes_.size() || (sampled && reply != bytes_)) {
@@ -66,17 +66,18 @@ class Payload {
   bool content_;
 };
 
-/// When a client measures, and what. The first line says that this begins, so that the parent can
-/// look at the server's CPU time at both ends of it; the second what it brought.
+/// The measurement of a client. It prints a line when it begins, so that the parent can read the
+/// server's CPU time at its beginning and its end. The second line contains the result.
 class Measurement {
  public:
   explicit Measurement(const ClientOptions& options)
       : in_flight_(options.connections * options.depth), duration_(options.seconds) {}
 
-  /// To be asked over and over, from when all are connected, with the replies so far: true once
-  /// enough is measured. The warm-up lasts until all connections could have had theirs, at most
-  /// 2 s; and on a machine with other work a short time may see no reply at all, which is no
-  /// measure. Throws std::runtime_error when none comes for five seconds.
+  /// Call it again and again once all connections are open, with the number of replies so far.
+  /// Returns true at the end of the measurement. The warm-up lasts until all connections could have
+  /// had their reply, at most 2 s. The measurement lasts until at least one reply came, because on
+  /// a machine with other work a short time may have none. Throws std::runtime_error when none
+  /// comes for five seconds.
   bool is_over(std::uint64_t replies) {
     const double at = now(CLOCK_MONOTONIC);
     if (began_ == 0) began_ = at;
@@ -91,7 +92,7 @@ class Measurement {
     return false;
   }
 
-  static constexpr std::chrono::milliseconds interval{5};  ///< to ask in
+  static constexpr std::chrono::milliseconds interval{5};  ///< between two calls
 
  private:
   void begin(std::uint64_t replies) {
@@ -120,14 +121,14 @@ class Measurement {
 
   std::uint64_t in_flight_;
   double duration_;
-  double began_ = 0;  // the warm-up
+  double began_ = 0;  // of the warm-up
   bool measures_ = false;
   std::uint64_t replies_ = 0;
   double cpu_ = 0;
   double at_ = 0;
 };
 
-/// The main() of a client: `run` takes the options, and throws what goes wrong.
+/// The main() of a client. `run` takes the options, and throws on an error.
 template <class F>
 int client_main(int argc, char** argv, const std::string& name, F&& run) {
   ClientOptions options;

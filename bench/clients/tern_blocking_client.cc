@@ -1,7 +1,6 @@
-// Echo load from a thread for each connection: tern::dial and BlockingClient, which is all that a
-// program needs that has one connection and better things to do than to run a loop. Messages in
-// flight have to fit into what the system and the server buffer: nobody receives while the first of
-// them are sent.
+// Echo load from a thread for each connection, with tern::dial and BlockingClient. A program with
+// one connection needs no more than these. The messages in flight must fit into the buffers of the
+// system and the server, because a thread does not receive while it sends the first of them.
 #include "tern/dial.h"
 
 #include "clients/client_program.h"
@@ -15,7 +14,7 @@
 namespace tern::bench {
 namespace {
 
-/// Until it is to stop or something goes wrong. Throws std::runtime_error.
+/// Sends and receives until a stop is requested. Throws std::runtime_error on an error.
 void echo(const std::stop_token& stop, BlockingClient& client, const ClientOptions& options,
           const Payload& payload, std::atomic<std::uint64_t>& replies) {
   const Message message(MessageType::binary, payload.bytes());
@@ -43,7 +42,7 @@ void run(const ClientOptions& options) {
         echo(stop, client, options, payload, replies);
       } catch (const std::exception& error) {
         std::fprintf(stderr, "tern_blocking_client: %s\n", error.what());
-        std::_Exit(1);  // whatever the others measure is worth nothing
+        std::_Exit(1);  // without one connection the measurement is invalid
       }
     });
   }

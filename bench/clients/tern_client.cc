@@ -1,12 +1,12 @@
 // Echo load from one thread: tern::Engine, the protocol without I/O, on a tern::Loop that watches
-// sockets of ours. Nothing here is more than the public headers promise.
+// this program's sockets. It uses only the public headers.
 //
 //   Loop: ready ─▶ recv ─▶ Engine::feed ─▶ next ─▶ on_event ─▶ Engine::send ─▶ output ─▶ send
 //
-// That is a turn: one recv, and one send for all replies that it brought. What does not go out is
-// sent when the socket is writable again. The Loop is level-triggered: what a recv has left behind
-// it tells in its next turn. Each frame is masked with a key of its own, fresh from a generator
-// that nobody can predict (RFC 6455 §5.3).
+// That is a turn: one recv, and one send for all replies that the recv returned. The rest is sent
+// when the socket is writable again. The Loop is level-triggered: it reports bytes that a recv has
+// left again in its next turn. Each frame is masked with a new key from a generator that cannot be
+// predicted (RFC 6455 §5.3).
 #include "tern/engine.h"
 #include "tern/loop.h"
 
@@ -36,7 +36,7 @@ std::string explain(const CloseInfo& end) {
   return "a connection ended with " + std::to_string(static_cast<int>(end.code)) + ": " + why;
 }
 
-/// What all connections share. They are told here what happened.
+/// State that all connections share. They report their results here.
 struct Load {
   explicit Load(const ClientOptions& asked)
       : options(asked),
@@ -80,7 +80,7 @@ class Connection {
         load.loop.watch(socket, Interest::read_write, [this](Ready ready) { turn(ready); }).value();
   }
 
-  /// Does what is due, also when nothing is ready.
+  /// Handles `ready` and deadlines. `ready` may be empty.
   void turn(Ready ready) {
     engine_.tick(load_.loop.now());
     if (ready.readable) read();
@@ -109,7 +109,7 @@ class Connection {
     }
   }
 
-  // Writing failed. The server may have said why, before it went.
+  // Writing failed. The server may have sent the reason before.
   void fail(std::error_code error) {
     read();
     tell_events();
@@ -132,7 +132,7 @@ class Connection {
       case Event::Kind::closed:
         throw std::runtime_error(explain(engine_.close_info()));
       default:
-        return;  // pings are answered already
+        return;  // the engine has answered pings
     }
   }
 
@@ -164,7 +164,7 @@ class Connection {
   Watch watch_{};
 };
 
-/// A connected socket that does not block from now on.
+/// Returns a connected socket that does not block.
 int connect_to(const Address& address) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
@@ -185,12 +185,12 @@ void run(const ClientOptions& options) {
   Load load(options);
   const Address address = Address::of(options.url);
   const ClientRequest request{.host = address.host + ":" + address.port, .target = address.target};
-  std::deque<Connection> connections;  // they stay where they are
+  std::deque<Connection> connections;  // a deque does not move its elements
   for (std::size_t i = 0; i < options.connections; ++i) {
     Engine engine = Engine::client(request, load.engine, load.workspace).value();
     connections.emplace_back(load, std::move(engine), connect_to(address));
   }
-  // What an engine waits for is seconds away: one timer that looks after all is enough.
+  // Deadlines of an engine are seconds away, so one timer for all connections is enough.
   load.loop.every(std::chrono::seconds(1), [&] {
     for (Connection& connection : connections) {
       if (connection.deadline() <= load.loop.now()) connection.turn({});

@@ -1,18 +1,19 @@
-// The client of scripts/guard.sh, which counts what the server executes while it is spoken to.
+// The client of scripts/guard.sh, which counts the instructions of the server while this client
+// talks to it.
 //
-// Nothing that is counted may depend on when something happens. So messages go in batches: all
-// frames of one in a single send(), small enough to be one segment of TCP, which arrives as a whole
-// or not at all; and the next batch only when every reply has come. Whatever the machine does
-// meanwhile, a turn of the server sees one batch, no more and no less.
+// The counts must not depend on time. So messages go in batches. One send() writes all frames of a
+// batch, and they are small enough for one segment of TCP, which arrives whole or not at all. The
+// next batch follows only after all replies. So a turn of the server always reads exactly one
+// batch.
 //
-// Each workload runs on a connection of its own, with some batches and then, on the next, with
-// twice as many: the difference is what the additional ones cost, without accept and upgrade. A
-// first connection warms up what is made only once. Upgrades are counted one by one. All
-// connections stay open to the end: when the server hears of a close would be left to chance.
+// Each workload runs on a connection of its own with some batches, and then on another one with
+// twice as many. The difference is the cost of the additional ones, without accept and upgrade. A
+// first connection warms up everything that is made only once. Upgrades are counted one by one. All
+// connections stay open to the end, because the time at which the server notices a close is random.
 //
-// Before each connection a line on standard output says what it adds to the sum of its workload:
-// "<workload> <messages>", less than nothing when it is to be subtracted. A last connection,
-// "end 0", only marks the end.
+// Before each connection a line on standard output names its part of the sum of its workload:
+// "<workload> <messages>". The number is negative if the connection must be subtracted. A last
+// connection, "end 0", only marks the end.
 
 #include "simd/cpu.h"
 #include "throughput/frames.h"
@@ -51,7 +52,7 @@ constexpr std::array workloads{
 constexpr std::size_t warm_up = 100;  // batches
 constexpr std::size_t few_batches = 1'000;
 constexpr int upgrades = 10;
-constexpr int patience_ms = 60'000;  // with the server
+constexpr int patience_ms = 60'000;  // for a reply
 
 std::vector<std::byte> repeated(const std::vector<std::byte>& frame, std::size_t times) {
   std::vector<std::byte> all;

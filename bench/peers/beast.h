@@ -1,6 +1,7 @@
-// Boost.Beast in the fastest form that its documentation and Asio's speak of, for its server and
-// its client here: one thread and no locks (BOOST_ASIO_DISABLE_THREADS), the executor as a type of
-// its own instead of any_io_executor, no timers of tcp_stream. To be included before all of Boost.
+// Boost.Beast in the fastest form that its documentation and Asio's describe, for the server and
+// the client here: one thread and no locks (BOOST_ASIO_DISABLE_THREADS), the executor as a type of
+// its own instead of any_io_executor, no timers of tcp_stream. Include this header before all of
+// Boost.
 #pragma once
 
 #define BOOST_ASIO_DISABLE_THREADS

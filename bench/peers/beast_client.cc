@@ -1,8 +1,8 @@
-// Echo load from one thread on Boost.Beast, to stand beside ours, in the fastest form (beast.h). A
-// client of Beast's masks into its write buffer, piece by piece, each piece a call of the system;
-// in 64 KiB a small message is one piece, and what is masked is still in the cache when it is sent.
-// Keys come from ChaCha20, Beast's default: RFC 6455 §5.3 asks for what nobody can predict, which
-// secure_prng(false) is not.
+// Echo load from one thread on Boost.Beast in the fastest form (beast.h), for the comparison with
+// tern's client. A client of Beast masks into its write buffer piece by piece, and each piece is a
+// system call. With 64 KiB a small message is one piece, and its masked bytes are still in the
+// cache when they are sent. Keys come from ChaCha20, Beast's default. RFC 6455 §5.3 requires keys
+// that cannot be predicted, so secure_prng(false) is not used.
 #include "clients/client_program.h"
 #include "peers/beast.h"
 
@@ -21,7 +21,7 @@ using tern::bench::Payload;
 
 constexpr std::size_t write_buffer = std::size_t{64} << 10;
 
-/// What all connections share.
+/// State that all connections share.
 struct Load {
   explicit Load(const ClientOptions& asked) : options(asked), payload(asked) {}
 
@@ -64,7 +64,7 @@ class Connection {
     });
   }
 
-  // One write at a time: those that are asked for meanwhile follow.
+  // Only one write may be under way. Later ones follow it.
   void ask(std::size_t messages) {
     owed_ += messages;
     if (!writing_) write();

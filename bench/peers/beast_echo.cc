@@ -1,8 +1,7 @@
-// An echo server on Boost.Beast, to stand beside ours, in the fastest form (beast.h), with
-// beast::ssl_stream, which joins the pieces of a message before it enciphers them, and messages
-// that are never cut into fragments. For compressed ones that takes a write buffer as large as what
-// they become: with the 4 KiB of Beast's default each would be a frame and a call of the system by
-// itself.
+// An echo server on Boost.Beast in the fastest form (beast.h), for the comparison with tern's. It
+// uses beast::ssl_stream, which joins the pieces of a message before it enciphers them. Messages
+// are never fragmented. For compressed messages that needs a write buffer of their compressed size:
+// with Beast's default of 4 KiB each buffer full would be a frame and a system call.
 #include "options.h"
 #include "peers/beast.h"
 
@@ -30,7 +29,7 @@ struct Options : peers::Options {
   std::size_t write_buffer = std::size_t{64} << 10;
 };
 
-// Lives as long as one of its operations is under way.
+// The object lives as long as one of its operations is under way.
 template <class Next>
 class Session : public std::enable_shared_from_this<Session<Next>> {
  public:

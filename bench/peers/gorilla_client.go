@@ -1,9 +1,9 @@
-// Echo load on gorilla/websocket, to stand beside ours: one goroutine a connection, all of them on
-// one thread at a time, each with one buffer that replies are read into. A client of gorilla's masks
-// in its write buffer, and what exceeds it becomes a further frame and a further call of the system:
-// so it has room for a whole message. Keys come from math/rand, by WriteMessage a fresh one each
-// time. A PreparedMessage would be sent with the same key every time, which RFC 6455 §5.3 forbids.
-// The flags stand before the URL.
+// Echo load on gorilla/websocket, for the comparison with tern's client. Each connection has a goroutine,
+// and one thread at a time runs them. Each has one buffer for replies. A client of gorilla masks in its
+// write buffer, and a message that exceeds it becomes several frames and system calls. So the buffer has
+// room for a whole message. Keys come from math/rand; WriteMessage takes a new one each time. A
+// PreparedMessage would use the same key every time, which RFC 6455 §5.3 forbids. The flags stand before
+// the URL.
 package main
 
 import (
@@ -40,7 +40,7 @@ func echo(conn *websocket.Conn, payload []byte) {
 	for i := 0; i < *depth; i++ {
 		check(conn.WriteMessage(websocket.BinaryMessage, payload))
 	}
-	reply := make([]byte, len(payload)+1) // one more, so that its end is seen without another read
+	reply := make([]byte, len(payload)+1) // one more byte, so that the end of a reply needs no other read
 	for {
 		kind, reader, err := conn.NextReader()
 		check(err)
@@ -62,7 +62,7 @@ func cpuSeconds() float64 {
 	return float64(usage.Utime.Nano()+usage.Stime.Nano()) / 1e9
 }
 
-// The phases are those of ../clients/client_program.h.
+// The phases are the same as in ../clients/client_program.h.
 func measure() {
 	const interval = 5 * time.Millisecond
 	inFlight := uint64(*connections * *depth)

@@ -1,8 +1,8 @@
-// An echo server on gorilla/websocket, to stand beside ours: one goroutine a connection, all of
-// them on one thread at a time, each with one buffer that its messages are read into and written
-// from, so that there is little to collect. WriteMessage sends an uncompressed message without
-// copying what exceeds the write buffer, which is small therefore; a compressed one it cuts into
-// frames as large as that buffer. TLS records are as large as they may be from the first on.
+// An echo server on gorilla/websocket, for the comparison with tern's. Each connection has a goroutine,
+// and one thread at a time runs them. Each has one buffer from which it also writes, so that there is
+// little garbage. WriteMessage does not copy the part of an uncompressed message that exceeds the write
+// buffer, so the buffer is small. WriteMessage cuts a compressed message into frames of that buffer's
+// size. TLS records have their full size from the first one on.
 package main
 
 import (
@@ -24,11 +24,11 @@ var (
 	level       = flag.Int("deflate-level", 0, "accept compression; 0: do not")
 	readBuffer  = flag.Int("read-buffer", 64<<10, "bytes, of each connection")
 	writeBuffer = flag.Int("write-buffer", 0, "the same; 0: 4 KiB, or 64 KiB with compression")
-	certificate = flag.String("cert", "", "PEM file with a certificate: serve wss://")
+	certificate = flag.String("cert", "", "PEM file with a certificate; serves wss://")
 	key         = flag.String("key", "", "PEM file with its key")
 )
 
-// Reads a whole message into buffer, or into a larger one when it has no room.
+// Reads a whole message into buffer, or into a larger buffer if it does not fit.
 func readInto(buffer []byte, from io.Reader) ([]byte, error) {
 	size := 0
 	for {

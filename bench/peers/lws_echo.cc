@@ -1,9 +1,10 @@
-// An echo server on libwebsockets, to stand beside ours: one thread, no log, no timeouts that could
-// fire. The library's rule is one lws_write() for each writeable callback, so every reply of a
-// pipeline is a turn of its loop and a call of the system by itself; what is left to choose is the
-// event loop (poll was the fastest), how much is read at once, and how much is written: what the
-// kernel does not take is copied, so a long message goes in frames. It is collected behind LWS_PRE
-// bytes of room, where the library writes the header: nothing else is copied to be sent.
+// An echo server on libwebsockets, for the comparison with tern's: one thread, no log, no timeouts
+// that could fire. The library allows one lws_write() for each writeable callback, so every reply
+// of a pipeline takes a turn of its loop and a system call. Three choices are left: the event loop
+// (poll was the fastest), the size of a read, and the size of a write. The library copies bytes
+// that the kernel does not take, so a long message is sent in several frames. The server collects a
+// message behind LWS_PRE bytes of room, in which the library writes the header, so nothing else is
+// copied.
 #include "options.h"
 
 #include <CLI/CLI.hpp>
@@ -27,7 +28,7 @@ struct Options : peers::Options {
   std::string loop = "poll";
 };
 
-// The callbacks have no better way to it.
+// The callbacks have no other access to it.
 Options options;  // NOLINT
 
 struct Message {
@@ -39,11 +40,11 @@ struct Message {
 struct Session {
   Message incoming{};
   std::deque<Message> outgoing{};
-  // The deflate extension reads from what it was given until the next callback.
+  // The deflate extension reads from this buffer until the next callback.
   std::vector<unsigned char> sent{};
 };
 
-// Buffers of messages that are gone, of all connections: the last one is still in the cache.
+// Free buffers of all connections. The last one is still in the cache.
 std::vector<std::vector<unsigned char>> spare;  // NOLINT
 
 void keep(std::vector<unsigned char>& buffer) {
@@ -69,7 +70,7 @@ void end_session(Session& session) {
   session.~Session();
 }
 
-// Not 0: the connection is to end.
+// Not 0: the connection ends.
 int on_receive(lws* wsi, Session& session, const unsigned char* bytes, std::size_t size) {
   Message& message = session.incoming;
   if (lws_is_first_fragment(wsi) != 0) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// An echo server on ws for Node, to stand beside ours: compression off unless it is asked for, and
-// then on one thread of the pool, since the pool shares one core here. ws sets TCP_NODELAY itself.
+// An echo server on ws for Node, for the comparison with tern's. Compression is off by default. With it,
+// one thread of the pool compresses, because the pool has only one core here. ws sets TCP_NODELAY itself.
 'use strict';
 
 process.env.UV_THREADPOOL_SIZE = '1';
@@ -10,17 +10,17 @@ const http = require('http');
 const https = require('https');
 const { parseArgs } = require('util');
 
-// The distribution's ws, wherever this Node itself comes from.
+// The distribution's ws, even if this Node comes from elsewhere.
 const { WebSocketServer } = require('/usr/share/nodejs/ws');
 const { version } = require('/usr/share/nodejs/ws/package.json');
 
 const text = (value) => ({ type: 'string', default: value });
 const { values: options } = parseArgs({
   options: {
-    port: text('9001'), // 0: the system chooses
+    port: text('9001'), // 0: the system chooses a port
     'max-message': text(String(1 << 20)), // bytes
-    'deflate-level': text('0'), // accept compression; 0: do not
-    cert: text(''), // PEM file with a certificate: serve wss://
+    'deflate-level': text('0'), // accept compression at this level; 0: do not accept it
+    cert: text(''), // PEM file with a certificate; serves wss://
     key: text(''), // PEM file with its key
   },
 });
@@ -44,7 +44,7 @@ const sockets = new WebSocketServer({
 
 sockets.on('connection', (socket) => {
   socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary, compress }));
-  socket.on('error', () => {}); // a connection that ends in the middle of something
+  socket.on('error', () => {}); // a connection may end at any time
 });
 
 server.listen(Number(options.port), '127.0.0.1', () => {

@@ -1,4 +1,4 @@
-// The options that the servers here share, named as those of echo_server.
+// The options that the servers here share. They have the names of echo_server's.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -21,11 +21,11 @@ inline void add_options(CLI::App& app, Options& options) {
   app.add_option("--port", options.port, "0: the system chooses");
   app.add_option("--max-message", options.max_message, "bytes");
   CLI::Option* certificate =
-      app.add_option("--cert", options.certificate, "PEM file with a certificate: serve wss://");
+      app.add_option("--cert", options.certificate, "PEM file with a certificate; serves wss://");
   app.add_option("--key", options.key, "PEM file with its key")->needs(certificate);
 }
 
-// Of those that can be told.
+// Only for servers that have a level.
 inline void add_deflate_level(CLI::App& app, Options& options) {
   app.add_option("--deflate-level", options.level, "accept compression; 0: do not")
       ->check(CLI::Range(0, 9));

@@ -1,6 +1,7 @@
-// An echo server on uWebSockets, to stand beside ours, in the form of its own example and built
-// with the flags of its own makefile: one thread, no idle timeout, and limits out of the way. No
-// package has it: it is built out of a checkout, if one is named (CMakeLists.txt).
+// An echo server on uWebSockets, for the comparison with tern's. It follows the library's own
+// example and is built with the flags of its makefile: one thread, no idle timeout, limits that do
+// not apply. No package contains it, so it is built from a checkout if one is named
+// (CMakeLists.txt).
 #include "options.h"
 
 #include <App.h>
@@ -21,7 +22,7 @@ int serve(const peers::Options& options, const uWS::SocketContextOptions& contex
   uWS::TemplatedApp<Tls> app(context);
   app.template ws<NoData>(
       "/*", {
-                // Shared: without context takeover, as everybody here.
+                // Shared: without context takeover, like all servers here.
                 .compression = deflate ? uWS::CompressOptions(uWS::SHARED_COMPRESSOR |
                                                               uWS::SHARED_DECOMPRESSOR)
                                        : uWS::DISABLED,

@@ -1,6 +1,6 @@
-// An echo server on websocketpp in the fastest form that its configuration offers: one thread and
-// no locks in it nor in Asio, no log that is compiled in, no random numbers, a large buffer to
-// read into. It joins what it has to send by itself. Its permessage-deflate can be told no level.
+// An echo server on websocketpp in the fastest form that its configuration offers: one thread, no
+// locks in the library or in Asio, no log compiled in, no random numbers, a large buffer for
+// reading. It joins its output by itself. Its permessage-deflate has no option for the level.
 #define BOOST_ASIO_DISABLE_THREADS
 
 #include "options.h"
@@ -21,7 +21,7 @@ namespace {
 
 namespace asio = websocketpp::lib::asio;
 
-// `Base` is one of the library's two, which differ in what stands on TCP.
+// `Base` is one of the library's two configurations: with TLS or without.
 template <class Base>
 struct Config : Base {
   using type = Config;

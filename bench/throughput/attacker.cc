@@ -1,5 +1,6 @@
-// The process is a copy of this one that never returns. What it has to tell lies in memory that
-// both share; a byte in a pipe says that it has begun.
+// The attacker is a fork of this process that never returns. Its counts are in memory that both
+// share, because the parent reads them during the attack. A byte in a pipe reports that it has
+// begun.
 #include "throughput/attacker.h"
 
 #include "net/fd.h"
@@ -39,17 +40,17 @@ constexpr int lowest_priority = 19;
 constexpr std::size_t most_read = std::size_t{1} << 20;
 constexpr std::size_t records_at_once = 2'048;
 
-// A connection that sends as much as the server reads, for ever.
+// A connection that sends as fast as the server reads, without end.
 class Sender {
  public:
   Sender(Wire wire, std::span<const std::byte> bytes) : wire_(std::move(wire)), bytes_(bytes) {}
-  // One that is not upgraded.
+  // A connection without an upgrade.
   Sender(net::Fd socket, std::span<const std::byte> bytes)
       : wire_(std::move(socket), nullptr), bytes_(bytes) {}
 
   int socket() const noexcept { return wire_.socket(); }
 
-  // How many bytes the socket took; -1: the connection is over.
+  // Returns the number of bytes that the socket took; -1: the connection is over.
   ssize_t send() {
     const std::span<const std::byte> next = wire_.is_tls() ? next_records() : bytes_.subspan(at_);
     const ssize_t sent = ::send(socket(), next.data(), next.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -59,14 +60,14 @@ class Sender {
     return sent;
   }
 
-  // Throws away what came, TLS or not. False: the connection is over.
+  // Discards all received bytes, also those of TLS. False: the connection is over.
   bool drain() const noexcept {
     const ssize_t got = ::recv(socket(), nullptr, most_read, MSG_TRUNC | MSG_DONTWAIT);
     return got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR));
   }
 
  private:
-  // A record for each byte.
+  // Makes a record for each byte.
   std::span<const std::byte> next_records() {
     if (at_ == records_.size()) {
       records_.clear();
@@ -137,7 +138,7 @@ class Assault {
   std::vector<std::unique_ptr<Sender>> senders_{};
 };
 
-// In the other process.
+// Runs in the other process.
 [[noreturn]] void become(const Attack& attack, const std::string& url, int core, int begun,
                          std::atomic<std::uint64_t>& sent, std::atomic<std::uint64_t>& ended) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // it must not outlive the measurement
@@ -168,7 +169,7 @@ Attacker::Attacker(const Attack& attack, const std::string& url, int core) {
   pid_ = ::fork();
   if (pid_ < 0) throw_errno("fork");
   if (pid_ == 0) become(attack, url, core, writes.get(), shared_->sent, shared_->ended);
-  writes = {};  // so that its end is ours to see
+  writes = {};  // so that the pipe reports the end of the process
   char begun = 0;
   ssize_t got = 0;
   do {

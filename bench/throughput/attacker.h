@@ -1,4 +1,5 @@
-// A process of its own that attacks a server, so that what it does is no part of what is measured.
+// An attacker of a server. It is a process of its own, so that its work is no part of the
+// measurement.
 #pragma once
 
 #include "throughput/attacks.h"

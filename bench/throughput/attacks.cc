@@ -34,8 +34,7 @@ Bytes frame_of(std::string_view payload, bool compressed = false) {
   return make_frame(frame::Opcode::binary, payload, frame::Masking::masked, compressed);
 }
 
-// Blocks of deflate that hold nothing, each 00 00 00 FF FF; the last four bytes are left out (RFC
-// 7692 §7.2.1).
+// Empty blocks of deflate, each 00 00 00 FF FF. The last four bytes are left out (RFC 7692 §7.2.1).
 Bytes empty_blocks() {
   std::string blocks;
   while (blocks.size() < block_bytes) blocks.append("\0\0\0\xFF\xFF", 5);

@@ -9,19 +9,19 @@
 
 namespace tern::bench {
 
-/// What an attack sends.
+/// The traffic of an attack.
 enum class AttackKind : std::uint8_t {
   none,
   pages,           ///< pipelined GETs of a page; the answers are not read
   bombs,           ///< frames of 1 033 bytes that inflate to 1 MiB
   empty_blocks,    ///< compressed messages of 64 KiB that inflate to nothing
   empty_frames,    ///< messages of 4 000 fragments without a byte
-  tiny_messages,   ///< messages of a byte, as many as a read holds
+  tiny_messages,   ///< messages of one byte, as many as one read holds
   large_messages,  ///< messages of 1 MiB
-  tiny_records,    ///< over TLS: messages of a byte, each of its bytes a record of its own
+  tiny_records,    ///< over TLS: messages of one byte; each byte of a frame is a record of its own
 };
 
-/// What a server must offer for it.
+/// The feature that a server needs for an attack.
 enum class Needs : std::uint8_t { nothing, pages, deflate, tls };
 
 struct Attack {
@@ -30,13 +30,13 @@ struct Attack {
   std::size_t senders;  ///< connections that send as fast as the server reads
 };
 
-/// All of them, in the order of the table; the first is none.
+/// All attacks, in the order of the table. The first is "none".
 std::span<const Attack> attacks() noexcept;
 
 Needs needs_of(AttackKind kind) noexcept;
 
-/// What a connection sends over and over; for `pages` HTTP, for all others masked frames. Whole
-/// messages, at least 64 KiB unless one sends as much by itself.
+/// The bytes that a connection sends over and over: HTTP for `pages`, masked frames for all others.
+/// Whole messages of at least 64 KiB together, or one message that is longer.
 std::vector<std::byte> attack_bytes(AttackKind kind);
 
 }  // namespace tern::bench

@@ -1,14 +1,14 @@
-// What nobody who reads what comes can do without: each header is decoded, each payload unmasked,
-// and all echoes of a turn leave with one call. No payload is written twice: the header of an echo,
-// which is shorter by the key, takes the place of the peer's.
+// The work that no server can avoid if it reads its messages: it decodes each header, unmasks each
+// payload, and sends all echoes of a turn with one call. It writes no payload twice: the header of
+// an echo, which is shorter because it has no key, replaces the peer's header.
 //
 //   read   [ header | key ][ payload ]
-//   sent         [ header ][ payload ]     a large one stays where it is, and is a piece of its own
-//        [ header ][ payload ]             a small one moves up, behind the echo before it
+//   sent         [ header ][ payload ]     a large payload stays in place and is a piece of its own
+//        [ header ][ payload ]             a small payload moves behind the echo before it
 //
-// A connection has a buffer only in its turn, so that one warm buffer serves all of them. What is
-// there of a frame that is not whole it copies and begins the next buffer with. It keeps the buffer
-// while that is much, or while there is an echo in it that the socket did not take.
+// A connection has a buffer only in its turn, so that one warm buffer serves all connections. It
+// copies the part of an incomplete frame to the beginning of its next buffer. It keeps its buffer
+// while that part is large, or while the buffer contains an echo that the socket did not take.
 #include "throughput/bare.h"
 
 #include "frame/header.h"
@@ -31,12 +31,12 @@ namespace {
 using Buffer = std::vector<std::byte>;
 
 constexpr std::size_t buffer_bytes = std::size_t{512} << 10;  // grows to hold a frame
-// In turns, 100 x 16 of 16 KiB took 7.6 us a message when all kept their buffers, and 6.3 with
-// this.
+// In turns, 100 x 16 of 16 KiB took 7.6 us a message when all kept their buffers, and 6.3 with this
+// limit.
 constexpr std::size_t most_copied = std::size_t{64} << 10;
 constexpr std::size_t most_moved = std::size_t{8} << 10;  // moving more costs more than a piece
 
-/// Buffers that no connection has at the moment.
+/// Buffers that no connection uses at the moment.
 class Buffers {
  public:
   Buffer take() {
@@ -56,7 +56,7 @@ class BareConnection final : public RawConnection {
   BareConnection(net::Fd socket, Buffers& buffers)
       : RawConnection(std::move(socket)), buffers_(buffers) {}
 
-  // Reads nothing while an echo waits, whose bytes are in the buffer.
+  // Reads nothing while an echo waits, because its bytes are in the buffer.
   std::uint32_t on_ready(std::uint32_t) override {
     if (pieces_.empty() && !receive()) return 0;
     if (!send()) return 0;
@@ -66,9 +66,9 @@ class BareConnection final : public RawConnection {
   }
 
  private:
-  // One recv, unless a frame is longer than a buffer was: that one is read until it is whole or
-  // nothing is left, or else each connection would keep a part of one, in a buffer of its own.
-  // False: the connection is over. As in echo() and send().
+  // Makes one recv. If a frame is longer than the buffer, it reads until the frame is complete or
+  // the socket is empty. Otherwise each connection would keep a part of a frame in a buffer of its
+  // own. False: the connection is over. The same for echo() and send().
   bool receive() {
     if (buffer_.empty()) {
       buffer_ = buffers_.take();
@@ -106,7 +106,7 @@ class BareConnection final : public RawConnection {
         to = echoed + room;
         simd::mask_copy(bytes + to, {bytes + payload, length}, header.key);
       } else {
-        // What is here already is in the cache now.
+        // Unmasks the part that has arrived, because it is in the cache now.
         simd::mask({bytes + payload + unmasked_, here - unmasked_}, header.key,
                    static_cast<unsigned>(unmasked_ % 4));
         unmasked_ = here;
@@ -141,7 +141,7 @@ class BareConnection final : public RawConnection {
       if (sent < 0) return errno == EAGAIN;
       const std::size_t whole = take_off(given, static_cast<std::size_t>(sent));
       sent_pieces_ += whole;
-      if (whole < given.size()) return true;  // it would only say EAGAIN
+      if (whole < given.size()) return true;  // the next call would only return EAGAIN
       if (whole < unsent.size()) continue;
       pieces_.clear();
       sent_pieces_ = 0;
@@ -159,7 +159,8 @@ class BareConnection final : public RawConnection {
     return ::sendmsg(socket(), &message, MSG_NOSIGNAL);
   }
 
-  // Returns how many of the pieces are in the first `size` bytes; what is of the next goes from it.
+  // Returns the number of pieces that lie whole in the first `size` bytes, and removes the rest of
+  // `size` from the next piece.
   static std::size_t take_off(std::span<iovec> pieces, std::size_t size) noexcept {
     std::size_t whole = 0;
     while (whole < pieces.size() && pieces[whole].iov_len <= size) size -= pieces[whole++].iov_len;
@@ -171,7 +172,7 @@ class BareConnection final : public RawConnection {
     return whole;
   }
 
-  // What is left is a part of a frame. It moves to the front, of this buffer or of the next.
+  // Moves the part of an incomplete frame to the front of this buffer or of the next one.
   void keep_rest() {
     const std::span<std::byte> rest = std::span(buffer_).subspan(begin_, end_ - begin_);
     if (rest.size() <= most_copied) {
@@ -186,12 +187,12 @@ class BareConnection final : public RawConnection {
 
   Buffers& buffers_;
   Buffer buffer_{};
-  std::vector<std::byte> rest_{};  // what the next buffer begins with
-  std::size_t begin_ = 0;          // of the frame that is not whole
-  std::size_t end_ = 0;            // of what was read
+  std::vector<std::byte> rest_{};  // the beginning of the next buffer
+  std::size_t begin_ = 0;          // of the incomplete frame
+  std::size_t end_ = 0;            // of the bytes read
   std::size_t frame_bytes_ = 0;    // of that frame; 0: its header is not here yet
-  std::size_t unmasked_ = 0;       // of the payload of the large frame that is not whole
-  std::vector<iovec> pieces_{};    // of the buffer: what is to be sent
+  std::size_t unmasked_ = 0;       // bytes of the payload of the large incomplete frame
+  std::vector<iovec> pieces_{};    // parts of the buffer to send
   std::size_t sent_pieces_ = 0;
 };
 

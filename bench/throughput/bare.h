@@ -1,4 +1,4 @@
-// The least that is a WebSocket echo.
+// The smallest possible WebSocket echo.
 #pragma once
 
 #include "throughput/raw_server.h"
@@ -6,7 +6,7 @@
 namespace tern::bench {
 
 /// Makes connections that echo each frame, without a limit, a deadline, control frames or a closing
-/// handshake: a connection is over with any of them, and with a frame that must not be.
+/// handshake. A control frame or a forbidden frame ends the connection.
 MakeConnection bare_echo();
 
 }  // namespace tern::bench

@@ -30,13 +30,13 @@ Bystander::Bystander(Target target)
   got_.resize(answer_.size());
 }
 
-// Its few bytes find room in the kernel, whatever the server does.
+// The kernel always has room for these few bytes, even if the server reads nothing.
 void Bystander::ask() {
   const ssize_t sent = wire_.send(question_);
   if (sent != static_cast<ssize_t>(question_.size())) throw_errno("the bystander asks");
 }
 
-// How many answers came.
+// Returns the number of answers that came.
 std::size_t Bystander::receive() {
   for (std::size_t answers = 0;;) {
     const ssize_t got = wire_.receive(got_.data() + got_bytes_, got_.size() - got_bytes_, 0);

@@ -1,4 +1,4 @@
-// A client that asks for a small echo every two milliseconds, whether the last one came or not.
+// A client that sends a small message every two milliseconds, whether the last echo came or not.
 #pragma once
 
 #include "throughput/latency.h"
@@ -11,11 +11,11 @@
 
 namespace tern::bench {
 
-/// What it saw.
+/// The waiting times of a bystander.
 struct Wait {
   LatencySummary latency{};
   std::uint64_t answers = 0;
-  bool starved = false;  ///< some did not come within Bystander::patience
+  bool starved = false;  ///< an answer did not come within Bystander::patience
 };
 
 class Bystander {
@@ -26,10 +26,10 @@ class Bystander {
   /// Connects. Throws as connect_and_upgrade().
   explicit Bystander(Target target);
 
-  /// Asks for so long, then waits for the answers. Questions do not wait for answers, because a
-  /// server that halts for a second would spoil one answer only. One that does not come counts as
-  /// long as it was waited for. Throws std::runtime_error when the server ends the connection or
-  /// answers something else.
+  /// Asks for `duration`, then waits for the answers. A question does not wait for the last answer:
+  /// otherwise a server that stops for a second would delay one answer only. An answer that does
+  /// not come counts with the time that watch() waited for it. Throws std::runtime_error when the
+  /// server ends the connection or sends a wrong answer.
   Wait watch(Seconds duration);
 
  private:
@@ -42,7 +42,7 @@ class Bystander {
   std::vector<std::byte> question_;
   std::vector<std::byte> answer_;
   std::vector<std::byte> got_;
-  std::size_t got_bytes_ = 0;  // of the answer that is coming
+  std::size_t got_bytes_ = 0;  // of the next answer
 };
 
 }  // namespace tern::bench

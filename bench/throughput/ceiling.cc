@@ -1,7 +1,7 @@
-// What every echo server on epoll must do, and nothing else: one recv and one send per readable
-// event. It looks at the first header of a connection to know how long its messages are, and from
-// then on only counts bytes: for each message's worth of them it sends one ready-made frame of the
-// right size (of zeros: the content is not echoed, nothing is unmasked).
+// The least work of an echo server on epoll: one recv and one send for each readable event. It
+// decodes the first header of a connection to learn the length of its messages. Afterwards it only
+// counts bytes: for as many bytes as a message has, it sends one prepared frame of the right size.
+// The frame contains zeros, because the server neither unmasks nor echoes content.
 #include "throughput/ceiling.h"
 
 #include "throughput/bare.h"
@@ -21,12 +21,12 @@ namespace {
 
 constexpr std::size_t receive_buffer_bytes = std::size_t{512} << 10;
 
-/// What all connections have together.
+/// State that all connections share.
 struct Shared {
   std::vector<std::byte> buffer = std::vector<std::byte>(receive_buffer_bytes);
-  // One for all connections, as long as they agree on it.
+  // One for all connections, as long as their messages have the same header.
   std::shared_ptr<const FrameTrain> replies{};
-  frame::Header reply{};  // what `replies` was made for
+  frame::Header reply{};  // the header of `replies`
 };
 
 class CountedConnection final : public RawConnection {
@@ -48,7 +48,7 @@ class CountedConnection final : public RawConnection {
   }
 
  private:
-  // False: the connection is over. As in learn().
+  // False: the connection is over. The same for learn().
   bool receive() {
     const ssize_t got = ::recv(socket(), shared_.buffer.data(), shared_.buffer.size(), 0);
     if (got <= 0) return got < 0 && errno == EAGAIN;
@@ -80,7 +80,7 @@ class CountedConnection final : public RawConnection {
     if (!shared_.replies || header.length != known.length || header.opcode != known.opcode) {
       const std::string zeros(static_cast<std::size_t>(header.length), '\0');
       const std::vector frames(1, make_frame(header.opcode, zeros, frame::Masking::unmasked));
-      // One recv may bring this many bytes of messages, and the end of one more.
+      // One recv may return a buffer full of messages and the end of one more.
       const std::size_t most = receive_buffer_bytes + frames.front().size();
       shared_.replies = std::make_shared<const FrameTrain>(frames, most);
       shared_.reply = header;

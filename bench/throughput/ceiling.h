@@ -1,4 +1,4 @@
-// The raw epoll echo: how fast a server could be that does nothing.
+// The raw epoll echo: the speed of a server that only counts bytes.
 #pragma once
 
 #include "throughput/raw_server.h"
@@ -12,7 +12,7 @@ struct CeilingOptions {
   std::uint16_t port = 0;  ///< 0: the system chooses
   Waiting waiting = Waiting::sleeping;
   std::size_t message_size = 0;  ///< 0: the length of each connection's first message
-  bool bare = false;             ///< the bare echo instead: the least that is a WebSocket echo
+  bool bare = false;             ///< serve the bare echo instead
 };
 
 /// Serves on 127.0.0.1 until SIGTERM or SIGINT. Throws std::system_error.

@@ -5,7 +5,7 @@
 
 namespace tern::bench {
 
-/// Two PEM files in a directory of their own, while this lives. P-256, signed by itself.
+/// Two PEM files in a directory of their own, as long as this object lives. P-256, self-signed.
 class TemporaryCertificate {
  public:
   /// Throws std::runtime_error and std::system_error.

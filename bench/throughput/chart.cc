@@ -1,5 +1,6 @@
-// Two columns of groups, one a workload; in each a bar for every server with its name before and
-// its ratio behind, so that no colour has to be looked up. A line marks the ceiling.
+// Draws two columns of groups, one group for each workload. A group has a bar for every server,
+// with its name in front and its ratio behind, so that a reader needs no legend of colours. A line
+// marks the ceiling.
 //
 //   100x16 1 KiB
 //         tern ███████████████| 0.99
@@ -60,7 +61,7 @@ double height_of(const BarGroup& group) {
   return title + line * static_cast<double>(group.bars.size()) + gap;
 }
 
-/// What a bar as long as the room for bars stands for.
+/// The ratio of a bar that fills all of the room for bars.
 double scale_of(const std::vector<BarGroup>& groups) {
   double most = 1;
   for (const BarGroup& group : groups) {

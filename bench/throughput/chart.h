@@ -1,4 +1,4 @@
-// A comparison as a picture.
+// Draws the result of a comparison.
 #pragma once
 
 #include <string>
@@ -16,11 +16,11 @@ struct BarGroup {
   std::vector<Bar> bars{};
 };
 
-/// An SVG that stands by itself and follows the reader's choice of light or dark. `subject` is the
-/// server to look at.
+/// Returns an SVG that needs no other file and follows the reader's choice of light or dark. It
+/// highlights the server `subject`.
 std::string draw_chart(const std::vector<BarGroup>& groups, const std::string& subject);
 
-/// The same to a file. Throws std::system_error.
+/// Writes the same to a file. Throws std::system_error.
 void write_chart(const std::string& path, const std::vector<BarGroup>& groups,
                  const std::string& subject);
 

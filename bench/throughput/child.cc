@@ -14,7 +14,7 @@
 namespace tern::bench {
 namespace {
 
-// In the child, between fork and exec.
+// Runs in the child, between fork and exec.
 [[noreturn]] void become(std::vector<char*> arguments, int output, int core, bool realtime) {
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // it must not outlive a measurement that fails
   ::dup2(output, STDOUT_FILENO);

@@ -1,4 +1,4 @@
-// A program that is started, pinned, and listened to.
+// Starts a program on a core and reads its output.
 #pragma once
 
 #include "net/fd.h"
@@ -14,19 +14,19 @@ class Child {
  public:
   /// Starts `command` on `core`. Throws std::system_error.
   Child(const std::vector<std::string>& command, int core, bool realtime);
-  /// SIGTERM, then waits for its end.
+  /// Sends SIGTERM and waits for the end of the program.
   ~Child();
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
 
   pid_t pid() const noexcept { return pid_; }
-  /// Waits for the next line of its standard output, without the end of line; nothing when it has
-  /// ended.
+  /// Waits for the next line of its standard output and returns it without the end of line, or
+  /// nothing after its end.
   std::optional<std::string> line();
 
  private:
   pid_t pid_ = -1;
-  net::Fd output_{};  // stays open, so that what it prints later finds a reader's end
+  net::Fd output_{};  // stays open, so that the program can go on printing
   std::string read_{};
 };
 

@@ -1,9 +1,8 @@
-// The client is to be the limit, so the server is the cheapest there is: the raw epoll echo, which
-// unmasks nothing. Each client program has one of its own, on core 0, and is started on core 1 for
-// each visit, takes its time to connect and to warm up, and says with a line when the part begins
-// that it measures; what it used of its CPU then it tells itself, with the result. Here only the
-// server's CPU time is looked at when either line comes: it says whether the server, after all, was
-// the limit.
+// The client must be the limit. So the server is the cheapest possible one: the raw epoll echo,
+// which unmasks nothing. Each client program has a server of its own on core 0, and runs on core 1.
+// Each visit starts it anew. It connects, warms up, and prints a line when its measurement begins.
+// A second line contains the result and the client's CPU time. This program reads the server's CPU
+// time at both lines, to find out whether the server was the limit.
 #include "throughput/clients.h"
 
 #include "throughput/child.h"
@@ -43,7 +42,7 @@ struct ServerTime {
   static ServerTime of(pid_t server) { return {Clock::now(), cpu_time(server)}; }
 };
 
-// Flags first: Go's flag package takes none behind the URL.
+// Flags stand first, because Go's flag package accepts none behind the URL.
 std::vector<std::string> command_of(const std::string& client, const Row& row, Seconds duration,
                                     const std::string& url) {
   return {client,
@@ -83,9 +82,12 @@ Visit visit(const Row& row, const Entrant& entrant, const ServerProcess& server,
 
 void print_head(const CompareOptions& options) {
   if (options.json) return;
-  std::puts("Echo load on the ceiling (a raw epoll echo). Ratios are tern's to the client of the");
-  std::puts("row in the same repetition, medians; above 1 tern is better. rate: messages/s; CPU:");
-  std::puts("messages per second of the client's CPU. *: the server was the limit.");
+  std::puts(
+      "Echo load on the ceiling (a raw epoll echo). A ratio compares tern with the client of the");
+  std::puts("row in the same repetition; the figure is the median; above 1 tern is better.");
+  std::puts(
+      "rate: messages/s; CPU: messages per second of the client's CPU; *: the server was the "
+      "limit.");
   std::printf("%-22s %-14s %9s %9s %7s %7s %6s\n", "workload", "client", "client/s", "us each",
               "rate", "CPU", "server");
 }
@@ -112,11 +114,13 @@ void print_row(const Row& row, const Standing& standing, const Visits& tern, boo
 }  // namespace
 
 int run_clients(const CompareOptions& options) {
-  // Before its children, which it hardly ever interrupts: it has to look at the clock in time.
-  if (options.realtime && !set_realtime(2)) std::fputs("no right to --realtime\n", stderr);
+  // This process needs a higher priority than its children, because it must read the clock in time.
+  // It hardly ever interrupts them.
+  if (options.realtime && !set_realtime(2))
+    std::fputs("--realtime has no effect: this user has no right to it\n", stderr);
   std::vector<Entrant> entrants = client_entrants();
   if (entrants.size() == tern_clients)
-    std::fputs("no rival is here: `make bench-peers` builds them\n", stderr);
+    std::fputs("no rival is beside this program; `make bench-peers` builds them\n", stderr);
   Field field(std::move(entrants), options);
   print_head(options);
   for (const Row& row : rows) {

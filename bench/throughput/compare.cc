@@ -1,8 +1,8 @@
-// The speed of a machine changes within minutes, more than servers differ. So nothing is compared
-// across time: each repetition visits every server in turn, each pair of neighbours gives a ratio,
-// and the median of the ratios is the figure. A server is judged by the better of two: the rate,
-// and the messages it can do in a second of its own CPU time, which holds even when the client
-// limits.
+// The speed of a machine changes within minutes by more than servers differ. So figures of
+// different times are never compared: each repetition visits every server in turn and gives a ratio
+// for each, and the figure is the median of these ratios. The larger one of two ratios counts: of
+// the rates, and of the messages for each second of the server's CPU time. The second one is valid
+// even when the client is the limit.
 #include "throughput/compare.h"
 
 #include "throughput/chart.h"
@@ -68,14 +68,15 @@ bool any_plain_row_is_wanted(const CompareOptions& options) {
 
 std::vector<Entrant> beside_ceiling(const CompareOptions& options) {
   std::vector<Entrant> all = entrants(options, {});
-  // What is gained by polling, what could be, and what by serving nobody else.
+  // Three rows show the gain of polling: of tern, of the raw echo, and of a raw echo with one
+  // socket.
   Entrant spinning = all.front();
   spinning.name += " spins";
   spinning.command.insert(spinning.command.end(), {"--spin", "0.001"});
   spinning.rows = "1x1 ";
   const Entrant raw_spinning = ceiling("raw spins", "--spin", spinning.rows);
   const Entrant raw_on_recv = ceiling("raw on recv", "--spin-on-socket", spinning.rows);
-  // What nobody who reads what comes can do without.
+  // The least cost of a server that reads its messages.
   Entrant bare = ceiling("bare echo", "--bare", "100x");
   bare.echoes_content = true;
   all.insert(all.begin() + 1, {std::move(spinning), raw_spinning, raw_on_recv, std::move(bare)});
@@ -135,21 +136,23 @@ class Comparison {
 
 std::size_t prepare(CompareOptions& options) {
   if (options.servers.empty()) options.servers.push_back(beside_this_program("echo_server"));
-  if (!pin_to_core(client_core)) std::fputs("one core only: figures mean little\n", stderr);
-  if (options.realtime && !set_realtime()) std::fputs("no right to --realtime\n", stderr);
+  if (!pin_to_core(client_core))
+    std::fputs("there is only one core, so the figures mean little\n", stderr);
+  if (options.realtime && !set_realtime())
+    std::fputs("--realtime has no effect: this user has no right to it\n", stderr);
   return raise_descriptor_limit();
 }
 
 int run_compare(const CompareOptions& asked) {
   CompareOptions options = asked;
   if (!options.chart.empty() && !any_plain_row_is_wanted(options)) {
-    std::fprintf(stderr, "no row beside the ceiling contains '%s': nothing to draw in %s\n",
+    std::fprintf(stderr, "no row but the ceiling's contains '%s', so %s is not written\n",
                  options.only.c_str(), options.chart.c_str());
     return 1;
   }
   prepare(options);
   if (options.rivals && !any_rival_is_here()) {
-    std::fputs("no rival is here: `make bench-peers` builds them\n", stderr);
+    std::fputs("no rival is beside this program; `make bench-peers` builds them\n", stderr);
   }
   Comparison(options).run();
   run_rivals(options);

@@ -1,4 +1,4 @@
-// A server against the raw epoll echo, and against others, in the same run.
+// Compares a server with the raw epoll echo and with other servers in the same run.
 #pragma once
 
 #include "throughput/system.h"
@@ -15,21 +15,22 @@ struct CompareOptions {
   Seconds duration{0.4};
   std::vector<std::string> servers{};  ///< paths of echo_server; none: the one beside this program
   std::string only{};                  ///< workloads whose name contains this
-  std::string chart{};                 ///< where to write the picture; empty: nowhere
-  bool rivals = true;                  ///< those that stand beside this program take part
-  bool control = false;                ///< the raw echo under another name, too: it shows the noise
-  bool realtime = false;               ///< servers and load before everything else on the machine
-  bool first = false;  ///< the same by nice value, which the system does not throttle
+  std::string chart{};                 ///< the file for the chart; empty: none
+  bool rivals = true;                  ///< include rivals that are beside this program
+  bool control = false;                ///< add the raw echo a second time, to show the noise
+  bool realtime = false;               ///< real-time priority for servers and load
+  bool first = false;  ///< a nice value instead, because the system does not throttle it
   bool json = false;
 };
 
-/// Whether --only lets the row of this name through.
+/// Whether --only selects the row of this name.
 inline bool is_wanted(std::string_view row, const CompareOptions& options) noexcept {
   return row.find(options.only) != std::string_view::npos;
 }
 
 /// Fills in the servers, binds this process to its core, and raises its priority and limits as far
-/// as it may; says on stderr what it may not. Returns how many descriptors it may open.
+/// as it may. It prints to stderr what it may not raise. Returns the number of descriptors it may
+/// open.
 std::size_t prepare(CompareOptions& options);
 
 /// `compare` of the command line. Throws as run_load() and ServerProcess.

@@ -1,5 +1,5 @@
-// The one place that knows the rivals: bench/peers/<program>.* and what each cannot do. A new one
-// is a line here and a file there.
+// The list of rivals: the program of each in bench/peers, and the rows that it cannot take part in.
+// A new rival needs one line here and one file there.
 #include "throughput/entrants.h"
 
 #include "throughput/server_process.h"
@@ -16,7 +16,7 @@ struct Rival {
   std::string_view name;
   std::string_view program;
   std::span<const Gap> gaps{};
-  std::string_view client{};  // the program; empty: there is none
+  std::string_view client{};  // the client program; empty: none
   Seconds warm_up = usual_warm_up;
 };
 
@@ -40,7 +40,7 @@ bool stands_beside(std::string_view program) {
 }
 bool is_here(const Rival& rival) { return stands_beside(rival.program); }
 
-// Limits out of the way; all checks stay.
+// The limits do not apply to the load. All checks stay on.
 std::vector<std::string> command_of(const std::string& program,
                                     const std::vector<std::string>& flags) {
   std::vector<std::string> command{program, "--port", "0", "--max-message", "16777216"};

@@ -1,4 +1,4 @@
-// Who takes part in a comparison, and how each is started.
+// The programs of a comparison, and the command that starts each.
 #pragma once
 
 #include "throughput/compare.h"
@@ -11,20 +11,21 @@
 
 namespace tern::bench {
 
-/// tern, as often as the options name a server; then, if they want them, every rival that stands
-/// beside this program. `flags` are for everybody.
+/// tern, once for each server that the options name. Then every rival beside this program, if the
+/// options include rivals. All of them get `flags`.
 std::vector<Entrant> entrants(const CompareOptions& options, const std::vector<std::string>& flags);
 
-/// Client programs, each with a raw echo as its server: first tern's, then those on other libraries
-/// that stand beside this program.
+/// Client programs, each with a raw echo as its server: first tern's, then those of other libraries
+/// that are beside this program.
 std::vector<Entrant> client_entrants();
 inline constexpr std::size_t tern_clients = 2;
 
-/// The raw epoll echo; with a flag of its own, and only in rows whose names start so.
+/// The raw epoll echo. The second form has a flag of its own and takes part only in rows whose
+/// names start with `rows`.
 Entrant ceiling(const std::string& name);
 Entrant ceiling(const std::string& name, const std::string& flag, std::string_view rows);
 
-/// Whether a rival's server stands there.
+/// Whether the server of any rival is beside this program.
 bool any_rival_is_here();
 
 }  // namespace tern::bench

@@ -1,6 +1,7 @@
-// The server has a core of its own. The attacker is another process, at the lowest priority, and
-// the bystander this one, so that it is the server that lets the bystander wait; with a third core
-// each has its own. A server is started anew for each row. Its memory is the most it ever held.
+// The server has a core of its own. The attacker is another process at the lowest priority, and the
+// bystander is this process, so that only the server makes the bystander wait. With a third core
+// each of them has its own. Each row starts the server anew. Its memory is the maximum that it ever
+// held.
 #include "throughput/fairness.h"
 
 #include "throughput/attacker.h"
@@ -24,7 +25,7 @@
 namespace tern::bench {
 namespace {
 
-constexpr std::chrono::milliseconds head_start{300};  // of the attack, before anything is measured
+constexpr std::chrono::milliseconds head_start{300};  // of the attack before the measurement
 constexpr double mebibyte = 1 << 20;
 
 struct Contestant {
@@ -49,7 +50,8 @@ bool can(const Contestant& contestant, Needs needs) noexcept {
   return false;
 }
 
-// tern as it is by default, the bare echo, which has no limits, and uWebSockets if it is here.
+// tern with its defaults, the bare echo, which has no limits, and uWebSockets if it is beside this
+// program.
 std::vector<Contestant> contestants(const CompareOptions& options) {
   std::vector<Contestant> all;
   for (std::size_t i = 0; i < options.servers.size(); ++i) {
@@ -73,7 +75,7 @@ struct Row {
   double resident = 0;      // MiB
   double sent = 0;          // MB/s of the attack
   std::uint64_t ended = 0;  // connections of the attack
-  std::string left_out{};   // why; empty when it was not
+  std::string left_out{};   // the reason if it was left out, else empty
 };
 
 double ms(std::chrono::nanoseconds time) noexcept {
@@ -84,7 +86,7 @@ class Fairness {
  public:
   explicit Fairness(const CompareOptions& options) : options_(options) {
     if (!pin_to_core(client_core + 1) && !pin_to_core(client_core)) {
-      std::fputs("one core only: figures mean little\n", stderr);
+      std::fputs("there is only one core, so the figures mean little\n", stderr);
       attack_core_ = any_core;
     }
   }
@@ -146,11 +148,13 @@ class Fairness {
   void print_head() const {
     if (options_.json) return;
     std::printf(
-        "A bystander asks every 2 ms for an echo of 64 B, for %.1f s, while others attack.\n",
+        "A bystander sends 64 B every 2 ms for %.1f s and waits for the echo, while others "
+        "attack.\n",
         options_.duration.count());
     std::puts(
-        "ms until it is answered; the most memory that the server held; what the attack could\n"
-        "send meanwhile; how many of its connections the server ended.");
+        "ms until the echo; the maximum of the server's memory; the rate at which the attack "
+        "could\n"
+        "send meanwhile; the number of its connections that the server ended.");
     std::printf("%-24s %-10s %9s %9s %9s %9s %9s %6s\n", "attack", "server", "p50 ms", "p99 ms",
                 "max ms", "MiB", "MB/s", "ended");
   }
@@ -192,10 +196,11 @@ int run_fairness(const CompareOptions& asked) {
   CompareOptions options = asked;
   if (options.servers.empty()) options.servers.push_back(beside_this_program("echo_server"));
   raise_descriptor_limit();
-  // Not real-time: the system takes 50 ms of each second from a server that is never idle then.
+  // Not real-time, because the system then takes 50 ms of each second from a server that is never
+  // idle.
   constexpr int highest_priority = -20;
   if (options.first && ::setpriority(PRIO_PROCESS, 0, highest_priority) != 0) {
-    std::fputs("no right to --first\n", stderr);
+    std::fputs("--first has no effect: this user has no right to it\n", stderr);
   }
   Fairness(options).run();
   return 0;

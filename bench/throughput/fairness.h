@@ -1,4 +1,4 @@
-// What one peer's traffic does to all others: the latency of a bystander and the memory of the
+// The effect of one peer's traffic on all others: the latency of a bystander and the memory of the
 // server, under each attack.
 #pragma once
 
@@ -6,8 +6,8 @@
 
 namespace tern::bench {
 
-/// `fairness` of the command line: of CompareOptions the servers, the rivals, --only (attacks whose
-/// name contains this), the duration and JSON. Throws as Bystander and ServerProcess.
+/// `fairness` of the command line. It uses these options: servers, rivals, only (attacks whose name
+/// contains this), duration and json. Throws as Bystander and ServerProcess.
 int run_fairness(const CompareOptions& options);
 
 }  // namespace tern::bench

@@ -19,7 +19,7 @@ std::string reason_against(const Entrant& entrant, std::string_view row) {
   return {};
 }
 
-// One line that may stand between quotes.
+// Returns one line that may stand between quotes.
 std::string line_of(std::string_view text) {
   std::string line(text.substr(0, text.find_first_of("\r\n")));
   std::ranges::replace(line, '"', '\'');
@@ -44,7 +44,8 @@ std::vector<Standing> Field::run_row(const std::string& name, const Visiting& vi
     progress.show(name + ": " + std::to_string(i + 1) + " of " +
                   std::to_string(options_.repetitions));
     for (std::size_t turn = 0; turn < takes_part.size(); ++turn) {
-      const std::size_t at = (turn + i) % takes_part.size();  // nobody is always the first
+      const std::size_t at =
+          (turn + i) % takes_part.size();  // so that each repetition starts with another one
       if (standings[at].left_out.empty()) visit_one(takes_part[at], standings[at], visit);
     }
   }

@@ -1,6 +1,7 @@
-// The servers of a comparison, or the clients, in turns. A new process and new connections for each
-// visit: where their memory comes to lie in the caches, the kernel's too, is a matter of luck,
-// worth a factor of 1.6 for large messages. So each repetition draws anew.
+// Visits the servers or the clients of a comparison in turns. Each visit has a new process and new
+// connections, because the position of their memory and the kernel's in the caches is random. For
+// large messages it changes the result by a factor of up to 1.6. So each repetition has another
+// one.
 #pragma once
 
 #include "throughput/compare.h"
@@ -21,27 +22,27 @@ inline constexpr Seconds usual_warm_up{0.2};
 
 /// Rows that a server cannot take part in.
 struct Gap {
-  std::string_view rows;  ///< those whose names start with this
+  std::string_view rows;  ///< rows whose names start with this
   std::string_view reason;
 };
 
 struct Entrant {
   std::string name;
   std::vector<std::string> command;
-  std::string_view rows{};  ///< takes part only in those whose names start with this
+  std::string_view rows{};  ///< takes part only in rows whose names start with this
   std::span<const Gap> gaps{};
-  bool may_fail = false;  ///< a row it fails in goes on without it, and says so
+  bool may_fail = false;  ///< a row in which it fails goes on without it, and prints that
   bool echoes_content = true;
-  Seconds warm_up = usual_warm_up;  ///< longer for who is slow at first
-  std::string client{};  ///< what is compared, if not the server: the program that loads it
+  Seconds warm_up = usual_warm_up;  ///< longer for a program that is slow at first
+  std::string client{};             ///< the program that loads the server, if clients are compared
   int core = server_core;
 };
 
-/// What a row brought to an entrant.
+/// The result of an entrant in a row.
 struct Standing {
   const Entrant* entrant;
   Visits visits{};
-  std::string left_out{};  ///< why; empty when it was not
+  std::string left_out{};  ///< the reason if it was left out, else empty
 };
 
 class Field {
@@ -50,9 +51,9 @@ class Field {
 
   using Visiting = std::function<Visit(const Entrant&, const ServerProcess&)>;
 
-  /// Visits all that take part in turn, as often as the options say; the standings in the order of
-  /// the entrants.
-  /// Throws what a visit throws, or the start of a server, unless it may fail.
+  /// Visits all that take part in turn, once for each repetition. Returns the standings in the
+  /// order of the entrants. Throws as a visit or the start of a server, unless the entrant may
+  /// fail.
   std::vector<Standing> run_row(const std::string& name, const Visiting& visit);
 
  private:
@@ -62,7 +63,7 @@ class Field {
   std::vector<Entrant> entrants_;
 };
 
-/// Says on stdout that somebody is left out of a row, and why.
+/// Prints that an entrant is left out of a row, and the reason.
 void print_left_out(const std::string& row, const Standing& standing, bool json);
 
 }  // namespace tern::bench

@@ -11,13 +11,13 @@
 namespace tern::bench {
 namespace {
 
-// Latin with marks, Greek, Cyrillic, Devanagari, CJK, symbols, emoji: no two neighbours of the
-// same length for long, which is what makes a decoder's branches go wrong.
+// Latin with marks, Greek, Cyrillic, Devanagari, CJK, symbols, emoji. The lengths of neighbours
+// differ often, so that a decoder's branches are hard to predict.
 constexpr std::string_view many_scripts = "äλЖ漢🙂éδ語€हы🚀ñ字";
 constexpr std::uint32_t masking_key = 0xA53C'96F1;
 
-// An array of orders, closed by a note that fills it to its size. What repeats is what repeats in
-// such lists: names of fields, states, streets; numbers, times and names do not.
+// An array of orders, closed by a note that fills it to its size. As in real lists, names of
+// fields, states and streets repeat; numbers, times and names do not.
 std::string make_json(std::size_t size, std::uint32_t variant) {
   constexpr std::array<std::string_view, 8> first{"Ada",   "Bea",   "Chen",  "Deniz",
                                                   "Elena", "Farid", "Grace", "Hiro"};
@@ -59,7 +59,7 @@ std::string make_json(std::size_t size, std::uint32_t variant) {
   return text.append(note).append("\"]").substr(0, size);
 }
 
-// The longest beginning of `text` that is at most `size` bytes and ends between characters.
+// The longest beginning of `text` that has at most `size` bytes and ends between characters.
 std::string_view whole_characters(std::string_view text, std::size_t size) noexcept {
   if (size >= text.size()) return text;
   while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xC0) == 0x80) --size;
@@ -142,7 +142,8 @@ bool TrainSender::send_with(F&& send, const FrameTrain& train) noexcept {
     if (sent < 0) return errno == EAGAIN;
     owed_ -= static_cast<std::size_t>(sent);
     sent_ += static_cast<std::uint64_t>(sent);
-    if (static_cast<std::size_t>(sent) < piece.size()) return true;  // it would only say EAGAIN
+    if (static_cast<std::size_t>(sent) < piece.size())
+      return true;  // the next call would only return EAGAIN
   }
   return true;
 }

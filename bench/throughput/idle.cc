@@ -1,6 +1,7 @@
-// Two figures for each state. "All" is the growth since before the first connection, shared by all
-// of them: buffers, tables and pools that exist once are in it. "Slope" is the growth since the
-// base, shared by those that came after it: what one more connection costs.
+// Prints two figures for each state. "All" is the growth since the time before the first
+// connection, divided by all connections. It includes buffers, tables and pools that exist once.
+// "Slope" is the growth since the base, divided by the connections after it: the cost of one more
+// connection.
 #include "throughput/idle.h"
 
 #include "throughput/frames.h"
@@ -36,7 +37,8 @@ class Idle {
     if (raise_descriptor_limit() < most + 16) {
       throw std::runtime_error("the hard limit of descriptors is below " + std::to_string(most));
     }
-    if (source_of(most) > most_sources) throw std::runtime_error("too many");
+    if (source_of(most) > most_sources)
+      throw std::runtime_error("too many connections for the source addresses");
   }
 
   void open(std::size_t connections) {
@@ -47,7 +49,7 @@ class Idle {
     }
   }
 
-  // One at a time, each until its reply is there: so nothing is in flight at the end.
+  // One connection at a time waits for its reply, so no message is in flight at the end.
   void echo_on_each() {
     const std::string payload = make_payload(PayloadKind::binary, options_.size);
     const auto request = make_frame(frame::Opcode::binary, payload, frame::Masking::masked);
@@ -61,7 +63,7 @@ class Idle {
     progress_.wipe();
   }
 
-  // The server may still be freeing what it used for the last one.
+  // The server may still be freeing memory of the last one.
   std::size_t resident() const {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     return resident_bytes(options_.server);

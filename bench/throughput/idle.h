@@ -1,4 +1,4 @@
-// What a connection costs in memory while nothing happens on it.
+// The memory of an idle connection.
 #pragma once
 
 #include <cstddef>

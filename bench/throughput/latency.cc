@@ -1,6 +1,6 @@
-// A bucket holds what agrees in the leading 7 bits, the topmost one and 6 behind it. So below 128
-// every value has its own, and from there on the buckets of each power of two are twice as wide as
-// those of the one before.
+// A bucket holds the values that agree in their leading 7 bits: the topmost one and 6 behind it. So
+// below 128 every value has a bucket of its own. From there on the buckets of each power of two are
+// twice as wide as those of the power before.
 #include "throughput/latency.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// How long replies took to come.
+// The time until a reply arrives.
 #pragma once
 
 #include "throughput/system.h"
@@ -19,18 +19,19 @@ struct LatencySummary {
   std::chrono::nanoseconds max{};
 };
 
-/// Counts durations in buckets, 64 for each power of two: what is read back is off by less than 1
+/// Counts durations in buckets, 64 for each power of two. So the error of a percentile is below 1
 /// %, from a nanosecond to a quarter of an hour.
 class Latencies {
  public:
-  /// Longer than the buckets reach counts as the longest, in max() as it is; below 0 as 0.
+  /// A duration beyond the last bucket counts there, and max() is still exact. Below 0 counts as 0.
   void add(std::chrono::nanoseconds latency) noexcept;
   void clear() noexcept { *this = {}; }
 
   std::uint64_t count() const noexcept { return count_; }
-  /// The least that so many of a thousand did not exceed: 500 asks for the median. 0 of nothing.
+  /// The smallest duration that `per_mille` of a thousand do not exceed; 500 is the median. 0 if
+  /// there are none.
   std::chrono::nanoseconds percentile(unsigned per_mille) const noexcept;
-  /// Exactly.
+  /// The longest duration, exactly.
   std::chrono::nanoseconds max() const noexcept { return std::chrono::nanoseconds(max_); }
   LatencySummary summary() const noexcept {
     return {percentile(500), percentile(900), percentile(990), percentile(999), max()};
@@ -49,14 +50,14 @@ class Latencies {
   std::uint64_t max_ = 0;
 };
 
-/// When the messages in flight on one connection were sent; replies come in the same order.
+/// The send times of the messages in flight on one connection. Replies come in the same order.
 class SendTimes {
  public:
-  /// Room for so many.
+  /// Has room for `messages` times.
   explicit SendTimes(std::size_t messages) : times_(messages) {}
 
   void push(Clock::time_point at, std::size_t messages) noexcept;
-  /// Of the oldest one, which is in flight no more.
+  /// Removes and returns the time of the oldest message.
   Clock::time_point pop() noexcept;
 
  private:

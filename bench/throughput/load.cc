@@ -1,18 +1,18 @@
-// The client must be cheaper than any server, or it is the client that is measured. So: requests
-// are masked beforehand and lie side by side, one send answers all replies that one recv brought,
-// the payload of a reply is thrown away inside the kernel unless it is in the sample (MSG_TRUNC,
-// for large ones; a small one is cheaper to copy than to skip), and epoll_wait never sleeps. What
-// it spends in an epoll_wait that found nothing is its idle time.
+// The client must be cheaper than any server, because otherwise the measurement shows the client.
+// So requests are masked in advance and lie side by side. One send answers all replies that one
+// recv returned. The kernel discards the payload of a large reply (MSG_TRUNC) unless it is in the
+// sample; a small one is cheaper to copy than to skip. epoll_wait never sleeps. The time in an
+// epoll_wait that found nothing is the idle time.
 //
-//   a reply   [ header ][ payload                  ]     position_: where the next byte belongs
+//   a reply   [ header ][ payload                  ]     position_: the place of the next byte
 //               always    sampled: compared
 //               compared  else: skipped
 //
-// What the reply to each message looks like is learnt beforehand (messages.h). Where messages
-// differ, connections begin with different ones, and each goes through all of them.
+// The reply to each message is learnt in advance (messages.h). If messages differ, connections
+// begin with different ones, and each goes through all of them.
 //
-// Latency is measured on request only. One time is taken for all replies that a connection's turn
-// brought, and it is that of the messages sent in answer, too.
+// The latency is measured only on request. All replies of a connection's turn have the same time,
+// and the messages sent in answer have it, too.
 #include "throughput/load.h"
 
 #include "throughput/latency.h"
@@ -39,7 +39,7 @@ constexpr std::uint32_t sample_every = 64;                // replies of one conn
 constexpr Seconds patience{5};
 constexpr Seconds max_warm_up{5};
 
-/// What all connections of one load share.
+/// State that all connections of one load share.
 struct Exchange {
   Exchange(const LoadOptions& options, const Target& target)
       : messages(learn_messages(options, target, buffer_bytes)),
@@ -59,7 +59,7 @@ struct Exchange {
 
 class Peer {
  public:
-  /// Its first message is that of number `first`.
+  /// Its first message is the one with number `first`.
   Peer(Wire wire, Exchange& exchange, std::size_t first)
       : wire_(std::move(wire)),
         exchange_(&exchange),
@@ -71,10 +71,10 @@ class Peer {
 
   int socket() const noexcept { return wire_.socket(); }
 
-  /// Asks for `messages` more echoes.
+  /// Sends `messages` more messages.
   void ask(std::size_t messages) { ask(messages, now()); }
 
-  /// Reads all there is, and sends a request for each reply.
+  /// Reads until the socket is empty, and sends a request for each reply.
   void on_ready() {
     std::size_t replies = 0;
     while (read(replies)) {
@@ -89,7 +89,7 @@ class Peer {
   }
 
  private:
-  // Only if somebody wants to know.
+  // Empty if the latency is not measured.
   Clock::time_point now() const noexcept {
     return exchange_->latencies ? Clock::now() : Clock::time_point{};
   }
@@ -140,8 +140,9 @@ class Peer {
           position_ < reply.header_bytes ? reply.header_bytes - position_ : 0;
       const std::size_t compared = sampled() ? size : std::min(size, header);
       if (std::memcmp(bytes.data(), reply.bytes.data() + position_, compared) != 0) {
-        throw std::runtime_error(header > 0 ? "a reply's header or content is not that of the echo"
-                                            : "a reply's content is not what was sent");
+        throw std::runtime_error(header > 0
+                                     ? "the header or content of a reply is not that of the echo"
+                                     : "a reply's content is not what was sent");
       }
       bytes = bytes.subspan(size);
       advance(size, replies);
@@ -163,12 +164,12 @@ class Peer {
   Exchange* exchange_;
   TrainSender sender_;
   SendTimes sent_;
-  std::size_t next_;  // the message whose reply is the next
+  std::size_t next_;  // the message of the next reply
   std::size_t position_ = 0;
   std::uint32_t until_sample_ = 0;  // the first reply is in the sample
 };
 
-/// The numbers at one moment; a result is the difference of two.
+/// The counters at one moment. A result is the difference of two.
 struct Snapshot {
   Clock::time_point at{};
   std::uint64_t replies = 0;
@@ -200,7 +201,8 @@ class Load {
     if (exchange_.latencies) exchange_.latencies->clear();
     const Snapshot begin = snapshot();
     measure();
-    // On a machine with other work a short visit may see nothing; silence for long is an error.
+    // On a machine with other work a short visit may receive no reply, so only a long silence is an
+    // error.
     while (exchange_.replies == begin.replies) run_until(last_ + std::chrono::milliseconds(10));
     const Snapshot end = snapshot();
 
@@ -215,7 +217,7 @@ class Load {
   }
 
  private:
-  // Buffers grow, and pages are touched for the first time, for the first messages.
+  // During the first messages buffers grow and pages are used for the first time.
   void warm_up() {
     for (Peer& peer : peers_) peer.ask(options_.depth);
     const Clock::time_point began = last_ = heard_ = Clock::now();
@@ -225,7 +227,7 @@ class Load {
     }
   }
 
-  // In steps that a terminal can follow.
+  // Runs in steps, so that the terminal shows the progress.
   void measure() {
     const Clock::time_point began = last_;
     const auto end = began + std::chrono::duration_cast<Clock::duration>(options_.duration);

@@ -1,4 +1,4 @@
-// The echo load: connections that keep a number of messages in flight, and check what returns.
+// The echo load: connections that keep a number of messages in flight and check the replies.
 #pragma once
 
 #include "throughput/frames.h"
@@ -19,13 +19,15 @@ struct LoadOptions {
   std::size_t depth = 1;  ///< messages in flight on each
   std::size_t size = 16;  ///< bytes of payload
   PayloadKind kind = PayloadKind::binary;
-  bool deflate = false;  ///< compress them, without context takeover; those of JSON then differ
-  Seconds warm_up{0.2};  ///< or longer, until as many replies came as are in flight, at most 2 s
+  bool deflate = false;  ///< compress messages, without context takeover; JSON messages then differ
+  Seconds warm_up{
+      0.2};  ///< longer until as many replies came as messages are in flight, at most 2 s
   Seconds duration{1.0};
-  bool check_content = true;  ///< of a sample; length, opcode and FIN are always checked
-  pid_t server = 0;           ///< whose CPU time to measure; 0: nobody's
-  bool latency = false;       ///< measure it: a clock is read for each batch of replies
-  bool progress = false;      ///< say on a terminal how far it is
+  bool check_content =
+      true;          ///< check the content of a sample; length, opcode and FIN are always checked
+  pid_t server = 0;  ///< measure the CPU time of this process; 0: none
+  bool latency = false;   ///< measure the latency: this reads a clock for each batch of replies
+  bool progress = false;  ///< show the progress on a terminal
 };
 
 struct LoadResult {
@@ -33,9 +35,9 @@ struct LoadResult {
   double seconds = 0;
   double client_busy = 0;       ///< share of the time; at 1 the client was the limit
   double server_busy = 0;       ///< cores; 0 when not measured
-  std::size_t reply_bytes = 0;  ///< what one reply by itself is on the wire, with TLS's records;
-                                ///< of messages that differ the mean
-  /// From when a message's first byte was given to the kernel until its reply was read, whole.
+  std::size_t reply_bytes = 0;  ///< bytes of one reply on the wire, with TLS records; the mean if
+                                ///< messages differ
+  /// From the write of a message's first byte to the kernel until its whole reply was read.
   std::optional<LatencySummary> latency{};
   double per_second() const noexcept { return static_cast<double>(messages) / seconds; }
   /// Microseconds of the server's CPU time.
@@ -44,8 +46,8 @@ struct LoadResult {
   }
 };
 
-/// Runs the load and returns what was measured after the warm-up. Throws std::runtime_error when a
-/// reply is wrong, a connection ends or nothing comes for five seconds, and std::system_error.
+/// Runs the load and returns the measurement after the warm-up. Throws std::runtime_error when a
+/// reply is wrong, a connection ends or no reply comes for five seconds, and std::system_error.
 LoadResult run_load(const LoadOptions& options);
 
 }  // namespace tern::bench

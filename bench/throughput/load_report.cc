@@ -55,7 +55,7 @@ int print_load(const LoadOptions& asked, bool json) {
     std::printf("server: %.3f us of CPU each message, busy %.0f %%\n", result.server_us_each(),
                 result.server_busy * 100);
   }
-  if (result.client_busy > 0.95) std::puts("the client was the limit: judge by the server's CPU");
+  if (result.client_busy > 0.95) std::puts("the client was the limit, so compare the server's CPU");
   return 0;
 }
 

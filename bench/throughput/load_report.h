@@ -1,4 +1,4 @@
-// What a load brought, for people and for programs.
+// Prints the result of a load, for people or as JSON.
 #pragma once
 
 #include "throughput/load.h"

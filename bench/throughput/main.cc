@@ -1,5 +1,5 @@
-// tern-bench: measures echo servers. `compare` does it all; the other commands are its parts, and
-// `clients` does the same for the other end.
+// tern-bench measures echo servers. `compare` runs the whole comparison. Most other commands are
+// parts of it. `clients` compares clients, and `fairness` measures a server under attack.
 
 #include "throughput/ceiling.h"
 #include "throughput/clients.h"
@@ -27,7 +27,7 @@ using tern::bench::PayloadKind;
 using tern::bench::UpgradesOptions;
 using tern::bench::Waiting;
 
-// What the command line asked for.
+// The command of the command line.
 using Command = std::function<int()>;
 
 const CLI::Range positive(std::size_t{1}, std::size_t{1} << 30, "");
@@ -40,61 +40,67 @@ void add_seconds(CLI::App& app, tern::bench::Seconds& value, const std::string& 
 }
 
 void add_server(CLI::App& app, pid_t& server) {
-  app.add_option("--server-pid", server, "the server's process, to measure its CPU time or memory")
+  app.add_option("--server-pid", server, "process of the server, to measure its CPU time or memory")
       ->check(positive);
 }
 
 void add_ceiling(CLI::App& app, CeilingOptions& options, Command& command) {
   CLI::App* sub = app.add_subcommand("ceiling", "serve the raw epoll echo until SIGTERM");
-  sub->add_option("--port", options.port, "0: the system chooses");
-  CLI::Option* size = sub->add_option("--message-size", options.message_size,
-                                      "bytes of every message; 0: as the first of each connection");
+  sub->add_option("--port", options.port, "port to listen on; 0: the system chooses one");
+  CLI::Option* size =
+      sub->add_option("--message-size", options.message_size,
+                      "bytes of every message; 0: the size of each connection's first one");
   sub->add_flag("--bare", options.bare,
-                "the least that is a WebSocket echo instead: of the content")
+                "serve the smallest WebSocket echo instead; it echoes content")
       ->excludes(size);
   const auto spin = [&options](std::int64_t) { options.waiting = Waiting::spinning; };
   CLI::Option* spins = sub->add_flag_function("--spin", spin, "never sleep");
   const auto spin_on_socket = [&options](std::int64_t) { options.waiting = Waiting::on_socket; };
   sub->add_flag_function("--spin-on-socket", spin_on_socket,
-                         "poll one connection alone, without epoll, until it ends")
+                         "poll one connection without epoll until it ends")
       ->excludes(spins);
   sub->callback([&] { command = [&] { return run_ceiling(options); }; });
 }
 
 void add_load(CLI::App& app, LoadOptions& options, bool& json, Command& command) {
-  CLI::App* sub = app.add_subcommand("load", "echo load on one server");
-  sub->add_option("url", options.url, "ws://host:port/path or wss://")->required();
-  sub->add_option("--connections", options.connections)->check(positive);
+  CLI::App* sub = app.add_subcommand("load", "load one server with echoes");
+  sub->add_option("url", options.url, "ws://host:port/path or wss://host:port/path")->required();
+  sub->add_option("--connections", options.connections, "number of connections")->check(positive);
   sub->add_option("--size", options.size, "bytes of a message")->check(positive);
   sub->add_option("--depth", options.depth, "messages in flight on each connection")
       ->check(positive);
-  add_seconds(*sub, options.duration, "how long to measure, after a warm-up");
+  add_seconds(*sub, options.duration, "seconds to measure, after a warm-up");
   const auto set_text = [&options](const std::string& text) {
     options.kind = text == "mixed"  ? PayloadKind::mixed
                    : text == "json" ? PayloadKind::json
                                     : PayloadKind::ascii;
   };
-  CLI::Option* text = sub->add_option_function<std::string>("--text", set_text,
-                                                            "text: ascii, mixed scripts or json")
+  CLI::Option* text = sub->add_option_function<std::string>(
+                             "--text", set_text, "send text: ascii, mixed scripts or json")
                           ->check(CLI::IsMember({"ascii", "mixed", "json"}));
   const auto set_binary = [&options](std::int64_t) { options.kind = PayloadKind::binary; };
-  sub->add_flag_function("--binary", set_binary, "binary, the default")->excludes(text);
+  sub->add_flag_function("--binary", set_binary, "send binary messages (the default)")
+      ->excludes(text);
   sub->add_flag("--deflate", options.deflate, "compress the messages, without context takeover");
   sub->add_flag("!--no-content", options.check_content,
-                "do not compare contents: the ceiling does not echo them");
+                "do not compare contents, because the ceiling does not echo them");
   sub->add_flag("--latency", options.latency,
-                "percentiles, from a message's first byte sent to its reply read");
+                "print percentiles of the time from a message's first byte sent to its reply read");
   add_server(*sub, options.server);
   sub->add_flag("--json", json);
   sub->callback([&] { command = [&] { return print_load(options, json); }; });
 }
 
 void add_idle(CLI::App& app, IdleOptions& options, bool& json, Command& command) {
-  CLI::App* sub = app.add_subcommand("idle", "the server's memory for each idle connection");
-  sub->add_option("url", options.url, "ws://host:port/path or wss://")->required();
-  sub->add_option("--connections", options.connections, "beyond the base")->check(positive);
-  sub->add_option("--base", options.base, "connections before those that count")->check(positive);
-  sub->add_option("--size", options.size, "bytes of the one message on each")->check(positive);
+  CLI::App* sub =
+      app.add_subcommand("idle", "measure the server's memory for each idle connection");
+  sub->add_option("url", options.url, "ws://host:port/path or wss://host:port/path")->required();
+  sub->add_option("--connections", options.connections, "connections after the base")
+      ->check(positive);
+  sub->add_option("--base", options.base, "connections that are opened first and do not count")
+      ->check(positive);
+  sub->add_option("--size", options.size, "bytes of the one message on each connection")
+      ->check(positive);
   add_server(*sub, options.server);
   sub->get_option("--server-pid")->required();
   sub->add_flag("--json", json);
@@ -102,10 +108,10 @@ void add_idle(CLI::App& app, IdleOptions& options, bool& json, Command& command)
 }
 
 void add_upgrades(CLI::App& app, UpgradesOptions& options, bool& json, Command& command) {
-  CLI::App* sub = app.add_subcommand("upgrades", "connect, upgrade, close, over and over");
-  sub->add_option("url", options.url, "ws://host:port/path or wss://")->required();
-  sub->add_option("--in-flight", options.in_flight)->check(positive);
-  add_seconds(*sub, options.duration, "how long to measure, after a warm-up");
+  CLI::App* sub = app.add_subcommand("upgrades", "connect, upgrade and close, over and over");
+  sub->add_option("url", options.url, "ws://host:port/path or wss://host:port/path")->required();
+  sub->add_option("--in-flight", options.in_flight, "upgrades at the same time")->check(positive);
+  add_seconds(*sub, options.duration, "seconds to measure, after a warm-up");
   add_server(*sub, options.server);
   sub->add_flag("--json", json);
   sub->callback([&] { command = [&] { return print_upgrades(options, json); }; });
@@ -113,51 +119,59 @@ void add_upgrades(CLI::App& app, UpgradesOptions& options, bool& json, Command& 
 
 void add_comparison(CLI::App& app, CompareOptions& options) {
   app.add_option("--repetitions", options.repetitions)->check(positive);
-  add_seconds(app, options.duration, "of each visit to a server");
-  app.add_option("--server", options.servers,
-                 "path of echo_server, several to compare builds; default: beside this program");
-  app.add_option("--only", options.only, "rows whose name contains this");
-  app.add_flag("--realtime", options.realtime, "real-time priority, for machines with other work");
-  app.add_flag("--json", options.json, "one object a line");
+  add_seconds(app, options.duration, "seconds of each visit to a server");
+  app.add_option(
+      "--server", options.servers,
+      "path of echo_server; name several to compare builds; default: beside this program");
+  app.add_option("--only", options.only, "only rows whose name contains this");
+  app.add_flag("--realtime", options.realtime,
+               "use real-time priority, for machines with other work");
+  app.add_flag("--json", options.json, "print one JSON object per line");
 }
 
 void add_compare(CLI::App& app, CompareOptions& options, Command& command) {
-  CLI::App* sub = app.add_subcommand("compare", "echo_server beside the ceiling and every rival");
+  CLI::App* sub =
+      app.add_subcommand("compare", "compare echo_server with the ceiling and every rival");
   add_comparison(*sub, options);
-  sub->add_flag("!--no-rivals", options.rivals, "echo_server beside the ceiling, nobody else");
-  sub->add_option("--chart", options.chart, "an SVG of the ratios to the ceiling, to this file");
-  sub->add_flag("--control", options.control, "the ceiling a second time, to show the noise");
+  sub->add_flag("!--no-rivals", options.rivals, "compare echo_server only with the ceiling");
+  sub->add_option("--chart", options.chart,
+                  "write an SVG of the ratios to the ceiling to this file");
+  sub->add_flag("--control", options.control, "visit the ceiling a second time, to show the noise");
   sub->callback([&] { command = [&] { return run_compare(options); }; });
 }
 
 void add_clients(CLI::App& app, CompareOptions& options, Command& command) {
-  CLI::App* sub = app.add_subcommand("clients", "tern's clients beside every rival's");
+  CLI::App* sub = app.add_subcommand("clients", "compare tern's clients with every rival's");
   sub->add_option("--repetitions", options.repetitions)->check(positive);
-  add_seconds(*sub, options.duration, "of each visit, after a warm-up of 0.2 s (lws and ws: 1 s)");
-  sub->add_option("--only", options.only, "workloads whose name contains this");
-  sub->add_flag("--realtime", options.realtime, "real-time priority, for machines with other work");
-  sub->add_flag("--json", options.json, "one object a line");
+  add_seconds(*sub, options.duration,
+              "seconds of each visit, after a warm-up of 0.2 s (lws and ws: 1 s)");
+  sub->add_option("--only", options.only, "only workloads whose name contains this");
+  sub->add_flag("--realtime", options.realtime,
+                "use real-time priority, for machines with other work");
+  sub->add_flag("--json", options.json, "print one JSON object per line");
   sub->callback([&] { command = [&] { return run_clients(options); }; });
 }
 
 void add_scaling(CLI::App& app, CompareOptions& options, Command& command) {
   CLI::App* sub = app.add_subcommand(
-      "scaling", "echo_server with 1 to 10000 connections, and with 1 and 2 loops");
+      "scaling", "measure echo_server with 1 to 10000 connections, and with 1 and 2 loops");
   add_comparison(*sub, options);
   sub->callback([&] { command = [&] { return run_scaling(options); }; });
 }
 
 void add_fairness(CLI::App& app, CompareOptions& options, Command& command) {
   CLI::App* sub = app.add_subcommand(
-      "fairness", "what a bystander waits, and the server's memory, under traffic that attacks");
-  add_seconds(*sub, options.duration, "of each row");
-  sub->add_option("--server", options.servers,
-                  "path of echo_server, several to compare builds; default: beside this program");
-  sub->add_option("--only", options.only, "attacks whose name contains this");
-  sub->add_flag("!--no-rivals", options.rivals, "without uWebSockets, also if it is here");
-  sub->add_flag("--first", options.first,
-                "server and bystander at the highest nice value, for machines with other work");
-  sub->add_flag("--json", options.json, "one object a line");
+      "fairness", "measure the latency of a bystander and the server's memory under attacks");
+  add_seconds(*sub, options.duration, "seconds of each row");
+  sub->add_option(
+      "--server", options.servers,
+      "path of echo_server; name several to compare builds; default: beside this program");
+  sub->add_option("--only", options.only, "only attacks whose name contains this");
+  sub->add_flag("!--no-rivals", options.rivals, "leave out uWebSockets");
+  sub->add_flag(
+      "--first", options.first,
+      "give server and bystander the highest priority of nice, for machines with other work");
+  sub->add_flag("--json", options.json, "print one JSON object per line");
   sub->callback([&] { command = [&] { return run_fairness(options); }; });
 }
 
@@ -175,7 +189,7 @@ int main(int argc, char** argv) {
   bool json = false;
   Command command;
 
-  CLI::App app("Measures WebSocket echo servers, and clients.", "tern-bench");
+  CLI::App app("Measures WebSocket echo servers and clients.", "tern-bench");
   app.option_defaults()->always_capture_default();
   app.require_subcommand(1);
   add_ceiling(app, ceiling, command);

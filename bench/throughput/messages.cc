@@ -1,12 +1,12 @@
-// Were all messages to be compressed the same, a processor would learn the branches that zlib takes
-// for them, and most so for a server that inflates the messages of all connections before it
-// compresses the first: it would look a third faster than it is. So there are several of them, and
-// a connection sends them in turn. Of 64 KiB each, their literals and matches are some hundreds of
-// thousands of branches: no predictor holds so many.
+// If all compressed messages were equal, a processor would learn the branches that zlib takes for
+// them. Most of all this would help a server that inflates the messages of all connections before
+// it compresses the first one: it would look a third faster than it is. So there are several
+// different messages, and a connection sends them in turn. With 64 KiB each, their literals and
+// matches are some hundreds of thousands of branches, and no predictor stores so many.
 //
-// The reply to each is the same every time, compressed or not: without context takeover it depends
-// on its message alone. So all that may come is known beforehand, and checking costs next to
-// nothing.
+// The reply to a message is the same every time, compressed or not, because without context
+// takeover it depends on the message alone. So all replies are known in advance, and a check costs
+// almost nothing.
 #include "throughput/messages.h"
 
 #include "throughput/packing.h"
@@ -19,8 +19,9 @@
 namespace tern::bench {
 namespace {
 
-// As many as a core's caches hold with their replies, and as are learnt in a moment: 64 KiB of JSON
-// are 14 KiB on the wire. Odd, so that every 64th reply on a connection is that to another one.
+// So many fit into a core's caches with their replies, and are learnt in a moment: 64 KiB of JSON
+// are 14 KiB on the wire. The number is odd, so that every 64th reply on a connection belongs to
+// another one.
 constexpr std::uint32_t compressed_variants = 31;
 
 }  // namespace

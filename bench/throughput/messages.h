@@ -1,4 +1,4 @@
-// What the connections of a load send, and what has to come back.
+// The messages of a load and the expected replies.
 #pragma once
 
 #include "throughput/frames.h"
@@ -11,18 +11,18 @@
 
 namespace tern::bench {
 
-/// How many messages a load sends that differ: 1, unless it is compressed JSON.
+/// The number of different messages of a load: 1, unless it is compressed JSON.
 std::uint32_t message_variants(const LoadOptions& options) noexcept;
 
 struct Messages {
-  FrameTrain requests;           ///< one round is all that differ
-  std::vector<Reply> replies{};  ///< to each of a round
+  FrameTrain requests;           ///< one round contains each different message once
+  std::vector<Reply> replies{};  ///< to each message of a round
 
   std::size_t mean_wire_bytes() const noexcept;
 };
 
-/// Makes them, and learns the reply to each as learn_reply() does. A connection's requests are in
-/// one piece as long as they are no more than `most_in_flight` bytes. Throws as learn_reply().
+/// Makes the messages, and learns the reply to each with learn_reply(). Up to `most_in_flight`
+/// bytes of a connection's requests are contiguous. Throws as learn_reply().
 Messages learn_messages(const LoadOptions& options, const Target& target,
                         std::size_t most_in_flight);
 

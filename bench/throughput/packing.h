@@ -1,4 +1,4 @@
-// The client's side of permessage-deflate, on zlib directly: it checks what the library's makes.
+// The client's side of permessage-deflate on zlib alone, so that it checks the library's code.
 #pragma once
 
 #include <string>
@@ -6,9 +6,10 @@
 
 namespace tern::bench {
 
-/// The payload of a compressed message (RFC 7692 §7.2.1): level 6, referring to nothing earlier.
+/// Returns the payload of a compressed message (RFC 7692 §7.2.1): level 6, without references to
+/// earlier messages.
 std::string pack(std::string_view message);
-/// The message of such a payload. Throws std::runtime_error when it is none.
+/// Returns the message of such a payload. Throws std::runtime_error when it does not inflate.
 std::string unpack(std::string_view payload);
 
 }  // namespace tern::bench

@@ -1,4 +1,4 @@
-// What goes on, for whoever waits at a terminal.
+// Shows the progress on a terminal.
 #pragma once
 
 #include "throughput/system.h"
@@ -9,11 +9,11 @@
 
 namespace tern::bench {
 
-/// One line on stderr, written over and over, wiped away at the end; nothing when stderr is not a
-/// terminal.
+/// One line on stderr that each call replaces and the destructor removes. If stderr is not a
+/// terminal, it prints nothing.
 class Progress {
  public:
-  /// `wanted`: false shows nothing anywhere.
+  /// With `wanted` false it never prints anything.
   explicit Progress(bool wanted = true) noexcept;
   ~Progress() { wipe(); }
   Progress(const Progress&) = delete;
@@ -24,10 +24,10 @@ class Progress {
 
  private:
   bool shows_;
-  bool any_ = false;  // stands there
+  bool any_ = false;  // a line is on the terminal
 };
 
-/// How often a measurement stops to show something: too seldom to be a part of what it measures.
+/// The time between two updates of the line: long enough that they do not affect the measurement.
 inline constexpr std::chrono::milliseconds progress_every{100};
 
 /// "1.2 of 3.0 s, 48211 replies".

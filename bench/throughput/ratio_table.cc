@@ -27,9 +27,11 @@ void RatioTable::print(const std::string& workload, std::span<const Standing> st
 
 void RatioTable::print_head() {
   if (json_ || std::exchange(head_printed_, true)) return;
-  std::puts("Ratios are to the ceiling (a raw epoll echo) in the same repetition, medians;");
-  std::puts("above 1 is better. rate: messages/s; CPU: messages per second of server CPU.");
-  std::puts("*: the client was the limit; the CPU column holds all the same.");
+  std::puts(
+      "A ratio compares a server with the ceiling (a raw epoll echo) in the same repetition;");
+  std::puts(
+      "the figure is the median; above 1 the server is better. rate: messages/s; CPU: messages");
+  std::puts("per second of server CPU; *: the client was the limit, but the CPU column is valid.");
   std::fputs(notes_.c_str(), stdout);
   std::printf("%-22s %-11s %9s %9s %7s %9s %9s %7s %7s %6s\n", "workload", "server", "ceiling/s",
               "server/s", "rate", "ceil. us", "us each", "CPU", "better", "client");

@@ -1,4 +1,4 @@
-// The table of servers beside the ceiling.
+// The table of servers and their ratios to the ceiling.
 #pragma once
 
 #include "throughput/field.h"
@@ -9,16 +9,18 @@
 
 namespace tern::bench {
 
-/// The better of two ratios to the ceiling: of the rates, and of the messages for each second of
-/// CPU.
+/// Returns the larger of two ratios to the ceiling: of the rates, and of the messages for each
+/// second of CPU.
 double better_ratio(const Visits& visits, const Visits& ceiling);
 
 class RatioTable {
  public:
-  /// JSON: one object a row, and no head. `notes` stand behind the head's own, whole lines.
+  /// With `json`, each row is one object and there is no head. `notes` are whole lines and follow
+  /// the head's own notes.
   RatioTable(bool json, std::string notes = {});
 
-  /// A row for each but the first, who is the ceiling; the head before the first row.
+  /// Prints a row for each standing but the first, which is the ceiling. The first call prints the
+  /// head.
   void print(const std::string& workload, std::span<const Standing> standings);
 
  private:

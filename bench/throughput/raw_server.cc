@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::size_t max_head_bytes = 16'384;
 
-/// The value of Sec-WebSocket-Key in a head as our own load writes it.
+/// The value of Sec-WebSocket-Key in a head that our own load wrote.
 std::optional<handshake::AcceptValue> accept_of(const std::string& head) noexcept {
   constexpr std::string_view name = "Sec-WebSocket-Key: ";
   const std::size_t at = head.find(name);
@@ -35,7 +35,7 @@ RawServer::RawServer(std::uint16_t port, Waiting waiting, MakeConnection make_co
   ::sigemptyset(&stop);
   ::sigaddset(&stop, SIGTERM);
   ::sigaddset(&stop, SIGINT);
-  // Who polls one socket looks at nothing else.
+  // A server that polls one socket reads no signalfd.
   if (waiting_ != Waiting::on_socket) ::sigprocmask(SIG_BLOCK, &stop, nullptr);
   signals_ = net::Fd(::signalfd(-1, &stop, SFD_CLOEXEC));
   epoll_ = net::Fd(::epoll_create1(EPOLL_CLOEXEC));

@@ -1,5 +1,5 @@
-// What every server on epoll must do before it may echo: listen, accept, answer upgrades, wait for
-// events. The raw echo and the bare one share it.
+// The part of a server on epoll that comes before the echo: listen, accept, answer upgrades, wait
+// for events. The raw echo and the bare echo share it.
 #pragma once
 
 #include "net/fd.h"
@@ -13,15 +13,15 @@
 
 namespace tern::bench {
 
-/// How a server waits.
+/// The way in which a server waits.
 enum class Waiting : std::uint8_t {
   sleeping,
   spinning,   ///< polls epoll
-  on_socket,  ///< from a connection's upgrade on, polls it alone, without epoll, until it ends: no
-              ///< server could answer sooner, nor have a second connection
+  on_socket,  ///< polls one connection without epoll, from its upgrade to its end; no server can
+              ///< answer sooner, but it has no second connection
 };
 
-/// Serves one connection, from its upgrade on.
+/// Serves one connection after its upgrade.
 class RawConnection {
  public:
   explicit RawConnection(net::Fd socket) noexcept : socket_(std::move(socket)) {}
@@ -30,8 +30,8 @@ class RawConnection {
   RawConnection& operator=(const RawConnection&) = delete;
 
   int socket() const noexcept { return socket_.get(); }
-  /// Does what `events` allow; the socket may have nothing all the same. Returns those to wait for
-  /// from now on, EPOLLIN or EPOLLOUT or both; 0: the connection is over.
+  /// Reads and writes according to `events`; the socket may be empty all the same. Returns the
+  /// events to wait for: EPOLLIN, EPOLLOUT or both. 0: the connection is over.
   virtual std::uint32_t on_ready(std::uint32_t events) = 0;
 
  private:
@@ -45,8 +45,8 @@ class RawServer {
   /// Listens on 127.0.0.1; port 0: the system chooses. Throws std::system_error.
   RawServer(std::uint16_t port, Waiting waiting, MakeConnection make_connection);
 
-  /// Says where it listens, and serves until SIGTERM or SIGINT. While it polls one socket alone,
-  /// they end the process. Throws std::system_error.
+  /// Prints its URL and serves until SIGTERM or SIGINT. While it polls one socket alone, these
+  /// signals end the process. Throws std::system_error.
   int run();
 
  private:

@@ -24,7 +24,7 @@ constexpr std::size_t tag_bytes = 16;
 constexpr std::size_t max_plaintext = 16'384;
 constexpr std::size_t input_bytes = std::size_t{256} << 10;
 constexpr std::byte application_data{23};
-constexpr std::byte handshake{22};  // behind its end: tickets
+constexpr std::byte handshake{22};  // after its end: tickets
 
 unsigned char* bytes_of(std::byte* bytes) noexcept {
   return reinterpret_cast<unsigned char*>(bytes);
@@ -53,7 +53,7 @@ void expand(std::span<const unsigned char> secret, std::string_view label,
       ::OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info.data(), info.size()),
       ::OSSL_PARAM_construct_end()};
   if (::EVP_KDF_derive(context.get(), out.data(), out.size(), parameters.data()) != 1) {
-    throw std::runtime_error("OpenSSL derives no key");
+    throw std::runtime_error("OpenSSL failed to derive a key");
   }
 }
 
@@ -74,7 +74,7 @@ std::vector<unsigned char> from_hex(std::string_view text) {
 // "SERVER_TRAFFIC_SECRET_0 <client random> <secret>"
 void on_key_log(const SSL* ssl, const char* text) {
   auto* const secrets = static_cast<Secrets*>(SSL_get_app_data(ssl));
-  if (secrets == nullptr) return;  // not one of shake_hands()
+  if (secrets == nullptr) return;  // not a connection of shake_hands()
   const std::string_view line = text;
   const std::string_view secret = line.substr(line.rfind(' ') + 1);
   if (line.starts_with("CLIENT_TRAFFIC_SECRET_0 ")) secrets->client = from_hex(secret);
@@ -147,7 +147,7 @@ std::size_t RecordKey::open(std::span<const std::byte> record, std::byte* out) {
   EVP_CIPHER_CTX* const context = context_.get();
   const auto body = record.subspan(record_header_bytes);
   if (record[0] != application_data || body.size() <= tag_bytes) {
-    throw std::runtime_error("a record that is not TLS 1.3's");
+    throw std::runtime_error("a record is not of TLS 1.3");
   }
   const std::size_t length = body.size() - tag_bytes;
   const auto nonce = next_nonce();
@@ -163,7 +163,7 @@ std::size_t RecordKey::open(std::span<const std::byte> record, std::byte* out) {
   }
   if (out[length - 1] == application_data) return length - 1;
   if (out[length - 1] != handshake || out[0] != std::byte{4}) {
-    throw std::runtime_error("the server ended TLS, or pads, or changes its key");
+    throw std::runtime_error("the server ended TLS, used padding or changed its key");
   }
   return 0;
 }
@@ -184,7 +184,7 @@ ClientTls::ClientTls()
   ::SSL_CTX_set_keylog_callback(context.get(), on_key_log);
 }
 
-// Most servers send their tickets behind our Finished; Go's are in its first flight.
+// Most servers send their tickets after our Finished. Go sends them in its first flight.
 Shaken shake_hands(int socket, ClientTls& tls) {
   const std::unique_ptr<SSL, decltype(&::SSL_free)> ssl(::SSL_new(tls.context.get()), &::SSL_free);
   BIO* const in = ::BIO_new(::BIO_s_mem());

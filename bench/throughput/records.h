@@ -1,6 +1,6 @@
-// TLS 1.3 for a client that must cost less than its server. OpenSSL shakes hands; from then on the
-// records are sealed and opened here, which takes a fifth of the instructions of SSL_read() and
-// SSL_write().
+// TLS 1.3 for a client that must cost less than its server. OpenSSL makes the handshake. Afterwards
+// the code here seals and opens the records, which takes a fifth of the instructions of SSL_read()
+// and SSL_write().
 #pragma once
 
 #include <array>
@@ -23,9 +23,9 @@ class RecordKey {
 
   /// Appends records of application data.
   void seal(std::span<const std::byte> plaintext, std::vector<std::byte>& out);
-  /// Opens one whole record, header included, to `out`, which has room for it; returns how much of
-  /// that is application data: all or none. Throws std::runtime_error when it is not authentic, or
-  /// says what no server says to this client.
+  /// Opens one whole record, header included, to `out`, which must have room for it. Returns the
+  /// number of bytes of application data: all or none. Throws std::runtime_error when the record is
+  /// not authentic or has a type that no server sends to this client.
   std::size_t open(std::span<const std::byte> record, std::byte* out);
 
  private:
@@ -43,26 +43,26 @@ class RecordKey {
 inline constexpr std::size_t record_header_bytes = 5;
 inline constexpr std::size_t max_record_bytes = record_header_bytes + 16'384 + 256;
 
-/// The size of the record at the beginning of `bytes`; 0: not even its header is there.
+/// Returns the size of the record at the beginning of `bytes`, or 0 if its header is incomplete.
 std::size_t record_bytes(std::span<const std::byte> bytes) noexcept;
 
-/// What the TLS connections of one client share. Thread: one.
+/// State that the TLS connections of one client share. Thread: one.
 struct ClientTls {
-  /// TLS 1.3 and AES-128-GCM, so that no server chooses for itself; any certificate is good enough.
-  /// Throws std::runtime_error.
+  /// Offers only TLS 1.3 and AES-128-GCM, so that all servers use the same. Accepts any
+  /// certificate. Throws std::runtime_error.
   ClientTls();
 
   std::shared_ptr<ssl_ctx_st> context;
-  std::vector<std::byte> in;     ///< ciphertext as it comes
-  std::vector<std::byte> out{};  ///< ciphertext as it goes
+  std::vector<std::byte> in;     ///< ciphertext that arrives
+  std::vector<std::byte> out{};  ///< ciphertext to send
 };
 
 struct Shaken {
-  std::array<RecordKey, 2> keys;  ///< of what is received, of what is sent
-  std::vector<std::byte> ahead;   ///< ciphertext that came behind the handshake already
+  std::array<RecordKey, 2> keys;  ///< the key for receiving, the key for sending
+  std::vector<std::byte> ahead;   ///< ciphertext that has arrived behind the handshake
 };
 
-/// Shakes hands on a socket that blocks. Throws std::runtime_error and std::system_error.
+/// Makes the TLS handshake on a blocking socket. Throws std::runtime_error and std::system_error.
 Shaken shake_hands(int socket, ClientTls& tls);
 
 }  // namespace tern::bench

@@ -10,7 +10,7 @@
 namespace tern::bench {
 namespace {
 
-// A message that may come in several frames.
+// A message of one or several frames.
 class Reader {
  public:
   explicit Reader(Wire& wire) noexcept : wire_(wire) {}
@@ -32,7 +32,7 @@ class Reader {
       payload.append(reinterpret_cast<const char*>(bytes_.data()) + at, length);
       at += length;
       if (!header.fin) continue;
-      if (bytes_.size() != at) throw std::runtime_error("something comes behind a reply");
+      if (bytes_.size() != at) throw std::runtime_error("bytes follow a reply");
       return compressed ? unpack(payload) : payload;
     }
   }
@@ -46,7 +46,7 @@ class Reader {
       const frame::Decoded decoded = frame::decode_header(std::span(bytes_).subspan(at),
                                                           frame::Masking::unmasked, header, rsv1);
       if (decoded.failed() || (decoded.size > 0 && frame::is_control(header.opcode))) {
-        throw std::runtime_error("a reply is not that of an echo");
+        throw std::runtime_error("a frame of the reply is not one of an echo");
       }
       if (decoded.size == 0) continue;
       at += decoded.size;

@@ -1,4 +1,4 @@
-// What a server answers to a message.
+// The reply of a server to a message.
 #pragma once
 
 #include "throughput/upgrade.h"
@@ -13,13 +13,12 @@ namespace tern::bench {
 struct Reply {
   std::vector<std::byte> bytes{};  ///< all of its frames
   std::size_t header_bytes = 0;    ///< of the first
-  std::size_t wire_bytes = 0;      ///< what came for it off the socket: with TLS more than `bytes`
+  std::size_t wire_bytes = 0;      ///< bytes read from the socket; with TLS more than `bytes`
 };
 
-/// Sends `request` on a connection of its own and returns what comes back. With `check_content`
-/// this is the echo of `payload`, compressed or not; else only of its length. Throws
-/// std::runtime_error when it is something else, and as connect_and_upgrade() and
-/// receive_waiting().
+/// Sends `request` on a connection of its own and returns the reply. With `check_content` the reply
+/// must be the echo of `payload`, compressed or not; else it must only have the same length. Throws
+/// std::runtime_error if it is not, and as connect_and_upgrade() and receive_waiting().
 Reply learn_reply(const Target& target, std::span<const std::byte> request,
                   std::string_view payload, bool check_content);
 

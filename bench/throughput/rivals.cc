@@ -1,9 +1,9 @@
-// With TLS and with compression most of the time goes to libcrypto and to zlib, which are the same
-// for everybody or nearly so, and no server that does nothing could show what is possible. So these
-// rows stand beside another library's server, given the same certificate, cipher (the client offers
-// one), level, memory and window, without context takeover. How many bytes a reply is on the wire
-// is a part of the result: who compresses less is faster at it. Upgrades are with a full TLS
-// handshake.
+// With TLS and with compression most of the time is spent in libcrypto and in zlib, which are
+// nearly the same for all servers. A server that does nothing cannot show the limit there. So these
+// rows compare tern with the servers of other libraries. All have the same certificate, cipher (the
+// client offers only one), level, memory and window, without context takeover. The size of a reply
+// on the wire is a part of the result, because a server that compresses less is faster. Upgrades
+// make a full TLS handshake.
 #include "throughput/rivals.h"
 
 #include "throughput/certificate.h"
@@ -22,7 +22,8 @@
 namespace tern::bench {
 namespace {
 
-constexpr int deflate_level = 1;  // memory level 8 and windows of 2^15 are everybody's default
+constexpr int deflate_level =
+    1;  // memory level 8 and windows of 2^15 are the default of all of them
 
 struct Row {
   std::string_view name;
@@ -42,7 +43,7 @@ constexpr Row deflate_rows[] = {
 
 class Rivals {
  public:
-  /// With `flags` for everybody.
+  /// All entrants get `flags`.
   Rivals(const CompareOptions& options, const std::vector<std::string>& flags)
       : options_(options), field_(entrants(options, flags), options) {}
 
@@ -76,8 +77,10 @@ class Rivals {
   void print_head() const {
     if (options_.json) return;
     std::puts(
-        "\nRatios are tern's to the server of the row in the same repetition, medians; above 1");
-    std::puts("tern is better. rate: messages/s; CPU: messages per second of server CPU.");
+        "\nA ratio compares tern with the server of the row in the same repetition; the figure is");
+    std::puts(
+        "the median; above 1 tern is better. rate: messages/s; CPU: messages per second of server");
+    std::puts("CPU.");
     std::printf("%-22s %-11s %9s %9s %11s %7s %7s %6s\n", "workload", "server", "server/s",
                 "us each", "reply bytes", "rate", "CPU", "client");
   }

@@ -1,5 +1,5 @@
-// The server beside those on other libraries, where a raw epoll echo is no measure: TLS,
-// compression.
+// Compares the server with those of other libraries in rows where a raw epoll echo is no measure:
+// TLS and compression.
 #pragma once
 
 #include "throughput/compare.h"

@@ -1,14 +1,15 @@
-// Three kinds of rows, all beside the ceiling, visited in turn as those of a comparison:
+// Measures three kinds of rows beside the ceiling. The servers are visited in turn, as in a
+// comparison.
 //
-//   connections 1 … 10000   one message of 64 B in flight on each: what does a message cost?
-//   opening 0-1000 …        one after another, and they stay: what does one more connection cost?
-//   In
-//                           a new process each time, so that tables and pools have yet to grow.
-//   loops 100x16 16 B …     by one loop and by two. The ceiling has one.
+//   connections 1 … 10000   one message of 64 B in flight on each: the cost of a message
+//   opening 0-1000 …        connections are opened one after another and stay open: the cost of one
+//                           more. Each measurement has a new process, so tables and pools must
+//                           grow.
+//   loops 100x16 16 B …     one loop and two loops; the ceiling has one
 //
-// One loop is bound to a core, and the load to another. Two loops may use both, so one of them and
-// the load take turns where there are but two cores: then the rate says nothing. A real-time load
-// never rests, and would let that loop wait a tenth of a second each time: these rows do without.
+// One loop is bound to a core, and the load to another. Two loops may use both cores. With only two
+// cores one of the loops and the load take turns, so the rate means nothing. A real-time load never
+// rests and would delay that loop by a tenth of a second each time, so these rows run without it.
 #include "throughput/scaling.h"
 
 #include "throughput/entrants.h"
@@ -46,13 +47,13 @@ struct LoopsRow {
 constexpr LoopsRow loops_rows[] = {{"loops 100x16 16 B", 16, 16}, {"loops 100x1 64 B", 1, 64}};
 constexpr std::size_t loops_connections = 100;
 
-// A server keeps 64 for itself, and so much else is open here.
+// A server keeps 64 descriptors for itself, and this program has as many others open.
 constexpr std::size_t other_descriptors = 100;
 
 constexpr std::string_view notes =
     "opening: connections, one after another, instead of messages.\n"
-    "2 loops: not bound to a core; of two cores they share one with the load, and the rate says\n"
-    "little: judge by the CPU each message takes (us each). Never with real-time priority.\n";
+    "2 loops: not bound to a core. With two cores they share one with the load, so the rate means\n"
+    "little: compare the CPU of a message (us each). Never with real-time priority.\n";
 
 std::vector<Entrant> beside_ceiling(const CompareOptions& options) {
   std::vector<Entrant> all = entrants(options, {});
@@ -60,7 +61,7 @@ std::vector<Entrant> beside_ceiling(const CompareOptions& options) {
   return all;
 }
 
-// Each build of tern with one loop and with two.
+// Each build of tern, with one loop and with two.
 std::vector<Entrant> with_loops(const CompareOptions& options) {
   std::vector<Entrant> all{ceiling("ceiling")};
   for (Entrant& one : entrants(options, {"--threads", "1"})) {

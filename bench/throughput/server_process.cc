@@ -11,7 +11,7 @@ ServerProcess::ServerProcess(const std::vector<std::string>& command, int core, 
   constexpr std::string_view prefix = "listening on ";
   for (;;) {
     const auto line = child_.line();
-    if (!line) throw std::runtime_error(command[0] + " did not say where it listens");
+    if (!line) throw std::runtime_error(command[0] + " did not print its URL");
     if (!line->starts_with(prefix)) continue;
     url_ = line->substr(prefix.size(), line->find(' ', prefix.size()) - prefix.size());
     return;

@@ -1,4 +1,4 @@
-// A server of the comparison: started, pinned, and asked where it listens.
+// A server of the comparison: starts it on a core and reads its URL.
 #pragma once
 
 #include "throughput/child.h"
@@ -11,8 +11,8 @@ namespace tern::bench {
 
 class ServerProcess {
  public:
-  /// Starts `command` on `core`, which may be any_core, and waits until it prints "listening on
-  /// ws://…" as a line's beginning. Throws std::runtime_error when it ends before, and
+  /// Starts `command` on `core`, which may be any_core, and waits until it prints a line that
+  /// begins with "listening on ws://…". Throws std::runtime_error when it ends before that, and
   /// std::system_error.
   ServerProcess(const std::vector<std::string>& command, int core, bool realtime);
 

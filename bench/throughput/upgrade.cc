@@ -65,13 +65,13 @@ std::string read_head(Wire& wire) {
     if (got == 0) throw std::runtime_error("the server closed during the upgrade: " + head);
     if (got < 0) throw_errno("upgrade");
     head.append(buffer.data(), static_cast<std::size_t>(got));
-    if (head.size() > 16'384) throw std::runtime_error("the server's head does not end");
+    if (head.size() > 16'384) throw std::runtime_error("the server's head is longer than 16 KiB");
   }
   return head;
 }
 
-// The same for every server, or they are not to be compared: windows of 2^15 (RFC 7692 §7.1.2), no
-// context takeover.
+// The same for every server, because the figures must be comparable: windows of 2^15 (RFC 7692
+// §7.1.2), no context takeover.
 bool agrees_to_offer(std::string_view head) noexcept {
   return head.find(": permessage-deflate;") != std::string_view::npos &&
          head.find("server_no_context_takeover") != std::string_view::npos &&
@@ -123,7 +123,7 @@ Wire connect_and_upgrade(const Target& target, int source) {
   const std::string head = read_head(wire);
   if (!is_accepted(head)) throw std::runtime_error("refused: " + head.substr(0, head.find('\r')));
   if (target.deflate && !agrees_to_offer(head)) {
-    throw std::runtime_error("the server does not compress as it was asked to: " + head);
+    throw std::runtime_error("the server did not agree to the offered compression: " + head);
   }
   const int flags = ::fcntl(wire.socket(), F_GETFL);
   if (::fcntl(wire.socket(), F_SETFL, flags | O_NONBLOCK) != 0) throw_errno("fcntl");

@@ -1,5 +1,5 @@
-// Sockets that are connected and upgraded, without the library's own client: the bench must cost
-// less than what it measures.
+// Connects and upgrades sockets without the library's own client, because the bench must cost less
+// than the server that it measures.
 #pragma once
 
 #include "net/fd.h"
@@ -13,7 +13,7 @@
 
 namespace tern::bench {
 
-/// Where a URL leads, and the request that upgrades there.
+/// The address of a URL, and the request that upgrades there.
 struct Target {
   sockaddr_in address{};
   std::string request{};
@@ -27,8 +27,8 @@ struct Target {
 /// Whether `head` is a 101 that answers Target::request. RFC 6455 §4.1.
 bool is_accepted(std::string_view head) noexcept;
 
-/// A socket that connects, from 127.0.0.<source> unless that is 0: each address of ours has 28 000
-/// ports. `flags` as SOCK_NONBLOCK. Throws std::system_error.
+/// Starts to connect a socket, from 127.0.0.<source> unless that is 0, because each source address
+/// has only 28 000 ports. `flags` as SOCK_NONBLOCK. Throws std::system_error.
 net::Fd start_connect(const Target& target, int source, int flags);
 
 /// Connects, upgrades, and returns the non-blocking socket. Waits for the answer, at most 30 s.
@@ -36,10 +36,10 @@ net::Fd start_connect(const Target& target, int source, int flags);
 /// std::system_error.
 Wire connect_and_upgrade(const Target& target, int source = 0);
 
-/// Where to open a program's connection number so and so from: there are ports for 20 000 on each.
+/// The source address of a program's connection with this number: each address takes 20 000.
 int source_of(std::size_t connection) noexcept;
 
-/// Makes close() send RST: no port is left in TIME_WAIT.
+/// Makes close() send RST, so that no port stays in TIME_WAIT.
 void reset_on_close(int socket) noexcept;
 
 }  // namespace tern::bench

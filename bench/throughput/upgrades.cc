@@ -1,6 +1,6 @@
-// Each attempt: connect, send the request, read the 101, close by RST, begin anew. A RST leaves no
-// port waiting, so that the test may go on for as long as one likes. With TLS each attempt begins
-// with a full handshake: nothing is resumed.
+// Each attempt connects, sends the request, reads the 101, closes with RST, and begins again. A RST
+// leaves no port in TIME_WAIT, so the test may run for any time. With TLS each attempt makes a full
+// handshake, because no session is resumed.
 #include "throughput/upgrades.h"
 
 #include "throughput/progress.h"
@@ -45,7 +45,7 @@ class Upgrades {
   }
 
   std::uint64_t upgrades() const noexcept { return upgrades_; }
-  /// Spent in an epoll_wait that found nothing.
+  /// Time in an epoll_wait that found nothing.
   Clock::duration idle() const noexcept { return idle_; }
 
   void run_until(Clock::time_point end) {
@@ -111,7 +111,7 @@ class Upgrades {
     attempt.head.append(buffer_.data(), got);
   }
 
-  // SSL_write shakes hands first.
+  // SSL_write makes the handshake first.
   void exchange_tls(Attempt& attempt) {
     SSL* const ssl = attempt.ssl.get();
     const std::size_t got = receive(attempt.socket.get());
@@ -135,13 +135,13 @@ class Upgrades {
     static_cast<void>(BIO_reset(::SSL_get_wbio(ssl)));
   }
 
-  // A new connection takes that little at once.
+  // A new connection takes so few bytes at once.
   static void send_all(int socket, std::string_view bytes) {
     const ssize_t sent = ::send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (sent != static_cast<ssize_t>(bytes.size())) throw_errno("connect");
   }
 
-  // To the buffer, all there is; 0: nothing.
+  // Reads all available bytes to the buffer; 0: there were none.
   std::size_t receive(int socket) {
     const ssize_t got = ::recv(socket, buffer_.data(), buffer_.size(), 0);
     if (got < 0 && errno == EAGAIN) return 0;

@@ -1,4 +1,4 @@
-// Connections that come, upgrade and go.
+// A load of connections that connect, upgrade and close.
 #pragma once
 
 #include "throughput/system.h"
@@ -15,8 +15,8 @@ struct UpgradesOptions {
   std::size_t in_flight = 64;
   Seconds warm_up{0.1};
   Seconds duration{1.0};
-  pid_t server = 0;       ///< whose CPU time to measure; 0: nobody's
-  bool progress = false;  ///< say on a terminal how far it is
+  pid_t server = 0;       ///< measure the CPU time of this process; 0: none
+  bool progress = false;  ///< show the progress on a terminal
 };
 
 struct UpgradesResult {
@@ -25,7 +25,7 @@ struct UpgradesResult {
   double client_busy = 0;  ///< share of the time; at 1 the client was the limit
   double server_busy = 0;  ///< cores; 0 when not measured
   double per_second() const noexcept { return static_cast<double>(upgrades) / seconds; }
-  /// Microseconds of the server's CPU time.
+  /// Microseconds of the server's CPU time for one upgrade.
   double server_us_each() const noexcept {
     return server_busy * seconds * 1e6 / static_cast<double>(upgrades);
   }

@@ -1,4 +1,4 @@
-// What visits of clients to servers brought, and the arithmetic that all comparisons share.
+// The results of visits to servers, and the arithmetic that all comparisons share.
 #pragma once
 
 #include "throughput/load.h"
@@ -13,7 +13,7 @@
 
 namespace tern::bench {
 
-/// What one visit brought, to the end that is judged: a server, unless clients are compared.
+/// The result of one visit for the end that is compared: the server, unless clients are compared.
 struct Visit {
   double per_second = 0;
   double us_each = 0;     ///< of its CPU
@@ -48,7 +48,7 @@ double median_of(const Visits& visits, F&& field) {
   return median(std::move(values));
 }
 
-/// Above 1: better than the other in the same repetition.
+/// The median of the ratios within a repetition. Above 1: better than the other one.
 template <class F>
 double median_ratio(const Visits& visits, const Visits& other, F&& goodness) {
   std::vector<double> values;
@@ -58,10 +58,11 @@ double median_ratio(const Visits& visits, const Visits& other, F&& goodness) {
   return median(std::move(values));
 }
 
-/// From this share of the time on it was the other end that was measured.
+/// From this share of the time on the other end was the limit.
 inline constexpr double other_limit = 0.97;
 
-/// " 64% ", " 98%*": how busy the other end was, with a mark when it was the limit.
+/// " 64% ", " 98%*": the share of time in which the other end was busy, with a mark if it was the
+/// limit.
 inline std::string busy_text(const Visits& visits) {
   const double busy = median_of(visits, busy_of);
   char text[16];

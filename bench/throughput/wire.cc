@@ -1,4 +1,4 @@
-// One recv brings, and one send takes, as many records as there are.
+// One recv reads all records that are available, and one send writes all that wait.
 #include "throughput/wire.h"
 
 #include "throughput/system.h"
@@ -63,7 +63,7 @@ std::size_t Wire::give_held(std::span<std::byte> into) {
   return size;
 }
 
-// To `into` while there is room for a whole record more, then to `held_`.
+// Opens records to `into` while it has room for one more whole record, then to `held_`.
 std::size_t Wire::open_records(std::span<const std::byte> bytes, std::span<std::byte> into) {
   std::size_t total = 0;
   RecordKey& key = (*keys_)[0];
