@@ -8,8 +8,11 @@
 //
 // Subject: src/server/worker.cc
 // Subject: src/server/listener.cc
+// Subject: src/server/handshake.cc
+// Subject: src/server/requests.cc
 // Subject: src/server/upgrade.cc
 // Subject: src/connection/live_connection.cc
+// Subject: src/connection/events.cc
 // Subject: src/connection/connection.cc
 // Subject: src/connection/dispatch.cc
 // Subject: src/connection/registry.cc

@@ -13,7 +13,7 @@ TEST(ConnectionCounts, OpenIsNeverBelowZero) {
   std::atomic<bool> over{false};
   std::thread worker([&] {
     while (!over) {
-      metrics.connections_accepted.add();
+      metrics.connections_begun.add();
       metrics.connections_ended.add_last();
     }
   });

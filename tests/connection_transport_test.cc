@@ -3,6 +3,7 @@
 // silent.
 #include "connection/live_connection.h"
 #include "net/tcp.h"
+#include "server/handshake.h"
 #include "support/socket_pair.h"
 #include "support/upgrade_text.h"
 #include "support/wire.h"
@@ -99,8 +100,10 @@ class Stage final : private connection::Owner {
   static constexpr std::size_t page_bytes = 200;
 
   explicit Stage(Rules& rules, EngineOptions options = {}) : options_(std::move(options)) {
-    EXPECT_NE(connection::LiveConnection::adopt(
-                  std::make_unique<OddTransport>(std::move(sockets_.server), rules), environment_),
+    auto engine = Engine::server(options_, workspace_);
+    EXPECT_NE(connection::LiveConnection::start(
+                  std::make_unique<OddTransport>(std::move(sockets_.server), rules),
+                  *std::move(engine), environment_),
               nullptr);
     thread_ = std::thread([this] { EXPECT_TRUE(loop_.run()); });
   }
@@ -148,14 +151,16 @@ class Stage final : private connection::Owner {
     void on_message(Connection& conn, Message message) { conn.send(message); }
   };
 
-  void on_request(connection::LiveConnection& connection) noexcept override {
+  void on_head(connection::LiveConnection& connection) noexcept override {
+    server::Handshake handshake(connection);
     if (connection.engine().request().target() == "/page") {
       if (pages_++ == 0) loop_.post([this] { pages_of_a_turn_ = pages_; });
-      return connection.respond(Response::text(std::string(page_bytes, 'x')));
+      return handshake.respond(Response::text(std::string(page_bytes, 'x')));
     }
-    connection.accept({}, connection::session_type<Echo>, [](void* at) { ::new (at) Echo; });
+    handshake.accept({}, connection::session_type<Echo>, [](void* at) { ::new (at) Echo; });
   }
-  void on_handshake_over(connection::LiveConnection&) noexcept override {}
+  void on_opening_over(connection::LiveConnection&) noexcept override {}
+  void on_closed(connection::LiveConnection&) noexcept override {}
   void on_gone(connection::LiveConnection&) noexcept override {}
 
   SocketPair sockets_{};

@@ -1,5 +1,5 @@
-// What a handler calls. Every function appends or marks; some write, without telling anybody. The
-// public class has no data: it stands for a LiveConnection.
+// The functions that a handler calls. Each one appends or marks; some write. None of them calls the
+// application. The public class has no data: each Connection is a LiveConnection.
 #include "tern/connection.h"
 
 #include "base/assert.h"
@@ -17,8 +17,6 @@ namespace {
 // A queue beyond this is written at once, not at the end of the turn.
 constexpr std::size_t max_unflushed = std::size_t{512} << 10;
 
-constexpr const char* unsent = "the answer of the application is not sent: ";
-
 LiveConnection& live(Connection& connection) noexcept {
   return static_cast<LiveConnection&>(connection);
 }
@@ -28,18 +26,18 @@ const LiveConnection& live(const Connection& connection) noexcept {
 
 }  // namespace
 
-// Outside of on_ready the engine has not been told the time of this turn.
+// Inside of a turn the engine has the time already.
 void LiveConnection::begin_call() noexcept {
   environment_->core.assert_thread();
   if (!in_turn_) engine_.advance(environment_->core.now());
 }
 
-// Judge a queue only after an attempt to write: a fast peer is not to suffer from a handler that
-// sends much.
+// The queue is judged only after an attempt to write. So a fast peer does not suffer from a handler
+// that sends much.
 [[gnu::always_inline]] inline void LiveConnection::make_room(std::size_t bytes) noexcept {
   if (!engine_.is_crowded(bytes, max_unflushed)) [[likely]]
     return;
-  if (engine_.would_overflow(bytes)) blocked_ = false;
+  if (engine_.would_overflow(bytes)) blocked_ = Blocked::no;
   flush();
 }
 
@@ -61,7 +59,7 @@ SendStatus LiveConnection::after_send(SendStatus status) noexcept {
   log_composed(environment_->log, [&] {
     log(environment_->log, LogLevel::warning,
         "send: a text message is not UTF-8 and was not sent; send bytes as binary "
-        "(told once for each connection)",
+        "(logged once for each connection)",
         remote_address());
   });
 }
@@ -116,65 +114,14 @@ void LiveConnection::resume() noexcept {
   if (!paused_) return;
   paused_ = false;
   engine_.reading(true);
-  if (state_ == State::serving) environment_->core.again(*this);  // what was kept comes first
-}
-
-bool LiveConnection::begin_answer() noexcept {
-  begin_call();
-  return engine_.upgrade_error() != Errc::closed;
-}
-
-void LiveConnection::respond(const Response& response) noexcept {
-  if (begin_answer()) answered(engine_.respond(response));
-}
-
-void LiveConnection::reject_answer(std::string_view why) noexcept {
-  log_composed(environment_->log, [&] {
-    log(environment_->log, LogLevel::error, unsent + std::string(why), remote_address());
-  });
-  respond_internal_error();
-}
-
-void LiveConnection::respond_internal_error() noexcept {
-  try {
-    respond(Response::status(500));
-  } catch (const std::bad_alloc&) {
-    terminate(Errc::no_memory);
-  }
-}
-
-void LiveConnection::refuse() noexcept {
-  if (begin_answer()) answered(engine_.accept());
+  if (engine_runs()) environment_->core.again(*this);  // what was kept comes first
 }
 
 void LiveConnection::on_exception(std::string_view what) noexcept {
   std::array<char, net::Address::max_text> buffer;
   const net::Address peer = net::peer_address(transport_->fd());
-  log_exception(environment_->log, environment_->owner.route_name(route_), what,
+  log_exception(environment_->log, environment_->owner.name_of(label_), what,
                 peer.port() != 0 ? peer.format(buffer) : std::string_view());
-}
-
-std::string LiveConnection::refusal_text(std::error_code error) const {
-  const std::string known(engine_.explanation());
-  if (error == Errc::invalid_header) return unsent + known;
-  return "refused: " + (known.empty() ? error.message() : known);
-}
-
-// The request was answered, now (inside of pump) or later (what waits behind it is looked at next).
-void LiveConnection::answered(std::error_code error) noexcept {
-  if (engine_.is_open()) {
-    environment_->metrics.upgrades.add();
-  } else if (error) {
-    environment_->metrics.refused(error);
-    log_composed(environment_->log, [&] {
-      log(environment_->log, error == Errc::invalid_header ? LogLevel::error : LogLevel::info,
-          refusal_text(error), remote_address());
-    });
-  } else {
-    environment_->metrics.responses.add();
-  }
-  handshake_over();
-  if (!in_turn_ && state_ == State::serving) environment_->core.again(*this);
 }
 
 std::string LiveConnection::remote_address() const {
@@ -198,7 +145,7 @@ struct LiveConnection::TimerTask {
 TimerId LiveConnection::start_timer(Loop::Duration delay, bool repeat,
                                     UniqueFunction<void(Connection&)> function) {
   begin_call();
-  if (state_ != State::serving) return TimerId::none;
+  if (!engine_runs()) return TimerId::none;
   if (!timers_) timers_ = std::make_unique<std::vector<TimerId>>();
   timers_->reserve(timers_->size() + 1);
   auto task = std::make_unique<TimerTask>(TimerTask{this, std::move(function), repeat});

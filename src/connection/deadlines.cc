@@ -35,19 +35,19 @@ void LiveConnection::on_timer(net::Timer::time_point now) noexcept {
   const auto due = engine_.deadline();
   if (due > now) return update_timer();  // it moved away since the timer was armed
   in_turn_ = true;
-  blocked_ = write_needs_read_ = false;
+  blocked_ = Blocked::no;
   TurnBudget budget(environment_->core);
   if (!engine_.rests()) pump(budget);
   if (!budget.spent()) read(budget);
   flush();
   in_turn_ = false;
-  if (state_ == State::serving && engine_.deadline() <= now) judge(due, now);
+  if (engine_runs() && engine_.deadline() <= now) judge(due, now);
   finish_turn(budget);
 }
 
 void LiveConnection::judge(net::Timer::time_point due, net::Timer::time_point now) noexcept {
   if (deserves_time(due, now)) return;
-  const bool unanswered = handshaking_;
+  const bool unanswered = is_opening();
   engine_.tick(now, transport_->delivery());
   mute_ = unanswered && engine_.finished();
 }

@@ -1,4 +1,4 @@
-// What the connections of one loop share, and whom they ask about requests.
+// What the connections of one owner share on one loop, and the events that the owner receives.
 #pragma once
 
 #include "tern/engine.h"
@@ -17,22 +17,33 @@ namespace tern::connection {
 
 class LiveConnection;
 
-/// Who owns connections of a role: a server's worker.
+/// The part of a connection that differs between a server and a client. A worker of a server owns
+/// the connections that it accepted; a client owns its connection. Thread: the loop's.
 class Owner {
  public:
-  /// A request waits for its answer: LiveConnection::accept or respond, now or later.
-  virtual void on_request(LiveConnection& connection) noexcept = 0;
-  /// The handshake is over: it was upgraded or answered, or it failed. Once for a connection.
-  virtual void on_handshake_over(LiveConnection& connection) noexcept = 0;
-  /// The path of the route that a request was given to (LiveConnection::set_route), for the log.
-  virtual std::string_view route_name(std::uint16_t) const noexcept { return {}; }
-  /// It is about to be destroyed.
+  /// The peer's head has arrived. A server's owner reads engine().request() and answers it, now or
+  /// later, and then calls LiveConnection::head_answered(). A client's owner reads
+  /// engine().response(), which is the 101, and calls make_session(); without a session the
+  /// connection fails.
+  virtual void on_head(LiveConnection& connection) noexcept = 0;
+  /// The opening handshake is over: the connection is open, or the request was answered, or the
+  /// handshake failed. Called once for each connection.
+  virtual void on_opening_over(LiveConnection& connection) noexcept = 0;
+  /// The connection has ended and engine().close_info() is complete. The session, if there was one,
+  /// has received its on_close. LiveConnection::is_opening() is true if the handshake failed.
+  /// Called once for each connection.
+  virtual void on_closed(LiveConnection& connection) noexcept = 0;
+  /// The connection is about to be freed: the loop does it at the end of the turn. This is the last
+  /// call for this connection.
   virtual void on_gone(LiveConnection& connection) noexcept = 0;
+  /// The text that stands for LiveConnection::set_label() in the log; may be empty.
+  virtual std::string_view name_of(std::uint16_t) const noexcept { return {}; }
 
  protected:
   ~Owner() = default;
 };
 
+/// Lifetime: until the loop has freed the last connection.
 struct Environment {
   Loop& loop;
   net::LoopCore& core;
@@ -42,7 +53,9 @@ struct Environment {
   Metrics& metrics;
   Owner& owner;
   const LogSink& log;
-  bool stopping = false;  // nobody is waited for longer than it takes to part in good order
+  /// The owner stops: a connection whose Close frames have crossed does not wait for the peer's
+  /// FIN.
+  bool stopping = false;
 };
 
 }  // namespace tern::connection

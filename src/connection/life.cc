@@ -1,5 +1,5 @@
-// How a connection begins and how it dies. Between the two it belongs to itself: nobody else frees
-// it, and it is freed at the end of a turn only, when no function of it runs any more.
+// How a connection begins and how it dies. In between it owns itself: nothing else frees it. It is
+// freed only at the end of a turn, when none of its functions runs any more.
 #include "base/assert.h"
 #include "connection/live_connection.h"
 
@@ -8,11 +8,10 @@
 namespace tern::connection {
 
 template <class T>
-LiveConnection* LiveConnection::start(T transport, Environment& environment) noexcept {
-  auto engine = Engine::server(environment.options, environment.workspace);
-  if (!engine) return nullptr;
+LiveConnection* LiveConnection::start_any(T transport, Engine engine,
+                                          Environment& environment) noexcept {
   auto* connection =
-      new (std::nothrow) LiveConnection(std::move(transport), environment, std::move(*engine));
+      new (std::nothrow) LiveConnection(std::move(transport), std::move(engine), environment);
   if (connection == nullptr) return nullptr;
   try {
     connection->slot_ = environment.registry->add(*connection).slot;
@@ -20,23 +19,24 @@ LiveConnection* LiveConnection::start(T transport, Environment& environment) noe
     delete connection;
     return nullptr;
   }
-  environment.metrics.connections_accepted.add();
+  environment.metrics.connections_begun.add();
   connection->engine_.tick(environment.core.now(), Delivery{});
   connection->update_interest();
   connection->update_timer();
+  if (connection->engine_.queued_bytes() > 0) connection->touch();
   return connection;
 }
 
-template LiveConnection* LiveConnection::start(net::Fd, Environment&) noexcept;
-template LiveConnection* LiveConnection::start(std::unique_ptr<net::Transport>,
-                                               Environment&) noexcept;
+template LiveConnection* LiveConnection::start_any(net::Fd, Engine, Environment&) noexcept;
+template LiveConnection* LiveConnection::start_any(std::unique_ptr<net::Transport>, Engine,
+                                                   Environment&) noexcept;
 
 LiveConnection::~LiveConnection() { TERN_ASSERT(!armed()); }
 
-// The session has heard its end before: whoever calls this has seen to it.
+// The session and the owner have received the end before: each caller makes sure of it.
 void LiveConnection::die() noexcept {
   if (state_ == State::gone) return;
-  TERN_DEBUG_ASSERT(!session_);
+  TERN_DEBUG_ASSERT(!session_ && !is_opening());
   state_ = State::gone;
   if (interest_ != 0) environment_->core.poller().remove(transport_->fd(), *this);
   interest_ = 0;
@@ -53,17 +53,6 @@ void LiveConnection::abandon() noexcept {
   engine_.terminate(Errc::closed);
   pump_end();
   die();
-}
-
-void LiveConnection::part() noexcept {
-  if (state_ == State::lingering) return die();
-  close(CloseCode::going_away, {});
-}
-
-void LiveConnection::give_up(std::error_code why) noexcept {
-  terminate(why);
-  environment_->metrics.refused(why);
-  handshake_over();
 }
 
 }  // namespace tern::connection

@@ -1,5 +1,6 @@
-// A turn of one connection: epoll says ready; what was read is fed to the engine, its events go to
-// the session, and its output leaves in one write at the end of the turn.
+// A turn of one connection. epoll reports that the socket is ready; the bytes that were read are
+// fed to the engine; its events go to the session; its output leaves in one write at the end of the
+// turn.
 //
 //   on_ready ─▶ read ─▶ feed ─▶ pump (next ─▶ session) ─▶ flush ─▶ settle ─┐
 //                 ▲      until the socket is empty or the budget is spent   │
@@ -7,25 +8,23 @@
 //   post, timer ─▶ send … ─▶ touch ─▶ at_turn_end ─────────────▶ finish_turn: flush, drained?,
 //                                                                closed?, what to wait for
 //
-// Code of the application is called from pump, drain and run_timer only, never from a function that
-// the application called: those only mark and append. What it may do to the connection meanwhile
-// (close, terminate, pause) shows in the state that each step looks at again.
+// Only pump, drain and run_timer call code of the application. A function that the application
+// calls never does: it marks and appends. The application may close, terminate or pause the
+// connection in a callback, so each step looks at the state again.
 #include "connection/live_connection.h"
 
-#include "base/assert.h"
 #include "base/errc_kind.h"
-#include "net/socket.h"
 
 #include <algorithm>
-#include <array>
 #include <new>
 
 namespace tern::connection {
 namespace {
 
 constexpr std::size_t read_budget = std::size_t{512} << 10;  // of a connection in one turn
-// The same while a large message arrives. To leave each one half done would cost a buffer for every
-// connection, instead of one that is still warm when the next connection takes it.
+// The same while a large message arrives. To leave each large message half done would cost a buffer
+// for every connection. To finish it costs one buffer, which is still warm when the next connection
+// takes it.
 constexpr std::size_t message_budget = std::size_t{2} << 20;
 
 }  // namespace
@@ -37,7 +36,7 @@ constexpr std::size_t message_budget = std::size_t{2} << 20;
   if (state_ == State::lingering) return linger();
   in_turn_ = true;
   engine_.advance(environment_->core.now());
-  if ((events & net::writable) != 0 || write_needs_read_) blocked_ = write_needs_read_ = false;
+  if ((events & net::writable) != 0 || blocked_ == Blocked::until_readable) blocked_ = Blocked::no;
   if ((events & net::broken) != 0) [[unlikely]]
     on_broken();
   TurnBudget budget(environment_->core);
@@ -50,26 +49,51 @@ constexpr std::size_t message_budget = std::size_t{2} << 20;
 }
 
 void LiveConnection::at_turn_end() noexcept {
-  if (state_ != State::serving) return;
+  if (!engine_runs()) return;
   TurnBudget budget(environment_->core);
   finish_turn(budget);
 }
 
-// Something was queued or ended outside of on_ready: look after it at the end of the loop's turn.
+// Something was queued or ended outside of on_ready. The end of the loop's turn handles it.
 [[gnu::hot]] void LiveConnection::touch() noexcept {
-  if (!in_turn_ && state_ == State::serving) environment_->core.defer(*this);
+  if (!in_turn_ && engine_runs()) environment_->core.defer(*this);
 }
 
-// Reading finds the error, unless nothing is read. Where kept input goes on in this turn, more may
-// be read behind it.
-void LiveConnection::on_broken() noexcept {
-  if (may_read() || (engine_.has_stash() && !paused_)) return;
-  read_ended_ = true;
-  engine_.feed_error(Errc::connection_reset);
+[[gnu::hot]] void LiveConnection::finish_turn(TurnBudget& budget) noexcept {
+  if (!engine_runs()) return;
+  // In most turns all is done already.
+  if (engine_.rests() && !congested_ && !paused_ && !read_ended_ && interest_ == net::readable &&
+      !transport_->has_unsent()) {
+    return update_timer();
+  }
+  in_turn_ = true;
+  flush();
+  engine_.settle();
+  drain();
+  if (!engine_.is_open() || read_ended_) {  // flush() may have found that the socket is broken
+    pump(budget);
+    flush();
+  }
+  const bool finished = engine_.finished();
+  if (finished) pump_end();  // the last write may be what ended it, after all events were given
+  in_turn_ = false;
+  if (finished) return start_linger();
+  if (goes_on()) environment_->core.again(*this);
+  update_interest();
+  update_timer();
 }
+
+// Once the answers before them are written, requests go on with what the engine kept or what the
+// transport holds. The connection does not read while it cannot write the answers to what it read.
+bool LiveConnection::goes_on() const noexcept {
+  if (engine_.is_open()) return false;
+  return engine_.has_stash() || (more_ && may_read() && !transport_->has_unsent());
+}
+
+// ---- reading
 
 [[gnu::always_inline]] inline bool LiveConnection::may_read() const noexcept {
-  return state_ == State::serving && !read_ended_ && !(paused_ && engine_.is_open()) &&
+  return engine_runs() && !read_ended_ && !(paused_ && engine_.is_open()) &&
          (engine_.rests() || engine_.wants_input());
 }
 
@@ -88,10 +112,8 @@ void LiveConnection::on_broken() noexcept {
     if (buffer.empty()) return engine_.terminate(Errc::no_memory);
     room = room.first(std::min(room.size(), most - total));
     buffer = buffer.first(std::min(buffer.size(), most - total - room.size()));
-    const std::array<iovec, 2> both{{{room.data(), room.size()}, {buffer.data(), buffer.size()}}};
-    const auto into = std::span(both).subspan(room.empty() ? 1 : 0,  // those that are not empty
-                                              room.empty() || buffer.empty() ? 1 : 2);
-    const net::Transport::Transfer got = transport_->read(into);
+    const ReadSpace space(room, buffer);
+    const net::Transport::Transfer got = space.read(*transport_);
     if (got.state != net::Transport::State::wait_write) more_ = got.more;
     switch (got.state) {
       case net::Transport::State::ok:
@@ -110,8 +132,7 @@ void LiveConnection::on_broken() noexcept {
     }
     environment_->metrics.bytes_received.add(got.bytes);
     if (interest_ != 0) environment_->core.poller().heard(*this);
-    const std::size_t in_room = std::min(got.bytes, room.size());
-    engine_.feed(in_room, buffer.first(got.bytes - in_room));
+    space.feed(engine_, got.bytes);
     pump(budget);
     flush();
     engine_.settle();
@@ -119,14 +140,14 @@ void LiveConnection::on_broken() noexcept {
       read_limit_ = small_read;
       return;
     }
-    // A short read means that the socket is empty. epoll reports what arrives later.
-    if (!got.more && got.bytes < room.size() + buffer.size()) return;
+    if (!space.may_have_more(got)) return;
     read_limit_ = whole_read;
     total += got.bytes;
   }
 }
 
-// When TLS failed, TCP works on: the alert we sent is to reach the peer, so this is an end of ours.
+// When TLS failed, TCP still works. The alert that we sent must reach the peer, so this end comes
+// from us and not from the peer.
 void LiveConnection::on_read_failed(std::error_code error, TurnBudget& budget) noexcept {
   read_ended_ = !base::is_tls_failure(error);
   if (environment_->log && !read_ended_) {
@@ -140,10 +161,20 @@ void LiveConnection::on_read_failed(std::error_code error, TurnBudget& budget) n
   pump(budget);
 }
 
-// Gives the session what the engine found. Where the application paused, or the budget is spent,
-// the rest is kept.
+// The next read finds the error, unless nothing is read. If kept input goes on in this turn, more
+// may be read behind it.
+void LiveConnection::on_broken() noexcept {
+  if (may_read() || (engine_.has_stash() && !paused_)) return;
+  read_ended_ = true;
+  engine_.feed_error(Errc::connection_reset);
+}
+
+// ---- events
+
+// Gives the session the events of the engine. If the application paused, or the budget is spent,
+// the engine keeps the rest.
 [[gnu::hot]] void LiveConnection::pump(TurnBudget& budget) noexcept {
-  while (state_ == State::serving) {
+  while (engine_runs()) {
     if (paused_ && engine_.is_open()) return engine_.stash();
     const Event event = engine_.next();
     if (event.kind() == Event::Kind::message) {
@@ -161,7 +192,7 @@ void LiveConnection::on_read_failed(std::error_code error, TurnBudget& budget) n
   }
 }
 
-// The same after the engine was terminated, when one event is left.
+// The same after the engine was terminated: only the event of the end is left.
 void LiveConnection::pump_end() noexcept {
   TurnBudget budget(environment_->core);
   pump(budget);
@@ -174,149 +205,45 @@ void LiveConnection::pump_end() noexcept {
   if (!fine) engine_.fail(Errc::handler_threw);
 }
 
-void LiveConnection::on_event(const Event& event, TurnBudget& budget) noexcept {
-  switch (event.kind()) {
-    case Event::Kind::working:
-      return budget.charge(TurnBudget::inflating);
-    case Event::Kind::request:
-      budget.charge(TurnBudget::request);
-      return environment_->owner.on_request(*this);
-    case Event::Kind::open: {
-      const SessionType* const type = session_.type();
-      if (type->on_open == nullptr) return;
-      if (!call_application("on_open", [&] { type->on_open(session_.get(), *this); })) {
-        engine_.fail(Errc::handler_threw);
-      }
-      return;
-    }
-    case Event::Kind::closed:
-      return on_closed();
-    case Event::Kind::none:
-    case Event::Kind::message:
-    case Event::Kind::ping:
-    case Event::Kind::pong:
-      return;
-  }
-}
+// ---- writing
 
-void LiveConnection::on_closed() noexcept {
-  const CloseInfo& info = engine_.close_info();
-  if (const SessionType* const type = session_.type()) {
-    environment_->metrics.closed(info.code);
-    if (type->on_close != nullptr) {
-      call_application("on_close", [&] { type->on_close(session_.get(), *this, info); });
-    }
-    cancel_timers();
-    session_.destroy();
-  } else if (handshaking_ && info.error) {
-    environment_->metrics.refused(info.error);
-  }
-  handshake_over();
-}
-
-void LiveConnection::handshake_over() noexcept {
-  if (!handshaking_) return;
-  handshaking_ = false;
-  environment_->owner.on_handshake_over(*this);
-}
-
-// Writes until the socket takes no more or all is written. Calls nobody.
+// Writes until the socket takes no more or all is written. It calls no code of the application.
 [[gnu::hot]] void LiveConnection::flush() noexcept {
-  while (!blocked_ && state_ == State::serving) {
-    const std::span<const iovec> output = engine_.output();
-    if (output.empty() && !transport_->has_unsent()) return;
-    const net::Transport::Transfer put =
-        output.empty() ? transport_->flush() : transport_->write(output);
-    if (put.state == net::Transport::State::failed) {
-      read_ended_ = true;
-      // Who has paused until on_drain would wait for ever.
-      paused_ ? engine_.terminate(put.error) : engine_.feed_error(put.error);
-      return;
-    }
-    if (put.state != net::Transport::State::ok) {
-      blocked_ = true;
-      write_needs_read_ = put.state == net::Transport::State::wait_read;
-      return;
-    }
-    std::size_t offered = 0;
-    for (const iovec& piece : output) offered += piece.iov_len;
-    environment_->metrics.bytes_sent.add(put.bytes);
-    engine_.consume_output(put.bytes);
-    // Short: the next would only be told to wait.
-    blocked_ = put.bytes < offered || transport_->has_unsent();
-    if (engine_.queued_bytes() == 0) return;
-  }
+  if (blocked_ != Blocked::no || !engine_runs()) return;
+  const Written done = write_output(engine_, *transport_);
+  environment_->metrics.bytes_sent.add(done.bytes);
+  blocked_ = done.blocked;
+  if (done.error) [[unlikely]]
+    on_write_failed(*done.error);
 }
 
-// on_drain, once the queue that was congested is short again.
-void LiveConnection::drain() noexcept {
-  if (!congested_ || !engine_.is_open() ||
-      engine_.queued_bytes() > engine_.limits().low_water_bytes) {
-    return;
-  }
-  congested_ = false;
-  const SessionType* const type = session_.type();
-  if (type == nullptr || type->on_drain == nullptr) return;
-  if (!call_application("on_drain", [&] { type->on_drain(session_.get(), *this); })) {
-    engine_.fail(Errc::handler_threw);
-  }
-  // What it sent is looked at in the next turn, so that it cannot keep the loop to itself.
-  environment_->core.again(*this);
-}
-
-[[gnu::hot]] void LiveConnection::finish_turn(TurnBudget& budget) noexcept {
-  if (state_ != State::serving) return;
-  // Mostly all is done already.
-  if (engine_.rests() && !congested_ && !paused_ && !read_ended_ && interest_ == net::readable &&
-      !transport_->has_unsent()) {
-    return update_timer();
-  }
-  in_turn_ = true;
-  flush();
-  engine_.settle();
-  drain();
-  if (!engine_.is_open() || read_ended_) {  // the latter: writing may have found it broken
-    pump(budget);
-    flush();
-  }
-  const bool finished = engine_.finished();
-  if (finished) pump_end();  // the last write may be what ended it, after all was told
-  in_turn_ = false;
-  if (finished) return start_linger();
-  if (goes_on()) environment_->core.again(*this);
-  update_interest();
-  update_timer();
-}
-
-// Requests may go on once the answers before them are written: with what was kept, or with what the
-// transport holds. It reads no further while it cannot write what reading made it answer.
-bool LiveConnection::goes_on() const noexcept {
-  if (engine_.is_open()) return false;
-  return engine_.has_stash() || (more_ && may_read() && !transport_->has_unsent());
+// An application that has paused until on_drain would otherwise wait without end.
+void LiveConnection::on_write_failed(std::error_code error) noexcept {
+  read_ended_ = true;
+  paused_ ? engine_.terminate(error) : engine_.feed_error(error);
 }
 
 // ---- what to wait for
 
-// A descriptor that nothing is expected of leaves epoll: a hang-up would wake the loop for ever.
+// A descriptor from which nothing is expected leaves epoll, because a hang-up would wake the loop
+// again and again.
 void LiveConnection::update_interest() noexcept {
-  std::uint32_t wanted = 0;
-  const bool serving = state_ == State::serving;
-  const bool unsent = transport_->has_unsent();
-  const bool waits = serving && blocked_ && engine_.queued_bytes() > 0;
   const bool discards = state_ == State::lingering && !full_;
-  if (discards || may_read() || (waits && write_needs_read_)) wanted |= net::readable;
-  if (unsent || (waits && !write_needs_read_)) wanted |= net::writable;
+  const bool writes = engine_runs() && blocked_ != Blocked::no && engine_.queued_bytes() > 0;
+  const Readiness awaited =
+      readiness_to_await(discards || may_read(), writes, transport_->has_unsent(), blocked_);
+  std::uint32_t wanted =
+      (awaited.readable ? net::readable : 0u) | (awaited.writable ? net::writable : 0u);
   // A connection with work for the next turn looks at its socket then. Until that it stays as it
-  // is, because a change is a call of the system.
-  if (static_cast<net::Watcher*>(this)->linked()) wanted |= interest_ & net::readable;
+  // is, because a change is a system call.
+  const bool has_work = static_cast<net::Watcher*>(this)->linked();
+  if (has_work) wanted |= interest_ & net::readable;
   if (wanted == interest_ || state_ == State::gone) return;
   net::Poller& poller = environment_->core.poller();
   std::error_code error;
   if (wanted == 0) {
-    const bool promised = static_cast<net::Watcher*>(this)
-                              ->linked();  // resume() wants one more turn, for what is kept
     poller.remove(transport_->fd(), *this);
-    if (promised) environment_->core.again(*this);
+    if (has_work) environment_->core.again(*this);  // remove() took that away
   } else if (interest_ == 0) {
     error = poller.add(transport_->fd(), wanted, *this);
   } else {
@@ -332,7 +259,7 @@ void LiveConnection::update_interest() noexcept {
 }
 
 [[gnu::hot]] void LiveConnection::update_timer() noexcept {
-  if (state_ != State::serving) return;
+  if (!engine_runs()) return;
   try {
     environment_->core.timers().arm_no_later(*this, engine_.deadline());
   } catch (const std::bad_alloc&) {

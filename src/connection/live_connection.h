@@ -1,4 +1,5 @@
-// Where the engine meets the transport: a connection on a loop.
+// The driver of a connection on a loop: it moves bytes between an engine and a transport and calls
+// the session. It is the same for a server and for a client; what differs is the Owner's.
 #pragma once
 
 #include "tern/connection.h"
@@ -6,6 +7,7 @@
 
 #include "connection/dispatch.h"
 #include "connection/environment.h"
+#include "connection/transfer.h"
 #include "connection/transport_box.h"
 #include "connection/turn_budget.h"
 
@@ -23,46 +25,75 @@ class LiveConnection final : public Connection,
                              private net::Timer,
                              private net::Deferred {
  public:
-  /// Takes over a connected socket and starts to serve it; owns itself from then on. Null when
-  /// memory or the kernel's tables are full: then the socket is closed.
-  static LiveConnection* adopt(net::Fd socket, Environment& environment) noexcept {
-    return start(std::move(socket), environment);
+  /// Starts to drive `engine` over a connected socket. Output that the engine has already, such as
+  /// a client's request, is written at the end of the turn. The connection owns itself from then
+  /// on; if epoll has no room, it has already ended when this returns.
+  /// Errors: null if memory is out. Then the socket is closed and the owner receives no event.
+  static LiveConnection* start(net::Fd socket, Engine engine, Environment& environment) noexcept {
+    return start_any(std::move(socket), std::move(engine), environment);
   }
-  /// The same for a transport of any kind.
-  static LiveConnection* adopt(std::unique_ptr<net::Transport> transport,
+  /// The same over a transport of any kind, whose socket is connected.
+  static LiveConnection* start(std::unique_ptr<net::Transport> transport, Engine engine,
                                Environment& environment) noexcept {
-    return start(std::move(transport), environment);
+    return start_any(std::move(transport), std::move(engine), environment);
   }
 
-  // The API of Connection, in the same words.
+  // ---- for the application, behind the functions of Connection
+
   SendStatus send(Message message, SendOptions options) noexcept;
   SendStatus send(const SharedMessage& message, SendOptions options) noexcept;
   void ping(std::span<const std::byte> payload) noexcept;
   void close(CloseCode code, std::string_view reason) noexcept;
-  /// Ends TCP at once; `why` is what on_close is told.
+  /// Ends TCP at once; on_close receives `why`.
   void terminate(std::error_code why) noexcept;
   void pause() noexcept;
   void resume() noexcept;
-  Engine& engine() noexcept { return engine_; }
-  const Engine& engine() const noexcept { return engine_; }
   std::string remote_address() const;
-  /// As Request::client_subject().
-  std::string peer_subject() const { return transport_->peer_subject(); }
-  Environment& environment() const noexcept { return *environment_; }
   Handle handle() const noexcept;
-  SessionBox& session() noexcept { return session_; }
-  Registry::Place place() const noexcept {
-    return {slot_, environment_->registry->generation(slot_)};
-  }
-  /// Neither upgraded nor answered nor given up yet.
-  bool handshaking() const noexcept { return handshaking_; }
   TimerId start_timer(Loop::Duration delay, bool repeat,
                       UniqueFunction<void(Connection&)> function);
   bool cancel_timer(TimerId timer) noexcept;
-  /// Calls a function of the application with this connection; an exception ends it with 1011.
-  void call(UniqueFunction<void(Connection&)>& function) noexcept;
 
-  /// Calls a function of the application. False when it threw: that is logged with the route and
+  // ---- for the owner
+
+  Engine& engine() noexcept { return engine_; }
+  const Engine& engine() const noexcept { return engine_; }
+  Environment& environment() const noexcept { return *environment_; }
+  SessionBox& session() noexcept { return session_; }
+  /// Like Request::client_subject().
+  std::string peer_subject() const { return transport_->peer_subject(); }
+  Registry::Place place() const noexcept {
+    return {slot_, environment_->registry->generation(slot_)};
+  }
+  /// Returns whether the opening handshake goes on: Owner::on_opening_over is still to come.
+  bool is_opening() const noexcept { return state_ == State::opening; }
+  /// Returns whether all is written and this end waits only for the peer's FIN.
+  bool is_lingering() const noexcept { return state_ == State::lingering; }
+  /// Gives the log a name for this connection: Owner::name_of() translates the label.
+  void set_label(std::uint16_t label) noexcept { label_ = label; }
+
+  /// Checks the thread and gives the engine the time of this turn. Each call from outside a turn
+  /// begins with it.
+  void begin_call() noexcept;
+  /// Constructs the session by `construct(void* memory)`. Returns false, and logs it, if that
+  /// throws.
+  template <class F>
+  bool make_session(const SessionType& type, F&& construct) noexcept {
+    return call_application("the session's constructor",
+                            [&] { session_.emplace(type, construct); });
+  }
+  /// The owner has answered the peer's head. Ends the opening handshake, and continues with the
+  /// input behind the head.
+  void head_answered() noexcept;
+  /// Ends the opening handshake; does nothing when it is over.
+  void end_opening() noexcept;
+  /// Ends the connection now, and calls on_close: for a loop that will not run again.
+  void abandon() noexcept;
+
+  /// Calls a function of the application with this connection. An exception ends the connection
+  /// with 1011.
+  void call(UniqueFunction<void(Connection&)>& function) noexcept;
+  /// Calls a function of the application. Returns false if it threw. Then the log has the label and
   /// the peer, and the caller ends the connection with 1011.
   template <class F>
   [[gnu::always_inline]] bool call_application(std::string_view what, F&& function) noexcept {
@@ -74,51 +105,26 @@ class LiveConnection final : public Connection,
       return false;
     }
   }
-  /// For the owner, in on_request: which route the request is given to, see Owner::route_name.
-  void set_route(std::uint16_t route) noexcept { route_ = route; }
-
-  // For the owner, after on_request; without effect when it was answered or is over.
-
-  /// Constructs the session by `construct(void* memory)` and answers 101.
-  template <class F>
-  void accept(const Accept& accept, const SessionType& type, F&& construct) noexcept {
-    if (!begin_answer()) return;
-    const bool made =
-        call_application("the session's constructor", [&] { session_.emplace(type, construct); });
-    made ? answered(engine_.accept(accept)) : respond_internal_error();
-  }
-  /// Answers 500. Without memory for an answer the connection ends.
-  void respond_internal_error() noexcept;
-  /// Refuses a request that is no proper upgrade, with the status that fits.
-  void refuse() noexcept;
-  void respond(const Response& response) noexcept;
-  /// Answers 500, since the application's answer is not fit to be sent, and logs why.
-  void reject_answer(std::string_view why) noexcept;
-  /// The loop is about to end: closes with 1001; one that only lingers goes at once.
-  void part() noexcept;
-  /// Ends a handshake that is in progress; it counts no more from now on.
-  void give_up(std::error_code why) noexcept;
-  /// Ends it here and now, telling its session: for a loop that will not run again.
-  void abandon() noexcept;
 
  private:
-  // How much of the shared buffer one read may fill. What a turn does not handle is kept in memory:
-  // so a connection begins with small reads, and it goes back to them when its input was more work
-  // than a turn allows.
+  // How much of the shared buffer one read may fill. A turn keeps in memory what it does not
+  // handle. So a connection begins with small reads, and it returns to them when its input was more
+  // work than a turn allows.
   static constexpr std::uint32_t small_read = std::uint32_t{64} << 10;
   static constexpr std::uint32_t whole_read = net::LoopCore::receive_buffer_bytes;
 
   struct TimerTask;
   enum class State : std::uint8_t {
-    serving,    // the engine is in charge
-    lingering,  // all is written and FIN is sent: input is thrown away until the peer ends, too
+    opening,    // the opening handshake goes on
+    serving,    // the handshake is over, and the engine is not
+    lingering,  // all is written and FIN is sent; input is discarded until the peer ends, too
     gone,       // retired; destroyed at the end of the turn
   };
 
   template <class T>
-  static LiveConnection* start(T transport, Environment& environment) noexcept;
+  static LiveConnection* start_any(T transport, Engine engine, Environment& environment) noexcept;
   template <class T>
-  LiveConnection(T transport, Environment& environment, Engine engine) noexcept
+  LiveConnection(T transport, Engine engine, Environment& environment) noexcept
       : environment_(&environment), engine_(std::move(engine)), transport_(std::move(transport)) {}
   ~LiveConnection();
 
@@ -126,27 +132,31 @@ class LiveConnection final : public Connection,
   void on_timer(net::Timer::time_point now) noexcept override;
   void at_turn_end() noexcept override;
   void on_retired() noexcept override { delete this; }
+  /// The engine is in charge: neither lingering nor gone.
+  bool engine_runs() const noexcept { return state_ <= State::serving; }
 
   // life.cc
   void die() noexcept;
   // live_connection.cc
   void touch() noexcept;
+  void finish_turn(TurnBudget& budget) noexcept;
+  bool goes_on() const noexcept;
   bool may_read() const noexcept;
   void read(TurnBudget& budget) noexcept;
   void on_read_failed(std::error_code error, TurnBudget& budget) noexcept;
+  void on_broken() noexcept;
   void pump(TurnBudget& budget) noexcept;
   void pump_end() noexcept;
   void on_message(const Event& event) noexcept;
-  void on_event(const Event& event, TurnBudget& budget) noexcept;
-  void on_broken() noexcept;
-  void on_closed() noexcept;
-  void handshake_over() noexcept;
   void flush() noexcept;
-  void drain() noexcept;
-  void finish_turn(TurnBudget& budget) noexcept;
-  bool goes_on() const noexcept;
+  [[gnu::cold]] void on_write_failed(std::error_code error) noexcept;
   void update_interest() noexcept;
   void update_timer() noexcept;
+  // events.cc
+  void on_event(const Event& event, TurnBudget& budget) noexcept;
+  void on_open() noexcept;
+  void on_closed() noexcept;
+  void drain() noexcept;
   // deadlines.cc
   void judge(net::Timer::time_point due, net::Timer::time_point now) noexcept;
   bool deserves_time(net::Timer::time_point due, net::Timer::time_point now) noexcept;
@@ -156,13 +166,9 @@ class LiveConnection final : public Connection,
   void on_linger_timer() noexcept;
   // connection.cc
   void cancel_timers() noexcept;
-  void begin_call() noexcept;
-  bool begin_answer() noexcept;
   void make_room(std::size_t bytes) noexcept;
   SendStatus after_send(SendStatus status) noexcept;
   void report_text() noexcept;
-  void answered(std::error_code error) noexcept;
-  std::string refusal_text(std::error_code error) const;
   [[gnu::cold]] void on_exception(std::string_view what) noexcept;
   void run_timer(TimerTask& task) noexcept;
 
@@ -175,21 +181,19 @@ class LiveConnection final : public Connection,
   std::uint32_t discarded_ = 0;     // while lingering
   std::uint32_t acknowledged_ = 0;  // while lingering: at the last look
   std::uint32_t read_limit_ = small_read;
-  std::uint16_t route_ = 0;
+  std::uint16_t label_ = 0;
   std::uint8_t interest_ = 0;  // what epoll was asked for
-  State state_ = State::serving;
-  bool in_turn_ : 1 = false;  // on_ready runs: it will flush
+  State state_ = State::opening;
+  Blocked blocked_ = Blocked::no;
+  bool in_turn_ : 1 = false;  // on_ready runs, and it will flush
   bool paused_ : 1 = false;
-  bool congested_ : 1 = false;         // on_drain is owed
-  bool blocked_ : 1 = false;           // the transport takes no more for now
-  bool write_needs_read_ : 1 = false;  // blocked until there is something to read
-  bool read_ended_ : 1 = false;        // the peer's FIN, or a failure
-  bool more_ : 1 = false;              // the transport holds input that epoll does not tell of
-  bool handshaking_ : 1 = true;
+  bool congested_ : 1 = false;      // on_drain is owed
+  bool read_ended_ : 1 = false;     // the peer's FIN, or a failure
+  bool more_ : 1 = false;           // the transport holds input that epoll does not report
   bool text_reported_ : 1 = false;  // a text that is not UTF-8 was logged
-  bool mute_ : 1 = false;           // it ends before anything was said that a reset could destroy
-  bool looked_ : 1 = false;         // while lingering: acknowledged_ is known
-  bool full_ : 1 = false;           // while lingering: no more is thrown away
+  bool mute_ : 1 = false;  // it ended in the handshake: nothing was sent that a reset could destroy
+  bool looked_ : 1 = false;  // while lingering: acknowledged_ is known
+  bool full_ : 1 = false;    // while lingering: no more is discarded
 };
 
 }  // namespace tern::connection

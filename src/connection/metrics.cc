@@ -40,7 +40,7 @@ void Metrics::refused(std::error_code why) noexcept {
 
 void Metrics::add_to(Counters& total) const {
   const std::uint64_t ended = connections_ended.get_first();  // else one that ends now is below 0
-  const std::uint64_t accepted = connections_accepted.get();
+  const std::uint64_t accepted = connections_begun.get();
   total.connections_accepted += accepted;
   total.connections_open += accepted - ended;
   total.connections_rejected += connections_rejected.get();

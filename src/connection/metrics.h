@@ -32,7 +32,7 @@ class Count {
 
 class Metrics {
  public:
-  Count connections_accepted{};
+  Count connections_begun{};
   Count connections_ended{};
   Count connections_rejected{};
   Count upgrades{};

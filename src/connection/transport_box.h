@@ -26,6 +26,7 @@ class TransportBox {
   TransportBox& operator=(const TransportBox&) = delete;
   ~TransportBox() { get().~Transport(); }
 
+  net::Transport& operator*() noexcept { return get(); }
   net::Transport* operator->() noexcept { return &get(); }
   const net::Transport* operator->() const noexcept { return &get(); }
 

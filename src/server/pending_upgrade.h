@@ -1,4 +1,4 @@
-// An upgrade that waits for its answer, on whatever thread that comes from.
+// An upgrade that waits for its answer, which may come from any thread.
 #pragma once
 
 #include "tern/http.h"
@@ -11,27 +11,25 @@
 #include <string>
 #include <vector>
 
-namespace tern::connection {
-class LiveConnection;
-}
-
 namespace tern::server {
 
-/// Thread: any. Its request is a copy: the connection may be gone before the answer comes.
+class Handshake;
+
+/// The request is a copy, because the connection may be gone before the answer comes. Thread: any.
 class PendingUpgrade {
  public:
-  using Answer = UniqueFunction<void(connection::LiveConnection&)>;
+  using Answer = UniqueFunction<void(Handshake&)>;
 
   /// Throws std::bad_alloc.
   PendingUpgrade(const Request& request, std::shared_ptr<connection::Registry> registry,
                  std::uint32_t slot, std::uint32_t generation);
-  /// Nobody answered: 503.
+  /// Answers 503 if there was no answer.
   ~PendingUpgrade();
   PendingUpgrade(const PendingUpgrade&) = delete;
   PendingUpgrade& operator=(const PendingUpgrade&) = delete;
 
   const Request& request() const noexcept { return request_; }
-  /// Runs `answer` on the loop, if it is the first and the connection still waits.
+  /// Runs `answer` on the loop, if it is the first answer and the connection still waits.
   void answer(Answer answer) noexcept;
 
  private:

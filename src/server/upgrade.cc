@@ -1,10 +1,10 @@
-// The answer to an upgrade travels to the connection's loop by its mailbox, also from a handler
-// that answers at once: nothing that an application calls calls it back. Slot and generation find
-// the connection there, or nothing if the peer has gone.
+// The answer to an upgrade goes to the connection's loop through the mailbox, also if a handler
+// answers at once, because no function that an application calls may call it back. On the loop,
+// slot and generation find the connection, or nothing if the peer has gone.
 #include "tern/server.h"
 
-#include "connection/live_connection.h"
 #include "engine/validate.h"
+#include "server/handshake.h"
 #include "server/pending_upgrade.h"
 
 #include <new>
@@ -20,7 +20,7 @@ PendingUpgrade::PendingUpgrade(const Request& request,
   std::size_t size = request.method().size() + request.target().size() +
                      request.remote_address().size() + request.client_subject().size();
   for (const HeaderField& field : request.headers()) size += field.name.size() + field.value.size();
-  bytes_.reserve(size);  // so that the views stay
+  bytes_.reserve(size);  // so that the views stay valid
   const auto keep = [&](std::string_view text) {
     bytes_ += text;
     return std::string_view(bytes_).substr(bytes_.size() - text.size());
@@ -42,8 +42,8 @@ PendingUpgrade::PendingUpgrade(const Request& request,
 }
 
 PendingUpgrade::~PendingUpgrade() {
-  answer([](connection::LiveConnection& connection) {
-    connection.respond(Response::status(503).header("Retry-After", "1"));
+  answer([](Handshake& handshake) {
+    handshake.respond(Response::status(503).header("Retry-After", "1"));
   });
 }
 
@@ -54,16 +54,17 @@ void PendingUpgrade::answer(Answer answer) noexcept {
                 answer = std::move(answer)]() mutable {
       connection::LiveConnection* const found = registry->find(slot, generation);
       if (found == nullptr) return;
+      Handshake handshake(*found);
       try {
-        answer(*found);
+        answer(handshake);
       } catch (const std::bad_alloc&) {
         found->terminate(Errc::no_memory);
       }
     };
-    // A full mailbox takes it as well, because the peer waits for it and there is one for each
-    // handshake, which max_unfinished_handshakes bounds.
+    // A full mailbox takes it as well, because the peer waits for it. There is one for each
+    // handshake, and max_unfinished_handshakes bounds those.
     registry_->mailbox().post(std::move(run), {.bounded = false});
-  } catch (const std::bad_alloc&) {  // the handshake's deadline ends what waits
+  } catch (const std::bad_alloc&) {  // the deadline of the handshake ends it
   }
 }
 
@@ -73,15 +74,14 @@ const Request& Upgrade::request() const noexcept { return state_->request(); }
 
 void Upgrade::accept_session(Accept accept, const connection::SessionType& type,
                              Construct construct) const {
-  // The request lives until the session is made, which may be given it: so the answer keeps it.
-  state_->answer(
-      [kept = state_, accept = std::move(accept), &type,
-       construct = std::move(construct)](connection::LiveConnection& connection) mutable {
-        if (const std::string why = engine::why_invalid(accept); !why.empty()) {
-          return connection.reject_answer("accept: " + why);
-        }
-        connection.accept(accept, type, construct);
-      });
+  // The answer keeps the request alive, because the session's constructor may read it.
+  state_->answer([kept = state_, accept = std::move(accept), &type,
+                  construct = std::move(construct)](server::Handshake& handshake) mutable {
+    if (const std::string why = engine::why_invalid(accept); !why.empty()) {
+      return handshake.reject_answer("accept: " + why);
+    }
+    handshake.accept(accept, type, construct);
+  });
 }
 
 void Upgrade::accept(Handlers handlers, Accept accept) const {
@@ -89,8 +89,8 @@ void Upgrade::accept(Handlers handlers, Accept accept) const {
 }
 
 void Upgrade::respond(Response response) const {
-  state_->answer([response = std::move(response)](connection::LiveConnection& connection) {
-    connection.respond(response);
+  state_->answer([response = std::move(response)](server::Handshake& handshake) {
+    handshake.respond(response);
   });
 }
 

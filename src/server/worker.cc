@@ -1,9 +1,11 @@
-// A worker shares nothing with the others but the port, two counts and what is posted to it.
+// A worker is one loop with its listener and its connections. Workers share only the port, the
+// routes, two counts and what is posted to them.
 #include "server/worker.h"
 
 #include "net/socket.h"
 #include "net/tcp.h"
-#include "server/pending_upgrade.h"
+#include "server/handshake.h"
+#include "server/requests.h"
 #include "tls/transport.h"
 
 #include <array>
@@ -17,14 +19,14 @@ using connection::LiveConnection;
 
 namespace {
 
-// A handshake that is younger is not dropped in favour of a newcomer.
+// A younger handshake is not dropped in favour of a new connection.
 constexpr std::chrono::seconds min_handshake_age(1);
 
-// Written without an engine: at the connection limit there is no room for one. The Date follows.
+// Written without an engine, because at the connection limit there is no room for one. The value of
+// Date follows.
 constexpr std::string_view no_room =
     "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
     "Content-Length: 0\r\nDate: ";
-constexpr std::string_view page_methods = "GET, HEAD, OPTIONS";
 
 LoopOptions loop_options(const ServerOptions& given) {
   LoopOptions options;
@@ -56,7 +58,7 @@ Worker::Worker(Core& core, connection::Metrics& metrics, bool first)
 
 Worker::~Worker() { end(); }
 
-// Posts are refused first, so that what an on_close posts is not lost silently.
+// Posts are refused first, so that a post by an on_close fails and is not lost silently.
 void Worker::end() noexcept {
   listener_.stop();
   loop_.core().refuse_posts();
@@ -73,7 +75,7 @@ std::error_code Worker::listen(net::Fd socket) noexcept {
 Result<void> Worker::run() noexcept {
   net::Poller& poller = loop_.core().poller();
   if (const auto error = poller.add(core_.stop_event(), net::readable | net::edge, *this)) {
-    end();  // else a peer that connects would wait for an answer
+    end();  // otherwise a peer that connects would wait for an answer
     return Error(error);
   }
   Result<void> ran = loop_.run();
@@ -95,7 +97,7 @@ bool Worker::may_accept() noexcept {
 Acceptor::Verdict Worker::on_accepted(net::Fd socket) noexcept {
   if (core_.connections.load(std::memory_order_relaxed) >= core_.max_connections) {
     metrics_.connections_rejected.add();
-    // To a client that expects TLS this would be noise.
+    // A client that expects TLS could not read this.
     if (!core_.options.tls) send_no_room(socket.get());
     net::shutdown_write(socket.get());
     return Verdict::taken;
@@ -111,20 +113,20 @@ Acceptor::Verdict Worker::on_accepted(net::Fd socket) noexcept {
     core_.unfinished.fetch_sub(1, std::memory_order_relaxed);
     return Verdict::full;
   }
-  if (!connection->handshaking()) return Verdict::taken;  // it is gone: epoll has no room
+  if (!connection->is_opening()) return Verdict::taken;  // it is gone: epoll has no room
   try {
     const connection::Registry::Place place = connection->place();
     begun_.push_back({place.slot, place.generation, loop_.now()});
-  } catch (const std::bad_alloc&) {  // it is served all the same, only never dropped for a newcomer
+  } catch (const std::bad_alloc&) {  // it is served, but never dropped for a new connection
   }
   return Verdict::taken;
 }
 
-// What is said where there is no room: without memory as well.
+// Refuses a connection for which there is no room. Needs no memory.
 void Worker::send_no_room(int socket) noexcept {
   constexpr std::string_view head_end = "\r\n\r\n";
   std::array<char, 192> answer{};
-  tell_wall_clock();
+  set_wall_clock();
   std::size_t size = 0;
   for (const std::string_view part : {no_room, workspace_.date(loop_.now()), head_end}) {
     size += part.copy(answer.data() + size, answer.size() - size);
@@ -132,46 +134,64 @@ void Worker::send_no_room(int socket) noexcept {
   net::send_once(socket, std::as_bytes(std::span(answer).first(size)));
 }
 
-// The engine writes the Date of its answers, and asks no clock. The time of day runs as the loop's
-// time does until somebody sets it, so it is asked for only now and then.
-void Worker::tell_wall_clock() noexcept {
+// The engine writes the Date of its answers and reads no clock. The time of day advances like the
+// loop's time until an administrator sets it, so it is read only now and then.
+void Worker::set_wall_clock() noexcept {
   constexpr std::chrono::milliseconds soon(100);
   const auto now = loop_.now();
-  if (now - wall_clock_told_ < soon) return;
-  wall_clock_told_ = now;
+  if (now - wall_clock_set_ < soon) return;
+  wall_clock_set_ = now;
   workspace_.set_wall_clock(now, std::chrono::system_clock::now());
 }
 
 // Null when memory is out.
 LiveConnection* Worker::serve(net::Fd socket) noexcept {
-  tell_wall_clock();
-  if (!core_.options.tls) return LiveConnection::adopt(std::move(socket), environment_);
+  set_wall_clock();
+  auto engine = Engine::server(core_.engine_options, workspace_);
+  if (!engine) return nullptr;
+  if (!core_.options.tls) {
+    return LiveConnection::start(std::move(socket), *std::move(engine), environment_);
+  }
   std::unique_ptr<net::Transport> tcp(new (std::nothrow) net::TcpTransport(std::move(socket)));
   if (tcp == nullptr) return nullptr;
   std::unique_ptr<net::Transport> secure =
       tls::TlsTransport::server(std::move(tcp), core_.tls_context(), scratch_);
   if (secure == nullptr) return nullptr;
-  return LiveConnection::adopt(std::move(secure), environment_);
+  return LiveConnection::start(std::move(secure), *std::move(engine), environment_);
 }
 
-// Those that finished since are forgotten on the way: the list is as short as what is in progress.
+// Handshakes that are over are forgotten on the way, so the list stays as short as the number of
+// handshakes in progress.
 const Worker::Begun* Worker::oldest_unfinished() noexcept {
   for (; !begun_.empty(); begun_.pop_front()) {
     const Begun& oldest = begun_.front();
     const LiveConnection* connection = environment_.registry->find(oldest.slot, oldest.generation);
-    if (connection != nullptr && connection->handshaking()) return &oldest;
+    if (connection != nullptr && connection->is_opening()) return &oldest;
   }
   return nullptr;
 }
 
-// Makes room for a newcomer.
+// Makes room for a new connection.
 void Worker::drop_oldest_unfinished() noexcept {
   const Begun* const oldest = oldest_unfinished();
   if (oldest == nullptr) return;
-  environment_.registry->find(oldest->slot, oldest->generation)->give_up(Errc::overloaded);
+  Handshake(*environment_.registry->find(oldest->slot, oldest->generation))
+      .give_up(Errc::overloaded);
 }
 
-void Worker::on_handshake_over(LiveConnection&) noexcept {
+// ---- events of connections
+
+void Worker::on_head(LiveConnection& connection) noexcept {
+  set_wall_clock();
+  answer_request(core_.router, connection);
+}
+
+void Worker::on_closed(LiveConnection& connection) noexcept {
+  const std::error_code why = connection.engine().close_info().error;
+  if (connection.is_opening() && why) metrics_.refused(why);
+}
+
+void Worker::on_opening_over(LiveConnection&) noexcept {
   core_.unfinished.fetch_sub(1, std::memory_order_relaxed);
   oldest_unfinished();
 }
@@ -181,6 +201,12 @@ void Worker::on_gone(LiveConnection&) noexcept {
   if (stopping_) finish_if_deserted();
 }
 
+std::string_view Worker::name_of(std::uint16_t label) const noexcept {
+  return core_.router.path_of(label);
+}
+
+// ---- the end of accepting
+
 void Worker::on_trouble(std::error_code error, bool for_good) noexcept {
   metrics_.accept_pauses.add();
   const std::string_view what = for_good ? "accepting ended: " : "accepting pauses: ";
@@ -189,81 +215,10 @@ void Worker::on_trouble(std::error_code error, bool for_good) noexcept {
   });
 }
 
-// ---- requests
-
-std::string_view Worker::route_name(std::uint16_t route) const noexcept {
-  return core_.router.path_of(route);
-}
-
-// To upgrade to something else than WebSocket is an offer that a server may ignore (RFC 9110 §7.8).
-bool Worker::asks_for_upgrade(const LiveConnection& connection) noexcept {
-  const std::error_code why_not = connection.engine().upgrade_error();
-  return why_not != Errc::upgrade_required && why_not != Errc::method_not_allowed;
-}
-
-void Worker::on_request(LiveConnection& connection) noexcept {
-  try {
-    answer(connection);
-  } catch (const std::bad_alloc&) {  // not even for a 404
-    connection.terminate(Errc::no_memory);
-  }
-}
-
-void Worker::answer(LiveConnection& connection) {
-  const Request& received = connection.engine().request();
-  tell_wall_clock();
-  if (received.target() == "*") {  // OPTIONS of the server as a whole, RFC 9110 §9.3.7
-    return connection.respond(Response::status(204).header("Allow", std::string(page_methods)));
-  }
-  Route* const route = core_.router.find(received.path());
-  if (route == nullptr) {
-    if (received.has_header("Upgrade")) metrics_.refused(Errc::route_not_found);
-    return connection.respond(Response::status(404));
-  }
-  connection.set_route(route->id);
-  const auto serve = [&] {
-    // Mostly nobody reads them; to ask is a call of the system.
-    const bool read = route->type == nullptr || route->page || route->reads_request;
-    const std::string remote = read ? connection.remote_address() : std::string();
-    const std::string subject = read ? connection.peer_subject() : std::string();
-    const Request request({.method = received.method(),
-                           .target = received.target(),
-                           .fields = received.headers(),
-                           .remote_address = remote,
-                           .client_subject = subject,
-                           .minor_version = received.minor_version()});
-    if (route->page && !(route->is_websocket() && asks_for_upgrade(connection)))
-      return serve_page(connection, *route, request);
-    serve_websocket(connection, *route, request);
-  };
-  if (!connection.call_application(route->page ? "the page" : "the route", serve)) {
-    connection.respond_internal_error();  // no effect if it was answered before it threw
-  }
-}
-
-void Worker::serve_page(LiveConnection& connection, Route& route, const Request& request) {
-  if (request.method() == "GET" || request.method() == "HEAD") {
-    return connection.respond(route.page(request));
-  }
-  const int status = request.method() == "OPTIONS" ? 204 : 405;  // RFC 9110 §9.3.7, §15.5.6
-  connection.respond(Response::status(status).header("Allow", std::string(page_methods)));
-}
-
-void Worker::serve_websocket(LiveConnection& connection, Route& route, const Request& request) {
-  if (connection.engine().upgrade_error()) return connection.refuse();
-  if (route.type != nullptr) {
-    return connection.accept(route.accept, *route.type,
-                             [&](void* memory) { route.construct(memory, request); });
-  }
-  const connection::Registry::Place place = connection.place();
-  route.decide(Upgrade(std::make_shared<PendingUpgrade>(request, environment_.registry, place.slot,
-                                                        place.generation)));
-}
-
 // ---- the end
 
-// The event is that of the whole process, of all its runs and of its children: only the time of the
-// end tells whether this run is meant.
+// All runs of the server use this event, and children of fork() too. Only the time of the end shows
+// whether this run is meant.
 void Worker::on_ready(std::uint32_t) noexcept {
   if (core_.stop_at() == Core::not_stopped) return;
   if (!stopping_) begin_stop();
@@ -275,10 +230,13 @@ void Worker::begin_stop() noexcept {
   stopping_ = true;
   listener_.stop();
   environment_.stopping = true;
-  environment_.registry->for_each([](LiveConnection& connection) { connection.part(); });
+  environment_.registry->for_each([](LiveConnection& connection) {
+    if (connection.is_lingering()) return connection.abandon();
+    connection.close(CloseCode::going_away, {});
+  });
 }
 
-// A later stop() may have made it shorter.
+// A later stop() may have made the deadline earlier.
 void Worker::keep_deadline() noexcept {
   try {
     loop_.core().timers().arm(*this, core_.stop_at());
@@ -293,7 +251,7 @@ void Worker::finish_if_deserted() noexcept {
 }
 
 void Worker::on_timer(net::Timer::time_point) noexcept {
-  loop_.core().refuse_posts();  // there is no one left to post to
+  loop_.core().refuse_posts();  // no connection is left that could receive them
   environment_.registry->for_each([](LiveConnection& connection) { connection.abandon(); });
   finish_if_deserted();
 }

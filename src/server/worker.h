@@ -1,4 +1,4 @@
-// One loop of a server: its listener, its connections, its memory.
+// One loop of a server with its listener, its connections and their memory.
 #pragma once
 
 #include "tern/engine.h"
@@ -24,14 +24,14 @@ class Worker final : private connection::Owner,
                      private net::Watcher,
                      private net::Timer {
  public:
-  /// The first of a server ends when all others have ended: it is the one that hears signals.
+  /// The first worker of a server takes its signals, and ends when all others have ended.
   Worker(Core& core, connection::Metrics& metrics, bool first);
   ~Worker();
 
   std::error_code listen(net::Fd socket) noexcept;
   /// Serves until the server is stopped, and then until its connections are gone.
   Result<void> run() noexcept;
-  /// Closes the listener and cuts off what is left: it will not run again.
+  /// Closes the listener and ends the connections that are left. The worker cannot run again.
   void end() noexcept;
   Loop& loop() noexcept { return loop_; }
 
@@ -43,10 +43,11 @@ class Worker final : private connection::Owner,
   };
 
   // Owner
-  void on_request(connection::LiveConnection& connection) noexcept override;
-  void on_handshake_over(connection::LiveConnection& connection) noexcept override;
+  void on_head(connection::LiveConnection& connection) noexcept override;
+  void on_opening_over(connection::LiveConnection& connection) noexcept override;
+  void on_closed(connection::LiveConnection& connection) noexcept override;
   void on_gone(connection::LiveConnection& connection) noexcept override;
-  std::string_view route_name(std::uint16_t route) const noexcept override;
+  std::string_view name_of(std::uint16_t label) const noexcept override;
   // Acceptor
   Verdict on_accepted(net::Fd socket) noexcept override;
   bool may_accept() noexcept override;
@@ -55,13 +56,8 @@ class Worker final : private connection::Owner,
   void on_ready(std::uint32_t events) noexcept override;
   void on_timer(net::Timer::time_point now) noexcept override;
 
-  static bool asks_for_upgrade(const connection::LiveConnection& connection) noexcept;
-  void answer(connection::LiveConnection& connection);
-  void serve_page(connection::LiveConnection& connection, Route& route, const Request& request);
-  void serve_websocket(connection::LiveConnection& connection, Route& route,
-                       const Request& request);
   void send_no_room(int socket) noexcept;
-  void tell_wall_clock() noexcept;
+  void set_wall_clock() noexcept;
   connection::LiveConnection* serve(net::Fd socket) noexcept;
   const Begun* oldest_unfinished() noexcept;
   void drop_oldest_unfinished() noexcept;
@@ -76,9 +72,9 @@ class Worker final : private connection::Owner,
   connection::Metrics& metrics_;
   connection::Environment environment_;
   Listener listener_;
-  std::deque<Begun> begun_{};  // handshakes in the order of their start; finished ones may linger
+  std::deque<Begun> begun_{};  // handshakes in the order of their start; some may be over
   const bool first_;
-  net::Timer::time_point wall_clock_told_{};
+  net::Timer::time_point wall_clock_set_{};
   bool stopping_ = false;
 };
 

@@ -1,0 +1,80 @@
+// The events of an engine, given to the session and to the owner. Everything here runs inside of a
+// turn, see live_connection.cc.
+#include "connection/live_connection.h"
+
+namespace tern::connection {
+
+void LiveConnection::on_event(const Event& event, TurnBudget& budget) noexcept {
+  switch (event.kind()) {
+    case Event::Kind::working:
+      return budget.charge(TurnBudget::inflating);
+    case Event::Kind::request:
+      budget.charge(TurnBudget::request);
+      return environment_->owner.on_head(*this);
+    case Event::Kind::open:
+      return on_open();
+    case Event::Kind::closed:
+      return on_closed();
+    case Event::Kind::none:
+    case Event::Kind::message:
+    case Event::Kind::ping:
+    case Event::Kind::pong:
+      return;
+  }
+}
+
+// A server's owner made the session when it accepted the request. A client's owner makes it now.
+void LiveConnection::on_open() noexcept {
+  if (!session_) environment_->owner.on_head(*this);
+  const SessionType* const type = session_.type();
+  if (type == nullptr) return engine_.fail(Errc::handler_threw);
+  end_opening();
+  if (type->on_open == nullptr) return;
+  if (!call_application("on_open", [&] { type->on_open(session_.get(), *this); })) {
+    engine_.fail(Errc::handler_threw);
+  }
+}
+
+void LiveConnection::on_closed() noexcept {
+  if (const SessionType* const type = session_.type()) {
+    const CloseInfo& info = engine_.close_info();
+    environment_->metrics.closed(info.code);
+    if (type->on_close != nullptr) {
+      call_application("on_close", [&] { type->on_close(session_.get(), *this, info); });
+    }
+    cancel_timers();
+    session_.destroy();
+  }
+  environment_->owner.on_closed(*this);
+  end_opening();
+}
+
+void LiveConnection::end_opening() noexcept {
+  if (state_ != State::opening) return;
+  state_ = State::serving;
+  environment_->owner.on_opening_over(*this);
+}
+
+// The owner may answer inside of pump, which then goes on by itself, or later.
+void LiveConnection::head_answered() noexcept {
+  end_opening();
+  if (!in_turn_ && engine_runs()) environment_->core.again(*this);
+}
+
+// Calls on_drain once the queue that was congested is short again.
+void LiveConnection::drain() noexcept {
+  if (!congested_ || !engine_.is_open() ||
+      engine_.queued_bytes() > engine_.limits().low_water_bytes) {
+    return;
+  }
+  congested_ = false;
+  const SessionType* const type = session_.type();
+  if (type == nullptr || type->on_drain == nullptr) return;
+  if (!call_application("on_drain", [&] { type->on_drain(session_.get(), *this); })) {
+    engine_.fail(Errc::handler_threw);
+  }
+  // The next turn handles what it sent, so that it cannot keep the loop to itself.
+  environment_->core.again(*this);
+}
+
+}  // namespace tern::connection
