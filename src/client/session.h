@@ -4,6 +4,7 @@
 #include "tern/engine.h"
 
 #include "client/wait.h"
+#include "connection/transfer.h"
 #include "net/event.h"
 #include "net/transport.h"
 #include "tls/scratch.h"
@@ -129,7 +130,7 @@ class Session {
   bool fed_ = false;  // the engine has input it was not asked about
   bool judges_next_ = false;                      // input was read since something is due
   bool more_ = false;                             // there may be more that poll does not tell
-  short write_needs_ = POLLOUT;                   // what the last write waits for
+  connection::Blocked blocked_{};                 // what the last write waits for
   std::optional<std::error_code> write_error_{};  // nothing can be written any more
   bool input_over_ = false;                       // the peer's FIN or an error was read
   bool unheard_ = false;                          // the peer was gone before it got our Close frame

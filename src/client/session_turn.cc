@@ -80,10 +80,10 @@ bool Session::wants_read() const noexcept {
 }
 
 short Session::interest() const noexcept {
-  int events = wants_read() ? POLLIN : 0;
-  const bool to_write = engine_->queued_bytes() > 0 || has_unsent();
-  if (!write_error_ && to_write) events |= write_needs_;
-  return static_cast<short>(events);
+  const bool writes = !write_error_ && engine_->queued_bytes() > 0;
+  const bool unsent = !write_error_ && has_unsent();
+  const auto awaited = connection::readiness_to_await(wants_read(), writes, unsent, blocked_);
+  return static_cast<short>((awaited.readable ? POLLIN : 0) | (awaited.writable ? POLLOUT : 0));
 }
 
 // ---- a turn
@@ -133,17 +133,14 @@ void Session::look(bool at_once) noexcept {
 void Session::read() noexcept {
   looked_at_ = Clock::now();
   engine_->settle();
-  const std::span<std::byte> room = engine_->read_room();
-  const std::span<std::byte> buffer(buffer_.get(), buffer_bytes);
-  const std::array<iovec, 2> both{{{room.data(), room.size()}, {buffer.data(), buffer.size()}}};
-  const auto got = transport_->read(std::span(both).subspan(room.empty() ? 1 : 0));
-  more_ = got.more || got.bytes == room.size() + buffer.size();
+  const connection::ReadSpace space(engine_->read_room(), {buffer_.get(), buffer_bytes});
+  const auto got = space.read(*transport_);
+  more_ = space.may_have_more(got);
   using State = net::Transport::State;
   switch (got.state) {
     case State::ok:
       if (end_error_) return;  // what comes behind the end is of no interest
-      engine_->feed(std::min(got.bytes, room.size()),
-                    buffer.first(got.bytes - std::min(got.bytes, room.size())));
+      space.feed(*engine_, got.bytes);
       break;
     case State::wait_read:
     case State::wait_write:
@@ -167,18 +164,14 @@ void Session::read() noexcept {
 // before the input has ended, too: the peer may have said in a Close frame why it is gone.
 bool Session::flush() noexcept {
   bool wrote = false;
-  while (has_tcp() && !write_error_) {
-    const auto output = engine_->output();
-    if (output.empty() && !transport_->has_unsent()) break;
-    const auto put = output.empty() ? transport_->flush() : transport_->write(output);
-    if (put.state == net::Transport::State::failed) {
-      write_error_ = put.error;
+  if (has_tcp() && !write_error_) {
+    const connection::Written done = connection::write_output(*engine_, *transport_);
+    wrote = done.any;
+    blocked_ = done.blocked;
+    if (done.error) {
+      write_error_ = done.error;
       report();
     }
-    write_needs_ = put.state == net::Transport::State::wait_read ? POLLIN : POLLOUT;
-    if (put.state != net::Transport::State::ok) break;
-    if (put.bytes > 0) engine_->consume_output(put.bytes);
-    wrote = true;
   }
   // A failure of ours was told in a Close frame: the peer reads it before it hears of the end.
   if (end_error_ && has_tcp() && !fin_sent_ && engine_->finished() && knows_close_arrived()) {
