@@ -1,0 +1,299 @@
+// A server is its workers. The thread that calls run() is the first of them.
+//
+// stop() may be called from a signal handler, so it does two things only: it lowers the time of the
+// end in a lock-free atomic, and writes to an eventfd that the constructor made and that every
+// worker watches. The end of run() takes the request back, so that the server can run again.
+#include "server/core.h"
+
+#include "base/last_error.h"
+#include "connection/dispatch.h"
+#include "net/event.h"
+#include "net/signals.h"
+#include "net/socket.h"
+#include "server/blocked_signals.h"
+#include "server/validate.h"
+#include "server/worker.h"
+
+#include <algorithm>
+#include <new>
+#include <string>
+#include <sys/resource.h>
+#include <thread>
+#include <utility>
+
+namespace tern::server {
+namespace {
+
+// For descriptors that are not connections: listeners, loops, files of the application.
+constexpr std::size_t reserved_descriptors = 64;
+
+std::size_t connection_limit(std::size_t wanted) noexcept {
+  if (wanted != 0) return wanted;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
+    return static_cast<std::size_t>(-1);
+  }
+  const auto descriptors = static_cast<std::size_t>(limit.rlim_cur);
+  return descriptors > 2 * reserved_descriptors ? descriptors - reserved_descriptors
+                                                : reserved_descriptors;
+}
+
+std::size_t worker_count(const ServerOptions& options) noexcept {
+  return std::max(options.threads, 1u);
+}
+
+std::string worker_name(std::size_t index, std::size_t count) {
+  return "start worker " + std::to_string(index + 1) + " of " + std::to_string(count);
+}
+
+}  // namespace
+
+Core::Core(ServerOptions given)
+    : options(std::move(given)),
+      engine_options{.limits = options.limits,
+                     .timeouts = options.timeouts,
+                     .allowed_origins = options.allowed_origins,
+                     .deflate = options.deflate,
+                     .secure = options.tls.has_value()},
+      max_connections(connection_limit(options.max_connections)) {
+  for (std::size_t i = 0; i < worker_count(options); ++i) {
+    metrics_.push_back(std::make_unique<connection::Metrics>());
+  }
+  net::Opened event = net::open_event();
+  stop_event_ = std::move(event.fd);
+  stop_error_ = event.error;
+}
+
+// In a child of fork() the workers are copies, and the parent's threads may have been in the middle
+// of a change. So the child does not destroy them, nor the sessions: the parent calls their
+// on_close.
+Core::~Core() {
+  for (std::unique_ptr<Worker>& worker : workers_) {
+    if (worker->loop().core().is_copy()) static_cast<void>(worker.release());
+  }
+}
+
+Route* Core::add_route(std::string path, Router::Kind kind) {
+  if (!running_) return &router.add(std::move(path), kind);
+  const std::lock_guard lock(late_mutex_);
+  late_route_ = "route \"" + path + "\" is ignored: routes are added before run()";
+  connection::log(options.log, LogLevel::error, late_route_);
+  return nullptr;
+}
+
+// Finds what can never work. A route that was added while the server ran is reported once.
+Result<void> Core::check() {
+  std::string why = router.problem();
+  if (why.empty()) why = why_invalid(options);
+  if (why.empty()) {
+    const std::lock_guard lock(late_mutex_);
+    why = std::exchange(late_route_, {});
+  }
+  if (why.empty()) return {};
+  return Error::described(Errc::options_invalid, "listen: " + why);
+}
+
+Result<void> Core::listen() noexcept {
+  if (running_) return {};
+  try {
+    return open_sockets();
+  } catch (const std::bad_alloc&) {
+    return Errc::no_memory;
+  }
+}
+
+Result<void> Core::open_sockets() {
+  if (auto checked = check(); !checked) return checked;
+  if (!sockets_.empty()) return {};
+  if (stop_error_) return Error(stop_error_, "eventfd");
+  auto address = net::Address::parse(numeric_host(options.host), options.port);
+  if (!address) return Error(std::make_error_code(std::errc::invalid_argument), "listen");
+  if (options.tls) {
+    if (auto loaded = reload_certificates(); !loaded) return loaded;
+  }
+  if (auto claimed = claim_signals(); !claimed) return claimed;
+  Result<void> bound = bind_sockets(*address);
+  if (!bound) claim_.release_all();  // another server may take the signals
+  return bound;
+}
+
+Result<void> Core::bind_sockets(net::Address address) {
+  const std::string where = "listen " + address.to_string();
+  std::vector<net::Fd> opened;
+  auto use = options.share_port ? net::PortUse::join : net::PortUse::first;
+  for (std::size_t i = 0; i < worker_count(options); ++i) {
+    net::Opened socket = net::listen_tcp(address, use);
+    if (!socket) return Error(socket.error, where);
+    net::set_nodelay(socket.fd.get());  // accepted sockets inherit this
+    const net::Address local = net::local_address(socket.fd.get());
+    if (local.port() == 0) return Error(base::last_error(), where);
+    address.set_port(local.port());
+    use = net::PortUse::join;
+    opened.push_back(std::move(socket.fd));
+  }
+  sockets_ = std::move(opened);
+  port = address.port();
+  return {};
+}
+
+// Claims all of them or none.
+Result<void> Core::claim_signals() {
+  for (const int signal : options.stop_on) {
+    if (auto error = claim_.take(signal)) {
+      claim_.release_all();
+      return Error(error, "listen: stop_on: signal " + std::to_string(signal));
+    }
+  }
+  return {};
+}
+
+Result<void> Core::run() noexcept {
+  if (running_.exchange(true)) return Errc::already_running;
+  Result<void> ran;
+  try {
+    ran = serve();
+  } catch (const std::bad_alloc&) {
+    ran = Errc::no_memory;
+  }
+  end_run();
+  running_ = false;
+  return ran;
+}
+
+Result<void> Core::serve() {
+  if (auto listening = open_sockets(); !listening) return listening;
+  // A child of fork() claims them here, because its parent did in listen().
+  if (auto claimed = claim_signals(); !claimed) return claimed;
+  if (auto made = make_workers(); !made) return made;
+  const BlockedSignals blocked(options.stop_on);
+  net::Signals signals(workers_.front()->loop().core(), claim_);
+  int signals_taken = 0;
+  for (const int signal : options.stop_on) {
+    const auto stop_on = [this, &signals_taken](int) {
+      stop(signals_taken++ == 0 ? options.stop_deadline : std::chrono::nanoseconds(0));
+    };
+    if (auto error = signals.listen(signal, stop_on)) return Error(error, "listen to a signal");
+  }
+  return run_workers();
+}
+
+// run() makes the workers, not listen(), because a program may fork() in between, and a child must
+// not share an epoll instance with its parent.
+Result<void> Core::make_workers() {
+  workers_.clear();
+  for (std::size_t i = 0; i < sockets_.size(); ++i) {
+    workers_.push_back(std::make_unique<Worker>(*this, *metrics_[i], i == 0));
+    if (auto error = workers_.back()->listen(std::move(sockets_[i]))) {
+      return Error(error, worker_name(i, sockets_.size()));
+    }
+  }
+  sockets_.clear();
+  return {};
+}
+
+// The threads of all workers but the first. However run() ends, the destructor stops and joins
+// them.
+class Core::Threads {
+ public:
+  explicit Threads(Core& core) : core_(core) { threads_.reserve(core.workers_.size()); }
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+  ~Threads() {
+    core_.stop({});
+    join();
+  }
+
+  template <class F>
+  std::error_code start(F&& function) {
+    ++core_.others_running_;
+    try {
+      threads_.emplace_back(std::forward<F>(function));
+      return {};
+    } catch (const std::system_error& error) {
+      --core_.others_running_;
+      return error.code();
+    } catch (...) {
+      --core_.others_running_;
+      throw;
+    }
+  }
+  void join() {
+    for (std::thread& thread : threads_) {
+      if (thread.joinable()) thread.join();
+    }
+  }
+
+ private:
+  Core& core_;
+  std::vector<std::thread> threads_{};
+};
+
+Result<void> Core::run_workers() {
+  std::vector<Result<void>> results(workers_.size());
+  Threads threads(*this);
+  for (std::size_t i = 1; i < workers_.size(); ++i) {
+    if (const auto error = threads.start([this, i, &results] { results[i] = run_other(i); })) {
+      return Error(error, worker_name(i, workers_.size()));
+    }
+  }
+  results[0] = workers_[0]->run();
+  if (!results[0]) stop({});  // the others must not serve after run() has returned
+  threads.join();
+  for (Result<void>& result : results) {
+    if (!result) return std::move(result);
+  }
+  return {};
+}
+
+Result<void> Core::run_other(std::size_t index) noexcept {
+  Result<void> ran = workers_[index]->run();
+  --others_running_;
+  net::signal_event(stop_event_.get());  // the first worker ends last
+  return ran;
+}
+
+// The workers stay until the next run(), because the application may have references to their
+// loops.
+void Core::end_run() noexcept {
+  for (std::unique_ptr<Worker>& worker : workers_) worker->end();
+  sockets_.clear();
+  claim_.release_all();
+  stop_at_ = not_stopped.time_since_epoch().count();
+}
+
+// Of several calls the earliest end holds. This calls only async-signal-safe functions.
+void Core::stop(std::chrono::nanoseconds deadline) noexcept {
+  static_assert(std::atomic<TimePoint::rep>::is_always_lock_free);
+  const TimePoint now = std::chrono::steady_clock::now();
+  constexpr TimePoint latest = not_stopped - TimePoint::duration(1);
+  deadline = std::max(deadline, std::chrono::nanoseconds(0));
+  const TimePoint end = deadline < latest - now ? now + deadline : latest;
+  const TimePoint::rep wanted = end.time_since_epoch().count();
+  for (TimePoint::rep known = stop_at_.load(); wanted < known;) {
+    if (stop_at_.compare_exchange_weak(known, wanted)) break;
+  }
+  net::signal_event(stop_event_.get());
+}
+
+Counters Core::counters() const {
+  Counters total;
+  for (const auto& metrics : metrics_) metrics->add_to(total);
+  return total;
+}
+
+// The old context is freed together with the last connection that uses it.
+Result<void> Core::reload_certificates() {
+  if (!options.tls) return Error(Errc::tls_options_invalid, "reload: this server has no TLS");
+  auto loaded = tls::ServerContext::load(*options.tls);
+  if (!loaded) return std::move(loaded).error();
+  const std::lock_guard lock(tls_mutex_);
+  tls_context_ = *std::move(loaded);
+  return {};
+}
+
+std::shared_ptr<tls::ServerContext> Core::tls_context() const noexcept {
+  const std::lock_guard lock(tls_mutex_);
+  return tls_context_;
+}
+
+}  // namespace tern::server
