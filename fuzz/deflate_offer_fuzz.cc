@@ -38,7 +38,7 @@ std::optional<Parameters> reference(std::string_view element) {
   std::size_t count = 0;
   while (const auto parameter = reader.next()) {
     std::optional<std::string> value;
-    if (parameter->has_value) value = tern::http::unescape(parameter->value);
+    if (parameter->has_value) value = tern::fuzz::unescape(parameter->value);
     good = good && parameters.emplace(parameter->name, value).second && ++count <= 16;
   }
   good = good && !reader.malformed();

@@ -102,7 +102,7 @@ std::optional<Extension> read_by_tern(std::string_view element) {
   while (const auto parameter = reader.next()) {
     require(!reader.malformed());
     Parameter copy{.name = std::string(parameter->name)};
-    if (parameter->has_value) copy.value = tern::http::unescape(parameter->value);
+    if (parameter->has_value) copy.value = tern::fuzz::unescape(parameter->value);
     extension.parameters.push_back(std::move(copy));
   }
   require(!reader.next());

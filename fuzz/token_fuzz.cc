@@ -81,7 +81,7 @@ void check_parameters(std::string_view element) {
     names.emplace_back(parameter->name);
     text.append(";").append(parameter->name);
     if (!parameter->has_value) continue;
-    const std::string value = tern::http::unescape(parameter->value);
+    const std::string value = tern::fuzz::unescape(parameter->value);
     require(tern::http::is_token(value));
     text.append("=").append(value);
   }

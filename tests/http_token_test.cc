@@ -171,8 +171,6 @@ TEST(HttpToken, Rfc6455_9_1_ReadsParameters) {
     const test::GuardPage page(element);
     EXPECT_EQ(read_parameters(page.text()), expected) << element;
   }
-  EXPECT_EQ(unescape(R"(1\0)"), "10");
-  EXPECT_EQ(unescape(R"(\\a\)"), R"(\a\)");
 }
 
 TEST(HttpToken, ReadersStopAtTheLastByte) {

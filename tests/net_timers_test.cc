@@ -58,7 +58,6 @@ TEST(Timers, RearmingReplacesTheTime) {
   timers.arm(a, at(10));
   timers.arm(b, at(20));
   timers.arm(a, at(30));  // later
-  EXPECT_EQ(timers.size(), 2u);
   EXPECT_EQ(timers.next_deadline(), at(20));
   timers.arm(a, at(5));  // earlier
   EXPECT_EQ(timers.next_deadline(), at(5));
@@ -151,7 +150,6 @@ TEST(Timers, HundredThousandAgreeWithSorting) {
     times[i] = -1;
     timers.cancel(alarms[i]);
   }
-  EXPECT_EQ(timers.size(), count - count / 5);
   std::vector<std::int64_t> fired;
   for (std::size_t i = 0; i < count; ++i) alarms[i].then = [&, i] { fired.push_back(times[i]); };
   for (std::int64_t now = 0; now <= 1'000'000; now += 1000) {
@@ -162,7 +160,7 @@ TEST(Timers, HundredThousandAgreeWithSorting) {
   std::erase(times, -1);
   std::sort(times.begin(), times.end());
   EXPECT_EQ(fired, times);
-  EXPECT_EQ(timers.size(), 0u);
+  EXPECT_EQ(timers.next_deadline(), time_point::max());
 }
 
 }  // namespace

@@ -73,7 +73,6 @@ void HeadParser::start(Kind kind, const Limits& limits) noexcept {
   text_.clear();
   ranges_.clear();
   fields_.clear();
-  visits_ = 0;
   taken_ = 0;
   max_head_ = clamp(limits.max_head_bytes);
   max_line_ = clamp(limits.max_request_line_bytes);
@@ -106,7 +105,6 @@ std::size_t HeadParser::feed(std::span<const std::byte> input) {
   Cursor at{.next = begin, .end = begin + room, .begin = begin, .begin_offset = taken_};
   while (at.next != at.end && status() == Status::more) step(at);
   const auto took = static_cast<std::size_t>(at.next - begin);
-  visits_ += took;
   text_.append(begin, took);
   taken_ = at.offset();
   if (state_ == State::done) {
@@ -282,12 +280,9 @@ void HeadParser::status_line(Cursor& at) noexcept {
 [[gnu::flatten]] void HeadParser::fields(Cursor& input) {
   Cursor at = input;
   do {
-    const char* const begin = at.next;
     const char* const line_end = simd::find_if(at.next, at.end, ends_value);
     if (state_ == State::field_start) begin_field(at);
     if (state_ == State::name) name(at);
-    // Counts the bytes that were passed twice.
-    visits_ += static_cast<std::size_t>((state_ == State::value ? at.next : line_end) - begin);
     if (state_ == State::value) value(at, line_end);
   } while (state_ == State::field_start && at.next != at.end);
   input = at;
@@ -345,10 +340,7 @@ void HeadParser::finish() {
   if (rare_target && !resolve_target(authority)) return fail(Errc::http_malformed);
   fields_.reserve(ranges_.size());
   for (const Field& found : ranges_) {
-    const std::string_view whole = view(found.value);
-    const std::string_view trimmed = trim(whole);
-    visits_ += whole.size() - trimmed.size();
-    fields_.push_back({.name = view(found.name), .value = trimmed});
+    fields_.push_back({.name = view(found.name), .value = trim(view(found.value))});
   }
   if (authority.end != 0) replace_host(view(authority));
 }

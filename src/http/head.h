@@ -54,10 +54,6 @@ class HeadParser {
   /// Frees the memory. The next feed() needs a start() before it.
   void release() noexcept;
 
-  /// How many bytes the scans of lines, parts and white space passed since start(). A byte that is
-  /// passed twice counts twice. Tests use the number to show that the cost is linear.
-  std::size_t visits() const noexcept { return visits_; }
-
  private:
   enum class State : std::uint8_t {
     before_line,     // the first byte of a request, or an empty line before it
@@ -112,7 +108,6 @@ class HeadParser {
   std::string text_{};  // the head as received; finish() may add a target
   std::vector<Field> ranges_{};
   std::vector<HeaderField> fields_{};  // finish() makes them from ranges_
-  std::size_t visits_ = 0;
   std::uint32_t taken_ = 0;
   std::uint32_t max_head_ = 0;
   std::uint32_t max_line_ = 0;

@@ -159,14 +159,4 @@ bool ParameterReader::read_quoted(std::string_view& value) noexcept {
   return true;
 }
 
-std::string unescape(std::string_view quoted) {
-  std::string text;
-  text.reserve(quoted.size());
-  for (std::size_t i = 0; i < quoted.size(); ++i) {
-    if (quoted[i] == '\\' && i + 1 < quoted.size()) ++i;
-    text += quoted[i];
-  }
-  return text;
-}
-
 }  // namespace tern::http

@@ -78,7 +78,7 @@ bool list_contains(std::span<const HeaderField> fields, std::string_view name,
 /// One parameter of a list element: `name`, `name=token` or `name="quoted"`.
 struct Parameter {
   std::string_view name{};
-  std::string_view value{};  ///< the text between the quotes as received; see unescape
+  std::string_view value{};  ///< the text between the quotes as received, with its backslashes
   bool has_value = false;
 };
 
@@ -103,8 +103,5 @@ class ParameterReader {
   std::string_view name_{};
   bool malformed_ = false;
 };
-
-/// A quoted value without its backslashes (quoted-pair, RFC 9110 §5.6.4).
-std::string unescape(std::string_view quoted);
 
 }  // namespace tern::http

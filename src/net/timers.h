@@ -57,7 +57,6 @@ class Timers {
   /// Calls all due timers in the order of their times. A timer that is armed meanwhile waits for
   /// the next call, even if its time is in the past.
   void fire(time_point now) noexcept;
-  std::size_t size() const noexcept { return heap_.size(); }
 
  private:
   struct Entry {
