@@ -1,4 +1,4 @@
-// What the groups share, and group 10.
+// The common parts of the groups, and group 10.
 #include "conformance/cases.h"
 
 #include <algorithm>
@@ -16,7 +16,7 @@ std::vector<Case> all_cases() {
   return cases;
 }
 
-std::string octets(std::string_view hex) {
+std::string bytes(std::string_view hex) {
   const auto value = [](char digit) { return digit < 'A' ? digit - '0' : digit - 'A' + 10; };
   std::string result;
   for (std::size_t i = 0; i + 1 < hex.size(); i += 3) {

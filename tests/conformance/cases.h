@@ -1,5 +1,5 @@
-// The cases, in the order of their numbers. Their numbers are those of the field's suite, so that
-// results can be compared; what they send is our own.
+// The cases, in the order of their numbers. The numbers are those of Autobahn, so that results can
+// be compared. The bytes that they send are our own.
 #pragma once
 
 #include "conformance/script.h"
@@ -18,31 +18,32 @@ void add_fragment_cases(std::vector<Case>& cases);  ///< group 10
 
 void add_deflate_cases(std::vector<Case>& cases);  ///< groups 12 and 13
 
-/// Payload of one case of groups 12 and 13, if that is less than 1000 messages; at least 4 are.
+/// The payload of a case of groups 12 and 13, if that is less than 1000 messages; at least 4 are
+/// sent.
 std::size_t& deflate_bytes();
 /// The size of a compressed message's fragments in this case; 0: it is not fragmented.
 std::size_t deflate_fragment_of(std::string_view id);
 /// The size of each message in this case.
 std::size_t deflate_size_of(std::string_view id);
 
-/// All of them.
+/// All cases.
 std::vector<Case> all_cases();
 
-/// "6.23.1" is of group "6".
+/// The group of a case: "6" for "6.23.1".
 inline std::string group_of(std::string_view id) { return std::string(id.substr(0, id.find('.'))); }
 
 // ---- parts of scripts
 
-/// "CE BA" as octets.
-std::string octets(std::string_view hex);
+/// The bytes of "CE BA".
+std::string bytes(std::string_view hex);
 
-/// The text that many cases are built of: five Greek letters in 11 octets.
+/// The text of many cases: five Greek letters in 11 bytes.
 inline const std::string kosme = "\xCE\xBA\xE1\xBD\xB9\xCF\x83\xCE\xBC\xCE\xB5";
 
-/// A message in fragments of `size` octets. If these fit exactly, an empty one with FIN follows.
+/// A message in fragments of `size` bytes. If these fit exactly, an empty one with FIN follows.
 std::vector<Frame> fragments(const Frame& message, std::size_t size);
 
-/// An echo, and then the tester closes.
+/// The subject echoes, then the tester closes.
 Script echo(const Frame& message, Writing writing = at_once);
 
 /// The subject fails the connection with `code` and answers nothing.

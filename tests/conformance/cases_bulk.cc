@@ -1,5 +1,5 @@
-// Group 9: large messages, many fragments, many messages. The field's suite looks at type and
-// length of the echo; here its content counts as well.
+// Group 9: large messages, many fragments, many messages. Autobahn checks only type and length of
+// the echo; here its content counts as well.
 #include "conformance/cases.h"
 
 namespace tern::conformance {
@@ -8,9 +8,9 @@ namespace {
 constexpr std::size_t kib = 1024;
 constexpr std::size_t mib = 1024 * kib;
 
-// A pattern that no power of two divides, so that octets out of place show.
+// A pattern whose length no power of two divides, so that misplaced bytes become visible.
 Frame message(bool is_text, std::size_t size) {
-  const std::string pattern = is_text ? "tern 9.x *" : octets("00 FE 23 FA F0");
+  const std::string pattern = is_text ? "tern 9.x *" : bytes("00 FE 23 FA F0");
   std::string payload;
   payload.reserve(size + pattern.size());
   while (payload.size() < size) payload += pattern;

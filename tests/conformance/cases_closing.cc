@@ -10,13 +10,14 @@ using test::text;
 
 namespace {
 
-// The Close frame is answered in the same way, and TCP ends in order.
+// The subject answers the Close frame with the same code, and TCP ends properly.
 Script clean(std::vector<Frame> frames, std::vector<int> codes = {1000}) {
   return {.steps = {send(std::move(frames))},
           .ending = {.codes = std::move(codes), .code_fatal = true}};
 }
 
-// The Close frame itself is wrong: a code that says so, none, or no answer at all.
+// The Close frame itself is wrong. The subject may answer with the code of that fault, with an
+// empty Close or not at all.
 Script refused(Frame close, std::vector<int> codes) {
   return {.steps = {send({std::move(close)})},
           .ending = {.clean = false, .codes = std::move(codes), .code_fatal = true}};
@@ -43,11 +44,11 @@ void add_behind_a_close(std::vector<Case>& cases) {
 }
 
 void add_payloads(std::vector<Case>& cases) {
-  Frame one_octet = closing();
-  one_octet.payload = "a";
+  Frame one_byte = closing();
+  one_byte.payload = "a";
   const std::string twelve = "twelve chars";
   cases.push_back({"7.3.1", [] { return clean({closing()}); }});
-  cases.push_back({"7.3.2", [=] { return refused(one_octet, {1002}); }});
+  cases.push_back({"7.3.2", [=] { return refused(one_byte, {1002}); }});
   cases.push_back({"7.3.3", [] { return clean({closing(1000)}); }});
   cases.push_back({"7.3.4", [=] { return clean({closing(1000, twelve)}); }});
   cases.push_back({"7.3.5", [] { return clean({closing(1000, std::string(123, '*'))}); }});

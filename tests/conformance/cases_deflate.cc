@@ -1,6 +1,6 @@
-// Groups 12 and 13: messages one at a time, each the next window of a sample, which is echoed. The
-// sizes and fragments are those of the field's suite; the samples are made here, of the same kinds
-// and lengths. A case is 1000 messages, or as many as deflate_bytes() hold.
+// Groups 12 and 13: messages are sent one at a time and echoed. Each one is the next window of a
+// sample. Sizes and fragments are those of Autobahn. The samples are made here, with the same kinds
+// and lengths. A case has 1000 messages, or fewer that have deflate_bytes() together.
 #include "conformance/cases.h"
 #include "support/zlib_peer.h"
 
@@ -51,7 +51,7 @@ std::string words_of(std::initializer_list<std::string_view> words, std::size_t 
   return text;
 }
 
-// Samples 1 to 5: JSON, a bitmap, prose with characters of two octets, HTML, what hardly
+// Samples 1 to 5: JSON, a bitmap, prose with characters of two bytes, HTML, data that hardly
 // compresses.
 const std::string& sample(int number) {
   static const std::array<std::string, 5> samples = [] {
@@ -72,7 +72,7 @@ const std::string& sample(int number) {
   return samples[static_cast<std::size_t>(number - 1)];
 }
 
-// Where the next window of so many characters (or octets) ends.
+// The end of the next window of that many characters (or bytes).
 std::size_t end_of(const std::string& text, std::size_t begin, std::size_t size, bool is_text) {
   std::size_t at = begin;
   while (at < text.size() && size > 0) {
@@ -92,7 +92,7 @@ Script echoes(int number, std::size_t size) {
   for (std::size_t i = 1; i <= count; ++i) {
     std::size_t end = end_of(text, begin, size, is_text);
     std::string payload = text.substr(begin, end - begin);
-    if (end == text.size()) {  // it wraps
+    if (end == text.size()) {  // the window continues at the beginning of the sample
       const std::size_t missing = size - std::min(size, payload.size());
       end = is_text ? 0 : end_of(text, 0, missing, false);
       payload += text.substr(0, end);

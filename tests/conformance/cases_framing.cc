@@ -63,10 +63,10 @@ void add_pings(std::vector<Case>& cases) {
   };
   answered("2.1", "");
   answered("2.2", hello);
-  answered("2.3", octets("00 FF FE FD FC FB 00 FF"));
+  answered("2.3", bytes("00 FF FE FD FC FB 00 FF"));
   answered("2.4", std::string(125, '\xFE'));
   cases.push_back({"2.5", [] { return failure({ping(std::string(126, '\xFE'))}, 1002); }});
-  answered("2.6", std::string(125, '\xFE'), octet_wise);
+  answered("2.6", std::string(125, '\xFE'), byte_wise);
   ignored("2.7", "");
   ignored("2.8", "nobody asked for all of it");
   cases.push_back({"2.9", [] {
@@ -74,11 +74,11 @@ void add_pings(std::vector<Case>& cases) {
                                    .expected = {"pong asked"}};
                    }});
   ten("2.10", at_once);
-  ten("2.11", octet_wise);
+  ten("2.11", byte_wise);
 }
 
-// A good text, then what is wrong, then a ping that nobody may answer any more. A peer that fails
-// before it has sent the echo is forgiven, by others.
+// A valid text, then the fault, then a ping that must not be answered. The non-strict verdict also
+// accepts a subject that fails the connection before it has sent the echo.
 Script wrong_behind_text(Frame wrong, Writing writing) {
   Script script = failure({text(hello), std::move(wrong), ping()}, 1002, writing);
   script.expected = {to_string(text(hello))};
@@ -91,20 +91,20 @@ Frame with_rsv(Frame frame, unsigned rsv) {
   return frame;
 }
 
-// Group 3: RFC 6455 §5.2, bits that no extension has given a meaning.
+// Group 3: RFC 6455 §5.2, reserved bits without an extension.
 void add_reserved_bits(std::vector<Case>& cases) {
   cases.push_back({"3.1", [] { return failure({with_rsv(text(hello), 1)}, 1002); }});
   cases.push_back({"3.2", [] { return wrong_behind_text(with_rsv(text(hello), 2), at_once); }});
   cases.push_back({"3.3", [] { return wrong_behind_text(with_rsv(text(hello), 3), frame_wise); }});
-  cases.push_back({"3.4", [] { return wrong_behind_text(with_rsv(text(hello), 4), octet_wise); }});
-  cases.push_back({"3.5", [] { return failure({with_rsv(binary("8 octets"), 5)}, 1002); }});
+  cases.push_back({"3.4", [] { return wrong_behind_text(with_rsv(text(hello), 4), byte_wise); }});
+  cases.push_back({"3.5", [] { return failure({with_rsv(binary("8 bytes"), 5)}, 1002); }});
   cases.push_back({"3.6", [] { return failure({with_rsv(binary(hello), 6)}, 1002); }});
   cases.push_back({"3.7", [] { return failure({with_rsv(test::closing(), 7)}, 1002); }});
 }
 
-// Group 4: RFC 6455 §5.2, opcodes that no extension has given a meaning.
+// Group 4: RFC 6455 §5.2, reserved opcodes without an extension.
 void add_reserved_opcodes(std::vector<Case>& cases) {
-  const std::array<Writing, 3> writings = {at_once, at_once, octet_wise};
+  const std::array<Writing, 3> writings = {at_once, at_once, byte_wise};
   for (const unsigned first : {3u, 11u}) {
     const std::string group = first == 3 ? "4.1." : "4.2.";
     cases.push_back({group + "1", [=] { return failure({{first}}, 1002); }});
@@ -124,8 +124,8 @@ void add_reserved_opcodes(std::vector<Case>& cases) {
 const std::string part_1 = "fragment1";
 const std::string part_2 = "fragment2";
 
-// Two parts of a message, 1 s apart in the field's suite. Only the order matters: the answer to the
-// first ping shows that the first part was read.
+// Two parts of a message. Autobahn sends them 1 s apart, but only the order matters: the answer to
+// the first ping proves that the first part was read.
 Script slow_fragments(Writing writing) {
   return {
       .steps = {send({text(part_1, false), more(part_2, false), ping("ping 1")}, writing), await(1),
@@ -138,7 +138,7 @@ Script slow_fragments(Writing writing) {
 
 // Group 5: RFC 6455 §5.4.
 void add_fragments(std::vector<Case>& cases) {
-  const std::array<Writing, 3> writings = {at_once, frame_wise, octet_wise};
+  const std::array<Writing, 3> writings = {at_once, frame_wise, byte_wise};
   const auto three = [&](int first, auto script) {
     for (std::size_t i = 0; i < writings.size(); ++i) {
       const Writing writing = writings[i];

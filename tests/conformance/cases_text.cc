@@ -1,4 +1,4 @@
-// Group 6: text is UTF-8, RFC 6455 §5.6 and §8.1, and what is not is found as early as it can be.
+// Group 6: text is UTF-8 (RFC 6455 §5.6, §8.1), and other text fails as early as possible.
 #include "conformance/cases.h"
 
 #include <string_view>
@@ -46,8 +46,8 @@ void add_whole_and_cut(std::vector<Case>& cases) {
   cases.push_back({"6.3.2", [=] { return not_utf8(fragments(text(bad), 1)); }});
 }
 
-// Three pieces; after the second one it cannot become UTF-8 any more, and the subject must say so
-// before it has the third. As fragments, and as pieces of one frame.
+// Three pieces. After the second one the text can no longer be UTF-8, and the subject must fail
+// before it has the third one. The pieces are fragments, or parts of one frame.
 void add_fail_fast(std::vector<Case>& cases) {
   const auto script = [](std::vector<Step> steps) {
     Script result{.steps = std::move(steps),
@@ -93,7 +93,7 @@ std::string encoded(char32_t point) {
           continuation(0)};
 }
 
-// One whole frame for each payload; '-' before a payload: it is not UTF-8.
+// One whole frame for each payload. '-' before a payload means that it is not UTF-8.
 class Sequences {
  public:
   explicit Sequences(std::vector<Case>& cases) : cases_(cases) {}
@@ -110,11 +110,11 @@ class Sequences {
   }
   void all_valid(int number, std::initializer_list<std::string_view> hex) {
     subgroup(number);
-    for (const std::string_view payload : hex) valid(octets(payload));
+    for (const std::string_view payload : hex) valid(bytes(payload));
   }
   void all_invalid(int number, std::initializer_list<std::string_view> hex) {
     subgroup(number);
-    for (const std::string_view payload : hex) invalid(octets(payload));
+    for (const std::string_view payload : hex) invalid(bytes(payload));
   }
 
  private:
@@ -131,11 +131,11 @@ std::string repeated(std::string_view part, int times) {
   return result;
 }
 
-// Each octet of the range, and a blank behind it.
+// Each byte of the range, followed by a blank.
 std::string leads(unsigned first, unsigned last) {
   std::string result;
-  for (unsigned octet = first; octet <= last; ++octet) {
-    result += static_cast<char>(octet);
+  for (unsigned byte = first; byte <= last; ++byte) {
+    result += static_cast<char>(byte);
     result += ' ';
   }
   return result;
@@ -144,7 +144,7 @@ std::string leads(unsigned first, unsigned last) {
 void add_boundaries(Sequences& sequences) {
   sequences.subgroup(5);
   for (const char* x : {"24", "C2 A2", "E2 82 AC", "F0 A4 AD A2"}) {
-    sequences.valid("hello" + octets(x) + "world");
+    sequences.valid("hello" + bytes(x) + "world");
   }
   sequences.valid(kosme);
   sequences.subgroup(6);
@@ -165,7 +165,7 @@ void add_malformed(Sequences& sequences) {
   sequences.all_invalid(12, {"80", "BF", "80 BF", "80 BF 80", "80 BF 80 BF", "80 BF 80 BF 80"});
   sequences.invalid(repeated("\x80\xBF", 3));
   std::string continuations;
-  for (unsigned octet = 0x80; octet <= 0xBE; ++octet) continuations += static_cast<char>(octet);
+  for (unsigned byte = 0x80; byte <= 0xBE; ++byte) continuations += static_cast<char>(byte);
   sequences.invalid(continuations);
   sequences.subgroup(13);
   sequences.invalid(leads(0xC0, 0xDE));
@@ -177,8 +177,8 @@ void add_malformed(Sequences& sequences) {
   sequences.subgroup(14);
   for (const char* cut : {"C0", "E0 80", "F0 80 80", "F8 80 80 80", "FC 80 80 80 80", "DF", "EF BF",
                           "F7 BF BF", "FB BF BF BF", "FD BF BF BF BF"}) {
-    sequences.invalid(octets(cut));
-    joined += octets(cut);
+    sequences.invalid(bytes(cut));
+    joined += bytes(cut);
   }
   sequences.subgroup(15);
   sequences.invalid(joined);
@@ -197,7 +197,7 @@ void add_surrogates_and_non_characters(Sequences& sequences) {
   sequences.subgroup(21);
   for (const char* high : {"ED A0 80", "ED AD BF", "ED AE 80", "ED AF BF"}) {
     for (const char* low : {"ED B0 80", "ED BF BF"}) {
-      sequences.invalid(octets(high) + octets(low));
+      sequences.invalid(bytes(high) + bytes(low));
     }
   }
   sequences.subgroup(22);

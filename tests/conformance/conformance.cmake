@@ -1,4 +1,4 @@
-# The conformance suite: cases, tester, judge and ways to the subject are compiled once.
+# The conformance suite. Cases, tester, judge and the ways to the subject are compiled once.
 set(here ${CMAKE_CURRENT_SOURCE_DIR}/conformance)
 file(GLOB sources CONFIGURE_DEPENDS ${here}/*.cc)
 list(FILTER sources EXCLUDE REGEX "_test\\.cc$")

@@ -1,4 +1,4 @@
-// Group 9 against the programs: half a gigabyte each way. Part of `make conformance`.
+// Group 9 against the programs: half a gigabyte in each direction. `make conformance` runs it.
 #include "conformance/programs.h"
 
 namespace tern::conformance {

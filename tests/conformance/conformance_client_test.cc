@@ -1,4 +1,4 @@
-// Every case but the bulk against build/bin/echo_back; the tester is the server.
+// Every case except the bulk against build/bin/echo_back. The tester is the server.
 #include "conformance/programs.h"
 
 namespace tern::conformance {

@@ -1,4 +1,4 @@
-// Groups 12 and 13 with 1000 messages a case, or 16 MiB of them. Part of `make conformance`.
+// Groups 12 and 13 with 1000 messages a case, or 16 MiB of them. `make conformance` runs it.
 #include "conformance/deflate_subjects.h"
 
 namespace tern::conformance {

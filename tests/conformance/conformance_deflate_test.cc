@@ -1,5 +1,5 @@
 // Groups 12 and 13, permessage-deflate: every case against the engine and the programs, in both
-// roles. It must have been agreed on each time: there is no UNIMPLEMENTED.
+// roles. Both sides must agree on compression each time, so no case is UNIMPLEMENTED.
 #include "conformance/deflate_subjects.h"
 
 namespace tern::conformance {

@@ -1,4 +1,4 @@
-// Every case against the engine itself, in both roles: no socket, no clock.
+// Every case against the engine itself, in both roles, without a socket or a clock.
 #include "conformance/engine_link.h"
 #include "conformance/results.h"
 #include "support/engine_table.h"

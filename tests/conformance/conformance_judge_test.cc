@@ -1,5 +1,5 @@
-// The suite itself: every number is there, and subjects that are wrong are told so. Each fault that
-// a verdict stands for is made once, by a subject of paper.
+// Tests of the suite itself: every number exists, and a wrong subject gets the right verdict. A
+// simulated subject makes each fault that has a verdict once.
 #include "conformance/cases.h"
 #include "conformance/judge.h"
 
@@ -15,8 +15,8 @@ using test::pong;
 using test::text;
 using test::wire;
 
-TEST(ConformanceCases, EveryNumberIsThereOnce) {
-  // Number of cases in each subgroup, by the field's suite.
+TEST(ConformanceCases, EveryNumberExistsOnce) {
+  // The number of cases in each subgroup of Autobahn.
   const std::map<std::string, std::vector<int>> counts = {
       {"1", {8, 8}},
       {"3", {}},
@@ -60,14 +60,14 @@ TEST(ConformanceCases, Rfc6455_5_4_FragmentsThatFitExactlyEndWithAnEmptyOne) {
   EXPECT_EQ(shown(4, 2), "text- xx|continuation- xx|continuation|");
 }
 
-// What a subject of paper gives to each read, in order; after that nothing.
+// A simulated subject: the bytes that each read returns, in order. After that it is silent.
 class PaperLink : public Link {
  public:
   PaperLink(Role subject, std::vector<Read> reads) : subject_(subject), reads_(std::move(reads)) {}
 
   Role subject() const override { return subject_; }
-  bool write(std::string_view octets) override {
-    written.emplace_back(octets);
+  bool write(std::string_view bytes) override {
+    written.emplace_back(bytes);
     return true;
   }
   Read read(std::chrono::milliseconds) override {
@@ -86,7 +86,7 @@ class PaperLink : public Link {
 };
 
 Read say(Role subject, const std::vector<Frame>& frames) {
-  return {Read::State::octets, wire(subject, frames)};
+  return {Read::State::bytes, wire(subject, frames)};
 }
 const Read fin{Read::State::fin};
 const Read reset{Read::State::reset};
@@ -108,9 +108,9 @@ void expect_verdicts(Role subject, const std::vector<Row>& table) {
     EXPECT_EQ(to_string(judgement.verdict) + ' ' + to_string(judgement.close), row.verdicts)
         << observed.fault;
     EXPECT_TRUE(link.finished);
-    // The scripts of this table are right, so what the tester writes must be, too.
+    // The scripts of this table are valid, so the output of the tester must be valid, too.
     test::FrameReader reader(subject == Role::server ? Role::client : Role::server);
-    for (const std::string& octets : link.written) reader.feed(octets);
+    for (const std::string& bytes : link.written) reader.feed(bytes);
     EXPECT_TRUE(reader.fault().empty() || row.script.ending.codes == std::vector<int>{1007})
         << reader.fault();
   }
@@ -131,7 +131,7 @@ TEST(ConformanceJudge, Rfc6455_7_EachVerdictOnAServer) {
   expect_verdicts(
       Role::server,
       {
-          {"as it should be", echo(hello), {echoed, by({closing(1000)}), fin}, "OK OK"},
+          {"as expected", echo(hello), {echoed, by({closing(1000)}), fin}, "OK OK"},
           {"no code", echo(hello), {echoed, by({closing()}), fin}, "OK OK"},
           {"another echo",
            echo(hello),
@@ -142,7 +142,7 @@ TEST(ConformanceJudge, Rfc6455_7_EachVerdictOnAServer) {
            {by({test::binary("Hello")}), by({closing(1000)}), fin},
            "FAILED OK"},
           {"two echoes", echo(hello), {echoed, echoed, by({closing(1000)}), fin}, "FAILED OK"},
-          {"a pong nobody asked for",
+          {"an unsolicited pong",
            echo(hello),
            {echoed, by({pong()}), by({closing(1000)}), fin},
            "FAILED OK"},
@@ -156,7 +156,7 @@ TEST(ConformanceJudge, Rfc6455_7_EachVerdictOnAServer) {
            "OK OK"},
           {"no echo", echo(hello), {nothing}, "FAILED UNCLEAN"},
           {"closes before us", echo(hello), {by({hello, closing(1000)}), fin}, "OK FAILED"},
-          {"fails what is right", echo(hello), {by({closing(1002)}), fin}, "FAILED FAILED"},
+          {"fails valid input", echo(hello), {by({closing(1002)}), fin}, "FAILED FAILED"},
           {"no answer to the Close", echo(hello), {echoed, nothing}, "OK UNCLEAN"},
           {"TCP ends in place of it", echo(hello), {echoed, fin}, "OK UNCLEAN"},
           {"reset behind it", echo(hello), {echoed, by({closing(1000)}), reset}, "OK UNCLEAN"},
@@ -164,7 +164,7 @@ TEST(ConformanceJudge, Rfc6455_7_EachVerdictOnAServer) {
           {"wrong code", echo(hello), {echoed, by({closing(1001)}), fin}, "OK WRONG-CODE"},
           {"wrong code, fatal", fatal, {echoed, by({closing(1001)}), fin}, "FAILED WRONG-CODE"},
           {"masked", echo(hello), {say(Role::client, {hello})}, "FAILED UNCLEAN"},
-          {"cut by FIN", failure({hello}, 1002), {{Read::State::octets, "\x81"}, fin}, "FAILED OK"},
+          {"cut by FIN", failure({hello}, 1002), {{Read::State::bytes, "\x81"}, fin}, "FAILED OK"},
           {"fails", failure({hello}, 1002), {by({closing(1002)}), fin}, "OK OK"},
           {"drops", failure({hello}, 1002), {reset}, "OK OK"},
           {"fails with another code",
@@ -191,10 +191,7 @@ TEST(ConformanceJudge, Rfc6455_7_1_1_AClientWaitsForTheEndOfTcp) {
   expect_verdicts(
       Role::client,
       {
-          {"as it should be",
-           echo(hello),
-           {by({hello}), by({closing(1000)}), nothing, fin},
-           "OK OK"},
+          {"as expected", echo(hello), {by({hello}), by({closing(1000)}), nothing, fin}, "OK OK"},
           {"ends TCP before us",
            echo(hello),
            {by({hello}), by({closing(1000)}), fin},
@@ -221,7 +218,7 @@ TEST(ConformanceJudge, Rfc6455_8_1_FailingFastIsSeen) {
   expect_verdicts(Role::server,
                   {
                       {"in time", script, {nothing, failed, fin}, "OK OK"},
-                      {"before it was wrong", script, {failed, fin}, "FAILED OK"},
+                      {"before the fault", script, {failed, fin}, "FAILED OK"},
                       {"at the end", script, {nothing, nothing, failed, fin}, "NON-STRICT OK"},
                       {"never", script, {nothing, nothing, nothing}, "FAILED FAILED"},
                   });
@@ -232,7 +229,7 @@ TEST(ConformanceTester, Rfc6455_5_3_EachFrameHasItsOwnKey) {
   std::vector<Frame> frames(100, hello);
   run({.steps = {send(std::move(frames), frame_wise)}}, link);
   std::set<std::string> keys;
-  for (const std::string& octets : link.written) keys.insert(octets.substr(2, 4));
+  for (const std::string& bytes : link.written) keys.insert(bytes.substr(2, 4));
   EXPECT_EQ(link.written.size(), 101u) << "and the Close frame";
   EXPECT_GT(keys.size(), 95u);
 }
@@ -242,12 +239,12 @@ TEST(ConformanceTester, WritesAreCutAsTheScriptSays) {
     PaperLink link(Role::client, {nothing});
     run({.steps = {send({text("a"), text("bb")}, writing)}, .ending = fails_with(1002)}, link);
     std::string all;
-    for (const std::string& octets : link.written) all += std::to_string(octets.size()) + ' ';
+    for (const std::string& bytes : link.written) all += std::to_string(bytes.size()) + ' ';
     return all;
   };
   EXPECT_EQ(sizes(at_once), "7 ");
   EXPECT_EQ(sizes(frame_wise), "3 4 ");
-  EXPECT_EQ(sizes(octet_wise), "1 1 1 1 1 1 1 ");
+  EXPECT_EQ(sizes(byte_wise), "1 1 1 1 1 1 1 ");
   EXPECT_EQ(sizes(chops_of(5)), "5 2 ");
 }
 

@@ -1,4 +1,4 @@
-// Every case but the bulk against build/bin/echo_server; the tester is the client.
+// Every case except the bulk against build/bin/echo_server. The tester is the client.
 #include "conformance/programs.h"
 
 namespace tern::conformance {

@@ -12,13 +12,13 @@
 
 namespace tern::conformance {
 
-/// What groups 12 and 13 need of echo_server and echo_back so that their compressor runs for every
-/// message, also for those of 16 octets on a connection without takeover.
+/// Flags with which echo_server and echo_back compress every message of groups 12 and 13, also
+/// those of 16 bytes on a connection without takeover.
 inline const std::vector<std::string> compress_all = {"--deflate-min-bytes", "0"};
 
-/// Runs the case compressed, as the link agreed, and sees to it that the subject compresses, too.
-/// With takeover it compresses each message. Without, only what becomes smaller: JSON of 64 octets
-/// does now and then, JSON of 16 octets never does.
+/// Runs the case with the compression that the link agreed on, and checks that the subject
+/// compresses, too. With takeover it compresses each message. Without takeover it compresses only
+/// messages that become smaller: some of JSON with 64 bytes, none with 16 bytes.
 inline Observed run_compressed(const Case& each, const Script& script, Link& link) {
   if (!link.agreed) {
     ADD_FAILURE() << "no compression was agreed on";

@@ -1,4 +1,4 @@
-// tern::Engine as the subject, without sockets: an echo on virtual ones.
+// tern::Engine as the subject: an echo without sockets.
 #pragma once
 
 #include "conformance/link.h"
@@ -7,7 +7,7 @@
 
 namespace tern::conformance {
 
-/// Limits that let every case through, group 9 with its 16 MiB and 65537 fragments too.
+/// Limits that no case exceeds, also not group 9 with its 16 MiB and 65537 fragments.
 inline EngineOptions bulk_options() {
   return {.limits = {.max_message_bytes = 16u << 20,
                      .max_fragments = 131'072,
@@ -16,7 +16,7 @@ inline EngineOptions bulk_options() {
 
 class EngineLink : public Link {
  public:
-  /// Shakes hands, and agrees on compression if the case is about that.
+  /// Makes the handshake, and agrees on compression if the case tests that.
   explicit EngineLink(Role subject, EngineOptions options = bulk_options(),
                       std::string_view id = {})
       : peer_(subject, std::move(options), test::Start::handshake) {
@@ -31,16 +31,16 @@ class EngineLink : public Link {
   }
 
   Role subject() const override { return peer_.us; }
-  bool write(std::string_view octets) override {
+  bool write(std::string_view bytes) override {
     if (peer_.dead()) return false;
-    peer_.receive(octets, 512 << 10);
+    peer_.receive(bytes, 512 << 10);
     return true;
   }
   Read read(std::chrono::milliseconds) override {
-    peer_.frames();  // forgets them: our reader has its own
+    peer_.frames();  // discards them, because the reader of the tester has its own
     peer_.events();
     if (given_ < peer_.written().size()) {
-      Read read{Read::State::octets, peer_.written().substr(given_)};
+      Read read{Read::State::bytes, peer_.written().substr(given_)};
       given_ = peer_.written().size();
       return read;
     }

@@ -1,6 +1,6 @@
-// The order of the questions about the close matters: who began, was it clean, with which code, and
-// had we to end TCP. The first wrong answer is the verdict. Where the field's suite accepts a pair
-// of event lists, so does this; but tests let only OK pass.
+// The judge checks the close in this order: the side that began, whether it was clean, its code,
+// and whether the tester had to end TCP. The first wrong answer is the verdict. Where Autobahn
+// accepts two event lists, this judge does as well; but the tests accept only OK.
 #include "conformance/judge.h"
 
 #include <algorithm>

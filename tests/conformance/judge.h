@@ -1,4 +1,4 @@
-// The two verdicts of a case: what came back, and how the connection ended.
+// The two verdicts of a case: on the reply, and on the end of the connection.
 #pragma once
 
 #include "conformance/tester.h"

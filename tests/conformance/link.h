@@ -1,4 +1,4 @@
-// How octets get from the tester to the subject and back, once the opening handshake is done.
+// The way of bytes from the tester to the subject and back, after the opening handshake.
 #pragma once
 
 #include "tern/engine.h"
@@ -10,18 +10,18 @@
 
 namespace tern::conformance {
 
-/// What a read found.
+/// The result of a read.
 struct Read {
-  enum class State { octets, nothing, fin, reset };
+  enum class State { bytes, nothing, fin, reset };
   State state = State::nothing;
-  std::string octets{};
+  std::string bytes{};
 };
 
-/// What anything may take before the tester gives up; generous, since machines are busy.
+/// The time after which the tester gives up. It is long, because machines are busy.
 inline constexpr std::chrono::milliseconds patience{30'000};
-/// How long the tester looks whether the subject stays silent.
+/// The time for which the tester checks that the subject stays silent.
 inline constexpr std::chrono::milliseconds quiet{100};
-/// How long it looks whether a client waits for the end of TCP, as it should.
+/// The time for which it checks that a client waits for the end of TCP, as required.
 inline constexpr std::chrono::milliseconds glance{5};
 
 /// A connection to the subject: tern, in the role subject().
@@ -32,13 +32,13 @@ class Link {
   Link& operator=(const Link&) = delete;
   virtual ~Link() = default;
 
-  /// What the opening handshake agreed on about compression, as the tester sees it.
+  /// The compression that the opening handshake agreed on, from the side of the tester.
   std::optional<DeflateAgreement> agreed{};
 
   virtual Role subject() const = 0;
-  /// One write; false when the subject has gone. What comes meanwhile is kept for read().
-  virtual bool write(std::string_view octets) = 0;
-  /// The next octets, or the end of TCP, within the limit.
+  /// Makes one write. False when the subject is gone. Bytes that arrive meanwhile wait for read().
+  virtual bool write(std::string_view bytes) = 0;
+  /// Returns the next bytes, or the end of TCP, within the limit.
   virtual Read read(std::chrono::milliseconds limit) = 0;
   /// Ends our side of TCP.
   virtual void finish() = 0;

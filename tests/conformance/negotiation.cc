@@ -1,7 +1,7 @@
-// The table of the field's suite for group 13; group 12 offers and answers as 13.1 does.
+// Autobahn's table for group 13. Group 12 offers and answers like 13.1.
 //
-// A server tester takes the first offer and repeats the server_* parameters in it; where its own
-// answer needs client_max_window_bits and the client did not offer that, it declines.
+// A server tester accepts the first offer and repeats its server_* parameters. It declines if its
+// own answer needs client_max_window_bits and the client did not offer that.
 #include "conformance/negotiation.h"
 
 #include "conformance/cases.h"
@@ -19,7 +19,7 @@ const std::string plain_offer =
 
 // The offers and answers of 13.1 to 13.6.
 struct Terms {
-  const char* server = "";  // parameters a client tester adds about the server
+  const char* server = "";  // parameters for the server that a client tester adds
   bool client_no_takeover = false;
   int client_bits = 0;
 };
@@ -58,7 +58,7 @@ std::string answer_by(const Terms& own, std::string_view offer) {
   return answer;
 }
 
-// Only what RFC 7692 §7.1 knows, each once.
+// Only parameters of RFC 7692 §7.1, each once.
 void expect_known(std::string answer) {
   static constexpr std::array<std::string_view, 4> known = {
       "; server_no_context_takeover", "; client_no_context_takeover",
@@ -101,7 +101,8 @@ std::optional<DeflateAgreement> agreed_by(std::string_view answer, Role tester) 
   expect_known(std::string(answer));
   const auto bits = [&](std::string_view name) {
     const int value = number_behind(answer, name);
-    test::require(!has(answer, name) || (value >= 8 && value <= 15), "answers a window");
+    test::require(!has(answer, name) || (value >= 8 && value <= 15),
+                  "answers with a window out of bounds");
     return static_cast<std::uint8_t>(value == 0 ? 15 : value);
   };
   const bool client = tester == Role::client;
@@ -110,7 +111,8 @@ std::optional<DeflateAgreement> agreed_by(std::string_view answer, Role tester) 
   const auto name = [](std::string_view side, std::string_view rest) {
     return std::string(side) + std::string(rest);
   };
-  // What a client tester offered holds without an answer, too: it takes nothing over.
+  // The offer of a client tester applies even if the answer does not repeat it: no context
+  // takeover.
   return DeflateAgreement{.window_bits = bits(name(ours, "_max_window_bits=")),
                           .peer_window_bits = bits(name(theirs, "_max_window_bits=")),
                           .takeover = !client && !has(answer, name(ours, "_no_context_takeover")),

@@ -10,11 +10,11 @@
 
 namespace tern::conformance {
 
-/// What group 9 needs of echo_server and echo_back.
+/// Flags of echo_server and echo_back for group 9.
 inline const std::vector<std::string> bulk_flags = {"--max-message", "16777216", "--max-fragments",
                                                     "131072"};
 
-/// One echo_server for all the cases; it lives through all of them and stops in order.
+/// One echo_server for all cases. It must survive all of them and stop properly.
 inline void expect_server_results(const std::string& group,
                                   const std::vector<std::string>& flags = {}) {
   test::EchoServer server(flags);
@@ -27,7 +27,7 @@ inline void expect_server_results(const std::string& group,
   EXPECT_EQ(server.err(), "");
 }
 
-/// An echo_back for each case; its exit code tells whether it calls the end clean.
+/// One echo_back for each case. Its exit code is 0 if it reports a clean end.
 inline void expect_client_results(const std::string& group,
                                   const std::vector<std::string>& flags = {}) {
   expect_results("tcp", Role::client, group, [&](const Case&, const Script& script) {

@@ -1,6 +1,6 @@
-// results.txt: what the suite found. It counts the cases that ended as their script expects, for
-// each group, way and role, and has a line for each case that did not. It is committed, so that a
-// change of behaviour is a change of this file.
+// results.txt contains the findings of the suite. It counts the cases that ended as their script
+// expects, for each group, way and role, and has a line for each case that did not. It is
+// committed, so that a change of behaviour is a change of this file.
 #pragma once
 
 #include "conformance/judge.h"
@@ -15,7 +15,7 @@ namespace tern::conformance {
 /// of the codes that the script allows, and TCP ended by a FIN.
 bool is_as_expected(const Script& script, const Observed& observed, Judgement judgement);
 
-/// The line of one case: "7.3.1 engine server OK OK - fin".
+/// The line of one case, for example "7.3.1 engine server OK OK - fin".
 std::string result_line(const Case& each, std::string_view way, Role subject,
                         const Observed& observed, Judgement judgement);
 

@@ -14,7 +14,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// RFC 6455 §4.2.2, and nothing that nobody asked for.
+// RFC 6455 §4.2.2, and nothing that the client did not offer.
 void expect_upgraded(const std::string& answer) {
   EXPECT_TRUE(answer.starts_with("HTTP/1.1 101 ")) << answer;
   EXPECT_EQ(field(answer, "Upgrade"), "websocket");
@@ -54,12 +54,12 @@ void TcpLink::take_what_is_there() {
   }
 }
 
-bool TcpLink::write(std::string_view octets) {
+bool TcpLink::write(std::string_view bytes) {
   const auto deadline = Clock::now() + patience;
-  while (!octets.empty()) {
-    const ssize_t sent = ::send(fd(), octets.data(), octets.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  while (!bytes.empty()) {
+    const ssize_t sent = ::send(fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent >= 0) {
-      octets.remove_prefix(static_cast<std::size_t>(sent));
+      bytes.remove_prefix(static_cast<std::size_t>(sent));
       continue;
     }
     if (errno != EAGAIN && errno != EINTR) return false;
@@ -79,7 +79,7 @@ Read TcpLink::read(std::chrono::milliseconds limit) {
     if (count == 0) return {};
     if (count > 0) take_what_is_there();
   }
-  if (!in_.empty()) return {Read::State::octets, std::exchange(in_, {})};
+  if (!in_.empty()) return {Read::State::bytes, std::exchange(in_, {})};
   return {*end_};
 }
 
@@ -89,11 +89,11 @@ std::string TcpLink::read_head() {
   std::string head;
   while (head.find("\r\n\r\n") == head.npos) {
     const Read got = read(patience);
-    if (got.state != Read::State::octets) {
+    if (got.state != Read::State::bytes) {
       ADD_FAILURE() << "the opening handshake ends after: " << head;
       return head;
     }
-    head += got.octets;
+    head += got.bytes;
   }
   const std::size_t end = head.find("\r\n\r\n") + 4;
   in_ = head.substr(end);
@@ -127,7 +127,7 @@ ClientLink::ClientLink(const std::vector<std::string>& flags, std::string_view i
   words.push_back(listener_.url("/case"));
   process_.emplace(words);
   pollfd coming{listener_.fd(), POLLIN, 0};
-  EXPECT_EQ(::poll(&coming, 1, static_cast<int>(patience.count())), 1) << "nobody connects";
+  EXPECT_EQ(::poll(&coming, 1, static_cast<int>(patience.count())), 1) << "no client connects";
   adopt(listener_.accept());
   const std::string request = read_head();
   expect_asks_for_upgrade(request, listener_.authority());

@@ -13,16 +13,16 @@ namespace tern::conformance {
 class TcpLink : public Link {
  public:
   Role subject() const override { return subject_; }
-  bool write(std::string_view octets) override;
+  bool write(std::string_view bytes) override;
   Read read(std::chrono::milliseconds limit) override;
   void finish() override;
 
  protected:
   explicit TcpLink(Role subject) : subject_(subject) {}
-  /// Takes the socket over: no blocking, no Nagle.
+  /// Takes the socket over, and makes it non-blocking and without Nagle.
   void adopt(test::Socket socket);
   int fd() const { return socket_->fd(); }
-  /// Up to and with the blank line; what is behind it stays for read().
+  /// Reads up to the blank line, inclusive. Bytes behind it wait for read().
   std::string read_head();
 
  private:
@@ -37,7 +37,7 @@ class TcpLink : public Link {
 /// A client of echo_server.
 class ServerLink : public TcpLink {
  public:
-  /// `id` is of a case that is about compression, or empty.
+  /// `id` is the number of a case of compression, or empty.
   explicit ServerLink(std::uint16_t port, std::string_view id = {});
 };
 
@@ -48,7 +48,7 @@ class ClientLink : public TcpLink {
   explicit ClientLink(const std::vector<std::string>& flags, std::string_view id = {});
   ~ClientLink() override;
 
-  /// How the program ended: 0 if it calls the end clean.
+  /// The exit code of the program: 0 if it reports a clean end.
   int exit_code();
 
  private:

@@ -2,11 +2,11 @@
 //
 //   steps, in rounds ──▶ all events here? ──▶ our Close ──▶ its Close ──▶ the server ends TCP
 //        │ ▲                                     ▲               ▲
-//        ▼ │                                     │ it closes before us: we answer, and read on
+//        ▼ │                                     │ it closes before us: we answer and read on
 //      events, as they come ─────────────────────┴───────────────┘
 //
-// The subject's octets go through a reader that is stricter than any peer. A client tester masks
-// each frame with a key of its own. Nothing waits longer than for the event it waits for.
+// The subject's bytes go through a reader that is stricter than any peer. A client tester masks
+// each frame with a key of its own. The tester never sleeps; it waits only for events.
 #include "conformance/tester.h"
 
 #include <algorithm>
@@ -15,7 +15,7 @@
 namespace tern::conformance {
 namespace {
 
-/// Frames as the tester puts them on the wire: a client's with a random key each (§5.3).
+/// Frames as the tester writes them. As a client it uses a random key for each (§5.3).
 class Encoder {
  public:
   explicit Encoder(Role subject) : masked_(subject == Role::server) {}
@@ -26,7 +26,7 @@ class Encoder {
     out += test::length_octets(size, size < 126 ? 7 : size < 65536 ? 16 : 64, masked_);
     if (!masked_) return out += frame.payload;
     std::string key(4, '\0');
-    for (char& octet : key) octet = static_cast<char>(random_() & 0xFF);
+    for (char& byte : key) byte = static_cast<char>(random_() & 0xFF);
     out += key;
     const std::size_t start = out.size();
     out += frame.payload;
@@ -61,7 +61,8 @@ class Tester {
   }
 
  private:
-  // Nothing more is to be sent: the subject has closed, or gone, or wrote what nobody may.
+  // True when nothing more must be sent: the subject has closed, is gone, or wrote a forbidden
+  // frame.
   bool over() const { return seen_.subject_closed || ended() || !seen_.fault.empty(); }
   bool ended() const { return seen_.end != Observed::End::none || seen_.gave_up; }
 
@@ -88,8 +89,8 @@ class Tester {
     std::string all;
     for (const Frame& frame : step.frames) {
       seen_.tester_closed = seen_.tester_closed || is_close(frame);
-      const std::string octets = encode_(frame);
-      step.writing.kind == Writing::Kind::frame_wise ? write(octets) : void(all += octets);
+      const std::string bytes = encode_(frame);
+      step.writing.kind == Writing::Kind::frame_wise ? write(bytes) : void(all += bytes);
     }
     held_ = all.substr(all.size() - step.count);
     all.resize(all.size() - step.count);
@@ -100,8 +101,8 @@ class Tester {
     }
   }
 
-  // A subject that is gone is noticed by reading.
-  void write(std::string_view octets) { link_.write(octets); }
+  // Only a read shows that a subject is gone.
+  void write(std::string_view bytes) { link_.write(bytes); }
 
   void close(int code) {
     if (over()) return;
@@ -115,8 +116,8 @@ class Tester {
     }
   }
 
-  // To the end of TCP. As the server we end it once both Close frames are there; a client has to
-  // wait for that.
+  // Runs to the end of TCP. As the server the tester ends TCP once both Close frames have crossed;
+  // as a client it waits for that.
   void finish() {
     const bool server = link_.subject() == Role::client;
     while (!ended() && !(server && seen_.subject_closed && seen_.tester_closed)) {
@@ -138,14 +139,14 @@ class Tester {
     link_.finish();
   }
 
-  // True when something came.
+  // True when bytes came.
   bool read(std::chrono::milliseconds limit) {
     const Read got = link_.read(limit);
     switch (got.state) {
       case Read::State::nothing:
         return false;
-      case Read::State::octets:
-        reader_.feed(got.octets);
+      case Read::State::bytes:
+        reader_.feed(got.bytes);
         for (const Frame& frame : reader_.frames()) take(frame);
         reader_.forget();
         if (seen_.fault.empty()) seen_.fault = reader_.fault();
@@ -177,7 +178,7 @@ class Tester {
         }
         return;
       case 9:
-        // Its pings are no events, and are not answered behind our Close (§5.5.1).
+        // Pings of the subject are no events, and are not answered after our Close (§5.5.1).
         if (!seen_.tester_closed) write(encode_(test::pong(frame.payload)));
         return;
       case 10:

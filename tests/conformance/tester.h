@@ -1,5 +1,5 @@
-// The tester: runs a script against a subject and writes down what happened. It judges nothing but
-// the octets: what no peer may ever write is a fault.
+// The tester runs a script against a subject and records the result. It judges only bytes: a frame
+// that no peer may ever write is a fault.
 #pragma once
 
 #include "conformance/link.h"
@@ -10,20 +10,20 @@
 
 namespace tern::conformance {
 
-/// What happened.
+/// The record of a case.
 struct Observed {
   enum class End { none, fin, reset };
 
   Events events{};             ///< as in Script::expected
-  std::size_t compressed = 0;  ///< messages of the subject that came compressed
-  std::string fault{};         ///< the first thing the subject wrote that it may not
-  bool subject_first = false;  ///< its Close frame, or its end of TCP, came before our Close frame
+  std::size_t compressed = 0;  ///< compressed messages of the subject
+  std::string fault{};         ///< the first forbidden bytes of the subject
+  bool subject_first = false;  ///< its Close frame or its end of TCP came before our Close frame
   bool tester_closed = false;  ///< we sent a Close frame
   bool subject_closed = false;
   std::optional<int> code{};  ///< of the subject's Close frame
-  End end = End::none;        ///< of TCP, as the subject did it
-  bool early_fin = false;     ///< a client that ended TCP before we, the server, did (§7.1.1)
-  bool gave_up = false;       ///< we had to end the connection: the subject did not in time
+  End end = End::none;        ///< the way in which the subject ended TCP
+  bool early_fin = false;     ///< the subject, a client, ended TCP before the server did (§7.1.1)
+  bool gave_up = false;  ///< the tester ended the connection, because the subject did not in time
 };
 
 /// Runs the script to the end of the connection.
