@@ -1,4 +1,4 @@
-"""What all the interop checks share: a list of checks, processes, and the echo server."""
+"""The common part of the interop checks: a list of checks, processes, and the echo server."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ import threading
 import time
 import traceback
 
-SECONDS = 30  # for anything at all; what takes longer has failed
+SECONDS = 30  # the limit of every wait; a step that takes longer has failed
 
 CHECKS = []
 BIN = ""
@@ -29,7 +29,7 @@ def check(peer, name):
 
 
 def run_all(bin_directory, words=()):
-    """Runs the checks whose name contains all the words; tells whether all passed."""
+    """Runs the checks whose name contains all the words. Returns whether all passed."""
     global BIN
     BIN = bin_directory
     passed = failed = 0
@@ -41,7 +41,7 @@ def run_all(bin_directory, words=()):
             function()
             passed += 1
             print(f"ok    {name} ({time.monotonic() - began:.2f} s)", flush=True)
-        except Exception as error:  # one check that fails does not end the others
+        except Exception as error:  # a failed check does not end the others
             failed += 1
             print(f"FAIL  {name}: {error or type(error).__name__}", flush=True)
             traceback.print_exc(limit=-3, file=sys.stderr)
@@ -65,7 +65,7 @@ def shorten(value):
 
 
 class Process:
-    """A program whose lines are waited for. Its output is kept, for who asks afterwards."""
+    """A program and the lines of its output. The output is kept for later checks."""
 
     def __init__(self, name, command, env=None, descriptors=None):
         def limit():
@@ -96,7 +96,7 @@ class Process:
         self.arrived.put(None)
 
     def wait_line(self, pattern, timeout=SECONDS):
-        """The next line that matches."""
+        """Waits for the next line that matches, and returns it."""
         deadline = time.monotonic() + timeout
         while True:
             try:
@@ -115,7 +115,7 @@ class Process:
         self.popen.send_signal(signo)
 
     def wait(self, timeout=SECONDS):
-        """Its exit code, once all it printed was read."""
+        """The exit code, after all of its output was read."""
         try:
             code = self.popen.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -127,7 +127,7 @@ class Process:
         expect(self.wait(), code, f"exit code of {self.name}, which printed {self.text()!r}")
 
     def stop(self):
-        """Ends it, and all it started, in any case."""
+        """Ends the program and its children in any case."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.popen.pid, signal.SIGKILL)
         self.popen.wait()
@@ -137,7 +137,7 @@ class Process:
 
 @contextlib.contextmanager
 def program(name, *arguments, **options):
-    """One of ours."""
+    """One of our programs."""
     process = Process(name, [os.path.join(BIN, name), *arguments], **options)
     try:
         yield process
@@ -150,7 +150,7 @@ def program(name, *arguments, **options):
 
 @contextlib.contextmanager
 def echo_server(*flags, **options):
-    """Our server on a port of the system's choosing. It must end well when told to."""
+    """Our server on a port that the system chooses. It must end properly at SIGTERM."""
     with program("echo_server", "--port", "0", *flags, **options) as server:
         line = server.wait_line(r"^listening on ")
         found = re.fullmatch(r"listening on ws(s?)://127\.0\.0\.1:(\d+)/echo", line)

@@ -41,12 +41,12 @@ run({
   },
   async declined(url) {
     const socket = new WebSocket(url + '/echo', [], {perMessageDeflate: true});
-    const opened = next(socket, 'open');  // emitted right behind 'upgrade'
+    const opened = next(socket, 'open');  // emitted right after 'upgrade'
     const [response] = await next(socket, 'upgrade');
     expect(response.headers['sec-websocket-extensions'], undefined, 'extensions');
     await opened;
     expect(socket.extensions, '', 'extensions');
-    // When it asked for a subprotocol, ws fails a handshake that names none: so none was named.
+    // ws fails if it offers a subprotocol and the answer has none. So this error proves that.
     const asking = new WebSocket(url + '/echo', ['chat']);
     const [error] = await next(asking, 'error');
     expect(error.message, 'Server sent no subprotocol', 'error');

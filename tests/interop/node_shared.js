@@ -1,10 +1,10 @@
 'use strict';
-// What both sides need: payloads, waiting for events, and an end when one of them does not come.
+// The common part of both sides: payloads, waits for events, and an error when one does not come.
 
-// On both sides of each length's form (RFC 6455 §5.2), and far beyond what one read brings.
+// Sizes on both sides of each form of the length (RFC 6455 §5.2), and far beyond one read.
 const sizes = [0, 1, 125, 126, 127, 65535, 65536, 1 << 20];
 
-// Exactly so many bytes; the text with characters of one to four bytes.
+// Payloads of exactly that many bytes. The text has characters of one to four bytes.
 const text = size => 'aé€😀'.repeat(Math.floor(size / 10)) + 'x'.repeat(size % 10);
 const binary = size => Buffer.from(Array.from({length: size}, (_, i) => i % 251));
 
@@ -21,7 +21,7 @@ function expect(actual, wanted, what) {
   if (!same) throw new Error(`${what}: ${shown(actual)}, expected ${shown(wanted)}`);
 }
 
-// Sends each size in both types and awaits it back.
+// Sends each size in both types and waits for the echo.
 async function expectEchoes(socket) {
   for (const size of sizes) {
     for (const payload of [text(size), binary(size)]) {
@@ -33,7 +33,7 @@ async function expectEchoes(socket) {
   }
 }
 
-// Runs a case; exit 0 when it is content.
+// Runs a case. Exits with 0 when it succeeds.
 function run(cases) {
   setTimeout(() => { console.log('timed out'); process.exit(1); }, 30000);
   cases[process.argv[2]](...process.argv.slice(3)).then(

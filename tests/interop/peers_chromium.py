@@ -53,7 +53,7 @@ def page():
 
 
 class CountingProxy:
-    """Stands between the browser and the server and keeps what either said on each connection."""
+    """A proxy between browser and server that keeps the bytes of both sides of each connection."""
 
     def __init__(self, port):
         self.target = ("127.0.0.1", port)
@@ -87,7 +87,7 @@ class CountingProxy:
         self.listener.close()
 
 
-@check("Chromium", "the page's account of bytes is what went over the wire")
+@check("Chromium", "the page counts the bytes that went over the wire")
 def account():
     with echo_server() as server, Browser() as browser:
         proxy = CountingProxy(server.port)
@@ -97,7 +97,7 @@ def account():
         proxy.close()
         requests, response = b"", b""
         for said in proxy.connections:
-            # One connection serves many requests; the page's own head and body do not count.
+            # One connection serves many requests. The page's own head and body do not count.
             for head in bytes(said[0]).split(b"\r\n\r\n"):
                 if head.startswith(b"GET /time "):
                     requests = head + b"\r\n\r\n"
@@ -116,7 +116,7 @@ def account():
         expect(abs(numbers["push-each"] - each) < 1, True, f"bytes per push: {numbers}, {each}")
 
 
-@check("Chromium", "a foreign page may not connect, unless --any-origin")
+@check("Chromium", "a page of another site may not connect, unless --any-origin")
 def origins():
     script = """
       const [url, done] = arguments, socket = new WebSocket(url);
@@ -146,7 +146,7 @@ def stopped():
                 expect(told["clean"], "true", f"wasClean of {state}")
 
 
-# What stands where, in CSS pixels of the first screen, and how large each figure is.
+# The positions in CSS pixels of the first screen, and the size of each figure.
 GEOMETRY = """
   const box = e => { const r = e.getBoundingClientRect();
                      return {left: r.left, top: r.top, right: r.right, bottom: r.bottom}; };
@@ -163,13 +163,13 @@ GEOMETRY = """
 POINT = ("poll-each", "poll-age", "push-each", "push-age")
 
 
-@check("Chromium", "the page: bytes per update and mean age are the largest figures, at once seen")
+@check("Chromium", "the page: bytes per update and mean age are largest, on the first screen")
 def geometry():
     with echo_server() as server, Browser() as browser:
         for width, height in ((1280, 800), (390, 844)):
             browser.resize(width, height)
             browser.open(server.http + "/")
-            # A mean age of four digits is as wide as it becomes.
+            # A mean age has at most four digits, so this is its largest width.
             browser.run("document.getElementById('poll-every').value = '3000'")
             browser.run("document.getElementById('poll-every').dispatchEvent(new Event('change'))")
             browser.wait_for(at_least("push-messages", 20) + " && " + at_least("poll-age", 1000))
@@ -200,7 +200,7 @@ STATES = """
       .observe(document.getElementById('push-state'), {childList: true});"""
 
 
-@check("Chromium", "the page: after a restart of the server it comes back and keeps its numbers")
+@check("Chromium", "the page: after a restart of the server it reconnects and keeps its numbers")
 def restarted():
     live = " && ".join(
         f"document.getElementById('{name}-state').dataset.live === 'yes'"
@@ -213,7 +213,7 @@ def restarted():
             browser.wait_for(live + " && " + at_least("push-messages", 15))
             browser.run(STATES)
             before = browser.run(NUMBERS)
-        # It is gone: the page says so, and when it tries again.
+        # The server is gone. The page shows that, and the time of its next try.
         browser.wait_for("told.some(text => /^closed 1001.* again in [1-9] s$/.test(text))")
         browser.wait_for("told.some(text => /^connecting, try 2$/.test(text))")
         browser.type("#echo-text", "sent while it was away")
@@ -232,7 +232,7 @@ def restarted():
                 "document.querySelector('#echo-log li span')?.textContent"
                 " === 'sent while it was away'"
             )
-            # Closed by its user it stays closed.
+            # A connection that the user closed stays closed.
             browser.run("told.length = 0")
             browser.click("#push-toggle")
             browser.wait_for("told.some(text => /^closed 1000/.test(text))")
@@ -243,7 +243,7 @@ def restarted():
             server.expect_exit(0)
 
 
-@check("Chromium", "the page: a server that closes at once is tried ever more rarely")
+@check("Chromium", "the page: pauses get longer if the server closes at once")
 def closed_at_once():
     tried = "told.filter(text => /^connecting/.test(text))"
     with echo_server("--max-message", "5") as server, Browser() as browser:
@@ -255,7 +255,7 @@ def closed_at_once():
         browser.click("#echo-send")
         browser.wait_for(f"/try 4$/.test({tried}.at(-1)) || {tried}.length > 10")
         all_told = browser.run("return told")
-        # A connection that lived for two seconds is followed by one at once, the first try.
+        # After a connection that lived for two seconds the page tries at once, and counts from 1.
         tries = [text for text in all_told if text.startswith("connecting,")]
         expect(tries, [f"connecting, try {number}" for number in (2, 3, 4)], "tries")
         waits = [re.fullmatch(r"closed 1009.* again in (\d+) s", text) for text in all_told]
@@ -263,7 +263,7 @@ def closed_at_once():
         expect(max(waits) >= 2, True, f"the waits grow, in seconds: {waits}")
 
 
-# Counts the requests of the page that wait for an answer, and the most of them at a time.
+# Counts the requests of the page that wait for an answer, and their maximum at a time.
 REQUESTS = """
   window.waiting_now = window.waiting_most = 0;
   const plain = window.fetch;
@@ -279,20 +279,20 @@ CHOOSE = """
   }"""
 
 
-@check("Chromium", "the page: another pace leaves one poll at a time, and none when stopped")
+@check("Chromium", "the page: a change of the pace leaves one poll at a time, and a stop leaves none")
 def another_pace():
     with echo_server() as server, Browser() as browser:
         browser.open(server.http + "/")
         browser.run(CHOOSE, "0")
         browser.wait_for("document.getElementById('poll-state').textContent === 'stopped'")
-        browser.wait_for(at_least("poll-messages", 1))  # none is under way any more
+        browser.wait_for(at_least("poll-messages", 1))  # no poll is under way
         browser.run(REQUESTS)
         browser.run(CHOOSE, "250", "3000", "100", "250", "100")
         first = browser.run(NUMBERS)["poll-messages"]
         browser.wait_for(at_least("poll-messages", first + 10))
         expect(browser.run("return waiting_most"), 1, "polls at a time")
 
-        # Stopped while an answer is under way.
+        # Stops while an answer is under way.
         browser.run(CHOOSE, "0", "100", "0")
         browser.wait_for("waiting_now === 0")
         requests = []
@@ -305,7 +305,7 @@ def another_pace():
         expect(state, "stopped", "state")
 
 
-@check("Chromium", "the page: says that it closes until the server has answered the Close")
+@check("Chromium", "the page: shows that it closes until the server has answered the Close")
 def closing():
     state = "document.getElementById('push-state').textContent"
     with echo_server() as server, Browser() as browser:

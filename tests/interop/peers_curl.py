@@ -1,4 +1,4 @@
-"""curl, for all of HTTP: every refusal with its status, fields and body, and the page."""
+"""curl checks HTTP: every refusal with its status, fields and body, and the page."""
 
 import email.utils
 import shutil
@@ -59,7 +59,7 @@ def expect_refusal(answer, status, **fields):
         expect(answer.fields.get(name.replace("_", "-")), value, name)
 
 
-# What is refused: name, status, path, flags, fields of the answer.
+# The refusals: name, status, path, flags, fields of the answer.
 WANTS_UPGRADE = {"upgrade": "websocket", "sec_websocket_version": "13"}
 REFUSALS = [
     ("no key", 400, "/echo", upgrade(Sec_WebSocket_Key=None), {}),
@@ -113,7 +113,7 @@ def timeout():
     expect_refusal(Answer(text), 408)
 
 
-@check("curl", "503 at the connection limit, which leaves descriptors free")
+@check("curl", "503 at the connection limit, with descriptors left")
 def full():
     with echo_server(descriptors=192) as server:  # 128 connections
         held = [socket.create_connection(("127.0.0.1", server.port), SECONDS) for _ in range(128)]
@@ -124,7 +124,7 @@ def full():
             stream.close()
 
 
-@check("curl", "100 fields are welcome")
+@check("curl", "100 fields are accepted")
 def many_fields():
     flags = [word for i in range(96) for word in ("-H", f"X-{i}: 1")]  # curl adds three
     with echo_server() as server:
@@ -165,7 +165,7 @@ def refusal_closes():
         expect(told, "404 1\n200 1\n", "status and new connections of each")
 
 
-@check("curl", "a page by HTTP/1.0, and what is allowed of it")
+@check("curl", "a page by HTTP/1.0, and the methods that are allowed")
 def old_http():
     with echo_server() as server:
         old = Answer(curl("--include", "--http1.0", "-H", "Host:", server.http + "/time"))
@@ -180,7 +180,7 @@ def old_http():
         expect(server_wide.status, 204, "status of OPTIONS *")
 
 
-@check("curl", "the page although HTTP/2 or 100 is asked for, and in absolute form")
+@check("curl", "the page with an offer of HTTP/2, with Expect: 100, and in absolute form")
 def offers():
     with echo_server() as server:
         h2c = ["-H", "Connection: Upgrade, HTTP2-Settings", "-H", "Upgrade: h2c",
@@ -192,7 +192,7 @@ def offers():
             expect_in("time_us", answer.body, "body")
 
 
-@check("curl", "each answer has a Date that is now")
+@check("curl", "each answer has the current Date")
 def dates():
     with echo_server() as server:
         for path in ("/", "/nowhere", "/echo"):

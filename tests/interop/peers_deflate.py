@@ -1,4 +1,4 @@
-"""Compression (permessage-deflate, RFC 7692) with strangers' programs, in both roles."""
+"""Compression (permessage-deflate, RFC 7692) with programs of other projects, in both roles."""
 
 import json
 
@@ -16,7 +16,7 @@ FLAGS = (("--deflate",), ("--deflate-takeover",), ("--deflate-takeover", "--defl
 
 
 def messages():
-    """Each size in both types, and what compresses well, twice."""
+    """Messages of each size in both types, and well compressible ones, each twice."""
     rows = json.dumps([{"id": i, "name": f"user {i % 7}"} for i in range(2000)])
     for size in SIZES:
         yield text_of(size)
@@ -35,8 +35,8 @@ async def echo_all(socket):
 # ---- python3-websockets
 
 
-# What their client offers, and what it is told then of each direction: no takeover of the server,
-# none of the client, windows.
+# The offers of their client, and the answer for each direction: no takeover of the server, none of
+# the client, windows.
 OFFERS = [
     ({}, None),
     ({"client_max_window_bits": True}, None),
@@ -57,7 +57,7 @@ OFFERS = [
 ]
 
 
-@check("websockets, client", "compression: every offer of theirs, RFC 7692 7.1")
+@check("websockets, client", "compression: every offer of their client, RFC 7692 7.1")
 def offers():
     async def talk(server):
         for arguments, told in OFFERS:
@@ -106,7 +106,7 @@ def too_big():
         within(talk(server))
 
 
-@check("websockets, server", "compression: every answer of theirs to echo_back")
+@check("websockets, server", "compression: every answer of their server to echo_back")
 def answers():
     async def ask(socket):
         expect(len(socket.extensions), 1, "extensions")
@@ -144,7 +144,7 @@ def answers():
         expect(code, 0, f"exit code for {arguments}, printed {printed!r}")
 
 
-@check("websockets, server", "compression: echo_client offers it, also in vain")
+@check("websockets, server", "compression: echo_client offers it, also to a server that declines")
 def client_offers():
     async def look(socket):
         offer = socket.request_headers["Sec-WebSocket-Extensions"]
@@ -216,7 +216,7 @@ TALK = """
   socket.onclose = event => done('closed with ' + event.code);"""
 
 
-@check("Chromium", "compression: agreed on, and back come the same messages")
+@check("Chromium", "compression: agreed on, and the same messages come back")
 def chromium():
     with Browser() as browser:
         for flags, extensions in (

@@ -1,4 +1,4 @@
-"""node's ws in both roles: node_client.js and node_server.js hold the cases."""
+"""node's ws in both roles. node_client.js and node_server.js contain the cases."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ import signal
 from harness import Process, check, echo_server, expect, expect_in, program
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-# Debian's modules, also for a node that comes from elsewhere.
+# Debian's modules, even for a node that comes from elsewhere.
 ENVIRONMENT = {"NODE_PATH": "/usr/share/nodejs:/usr/lib/nodejs", "NODE_NO_WARNINGS": "1"}
 
 
@@ -51,7 +51,7 @@ client_case("stopped", "SIGTERM is 1001")
 
 
 def serve(case, name, *arguments, during=None):
-    """Runs one of our clients against a case of node_server.js, which must be content, too."""
+    """Runs one of our clients against a case of node_server.js, which must succeed, too."""
     server = node("node_server.js", case)
     try:
         port = server.wait_line(r"^\d+$")
@@ -86,7 +86,7 @@ def back_masked():
     expect(code, 1, f"exit code, printed {printed!r}")
 
 
-@check("node ws, server", "clients exit 1 and tell the status of a refusal")
+@check("node ws, server", "clients exit 1 and print the status of a refusal")
 def refused():
     for name, arguments in (
         ("echo_back", ["ws://127.0.0.1:{port}/"]),

@@ -1,4 +1,4 @@
-"""Prometheus' own parser of its text format reads what the server counts."""
+"""Prometheus' own parser of its text format reads the counters of the server."""
 
 import urllib.error
 import urllib.request

@@ -1,4 +1,4 @@
-"""nginx and haproxy before our server, with the settings that they have when nothing is set."""
+"""nginx and haproxy in front of our server, with their default settings."""
 
 import contextlib
 import os
@@ -113,7 +113,7 @@ def echoes(url):
     within(talk())
 
 
-@check("nginx", "a stock proxy_pass, which speaks HTTP/1.0, gets the page")
+@check("nginx", "a default proxy_pass, which uses HTTP/1.0, gets the page")
 def nginx_page():
     with echo_server() as server, nginx(server.port) as (port, _):
         for path in ("/", "/time", "/"):
@@ -135,7 +135,7 @@ def nginx_websocket():
 
 
 def health(directory):
-    """What haproxy thinks of our server: (UP or DOWN, outcome of the last check)."""
+    """The state of our server in haproxy: (UP or DOWN, result of the last check)."""
     with socket.socket(socket.AF_UNIX) as control:
         control.settimeout(SECONDS)
         control.connect(os.path.join(directory, "control"))
@@ -148,7 +148,7 @@ def health(directory):
     return "", ""
 
 
-@check("haproxy", "the stock health check, OPTIONS by HTTP/1.0, finds the server well")
+@check("haproxy", "the default health check, OPTIONS by HTTP/1.0, reports the server as up")
 def haproxy_health():
     with echo_server() as server, haproxy(server.port) as (port, directory):
         eventually(lambda: health(directory)[1].startswith("L7"), "a health check")

@@ -1,4 +1,4 @@
-"""wss:// and https:// with everybody: websockets, node's ws, curl, Chromium and openssl itself."""
+"""wss:// and https:// with websockets, node's ws, curl, Chromium and openssl itself."""
 
 import asyncio
 import functools
@@ -20,7 +20,7 @@ SCRIPT = os.path.join(HERE, "..", "..", "scripts", "make_certificate.sh")
 
 
 class Certificate:
-    """For localhost and 127.0.0.1, by the script that users have."""
+    """A certificate for localhost and 127.0.0.1, made by scripts/make_certificate.sh."""
 
     def __init__(self):
         self.directory = tempfile.TemporaryDirectory(prefix="tern-tls-")
@@ -121,7 +121,7 @@ def s_client(server, *flags, text=""):
 GET = "GET /time HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
-@check("https, openssl s_client", "verifies, agrees on http/1.1 and hears the end")
+@check("https, openssl s_client", "verifies, agrees on http/1.1 and receives the end")
 def openssl():
     with secure_server() as server:
         trust = ["-CAfile", certificate().cert, "-verify_return_error", "-servername", "localhost"]
@@ -140,7 +140,7 @@ def openssl_refused():
         expect_in("no application protocol", s_client(server, "-alpn", "h2"))
         told = s_client(server, "-tls1_1", "-cipher", "ALL:@SECLEVEL=0")
         expect_in("alert protocol version", told)
-        # "R" asks for new keys.
+        # "R" requests a renegotiation.
         command = ["openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", "-tls1_2"]
         done = subprocess.run(
             command, input=b"R\n", capture_output=True, timeout=SECONDS, check=False
@@ -159,7 +159,7 @@ def openssl_resumes():
                 expect_in("Reused, TLS", told)
 
 
-@check("https, curl", "the page, verified, and not without its CA")
+@check("https, curl", "the page with its CA, and an error without")
 def curl():
     with secure_server() as server:
         url = f"https://localhost:{server.port}/"
@@ -237,7 +237,7 @@ for name, number in VERSIONS:
     )
 
 
-@check("wss, node ws, server", "echo_back and echo_client talk to it")
+@check("wss, node ws, server", "echo_back and echo_client exchange messages with it")
 def node_server():
     trust = ["--ca", certificate().cert]
     for case, name in (("sizes", "echo_back"), ("talk", "echo_client")):
@@ -259,7 +259,7 @@ def node_server():
             server.stop()
 
 
-@check("wss, openssl s_server", "echo_back asks it, and tells of its alert")
+@check("wss, openssl s_server", "echo_back connects to it, and reports its alert")
 def openssl_server():
     own = ["-cert", certificate().cert, "-key", certificate().key]
     for flags, wanted in (([], "upgrade wss://"), (["-Verify", "1"], "certificate required")):

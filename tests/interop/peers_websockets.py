@@ -12,7 +12,7 @@ from harness import SECONDS, check, echo_server, expect, expect_in, program
 CLIENT = "websockets, client"
 SERVER = "websockets, server"
 
-# On both sides of each length's form (RFC 6455 §5.2), and far beyond what one read brings.
+# Sizes on both sides of each form of the length (RFC 6455 §5.2), and far beyond one read.
 SIZES = [0, 1, 125, 126, 127, 65535, 65536, 1 << 20]
 
 
@@ -21,7 +21,7 @@ def within(coroutine):
 
 
 def text_of(size):
-    """Text of exactly so many bytes, with characters of one to four bytes."""
+    """Text of exactly that many bytes, with characters of one to four bytes."""
     whole, rest = divmod(size, 10)
     return "aé€😀" * whole + "x" * rest
 
@@ -180,7 +180,7 @@ def stopped():
         within(talk(server))
 
 
-@check(CLIENT, "a foreign Origin is 403, any with --any-origin")
+@check(CLIENT, "another Origin receives 403, and is accepted with --any-origin")
 def origins():
     async def talk(server, status):
         try:
@@ -278,7 +278,7 @@ def back_dropped():
     expect(printed.count("\n"), 0, f"more than one line: {printed!r}")
 
 
-@check(SERVER, "clients exit 1 and tell the status of a refusal")
+@check(SERVER, "clients exit 1 and print the status of a refusal")
 def refused():
     async def refuse(path, headers):
         return http.HTTPStatus.FORBIDDEN, [("X-Reason", "test")], b"not you\n"

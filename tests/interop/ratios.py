@@ -1,10 +1,10 @@
 #!/usr/bin/python3
-"""tests/interop/ratios.py BUILD_DIR: what context takeover is worth, beside other servers.
+"""tests/interop/ratios.py BUILD_DIR: the value of context takeover, compared with other servers.
 
-Sends three kinds of messages to echo servers and counts the octets of the payloads that come back
-compressed, for each octet of the messages. The client offers takeover and sends plain messages, so
-that only the server's compressor counts. The first column is one context of zlib that every message
-goes through. Prints the table of docs/guides/compression.md.
+Sends three kinds of messages to echo servers and counts the bytes of the compressed payloads that come
+back, for each byte of the messages. The client offers takeover and sends uncompressed messages, so that
+only the server's compressor counts. The first row is one context of zlib that compresses every message.
+Prints the table of docs/guides/compression.md.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ def cut(text, size):
 
 
 def noise_between():
-    """JSON of 150 octets, and 64 random ones after each."""
+    """JSON of 150 bytes, and 64 random bytes after each."""
     dice = random.Random(1)
     for number in range(COUNT):
         yield cut(json.dumps(record(dice, number)), 150)
@@ -54,14 +54,14 @@ def noise_between():
 
 
 def tiny():
-    """JSON of 16 octets."""
+    """JSON of 16 bytes."""
     dice = random.Random(2)
     for _ in range(COUNT):
         yield cut('{"price":%d}' % dice.randrange(1000, 9999), 16)
 
 
 def feed():
-    """A feed: JSON of 200 octets."""
+    """A feed: JSON of 200 bytes."""
     dice = random.Random(3)
     for number in range(COUNT):
         yield cut(json.dumps({"number": number, **record(dice, number)}), 200)
@@ -114,7 +114,7 @@ class Client:
         expect("server_no_context_takeover" in answers[0], False, answers[0])
 
     def echo(self, message):
-        """The size of the payload that comes back; whatever it is, it is one frame."""
+        """The size of the payload that comes back. It must be one frame."""
         size = len(message)
         length = bytes([0x80 | size]) if size < 126 else struct.pack("!BH", 0x80 | 126, size)
         self.socket.sendall(b"\x82" + length + b"\0\0\0\0" + message)
@@ -155,7 +155,7 @@ def of_node():
 
 
 def of_websockets():
-    """As it is by default, but with a window of 15 bits instead of 12."""
+    """The defaults, but with a window of 15 bits instead of 12."""
     ready = threading.Event()
     shared = {}
 
@@ -182,7 +182,7 @@ def of_websockets():
         thread.join(harness.SECONDS)
 
 
-@check("zlib", "compression with takeover: as small as one context of zlib makes it")
+@check("zlib", "compression with takeover: as small as with one context of zlib")
 def as_small_as_zlib():
     for level in (1, 6):
         measured = of_tern("--deflate-level", str(level))

@@ -1,4 +1,4 @@
-"""Headless Chromium through chromedriver: a WebDriver client of Python's own library alone."""
+"""Headless Chromium through chromedriver: a WebDriver client on Python's standard library alone."""
 
 import http.client
 import json
@@ -77,17 +77,17 @@ class Browser:
         self.call("POST", self.session + "/url", {"url": url})
 
     def run(self, script, *arguments):
-        """What a function body returns."""
+        """Runs a function body and returns its result."""
         body = {"script": script, "args": arguments}
         return self.call("POST", self.session + "/execute/sync", body)
 
     def run_async(self, script, *arguments):
-        """The same for one that calls its last argument with the value, later."""
+        """The same for a body that calls its last argument later with the result."""
         body = {"script": script, "args": arguments}
         return self.call("POST", self.session + "/execute/async", body)
 
     def wait_for(self, expression):
-        """Waits until a JavaScript expression is true; asked after each change of the page."""
+        """Waits until a JavaScript expression is true. Evaluates it after each change of the page."""
         script = (
             "const done = arguments[arguments.length - 1], test = () => Boolean(%s);"
             "if (test()) { done(true); } else {"
@@ -113,7 +113,7 @@ class Browser:
         self.call("POST", element + "/value", {"text": text})
 
     def console(self):
-        """What the console said since the last call."""
+        """The messages of the console since the last call."""
         return self.call("POST", self.session + "/se/log", {"type": "browser"})
 
     def screenshot(self):
@@ -121,7 +121,7 @@ class Browser:
         return self.call("GET", self.session + "/screenshot")
 
     def resize(self, width, height):
-        """Gives the page so many CSS pixels, as a screen of this size does, also a phone's."""
+        """Gives the page a screen of that many CSS pixels, also the size of a phone."""
         body = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
         command = {"cmd": "Emulation.setDeviceMetricsOverride", "params": body}
         self.call("POST", self.session + "/goog/cdp/execute", command)
