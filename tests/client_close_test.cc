@@ -1,5 +1,5 @@
-// How a BlockingClient ends: close in every order, peers that do not answer, resets, and other
-// threads that are in the middle of something.
+// How a BlockingClient ends: closing in every order, peers that do not answer, resets, and calls of
+// other threads that are in progress.
 #include "tern/dial.h"
 
 #include "support/engine_server.h"
@@ -20,11 +20,11 @@ using test::Socket;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t mebibyte = std::size_t{1} << 20;
-constexpr auto patience = 4min;  // for what happens at once unless the machine is busy
-// Scripts answer no pings: those that take their time are not to be asked whether they live.
+constexpr auto patience = 4min;  // for events that come at once unless the machine is busy
+// A ScriptedPeer answers no pings. So tests that take some time switch the client's pings off.
 const DialOptions patient{.timeout = 5min, .timeouts = {.silence = 5min, .stall = 5min}};
 
-// CloseInfo, comparable.
+// A CloseInfo that can be compared.
 struct End {
   int code;
   std::string reason;
@@ -57,13 +57,13 @@ std::error_code receive_error(BlockingClient& client) {
 
 // ---- the closing handshake
 
-TEST(ClientClose, Rfc6455_7_1_1_WeCloseAndTheServerEndsTcpFirst) {
+TEST(ClientClose, Rfc6455_7_1_1_ClientWaitsForTheServerToEndTcp) {
   ScriptedPeer peer([](Socket& socket) {
     socket.upgrade();
     FrameSource frames(socket);
     EXPECT_EQ(frames.next_text(), "close 1001 leaving");
     socket.send(test::closing(1001, "leaving"));
-    // Not before our FIN does the client end TCP.
+    // The client does not end TCP before our FIN.
     pollfd ended{socket.fd(), POLLIN | POLLRDHUP, 0};
     EXPECT_EQ(::poll(&ended, 1, 100), 0);
     socket.shutdown_write();
@@ -81,7 +81,7 @@ TEST(ClientClose, Rfc6455_7_1_1_WeCloseAndTheServerEndsTcpFirst) {
   EXPECT_EQ(client.ping().error().code(), Errc::closed);
 }
 
-TEST(ClientClose, Rfc6455_5_5_1_ThePeerCloses) {
+TEST(ClientClose, Rfc6455_5_5_1_CloseOfThePeerIsAnswered) {
   ScriptedPeer peer([](Socket& socket) {
     socket.upgrade();
     socket.send(test::text("last"));
@@ -104,14 +104,14 @@ TEST(ClientClose, Rfc6455_5_5_1_ThePeerCloses) {
   EXPECT_EQ(end_of(client), (End{4000, "bye", {}, true, true}));
 }
 
-// An end in good order does not read like a failure.
-TEST(ClientClose, TheTextOfAnEndInGoodOrder) {
+// The text of a normal end does not read like a failure.
+TEST(ClientClose, TextOfANormalEndNamesCodeAndReason) {
   const std::pair<test::Frame, std::string> ends[] = {
       {test::closing(1000), " was closed by the server with 1000 (normal)"},
       {test::closing(1001, "see you"),
        " was closed by the server with 1001 (going away): \"see you\""},
       {test::closing(), " was closed by the server without a code"}};
-  for (const auto& [frame, told] : ends) {
+  for (const auto& [frame, text] : ends) {
     ScriptedPeer peer([&, close = frame](Socket& socket) {
       socket.upgrade();
       socket.send(close);
@@ -122,7 +122,7 @@ TEST(ClientClose, TheTextOfAnEndInGoodOrder) {
     std::string payload;
     const auto received = client.receive(payload);
     ASSERT_FALSE(received);
-    EXPECT_EQ(received.error().message(), peer.url() + told);
+    EXPECT_EQ(received.error().message(), peer.url() + text);
   }
   ScriptedPeer peer([](Socket& socket) {
     socket.upgrade();
@@ -137,7 +137,7 @@ TEST(ClientClose, TheTextOfAnEndInGoodOrder) {
             peer.url() + " is closed with 1000 (normal)");
 }
 
-TEST(ClientClose, Rfc6455_7_1_5_CloseWithoutACode) {
+TEST(ClientClose, Rfc6455_7_1_5_CloseWithoutACodeIs1005) {
   ScriptedPeer peer([](Socket& socket) {
     socket.upgrade();
     socket.send(test::closing());
@@ -150,7 +150,7 @@ TEST(ClientClose, Rfc6455_7_1_5_CloseWithoutACode) {
   EXPECT_EQ(end_of(client), (End{1005, "", {}, true, true}));
 }
 
-TEST(ClientClose, BothCloseAtOnce) {
+TEST(ClientClose, BothSidesMayCloseAtOnce) {
   ScriptedPeer peer([](Socket& socket) {
     socket.upgrade({}, test::wire(Role::server, test::closing(1001)));
     FrameSource frames(socket);
@@ -161,7 +161,7 @@ TEST(ClientClose, BothCloseAtOnce) {
   EXPECT_EQ(end_of(client).code, 1001);
 }
 
-TEST(ClientClose, WhatArrivesAfterOurCloseIsReadAndDropped) {
+TEST(ClientClose, MessagesAfterOurCloseAreReadAndDropped) {
   ScriptedPeer peer([](Socket& socket) {
     socket.upgrade();
     FrameSource frames(socket);
@@ -171,7 +171,7 @@ TEST(ClientClose, WhatArrivesAfterOurCloseIsReadAndDropped) {
     socket.send(test::ping("x"));
     socket.send(test::closing(1000));
     socket.shutdown_write();
-    EXPECT_EQ(frames.next().opcode, 15u);  // a ping is not answered behind our Close
+    EXPECT_EQ(frames.next().opcode, 15u);  // no pong follows our Close
   });
   BlockingClient client = connected(peer);
   EXPECT_TRUE(client.send("before"));
@@ -179,7 +179,7 @@ TEST(ClientClose, WhatArrivesAfterOurCloseIsReadAndDropped) {
   EXPECT_EQ(receive_error(client), Errc::closed);
 }
 
-TEST(ClientClose, AReceiveInProgressReturns) {
+TEST(ClientClose, CloseEndsAReceiveInProgress) {
   ScriptedPeer peer([](Socket& socket) {
     socket.upgrade({}, test::wire(Role::server, test::text("go")));
     FrameSource frames(socket);
@@ -199,7 +199,7 @@ TEST(ClientClose, AReceiveInProgressReturns) {
   EXPECT_EQ(end_of(client), (End{1000, "", {}, true, false}));
 }
 
-TEST(ClientClose, SeveralThreadsClose) {
+TEST(ClientClose, SeveralThreadsMayClose) {
   ScriptedPeer peer([](Socket& socket) { test::serve_echo(socket); });
   BlockingClient client = connected(peer);
   std::vector<std::jthread> closers;
@@ -226,14 +226,14 @@ TEST(ClientClose, QueuedMessagesGoBeforeTheCloseFrame) {
   });
   BlockingClient client = connected(peer);
   std::jthread sender([&] { EXPECT_TRUE(client.send(large)); });
-  sending.get_future().wait();  // and it is stuck soon: nobody reads
+  sending.get_future().wait();  // it is stuck soon, because the peer does not read
   std::jthread closer([&] { EXPECT_TRUE(client.close(CloseCode::normal, {}, patience)); });
   closing.set_value();
 }
 
 // ---- peers that do not answer
 
-TEST(ClientClose, APeerThatTalksButNeverCloses) {
+TEST(ClientClose, CloseTimesOutOnAPeerThatOnlySends) {
   std::promise<bool> ended;
   ScriptedPeer peer([&](Socket& socket) {
     socket.upgrade();
@@ -248,12 +248,12 @@ TEST(ClientClose, APeerThatTalksButNeverCloses) {
   EXPECT_GE(took, 200ms);
   EXPECT_LT(took, 30s);
   EXPECT_EQ(end_of(client), (End{1006, "", Errc::close_timeout, false, false}));
-  EXPECT_TRUE(ended.get_future().get());  // TCP has ended though the client lives
+  EXPECT_TRUE(ended.get_future().get());  // TCP has ended, but the client exists
   EXPECT_EQ(receive_error(client), Errc::close_timeout);
   EXPECT_FALSE(client.close());
 }
 
-TEST(ClientClose, APeerThatReadsNothingAndOthersInTheMiddle) {
+TEST(ClientClose, CloseTimeoutEndsSendAndReceiveOfOthers) {
   ScriptedPeer peer([](Socket& socket) {
     socket.upgrade();
     pollfd ended{socket.fd(), POLLRDHUP, 0};
@@ -269,7 +269,7 @@ TEST(ClientClose, APeerThatReadsNothingAndOthersInTheMiddle) {
   EXPECT_LT(Clock::now() - start, 30s);
 }
 
-TEST(ClientClose, APeerThatAnswersButKeepsTcp) {
+TEST(ClientClose, CloseIsCleanIfThePeerKeepsTcp) {
   std::promise<void> done;
   ScriptedPeer peer([&](Socket& socket) {
     socket.upgrade();
@@ -288,19 +288,19 @@ TEST(ClientClose, APeerThatAnswersButKeepsTcp) {
   done.set_value();
 }
 
-void hear_close_and_be_silent(Socket& socket, std::promise<void>& heard) {
+void receive_close_and_be_silent(Socket& socket, std::promise<void>& received) {
   socket.upgrade();
   FrameSource frames(socket);
   EXPECT_EQ(frames.next_text(), "close 1000");
-  heard.set_value();
+  received.set_value();
   EXPECT_TRUE(socket.receive_end());
 }
 
-// The closing handshake's own clock is that of who closed first; another one's patience may be
-// shorter.
-TEST(ClientClose, WhoClosesSecondWaitsNoLongerThanItSays) {
+// The first close() sets the timeout of the closing handshake. A second close() may wait for less
+// time.
+TEST(ClientClose, SecondCloseWaitsOnlyItsOwnTimeout) {
   std::promise<void> closing;
-  ScriptedPeer peer([&](Socket& socket) { hear_close_and_be_silent(socket, closing); });
+  ScriptedPeer peer([&](Socket& socket) { receive_close_and_be_silent(socket, closing); });
   BlockingClient client = connected(peer);
   std::jthread first([&] { EXPECT_FALSE(client.close(CloseCode::normal, {}, patience)); });
   closing.get_future().wait();
@@ -313,7 +313,7 @@ TEST(ClientClose, WhoClosesSecondWaitsNoLongerThanItSays) {
   EXPECT_EQ(receive_error(client), Errc::close_timeout);
 }
 
-TEST(ClientClose, WithoutPatienceTheCloseFrameStillGoes) {
+TEST(ClientClose, CloseWithTimeout0SendsTheCloseFrame) {
   ScriptedPeer peer([](Socket& socket) {
     socket.upgrade();
     FrameSource frames(socket);
@@ -327,13 +327,13 @@ TEST(ClientClose, WithoutPatienceTheCloseFrameStillGoes) {
 
 struct Break {
   const char* name;
-  std::string octets;  // before the end
+  std::string bytes;  // before the end
   bool reset;
   Errc expected;
   CloseCode code = CloseCode::abnormal;
 };
 
-TEST(ClientClose, Rfc6455_7_1_5_EndsOfTcpWithoutAClose) {
+TEST(ClientClose, Rfc6455_7_1_5_EndOfTcpWithoutACloseIsAbnormal) {
   const std::string frame = test::wire(Role::server, test::text("message"));
   const Break breaks[] = {
       {"FIN", "", false, Errc::end_of_stream},
@@ -347,8 +347,8 @@ TEST(ClientClose, Rfc6455_7_1_5_EndsOfTcpWithoutAClose) {
     SCOPED_TRACE(broken.name);
     ScriptedPeer peer([&](Socket& socket) {
       socket.upgrade();
-      FrameSource(socket).next();  // the client is connected, and has said so
-      socket.send(broken.octets);
+      FrameSource(socket).next();  // a message that shows that the client is connected
+      socket.send(broken.bytes);
       broken.reset ? socket.reset() : socket.close();
     });
     BlockingClient client = connected(peer);
@@ -372,13 +372,14 @@ TEST(ClientClose, MessagesBeforeAFinAreReceived) {
   EXPECT_EQ(receive_error(client), Errc::end_of_stream);
 }
 
-// A write fails first; what the peer said before it went is heard all the same. Nor does SIGPIPE
-// end the process, whose disposition here is the default.
-TEST(ClientClose, AFailedSendDoesNotSwallowWhatThePeerSaid) {
+// A write fails first, but messages that the peer sent before it ended are still received. SIGPIPE
+// does not end the process, although its disposition here is the default.
+TEST(ClientClose, FailedSendKeepsMessagesOfThePeer) {
   ScriptedPeer peer([](Socket& socket) {
     socket.upgrade();
     FrameSource(socket).next();
-    // In one segment: what Nagle's algorithm holds back, the reset that follows would discard.
+    // One segment, because the reset that follows would discard a segment that Nagle's algorithm
+    // holds back.
     socket.send(test::wire(Role::server, {test::text("last"), test::closing(1001, "bye")}));
   });
   BlockingClient client = connected(peer);
@@ -397,11 +398,11 @@ TEST(ClientClose, AFailedSendDoesNotSwallowWhatThePeerSaid) {
   EXPECT_FALSE(client.close());
 }
 
-// ---- what we refuse
+// ---- faults of the peer
 
-TEST(ClientClose, Rfc6455_7_1_7_WeFailTheConnectionAndThePeerHearsWhy) {
+TEST(ClientClose, Rfc6455_7_1_7_AFaultIsReportedToThePeer) {
   struct Fault {
-    std::string octets;
+    std::string bytes;
     Errc errc;
     int code;
   };
@@ -415,8 +416,8 @@ TEST(ClientClose, Rfc6455_7_1_7_WeFailTheConnectionAndThePeerHearsWhy) {
     SCOPED_TRACE(fault.code);
     ScriptedPeer peer([&](Socket& socket) {
       socket.upgrade();
-      socket.send(fault.octets);
-      socket.send(std::string(100'000, 'x'));  // which nobody wants to read
+      socket.send(fault.bytes);
+      socket.send(std::string(100'000, 'x'));  // the client discards it
       FrameSource frames(socket);
       EXPECT_EQ(frames.next_text(), test::failure(fault.errc));
       EXPECT_EQ(frames.next().opcode, 15u);
@@ -434,7 +435,7 @@ TEST(ClientClose, Rfc6455_7_1_7_WeFailTheConnectionAndThePeerHearsWhy) {
 
 // ---- terminate
 
-TEST(ClientClose, Rfc6455_7_1_7_AnAnswerToOurCloseThatBreaksTheRulesIsTheEnd) {
+TEST(ClientClose, Rfc6455_7_1_7_InvalidAnswerToOurCloseEndsTheConnection) {
   const struct {
     test::Frame answer;
     Errc error;
@@ -450,7 +451,7 @@ TEST(ClientClose, Rfc6455_7_1_7_AnAnswerToOurCloseThatBreaksTheRulesIsTheEnd) {
       FrameSource frames(socket);
       EXPECT_EQ(frames.next_text(), "close 1000");
       socket.send(row.answer);
-      EXPECT_EQ(frames.next().opcode, 15u);  // our Close was the last frame: nothing follows
+      EXPECT_EQ(frames.next().opcode, 15u);  // our Close was the last frame
     });
     BlockingClient client = connected(peer);
     EXPECT_FALSE(client.close(CloseCode::normal, {}, patience));
@@ -482,7 +483,7 @@ TEST(ClientClose, TerminateEndsReceiveAndSendOfOtherThreads) {
   EXPECT_EQ(client.receive(payload, 50ms).error().code(), Errc::timed_out);
   client.terminate();
   client.terminate();
-  EXPECT_TRUE(ended.get_future().get());  // at once, not when the client is destroyed
+  EXPECT_TRUE(ended.get_future().get());  // at once, not only when the client is destroyed
   sender.join();
   other.join();
   receiver.join();
@@ -493,7 +494,7 @@ TEST(ClientClose, TerminateEndsReceiveAndSendOfOtherThreads) {
 
 TEST(ClientClose, TerminateEndsACloseOfAnotherThread) {
   std::promise<void> closing;
-  ScriptedPeer peer([&](Socket& socket) { hear_close_and_be_silent(socket, closing); });
+  ScriptedPeer peer([&](Socket& socket) { receive_close_and_be_silent(socket, closing); });
   BlockingClient client = connected(peer);
   std::jthread closer([&] { EXPECT_FALSE(client.close(CloseCode::normal, {}, 60s)); });
   closing.get_future().wait();

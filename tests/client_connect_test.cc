@@ -1,5 +1,5 @@
-// connect_any and the waiting beneath it: which address wins, what its errors say, and that no
-// address takes the time of the others.
+// connect_any and poll_until: which address wins, the texts of errors, and that no address delays
+// the others.
 #include "client/connect.h"
 #include "support/socket_peer.h"
 
@@ -19,8 +19,8 @@ net::Address address_of(const Listener& listener) {
   return *net::Address::parse("127.0.0.1", listener.port());
 }
 
-// A listener whose queue is full: what else connects gets no answer at all, as from an address
-// that drops packets.
+// A listener whose queue is full. A further connection gets no answer, as from an address that
+// drops packets.
 class FullListener : public Listener {
  public:
   FullListener() : Listener(0) {
@@ -36,7 +36,7 @@ class FullListener : public Listener {
   std::vector<test::Socket> fillers_{};
 };
 
-TEST(ClientConnect, TakesTheOnlyAddress) {
+TEST(ClientConnect, ConnectsToTheOnlyAddress) {
   const Listener listener;
   const auto socket = connect_any({address_of(listener)}, deadline_after(60s));
   ASSERT_TRUE(socket) << socket.error().message();
@@ -52,8 +52,8 @@ TEST(ClientConnect, RefusalNamesAddressAndReason) {
   EXPECT_EQ(socket.error().message(), "connect " + port.authority() + ": Connection refused");
 }
 
-// With a delay of 250 ms behind each, the refusals alone would take 50 s.
-TEST(ClientConnect, NextAddressAtOnceWhenOneRefuses) {
+// With a delay of 250 ms after each refusal, this would take 50 s.
+TEST(ClientConnect, TriesTheNextAddressAtOnceAfterARefusal) {
   const RefusedPort refused;
   const Listener listener;
   net::Addresses addresses(200, address_of(refused));
@@ -62,7 +62,7 @@ TEST(ClientConnect, NextAddressAtOnceWhenOneRefuses) {
   ASSERT_TRUE(socket) << socket.error().message();
 }
 
-TEST(ClientConnect, AllRefusalsAreNamed) {
+TEST(ClientConnect, ErrorNamesAllRefusals) {
   const RefusedPort first;
   const RefusedPort second;
   const auto socket = connect_any({address_of(first), address_of(second)}, deadline_after(60s));
@@ -71,18 +71,18 @@ TEST(ClientConnect, AllRefusalsAreNamed) {
                                           second.authority() + ": Connection refused");
 }
 
-TEST(ClientConnect, Rfc8305_5_AddressThatDropsPacketsLetsTheNextTry) {
+TEST(ClientConnect, Rfc8305_5_TriesTheNextAddressAfter250Ms) {
   const FullListener silent;
   const Listener listener;
   const auto start = Clock::now();
   const auto socket = connect_any({address_of(silent), address_of(listener)}, deadline_after(60s));
   const auto took = Clock::now() - start;
   ASSERT_TRUE(socket) << socket.error().message();
-  EXPECT_GE(took, 250ms);  // else the first was not silent
+  EXPECT_GE(took, 250ms);  // less would mean that the first address answered
   EXPECT_LT(took, 30s);
 }
 
-TEST(ClientConnect, DeadlineHoldsAndNamesWhoIsStillSilent) {
+TEST(ClientConnect, TimeoutNamesAddressesThatDoNotAnswer) {
   const RefusedPort refused;
   const FullListener silent;
   const auto start = Clock::now();
@@ -104,7 +104,7 @@ TEST(ClientConnect, DeadlineInThePastStillFails) {
   EXPECT_EQ(socket.error().code(), Errc::handshake_timeout);
 }
 
-TEST(ClientWait, DeadlineAfterForEverIsTheEndOfTime) {
+TEST(ClientWait, DeadlineAfterMaxIsMax) {
   EXPECT_EQ(deadline_after(std::chrono::nanoseconds::max()), Clock::time_point::max());
   EXPECT_LT(deadline_after(0s), deadline_after(1h));
 }

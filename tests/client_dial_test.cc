@@ -1,4 +1,4 @@
-// dial(): every way to fail names host and stage, and the deadline holds in each of them.
+// dial(): every error names host and stage, and the deadline holds in each stage.
 #include "tern/dial.h"
 
 #include "support/engine_server.h"
@@ -16,7 +16,7 @@ using test::ScriptedPeer;
 using test::Socket;
 using Clock = std::chrono::steady_clock;
 
-// What a failed dial leads to: the code and the whole message.
+// The result of a failed dial: the code and the whole message.
 struct Failure {
   std::error_code code{};
   std::string message{};
@@ -33,7 +33,7 @@ Failure dial_failure(const std::string& url, const DialOptions& options = {}) {
   return {client.error().code(), client.error().message()};
 }
 
-TEST(ClientDial, Rfc6455_3_RefusesWhatIsNoUrl) {
+TEST(ClientDial, Rfc6455_3_RefusesAnInvalidUrl) {
   EXPECT_EQ(dial_failure("http://localhost/"),
             (Failure{Errc::url_invalid,
                      "the URL does not begin with ws:// or wss://: not a "
@@ -43,7 +43,7 @@ TEST(ClientDial, Rfc6455_3_RefusesWhatIsNoUrl) {
   EXPECT_EQ(dial_failure("ws://host/#part").code, Errc::url_invalid);
 }
 
-TEST(ClientDial, AQueryIsNobodysBusiness) {
+TEST(ClientDial, ErrorsDoNotContainTheQuery) {
   const ScriptedPeer peer([](Socket& socket) { socket.receive_end(); });
   const Failure failure =
       dial_failure("wss://" + peer.authority() + "/echo?secret", {.timeout = 200ms});
@@ -53,7 +53,7 @@ TEST(ClientDial, AQueryIsNobodysBusiness) {
                                   "long"}));
 }
 
-TEST(ClientDial, NameWithoutAddress) {
+TEST(ClientDial, ErrorNamesAHostWithoutAddress) {
   const Failure failure = dial_failure("ws://no-such-host.invalid/");  // RFC 6761 §6.4
   EXPECT_EQ(failure.code, Errc::name_not_resolved) << failure;
   EXPECT_TRUE(failure.message.starts_with("resolve no-such-host.invalid")) << failure;
@@ -66,7 +66,7 @@ TEST(ClientDial, ConnectionRefusedNamesTheAddress) {
                      "connect " + port.authority() + ": Connection refused"}));
 }
 
-TEST(ClientDial, Rfc6455_4_1_SendsTheRequestAndLearnsTheAnswer) {
+TEST(ClientDial, Rfc6455_4_1_SendsTheRequestAndReadsTheResponse) {
   std::string head;
   ScriptedPeer peer([&](Socket& socket) {
     head = socket.upgrade("Sec-WebSocket-Protocol: chat\r\nX-Server: tern\r\n");
@@ -88,14 +88,14 @@ TEST(ClientDial, Rfc6455_4_1_SendsTheRequestAndLearnsTheAnswer) {
   EXPECT_EQ(test::field(head, "Origin"), "null");
 }
 
-TEST(ClientDial, LocalhostReachesAListenerOfIpv4Only) {
+TEST(ClientDial, LocalhostConnectsToAnIpv4Listener) {
   ScriptedPeer peer([](Socket& socket) { test::serve_echo(socket); });
   auto client = dial("ws://localhost:" + std::to_string(peer.port()) + "/");
   ASSERT_TRUE(client) << client.error().message();
   EXPECT_EQ(client->remote_address(), peer.authority());
 }
 
-TEST(ClientDial, RefusesToSendAHeaderThatIsNone) {
+TEST(ClientDial, RefusesToSendAnInvalidHeader) {
   ScriptedPeer peer([](Socket& socket) { EXPECT_EQ(socket.receive(), ""); });
   EXPECT_EQ(dial_failure(peer.url(), {.headers = {{"X", "a\r\nY: b"}}}),
             (Failure{Errc::invalid_header,
@@ -103,8 +103,8 @@ TEST(ClientDial, RefusesToSendAHeaderThatIsNone) {
                          ": headers: header field \"X\": the value has a control character"}));
 }
 
-// Nothing is connected for what can never work.
-TEST(ClientDial, OptionsThatCanNeverWork) {
+// No connection is made for options that can never work.
+TEST(ClientDial, RefusesOptionsThatCanNeverWork) {
   const std::string url = "ws://localhost:9/x";
   const std::string stage = "dial " + url + ": ";
   const std::tuple<DialOptions, Errc, std::string> cases[] = {
@@ -130,15 +130,16 @@ TEST(ClientDial, OptionsThatCanNeverWork) {
        Errc::invalid_header,
        "headers: header field \"Host\": tern writes this field itself"},
   };
-  for (const auto& [options, code, told] : cases) {
+  for (const auto& [options, code, text] : cases) {
     const auto [error, message] = dial_failure(url, options);
     EXPECT_EQ(error, code);
-    EXPECT_TRUE(message.starts_with(stage + told)) << message;
+    EXPECT_TRUE(message.starts_with(stage + text)) << message;
   }
 }
 
-// OpenSSL takes a name with a leading dot for every subdomain, and no name at all for any.
-TEST(ClientDial, Rfc9525_ANameThatManyServersCouldShow) {
+// OpenSSL matches a name with a leading dot with every subdomain, and an empty name with any
+// server.
+TEST(ClientDial, Rfc9525_RefusesAServerNameThatManyCouldMatch) {
   for (const std::string& name : {std::string("."), std::string(".localhost"), std::string(".."),
                                   std::string("localhost\0.example", 18)}) {
     DialOptions options;
@@ -151,7 +152,7 @@ TEST(ClientDial, Rfc9525_ANameThatManyServersCouldShow) {
   EXPECT_EQ(error, Errc::options_invalid) << message;
 }
 
-// ---- what the server answers
+// ---- responses of the server
 
 TEST(ClientDial, Rfc6455_4_1_RefusalKeepsStatusFieldsAndBody) {
   ScriptedPeer peer([](Socket& socket) {
@@ -176,13 +177,13 @@ TEST(ClientDial, Rfc6455_4_1_RefusalKeepsStatusFieldsAndBody) {
 
 struct Answer {
   const char* name;
-  std::string octets;
+  std::string bytes;
   Errc expected;
   int status = 0;
-  std::string told{};  // behind "upgrade ws://…"
+  std::string text{};  // after "upgrade ws://…"
 };
 
-TEST(ClientDial, Rfc6455_4_1_AnswersThatAreNoUpgrade) {
+TEST(ClientDial, Rfc6455_4_1_ErrorSaysWhyAResponseIsNoUpgrade) {
   const std::string upgrade =
       "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
   const Answer answers[] = {
@@ -207,7 +208,7 @@ TEST(ClientDial, Rfc6455_4_1_AnswersThatAreNoUpgrade) {
     SCOPED_TRACE(answer.name);
     ScriptedPeer peer([&](Socket& socket) {
       socket.receive_head();
-      socket.send(answer.octets);
+      socket.send(answer.bytes);
       socket.shutdown_write();
       EXPECT_TRUE(socket.receive_end());
     });
@@ -215,12 +216,12 @@ TEST(ClientDial, Rfc6455_4_1_AnswersThatAreNoUpgrade) {
     ASSERT_FALSE(client);
     EXPECT_EQ(client.error().code(), answer.expected) << client.error().message();
     EXPECT_EQ(client.error().http_status(), answer.status);
-    EXPECT_TRUE(client.error().message().starts_with("upgrade " + peer.url() + answer.told))
+    EXPECT_TRUE(client.error().message().starts_with("upgrade " + peer.url() + answer.text))
         << client.error().message();
   }
 }
 
-TEST(ClientDial, ResetDuringTheHandshake) {
+TEST(ClientDial, ErrorReportsAResetInTheHandshake) {
   ScriptedPeer peer([](Socket& socket) {
     socket.receive_head();
     socket.reset();
@@ -254,7 +255,7 @@ TEST(ClientDial, FramesInTheSegmentOfThe101AreDelivered) {
 // ---- the deadline
 
 TEST(ClientDial, DeadlineHoldsWhenTheServerNeverAccepts) {
-  const Listener listener;  // the kernel connects, nobody answers
+  const Listener listener;  // the kernel connects, but no program answers
   const auto start = Clock::now();
   EXPECT_EQ(dial_failure(listener.url(), {.timeout = 1s}),
             (Failure{Errc::handshake_timeout,
@@ -282,7 +283,7 @@ TEST(ClientDial, DeadlineHoldsInTheMiddleOfAnAnswer) {
   }
 }
 
-TEST(ClientDial, AClientThatIsDestroyedEndsTcpAtOnce) {
+TEST(ClientDial, DestructionEndsTcpAtOnce) {
   std::promise<bool> ended;
   ScriptedPeer peer([&](Socket& socket) {
     socket.upgrade();

@@ -1,5 +1,5 @@
-// The opening handshake of a client over sockets: what dial() takes for a WebSocket, what it does
-// not, and what its error still tells of the answer. RFC 6455 §4.1.
+// The opening handshake of a client over sockets: which responses dial() accepts and refuses, and
+// what its error contains of the response. RFC 6455 §4.1.
 #include "tern/dial.h"
 
 #include "support/socket_peer.h"
@@ -23,7 +23,7 @@ using Change = std::function<std::string(std::string)>;
 
 const std::vector<std::string> offered = {"chat", "superchat"};
 
-// The right answer with `old` replaced, which must be there.
+// Replaces `old` in the valid response; it must be there.
 Change with(std::string_view old, std::string_view now) {
   return [=](std::string answer) {
     const std::size_t at = answer.find(old);
@@ -44,18 +44,18 @@ Change more(std::string lines) {
   return [=](std::string answer) { return answer.insert(answer.size() - 2, lines); };
 }
 
-// In writes of `piece` octets, each a segment of its own.
-void send_in_pieces(Socket& socket, std::string_view octets, std::size_t piece) {
+// Sends in writes of `piece` bytes; each is a segment of its own.
+void send_in_pieces(Socket& socket, std::string_view bytes, std::size_t piece) {
   const int on = 1;
   ::setsockopt(socket.fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  for (std::size_t at = 0; at < octets.size(); at += piece) {
-    if (!socket.send(octets.substr(at, piece))) return;  // who refuses ends TCP at once
+  for (std::size_t at = 0; at < bytes.size(); at += piece) {
+    if (!socket.send(bytes.substr(at, piece))) return;  // a client that refuses ends TCP at once
   }
 }
 
-// ---- what opens
+// ---- valid responses
 
-TEST(ClientHandshake, Rfc6455_4_1_WhateverTheGrammarAllowsOpens) {
+TEST(ClientHandshake, Rfc6455_4_1_AnyValidResponseOpens) {
   const std::string hints = "HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n";
   std::string many;
   for (int i = 0; i < 97; ++i) many += "X-" + std::to_string(i) + ": y\r\n";
@@ -84,7 +84,7 @@ TEST(ClientHandshake, Rfc6455_4_1_WhateverTheGrammarAllowsOpens) {
       SCOPED_TRACE(row);
       ScriptedPeer peer([&](Socket& socket) {
         const std::string answer = table[row].change(upgrade_answer(socket.receive_head()));
-        // The first frame comes in the segment of the 101.
+        // The first frame arrives in the segment of the 101.
         send_in_pieces(socket, answer + wire(Role::server, test::text("first")),
                        std::min(piece, answer.size() + 100));
         socket.receive_end();
@@ -99,7 +99,7 @@ TEST(ClientHandshake, Rfc6455_4_1_WhateverTheGrammarAllowsOpens) {
   }
 }
 
-TEST(ClientHandshake, Rfc6455_4_1_AnswerAndFramesCutAnywhere) {
+TEST(ClientHandshake, Rfc6455_4_1_ResponseAndFramesMayBeCutAnywhere) {
   const std::vector<test::Frame> frames = {test::text("first"), test::binary("second")};
   const std::size_t size = upgrade_answer("").size() + wire(Role::server, frames).size();
   for (std::size_t cut = 1; cut < size; cut += 3) {
@@ -120,7 +120,7 @@ TEST(ClientHandshake, Rfc6455_4_1_AnswerAndFramesCutAnywhere) {
   }
 }
 
-// ---- what does not
+// ---- invalid responses
 
 struct BadAnswer {
   const char* name;
@@ -178,20 +178,20 @@ std::vector<BadAnswer> bad_answers() {
   };
 }
 
-TEST(ClientHandshake, Rfc6455_4_1_WhatFailsIt) {
+TEST(ClientHandshake, Rfc6455_4_1_InvalidResponsesFail) {
   for (const BadAnswer& row : bad_answers()) {
     for (const std::size_t piece : {std::size_t{1}, std::size_t{1} << 20}) {
-      SCOPED_TRACE(std::string(row.name) + (piece == 1 ? ", octet-wise" : ""));
+      SCOPED_TRACE(std::string(row.name) + (piece == 1 ? ", byte by byte" : ""));
       ScriptedPeer peer([&](Socket& socket) {
         const std::string answer = row.change(upgrade_answer(socket.receive_head()));
         send_in_pieces(socket, answer + wire(Role::server, test::text("too late")), piece);
-        // The client says nothing more: there is no WebSocket to close.
+        // The client sends nothing, because there is no WebSocket to close.
         EXPECT_EQ(socket.receive(), "");
       });
       const auto client = dial(peer.url(), {.protocols = offered});
       ASSERT_FALSE(client);
       EXPECT_EQ(client.error().code(), row.error) << client.error().message();
-      EXPECT_EQ(client.error().http_status(), 0) << "it was no refusal";
+      EXPECT_EQ(client.error().http_status(), 0) << "an invalid response is no refusal";
     }
   }
 }
@@ -203,7 +203,7 @@ struct Refused {
   std::string answer;
   int status;
   std::string body;
-  bool ends = false;  // the server ends TCP behind it
+  bool ends = false;  // the server ends TCP after it
 };
 
 std::vector<Refused> refusals() {
@@ -233,15 +233,15 @@ std::vector<Refused> refusals() {
   };
 }
 
-TEST(ClientHandshake, Rfc6455_4_1_ARefusalTellsStatusFieldsAndTheFirstKiB) {
+TEST(ClientHandshake, Rfc6455_4_1_RefusalHasStatusFieldsAndFirstKiB) {
   for (const Refused& row : refusals()) {
     for (const std::size_t piece : {std::size_t{1}, std::size_t{1} << 20}) {
-      SCOPED_TRACE(std::string(row.name) + (piece == 1 ? ", octet-wise" : ""));
+      SCOPED_TRACE(std::string(row.name) + (piece == 1 ? ", byte by byte" : ""));
       ScriptedPeer peer([&](Socket& socket) {
         socket.receive_head();
         send_in_pieces(socket, row.answer, piece);
         if (row.ends) socket.shutdown_write();
-        EXPECT_TRUE(socket.receive_end());  // nobody waits for the rest
+        EXPECT_TRUE(socket.receive_end());  // the client does not wait for the rest
       });
       const auto client = dial(peer.url());
       ASSERT_FALSE(client);
@@ -253,9 +253,9 @@ TEST(ClientHandshake, Rfc6455_4_1_ARefusalTellsStatusFieldsAndTheFirstKiB) {
   }
 }
 
-// ---- behind it
+// ---- frames behind the 101
 
-TEST(ClientHandshake, Rfc6455_5_1_AMaskedFrameInTheSegmentOfThe101) {
+TEST(ClientHandshake, Rfc6455_5_1_RejectsAMaskedFrameBehindThe101) {
   ScriptedPeer peer([](Socket& socket) {
     socket.upgrade({}, wire(Role::client, test::text("masked")));
     test::FrameSource frames(socket);
@@ -270,12 +270,12 @@ TEST(ClientHandshake, Rfc6455_5_1_AMaskedFrameInTheSegmentOfThe101) {
   EXPECT_EQ(client->close_info().code, CloseCode::protocol_error);
 }
 
-TEST(ClientHandshake, Rfc6455_7_1_1_AServerThatClosesAndNeverEndsTcp) {
+TEST(ClientHandshake, Rfc6455_7_1_1_ClientEndsTcpIfTheServerDoesNot) {
   ScriptedPeer peer([](Socket& socket) {
     socket.upgrade({}, wire(Role::server, test::closing(1001, "bye")));
     test::FrameSource frames(socket);
     EXPECT_EQ(frames.next_text(), "close 1001");
-    EXPECT_TRUE(socket.receive_end());  // the client does it, once it has waited long enough
+    EXPECT_TRUE(socket.receive_end());  // the client ends TCP after its timeout
   });
   auto client = dial(peer.url());
   ASSERT_TRUE(client) << client.error().message();

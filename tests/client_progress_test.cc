@@ -1,6 +1,6 @@
-// A BlockingClient hears the peer while it only sends, and its deadlines look at what the peer
-// does: plain and over TLS. How fast a peer reads is the subject of some rows, so peers wait
-// between reads; no test depends on how long that really takes.
+// A BlockingClient processes input while it only sends, and its deadlines follow the progress of
+// the peer, plain and over TLS. Some rows need a peer that reads slowly, so it waits between reads.
+// No test depends on how long that really takes.
 #include "tern/dial.h"
 
 #include "support/certificates.h"
@@ -43,7 +43,7 @@ void let_pass(std::chrono::milliseconds time) {
   ::poll(nullptr, 0, static_cast<int>(time.count()));
 }
 
-// A server's end, upgraded: it reads frames of a client, slowly if asked to.
+// The upgraded end of a server. It reads frames of a client, slowly if `pace` says so.
 class ServerEnd {
  public:
   ServerEnd(Over over, Socket& socket) : socket_(socket) {
@@ -57,25 +57,23 @@ class ServerEnd {
       if (more.empty()) return;
       head += more;
     }
-    send_octets(test::upgrade_answer(head));
+    send_bytes(test::upgrade_answer(head));
   }
 
   int fd() const { return tls_ ? tls_->fd() : socket_.fd(); }
-  bool send_octets(std::string_view octets) {
-    return tls_ ? tls_->send(octets) : socket_.send(octets);
-  }
-  bool send(const test::Frame& frame) { return send_octets(test::wire(Role::server, frame)); }
-  // A few KiB at a time, over TLS a record.
+  bool send_bytes(std::string_view bytes) { return tls_ ? tls_->send(bytes) : socket_.send(bytes); }
+  bool send(const test::Frame& frame) { return send_bytes(test::wire(Role::server, frame)); }
+  // Receives a few KiB at a time; over TLS one record.
   std::string receive() {
     if (tls_) return tls_->receive();
-    std::string octets(16 << 10, '\0');
-    const ssize_t got = ::recv(socket_.fd(), octets.data(), octets.size(), 0);
+    std::string bytes(16 << 10, '\0');
+    const ssize_t got = ::recv(socket_.fd(), bytes.data(), bytes.size(), 0);
     was_reset = got < 0;
-    octets.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
-    return octets;
+    bytes.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+    return bytes;
   }
-  // Reads the frame of a message of so many octets and does not look at it, because that would take
-  // time; `pace` between reads. False at the end.
+  // Reads the frame of a message of `size` bytes without parsing it, because parsing takes time.
+  // Waits `pace` between reads. Returns false at the end.
   bool skip(std::size_t size, std::chrono::milliseconds pace = 0ms) {
     const std::size_t frame = size + 14;  // with its header
     while (rest_.size() < frame) {
@@ -87,7 +85,8 @@ class ServerEnd {
     rest_.erase(0, frame);
     return true;
   }
-  // The next frame but pings, which are answered, and texts that are "x"; "end" at the end.
+  // Returns the next frame except pings, which are answered, and texts "x"; returns "end" at the
+  // end.
   std::string next() {
     for (;;) {
       reader_.feed(std::exchange(rest_, {}));
@@ -98,9 +97,9 @@ class ServerEnd {
       }
       reader_.forget();
       given_ = 0;
-      const std::string octets = receive();
-      if (octets.empty() || !reader_.fault().empty()) return "end" + reader_.fault();
-      reader_.feed(octets);
+      const std::string bytes = receive();
+      if (bytes.empty() || !reader_.fault().empty()) return "end" + reader_.fault();
+      reader_.feed(bytes);
     }
   }
   void end() {
@@ -153,19 +152,19 @@ Message much(std::size_t size) {
   return {MessageType::binary, std::string_view(all).substr(0, size)};
 }
 
-// Sends until it fails or `done`; the error.
+// Sends until it fails or until `done`; returns the error.
 std::error_code send_until(BlockingClient& client, const std::atomic<bool>& done) {
   const auto give_up = Clock::now() + enough;
   while (!done && Clock::now() < give_up) {
     if (const auto sent = client.send("x"); !sent) return sent.error().code();
   }
-  EXPECT_TRUE(done) << "nothing came of it";
+  EXPECT_TRUE(done) << "the event did not come in time";
   return {};
 }
 
-// ---- who only sends
+// ---- a client that only sends
 
-TEST(ClientProgress, Rfc6455_5_5_3_AClientThatOnlySendsAnswersPings) {
+TEST(ClientProgress, Rfc6455_5_5_3_OnlySendingStillAnswersPings) {
   for (const Over over : both) {
     SCOPED_TRACE(name(over));
     std::atomic<bool> answered = false;
@@ -185,7 +184,7 @@ TEST(ClientProgress, Rfc6455_5_5_3_AClientThatOnlySendsAnswersPings) {
   }
 }
 
-TEST(ClientProgress, Rfc6455_5_5_1_ACloseOfThePeerEndsAClientThatOnlySends) {
+TEST(ClientProgress, Rfc6455_5_5_1_OnlySendingStillEndsOnACloseFrame) {
   for (const Over over : both) {
     for (const bool pings : {false, true}) {
       SCOPED_TRACE(name(over));
@@ -208,7 +207,7 @@ TEST(ClientProgress, Rfc6455_5_5_1_ACloseOfThePeerEndsAClientThatOnlySends) {
       }
       EXPECT_EQ(client.send("x").error().code(), Errc::closed);
       std::string payload;
-      ASSERT_TRUE(client.receive(payload)) << "what it said before is not lost";
+      ASSERT_TRUE(client.receive(payload)) << "messages before the Close are not lost";
       EXPECT_EQ(payload, "last");
       EXPECT_EQ(client.receive(payload).error().code(), Errc::closed);
       EXPECT_TRUE(client.close(CloseCode::normal, {}, patience));
@@ -217,12 +216,12 @@ TEST(ClientProgress, Rfc6455_5_5_1_ACloseOfThePeerEndsAClientThatOnlySends) {
   }
 }
 
-// A client that receives and answers in turn answers all that came before the Close frame.
-TEST(ClientProgress, Rfc6455_5_5_1_WhatCameBeforeTheCloseIsAnswered) {
+// A client that receives and sends in turn can answer all messages before the Close frame.
+TEST(ClientProgress, Rfc6455_5_5_1_MessagesBeforeTheCloseCanBeAnswered) {
   for (const Over over : both) {
     SCOPED_TRACE(name(over));
     Peer peer(over, [&](ServerEnd& end) {
-      end.send_octets(test::wire(
+      end.send_bytes(test::wire(
           Role::server, {test::text("a"), test::text("b"), test::text("c"), test::closing(1000)}));
       for (const char* answer : {"text a", "text b", "text c", "close 1000"}) {
         EXPECT_EQ(end.next(), answer);
@@ -241,7 +240,7 @@ TEST(ClientProgress, Rfc6455_5_5_1_WhatCameBeforeTheCloseIsAnswered) {
   }
 }
 
-TEST(ClientProgress, MessagesWaitInOrderAndNoMoreThanTheLimit) {
+TEST(ClientProgress, WaitingMessagesKeepTheirOrderAndLimit) {
   constexpr int count = 64;
   for (const Over over : both) {
     SCOPED_TRACE(name(over));
@@ -264,7 +263,7 @@ TEST(ClientProgress, MessagesWaitInOrderAndNoMoreThanTheLimit) {
     });
     BlockingClient client = peer.dial();
     EXPECT_EQ(send_until(client, answered), std::error_code());
-    // It stands still once the client's limit and the buffers of the system are full.
+    // The peer stops once the client's limit is reached and the buffers of the system are full.
     int seen = -1;
     for (int same = 0; same < 20;) {
       for (int i = 0; i < 100; ++i) ASSERT_TRUE(client.send("x"));
@@ -285,8 +284,8 @@ TEST(ClientProgress, MessagesWaitInOrderAndNoMoreThanTheLimit) {
   }
 }
 
-// While the client reads nothing because its limit is reached, the peer's silence proves nothing.
-TEST(ClientProgress, APeerThatIsNotReadIsNotSilent) {
+// If the client reads nothing because its limit is reached, the peer's silence proves nothing.
+TEST(ClientProgress, UnreadInputIsNoSilence) {
   for (const Over over : both) {
     SCOPED_TRACE(name(over));
     Peer peer(over, [&](ServerEnd& end) {
@@ -309,7 +308,7 @@ TEST(ClientProgress, APeerThatIsNotReadIsNotSilent) {
   }
 }
 
-// ---- a peer that takes what was sent, slowly
+// ---- a peer that reads slowly
 
 constexpr std::size_t large = 2 * mebibyte;
 constexpr auto pace = 20ms;  // for 16 KiB
@@ -330,7 +329,7 @@ TEST(ClientProgress, Rfc6455_7_1_1_SendThenCloseLosesNothing) {
   }
 }
 
-TEST(ClientProgress, Rfc6455_5_5_2_AServerThatIsBusyWithALargeMessageLives) {
+TEST(ClientProgress, Rfc6455_5_5_2_ReadingALargeMessageIsASignOfLife) {
   for (const Over over : both) {
     SCOPED_TRACE(name(over));
     Peer peer(over, [&](ServerEnd& end) {
@@ -350,9 +349,9 @@ TEST(ClientProgress, Rfc6455_5_5_2_AServerThatIsBusyWithALargeMessageLives) {
   }
 }
 
-// ---- the same rules open no hole
+// ---- slow peers still meet their limits
 
-TEST(ClientProgress, Rfc6455_7_1_1_APeerThatTakesAllButNeverAnswersIsLeftByFin) {
+TEST(ClientProgress, Rfc6455_7_1_1_FinIfThePeerReadAllButNeverAnswers) {
   for (const Over over : both) {
     SCOPED_TRACE(name(over));
     Peer peer(over, [&](ServerEnd& end) {
@@ -369,14 +368,14 @@ TEST(ClientProgress, Rfc6455_7_1_1_APeerThatTakesAllButNeverAnswersIsLeftByFin) 
   }
 }
 
-TEST(ClientProgress, APeerThatTakesAByteNowAndThenIsLeft) {
+TEST(ClientProgress, CloseTimesOutIfThePeerReadsSingleBytes) {
   for (const Over over : both) {
     SCOPED_TRACE(name(over));
     std::atomic<bool> left = false;
     Peer peer(over, [&](ServerEnd& end) {
       while (!left) {
-        char octet;
-        static_cast<void>(::recv(end.fd(), &octet, 1, MSG_DONTWAIT));
+        char byte;
+        static_cast<void>(::recv(end.fd(), &byte, 1, MSG_DONTWAIT));
         let_pass(20ms);
       }
     });
@@ -392,14 +391,14 @@ TEST(ClientProgress, APeerThatTakesAByteNowAndThenIsLeft) {
   }
 }
 
-TEST(ClientProgress, APeerThatTakesAByteNowAndThenEndsASend) {
+TEST(ClientProgress, SendFailsIfThePeerReadsSingleBytes) {
   for (const Over over : both) {
     SCOPED_TRACE(name(over));
     std::atomic<bool> left = false;
     Peer peer(over, [&](ServerEnd& end) {
       while (!left) {
-        char octet;
-        static_cast<void>(::recv(end.fd(), &octet, 1, MSG_DONTWAIT));
+        char byte;
+        static_cast<void>(::recv(end.fd(), &byte, 1, MSG_DONTWAIT));
         let_pass(20ms);
       }
     });
@@ -411,7 +410,7 @@ TEST(ClientProgress, APeerThatTakesAByteNowAndThenEndsASend) {
   }
 }
 
-TEST(ClientProgress, Rfc6455_5_5_2_APeerThatTakesAllButNeverAnswersAPing) {
+TEST(ClientProgress, Rfc6455_5_5_2_ReadingIsNoAnswerToAPing) {
   for (const Over over : both) {
     SCOPED_TRACE(name(over));
     Peer peer(over, [&](ServerEnd& end) {
@@ -426,10 +425,10 @@ TEST(ClientProgress, Rfc6455_5_5_2_APeerThatTakesAllButNeverAnswersAPing) {
   }
 }
 
-// ---- whether the closing handshake was in order
+// ---- whether the closing handshake was clean
 
-// The server said Close, waited for no answer and is gone: what is sent to it is answered by RST.
-TEST(ClientProgress, Rfc6455_7_1_4_APeerThatIsGoneDidNotHearOurClose) {
+// The server sent Close and ended TCP without waiting. Its system answers our frame with RST.
+TEST(ClientProgress, Rfc6455_7_1_4_NotCleanIfThePeerWasGone) {
   for (const bool receives : {false, true}) {
     SCOPED_TRACE(receives);
     std::promise<void> gone;
@@ -453,18 +452,18 @@ TEST(ClientProgress, Rfc6455_7_1_4_APeerThatIsGoneDidNotHearOurClose) {
   }
 }
 
-TEST(ClientProgress, Rfc6455_7_1_4_APeerThatOnlyEndsItsHalfHearsOurClose) {
+TEST(ClientProgress, Rfc6455_7_1_4_CleanIfThePeerEndedOnlyItsHalf) {
   for (const Over over : both) {
     SCOPED_TRACE(name(over));
-    std::promise<void> said;
+    std::promise<void> closed;
     Peer peer(over, [&](ServerEnd& end) {
       end.send(test::closing(1001));
       end.end();
-      said.set_value();
+      closed.set_value();
       EXPECT_EQ(end.next(), "close 1001");
     });
     BlockingClient client = peer.dial();
-    said.get_future().wait();
+    closed.get_future().wait();
     EXPECT_TRUE(client.close(CloseCode::normal, {}, patience));
     EXPECT_TRUE(client.close_info().clean);
   }

@@ -1,4 +1,5 @@
-// BlockingClient: messages, timeouts, keepalive and threads. How it ends is in client_close_test.
+// BlockingClient: messages, timeouts, keepalive and threads. Its end is tested in
+// client_close_test.
 #include "tern/dial.h"
 
 #include "client/session.h"
@@ -22,11 +23,11 @@ using test::Socket;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t mebibyte = std::size_t{1} << 20;
-constexpr auto patience = 4min;  // for what happens at once unless the machine is busy
-// Scripts answer no pings: those that take their time are not to be asked whether they live.
+constexpr auto patience = 4min;  // for events that come at once unless the machine is busy
+// A ScriptedPeer answers no pings. So tests that take some time switch the client's pings off.
 const DialOptions patient{.timeout = 5min, .timeouts = {.silence = 5min, .stall = 5min}};
 
-// Bytes that differ from place to place; letters, so that they are text as well.
+// Bytes that differ from place to place. They are letters, so that they are valid text.
 std::string pattern(std::size_t size) {
   std::string result(size, '\0');
   for (std::size_t i = 0; i < size; ++i) {
@@ -35,7 +36,7 @@ std::string pattern(std::size_t size) {
   return result;
 }
 
-// Time passes, and nothing but time: on another connection that nobody uses.
+// Waits for some time without any other effect, on a connection that nothing else uses.
 void let_pass(std::chrono::nanoseconds time) {
   ScriptedPeer peer([](Socket& socket) {
     socket.upgrade();
@@ -47,7 +48,7 @@ void let_pass(std::chrono::nanoseconds time) {
   EXPECT_EQ(quiet->receive(payload, time).error().code(), Errc::timed_out);
 }
 
-// A fault of the caller, told at the call: the peer would end the connection with 1007.
+// The call reports this fault of the caller, because the peer would close the connection with 1007.
 TEST(ClientSession, Rfc6455_5_6_TextThatIsNotUtf8IsNotSent) {
   for (const bool deflate : {false, true}) {
     ScriptedPeer peer([&](Socket& socket) {
@@ -77,7 +78,7 @@ TEST(ClientSession, Rfc6455_5_6_TextThatIsNotUtf8IsNotSent) {
   }
 }
 
-TEST(ClientSession, EchoOfEverySize) {
+TEST(ClientSession, EchoesMessagesOfEverySize) {
   const Limits limits{.max_message_bytes = 16 * mebibyte, .max_queued_bytes = 16 * mebibyte};
   ScriptedPeer peer([&](Socket& socket) {
     const CloseInfo info = test::serve_echo(socket, {.limits = limits});
@@ -101,14 +102,14 @@ TEST(ClientSession, EchoOfEverySize) {
   EXPECT_TRUE(client->close(CloseCode::normal, {}, patience));
 }
 
-TEST(ClientSession, MessagesOfOneReadComeOneByOneAndSurviveSendsBetween) {
+TEST(ClientSession, SendsKeepMessagesThatArrivedInOneRead) {
   constexpr int count = 1000;
   ScriptedPeer peer([&](Socket& socket) {
-    std::string octets;
+    std::string bytes;
     for (int i = 0; i < count; ++i) {
-      octets += test::wire(Role::server, test::text("message " + std::to_string(i)));
+      bytes += test::wire(Role::server, test::text("message " + std::to_string(i)));
     }
-    socket.upgrade({}, octets);
+    socket.upgrade({}, bytes);
     FrameSource frames(socket);
     for (int i = 0; i < count; ++i) {
       EXPECT_EQ(frames.next_text(), "text message " + std::to_string(i));
@@ -127,7 +128,7 @@ TEST(ClientSession, MessagesOfOneReadComeOneByOneAndSurviveSendsBetween) {
   EXPECT_EQ(client->receive(payload).error().code(), Errc::closed);
 }
 
-TEST(ClientSession, Rfc6455_5_4_FragmentsWithPingsBetween) {
+TEST(ClientSession, Rfc6455_5_4_AnswersPingsBetweenFragments) {
   ScriptedPeer peer([](Socket& socket) {
     socket.upgrade();
     FrameSource frames(socket);
@@ -161,19 +162,19 @@ TEST(ClientSession, Rfc6455_5_5_2_SendsPings) {
 
 // ---- receive with a timeout
 
-TEST(ClientSession, TimeoutLeavesTheConnectionAsItWasWhereverItStands) {
+TEST(ClientSession, TimeoutChangesNothingAtAnyPlaceOfAFrame) {
   const std::string frame = test::wire(Role::server, test::text("Hello, world"));
   const std::string fragments =
       test::wire(Role::server, {test::text("Hello, ", false), test::more("world")});
-  for (const std::string& octets : {frame, fragments}) {
-    for (std::size_t cut = 0; cut <= octets.size() - 1; ++cut) {
+  for (const std::string& bytes : {frame, fragments}) {
+    for (std::size_t cut = 0; cut <= bytes.size() - 1; ++cut) {
       SCOPED_TRACE(cut);
       std::promise<void> timed_out;
       ScriptedPeer peer([&](Socket& socket) {
-        socket.upgrade({}, octets.substr(0, cut));
+        socket.upgrade({}, bytes.substr(0, cut));
         timed_out.get_future().wait();
-        socket.send(octets.substr(cut));
-        test::serve_echo(socket);  // which takes a frame for a request, and ends
+        socket.send(bytes.substr(cut));
+        test::serve_echo(socket);  // it parses a frame as a request, and ends
       });
       auto client = dial(peer.url(), patient);
       ASSERT_TRUE(client);
@@ -193,7 +194,7 @@ TEST(ClientSession, TimeoutLeavesTheConnectionAsItWasWhereverItStands) {
   }
 }
 
-TEST(ClientSession, TimeoutOfZeroTakesWhatIsThere) {
+TEST(ClientSession, TimeoutOfZeroReturnsAvailableMessages) {
   ScriptedPeer peer([](Socket& socket) {
     socket.upgrade({}, test::wire(Role::server, {test::text("a"), test::text("b")}));
     socket.receive_end();
@@ -208,7 +209,7 @@ TEST(ClientSession, TimeoutOfZeroTakesWhatIsThere) {
   EXPECT_EQ(client->receive(payload, 0s).error().code(), Errc::timed_out);
 }
 
-TEST(ClientSession, TimeoutIsAbsoluteThoughPartsArrive) {
+TEST(ClientSession, ArrivingInputDoesNotExtendTheTimeout) {
   std::atomic<bool> done = false;
   ScriptedPeer peer([&](Socket& socket) {
     socket.upgrade();
@@ -227,7 +228,7 @@ TEST(ClientSession, TimeoutIsAbsoluteThoughPartsArrive) {
 
 // ---- keepalive
 
-TEST(ClientSession, SilenceIsPingedAndAnAnswerKeepsItAlive) {
+TEST(ClientSession, PongsKeepASilentConnectionOpen) {
   ScriptedPeer peer([](Socket& socket) {
     socket.upgrade();
     FrameSource frames(socket);
@@ -249,7 +250,7 @@ TEST(ClientSession, SilenceIsPingedAndAnAnswerKeepsItAlive) {
   EXPECT_TRUE(client->close(CloseCode::normal, {}, patience));
 }
 
-TEST(ClientSession, APeerThatIsDeadIsFoundAlsoByShortTimeouts) {
+TEST(ClientSession, ShortTimeoutsStillFindADeadPeer) {
   for (const auto timeout : {std::chrono::nanoseconds(3ms), std::chrono::nanoseconds::max()}) {
     ScriptedPeer peer([](Socket& socket) {
       socket.upgrade();
@@ -271,9 +272,9 @@ TEST(ClientSession, APeerThatIsDeadIsFoundAlsoByShortTimeouts) {
   }
 }
 
-TEST(ClientSession, BytesThatNobodyHasReadYetAreNoSilence) {
-  std::promise<void> nobody_receives;
-  std::promise<void> said;
+TEST(ClientSession, BytesThatAreNotReadYetAreNoSilence) {
+  std::promise<void> not_receiving;
+  std::promise<void> sent_alive;
   ScriptedPeer peer([&](Socket& socket) {
     socket.upgrade();
     FrameSource frames(socket);
@@ -283,9 +284,9 @@ TEST(ClientSession, BytesThatNobodyHasReadYetAreNoSilence) {
       return test::to_string(frame);
     };
     EXPECT_EQ(frames.next_text(), "ping");
-    nobody_receives.get_future().wait();
+    not_receiving.get_future().wait();
     socket.send(test::text("alive"));
-    said.set_value();
+    sent_alive.set_value();
     EXPECT_EQ(next_but_pings(), "text sent");
     EXPECT_EQ(next_but_pings(), "close 1000");
     socket.send(test::closing(1000));
@@ -294,11 +295,11 @@ TEST(ClientSession, BytesThatNobodyHasReadYetAreNoSilence) {
   ASSERT_TRUE(client);
   std::string payload;
   EXPECT_EQ(client->receive(payload, 20ms).error().code(), Errc::timed_out);
-  nobody_receives.set_value();
-  said.get_future().wait();
-  let_pass(2500ms);  // so the deadline of the pong has passed
+  not_receiving.set_value();
+  sent_alive.get_future().wait();
+  let_pass(2500ms);  // longer than the deadline of the pong
   EXPECT_TRUE(client->send("sent"));
-  let_pass(100ms);  // and the silence after it
+  let_pass(100ms);  // longer than the silence after it
   const auto received = client->receive(payload);
   ASSERT_TRUE(received) << received.error().message();
   EXPECT_EQ(payload, "alive");
@@ -322,7 +323,7 @@ TEST(ClientSession, AFullPipeOneWayDoesNotStopTheOther) {
       const auto read_all = [&] {
         for (int i = 0; i < count; ++i) EXPECT_TRUE(frames.next().payload == message);
       };
-      // While it does one, it does not do the other.
+      // The peer does one after the other.
       peer_writes_first ? write_all() : read_all();
       peer_writes_first ? read_all() : write_all();
       EXPECT_EQ(frames.next_text(), "close 1000");
@@ -343,7 +344,7 @@ TEST(ClientSession, AFullPipeOneWayDoesNotStopTheOther) {
   }
 }
 
-TEST(ClientSession, SaturatedBothWaysAtOnce) {
+TEST(ClientSession, FullPipesInBothDirectionsDoNotStopEither) {
   constexpr int count = 24;
   const std::string message = pattern(mebibyte);
   ScriptedPeer peer([&](Socket& socket) {
@@ -376,13 +377,13 @@ TEST(ClientSession, SaturatedBothWaysAtOnce) {
   EXPECT_EQ(client->receive(payload).error().code(), Errc::closed);
 }
 
-// A receiver comes while a sender waits, and is served by the sender's poll; pings are answered.
-TEST(ClientSession, AReceiverIsServedWhileASenderIsStuck) {
+// A thread begins to receive while a sender waits. The sender reads for it and answers pings.
+TEST(ClientSession, AWaitingSenderReadsForAReceiver) {
   std::promise<void> stuck;
   ScriptedPeer peer([&](Socket& socket) {
     socket.upgrade();
     stuck.get_future().wait();
-    socket.send(test::text("heard"));
+    socket.send(test::text("received"));
     FrameSource frames(socket);
     EXPECT_EQ(frames.next().payload.size(), 16 * mebibyte);
     socket.send(test::text("done"));
@@ -397,10 +398,10 @@ TEST(ClientSession, AReceiverIsServedWhileASenderIsStuck) {
   });
   std::string payload;
   EXPECT_EQ(client->receive(payload, 50ms).error().code(), Errc::timed_out);
-  EXPECT_FALSE(sent);  // nobody has read it
+  EXPECT_FALSE(sent);  // the peer has not read it
   stuck.set_value();
   ASSERT_TRUE(client->receive(payload, patience));
-  EXPECT_EQ(payload, "heard");
+  EXPECT_EQ(payload, "received");
   ASSERT_TRUE(client->receive(payload, patience));
   EXPECT_EQ(payload, "done");
 }
@@ -444,10 +445,10 @@ TEST(ClientSession, SendsOfManyThreadsStayWholeAndInOrder) {
   EXPECT_TRUE(client->close(CloseCode::normal, {}, patience));
 }
 
-TEST(ClientSession, APeerThatTakesNothingEndsASend) {
+TEST(ClientSession, SendFailsIfThePeerReadsNothing) {
   ScriptedPeer peer([](Socket& socket) {
     socket.upgrade();
-    pollfd ended{socket.fd(), 0, 0};  // reads nothing, waits for the reset
+    pollfd ended{socket.fd(), 0, 0};  // reads nothing and waits for the reset
     EXPECT_EQ(::poll(&ended, 1, 60'000), 1);
   });
   auto client = dial(peer.url(), {.timeouts = {.stall = 100ms}});
@@ -460,8 +461,8 @@ TEST(ClientSession, APeerThatTakesNothingEndsASend) {
   EXPECT_EQ(client->receive(payload).error().code(), Errc::write_stalled);
 }
 
-// What the peer said before it went can still be received then, so the engine has not ended.
-TEST(ClientSession, AFailedSendTellsWhyAtOnce) {
+// Messages of the peer from before the reset can still be received, so the engine has not ended.
+TEST(ClientSession, AFailedSendReportsItsCauseAtOnce) {
   for (const bool speaks : {false, true}) {
     std::promise<void> goes;
     ScriptedPeer peer([&](Socket& socket) {

@@ -1,4 +1,4 @@
-// dial() with wss:// URLs: whom it trusts, what its errors say, and ends.
+// dial() with wss:// URLs: which certificates it trusts, the texts of its errors, and ends.
 #include "tern/dial.h"
 #include "tern/server.h"
 
@@ -52,12 +52,12 @@ void expect_works(const std::string& url, const DialOptions& options) {
 }
 
 void expect_error(const std::string& url, const DialOptions& options, std::error_code code,
-                  const std::vector<std::string>& told) {
+                  const std::vector<std::string>& parts) {
   const auto client = dial(url, options);
   ASSERT_FALSE(client);
   EXPECT_EQ(client.error().code(), code) << client.error().message();
   const std::string message = client.error().message();
-  for (const std::string& part : told) {
+  for (const std::string& part : parts) {
     EXPECT_NE(message.find(part), std::string::npos) << part << "\n" << message;
   }
 }
@@ -74,7 +74,7 @@ TEST(ClientTls, TrustsByFileTextAndPin) {
   expect_works(url_of(echo.port), {.tls = {.insecure_accept_any_certificate = true}});
 }
 
-// The system's store, as OpenSSL finds it.
+// The store of the system, as OpenSSL finds it.
 TEST(ClientTls, TrustsTheSystemsStoreByDefault) {
   TlsEcho echo;
   const PemFiles files;
@@ -103,14 +103,14 @@ TEST(ClientTls, ErrorsNameTheCertificateAndTheReason) {
                std::error_code(ENOENT, std::system_category()), {"CA file absent.pem"});
 }
 
-TEST(ClientTls, AServerWithoutTls) {
+TEST(ClientTls, ErrorNamesAServerWithoutTls) {
   RunningServer plain;
   plain.server.route("/echo", echo());
   const std::uint16_t port = plain.start();
   expect_error(url_of(port), {}, Errc::tls_failed, {"TLS wss://localhost:", "does not speak TLS"});
 }
 
-TEST(ClientTls, AServerThatStopsInTheHandshake) {
+TEST(ClientTls, ErrorNamesTheTlsHandshake) {
   ScriptedPeer silent([](Socket& socket) { socket.receive_end(); });
   expect_error("wss://" + silent.authority() + "/", {.timeout = 300ms}, Errc::handshake_timeout,
                {"in the TLS handshake"});
@@ -122,7 +122,7 @@ TEST(ClientTls, AServerThatStopsInTheHandshake) {
                {"in the TLS handshake"});
 }
 
-TEST(ClientTls, TheUpgradeIsRefusedAsEver) {
+TEST(ClientTls, ReportsARefusedUpgrade) {
   TlsEcho echo;
   auto client =
       dial("wss://localhost:" + std::to_string(echo.port) + "/nowhere", trusting(authority().ca));
@@ -137,7 +137,7 @@ TEST(ClientTls, DialsThatShareAMemoryWork) {
   for (int i = 0; i < 3; ++i) expect_works(url_of(echo.port), options);
 }
 
-// ---- a server of OpenSSL's alone, for ends that a proper one does not make
+// ---- a server of OpenSSL without tern, for ends that a correct server does not make
 
 class OpenSslServer {
  public:
@@ -148,7 +148,7 @@ class OpenSslServer {
   OpenSslServer(const OpenSslServer&) = delete;
   OpenSslServer& operator=(const OpenSslServer&) = delete;
 
-  /// Upgrades, then what `script` does with the SSL.
+  /// Upgrades and then calls `script` with the SSL.
   template <class F>
   void serve(Socket& socket, F script) {
     SSL* const ssl = SSL_new(context_);
@@ -166,8 +166,8 @@ class OpenSslServer {
     }
     SSL_free(ssl);
   }
-  static void write(SSL* ssl, const std::string& octets) {
-    EXPECT_GT(SSL_write(ssl, octets.data(), static_cast<int>(octets.size())), 0);
+  static void write(SSL* ssl, const std::string& bytes) {
+    EXPECT_GT(SSL_write(ssl, bytes.data(), static_cast<int>(bytes.size())), 0);
   }
 
  private:
@@ -233,13 +233,13 @@ TEST(ClientTls, DialsThatShareAMemoryResume) {
     auto client = dial("wss://" + listener.authority() + "/", options);
     EXPECT_TRUE(client) << client.error().message();
   }
-  ::shutdown(listener.fd(), SHUT_RDWR);  // accept() fails, should a dial have
+  ::shutdown(listener.fd(), SHUT_RDWR);  // accept() fails if a dial failed
   serving.join();
   EXPECT_EQ(resumed, (std::vector<bool>{false, true, true}));
 }
 
-// What TLS has read and the socket says no more about: an end, here with TCP open.
-TEST(ClientTls, AnEndThatCameWithAMessageIsHeard) {
+// An end that TLS has already read, so that the socket reports nothing more. TCP stays open.
+TEST(ClientTls, ReportsAnEndThatArrivedWithAMessage) {
   OpenSslServer server;
   std::promise<void> sent;
   ScriptedPeer peer([&](Socket& socket) {
@@ -261,8 +261,9 @@ TEST(ClientTls, AnEndThatCameWithAMessageIsHeard) {
   EXPECT_EQ(received.error().code(), Errc::end_of_stream);
 }
 
-// Many messages in one record: all are told, though the socket was silent since the first.
-TEST(ClientTls, WhatTlsHoldsIsReceivedWhileTheSocketIsSilent) {
+// Many messages arrive in one record. All are received, although the socket is silent after the
+// first.
+TEST(ClientTls, ReceivesBytesThatTlsHoldsAlready) {
   OpenSslServer server;
   ScriptedPeer peer([&](Socket& socket) {
     server.serve(socket, [&](SSL* ssl) {
@@ -289,8 +290,8 @@ TEST(ClientTls, WhatTlsHoldsIsReceivedWhileTheSocketIsSilent) {
   client->terminate();
 }
 
-// send() returns when the system has all of it, records that waited included.
-TEST(ClientTls, SendingWaitsForTheSystem) {
+// send() returns when the system has all bytes, also those of TLS records that waited.
+TEST(ClientTls, SendWaitsUntilTheSystemHasAllBytes) {
   OpenSslServer server;
   constexpr std::size_t size = 8 << 20;
   std::size_t received = 0;
@@ -307,7 +308,7 @@ TEST(ClientTls, SendingWaitsForTheSystem) {
     auto client = dial("wss://" + peer.authority() + "/", trusting(authority().ca));
     ASSERT_TRUE(client) << client.error().message();
     EXPECT_TRUE(client->send(std::string(size, 'x')));
-    peer.join();  // though nobody calls the client any more
+    peer.join();  // no call of the client is needed
   }
   EXPECT_GE(received, size);
 }

@@ -1,3 +1,5 @@
+// Connects to the first address that accepts (RFC 8305). The attempts run side by side in one poll,
+// so that an address that drops packets delays the next one by 250 ms only.
 #include "client/connect.h"
 
 #include "net/socket.h"
@@ -18,8 +20,9 @@ struct Attempt {
   std::error_code error{};
 };
 
-// What became of a socket that is ready. A port of this host that nobody listens on can be dealt to
-// our own end, which then connects to itself (RFC 9293 §3.5, simultaneous open): nobody is there.
+// The result of an attempt whose socket is ready. If nothing listens on a port of this host, the
+// system can give the same port to our own end, which then connects to itself (RFC 9293 §3.5,
+// simultaneous open). Such a connection counts as refused.
 std::error_code result_of(const Attempt& attempt) noexcept {
   const std::error_code error = net::connect_result(attempt.socket.get());
   if (error || net::local_address(attempt.socket.get()) != attempt.address) return error;
@@ -76,10 +79,10 @@ class Race {
     return net::Fd();
   }
 
-  // "connect [::1]:80 (Connection refused), 127.0.0.1:80", to which Error adds the last reason.
+  // "connect [::1]:80 (Connection refused), 127.0.0.1:80"; Error adds the last reason.
   Error failure(std::error_code code) const {
     std::string stage = "connect ";
-    const bool failed = running_.empty();  // else what runs still has run out of time
+    const bool failed = running_.empty();  // else the running attempts have run out of time
     for (const Attempt& attempt : failed_) {
       stage += attempt.address.to_string();
       if (failed && &attempt == &failed_.back()) break;

@@ -8,10 +8,10 @@
 
 namespace tern::client {
 
-/// Connects to the first of `addresses` that answers: they are tried in order, 250 ms apart or as
-/// soon as all tried ones have failed, side by side (RFC 8305 §5), so that one that drops packets
-/// takes little time from the others. Errors: the last address' own, handshake_timeout at
-/// `deadline`; the text names every address. Throws std::bad_alloc.
+/// Connects to the first of `addresses` that accepts. The addresses are tried in order and side by
+/// side: the next one begins after 250 ms, or at once if all earlier ones have failed. Errors: the
+/// error of the last address, or handshake_timeout at `deadline`; the text names every address that
+/// was tried. Throws std::bad_alloc. RFC 8305 §5.
 Result<net::Fd> connect_any(const net::Addresses& addresses, Clock::time_point deadline);
 
 }  // namespace tern::client

@@ -1,5 +1,5 @@
 // dial(): URL ─▶ addresses ─▶ socket ─▶ upgraded session, under one absolute deadline. Each stage
-// names itself in its error, so that what people read says how far it came.
+// names itself in its error, so that people see which stage failed.
 #include "tern/dial.h"
 
 #include "client/connect.h"
@@ -19,7 +19,7 @@
 namespace tern {
 namespace {
 
-// For people. Without the query, which may carry secrets.
+// The URL for people. It has no query, because queries may carry secrets.
 std::string name_of(const http::Url& url) {
   return (url.secure ? "wss://" : "ws://") + url.host_header() +
          url.target.substr(0, url.target.find('?'));
@@ -30,20 +30,20 @@ Result<std::shared_ptr<tls::ClientContext>> context_of(const TlsClient& options)
   return tls::ClientContext::load(options);
 }
 
-// Certificates know no dot at the end of a name (RFC 6066 §3).
+// A name in a certificate has no dot at its end (RFC 6066 §3).
 std::string expected_name(const http::Url& url, const TlsClient& options) {
   std::string name = options.server_name.empty() ? url.host : options.server_name;
   if (name.ends_with('.')) name.pop_back();
   return name;
 }
 
-// No certificate names a server by the empty name; and of a name that begins with a dot OpenSSL
-// would accept every subdomain, so that one server could pass for another.
+// No certificate names a server by an empty name. For a name that begins with a dot, OpenSSL
+// accepts every subdomain, so that one server could pass for another.
 bool is_server_name(std::string_view name) noexcept {
   return !name.empty() && !name.starts_with('.') && name.find('\0') == std::string_view::npos;
 }
 
-// Why these options can never work, naming the entry; empty: they can.
+// Why these options can never work; the text names the option. Empty if they can.
 std::string why_invalid(const http::Url& url, const DialOptions& options) {
   const std::string name = expected_name(url, options.tls);
   if (url.secure && !is_server_name(name)) return '"' + name + "\" is no name of a server";
@@ -51,13 +51,13 @@ std::string why_invalid(const http::Url& url, const DialOptions& options) {
   if (why.empty()) why = engine::why_invalid(options.limits);
   if (why.empty()) {
     Timeouts used = options.timeouts;
-    used.handshake = Timeouts().handshake;  // which is not used
+    used.handshake = Timeouts().handshake;  // dial() does not use it
     why = engine::why_invalid(used);
   }
   return why;
 }
 
-// The same of what goes into the request.
+// Does the same for the parts of the request.
 std::string why_invalid_request(const DialOptions& options) {
   std::string why = engine::why_invalid_protocols(options.protocols);
   if (why.empty()) why = engine::why_invalid_headers(options.headers);
@@ -86,7 +86,7 @@ Result<BlockingClient> dial_until(const http::Url& url, const DialOptions& optio
 
   auto socket = client::connect_any(*addresses, deadline);
   if (!socket) return std::move(socket).error();
-  net::set_nodelay(socket->get());  // slower without, not wrong
+  net::set_nodelay(socket->get());  // an error is ignored: it only costs speed
   const std::string remote_address = net::peer_address(socket->get()).to_string();
 
   std::unique_ptr<net::Transport> transport =

@@ -1,28 +1,27 @@
-// A connection shared by threads, without a loop. Everything is done under one mutex, except to
-// wait. Waiting has one driver: the first thread that has to wait polls the socket, for all that
-// anybody waits for, and does what is then to be done; the others wait for it to report.
+// A connection that threads share without a loop. All work is done under one mutex; only waiting is
+// not. One thread drives the waiting: the first thread that has to wait polls the socket for all
+// threads, and then does the work that is due. The others wait for its report.
 //
-//   call ─▶ lock ─▶ pull events, append, write what goes ─▶ done? ─yes─▶ unlock ─▶ return
-//                     ▲                                      │no
-//                     │         ┌── nobody drives: poll, unlocked; then tick, read, write ◀─┐
-//                     └─ report ┤                                                           │
-//                               └── somebody does: wait; if it polls for too little, ring ──┘
+//   call ─▶ lock ─▶ pull events, append, write ─▶ done? ─yes─▶ unlock ─▶ return
+//                     ▲                             │no
+//                     │         ┌── no thread drives: poll, unlocked; then tick, read, write ◀─┐
+//                     └─ report ┤                                                              │
+//                               └── a thread drives: wait; if it polls for too little, wake it ┘
 //
-// So a pipe that is full one way never stops the other, whatever each thread waits for: one that
-// sends also reads for the one that receives, and the other way round. When the driver has what it
-// came for, the next one that waits takes over.
+// So a pipe that is full in one direction never stops the other direction: a thread that sends also
+// reads for the thread that receives, and the reverse. When the driver is done with its own call,
+// the next waiting thread drives.
 //
-// A thread that sends also looks at what has arrived: pings are answered and the peer's Close frame
-// is heard though no thread receives. Messages then wait in `inbox_`, up to the size of the largest
-// message; when it is full, nothing more is read.
+// A thread that sends also reads input. So pings are answered, and the peer's Close frame is
+// processed, even if no thread receives. Messages then wait in `inbox_`, up to the size of the
+// largest message. If it is full, nothing more is read.
 //
-// Bytes read are lent to the engine in `buffer_` and stay there until it was asked for all its
-// events: receive() takes one at a time, and a call that comes between finds them undisturbed.
+// The engine borrows the bytes that were read into `buffer_`. They stay there until all events were
+// pulled: receive() pulls one at a time, and a call in between does not disturb them.
 //
-// The peer is judged only after what has arrived was read and what waits was written. Silence is
-// judged only when nothing waits in the kernel: bytes that are not read yet break it as well. Hence
-// the clocks need not stand still while no thread receives, and run on across calls with short
-// timeouts.
+// The peer is judged only after all available input was read and all waiting output was written.
+// Silence is judged only when no input waits in the kernel, because unread bytes are a sign of
+// life, too. So the clocks run on while no thread receives, and across calls with short timeouts.
 #include "client/session.h"
 
 #include "base/close_name.h"
@@ -38,10 +37,10 @@
 namespace tern::client {
 namespace {
 
-// How often close() looks whether the peer has acknowledged our last word.
+// How often close() checks whether the peer has acknowledged our last bytes.
 constexpr std::chrono::milliseconds look_again(5);
 
-// Counts a thread among those that read, while it is in scope. Under the mutex.
+// Counts a thread as reading while it is in scope. Needs the mutex.
 class Reading {
  public:
   explicit Reading(int& readers) noexcept : readers_(readers) { ++readers_; }
@@ -53,7 +52,8 @@ class Reading {
   int& readers_;
 };
 
-// " was closed by the server with 1000 (normal): "bye"". An end in good order reads like one.
+// Returns e.g. " was closed by the server with 1000 (normal): "bye"". The text of a normal end does
+// not read like a failure.
 std::string describe_close(const CloseInfo& info) {
   std::string text = info.by_peer ? " was closed by the server" : " is closed";
   if (info.code == CloseCode::no_status) {
@@ -94,7 +94,7 @@ Result<void> Session::open(const ClientRequest& request, Clock::time_point deadl
     flush();
     if (pull().kind() == Event::Kind::open) break;
     if (end_error_) return *end_error_;
-    wait(lock, Clock::time_point::max());  // the engine knows the deadline
+    wait(lock, Clock::time_point::max());  // the engine has the deadline
   }
   protocol_ = engine_->protocol();
   for (const HeaderField& field : engine_->response().fields) {
@@ -131,9 +131,9 @@ Result<MessageType> Session::receive(std::string& payload, Clock::time_point dea
     }
     if (end_error_) flush();
     if (end_error_) return *end_error_;
-    if (flush()) continue;  // that may have been the answer to a Close frame
+    if (flush()) continue;  // it may have written the answer to a Close frame
     if (!looked && driving_ && wants_read()) {
-      read();  // who drives may have begun to wait before anybody received
+      read();  // the driver may have begun to wait before a thread received
     } else if (looked && Clock::now() >= deadline) {
       return Errc::timed_out;
     } else {
@@ -144,7 +144,7 @@ Result<MessageType> Session::receive(std::string& payload, Clock::time_point dea
 
 // ---- sending
 
-// Keeps count of what the calls of threads have queued.
+// Counts the bytes that calls of threads have queued.
 template <class F>
 void Session::append(F&& function) noexcept {
   const auto before = static_cast<std::int64_t>(engine_->queued_bytes());
@@ -159,7 +159,8 @@ Result<void> Session::send(Message message, SendOptions options) {
   options.check_text = false;
   Lock lock(mutex_);
   if (!end_error_) look(false);
-  // First come, first served; else one large message could wait for ever behind many small ones.
+  // Senders take turns in the order of their calls, because otherwise one large message could wait
+  // without end behind many small ones.
   const std::uint64_t ticket = next_turn_++;
   while (may_send() && (turn_ != ticket || engine_->would_overflow(message.size()))) {
     if (!flush()) wait(lock, Clock::time_point::max());
@@ -179,12 +180,12 @@ Result<void> Session::ping(std::span<const std::byte> payload) {
   return written(lock);
 }
 
-// Waits until the system has all that was appended so far: nobody else might write it. What was
-// appended later may still wait, and pongs are counted as if they were ours.
+// Waits until the system has everything that was appended so far, because no other thread might
+// write it. Bytes appended later may still wait. Pongs count as if they were ours.
 Result<void> Session::written(Lock& lock) {
   for (const std::int64_t mark = appended_;;) {
     flush();
-    if (!engine_->is_open()) pull();  // no message is told any more, so none can be lost
+    if (!engine_->is_open()) pull();  // it returns no message any more, so none can be lost
     const bool gone = static_cast<std::int64_t>(engine_->queued_bytes()) <= appended_ - mark;
     if (end_error_ ? engine_->close_info().clean : gone && !has_unsent()) return {};
     if (end_error_ || write_error_) return why_not_sent();
@@ -201,8 +202,8 @@ Error Session::why_not_sent() {
 
 // ---- the end
 
-// The time is measured by the peer's progress: so what was sent before is not lost on a slow link,
-// whether it waits here or in the system.
+// The timeout follows the peer's progress. So messages sent before are not lost on a slow link,
+// whether they wait here or in the system.
 bool Session::close(CloseCode code, std::string_view reason, std::chrono::nanoseconds timeout) {
   Lock lock(mutex_);
   receives_until_ = {};
@@ -217,9 +218,10 @@ bool Session::close(CloseCode code, std::string_view reason, std::chrono::nanose
   }
   for (bool looked = false; has_tcp(); looked = true) {
     pull();
-    if (!has_tcp()) break;  // the server broke the rules, and there is nobody left to tell
+    if (!has_tcp()) break;  // the server broke the rules, and TCP has ended
     if (flush()) continue;
-    // Not before our own Close frame is out: who has said its last word may still listen.
+    // TCP ends only after our own Close frame is written, because a peer that has sent its last
+    // frame may still read.
     const bool nothing_to_come = write_error_ || (input_over_ && engine_->finished());
     const auto now = Clock::now();
     const auto next_look = patience.next_look(timeout, true);
@@ -227,7 +229,8 @@ bool Session::close(CloseCode code, std::string_view reason, std::chrono::nanose
       end_tcp();
     } else if (!looked || now < next_look) {
       if (end_error_ && nothing_to_come) {
-        changed_.wait_until(lock, std::min(next_look, now + look_again));  // no event tells
+        // No event reports an acknowledgement.
+        changed_.wait_until(lock, std::min(next_look, now + look_again));
       } else {
         wait(lock, next_look);
       }
@@ -241,7 +244,7 @@ bool Session::close(CloseCode code, std::string_view reason, std::chrono::nanose
       pull();
     }
   }
-  return engine_->close_info().clean && !unheard_;
+  return engine_->close_info().clean && !close_lost_;
 }
 
 void Session::terminate() noexcept {
@@ -252,8 +255,8 @@ void Session::terminate() noexcept {
   end_tcp();
 }
 
-// The engine has told its end. What is left is to write a Close frame, or to wait for the peer's
-// FIN (RFC 6455 §7.1.1), which only close() does; or nothing, and then TCP ends here.
+// The engine has reported its end. What remains is to write a Close frame or to wait for the peer's
+// FIN (RFC 6455 §7.1.1), which only close() does. If nothing remains, TCP ends here.
 void Session::on_end() noexcept {
   try {
     end_error_.emplace(end_error());
@@ -265,29 +268,30 @@ void Session::on_end() noexcept {
   report();
 }
 
-// A peer that is gone when our Close frame comes answers it with a reset, although reading shows a
-// proper end if its own Close frame and FIN are here. True: it is known which of the two happened.
+// If the peer is gone when our Close frame arrives, its system answers with a reset, although
+// reading shows a proper end if the peer's Close frame and FIN are here. Returns true if it is
+// known which of the two happened.
 bool Session::knows_close_arrived() noexcept {
-  if (!engine_->close_info().clean || unheard_ || fin_sent_ || !has_tcp()) return true;
+  if (!engine_->close_info().clean || close_lost_ || fin_sent_ || !has_tcp()) return true;
   const bool waiting = delivery().waiting > 0;
   pollfd socket{transport_->fd(), 0, 0};
   const bool reset = poll_until({&socket, 1}, Clock::now()) && (socket.revents & POLLERR) != 0;
-  unheard_ = reset && waiting;
+  close_lost_ = reset && waiting;
   return reset || !waiting;
 }
 
-// The descriptor is closed by who drives, if anybody does: no other may then be given its number.
-// Who has lost patience with a silent peer leaves nothing behind for it: RST.
+// If a thread drives, it closes the descriptor, because until then no other descriptor may get its
+// number. A silent peer that did not keep a deadline gets RST: nothing is left behind for it.
 void Session::end_tcp(Leave how) noexcept {
   if (!has_tcp()) return;
   const CloseInfo& info = engine_->close_info();
-  // A peer that took all but never answered our Close frame has nothing left to lose.
+  // A peer that took everything but never answered our Close frame has nothing left to lose.
   const bool took_all = info.error == Errc::close_timeout && delivery().waiting == 0;
   if (how == Leave::as_it_ended && info.opened && !info.clean && !input_over_ && !fin_sent_ &&
       !took_all) {
     net::reset_on_close(transport_->fd());
   }
-  if (info.clean) transport_->shutdown_write();  // TLS has a last word, too
+  if (info.clean) transport_->shutdown_write();  // TLS sends close_notify
   if (driving_) {
     tcp_over_ = true;
   } else {
@@ -321,7 +325,7 @@ Error Session::handshake_error(std::error_code code) const {
   const std::string_view said = engine_->explanation();
   if (!said.empty()) stage.append(": ").append(said);
   if (code == Errc::end_of_stream && !said.empty()) {
-    // A server of TLS hangs up like this where it expected a handshake of TLS.
+    // A TLS server ends the connection like this if it does not get a TLS handshake.
     if (url_.starts_with("ws://")) stage += "; if it serves TLS on this port, dial wss://";
     return Error::described(code, stage);
   }
@@ -335,11 +339,12 @@ std::string Session::explanation() const {
 CloseInfo Session::close_info() const {
   const Lock lock(mutex_);
   CloseInfo info = engine_->close_info();
-  if (info.clean && unheard_) {
+  if (info.clean && close_lost_) {
     info.clean = false;
     info.error = Errc::connection_reset;
   }
-  // The engine hears of it when what arrived before was received; a failed send() tells it now.
+  // The engine gets this error after the input that arrived before it was received. A failed send()
+  // reports it now.
   if (!end_error_ && write_error_) {
     info.error = *write_error_;
     info.opened = true;

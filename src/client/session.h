@@ -24,19 +24,19 @@
 
 namespace tern::client {
 
-/// What stands behind a BlockingClient: an engine, its socket, and the threads that share them.
-/// Thread: any for all; open() before all others.
+/// The state behind a BlockingClient: an engine, its socket, and the threads that share them.
+/// Thread: any thread may call any function; open() must return before the others are called.
 class Session {
  public:
-  /// Takes a connected transport, and the scratch that it may need. `url` is for the texts of
+  /// Takes a connected transport and the scratch that it may need. `url` is for the texts of
   /// errors. Throws std::bad_alloc.
   Session(std::unique_ptr<net::Transport> transport, std::unique_ptr<tls::Scratch> scratch,
           const DialOptions& options, std::string url, std::string remote_address);
 
-  /// The opening handshake. Errors: those of dial().
+  /// Runs the opening handshake. Errors: those of dial().
   Result<void> open(const ClientRequest& request, Clock::time_point deadline);
 
-  /// As BlockingClient, with a deadline. Throws std::bad_alloc.
+  /// As BlockingClient::receive, with an absolute deadline. Throws std::bad_alloc.
   Result<MessageType> receive(std::string& payload, Clock::time_point deadline);
   /// As BlockingClient.
   Result<void> send(Message message, SendOptions options);
@@ -61,9 +61,11 @@ class Session {
  private:
   using Lock = std::unique_lock<std::mutex>;
   static constexpr std::size_t buffer_bytes = std::size_t{128} << 10;
-  // Sending looks for input no more often, so that a message costs no other call of the system.
+  // A sending thread looks for input only this often, so that a message costs no further system
+  // call.
   static constexpr std::chrono::milliseconds look_every{1};
-  // A thread that received so shortly ago is about to receive again, and then hears all in order.
+  // A thread that received so recently will receive again soon, and then gets all messages in
+  // order.
   static constexpr std::chrono::seconds returns_within{1};
 
   struct Waiting {
@@ -71,7 +73,7 @@ class Session {
     std::string payload;
   };
 
-  // session_turn.cc: one thread waits for the socket, the others for it.
+  // session_turn.cc: one thread waits for the socket, and the others wait for that thread.
   void wait(Lock& lock, Clock::time_point until);
   void drive(Lock& lock, Clock::time_point until);
   void report() noexcept;
@@ -111,9 +113,9 @@ class Session {
   const std::string remote_address_;
   std::string protocol_{};                                     // set by open()
   std::vector<std::pair<std::string, std::string>> fields_{};  // of the 101; set by open()
-  const net::Opened bell_ = net::open_event();                 // rung for the thread that drives
+  const net::Opened bell_ = net::open_event();                 // wakes the thread that drives
 
-  // Guards all that follows; never held in poll.
+  // Guards all members below. It is never held in poll.
   mutable std::mutex mutex_{};
   std::condition_variable changed_{};  // something happened that a waiting thread may wait for
   EngineOptions options_;
@@ -127,26 +129,27 @@ class Session {
   short polled_ = 0;                  //   for these events,
   Clock::time_point polled_until_{};  //   until then
   int readers_ = 0;   // threads in receive(), close() and open(), which take messages themselves
-  bool fed_ = false;  // the engine has input it was not asked about
-  bool judges_next_ = false;                      // input was read since something is due
-  bool more_ = false;                             // there may be more that poll does not tell
-  connection::Blocked blocked_{};                 // what the last write waits for
+  bool fed_ = false;  // the engine has input whose events were not pulled
+  bool judges_next_ = false;                      // input was read since a deadline passed
+  bool more_ = false;                             // there may be input that poll does not report
+  connection::Blocked blocked_{};                 // the event that the last write waits for
   std::optional<std::error_code> write_error_{};  // nothing can be written any more
   bool input_over_ = false;                       // the peer's FIN or an error was read
-  bool unheard_ = false;                          // the peer was gone before it got our Close frame
+  bool close_lost_ = false;                       // the peer was gone before it got our Close frame
   bool fin_sent_ = false;
-  bool tcp_over_ = false;             // the thread that drives is to end TCP
-  std::optional<Error> end_error_{};  // the engine has told its end
+  bool tcp_over_ = false;             // the thread that drives ends TCP next
+  std::optional<Error> end_error_{};  // set when the engine has reported its end
 
-  // Messages that came while threads were sending and none was receiving.
+  // Messages that arrived while threads were sending and none was receiving.
   std::deque<Waiting> inbox_{};
   std::size_t inbox_bytes_ = 0;
-  Clock::time_point looked_at_{};       // the last read
-  Clock::time_point receives_until_{};  // a thread received, and counts as one that does
+  Clock::time_point looked_at_{};  // the last read
+  // Until then, a thread that received still counts as receiving.
+  Clock::time_point receives_until_{};
 
   std::uint64_t next_turn_ = 0;  // senders append in the order they came
   std::uint64_t turn_ = 0;
-  std::int64_t appended_ = 0;  // bytes ever queued by calls, other than pongs
+  std::int64_t appended_ = 0;  // bytes that calls have queued so far, without pongs
 };
 
 }  // namespace tern::client

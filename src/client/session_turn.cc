@@ -1,4 +1,4 @@
-// The half of Session that waits, and what a turn of it consists of; see session.cc.
+// The part of Session that waits, and the work of one turn. See session.cc.
 #include "base/assert.h"
 #include "client/session.h"
 #include "net/event.h"
@@ -10,7 +10,7 @@
 namespace tern::client {
 namespace {
 
-// Of a thread that sends, before it does: the rest of what has arrived is left for later.
+// The reads of a sending thread before it sends. Further input is left for later.
 constexpr int max_reads = 4;
 
 }  // namespace
@@ -56,7 +56,7 @@ void Session::drive(Lock& lock, Clock::time_point until) {
   changed_.notify_all();
 }
 
-// Tells all that wait, of whom one may be in poll.
+// Wakes all waiting threads. One of them may be in poll.
 void Session::report() noexcept {
   changed_.notify_all();
   if (driving_) net::signal_event(bell_.fd.get());
@@ -69,7 +69,7 @@ void Session::turn(bool readable) {
   if (has_tcp()) flush();
 }
 
-// Whether threads that only send read for the one that receives.
+// Whether threads that only send read for the thread that receives.
 bool Session::takes_in() const noexcept { return has_room() && Clock::now() >= receives_until_; }
 
 bool Session::wants_read() const noexcept {
@@ -88,20 +88,21 @@ short Session::interest() const noexcept {
 
 // ---- a turn
 
-// Judges the peer if something is due, and then returns true: who called looks again. What has
-// arrived is read before, once: a peer that never stops sending is judged as well.
+// Judges the peer if a deadline has passed. Returns true if it did, so that the caller looks again.
+// Input that has arrived is read once before, and only once, so that a peer that never stops
+// sending is judged as well.
 bool Session::judge() noexcept {
   const auto now = Clock::now();
   engine_->advance(now);
   const bool over = engine_->deadline() > now;
   if (over) judges_next_ = false;
-  if (over || (fed_ && readers_ > 0)) return false;  // a thread that receives is about to take it
-  bool heard = fed_ || more_;
-  if (!heard && has_tcp()) {
+  if (over || (fed_ && readers_ > 0)) return false;  // a receiving thread takes it next
+  bool has_input = fed_ || more_;
+  if (!has_input && has_tcp()) {
     pollfd socket{transport_->fd(), POLLIN, 0};
-    heard = poll_until({&socket, 1}, now);
+    has_input = poll_until({&socket, 1}, now);
   }
-  if (heard && !judges_next_ && wants_read()) {
+  if (has_input && !judges_next_ && wants_read()) {
     judges_next_ = true;
     read();
     take_in();
@@ -109,13 +110,13 @@ bool Session::judge() noexcept {
   }
   judges_next_ = false;
   flush();
-  if (heard) engine_->reading(false);
+  if (has_input) engine_->reading(false);
   engine_->tick(now, delivery());
-  if (heard) engine_->reading(true);
+  if (has_input) engine_->reading(true);
   return true;
 }
 
-// Reads what is there, for a thread that does not receive.
+// Reads the available input, for a thread that does not receive.
 void Session::look(bool at_once) noexcept {
   const auto now = Clock::now();
   engine_->advance(now);
@@ -139,29 +140,30 @@ void Session::read() noexcept {
   using State = net::Transport::State;
   switch (got.state) {
     case State::ok:
-      if (end_error_) return;  // what comes behind the end is of no interest
+      if (end_error_) return;  // bytes after the end are dropped
       space.feed(*engine_, got.bytes);
       break;
     case State::wait_read:
     case State::wait_write:
       if (!write_error_) return;
-      [[fallthrough]];  // all that arrived before writing failed is read
+      [[fallthrough]];  // all input from before the failed write is read
     case State::end:
       input_over_ = true;
-      // RFC 6455 §7.1.5: without a Close frame either is an end of its own kind.
+      // RFC 6455 §7.1.5: without a Close frame, the two cases are different ends.
       write_error_ ? engine_->feed_error(*write_error_) : engine_->feed_eof();
       break;
     case State::failed:
       input_over_ = true;
-      unheard_ = got.error == Errc::connection_reset && delivery().waiting > 0;
+      close_lost_ = got.error == Errc::connection_reset && delivery().waiting > 0;
       engine_->feed_error(got.error);
       break;
   }
   fed_ = true;
 }
 
-// Writes what goes without waiting; true when something went. A failure is not told to the engine
-// before the input has ended, too: the peer may have said in a Close frame why it is gone.
+// Writes as much as possible without waiting; returns true if it wrote something. A failure is
+// reported to the engine only after the input has ended, because the peer may have sent a Close
+// frame with its reason.
 bool Session::flush() noexcept {
   bool wrote = false;
   if (has_tcp() && !write_error_) {
@@ -173,7 +175,8 @@ bool Session::flush() noexcept {
       report();
     }
   }
-  // A failure of ours was told in a Close frame: the peer reads it before it hears of the end.
+  // A fault that we found was reported in a Close frame. The peer reads it before it sees the end
+  // of TCP.
   if (end_error_ && has_tcp() && !fin_sent_ && engine_->finished() && knows_close_arrived()) {
     transport_->shutdown_write();
     fin_sent_ = true;
@@ -182,7 +185,7 @@ bool Session::flush() noexcept {
   return wrote;
 }
 
-// The next message (or the opening); nothing when all is read or the end was told.
+// Returns the next message, or the opening; nothing if all is read or the end was reported.
 Event Session::pull() noexcept {
   for (;;) {
     const Event event = engine_->next();
@@ -199,12 +202,12 @@ Event Session::pull() noexcept {
         engine_->feed_error(*write_error_);
         break;
       default:
-        break;  // pings are answered already
+        break;  // the engine has answered pings
     }
   }
 }
 
-// Messages that no thread waits for. Pings are answered on the way.
+// Keeps messages that no thread waits for. Pings are answered, too.
 void Session::take_in() noexcept {
   while (readers_ == 0 && fed_ && takes_in()) {
     const Event event = pull();

@@ -1,3 +1,5 @@
+// Waits for descriptors with ppoll. A signal does not end the wait: the time that is left is
+// computed from the absolute deadline.
 #include "client/wait.h"
 
 #include "base/later.h"
@@ -21,12 +23,12 @@ bool poll_until(std::span<pollfd> descriptors, Clock::time_point deadline) noexc
       left.tv_sec = seconds.count();
       left.tv_nsec = std::chrono::nanoseconds(span - seconds).count();
     }
-    const bool for_ever = deadline == Clock::time_point::max();
+    const bool without_end = deadline == Clock::time_point::max();
     const int ready =
-        ::ppoll(descriptors.data(), descriptors.size(), for_ever ? nullptr : &left, nullptr);
+        ::ppoll(descriptors.data(), descriptors.size(), without_end ? nullptr : &left, nullptr);
     if (ready > 0) return true;
     if (ready == 0) return false;
-    // EINTR. ENOMEM is all else that can happen, and passes.
+    // The error is EINTR, or ENOMEM, which passes.
     for (pollfd& descriptor : descriptors) descriptor.revents = 0;
   }
 }
