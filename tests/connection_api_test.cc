@@ -146,9 +146,10 @@ TEST(ConnectionApi, WhateverIsThrownEndsOneConnectionAndIsLogged) {
     client.send(text(what));
     EXPECT_EQ(client.next(), failure(Errc::handler_threw));
     EXPECT_TRUE(client.ends());
-    EXPECT_EQ(logged.take(), what == "exception"
-                                 ? "/echo: on_message threw: oops"
-                                 : "/echo: on_message threw: an object that is no std::exception");
+    EXPECT_EQ(logged.take(),
+              what == "exception"
+                  ? "/echo: on_message threw: oops"
+                  : "/echo: on_message threw: an object that is not a std::exception");
     EXPECT_TRUE(peers.take().value_or("").starts_with("127.0.0.1:"));
   }
 }

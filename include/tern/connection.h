@@ -1,4 +1,4 @@
-// A connection on a loop, as its handlers see it; and Handle, its twin for everybody else.
+// A connection on a loop, for the handlers that run on it; and Handle, for all other code.
 #pragma once
 
 #include "tern/close.h"
@@ -31,61 +31,61 @@ class Registry;
 struct SessionType;
 }  // namespace connection
 
-/// One WebSocket connection, owned by its loop. Nothing you call here calls you back.
+/// One WebSocket connection, owned by its loop. No function here calls your code back.
 /// Lifetime: from on_open (or the session's constructor) until on_close has returned.
-/// Thread: its loop's; elsewhere use handle().
+/// Thread: its loop's; in other threads use handle().
 class Connection {
  public:
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  /// Queues a message; it is written at the end of the turn. Text that is not UTF-8 is not sent:
-  /// `not_utf8`, and the first one of a connection is logged (RFC 6455 §5.6,
-  /// SendOptions::check_text). `congested`: wait for on_drain before sending much more. A peer that
-  /// lets more than limits.max_queued_bytes pile up is closed with 1008, unless limits.overflow
-  /// says otherwise. `options` say whether it may be compressed, where that was agreed on.
+  /// Queues a message, which is written at the end of the turn. `options` allow or forbid to
+  /// compress it, if compression was agreed on. With `congested` wait for on_drain before you send
+  /// much more. If more than limits.max_queued_bytes are queued, the connection is closed with
+  /// 1008; limits.overflow can change that. Errors: `not_utf8`, because text that is not UTF-8 is
+  /// not sent (SendOptions::check_text); the first one of a connection is logged. RFC 6455 §5.6.
   SendStatus send(Message message, SendOptions options = {}) noexcept;
-  /// Queues a message that is shared by many connections: not copied when large.
+  /// Queues a message that many connections share. A large one is not copied.
   SendStatus send(const SharedMessage& message, SendOptions options = {}) noexcept;
-  /// Sends a ping of at most 125 bytes ahead of queued messages. RFC 6455 §5.5.2.
+  /// Sends a ping of at most 125 bytes before the queued messages. RFC 6455 §5.5.2.
   void ping(std::span<const std::byte> payload = {}) noexcept;
 
-  /// Queues a Close frame behind what was sent and stops delivering messages; on_close follows,
-  /// from the loop, once. A reason over 123 bytes is cut at a character; a code that may not be
-  /// sent becomes 1011 and is logged. Later calls do nothing. RFC 6455 §5.5.1, §7.1.2.
+  /// Queues a Close frame behind the messages that were sent. No message is delivered afterwards;
+  /// the loop calls on_close once. A reason over 123 bytes is cut at a character. A code that may
+  /// not be sent becomes 1011 and is logged. Later calls do nothing. RFC 6455 §5.5.1, §7.1.2.
   void close(CloseCode code = CloseCode::normal, std::string_view reason = {}) noexcept;
-  /// Ends TCP at once, without a Close frame; on_close follows, from the loop, once.
+  /// Ends TCP at once, without a Close frame. The loop calls on_close once.
   void terminate() noexcept;
 
-  /// No on_message from now on until resume(), and nothing is read, so that the peer slows down.
+  /// Stops on_message until resume(). Nothing is read either, so that the peer slows down.
   /// Meanwhile the silence and pong clocks stand still. Idempotent.
   void pause() noexcept;
-  /// Undoes pause(). Messages follow from the loop, not from this call. Idempotent.
+  /// Undoes pause(). The loop delivers the messages, not this call. Idempotent.
   void resume() noexcept;
 
-  /// Accepts messages: on_open came and the end has not begun.
+  /// Returns whether send() accepts messages: on_open has come and the end has not begun.
   bool is_open() const noexcept;
-  /// Bytes accepted and not yet given to the system.
+  /// The number of bytes that were accepted and that the system has not taken yet.
   std::size_t queued_bytes() const noexcept;
-  /// The subprotocol agreed upon; empty: none. Lifetime: the connection.
+  /// The subprotocol that was agreed on; empty if none. Lifetime: the connection.
   std::string_view protocol() const noexcept;
-  /// What was agreed on about compression; nothing: messages are not compressed. RFC 7692 §7.
+  /// The agreement on compression; absent if messages are not compressed. RFC 7692 §7.
   std::optional<DeflateAgreement> deflate() const noexcept;
-  /// The peer as "192.0.2.7:51234"; asks the system each time.
+  /// The peer's address, as "192.0.2.7:51234". Each call is a system call. Throws std::bad_alloc.
   std::string remote_address() const;
-  /// The loop it lives on. Lifetime: until the server runs again or is destroyed.
+  /// The loop of the connection. Lifetime: until the server runs again or is destroyed.
   Loop& loop() noexcept;
-  /// For other threads, and for whatever outlives the handler.
+  /// Returns a handle for other threads, and for code that may run after on_close.
   Handle handle() const noexcept;
 
-  /// Runs `function` once after `delay`, or every `interval`, on the loop, as long as the
-  /// connection lives: `this` of a session and the Connection are safe in it.
+  /// Runs `function` on the loop, once after `delay` or every `interval`, until on_close has
+  /// returned. So the function may use the session and the Connection. Throws std::bad_alloc.
   TimerId after(Loop::Duration delay, UniqueFunction<void(Connection&)> function);
   TimerId every(Loop::Duration interval, UniqueFunction<void(Connection&)> function);
-  /// Forgets a timer of this connection. False when there is none of this id (any more).
+  /// Cancels a timer of this connection. Returns false if there is no such timer any more.
   bool cancel(TimerId timer) noexcept;
 
-  /// The session, which must be of exactly this type (checked).
+  /// The session. It must be of exactly this type; a check ends the process otherwise.
   template <class S>
   S& session() noexcept;
 
@@ -97,29 +97,30 @@ class Connection {
   void* session_of(const connection::SessionType& type) noexcept;
 };
 
-/// A connection from anywhere: copyable, comparable, hashable, default-constructible (to nothing).
-/// A connection that has ended is a silent target. Thread: any; calls of one thread keep their
-/// order.
+/// Reaches a connection from any thread. Copyable, comparable, hashable; a default-constructed one
+/// reaches nothing. It does nothing when the connection has ended. Calls of one thread keep their
+/// order. Thread: any.
 class Handle {
  public:
   Handle() noexcept = default;
 
-  /// Copies the message and sends it from the loop.
-  /// Errors: false when nothing will be sent, because the loop has ended, its mailbox is full
+  /// Copies the message and sends it on the loop.
+  /// Errors: false if nothing will be sent, because the loop has ended, its mailbox is full
   /// (max_posted and max_posted_bytes of LoopOptions and ServerOptions), memory is out, or the text
   /// is not UTF-8 (SendOptions::check_text).
   bool send(Message message, SendOptions options = {}) const noexcept;
   bool send(SharedMessage message, SendOptions options = {}) const noexcept;
-  /// As Connection::close, from the loop. False as above.
+  /// Like Connection::close, on the loop. Errors: false if the loop has ended, its mailbox is full
+  /// or memory is out.
   bool close(CloseCode code = CloseCode::normal, std::string_view reason = {}) const noexcept;
-  /// Runs `function` on the loop if the connection lives then. False as above.
+  /// Runs `function` on the loop if the connection still exists then. Errors: false as for close().
   bool post(UniqueFunction<void(Connection&)> function) const noexcept;
 
-  /// Whether both stand for the same connection.
+  /// Returns whether both reach the same connection.
   bool operator==(const Handle& other) const noexcept = default;
-  /// An order without meaning, for sets and maps.
+  /// An order for sets and maps. It has no other meaning.
   std::strong_ordering operator<=>(const Handle& other) const noexcept;
-  /// For unordered ones.
+  /// A hash for unordered containers.
   std::size_t hash() const noexcept;
 
   /// For tern's own rooms.
@@ -133,18 +134,19 @@ class Handle {
   std::uint32_t generation_ = 0;
 };
 
-/// Your object per connection: constructed when the upgrade is accepted, destroyed right after
-/// on_close. on_message is required; on_open(conn), on_drain(conn) and on_close(conn, info) are
-/// found when they are there. One that cannot be called like that is an error of the compiler,
-/// because it would never be called. An exception that leaves one closes this connection with 1011.
+/// Your object for each connection. It is constructed when the upgrade is accepted and destroyed
+/// right after on_close. It must have on_message. It may have on_open(conn), on_drain(conn) and
+/// on_close(conn, info). A member of such a name that cannot be called like this is an error of the
+/// compiler, because it would never be called. An exception that leaves a handler closes this
+/// connection with 1011.
 template <class S>
 concept Session = std::is_class_v<S> && requires(S session, Connection& conn, Message message) {
   session.on_message(conn, message);
 };
 
-/// A session without state: plain functions. on_message is required.
-/// Thread: those of a route are shared by all its connections and called from all workers at the
-/// same time; those given to Upgrade::accept belong to one connection and are called on its loop.
+/// A session of plain functions, without state. on_message is required.
+/// Thread: all connections of a route share its functions, and all workers call them at the same
+/// time. Functions given to Upgrade::accept belong to one connection and are called on its loop.
 struct Handlers {
   UniqueFunction<void(Connection&)> on_open{};
   UniqueFunction<void(Connection&, Message)> on_message{};
@@ -154,7 +156,7 @@ struct Handlers {
 
 namespace connection {
 
-/// The plain functions that stand for a Session's members; null where it has none.
+/// Plain functions that call a Session's members; null for a member that it does not have.
 struct SessionType {
   std::size_t size;
   std::size_t alignment;
@@ -165,8 +167,8 @@ struct SessionType {
   void (*on_close)(void*, Connection&, const CloseInfo&);
 };
 
-// Whether S has a member of this name, of whatever kind: only then the name is ambiguous in a class
-// that inherits it from S and from here as well. A final class is asked directly.
+// Checks whether S has a member of this name, of any kind. Only then the name is ambiguous in a
+// class that inherits it both from S and from OptionalHandlers. A final class is checked directly.
 struct OptionalHandlers {
   void on_open();
   void on_drain();
@@ -220,7 +222,8 @@ constexpr SessionType make_session_type() noexcept {
   return type;
 }
 
-// Any of them may be missing. Without on_message the first message throws, which is logged.
+// Any of the functions may be missing. Without on_message the first message throws, and that is
+// logged.
 template <>
 constexpr SessionType make_session_type<Handlers>() noexcept {
   return {sizeof(Handlers),
@@ -242,7 +245,7 @@ constexpr SessionType make_session_type<Handlers>() noexcept {
           }};
 }
 
-/// One table for each session class; its address names the class.
+/// The table of a session class. Its address identifies the class.
 template <Session S>
 inline constexpr SessionType session_type = make_session_type<S>();
 

@@ -30,49 +30,50 @@ class Core;
 class PendingUpgrade;
 }  // namespace server
 
-/// How a Server serves. Every field has a safe default.
+/// The options of a Server. Every field has a safe default.
 struct ServerOptions {
   /// A numeric address of this machine; "::" serves IPv4 too, "localhost" is 127.0.0.1.
   std::string host = "0.0.0.0";
   std::uint16_t port = 0;  ///< 0: the system chooses, see Server::port()
-  unsigned threads = 1;    ///< worker loops; the caller of run() is the first
-  /// As LoopOptions::spin, of every worker: each keeps a core busy for so long before it sleeps.
+  unsigned threads = 1;    ///< number of worker loops; the caller of run() is the first
+  /// Like LoopOptions::spin, for each worker: it keeps a core busy for so long before it sleeps.
   std::chrono::nanoseconds spin{0};
-  /// Signals that stop the server, e.g. {SIGINT, SIGTERM}; a second one ends it at once. run()
-  /// blocks them in its threads while it runs; other threads of the program must block them
-  /// themselves. In one process only one server, or Loop::on_signal, takes a signal: if it is to
-  /// stop another server as well, the program calls stop() of that one.
+  /// Signals that stop the server, e.g. {SIGINT, SIGTERM}. A second signal ends it at once. run()
+  /// blocks them in its threads while it runs. The program must block them in its other threads. In
+  /// one process only one server, or Loop::on_signal, takes a signal. To stop another server as
+  /// well, the program calls stop() of that server.
   std::vector<int> stop_on{};
-  std::chrono::nanoseconds stop_deadline = std::chrono::seconds(10);  ///< of such a stop
+  std::chrono::nanoseconds stop_deadline = std::chrono::seconds(10);  ///< for such a stop
   std::optional<TlsServer> tls{};  ///< wss:// and https:// instead of ws:// and http://
   Limits limits{};
   Timeouts timeouts{};
-  /// Origins that pass besides pages of this very server, as "https://example.org"; "*" is any. A
-  /// page of this server has the host and port of Host, and the scheme https with `tls`, http
-  /// without. Behind a proxy that takes TLS off, pages are https and the server is not: list them.
+  /// Origins that are allowed in addition to pages of this server, as "https://example.org"; "*"
+  /// allows any. A page of this server has the host and port of Host, and the scheme https with
+  /// `tls`, http without. Behind a proxy that ends TLS, list the origins of the pages, because the
+  /// pages are https and the server is not.
   std::vector<std::string> allowed_origins{};
-  std::optional<Deflate> deflate{};              ///< compression that is accepted; absent: none
-  std::size_t max_unfinished_handshakes = 1024;  ///< beyond, the oldest goes or accepting pauses
+  std::optional<Deflate> deflate{};              ///< accepted compression; absent: none
+  std::size_t max_unfinished_handshakes = 1024;  ///< beyond: the oldest ends, or accepting pauses
   std::size_t max_connections = 0;               ///< 0: RLIMIT_NOFILE - 64; beyond: 503
   std::size_t max_posted =
-      LoopOptions{}.max_posted;  ///< as LoopOptions::max_posted, of each worker
-  /// As LoopOptions::max_posted_bytes, of each worker.
+      LoopOptions{}.max_posted;  ///< like LoopOptions::max_posted, for each worker
+  /// Like LoopOptions::max_posted_bytes, for each worker.
   std::size_t max_posted_bytes = LoopOptions{}.max_posted_bytes;
-  bool share_port = false;  ///< let other processes of this user listen, too
+  bool share_port = false;  ///< other processes of this user may listen, too
   LogSink log{};
 };
 
-/// A request for a WebSocket that waits for its answer. Copyable; the first answer wins; when the
-/// last copy goes without one, the answer is 503. Answering has no effect once the peer is gone.
-/// Thread: any.
+/// A request for a WebSocket that waits for its answer. Copyable. Only the first answer counts. If
+/// the last copy is destroyed without an answer, the answer is 503. An answer does nothing when the
+/// peer is gone. Thread: any.
 class Upgrade {
  public:
-  /// The request. Lifetime: until it is answered; keep a copy of the Upgrade for so long.
+  /// The request. Lifetime: until it is answered; keep a copy of the Upgrade until then.
   const Request& request() const noexcept;
-  /// Answers 101. The session is constructed from the arguments, on the loop, right before.
+  /// Answers 101. Right before, the session is constructed on the loop from the arguments.
   template <Session S, class... A>
   void accept(Accept accept = {}, A&&... arguments) const;
-  /// The same with plain functions, for this connection alone. on_message is required.
+  /// The same with plain functions, for this connection only. on_message is required.
   void accept(Handlers handlers, Accept accept = {}) const;
   /// Answers in plain HTTP and ends the connection.
   void respond(Response response) const;
@@ -91,65 +92,65 @@ class Upgrade {
 
 /// Serves WebSocket routes and plain pages on one port until it is stopped.
 /// A path is compared as received, byte by byte. It begins with '/', has no query, is
-/// percent-encoded as clients do it, and has one WebSocket and one page at most; else listen()
+/// percent-encoded as clients do it, and has at most one WebSocket and one page; else listen()
 /// fails and names it. A route that is added while run() runs is ignored: that is logged, and the
-/// next run() returns it as an error. Thread: stop(), reload_certificates(), counters() and port()
-/// from any; routes are added before run().
+/// next run() returns it as an error. Thread: any for stop(), reload_certificates(), counters() and
+/// port(); routes are added before run().
 class Server {
  public:
-  /// Opens nothing yet but the descriptor that stop() writes to. Throws std::bad_alloc.
+  /// Opens only the descriptor that stop() writes to. Throws std::bad_alloc.
   explicit Server(ServerOptions options = {});
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  /// Constructs an S for each connection to `path`, from copies of the arguments (std::ref for
-  /// shared state), with the Request first if S takes it. A session copies what it keeps of it.
+  /// Constructs an S for each connection to `path` from copies of the arguments (std::ref for
+  /// shared state). If S takes a Request, it comes first. Lifetime of the Request: the constructor;
+  /// a session copies the parts that it keeps.
   template <Session S, class... A>
   requires(!std::is_same_v<S, Handlers>) Server& route(std::string path, A&&... arguments);
   /// The same with options for the route.
   template <Session S, class... A>
   requires(!std::is_same_v<S, Handlers>) Server& route_with(Accept accept, std::string path,
                                                             A&&... arguments);
-  /// Functions for all connections to `path`. on_message is required.
+  /// Calls these functions for all connections to `path`. on_message is required.
   Server& route(std::string path, Handlers handlers, Accept accept = {});
-  /// Decides for each proper upgrade request to `path`, now or later.
-  /// Thread: called from all workers at the same time.
+  /// Calls `decide` for each proper upgrade request to `path`. It answers now or later.
+  /// Thread: all workers call it at the same time.
   Server& route(std::string path, UniqueFunction<void(Upgrade)> decide);
-  /// Answers GET and HEAD requests to `path` that are no upgrades, of HTTP/1.1 and 1.0. OPTIONS is
-  /// answered 204 with Allow.
-  /// Thread: called from all workers at the same time.
+  /// Answers GET and HEAD requests to `path` that are not upgrades, of HTTP/1.1 and 1.0. OPTIONS is
+  /// answered with 204 and Allow.
+  /// Thread: all workers call `page` at the same time.
   Server& get(std::string path, UniqueFunction<Response(const Request&)> page);
 
-  /// Checks options and routes, binds and listens; run() does it as well if the server does not
-  /// listen yet. A program that tells others that it listens before it calls run() blocks the
-  /// signals of stop_on itself, because a signal may come in between. A process may fork() between
-  /// listen() and run().
-  /// Errors: options_invalid for the first option or route that can never work, which the message
-  /// names; those of the system, with the address; those of reload_certificates(); signal_in_use
-  /// for a signal of stop_on that another server or loop of this process takes; no_memory.
+  /// Checks options and routes, binds and listens. run() does it as well if the server does not
+  /// listen yet. A program that announces that it listens before it calls run() blocks the signals
+  /// of stop_on itself, because a signal may come in between. A process may fork() between listen()
+  /// and run(). Errors: options_invalid for the first option or route that can never work, which
+  /// the message names; those of the system, with the address; those of reload_certificates();
+  /// signal_in_use for a signal of stop_on that another server or loop of this process takes;
+  /// no_memory.
   Result<void> listen() noexcept;
-  /// Serves until stopped. The calling thread is the first worker. When it returns, every session
-  /// has heard its on_close, handles are refused and the port is free. It may be called again then;
-  /// with port 0 the system chooses another port.
-  /// Errors: those of listen() and of the loops; already_running; no_memory; EAGAIN and the like
-  /// when a thread cannot be started ("start worker 2 of 4"), and then none serves.
+  /// Serves until it is stopped. The calling thread is the first worker. When it returns, every
+  /// session has received its on_close, handles return false and the port is free. Then it may be
+  /// called again; with port 0 the system chooses another port. Errors: those of listen() and of
+  /// the loops; already_running; no_memory; EAGAIN and the like when a thread cannot be started
+  /// ("start worker 2 of 4"), and then none serves.
   Result<void> run() noexcept;
-  /// Stops accepting, closes all connections with 1001 and lets run() return when they are gone, at
-  /// most after the deadline. Of several calls the earliest end holds. A call while run() does not
-  /// run makes the next run() return at once.
-  /// Thread: any; also from a signal handler.
+  /// Stops accepting and closes all connections with 1001. run() returns when they are gone, at the
+  /// latest after the deadline. Of several calls the earliest end holds. A call while run() does
+  /// not run makes the next run() return at once. Thread: any; also from a signal handler.
   void stop(std::chrono::nanoseconds deadline = std::chrono::seconds(10)) noexcept;
 
-  /// Reads the certificates, keys and CAs of ServerOptions::tls anew: connections accepted from now
-  /// on get them, open ones keep theirs. If anything is wrong with them, the old ones go on
-  /// serving. Thread: any. Errors: those of reading a file; tls_options_invalid, also without TLS.
-  /// Throws std::bad_alloc.
+  /// Reads the certificates, keys and CAs of ServerOptions::tls again. Connections that are
+  /// accepted from now on use them; open ones keep theirs. If anything is wrong with them, the old
+  /// ones stay in use. Thread: any. Errors: those of reading a file; tls_options_invalid, also
+  /// without TLS. Throws std::bad_alloc.
   Result<void> reload_certificates();
 
   /// The port of the last listen(); 0 before the first.
   std::uint16_t port() const noexcept;
-  /// What happened so far.
+  /// The counts since the server was made. Throws std::bad_alloc.
   Counters counters() const;
 
  private:

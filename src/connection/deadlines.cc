@@ -1,7 +1,7 @@
-// What a connection does when its timer fires, and how it ends TCP.
+// How a connection handles its deadline, and how it ends TCP.
 //
-// The peer is judged last: what arrived is read and what waits is written first. Its answer may
-// have been here in time while this loop was busy or stopped.
+// Before the peer is judged, the connection reads what has arrived and writes what waits. The
+// peer's answer may have arrived in time while this loop was busy or stopped.
 #include "base/errc_kind.h"
 #include "base/later.h"
 #include "connection/live_connection.h"
@@ -14,13 +14,13 @@ namespace {
 
 using Duration = std::chrono::nanoseconds;
 
-// A timer is later than this only if the loop did not look: a handler blocked it, or the process
-// was stopped.
+// A timer is later than this only if the loop did not run: a handler blocked it, or the process was
+// stopped.
 constexpr Duration noticeable = std::chrono::milliseconds(100);
-// So many times its lateness a peer gets to answer a loop that was late; at most a whole limit.
+// If the loop was late, the peer gets so many times that lateness to answer, at most a whole limit.
 constexpr int patience_for_lateness = 10;
-constexpr Duration longest_lateness = std::chrono::hours(1);  // that is counted
-// For input that a turn left unread: the next turns read it.
+constexpr Duration longest_lateness = std::chrono::hours(1);  // more does not count
+// The time for the next turns to read input that a turn left unread.
 constexpr Duration moment = std::chrono::milliseconds(50);
 
 constexpr std::uint32_t max_discarded = std::uint32_t{64} << 10;
@@ -33,7 +33,7 @@ void LiveConnection::on_timer(net::Timer::time_point now) noexcept {
   if (state_ == State::lingering) return on_linger_timer();
   engine_.advance(now);
   const auto due = engine_.deadline();
-  if (due > now) return update_timer();  // it moved away since the timer was armed
+  if (due > now) return update_timer();  // it was moved after the timer was armed
   in_turn_ = true;
   blocked_ = Blocked::no;
   TurnBudget budget(environment_->core);
@@ -52,8 +52,8 @@ void LiveConnection::judge(net::Timer::time_point due, net::Timer::time_point no
   mute_ = unanswered && engine_.finished();
 }
 
-// A deadline that was missed because of us is moved. The engine grants that a few times in a row
-// only, so neither a loop that is always late nor a peer that never stops sending undoes it.
+// Moves a deadline that was missed because of us. The engine allows it only a few times in a row.
+// So the deadline holds even if the loop is always late or the peer never stops sending.
 bool LiveConnection::deserves_time(net::Timer::time_point due,
                                    net::Timer::time_point now) noexcept {
   if (now - due > noticeable) {
@@ -67,11 +67,11 @@ bool LiveConnection::deserves_time(net::Timer::time_point due,
 
 // ---- the end
 
-// A close() with unread input would send RST, which may destroy what we wrote last. So FIN goes
-// first, then the peer's input is thrown away until it ends, too.
+// A close() with unread input would send RST, which may destroy what we wrote last. So we send FIN
+// first, and then discard the peer's input until it sends FIN, too.
 void LiveConnection::start_linger() noexcept {
   const CloseInfo& info = engine_.close_info();
-  const bool parted = info.clean && environment_->stopping;  // the peer has said its last word
+  const bool parted = info.clean && environment_->stopping;  // the peer sends nothing more
   const bool over = read_ended_ || parted || mute_ || base::is_abrupt(info.error);
   if (!over || info.clean) transport_->shutdown_write();
   if (over) return die();
@@ -90,7 +90,7 @@ void LiveConnection::wait_for_fin() noexcept {
   }
 }
 
-// The peer has had its time to end, too. It gets more while it takes what was written.
+// The time for the peer's FIN is over. The peer gets more time while it takes what was written.
 void LiveConnection::on_linger_timer() noexcept {
   linger();
   if (state_ == State::gone) return;
@@ -111,7 +111,8 @@ void LiveConnection::on_linger_timer() noexcept {
   wait_for_fin();
 }
 
-// Beyond 64 KiB the peer's input stays where it is, until the peer has taken what was written.
+// Discards at most 64 KiB of the peer's input. More than that stays unread until the peer has taken
+// what was written.
 void LiveConnection::linger() noexcept {
   if (transport_->has_unsent()) transport_->flush();
   if (full_) return update_interest();

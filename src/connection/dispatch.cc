@@ -1,5 +1,5 @@
-// An exception of the application ends its own connection and nothing else (1011, logged); no frame
-// of tern but LiveConnection::call_application ever sees one.
+// An exception of the application ends its own connection with 1011 and is logged. It ends nothing
+// else, because LiveConnection::call_application catches it.
 #include "connection/dispatch.h"
 
 #include <exception>
@@ -12,13 +12,13 @@ void log(const LogSink& sink, LogLevel level, std::string_view message,
   if (!sink) return;
   try {
     sink({.level = level, .message = message, .remote_address = remote_address});
-  } catch (...) {  // a log that cannot be written is nobody's reason to end
+  } catch (...) {  // a log that fails must not end the connection
   }
 }
 
 namespace {
 
-// The text of the exception in flight.
+// The text of the current exception.
 std::string describe_exception() noexcept {
   try {
     try {
@@ -26,9 +26,9 @@ std::string describe_exception() noexcept {
     } catch (const std::exception& exception) {
       return exception.what();
     } catch (...) {
-      return "an object that is no std::exception";
+      return "an object that is not a std::exception";
     }
-  } catch (...) {  // no memory for the text
+  } catch (...) {  // there is no memory for the text
     return {};
   }
 }

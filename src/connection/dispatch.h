@@ -1,4 +1,4 @@
-// The one place where code of the application is called, and where its exceptions end.
+// The session of a connection, and the log. Both call code of the application.
 #pragma once
 
 #include "tern/connection.h"
@@ -12,27 +12,27 @@
 
 namespace tern::connection {
 
-/// Writes to the application's log, if it wants one; what the sink throws is dropped.
+/// Writes to the application's log, if there is one. Exceptions of the sink are dropped.
 void log(const LogSink& sink, LogLevel level, std::string_view message,
          std::string_view remote_address = {}) noexcept;
 
-/// Runs `write`, which composes a line and logs it: if there is a log, and memory for the line.
+/// Runs `write`, which composes a line and logs it. Does nothing without a log or without memory.
 template <class F>
 void log_composed(const LogSink& sink, F&& write) noexcept {
   if (!sink) return;
   try {
     std::forward<F>(write)();
-  } catch (const std::bad_alloc&) {  // a line less
+  } catch (const std::bad_alloc&) {  // the line is dropped
   }
 }
 
-/// Logs the exception in flight: `what` of this route threw it, for this peer. Only in a catch
-/// block.
+/// Logs the current exception, which `what` of this route threw for this peer. Call it only in a
+/// catch block.
 [[gnu::cold]] void log_exception(const LogSink& sink, std::string_view route, std::string_view what,
                                  std::string_view remote_address) noexcept;
 
-/// The session of a connection: the application's object behind a table of plain functions. Small
-/// ones sit inside, larger ones in a block of their own.
+/// The session of a connection: the application's object behind a table of plain functions. A small
+/// object is stored inside, a larger one in a block of its own.
 class SessionBox {
  public:
   SessionBox() noexcept = default;
@@ -40,7 +40,8 @@ class SessionBox {
   SessionBox& operator=(const SessionBox&) = delete;
   ~SessionBox() { destroy(); }
 
-  /// Constructs a session through `construct(void* memory)`. Throws what that throws.
+  /// Constructs a session by `construct(void* memory)`. Throws std::bad_alloc, and the exceptions
+  /// of `construct`.
   template <class F>
   void emplace(const SessionType& type, F&& construct) {
     void* const memory = allocate(type);

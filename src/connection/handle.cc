@@ -1,5 +1,5 @@
-// A Handle never touches the connection: it posts to the loop, where slot and generation find it,
-// or nothing any more.
+// A Handle never uses the connection directly, because another thread may hold it. It posts to the
+// loop. There, slot and generation find the connection, or nothing if it has ended.
 #include "tern/connection.h"
 
 #include "connection/live_connection.h"
@@ -14,11 +14,11 @@ using connection::Registry;
 
 namespace {
 
-// Connection::close cuts the reason at 123 bytes; the byte behind tells where its last character
-// ends.
+// Connection::close cuts the reason at 123 bytes. It needs the next byte to find where the last
+// character ends.
 constexpr std::size_t max_reason_bytes = 124;
 
-// Runs `function(LiveConnection&)` on the loop if the connection lives by then: its session does.
+// Runs `function(LiveConnection&)` on the loop if the connection still has a session then.
 template <class F>
 bool post_to(const std::shared_ptr<Registry>& registry, std::uint32_t slot,
              std::uint32_t generation, net::Mailbox::Load load, F function) noexcept {
@@ -37,7 +37,7 @@ bool post_to(const std::shared_ptr<Registry>& registry, std::uint32_t slot,
 
 }  // namespace
 
-// Text is judged here, so that the caller learns of it.
+// The text is checked in the caller's thread, so that the result reaches the caller.
 bool Handle::send(SharedMessage message, SendOptions options) const noexcept {
   if (options.check_text && !engine::is_sendable(message)) return false;
   const net::Mailbox::Load load{.bytes = message.message().size(), .shared = message.encoded()};

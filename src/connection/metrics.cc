@@ -1,4 +1,4 @@
-// Counters cost a load and a store each; reading them sums up the workers.
+// To count costs one load and one store. To read the counters sums up those of all workers.
 #include "connection/metrics.h"
 
 #include "tern/error.h"
@@ -39,7 +39,8 @@ void Metrics::refused(std::error_code why) noexcept {
 }
 
 void Metrics::add_to(Counters& total) const {
-  const std::uint64_t ended = connections_ended.get_first();  // else one that ends now is below 0
+  const std::uint64_t ended =
+      connections_ended.get_first();  // read first, so that the difference is never below 0
   const std::uint64_t accepted = connections_begun.get();
   total.connections_accepted += accepted;
   total.connections_open += accepted - ended;
@@ -112,19 +113,20 @@ std::string Counters::prometheus() const {
   Exposition out;
   out.counter("connections_accepted_total", "TCP connections that were accepted.",
               connections_accepted);
-  out.gauge("connections_open", "TCP connections that are open, whatever they speak.",
+  out.gauge("connections_open", "TCP connections that are open, of HTTP and WebSocket.",
             connections_open);
-  out.counter("connections_rejected_total", "Connections that got 503 at the connection limit.",
-              connections_rejected);
-  out.counter("upgrades_total", "Requests that were answered 101.", upgrades);
-  out.counter("responses_total", "Proper requests that got another answer than 101.", responses);
+  out.counter("connections_rejected_total",
+              "Connections that received 503 at the connection limit.", connections_rejected);
+  out.counter("upgrades_total", "Requests that were answered with 101.", upgrades);
+  out.counter("responses_total", "Proper requests that received another answer than 101.",
+              responses);
   out.counter("messages_received_total", "Messages that were received.", messages_received);
   out.counter("messages_sent_total", "Messages that were accepted by send().", messages_sent);
   out.counter("bytes_received_total", "Bytes of HTTP and WebSocket that were read.",
               bytes_received);
   out.counter("bytes_sent_total", "Bytes of HTTP and WebSocket that were written.", bytes_sent);
-  out.counter("accept_pauses_total", "Pauses of accepting for want of descriptors or memory.",
-              accept_pauses);
+  out.counter("accept_pauses_total",
+              "Pauses of accepting because descriptors or memory were missing.", accept_pauses);
   out.family("closes_total", "counter", "WebSocket connections that ended, by close code.");
   for (const auto& [code, count] : closes) {
     const bool of_application = code == connection::other_codes;

@@ -1,5 +1,5 @@
-// What one worker counts. Written by its thread alone, read by any: relaxed loads and stores, no
-// locked instruction.
+// The counts of one worker. Only its own thread writes them, and any thread reads them. So relaxed
+// loads and stores are enough, and no instruction locks the bus.
 #pragma once
 
 #include "tern/close.h"
@@ -13,14 +13,15 @@
 
 namespace tern::connection {
 
-/// A number with one writer.
+/// A number that one thread writes and any thread reads.
 class Count {
  public:
   void add(std::uint64_t by = 1) noexcept {
     value_.store(value_.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
   }
   std::uint64_t get() const noexcept { return value_.load(std::memory_order_relaxed); }
-  /// As add(). A thread that sees this addition by get_first() sees all that was counted before.
+  /// Like add(). A thread that reads this addition by get_first() also reads all earlier ones of
+  /// other counts.
   void add_last() noexcept {
     value_.store(value_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
   }
@@ -43,15 +44,15 @@ class Metrics {
   Count bytes_sent{};
   Count accept_pauses{};
 
-  /// A WebSocket connection ended.
+  /// Counts the end of a WebSocket connection.
   void closed(CloseCode code) noexcept;
-  /// A handshake failed; an error of the system counts as connection_reset.
+  /// Counts a handshake that failed. An error of the system counts as connection_reset.
   void refused(std::error_code why) noexcept;
-  /// Adds all this to `total`.
+  /// Adds all counts to `total`. Thread: any. Throws std::bad_alloc.
   void add_to(Counters& total) const;
 
  private:
-  static constexpr std::size_t named_codes = 16;  // 1000-1015; the rest shares one count
+  static constexpr std::size_t named_codes = 16;  // 1000 to 1015; all others share one count
   static constexpr std::size_t max_errc = 128;
 
   std::array<Count, named_codes + 1> closes_{};

@@ -1,4 +1,4 @@
-// A slot is used again at once, with another generation: a stale handle finds nothing.
+// A slot is used again at once, but with another generation. So an old handle finds nothing.
 #include "connection/registry.h"
 
 namespace tern::connection {

@@ -1,4 +1,4 @@
-// Where a Handle finds its connection: slots with generations, of one loop.
+// The table in which a Handle finds its connection.
 #pragma once
 
 #include "net/mailbox.h"
@@ -13,7 +13,9 @@ namespace tern::connection {
 
 class LiveConnection;
 
-/// Thread: the loop's, but mailbox() from any. Shared with handles, which may outlive the loop.
+/// The connections of one loop in slots. Each slot has a generation, which changes when a
+/// connection leaves it. Handles share the registry and may outlive the loop. Thread: the loop's;
+/// mailbox() from any.
 class Registry {
  public:
   struct Place {
@@ -27,12 +29,12 @@ class Registry {
   /// Throws std::bad_alloc.
   Place add(LiveConnection& connection);
   void remove(std::uint32_t slot) noexcept;
-  /// Null once that connection has ended.
+  /// Returns null if that connection has ended.
   LiveConnection* find(std::uint32_t slot, std::uint32_t generation) const noexcept;
   std::uint32_t generation(std::uint32_t slot) const noexcept { return slots_[slot].generation; }
   std::size_t size() const noexcept { return size_; }
 
-  /// Calls `function` for each connection; it may end them, but not add any.
+  /// Calls `function` for each connection. It may end connections, but not add any.
   template <class F>
   void for_each(F&& function) {
     for (std::size_t i = 0; i < slots_.size(); ++i) {

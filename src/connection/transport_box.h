@@ -1,4 +1,4 @@
-// The transport of a connection on a loop, in 16 bytes whatever it is.
+// Holds a transport of any kind in 16 bytes.
 #pragma once
 
 #include "net/tcp.h"
@@ -13,7 +13,8 @@
 
 namespace tern::connection {
 
-/// Plain TCP, of which there may be very many, sits inside; any other one is behind a pointer.
+/// The transport of a connection on a loop. Plain TCP is stored inside, because there may be very
+/// many such connections. Any other transport is behind a pointer.
 class TransportBox {
  public:
   explicit TransportBox(net::Fd socket) noexcept {

@@ -1,4 +1,4 @@
-// How much one connection may do in a turn of its loop, because the others wait meanwhile.
+// Bounds the work of one connection in a turn of its loop, because the others wait meanwhile.
 #pragma once
 
 #include "net/loop_core.h"
@@ -7,10 +7,10 @@
 
 namespace tern::connection {
 
-/// The work of one connection in one turn, in units. An event is one unit; what is more work than a
-/// small message costs more. The turn of the connection ends after 1 024 units, or after half a
-/// millisecond, or when the loop's turn has taken two milliseconds. The clock is read every 16
-/// units, so that a turn with a few small messages never reads it.
+/// The work of one connection in one turn, in units. An event is one unit. Work that is larger than
+/// a small message costs more units. The turn of the connection ends after 1 024 units, or after
+/// half a millisecond, or when the loop's turn has taken two milliseconds. The clock is read every
+/// 16 units, so that a turn with a few small messages never reads it.
 class TurnBudget {
  public:
   using Clock = std::chrono::steady_clock;
@@ -19,16 +19,16 @@ class TurnBudget {
   static constexpr std::chrono::microseconds max_time{500};
   static constexpr std::chrono::milliseconds max_loop_time{2};
 
-  // Units beside that of the event.
-  static constexpr int inflating = 127;  ///< a call of Engine::next() that did all it may
-  static constexpr int request = 11;     ///< its page may take any time
-  static constexpr int reading = 127;    ///< a read behind the first one
+  // Units in addition to the one of the event.
+  static constexpr int inflating = 127;  ///< a call of Engine::next() that did as much as it may
+  static constexpr int request = 11;     ///< the application may take any time for it
+  static constexpr int reading = 127;    ///< each read after the first one
 
   explicit TurnBudget(const net::LoopCore& loop) noexcept : loop_(loop) {}
 
-  /// An event was handled. Returns whether the turn of the connection ends.
+  /// Counts an event that was handled. Returns whether the turn of the connection ends.
   bool count() noexcept { return --left_ <= 0 && look(); }
-  /// It cost so much more.
+  /// Adds units of the last event. The next count() checks them.
   void charge(int units) noexcept { left_ -= units; }
   bool spent() const noexcept { return spent_; }
 
@@ -45,8 +45,8 @@ class TurnBudget {
   }
 
   const net::LoopCore& loop_;
-  Clock::time_point began_;         // the first look at the clock
-  int left_ = units_between_looks;  // until the next look
+  Clock::time_point began_;         // when the clock was first read
+  int left_ = units_between_looks;  // units until the clock is read again
   int units_ = 0;
   bool spent_ = false;
 };

@@ -1,3 +1,4 @@
+// The signals that stop a server, blocked while it runs.
 #pragma once
 
 #include <cerrno>
@@ -8,10 +9,10 @@
 
 namespace tern::server {
 
-/// Blocks the signals that stop the server in this thread and those it starts, while it lives: only
-/// then does the loop get them (signalfd), and the program is not ended by them. One that comes
-/// after the loop has ended is taken here: it asked for what has happened, and it must neither end
-/// the program nor the next run().
+/// While it lives, it blocks these signals in this thread and in the threads that this thread
+/// starts. Only then the loop receives them (signalfd) and they do not end the program. The
+/// destructor takes a signal that came after the loop ended, because it must end neither the
+/// program nor the next run().
 class BlockedSignals {
  public:
   explicit BlockedSignals(const std::vector<int>& signals) noexcept : any_(!signals.empty()) {

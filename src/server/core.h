@@ -1,4 +1,4 @@
-// What all workers of a server share.
+// The part of a server that all its workers share.
 #pragma once
 
 #include "tern/server.h"
@@ -32,23 +32,24 @@ class Core {
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 
-  /// Takes a route, unless the server runs: then it is ignored and told. Null: ignored.
+  /// Returns the route to fill in. While the server runs, it logs that the route is ignored and
+  /// returns null. Throws std::bad_alloc.
   Route* add_route(std::string path, Router::Kind kind);
   Result<void> listen() noexcept;
   Result<void> run() noexcept;
   void stop(std::chrono::nanoseconds deadline) noexcept;
   Counters counters() const;
   Result<void> reload_certificates();
-  /// What new connections get; null: plain TCP. Thread: any.
+  /// Returns the certificates for new connections; null for plain TCP. Thread: any.
   std::shared_ptr<tls::ServerContext> tls_context() const noexcept;
 
-  // Set before the workers run.
+  // These are set before the workers run.
   ServerOptions options;
   EngineOptions engine_options;
   Router router{};
   std::size_t max_connections;
 
-  // Two numbers of the whole server; the rest each worker counts for itself.
+  // Two counts of the whole server. Each worker has its own for all others.
   std::atomic<std::size_t> connections{0};
   std::atomic<std::size_t> unfinished{0};
 
@@ -56,17 +57,17 @@ class Core {
 
   bool running() const noexcept { return running_; }
   using TimePoint = net::Timer::time_point;
-  /// No stop() concerns this run. A stop without a deadline has the moment before.
+  /// The value of stop_at() without a stop. A stop without a deadline has the moment before.
   static constexpr TimePoint not_stopped = TimePoint::max();
 
-  /// Written to by stop() and when a worker ends. Many wait for it, so they watch for edges and
-  /// nothing is read from it.
+  /// The eventfd to which stop() writes, and a worker that ends. Many workers wait for it, so they
+  /// watch for edges and do not read from it.
   int stop_event() const noexcept { return stop_event_.get(); }
-  /// When the last connection is cut off. Thread: any.
+  /// The time at which the connections that are left are ended. Thread: any.
   TimePoint stop_at() const noexcept {
     return TimePoint(TimePoint::duration(stop_at_.load(std::memory_order_acquire)));
   }
-  /// How many workers other than the first still serve. Thread: any.
+  /// The number of workers that still serve, without the first. Thread: any.
   std::size_t others_running() const noexcept { return others_running_.load(); }
 
  private:
@@ -82,22 +83,22 @@ class Core {
   Result<void> run_other(std::size_t index) noexcept;
   void end_run() noexcept;
 
-  // Of each worker, and kept while workers come and go. Not changed after the constructor, so that
-  // counters() may be called from any thread.
+  // One for each worker, kept when the workers are made anew. The vector does not change after the
+  // constructor, so that any thread may call counters().
   std::vector<std::unique_ptr<connection::Metrics>> metrics_{};
   std::vector<net::Fd> sockets_{};                  // from listen() to run(); one for each worker
   std::vector<std::unique_ptr<Worker>> workers_{};  // of the last run()
-  net::SignalClaim claim_{};                        // of stop_on, from listen() to the end of run()
+  net::SignalClaim claim_{};  // for stop_on, from listen() to the end of run()
 
   mutable std::mutex tls_mutex_{};
   std::shared_ptr<tls::ServerContext> tls_context_{};  // guarded by tls_mutex_
   net::Fd stop_event_;
-  std::error_code stop_error_{};  // the eventfd could not be made
+  std::error_code stop_error_{};  // the reason why the eventfd could not be made
   std::atomic<TimePoint::rep> stop_at_{not_stopped.time_since_epoch().count()};
   std::atomic<std::size_t> others_running_{0};
   std::atomic<bool> running_{false};
   std::mutex late_mutex_{};
-  std::string late_route_{};  // guarded by late_mutex_: added while the server ran
+  std::string late_route_{};  // guarded by late_mutex_: a route added while the server ran
 };
 
 }  // namespace tern::server

@@ -1,6 +1,6 @@
-// A listener stays readable when accept fails for want of descriptors, so that the loop would spin:
-// it is left alone for 100 ms instead. At most 64 are taken in a turn, so that a storm of new
-// connections does not starve those that are open.
+// When accept fails because descriptors are missing, the listener stays readable and the loop would
+// spin. So the listener leaves epoll for 100 ms. It accepts at most 64 connections in a turn, so
+// that a storm of new connections does not starve the open ones.
 #include "server/listener.h"
 
 #include "net/socket.h"
@@ -57,12 +57,12 @@ void Listener::pause() noexcept {
   try {
     core_.timers().arm(*this, core_.now() + pause_time);
   } catch (const std::bad_alloc&) {
-    on_timer(core_.now());  // no memory for a timer: better spin than never accept again
+    on_timer(core_.now());  // no memory for a timer: to spin is better than never to accept again
   }
 }
 
-// epoll may be short of memory, or of watches, as accept was of descriptors: then it is one more
-// pause.
+// epoll may lack memory or watches, as accept lacked descriptors. Then the listener pauses once
+// more.
 void Listener::on_timer(net::Timer::time_point) noexcept {
   const std::error_code error = core_.poller().add(socket_.get(), net::readable, *this);
   if (!error) return;

@@ -1,4 +1,4 @@
-// Takes connections from the port, as long as there is room for them.
+// Accepts connections from the port as long as there is room for them.
 #pragma once
 
 #include "net/fd.h"
@@ -12,15 +12,16 @@
 
 namespace tern::server {
 
-/// What becomes of the sockets.
+/// The receiver of accepted sockets.
 class Acceptor {
  public:
   enum class Verdict : std::uint8_t { taken, full };
-  /// Takes the socket over, or leaves accepting alone for a while: then the socket is closed.
+  /// Takes the socket. With `full` the socket is closed and the listener pauses.
   virtual Verdict on_accepted(net::Fd socket) noexcept = 0;
-  /// Whether one more may come now.
+  /// Returns whether one more connection may be accepted now.
   virtual bool may_accept() noexcept = 0;
-  /// Accepting failed and pauses (told once for each episode), or has ended for good.
+  /// Accepting failed and pauses, or `for_good` has ended. A pause is reported once, until a
+  /// connection is accepted again.
   virtual void on_trouble(std::error_code error, bool for_good) noexcept = 0;
 
  protected:
@@ -33,7 +34,7 @@ class Listener final : private net::Watcher, private net::Timer {
   ~Listener() { stop(); }
 
   std::error_code start(net::Fd socket) noexcept;
-  /// Closes the socket: the port is free, and what waits in its queue is reset.
+  /// Closes the socket: the port is free, and the connections in its queue are reset.
   void stop() noexcept;
 
  private:

@@ -1,5 +1,6 @@
-// Paths are compared as received, byte by byte: no decoding, no patterns, so that no two spellings
-// of a path can be told apart by one check and not by another.
+// Paths are compared as received, byte by byte, without decoding and without patterns. So all
+// checks of a path agree: two spellings are never the same path for one check and different for
+// another.
 #include "server/router.h"
 
 #include "server/validate.h"

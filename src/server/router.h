@@ -1,4 +1,4 @@
-// Which path is served by what. Filled before the workers run, then only read.
+// The routes of a server by path. They are added before the workers run and then only read.
 #pragma once
 
 #include "tern/connection.h"
@@ -16,13 +16,13 @@
 
 namespace tern::server {
 
-/// What is served at one path: a page, a WebSocket, or both.
+/// The page, the WebSocket or both at one path.
 struct Route {
   UniqueFunction<Response(const Request&)> page{};
-  // A WebSocket: a session type with its constructor, or a function that decides.
+  // A WebSocket has a session type with its constructor, or a function that decides.
   const connection::SessionType* type = nullptr;
   UniqueFunction<void(void*, const Request&)> construct{};
-  bool reads_request = true;  // the constructor does
+  bool reads_request = true;  // the constructor takes the Request
   Accept accept{};
   UniqueFunction<void(Upgrade)> decide{};
   std::uint16_t id = 0;  // see Router::path_of
@@ -33,15 +33,16 @@ struct Route {
 class Router {
  public:
   enum class Kind : std::uint8_t { page, websocket };
-  /// The route of this path, which is to have a page or a WebSocket from now on; made if there is
-  /// none. A path that can never work, or that has one of this kind already, is a problem.
+  /// Returns the route of this path, so that the caller gives it a page or a WebSocket; makes it if
+  /// there is none. It is a problem if the path can never work or has one of this kind already.
   Route& add(std::string path, Kind kind);
-  /// Remembers the first problem: why the server must not listen.
+  /// Keeps the first problem, because of which the server must not listen.
   void complain(std::string_view path, Kind kind, std::string_view why);
   const std::string& problem() const noexcept { return problem_; }
-  /// Null when nothing is served there.
+  /// Returns null if the path has no route.
   Route* find(std::string_view path) noexcept;
-  /// The path of the route of this id; empty for 0, which all beyond 65 535 routes have.
+  /// The path of the route with this id; empty for 0, which is the id of all routes after the first
+  /// 65 535.
   std::string_view path_of(std::uint16_t id) const noexcept;
 
  private:
@@ -50,7 +51,8 @@ class Router {
   };
   std::unordered_map<std::string, Route, Hash, std::equal_to<>> routes_{};
   std::string problem_{};
-  std::vector<std::string_view> paths_{};  // by id, from 1 on; the map's keys stay where they are
+  std::vector<std::string_view>
+      paths_{};  // by id, from 1 on; views of the map's keys, which never move
 };
 
 }  // namespace tern::server

@@ -1,4 +1,4 @@
-// The public class only checks what a route is given and hands it to the core.
+// The public class of a server. It checks each route and gives it to the core.
 #include "tern/server.h"
 
 #include "engine/validate.h"

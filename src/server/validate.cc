@@ -1,3 +1,4 @@
+// Each check returns a text that names the option, because listen() shows it to people.
 #include "server/validate.h"
 
 #include "engine/validate.h"
@@ -17,7 +18,7 @@ std::string why_invalid_host(const std::string& host) {
 
 std::string why_invalid_signals(const std::vector<int>& signals) {
   for (const int signal : signals) {
-    sigset_t set;  // takes only signals that exist and that the C library leaves to programs
+    sigset_t set;  // sigaddset takes only signals that exist and that the C library does not use
     ::sigemptyset(&set);
     const bool caught = ::sigaddset(&set, signal) == 0 && signal != SIGKILL && signal != SIGSTOP;
     if (!caught) return "stop_on: signal " + std::to_string(signal) + " cannot be waited for";
@@ -27,14 +28,14 @@ std::string why_invalid_signals(const std::vector<int>& signals) {
 
 std::string why_invalid_counts(const ServerOptions& options) {
   if (options.max_unfinished_handshakes == 0) {
-    return "max_unfinished_handshakes is 0, so nobody could connect";
+    return "max_unfinished_handshakes is 0, so no client could connect";
   }
   if (options.max_posted == 0) return "max_posted is 0, so nothing could be posted";
   if (options.max_posted_bytes == 0) return "max_posted_bytes is 0, so nothing could be posted";
   return {};
 }
 
-// Each byte that a target cannot contain becomes %XX.
+// Writes each byte that a target cannot contain as %XX.
 std::string percent_encoded(std::string_view path) {
   constexpr std::string_view digits = "0123456789ABCDEF";
   std::string text;
@@ -71,7 +72,7 @@ std::string why_invalid_path(std::string_view path) {
   if (!path.starts_with('/')) return "a path begins with '/': \"/" + std::string(path) + '"';
   const std::size_t end = path.find_first_of("?#");
   if (end != std::string_view::npos) {
-    return "query and fragment are no part of a path: \"" + std::string(path.substr(0, end)) + '"';
+    return "query and fragment are not part of a path: \"" + std::string(path.substr(0, end)) + '"';
   }
   if (!http::is_origin_form(path)) {
     return "no request has such characters; clients encode them: \"" + percent_encoded(path) + '"';

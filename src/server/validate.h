@@ -1,4 +1,4 @@
-// What of a server's setup can never work.
+// Finds the parts of a server's setup that can never work.
 #pragma once
 
 #include "tern/server.h"
@@ -8,11 +8,13 @@
 
 namespace tern::server {
 
-/// Why these options can never work, naming the entry; empty: they can. Throws std::bad_alloc.
+/// Returns the reason why these options can never work, with the name of the option; empty if they
+/// can. Throws std::bad_alloc.
 std::string why_invalid(const ServerOptions& options);
-/// The numeric address that `host` stands for: itself, or that of "localhost".
+/// Returns the numeric address that `host` stands for: 127.0.0.1 for "localhost", else `host`.
 std::string_view numeric_host(std::string_view host) noexcept;
-/// Why no request can ever ask for this path; empty: one can. Throws std::bad_alloc.
+/// Returns the reason why no request can ever have this path; empty if one can. Throws
+/// std::bad_alloc.
 std::string why_invalid_path(std::string_view path);
 
 }  // namespace tern::server

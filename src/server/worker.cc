@@ -160,7 +160,7 @@ LiveConnection* Worker::serve(net::Fd socket) noexcept {
   return LiveConnection::start(std::move(secure), *std::move(engine), environment_);
 }
 
-// Handshakes that are over are forgotten on the way, so the list stays as short as the number of
+// Handshakes that are over are removed on the way, so the list stays as short as the number of
 // handshakes in progress.
 const Worker::Begun* Worker::oldest_unfinished() noexcept {
   for (; !begun_.empty(); begun_.pop_front()) {
