@@ -1,4 +1,4 @@
-// How a connection ends: codes, and what on_close is told (RFC 6455 §7).
+// How a connection ends: close codes, and the information that on_close gets (RFC 6455 §7).
 #pragma once
 
 #include <cstdint>
@@ -8,21 +8,21 @@
 
 namespace tern {
 
-/// Status code of a Close frame (RFC 6455 §7.4.1 and the IANA registry). Codes of an application
-/// (3000-4999) have no name here: make them with to_close_code().
+/// The status code of a Close frame. Codes of an application (3000-4999) have no name here: make
+/// them with to_close_code(). RFC 6455 §7.4.1 and the IANA registry.
 enum class CloseCode : std::uint16_t {
-  normal = 1000,               ///< the purpose was fulfilled
-  going_away = 1001,           ///< a server stops, a browser leaves the page
+  normal = 1000,               ///< the purpose of the connection is fulfilled
+  going_away = 1001,           ///< a server stops, or a browser leaves the page
   protocol_error = 1002,       ///< the peer broke RFC 6455
-  unsupported_data = 1003,     ///< a type of data this endpoint does not take
-  no_status = 1005,            ///< told locally only: the peer's Close frame had no code
-  abnormal = 1006,             ///< told locally only: no Close frame came
+  unsupported_data = 1003,     ///< a type of data that this endpoint does not accept
+  no_status = 1005,            ///< never sent: the peer's Close frame had no code
+  abnormal = 1006,             ///< never sent: no Close frame arrived
   invalid_payload = 1007,      ///< text that is not UTF-8, or corrupt compressed data
   policy_violation = 1008,     ///< none of the others fits
   message_too_big = 1009,      ///< over the limit of this endpoint
-  mandatory_extension = 1010,  ///< a client misses an extension it needs
+  mandatory_extension = 1010,  ///< a client needs an extension that was not agreed on
   internal_error = 1011,       ///< the server met a condition it did not expect
-  service_restart = 1012,      ///< come back, with some delay
+  service_restart = 1012,      ///< the client may connect again after some delay
   try_again_later = 1013,      ///< overloaded
   bad_gateway = 1014,          ///< a gateway got an invalid answer
 };
@@ -34,26 +34,26 @@ constexpr bool may_be_sent(CloseCode code) noexcept {
          (value >= 3000 && value <= 4999);
 }
 
-/// Checks a code that comes from data; nothing when it may not be sent (see may_be_sent).
+/// Makes a code of a number; nothing if the code may not be sent (see may_be_sent).
 constexpr std::optional<CloseCode> to_close_code(int value) noexcept {
   if (value < 0 || value > 0xFFFF || !may_be_sent(static_cast<CloseCode>(value))) return {};
   return static_cast<CloseCode>(value);
 }
 
-/// How a connection ended. Exactly one is told for each connection, by on_close.
+/// How a connection ended. on_close gets exactly one for each connection.
 struct CloseInfo {
-  /// The peer's code (`no_status` if its Close had none); ours if we failed the connection;
-  /// `abnormal` if neither side's Close explains the end.
+  /// The peer's code (`no_status` if its Close frame had none); our code if we failed the
+  /// connection; `abnormal` if no Close frame of either side explains the end.
   CloseCode code = CloseCode::abnormal;
-  /// The peer's reason, or ours if we failed the connection; UTF-8, at most 123 bytes.
+  /// The reason of the peer, or our reason if we failed the connection; UTF-8, at most 123 bytes.
   std::string reason{};
-  /// Why the end was not clean; no error when it was.
+  /// The cause if the end was not clean; no error if it was.
   std::error_code error{};
-  /// Both Close frames crossed (RFC 6455 §7.1.4).
+  /// Both sides sent and received a Close frame (RFC 6455 §7.1.4).
   bool clean = false;
-  /// The peer's Close frame came first.
+  /// The peer's Close frame was the first.
   bool by_peer = false;
-  /// on_open came before.
+  /// on_open was called before.
   bool opened = false;
 };
 

@@ -8,7 +8,8 @@
 
 namespace tern {
 
-/// Bytes that a socket was given to send, as they travel: over TLS these are its records.
+/// The bytes that were written to a socket. They are counted as they travel: over TLS they are its
+/// records.
 struct Delivery {
   std::uint32_t acknowledged = 0;  ///< by the peer's system since the start, modulo 2^32
   std::uint32_t waiting = 0;       ///< written and not acknowledged yet
@@ -16,10 +17,10 @@ struct Delivery {
 
 namespace base {
 
-/// A time limit that moves away while the peer takes bytes. Each byte taken gives 1/rate seconds
-/// more, up to the whole limit from now: a peer that takes bytes at that rate or faster is never
-/// at its limit, and one that takes a byte now and then gains next to nothing.
-/// Eight looks fall into one limit, so a peer that stops is found at most an eighth late.
+/// A time limit that moves while the peer takes bytes. Each byte gives 1/rate seconds more, up to
+/// the whole limit from now. So a peer that takes bytes at that rate or faster never reaches its
+/// limit, and a peer that takes single bytes gains nearly nothing. Eight looks divide one limit, so
+/// a peer that stops is found at most an eighth of the limit late.
 class Patience {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
@@ -28,27 +29,28 @@ class Patience {
   /// Which bytes are a sign of life.
   enum class Counts : std::uint8_t {
     all,       ///< each byte that the peer acknowledges
-    question,  ///< those that were written before the first look: behind them is a question
+    question,  ///< bytes written before the first look: a question follows them
   };
 
-  /// The limit counts from now.
+  /// Starts the limit now.
   void start(TimePoint now) noexcept { *this = Patience(now); }
-  /// The same, for a limit that does not use deliveries: their state is kept.
+  /// Starts the limit now and keeps the state of deliveries, for a limit that does not use them.
   void restart(TimePoint now) noexcept { since_ = now; }
   TimePoint since() const noexcept { return since_; }
 
-  /// When look() is due, or is_over() if the driver cannot tell deliveries.
-  /// TimePoint::max() for a limit of Duration::max().
+  /// The time at which look() is due, or is_over() if the driver does not report deliveries
+  /// (`tells` is false). TimePoint::max() for a limit of Duration::max().
   TimePoint next_look(Duration limit, bool tells) const noexcept;
-  /// The peer took so many bytes. `rate` is in bytes per second; 0: one byte gives the whole limit.
+  /// Credits `bytes` that the peer took. `rate` is in bytes per second; 0: one byte gives the whole
+  /// limit.
   void credit(TimePoint now, std::size_t bytes, std::size_t rate) noexcept;
-  /// Looks at what the peer has acknowledged since the last look.
+  /// Credits the bytes that the peer has acknowledged since the last look.
   void look(TimePoint now, Delivery delivery, Duration limit, std::size_t rate,
             Counts counts) noexcept;
   bool is_over(TimePoint now, Duration limit) const noexcept;
-  /// The limit ends no earlier than this, but counts from no later than now. False, and without
-  /// effect, when that was granted three times since the start, or since the peer last took bytes
-  /// at the rate.
+  /// Moves the end of the limit to `end` or later, but the limit counts at the latest from now.
+  /// Returns false and has no effect if this was granted three times since the start, or since the
+  /// peer last took bytes at the rate.
   bool postpone(TimePoint now, TimePoint end, Duration limit) noexcept;
 
   Patience() noexcept = default;
@@ -58,7 +60,7 @@ class Patience {
 
   TimePoint since_ = TimePoint::min();
   std::uint32_t acknowledged_ = 0;  // at the last look
-  std::uint32_t ahead_ : 26 = 0;    // then: bytes not acknowledged, of those that count
+  std::uint32_t ahead_ : 26 = 0;    // at the last look: bytes that count and were not acknowledged
   std::uint32_t postponed_ : 2 = 0;
   std::uint32_t looks_ : 3 = 0;  // eighths of the limit that have passed
   std::uint32_t known_ : 1 = 0;  // there was a look

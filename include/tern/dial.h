@@ -23,82 +23,86 @@ namespace client {
 class Session;
 }
 
-/// How to dial. Every field has a safe default.
+/// The options of dial(). Each field has a safe default.
 struct DialOptions {
-  /// For everything from the resolver to the server's 101; absolute.
+  /// The deadline for everything from the name lookup to the server's 101. It is absolute; default
+  /// 30 s.
   std::chrono::nanoseconds timeout = std::chrono::seconds(30);
   TlsClient tls{};  ///< for wss:// URLs
-  /// Subprotocols offered, the preferred one first. RFC 6455 §4.1.
+  /// The subprotocols to offer, the preferred one first. RFC 6455 §4.1.
   std::vector<std::string> protocols{};
-  /// Header fields added to the request, e.g. Origin, Authorization, Cookie.
+  /// Header fields to add to the request, e.g. Origin, Authorization, Cookie.
   std::vector<std::pair<std::string, std::string>> headers{};
   Limits limits{.max_fragments = 131'072};
-  Timeouts timeouts{};               ///< `handshake` is not used: `timeout` is
-  std::optional<Deflate> deflate{};  ///< compression that is offered; absent: none
+  Timeouts timeouts{};               ///< `handshake` has no effect; `timeout` replaces it
+  std::optional<Deflate> deflate{};  ///< the compression to offer; absent: none
 };
 
-/// A connected WebSocket client without a loop. Move-only.
-/// Thread: any thread may send, ping or close, at the same time; one at a time receives. Pings are
-/// answered, the peer's Close frame is heard, and the keepalive runs, while some thread is in a
-/// call, also one that only sends: then messages wait, up to limits.max_message_bytes, and beyond
-/// that nothing is read until a thread receives. Bytes that are not received yet are no silence.
+/// A connected WebSocket client without a loop. Move-only. While any thread is in a call, pings are
+/// answered, the peer's Close frame is processed, and the keepalive runs, even if that thread only
+/// sends. Messages then wait, up to limits.max_message_bytes; if more arrive, nothing is read until
+/// a thread receives. Bytes that are not received yet do not count as silence. Thread: any thread
+/// may send, ping or close at the same time; only one thread may receive.
 class BlockingClient {
  public:
   BlockingClient(BlockingClient&&) noexcept;
   BlockingClient& operator=(BlockingClient&&) noexcept;
-  /// Ends TCP if close() was not called; no thread may still be using it.
+  /// Ends TCP if close() was not called. No thread may still use the object.
   ~BlockingClient();
 
-  /// Waits for a message and puts its payload into `payload`, whose memory is reused. With a
-  /// timeout, Errc::timed_out leaves the connection as it was. Any other error is its end:
-  /// Errc::closed after a closing handshake, else the cause; close_info() tells more.
+  /// Waits for a message and stores its payload in `payload`, whose memory is reused. Waits for at
+  /// most `timeout` if there is one. Errors: Errc::timed_out leaves the connection as it was. Any
+  /// other error is the end of the connection: Errc::closed after a closing handshake, else the
+  /// cause. close_info() has the details.
   Result<MessageType> receive(std::string& payload);
   Result<MessageType> receive(std::string& payload, std::chrono::nanoseconds timeout);
 
-  /// Sends a message; waits until the system has taken all of it, at most timeouts.stall without
-  /// progress. Messages of several threads stay whole, each thread's in order. Text that is
-  /// not UTF-8 is not sent: Errc::text_not_utf8, and the connection lives
-  /// (SendOptions::check_text). Errors: Errc::closed once the closing handshake has begun, else the
-  /// cause of the end; what the peer said before it went can still be received then. `options` say
-  /// whether it may be compressed, where that was agreed on.
+  /// Sends a message. Waits until the system has taken all of it, for at most timeouts.stall
+  /// without progress. Messages of several threads stay whole, and those of one thread stay in
+  /// order. `options`: whether compression may be used, if it was agreed on, and whether text is
+  /// checked. Errors: Errc::text_not_utf8 if text is not UTF-8; it is not sent, and the connection
+  /// stays open (SendOptions::check_text). Errc::closed after the closing handshake has begun, else
+  /// the cause of the end. Messages that the peer sent before the end can still be received.
   Result<void> send(Message message, SendOptions options = {});
-  /// Sends a ping of at most 125 bytes. RFC 6455 §5.5.2.
+  /// Sends a ping of at most 125 bytes. Errors: as for send(). RFC 6455 §5.5.2.
   Result<void> ping(std::span<const std::byte> payload = {});
 
-  /// Sends a Close frame behind all that was sent, waits for the peer's and for it to end TCP;
-  /// gives up when the peer has made no progress for so long, and then TCP ends in any case.
-  /// Progress is to take what was sent, at Limits::min_drain_bytes_per_second: so nothing is lost
-  /// on a slow link. Messages that were not received are dropped; a receive() in progress returns.
-  /// After the end it returns at once. RFC 6455 §7.1.1, §7.1.2. True when both Close frames
-  /// crossed and the peer was there to get ours; close_info() tells more.
+  /// Sends a Close frame after all messages, and waits for the peer's Close frame and for the peer
+  /// to end TCP. If the peer makes no progress for `timeout`, it gives up; TCP ends in any case.
+  /// Progress means that the peer takes bytes at Limits::min_drain_bytes_per_second. So nothing is
+  /// lost on a slow link. Messages that were not received are dropped. A receive() in progress
+  /// returns. Returns at once if the connection has ended. Returns true if both sides sent a Close
+  /// frame and the peer received ours; close_info() has the details. RFC 6455 §7.1.1, §7.1.2.
   bool close(CloseCode code = CloseCode::normal, std::string_view reason = {},
              std::chrono::nanoseconds timeout = std::chrono::seconds(5));
-  /// Ends TCP at once; a receive() or send() in progress returns. Thread: any.
+  /// Ends TCP at once. A receive() or send() in progress returns. Thread: any.
   void terminate() noexcept;
 
-  /// How it ended; meaningful once receive(), send(), ping() or close() said so.
+  /// How the connection ended. It is valid after receive(), send(), ping() or close() has reported
+  /// the end.
   CloseInfo close_info() const;
-  /// The subprotocol agreed upon; empty: none. Lifetime: the client.
+  /// The subprotocol that was agreed on; empty if none was. Lifetime: the client.
   std::string_view protocol() const noexcept;
-  /// What was agreed on about compression; nothing: messages are not compressed. RFC 7692 §7.
+  /// The agreement on compression; nothing if messages are not compressed. RFC 7692 §7.
   std::optional<DeflateAgreement> deflate() const;
-  /// The value of a header field of the server's 101; empty when absent.
+  /// The value of a header field of the server's 101; empty if it is absent.
   std::string header(std::string_view name) const;
-  /// The address connected to, as "192.0.2.7:9001".
+  /// The address of the server, e.g. "192.0.2.7:9001".
   std::string remote_address() const;
 
-  /// Made by dial().
+  /// For dial().
   explicit BlockingClient(std::unique_ptr<client::Session> session) noexcept;
 
  private:
   std::unique_ptr<client::Session> session_;
 };
 
-/// Connects to a ws:// or wss:// URL (RFC 6455 §3): resolves the name, tries each of its addresses
-/// (RFC 8305), upgrades. A name that is no numeric address is looked up in a short-lived thread, so
-/// that the deadline holds. Errors: url_invalid, options_invalid, invalid_header,
-/// name_not_resolved, the system's of connect, handshake_timeout, tls_certificate_refused,
-/// tls_failed, upgrade_refused and the others of the handshake; the message names host and stage.
+/// Connects to a ws:// or wss:// URL: looks up the name, tries each of its addresses (RFC 8305),
+/// and runs the opening handshake. A name that is not a numeric address is looked up in a
+/// short-lived thread, because the lookup cannot be interrupted at the deadline. Errors:
+/// url_invalid, options_invalid, invalid_header, name_not_resolved, errors of the system's connect,
+/// handshake_timeout, tls_certificate_refused, tls_failed, upgrade_refused and the other errors of
+/// the handshake. The message names host and stage. RFC 6455 §3, §4.1.
 Result<BlockingClient> dial(std::string_view url, const DialOptions& options = {});
 
 }  // namespace tern

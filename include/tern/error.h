@@ -1,4 +1,4 @@
-// What went wrong: Errc and its category, Error (a code and all that was known), Result<T>.
+// Errors: Errc and its category, Error (a code with its details), Result<T>.
 #pragma once
 
 #include "tern/close.h"
@@ -14,18 +14,18 @@
 
 namespace tern {
 
-/// tern's own error conditions; errors of the system keep their errno in std::system_category().
+/// tern's own errors. Errors of the system keep their errno in std::system_category().
 enum class Errc {
-  // Frames. Each puts 1002 on the wire unless said otherwise.
+  // Frames. Each sends 1002 unless another code is named.
   frame_reserved_bits = 1,   ///< RSV1-3 set without an extension that defines them, RFC 6455 §5.2
   frame_reserved_opcode,     ///< opcode 3-7 or 11-15, §5.2
   frame_unmasked,            ///< a client's frame without a mask, §5.1
   frame_masked,              ///< a server's frame with a mask, §5.1
-  frame_length_not_minimal,  ///< a short length in a long form, §5.2
+  frame_length_not_minimal,  ///< a length in a longer form than necessary, §5.2
   frame_length_top_bit,      ///< a 64-bit length with its top bit set, §5.2
   control_frame_fragmented,  ///< FIN=0 on a control frame, §5.5
   control_frame_too_long,    ///< a control frame over 125 bytes, §5.5
-  unexpected_continuation,   ///< a continuation with nothing to continue, §5.4
+  unexpected_continuation,   ///< a continuation without a message before it, §5.4
   expected_continuation,     ///< a new message inside a fragmented one, §5.4
   close_payload_too_short,   ///< a Close frame of one byte, §5.5.1
   close_code_invalid,        ///< a close code that may not be sent, §7.4
@@ -35,77 +35,78 @@ enum class Errc {
   message_too_big,     ///< over limits.max_message_bytes, §7.4.1; 1009
   too_many_fragments,  ///< over limits.max_fragments; 1008
 
-  // The opening handshake: what a server refuses. The HTTP status is in brackets.
-  http_malformed,            ///< not the grammar of RFC 9112 [400]
-  http_version_unsupported,  ///< neither HTTP/1.1 nor, of a request, 1.0 [505]
+  // The opening handshake: causes for which a server refuses. The HTTP status is in brackets.
+  http_malformed,            ///< the head violates the grammar of RFC 9112 [400]
+  http_version_unsupported,  ///< not HTTP/1.1; a request may also be HTTP/1.0 [505]
   request_line_too_long,     ///< over limits.max_request_line_bytes [414]
   head_too_big,              ///< over limits.max_head_bytes [431]
   too_many_header_fields,    ///< over limits.max_header_fields [431]
   host_invalid,              ///< Host missing (in 1.1), twice or malformed, RFC 9112 §3.2 [400]
   request_with_body,         ///< Content-Length above 0 or Transfer-Encoding [400]
   method_not_allowed,        ///< not GET [405 and Allow]
-  upgrade_required,          ///< a plain request, or one of HTTP/1.0, on a WebSocket route [426]
+  upgrade_required,          ///< no upgrade, or HTTP/1.0, on a WebSocket route [426]
   upgrade_header_invalid,  ///< Connection or Upgrade lack their token, RFC 6455 §4.1, §4.2.1 [400]
   version_unsupported,     ///< Sec-WebSocket-Version is not 13, §4.4 [426; malformed 400]
-  key_invalid,             ///< Sec-WebSocket-Key not exactly once base64 of 16 bytes, §4.2.1 [400]
-  protocol_list_invalid,   ///< Sec-WebSocket-Protocol is no list of tokens, §4.1 [400]
+  key_invalid,             ///< not exactly one Sec-WebSocket-Key of 16 bytes, §4.2.1 [400]
+  protocol_list_invalid,   ///< Sec-WebSocket-Protocol is not a list of tokens, §4.1 [400]
   extension_list_invalid,  ///< Sec-WebSocket-Extensions breaks the grammar of §9.1 [400]
-  origin_refused,          ///< Origin is neither ours nor allowed, §10.2 [403]
-  route_not_found,         ///< nothing is served at this path [404]
+  origin_refused,          ///< Origin is not that of this server and not allowed, §10.2 [403]
+  route_not_found,         ///< there is no route for this path [404]
   overloaded,              ///< a limit of the server is reached [503]
 
-  // The opening handshake: what a client refuses.
+  // The opening handshake: causes for which a client refuses.
   upgrade_refused,           ///< the status is not 101, RFC 6455 §4.1; see Error::http_status()
   accept_invalid,            ///< Sec-WebSocket-Accept is missing or wrong, §4.1
   extension_not_offered,     ///< the server chose an extension we did not offer, §4.1
-  extension_answer_invalid,  ///< its parameters do not fit what we offered, RFC 7692 §7.1
+  extension_answer_invalid,  ///< the answer's parameters do not fit our offer, RFC 7692 §7.1
   protocol_not_offered,      ///< the server chose a subprotocol we did not offer, §4.1
 
   // Calls of the application.
   url_invalid,         ///< not a ws:// URL of RFC 6455 §3
-  invalid_header,      ///< a name that is no token, a value with control characters, or a
+  invalid_header,      ///< a name that is not a token, a value with control characters, or a
                        ///< field that tern writes itself; nothing was sent
-  signal_not_blocked,  ///< on_signal needs a signal that is blocked in every thread
-  signal_in_use,       ///< another loop or server of this process takes this signal
-  already_running,     ///< run() while run() runs
+  signal_not_blocked,  ///< on_signal needs a signal that every thread blocks
+  signal_in_use,       ///< another loop or server of this process handles this signal
+  already_running,     ///< run() was called while it runs
   closed,              ///< the connection (or loop, or server) has ended
 
   // Ends of a connection that no Close frame explains.
   end_of_stream,       ///< the peer ended TCP without a Close frame, RFC 6455 §7.1.5
-  connection_reset,    ///< TCP broke: reset or broken pipe
-  handshake_timeout,   ///< timeouts.handshake, or the deadline of dial()
-  pong_timeout,        ///< silence, then no byte within timeouts.pong after our ping was written
-  close_timeout,       ///< our Close was not answered within timeouts.close after it was written
-  write_stalled,       ///< the peer took less than Limits::min_drain_bytes_per_second
-  peer_too_slow,       ///< more queued than limits.max_queued_bytes; 1008
-  timed_out,           ///< a deadline given with the call passed; the connection lives
+  connection_reset,    ///< TCP ended with a reset or a broken pipe
+  handshake_timeout,   ///< timeouts.handshake or the deadline of dial() has passed
+  pong_timeout,        ///< no byte within timeouts.pong after our ping was written
+  close_timeout,       ///< no answer within timeouts.close after our Close was written
+  write_stalled,       ///< the peer read less than Limits::min_drain_bytes_per_second
+  peer_too_slow,       ///< more bytes queued than limits.max_queued_bytes; 1008
+  timed_out,           ///< the timeout of the call has passed; the connection stays open
   terminated,          ///< terminate() was called
-  handler_threw,       ///< an exception left a handler of the application; 1011
+  handler_threw,       ///< a handler of the application threw an exception; 1011
   no_memory,           ///< an allocation failed; 1011
   random_unavailable,  ///< the system's random source failed; 1011
-  name_not_resolved,   ///< the resolver knows no address
+  name_not_resolved,   ///< the resolver found no address
 
-  // TLS. The message of the Error, and the log, say more.
+  // TLS. The message of the Error and the log have the details.
   tls_failed,               ///< the handshake or a record failed, or the peer sent an alert
-  tls_certificate_refused,  ///< the peer's certificate did not pass, or a client sent none
+  tls_certificate_refused,  ///< the peer's certificate is not accepted, or a client sent none
   tls_truncated,            ///< the peer ended TCP without close_notify, RFC 8446 §6.1
   tls_options_invalid,      ///< a certificate, a key or another TLS option cannot be used
 
-  options_invalid,  ///< an option or a route can never work: the message names it
+  options_invalid,  ///< an option or a route can never work; the message names it
 };
 
-/// Its name as it stands above, e.g. "origin_refused": for logs and metrics, where it stays the
-/// same from version to version. "unknown" for what is no Errc.
+/// The name of an Errc as it stands above, e.g. "origin_refused", for logs and metrics. It does not
+/// change between versions. "unknown" if the value is not an Errc.
 std::string_view errc_name(Errc errc) noexcept;
 /// The category of Errc, named "tern".
 const std::error_category& error_category() noexcept;
 /// Makes `std::error_code(Errc)` work.
 std::error_code make_error_code(Errc errc) noexcept;
-/// The code that a failure puts on the wire (RFC 6455 §7.4.1): 1009 too big, 1008 for policies,
-/// 1007 UTF-8 and compression, 1011 our own fault, 1001 a timeout, 1002 the rest.
+/// The close code that tern sends for a failure: 1009 for a message that is too big, 1008 for
+/// policies, 1007 for UTF-8 and compression, 1011 for our own faults, 1001 for a timeout, 1002 for
+/// the others. RFC 6455 §7.4.1.
 CloseCode close_code(Errc errc) noexcept;
-/// The reason that stands behind that code: the text of the Errc, at most 123 bytes (RFC 6455
-/// §5.5.1).
+/// The reason that tern sends with that code: the text of the Errc, at most 123 bytes. RFC 6455
+/// §5.5.1.
 std::string_view close_reason(Errc errc) noexcept;
 
 }  // namespace tern
@@ -115,22 +116,21 @@ struct std::is_error_code_enum<tern::Errc> : std::true_type {};
 
 namespace tern {
 
-/// An error and all that was known about it. One pointer; empty only when moved from.
+/// An error with its details. It has the size of one pointer, and is empty only if moved from.
 class Error {
  public:
-  /// What an HTTP server answered instead of 101.
+  /// The HTTP response of a server that did not send 101.
   struct Refusal {
     int status = 0;                                             ///< e.g. 403
     std::vector<std::pair<std::string, std::string>> fields{};  ///< header fields as received
     std::string body{};                                         ///< its first KiB
   };
 
-  /// `stage` tells host and stage, e.g. "connect 127.0.0.1:9001"; it opens message().
+  /// `stage` names stage and host, e.g. "connect 127.0.0.1:9001". message() begins with it.
   explicit Error(std::error_code code, std::string_view stage = {}) noexcept;
-  /// An error with the HTTP answer that caused it.
+  /// An error with the HTTP response that caused it.
   Error(std::error_code code, std::string_view stage, Refusal refusal) noexcept;
-  /// An error whose message() is `text` and nothing else: where the text of the code would add
-  /// nothing to it.
+  /// An error whose message() is only `text`, for cases in which the text of the code adds nothing.
   static Error described(std::error_code code, std::string_view text) noexcept;
   Error(const Error& other) noexcept;
   Error(Error&& other) noexcept;
@@ -139,13 +139,14 @@ class Error {
 
   /// For comparison: `error.code() == tern::Errc::timed_out`.
   std::error_code code() const noexcept;
-  /// For people: stage and reason, e.g. "connect 127.0.0.1:9001: Connection refused". Of a refused
-  /// upgrade also the HTTP status and the first line of the body, if that is plain text.
+  /// A text for people with stage and reason, e.g. "connect 127.0.0.1:9001: Connection refused".
+  /// For a refused upgrade also the HTTP status and the first line of the body, if the body is
+  /// plain text.
   std::string message() const;
-  /// The HTTP status of a refused upgrade; 0 when there was none.
+  /// The HTTP status of a refused upgrade; 0 if there was none.
   int http_status() const noexcept;
-  /// A header field of a refused upgrade, by name in any case; empty when absent.
-  /// Lifetime of the view: this Error.
+  /// A header field of a refused upgrade, by name in any case; empty if it is absent. Lifetime of
+  /// the view: this Error.
   std::string_view header(std::string_view name) const noexcept;
   /// The first KiB of a refused upgrade's body. Lifetime of the view: this Error.
   std::string_view body() const noexcept;
@@ -155,8 +156,8 @@ class Error {
   const Detail* detail_;
 };
 
-/// A T, or why there is none; truthy means it worked. The std::expected subset; only value()
-/// throws.
+/// A T, or the error because of which there is none. It is true if it has a T. It has a subset of
+/// the interface of std::expected; only value() throws.
 template <class T>
 class [[nodiscard]] Result {
  public:
@@ -166,16 +167,16 @@ class [[nodiscard]] Result {
 
   explicit operator bool() const noexcept { return state_.index() == 0; }
   bool has_value() const noexcept { return state_.index() == 0; }
-  /// The value; only after a check.
+  /// The value; the Result must be true.
   T& operator*() & noexcept { return *std::get_if<0>(&state_); }
   const T& operator*() const& noexcept { return *std::get_if<0>(&state_); }
   T&& operator*() && noexcept { return std::move(*std::get_if<0>(&state_)); }
   T* operator->() noexcept { return std::get_if<0>(&state_); }
   const T* operator->() const noexcept { return std::get_if<0>(&state_); }
-  /// The error; only after a check.
+  /// The error; the Result must be false.
   const Error& error() const& noexcept { return *std::get_if<1>(&state_); }
   Error&& error() && noexcept { return std::move(*std::get_if<1>(&state_)); }
-  /// The value, or throws std::system_error.
+  /// Returns the value, or throws std::system_error.
   T& value() & {
     if (!*this) throw std::system_error(error().code(), error().message());
     return **this;
@@ -189,7 +190,7 @@ class [[nodiscard]] Result {
   std::variant<T, Error> state_;
 };
 
-/// Success, or why not.
+/// Success, or an error.
 template <>
 class [[nodiscard]] Result<void> {
  public:
@@ -199,9 +200,9 @@ class [[nodiscard]] Result<void> {
 
   explicit operator bool() const noexcept { return state_.index() == 0; }
   bool has_value() const noexcept { return state_.index() == 0; }
-  /// The error; only after a check.
+  /// The error; the Result must be false.
   const Error& error() const& noexcept { return *std::get_if<1>(&state_); }
-  /// Nothing, or throws std::system_error.
+  /// Does nothing on success, else throws std::system_error.
   void value() const {
     if (!*this) throw std::system_error(error().code(), error().message());
   }

@@ -1,4 +1,5 @@
-// HTTP as far as WebSocket needs it: a received request or answer as views, and an answer to give.
+// The part of HTTP that WebSocket needs: a received request or response as views, and a response to
+// send.
 #pragma once
 
 #include <memory>
@@ -10,20 +11,20 @@
 
 namespace tern {
 
-/// One header field as received; the value without the white space around it (RFC 9112 §5).
+/// One header field as received. The value has no white space around it (RFC 9112 §5).
 struct HeaderField {
   std::string_view name{};
   std::string_view value{};
 };
 
-/// A received request head. Copies are views of the same bytes.
-/// Lifetime: in a handler until it returns; of Upgrade::request() until the upgrade is answered.
+/// The head of a received request. Copies are views of the same bytes. Lifetime: in a handler until
+/// the handler returns; from Upgrade::request() until the upgrade is answered.
 class Request {
  public:
-  /// What a Request is made of; for the engine, and for tests of handlers.
+  /// The parts of a Request, for the engine and for tests of handlers.
   struct Parts {
     std::string_view method{};
-    std::string_view target{};  ///< origin form: "/chat?room=7"; or "*" of OPTIONS
+    std::string_view target{};  ///< origin form: "/chat?room=7"; for OPTIONS also "*"
     std::span<const HeaderField> fields{};
     std::string_view remote_address{};
     std::string_view client_subject{};
@@ -33,64 +34,66 @@ class Request {
   Request() noexcept = default;
   explicit Request(const Parts& parts) noexcept : parts_(parts) {}
 
-  /// "GET", "HEAD" …, as received (RFC 9110 §9).
+  /// The method as received: "GET", "HEAD" … (RFC 9110 §9).
   std::string_view method() const noexcept { return parts_.method; }
-  /// Path and query, as received (RFC 9112 §3.2.1); of OPTIONS also "*". If the request was in
-  /// absolute form ("GET http://host/path"), its host is told as the Host field (§3.2.2).
+  /// Path and query as received; for OPTIONS also "*". If the request had the absolute form ("GET
+  /// http://host/path"), its host stands in the Host field. RFC 9112 §3.2.1, §3.2.2.
   std::string_view target() const noexcept { return parts_.target; }
-  /// The target up to '?', as received: not percent-decoded.
+  /// The target up to '?' as received; it is not percent-decoded.
   std::string_view path() const noexcept;
-  /// The percent-decoded value of the first query parameter of this name ('+' is a blank); empty
-  /// when absent.
+  /// The percent-decoded value of the first query parameter of this name; '+' becomes a space.
+  /// Empty if it is absent. Throws std::bad_alloc.
   std::string query(std::string_view name) const;
-  /// The value of a cookie (RFC 6265 §5.4), without quotes around it; empty when absent.
+  /// The value of a cookie without quotes around it; empty if it is absent. RFC 6265 §5.4.
   std::string_view cookie(std::string_view name) const noexcept;
-  /// The first field of this name, in any case; empty when absent.
+  /// The value of the first field of this name, in any case; empty if it is absent.
   std::string_view header(std::string_view name) const noexcept;
-  /// Whether a field of this name, in any case, is there.
+  /// Whether there is a field of this name, in any case.
   bool has_header(std::string_view name) const noexcept;
-  /// All fields in the order received.
+  /// All fields in the order in which they were received.
   std::span<const HeaderField> headers() const noexcept { return parts_.fields; }
-  /// The peer as "192.0.2.7:51234" or "[2001:db8::7]:51234"; empty where there is no socket.
+  /// The address of the peer, e.g. "192.0.2.7:51234" or "[2001:db8::7]:51234"; empty if there is no
+  /// socket.
   std::string_view remote_address() const noexcept { return parts_.remote_address; }
-  /// The subject of the client's verified certificate, as "CN=alice,O=Example" (RFC 4514); empty
-  /// where none was asked for or sent. See TlsServer::client_certificates.
+  /// The subject of the client's verified certificate, e.g. "CN=alice,O=Example" (RFC 4514); empty
+  /// if none was requested or sent. See TlsServer::client_certificates.
   std::string_view client_subject() const noexcept { return parts_.client_subject; }
-  /// 1 of "HTTP/1.1", 0 of "HTTP/1.0".
+  /// The minor version of HTTP: 1 for "HTTP/1.1", 0 for "HTTP/1.0".
   int minor_version() const noexcept { return parts_.minor_version; }
 
  private:
   Parts parts_{};
 };
 
-/// A received answer head. Lifetime: as the Engine or Error that gave it says.
+/// The head of a received response. Lifetime: see the function of Engine or Error that returns it.
 struct ResponseHead {
-  int status = 0;             ///< 101, 404 …; 0 when none came
-  std::string_view reason{};  ///< the phrase behind the status
+  int status = 0;             ///< 101, 404 …; 0 if none was received
+  std::string_view reason{};  ///< the phrase after the status
   std::span<const HeaderField> fields{};
-  int minor_version = 1;  ///< 1 of "HTTP/1.1"
+  int minor_version = 1;  ///< 1 for "HTTP/1.1"
 
-  /// The first field of this name, in any case; empty when absent.
+  /// The value of the first field of this name, in any case; empty if it is absent.
   std::string_view header(std::string_view name) const noexcept;
 };
 
-/// What a client asks for in its opening handshake (RFC 6455 §4.1). Owns its strings.
+/// The request of a client in its opening handshake. Owns its strings. RFC 6455 §4.1.
 struct ClientRequest {
-  std::string host{};                    ///< Host field: "example.org" or "example.org:9001"
+  std::string host{};                    ///< the Host field: "example.org" or "example.org:9001"
   std::string target = "/";              ///< path and query, percent-encoded
-  std::vector<std::string> protocols{};  ///< subprotocols offered, the preferred one first
-  /// Fields added, e.g. Origin, Authorization, Cookie. Those that tern writes itself are refused.
+  std::vector<std::string> protocols{};  ///< subprotocols to offer, the preferred one first
+  /// Fields to add, e.g. Origin, Authorization, Cookie. Fields that tern writes itself are refused.
   std::vector<std::pair<std::string, std::string>> headers{};
 };
 
-/// An answer that a handler gives; owns its strings. Fields that tern writes itself
-/// (Connection, Content-Length, Transfer-Encoding, Upgrade, Sec-WebSocket-*) are refused:
-/// such an answer becomes 500, with Errc::invalid_header for the log. So does a name that is no
-/// token or a value with a control character: nothing of it is sent.
+/// A response that a handler returns. Owns its strings. These fields are refused, because tern
+/// writes them itself: Connection, Content-Length, Transfer-Encoding, Upgrade, Sec-WebSocket-*.
+/// Also refused are a name that is not a token and a value with a control character. If a field is
+/// refused, nothing of the response is sent: the peer receives 500, and the log gets
+/// Errc::invalid_header.
 class Response {
  public:
-  /// An answer of this status with a line of text, by default the status' own phrase. 204 and 304
-  /// have no text (RFC 9110 §6.4.1); a status outside of 200-599 is answered as 500.
+  /// A response of this status with a line of text; by default the phrase of the status. 204 and
+  /// 304 have no text (RFC 9110 §6.4.1). A status outside of 200-599 becomes 500.
   static Response status(int code, std::string text = {});
   /// 200 text/plain.
   static Response text(std::string body);
@@ -98,23 +101,24 @@ class Response {
   static Response html(std::string body);
   /// 200 application/json.
   static Response json(std::string text);
-  /// 200 with a body of any type, as "image/png".
+  /// 200 with a body of any type, e.g. "image/png".
   static Response body(std::string bytes, std::string content_type);
-  /// 200 with a body that is shared, not copied: for fixed pages.
+  /// 200 with a body that is shared and not copied, for fixed pages.
   static Response shared(std::shared_ptr<const std::string> body, std::string content_type);
 
-  /// Adds a field. One that may stand only once (Content-Type, Location, ETag …) replaces the field
-  /// of its name. Chains: `return Response::status(503).header("Retry-After", "2");`
+  /// Adds a field. A field that may occur only once (Content-Type, Location, ETag …) replaces the
+  /// field of its name. Calls can be chained: `return Response::status(503).header("Retry-After",
+  /// "2");`
   Response& header(std::string name, std::string value) &;
   Response&& header(std::string name, std::string value) &&;
 
   /// The status, e.g. 200.
   int code() const noexcept { return code_; }
-  /// Lifetime of the view: shared_body().
+  /// The body; empty if there is none. Lifetime of the view: shared_body().
   std::string_view body() const noexcept { return body_ ? std::string_view(*body_) : ""; }
-  /// The body as it is kept; null when there is none.
+  /// The shared body; null if there is none.
   const std::shared_ptr<const std::string>& shared_body() const noexcept { return body_; }
-  /// The fields so far, Content-Type first where there is one.
+  /// The fields so far. Content-Type is the first if there is one.
   const std::vector<std::pair<std::string, std::string>>& fields() const noexcept {
     return fields_;
   }

@@ -1,4 +1,4 @@
-// All of tern.
+// Includes all public headers of tern.
 #pragma once
 
 #include "tern/close.h"

@@ -1,4 +1,4 @@
-// A callable of any type, owned by one: what post(), timers and handlers keep.
+// UniqueFunction: owns a callable of any type. post(), timers and handlers use it.
 #pragma once
 
 #include <cstddef>
@@ -14,20 +14,21 @@ namespace tern {
 template <class Signature>
 class UniqueFunction;
 
-/// Holds a callable, which may be move-only, and calls it. Callables of up to 48 bytes that move
-/// without throwing live inside; others on the heap. Moving never throws and leaves an empty one.
+/// Owns a callable, which may be move-only, and calls it. Callables of up to 48 bytes that move
+/// without throwing are stored inside, others on the heap. A move never throws and leaves an empty
+/// object.
 template <class R, class... A>
 class UniqueFunction<R(A...)> {
  public:
-  /// Larger callables are allocated.
+  /// Larger callables are allocated on the heap.
   static constexpr std::size_t inline_bytes = 48;
 
-  /// Empty.
+  /// Makes an empty object.
   UniqueFunction() noexcept = default;
   UniqueFunction(std::nullptr_t) noexcept {}
 
-  /// Keeps `callable`; a null function pointer or an empty std::function makes an empty one.
-  /// Throws only what copying the callable or its allocation throws.
+  /// Stores `callable`; a null function pointer or an empty std::function makes an empty object.
+  /// Throws only the exceptions of the callable's copy and of its allocation.
   template <class F, class D = std::decay_t<F>>
   requires(!std::is_same_v<D, UniqueFunction> && std::is_invocable_r_v<R, D&, A...>)
       UniqueFunction(F&& callable) {
@@ -59,10 +60,10 @@ class UniqueFunction<R(A...)> {
   }
   ~UniqueFunction() { reset(); }
 
-  /// Whether there is something to call.
+  /// Whether it has a callable.
   explicit operator bool() const noexcept { return call_ != nullptr; }
 
-  /// Calls it; only when not empty.
+  /// Calls the callable. It must not be empty.
   R operator()(A... arguments) { return call_(buffer_, std::forward<A>(arguments)...); }
 
  private:
@@ -118,7 +119,7 @@ class UniqueFunction<R(A...)> {
     manage_ = std::exchange(other.manage_, nullptr);
   }
 
-  // Emptied first: what the destructor of the callable does may look at this object again.
+  // Empties the object first, because the destructor of the callable may look at it.
   void reset() noexcept {
     call_ = nullptr;
     if (const auto manage = std::exchange(manage_, nullptr)) {
