@@ -129,7 +129,8 @@ Complaints check_rows(const std::vector<Row>& rows, const std::filesystem::path&
   return complaints;
 }
 
-// "ServerClose.Rfc6455_7_1_5_Reset" → {"6455", "7.1.5"}; empty when the name carries no section.
+// "ServerClose.Rfc6455_7_1_5_AResetIs1006" → {"6455", "7.1.5"}; empty when the name carries no
+// section.
 std::pair<std::string, std::string> section_in(const std::string& test) {
   static const std::regex form(R"(^\w+\.Rfc(\d+)((_\d+)+)(_.*)?$)");
   std::smatch found;

@@ -1,5 +1,5 @@
-// What a handler may ask of its Connection and say to it, one by one, and what an application's own
-// faults leave in the log.
+// Each function that a handler may call on its Connection, and the log after a fault of the
+// application.
 #include "tern/tern.h"
 
 #include "support/certificates.h"
@@ -22,8 +22,8 @@ struct Silent {
   void on_message(Connection&, Message) {}
 };
 
-TEST(ConnectionApi, TellsAboutItself) {
-  Inbox<std::vector<std::string>> told;
+TEST(ConnectionApi, ReportsItsProperties) {
+  Inbox<std::vector<std::string>> reported;
   Inbox<bool> posted;
   RunningServer running;
   running.server.route("/echo", on_message([&](Connection& conn, Message) {
@@ -37,7 +37,7 @@ TEST(ConnectionApi, TellsAboutItself) {
                          conn.loop().post([&] { posted.put(true); });
                          conn.close();
                          facts.emplace_back(yes(conn.is_open()));
-                         told.put(facts);
+                         reported.put(facts);
                        }),
                        {.protocols = {"chat"}});
   RawClient client(running.start());
@@ -46,7 +46,7 @@ TEST(ConnectionApi, TellsAboutItself) {
   socklen_t bytes = sizeof name;
   ASSERT_EQ(::getsockname(client.fd(), reinterpret_cast<sockaddr*>(&name), &bytes), 0);
   client.send(text("go"));
-  EXPECT_EQ(told.take(),
+  EXPECT_EQ(reported.take(),
             (std::vector<std::string>{"chat", "127.0.0.1:" + std::to_string(ntohs(name.sin_port)),
                                       "open", "7", "closed"}));
   EXPECT_TRUE(posted.take());
@@ -54,10 +54,10 @@ TEST(ConnectionApi, TellsAboutItself) {
   EXPECT_EQ(client.next(), "close 1000");
 }
 
-// The handler learns it at the call. One that does not look finds it in the log, once.
+// The call returns it. The log has it once, for a handler that ignores what send() returns.
 TEST(ConnectionApi, Rfc6455_5_6_TextThatIsNotUtf8IsNotSent) {
   for (const bool tls : {false, true}) {
-    Inbox<SendStatus> told;
+    Inbox<SendStatus> reported;
     Inbox<std::string> logged;
     Inbox<std::string> from;
     ServerOptions options{.log = [&](const LogRecord& record) {
@@ -71,9 +71,9 @@ TEST(ConnectionApi, Rfc6455_5_6_TextThatIsNotUtf8IsNotSent) {
     RunningServer running(std::move(options));
     running.server.route("/echo", on_message([&](Connection& conn, Message message) {
                            const Message bad(MessageType::text, message.bytes());
-                           told.put(conn.send(bad));
-                           told.put(conn.send(SharedMessage(bad)));
-                           told.put(conn.send("still there"));
+                           reported.put(conn.send(bad));
+                           reported.put(conn.send(SharedMessage(bad)));
+                           reported.put(conn.send("still there"));
                          }));
     const std::uint16_t port = running.start();
     for (int connection = 1; connection <= 2; ++connection) {
@@ -82,9 +82,9 @@ TEST(ConnectionApi, Rfc6455_5_6_TextThatIsNotUtf8IsNotSent) {
       ASSERT_TRUE(client) << client.error().message();
       for (int i = 0; i < 3; ++i) {
         ASSERT_TRUE(client->send(Message(MessageType::binary, "\xC3\x28")));
-        EXPECT_EQ(told.take(), SendStatus::not_utf8);
-        EXPECT_EQ(told.take(), SendStatus::not_utf8);
-        EXPECT_EQ(told.take(), SendStatus::queued);
+        EXPECT_EQ(reported.take(), SendStatus::not_utf8);
+        EXPECT_EQ(reported.take(), SendStatus::not_utf8);
+        EXPECT_EQ(reported.take(), SendStatus::queued);
         std::string payload;
         ASSERT_TRUE(client->receive(payload));
         EXPECT_EQ(payload, "still there");
@@ -126,7 +126,7 @@ TEST(ConnectionApi, Rfc6455_7_4_ACodeThatMayNotBeSentIsReplacedAndLogged) {
   EXPECT_EQ(logged.take(), "close: code 1006 may not be sent, 1011 is");
 }
 
-TEST(ConnectionApi, WhateverIsThrownEndsOneConnectionAndIsLogged) {
+TEST(ConnectionApi, AnyExceptionEndsOneConnectionAndIsLogged) {
   Inbox<std::string> peers;
   Inbox<std::string> logged;
   RunningServer running({.log = [&](const LogRecord& entry) {

@@ -7,7 +7,7 @@
 namespace tern::connection {
 namespace {
 
-// One connection after the other: never more than one is open, whenever somebody looks.
+// The connections follow each other, so never more than one is open.
 TEST(ConnectionCounts, OpenIsNeverBelowZero) {
   Metrics metrics;
   std::atomic<bool> over{false};
@@ -17,7 +17,7 @@ TEST(ConnectionCounts, OpenIsNeverBelowZero) {
       metrics.connections_ended.add_last();
     }
   });
-  // Until the worker has made many at the time of a look, whatever the machine.
+  // Reads until the worker has made many connections, on a fast or a slow machine.
   std::uint64_t most_between_looks = 0;
   std::uint64_t before = 0;
   for (int looks = 0; looks < 200'000 || before < 100'000; ++looks) {

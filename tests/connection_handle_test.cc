@@ -36,7 +36,7 @@ struct Handing {
   }
 };
 
-// Another thread learns it at its call, not the log of the loop.
+// The call returns it in the other thread, and the loop does not log it.
 TEST(ConnectionHandle, Rfc6455_5_6_TextThatIsNotUtf8IsNotSent) {
   Handing server;
   RawClient client(server.port);
@@ -54,7 +54,7 @@ TEST(ConnectionHandle, Rfc6455_5_6_TextThatIsNotUtf8IsNotSent) {
   EXPECT_EQ(client.next(), "text that is not UTF-8") << "the caller did not want the check";
 }
 
-TEST(ConnectionHandle, SendsFromManyThreadsKeepTheOrderOfEach) {
+TEST(ConnectionHandle, ManyThreadsKeepTheOrderOfEachOne) {
   Handing server;
   RawClient client(server.port);
   ASSERT_TRUE(client.upgrade());
@@ -85,7 +85,7 @@ TEST(ConnectionHandle, SendsFromManyThreadsKeepTheOrderOfEach) {
   for (std::thread& sender : senders) sender.join();
 }
 
-TEST(ConnectionHandle, AStaleOneIsSilentAlsoWhenItsSlotIsUsedAgain) {
+TEST(ConnectionHandle, AnOldHandleDoesNothingWhenItsSlotIsUsedAgain) {
   Handing server;
   std::optional<Handle> stale;
   {
@@ -110,7 +110,7 @@ TEST(ConnectionHandle, AStaleOneIsSilentAlsoWhenItsSlotIsUsedAgain) {
   EXPECT_NE(*stale, *fresh);
 }
 
-TEST(ConnectionHandle, FalseOnceTheLoopIsGoneAndFromNothing) {
+TEST(ConnectionHandle, ReturnsFalseWithoutALoop) {
   std::optional<Handle> handle;
   {
     Handing server;
@@ -126,7 +126,7 @@ TEST(ConnectionHandle, FalseOnceTheLoopIsGoneAndFromNothing) {
   EXPECT_EQ(Handle(), Handle());
 }
 
-// Holds a server's loop inside of a message, so that what is posted to it waits.
+// Holds a server's loop inside of a handler, so that posts to it wait.
 struct Held {
   Inbox<Handle> handles{};
   std::promise<void> holds{};
@@ -153,7 +153,7 @@ struct Held {
   }
 };
 
-TEST(ConnectionHandle, SendSaysWhenTheMailboxIsFullOfBytes) {
+TEST(ConnectionHandle, SendReturnsFalseWhenTheMailboxIsFullOfBytes) {
   Held server({.max_posted_bytes = 100'000});
   const std::string large(60'000, 'l');
   const std::string small(40'000, 's');
@@ -175,7 +175,7 @@ TEST(ConnectionHandle, SendSaysWhenTheMailboxIsFullOfBytes) {
   EXPECT_EQ(server.client.next(), "close 1000");
 }
 
-TEST(ConnectionHandle, AMessageAboveTheBoundPassesAnEmptyMailbox) {
+TEST(ConnectionHandle, AnEmptyMailboxTakesAMessageAboveTheBound) {
   Held server({.max_posted = 2, .max_posted_bytes = 10});
   EXPECT_TRUE(server.handle.send("larger than the bound"));
   EXPECT_FALSE(server.handle.send("x"));
@@ -185,7 +185,7 @@ TEST(ConnectionHandle, AMessageAboveTheBoundPassesAnEmptyMailbox) {
   EXPECT_EQ(server.client.next(), "text larger than the bound");
 }
 
-TEST(ConnectionHandle, OrderAndHash) {
+TEST(ConnectionHandle, HasAnOrderAndAHash) {
   Handing server;
   std::set<Handle> ordered;
   std::unordered_set<Handle> hashed;
@@ -204,7 +204,7 @@ TEST(ConnectionHandle, OrderAndHash) {
   EXPECT_EQ(hashed.size(), 5u);
 }
 
-TEST(ConnectionHandle, CloseFromAnotherThread) {
+TEST(ConnectionHandle, ClosesFromAnotherThread) {
   Handing server;
   RawClient client(server.port);
   ASSERT_TRUE(client.upgrade());
@@ -214,7 +214,7 @@ TEST(ConnectionHandle, CloseFromAnotherThread) {
   EXPECT_EQ(client.next(), "close 1001 moved");
 }
 
-TEST(ConnectionTimers, RepeatAreCancelledAndDieWithTheConnection) {
+TEST(ConnectionTimers, DieWithTheConnection) {
   Inbox<bool> ended;
   std::atomic<int> after_end{0};
   std::atomic<bool> over{false};
@@ -247,7 +247,7 @@ TEST(ConnectionTimers, RepeatAreCancelledAndDieWithTheConnection) {
     if (frame->opcode == 8) client.send(closing(1000));
   }
   ASSERT_TRUE(ended.take());
-  // The peer keeps TCP, so that the server lingers; its loop turns, and time passes.
+  // The peer does not end TCP, so the server lingers. Its loop turns, and time passes.
   RawClient other(port);
   ASSERT_TRUE(other.upgrade("/other"));
   const auto until = std::chrono::steady_clock::now() + 50ms;
@@ -258,7 +258,7 @@ TEST(ConnectionTimers, RepeatAreCancelledAndDieWithTheConnection) {
   EXPECT_EQ(after_end, 0);
 }
 
-TEST(ConnectionSend, ASharedMessageReachesAllOfThem) {
+TEST(ConnectionSend, ASharedMessageReachesAllConnections) {
   Handing server;
   std::vector<RawClient> clients;
   std::vector<Handle> handles;

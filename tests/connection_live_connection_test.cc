@@ -19,7 +19,7 @@ namespace {
 
 using Events = std::vector<std::string>;
 
-/// Writes down what it is called with.
+/// Records its calls.
 struct Recorder {
   Events& events;
 
@@ -38,7 +38,7 @@ struct Recorder {
   }
 };
 
-/// Owns a client's connection on a loop. Each wait of the test turns the loop.
+/// Owns a client's connection on a loop. The loop runs while the test waits.
 class ClientStage final : private connection::Owner {
  public:
   explicit ClientStage(bool makes_session = true, EngineOptions options = {})
@@ -68,7 +68,7 @@ class ClientStage final : private connection::Owner {
       EXPECT_TRUE(loop_.run());
     }
   }
-  /// Runs the loop until the server's socket is readable; then reads what is there.
+  /// Runs the loop until the server's socket is readable. Then reads once.
   std::string receive() {
     auto watch = loop_.watch(::dup(server()), Interest::read, [this](Ready) { loop_.stop(); });
     EXPECT_TRUE(loop_.run());
@@ -76,7 +76,7 @@ class ClientStage final : private connection::Owner {
     const ssize_t size = ::recv(server(), buffer, sizeof buffer, 0);
     return size > 0 ? std::string(buffer, static_cast<std::size_t>(size)) : std::string();
   }
-  /// Receives at least one frame of the client, up to the last that the bytes complete.
+  /// Receives frames of the client until no frame is cut, and at least one.
   std::string receive_frames() {
     FrameReader reader(Role::client);
     do {
@@ -196,8 +196,8 @@ TEST(LiveConnection, AnExceptionEndsAClientToo) {
   EXPECT_EQ(stage.events().back(), "gone");
 }
 
-// A silent server: the handshake's deadline ends the connection at once, because nothing waits that
-// a reset could destroy.
+// The server sends nothing. The deadline of the handshake ends the connection at once, because a
+// reset can destroy nothing.
 TEST(LiveConnection, AClientThatTimesOutDoesNotLinger) {
   ClientStage stage(true, {.timeouts = {.handshake = std::chrono::milliseconds(20)}});
   stage.receive();

@@ -1,4 +1,4 @@
-// What Prometheus reads: every line of the text is of the grammar of format 0.0.4.
+// The text for Prometheus: every line follows the grammar of format 0.0.4.
 #include "tern/error.h"
 #include "tern/observe.h"
 
@@ -13,8 +13,8 @@
 namespace tern::test {
 namespace {
 
-// The samples by name and labels. Fails the test for a line that no parser would read, a sample
-// before its HELP and TYPE, and a family that comes twice.
+// Returns the samples by name and labels. The test fails if a line breaks the grammar, if a sample
+// comes before its HELP and TYPE, and if a family comes twice.
 std::map<std::string, std::string> samples_in(const std::string& text) {
   static const std::regex comment(R"re(# (HELP|TYPE) (tern_[a-z_]+) (.+))re");
   static const std::regex sample(
@@ -40,7 +40,7 @@ std::map<std::string, std::string> samples_in(const std::string& text) {
   return samples;
 }
 
-TEST(ConnectionMetrics, ATextThatParses) {
+TEST(ConnectionMetrics, TheTextFollowsTheGrammar) {
   Counters counters{.upgrades = 7};
   counters.closes = {{1000, 3}, {3000, 1}};
   counters.refusals = {{"origin_refused", 2}, {"a \"quoted\" \\ text\nof two lines", 1}};

@@ -1,6 +1,6 @@
-// What a connection on a loop owes to transports that are odd as TLS may be: they want to read in
-// order to write, keep bytes that the system has not taken, and hold input while the socket is
-// silent.
+// A connection on a loop works with transports that behave like TLS: they must read before they can
+// write, they keep bytes that the system has not taken, and they hold input that the socket does
+// not report.
 #include "connection/live_connection.h"
 #include "net/tcp.h"
 #include "server/handshake.h"
@@ -25,7 +25,7 @@ using net::Transport;
 struct Rules {
   bool writes_wait_for_reads = false;
   bool keeps_writes = false;
-  std::size_t read_at_most = 0;  ///< hands out its input so, and says that there is more
+  std::size_t read_at_most = 0;  ///< the most that a read returns; then it reports more
   std::atomic<bool> takes_nothing = false;
   std::atomic<std::size_t> writes = 0;
   std::atomic<std::size_t> flushes = 0;
@@ -94,7 +94,7 @@ class OddTransport final : public Transport {
   bool ended_ = false;
 };
 
-/// One connection on a loop of its own, with an echo and a page; the test is its peer.
+/// One connection on a loop of its own, with an echo and a page. The test is its peer.
 class Stage final : private connection::Owner {
  public:
   static constexpr std::size_t page_bytes = 200;
@@ -112,31 +112,31 @@ class Stage final : private connection::Owner {
     thread_.join();
     environment_.registry->for_each(
         [](connection::LiveConnection& connection) { connection.abandon(); });
-    loop_.core().shut_down();  // frees it, while the workspace lives
+    loop_.core().shut_down();  // frees the connection while the workspace exists
   }
 
-  void send(const std::string& octets) {
-    ASSERT_EQ(::send(sockets_.client.get(), octets.data(), octets.size(), MSG_NOSIGNAL),
-              static_cast<ssize_t>(octets.size()));
+  void send(const std::string& bytes) {
+    ASSERT_EQ(::send(sockets_.client.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(bytes.size()));
   }
-  /// Exactly this comes next.
-  void expect(const std::string& octets) {
+  /// Expects exactly these bytes next.
+  void expect(const std::string& bytes) {
     std::string got;
-    while (got.size() < octets.size()) {
+    while (got.size() < bytes.size()) {
       ASSERT_TRUE(wait_ready(sockets_.client.get(), POLLIN)) << got;
       char buffer[65536];
       const ssize_t size = ::recv(sockets_.client.get(), buffer, sizeof buffer, 0);
       ASSERT_GT(size, 0) << got;
       got.append(buffer, static_cast<std::size_t>(size));
     }
-    EXPECT_EQ(shown(got), shown(octets));
+    EXPECT_EQ(shown(got), shown(bytes));
   }
   void expect_end() {
     ASSERT_TRUE(wait_ready(sockets_.client.get(), POLLIN));
-    char octet;
-    EXPECT_EQ(::recv(sockets_.client.get(), &octet, 1, 0), 0);
+    char received;
+    EXPECT_EQ(::recv(sockets_.client.get(), &received, 1, 0), 0);
   }
-  /// How many pages the loop asked for in the turn of the first one. After turn().
+  /// The number of pages that were served in the turn of the first one. Valid after turn().
   std::size_t pages_of_a_turn() const { return pages_of_a_turn_; }
   /// Waits until the loop has had another turn.
   void turn() {
@@ -185,7 +185,7 @@ class Stage final : private connection::Owner {
 
 std::string answer() { return upgrade_answer(upgrade_request()); }
 
-TEST(ConnectionTransport, AWriteMayHaveToWaitForReading) {
+TEST(ConnectionTransport, AWriteMayWaitForARead) {
   Rules rules{.writes_wait_for_reads = true};
   Stage stage(rules);
   const std::string frame = wire(Role::client, text("hi"));
@@ -200,7 +200,7 @@ TEST(ConnectionTransport, AWriteMayHaveToWaitForReading) {
   stage.expect(wire(Role::server, text("hi")));
 }
 
-TEST(ConnectionTransport, WhatTheTransportKeepsIsFlushed) {
+TEST(ConnectionTransport, KeptBytesAreFlushed) {
   Rules rules{.keeps_writes = true};
   Stage stage(rules);
   stage.send(upgrade_request());
@@ -215,7 +215,7 @@ TEST(ConnectionTransport, WhatTheTransportKeepsIsFlushed) {
   EXPECT_GE(rules.flushes, 5u);
 }
 
-TEST(ConnectionTransport, InputThatTheSocketDoesNotTellOfIsRead) {
+TEST(ConnectionTransport, ReadsInputThatTheSocketDoesNotReport) {
   Rules rules{.read_at_most = 7};
   Stage stage(rules);
   std::string all = upgrade_request();
@@ -238,8 +238,8 @@ std::string pages(std::size_t count) {
   return all;
 }
 
-// Each page waits to be written before the next one is asked for, and no deadline wakes the loop.
-TEST(ConnectionTransport, RequestsThatTheSocketDoesNotTellOfAreAnswered) {
+// The next page is not served before the page before it is written, and no deadline wakes the loop.
+TEST(ConnectionTransport, AnswersRequestsThatTheSocketDoesNotReport) {
   constexpr std::chrono::nanoseconds never = std::chrono::nanoseconds::max();
   Rules rules{.read_at_most = page_request.size(), .takes_nothing = true};
   Stage stage(rules, {.limits = {.low_water_bytes = Stage::page_bytes - 1},
@@ -250,8 +250,9 @@ TEST(ConnectionTransport, RequestsThatTheSocketDoesNotTellOfAreAnswered) {
   stage.expect(pages(3));
 }
 
-// 1 024 units of work, of 12 a page (connection/turn_budget.h), and what is done between two looks.
-TEST(ConnectionTransport, TheEndOfATurnIsNoSecondTurn) {
+// A turn allows 1 024 units of work, and a page costs 12 (connection/turn_budget.h). The clock is
+// read every 16 units, so a few pages more are possible.
+TEST(ConnectionTransport, TheEndOfATurnIsNotASecondTurn) {
   constexpr std::size_t count = 200;
   Rules rules;
   Stage stage(rules);

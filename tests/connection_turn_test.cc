@@ -1,6 +1,6 @@
-// What a connection does in one turn, to the octet: how much it reads before others have theirs,
-// and when on_drain comes. The kernel's sockets take and give what they like, so the calls go
-// through wrappers here (see tern_wrap in tests/CMakeLists.txt).
+// The work of a connection in one turn, exact to the byte: how much it reads before other
+// connections have their turn, and when on_drain comes. The kernel decides how much a socket takes
+// and gives, so here the calls go through wrappers (see tern_wrap in tests/CMakeLists.txt).
 #include "tern/tern.h"
 
 #include "support/raw_client.h"
@@ -21,17 +21,17 @@
 
 namespace {
 
-// From the client with this port every read of the server brings all that fits, for ever: messages
-// of a block, or large ones.
+// Each read from the client with this port fills the server's buffer, without end: with messages of
+// a block, or with large ones.
 std::atomic<std::uint16_t> hose_port{0};
 std::atomic<bool> hose_is_large{false};
 std::atomic<std::size_t> hose_in_turn{0};
 std::atomic<std::size_t> hose_most{0};
 std::atomic<std::size_t> hose_turns{0};
-// A turn that takes so much has no bound; it ends here, and hangs nobody.
+// A turn that reads so much has no bound. Here the input ends, so that the test does not hang.
 constexpr std::size_t hose_limit = std::size_t{64} << 20;
 
-// What the socket to the client with this port still takes.
+// The number of bytes that the socket to the client with this port still takes.
 std::atomic<std::uint16_t> narrow_port{0};
 std::atomic<std::size_t> narrow_room{0};
 std::atomic<std::size_t> narrow_blocked{0};
@@ -40,15 +40,15 @@ constexpr std::size_t block_bytes = 4096;
 
 // A binary message that fills a block, as a client sends it, with a key of zeros (RFC 6455 §5.3).
 std::string block() {
-  std::string octets("\x82\xFE\x0F\xF8\0\0\0\0", 8);
-  octets.resize(block_bytes, 'x');
-  return octets;
+  std::string bytes("\x82\xFE\x0F\xF8\0\0\0\0", 8);
+  bytes.resize(block_bytes, 'x');
+  return bytes;
 }
 
 constexpr std::size_t large_bytes = std::size_t{16} << 20;
 
-// The octet at this place of a stream of large messages, as above.
-char large_octet(std::size_t at) {
+// The byte at this place of a stream of large messages, as above.
+char large_byte(std::size_t at) {
   constexpr std::string_view header("\x82\xFF\0\0\0\0\x01\0\0\0\0\0\0\0", 14);
   at %= header.size() + large_bytes;
   return at < header.size() ? header[at] : 'x';
@@ -80,7 +80,7 @@ ssize_t __wrap_recv(int fd, void* buffer, std::size_t size, int flags) {  // NOL
   static std::size_t large_at = 0;
   std::size_t given = 0;
   if (hose_is_large) {
-    while (given < size) to[given++] = large_octet(large_at++);
+    while (given < size) to[given++] = large_byte(large_at++);
   }
   for (; !hose_is_large && size - given >= block_bytes; given += block_bytes) {
     std::memcpy(to + given, full.data(), block_bytes);
@@ -112,7 +112,7 @@ ssize_t __wrap_send(int fd, const void* data, std::size_t size, int flags) {  //
   return sent;
 }
 
-// Several pieces: the first of them alone, which is a short write.
+// Of several pieces it writes only the first, which is a short write.
 ssize_t __wrap_sendmsg(int fd, const msghdr* message, int flags) {  // NOLINT
   if (!leads_to(fd, narrow_port)) return __real_sendmsg(fd, message, flags);
   return __wrap_send(fd, message->msg_iov[0].iov_base, message->msg_iov[0].iov_len, flags);
@@ -136,7 +136,8 @@ std::uint16_t local_port(const RawClient& client) {
   return ntohs(name.sin_port);
 }
 
-// One client sends for ever, another one is served meanwhile. Returns the octets of messages.
+// One client sends without end, and another one is served meanwhile. Returns the number of message
+// bytes.
 std::size_t keep_the_hose_open(const ServerOptions& options) {
   std::atomic<std::size_t> flood{0};
   hose_in_turn = hose_most = hose_turns = 0;
@@ -164,20 +165,20 @@ std::size_t keep_the_hose_open(const ServerOptions& options) {
   return flood;
 }
 
-TEST(ConnectionTurn, ReadsAtMost512KiBBeforeOthersHaveTheirTurn) {
+TEST(ConnectionTurn, ReadsAtMost512KiBInATurn) {
   hose_is_large = false;
   EXPECT_GT(keep_the_hose_open({}), std::size_t{19} * (500 << 10));
   EXPECT_EQ(hose_most, std::size_t{512} << 10);
 }
 
-// Else each of a hundred connections held a buffer with half a message.
+// Otherwise each of a hundred connections would hold a buffer with half a message.
 TEST(ConnectionTurn, ReadsAtMost2MiBOfALargeMessage) {
   hose_is_large = true;
   EXPECT_GE(keep_the_hose_open({.limits = {.max_message_bytes = large_bytes}}), large_bytes);
   EXPECT_EQ(hose_most, std::size_t{2} << 20);
 }
 
-// Congested above high_water_bytes; drained at low_water_bytes and not one octet before.
+// Congested above high_water_bytes; drained at low_water_bytes and not one byte before.
 TEST(ConnectionTurn, OnDrainComesAtTheLowWaterMark) {
   constexpr std::size_t low_water = 64 << 10;
   Inbox<SendStatus> sent;
@@ -195,7 +196,7 @@ TEST(ConnectionTurn, OnDrainComesAtTheLowWaterMark) {
   RawClient client(running.start());
   ASSERT_TRUE(client.upgrade("/slow"));
   constexpr std::size_t frame = 10 + (300 << 10);
-  narrow_room = frame - low_water - 1;  // an octet too much stays in the queue
+  narrow_room = frame - low_water - 1;  // one byte too many stays in the queue
   narrow_port = local_port(client);
   client.send(text("go"));
   EXPECT_EQ(sent.take(), SendStatus::congested);
@@ -206,14 +207,14 @@ TEST(ConnectionTurn, OnDrainComesAtTheLowWaterMark) {
     ASSERT_TRUE(handle->post([&](Connection& conn) { queued.put(conn.queued_bytes()); }));
     left = queued.take().value_or(low_water + 1);
   }
-  // The socket refused more, and turns have gone by since.
+  // The socket took no more, and the loop has turned since.
   const std::size_t blocked = narrow_blocked;
   while (narrow_blocked < blocked + 3) {
     Inbox<bool> turned;
     ASSERT_TRUE(handle->post([&](Connection&) { turned.put(true); }));
     ASSERT_TRUE(turned.take());
   }
-  EXPECT_TRUE(drained.empty()) << "one octet above the mark";
+  EXPECT_TRUE(drained.empty()) << "one byte above the mark";
   narrow_room = 1;
   EXPECT_EQ(drained.take(), low_water);
   EXPECT_TRUE(drained.empty()) << "once";

@@ -1,7 +1,7 @@
-// Deadlines over sockets: they look at what the peer did. A peer that takes what was sent, however
-// slowly, loses nothing; a loop that was late ends nobody; and nobody holds a connection without
-// end. Each row over plain TCP and over TLS. How fast a peer reads is the subject here, so peers
-// wait between reads; no test depends on how long that really takes.
+// Deadlines over sockets depend on what the peer did. A peer that takes what was sent, however
+// slowly, loses nothing. A loop that was late ends no connection. No peer holds a connection
+// without end. Each row runs over plain TCP and over TLS. The subject is how fast a peer reads, so
+// peers wait between reads. No test depends on how long that really takes.
 #include "tern/tern.h"
 
 #include "support/certificates.h"
@@ -63,9 +63,9 @@ class SlowClient {
   }
 
   int fd() const { return tls_ ? tls_->fd() : tcp_->fd(); }
-  bool send(std::string_view octets) { return tls_ ? tls_->send(octets) : tcp_->send(octets); }
+  bool send(std::string_view bytes) { return tls_ ? tls_->send(bytes) : tcp_->send(bytes); }
   bool send(const Frame& frame) { return send(wire(Role::client, frame)); }
-  // A read of a few KiB; empty at the end.
+  // Reads a few KiB. Returns nothing at the end.
   std::string some() {
     if (tls_) return tls_->receive();
     char buffer[8192];
@@ -93,8 +93,8 @@ class SlowClient {
     return head().starts_with("HTTP/1.1 101 ");
   }
   std::string take_rest() { return std::exchange(rest_, {}); }
-  // Reads the frame of a message of so many octets and does not look at it, because that would take
-  // time; `pace` between reads. False at the end.
+  // Reads the frame of a message of so many bytes, with `pace` between reads. It does not check the
+  // frame, because that would take time. Returns false at the end.
   bool skip(std::size_t size, std::chrono::milliseconds pace = 0ms) {
     const std::size_t frame = size + 10;  // with its header
     while (rest_.size() < frame) {
@@ -106,7 +106,7 @@ class SlowClient {
     rest_.erase(0, frame);
     return true;
   }
-  // The next frame; "end" at the end. Pings are answered.
+  // Returns the next frame; "end" at the end. Answers pings.
   std::string next() {
     for (;;) {
       reader_.feed(take_rest());
@@ -129,7 +129,7 @@ class SlowClient {
       reader_.forget();
     }
   }
-  // A page's body, to the end of it.
+  // Reads the whole body of a page.
   std::size_t body(std::size_t size, std::chrono::milliseconds pace) {
     std::size_t got = take_rest().size();
     while (got < size) {
@@ -157,7 +157,8 @@ class SlowClient {
   bool reset_ = false;
 };
 
-// At "send" it sends a large message, at "close" it does and closes, at "block" it waits for us.
+// At "send" it sends a large message. At "close" it sends one and closes. At "block" it waits for
+// the test.
 class Subject : public RunningServer {
  public:
   Subject(Over over, Timeouts timeouts, std::size_t size = large)
@@ -185,8 +186,8 @@ class Subject : public RunningServer {
     stop(0ms);
   }
 
-  // The loop of this server does nothing until `while_blocked` has returned. Before that, a client
-  // is connected for it.
+  // Blocks the loop of this server until `while_blocked` has returned. A client is connected
+  // before.
   void prepare_to_block() {
     blocker_ = std::make_unique<SlowClient>(over_, port);
     ASSERT_TRUE(blocker_->upgrade());
@@ -220,11 +221,11 @@ class Subject : public RunningServer {
 };
 
 constexpr auto never = Timeouts::Duration::max();
-constexpr auto pace = 10ms;  // for 8 KiB, or a record of TLS
+constexpr auto pace = 10ms;  // between reads of 8 KiB, or of a TLS record
 
-// ---- a peer that takes what was sent, slowly
+// ---- a peer that reads slowly
 
-TEST(ServerDeadline, Rfc6455_5_5_2_AReaderThatIsBusyWithALargeMessageLives) {
+TEST(ServerDeadline, Rfc6455_5_5_2_AReaderOfALargeMessageIsNotEnded) {
   for (const Over over : both) {
     SCOPED_TRACE(name(over));
     Subject subject(over, {.silence = 400ms, .pong = 1s});
@@ -232,7 +233,7 @@ TEST(ServerDeadline, Rfc6455_5_5_2_AReaderThatIsBusyWithALargeMessageLives) {
     ASSERT_TRUE(client.upgrade());
     client.send(text("send"));
     EXPECT_TRUE(client.skip(large, pace));
-    // The ping came behind it, or the machine is so fast that there was none.
+    // The ping came behind the message, or the machine is so fast that there was none.
     client.send(text("close-only"));
     EXPECT_EQ(client.next(), "close 1000");
     client.send(closing(1000));
@@ -258,11 +259,11 @@ TEST(ServerDeadline, Rfc6455_7_1_1_SendThenCloseLosesNothing) {
   }
 }
 
-TEST(ServerDeadline, APageIsNotCut) {
+TEST(ServerDeadline, ASlowReaderReceivesTheWholePage) {
   for (const Over over : both) {
     for (const bool keeps : {true, false}) {
       SCOPED_TRACE(std::string(name(over)) + (keeps ? ", kept" : ", closed"));
-      constexpr std::size_t size = 12 << 20;  // three times what the system takes
+      constexpr std::size_t size = 12 << 20;  // three times as much as the system takes
       Subject subject(over, {.close = 1s, .http_idle = 1s}, size);
       SlowClient client(over, subject.port);
       client.send("GET /page HTTP/1.1\r\nHost: localhost\r\n" +
@@ -275,9 +276,9 @@ TEST(ServerDeadline, APageIsNotCut) {
   }
 }
 
-// The server has written all and sent FIN. What the peer says meanwhile must not destroy what it
-// has not read yet.
-TEST(ServerDeadline, APeerThatTalksWhileItReadsIsNotReset) {
+// The server has written all and sent FIN. Bytes that the peer sends now must not destroy those
+// that it has not read yet.
+TEST(ServerDeadline, APeerThatSendsWhileItReadsIsNotReset) {
   for (const Over over : both) {
     SCOPED_TRACE(name(over));
     constexpr std::size_t size = 2 << 20;
@@ -287,7 +288,7 @@ TEST(ServerDeadline, APeerThatTalksWhileItReadsIsNotReset) {
     EXPECT_TRUE(client.head().starts_with("HTTP/1.1 200 "));
     std::size_t got = client.take_rest().size();
     while (got < size) {
-      client.send(std::string(2'000, 'x'));  // together more than the server throws away
+      client.send(std::string(2'000, 'x'));  // together more than the server discards
       const std::string more = client.some();
       if (more.empty()) break;
       got += more.size();
@@ -297,9 +298,9 @@ TEST(ServerDeadline, APeerThatTalksWhileItReadsIsNotReset) {
   }
 }
 
-// ---- the same rules open no hole
+// ---- the same rules let no peer stay without end
 
-TEST(ServerDeadline, APeerThatTakesAByteNowAndThenIsEnded) {
+TEST(ServerDeadline, AReaderOfAFewBytesIsEnded) {
   for (const Over over : both) {
     SCOPED_TRACE(name(over));
     Subject subject(over, {.close = never, .stall = 300ms}, 16 << 20);
@@ -307,8 +308,8 @@ TEST(ServerDeadline, APeerThatTakesAByteNowAndThenIsEnded) {
     ASSERT_TRUE(client.upgrade());
     client.send(text("close"));
     while (subject.ends.empty()) {  // 50 bytes a second
-      char octet;
-      static_cast<void>(::recv(client.fd(), &octet, 1, MSG_DONTWAIT));
+      char received;
+      static_cast<void>(::recv(client.fd(), &received, 1, MSG_DONTWAIT));
       let_pass(20ms);
     }
     const auto info = subject.ends.take();
@@ -316,8 +317,8 @@ TEST(ServerDeadline, APeerThatTakesAByteNowAndThenIsEnded) {
   }
 }
 
-// What it sends leaves no turn in which all is read, and that must not move the stall clock.
-TEST(ServerDeadline, APeerThatSendsWithoutEndAndTakesNothingIsEnded) {
+// It sends so much that no turn reads all of it. That must not move the stall clock.
+TEST(ServerDeadline, APeerThatSendsButTakesNothingIsEnded) {
   for (const Over over : both) {
     SCOPED_TRACE(name(over));
     Subject subject(over, {.stall = 300ms}, 16 << 20);
@@ -334,7 +335,7 @@ TEST(ServerDeadline, APeerThatSendsWithoutEndAndTakesNothingIsEnded) {
   }
 }
 
-TEST(ServerDeadline, APageOfWhichAByteIsTakenNowAndThenIsEnded) {
+TEST(ServerDeadline, APageToAReaderOfAFewBytesIsEnded) {
   for (const Over over : both) {
     SCOPED_TRACE(name(over));
     Subject subject(over, {.close = 100ms, .stall = 300ms}, 16 << 20);
@@ -342,14 +343,14 @@ TEST(ServerDeadline, APageOfWhichAByteIsTakenNowAndThenIsEnded) {
     client.send(page_request("/page"));
     EXPECT_TRUE(client.head().starts_with("HTTP/1.1 200 "));
     while (!subject.is_deserted()) {
-      char octet;
-      static_cast<void>(::recv(client.fd(), &octet, 1, MSG_DONTWAIT));
+      char received;
+      static_cast<void>(::recv(client.fd(), &received, 1, MSG_DONTWAIT));
       let_pass(20ms);
     }
   }
 }
 
-TEST(ServerDeadline, Rfc6455_7_1_1_APeerThatTakesAllButNeverAnswersTheCloseIsEnded) {
+TEST(ServerDeadline, Rfc6455_7_1_1_APeerThatNeverAnswersTheCloseIsEnded) {
   for (const Over over : both) {
     SCOPED_TRACE(name(over));
     Subject subject(over, {.close = 1s});
@@ -365,7 +366,7 @@ TEST(ServerDeadline, Rfc6455_7_1_1_APeerThatTakesAllButNeverAnswersTheCloseIsEnd
   }
 }
 
-TEST(ServerDeadline, Rfc6455_5_5_2_APeerThatTakesAllButNeverAnswersAPingIsEnded) {
+TEST(ServerDeadline, Rfc6455_5_5_2_APeerThatNeverAnswersAPingIsEnded) {
   for (const Over over : both) {
     SCOPED_TRACE(name(over));
     Subject subject(over, {.silence = 400ms, .pong = 1s});
@@ -381,7 +382,7 @@ TEST(ServerDeadline, Rfc6455_5_5_2_APeerThatTakesAllButNeverAnswersAPingIsEnded)
   }
 }
 
-TEST(ServerDeadline, StopIsAbsoluteForAPeerThatReadsSlowly) {
+TEST(ServerDeadline, TheStopDeadlineHoldsForASlowReader) {
   for (const Over over : both) {
     SCOPED_TRACE(name(over));
     Subject subject(over, {}, 16 << 20);
@@ -455,7 +456,7 @@ TEST(ServerDeadline, APeerThatReadsAgainIsNotStalled) {
     ASSERT_TRUE(client.upgrade());
     subject.prepare_to_block();
     client.send(text("send"));
-    std::size_t got = 0;  // octets on the wire: over TLS more than were sent
+    std::size_t got = 0;  // bytes on the wire; over TLS more than were sent
     const auto read_raw = [&] {
       char buffer[65536];
       pollfd ready{client.fd(), POLLIN, 0};
@@ -476,11 +477,11 @@ TEST(ServerDeadline, APeerThatReadsAgainIsNotStalled) {
 
 // ---- handshakes
 
-TEST(ServerDeadline, AHandshakeThatSaysNothingKeepsNoDescriptor) {
+TEST(ServerDeadline, ASilentHandshakeKeepsNoDescriptor) {
   for (const Over over : both) {
     for (const bool begins : {false, true}) {
       SCOPED_TRACE(std::string(name(over)) + (begins ? ", a part of it" : ", nothing"));
-      if (begins && over == Over::tcp) continue;  // it is told 408
+      if (begins && over == Over::tcp) continue;  // it receives 408
       Subject subject(over, {.handshake = 200ms, .close = 5min});
       RawClient client(subject.port);
       if (begins) client.send(std::string("\x16\x03\x01\x02\x00", 5));  // the head of a ClientHello
@@ -492,7 +493,7 @@ TEST(ServerDeadline, AHandshakeThatSaysNothingKeepsNoDescriptor) {
   }
 }
 
-TEST(ServerDeadline, Rfc9110_15_6_4_AnUpgradeThatTheApplicationLeavesUndecidedIs503) {
+TEST(ServerDeadline, Rfc9110_15_6_4_AnUndecidedUpgradeIs503) {
   for (const Over over : both) {
     SCOPED_TRACE(name(over));
     Subject subject(over, {.handshake = 200ms});

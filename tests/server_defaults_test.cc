@@ -1,5 +1,5 @@
-// What a server does that was told nothing, where that is a matter of many sockets: at the limit
-// and one beyond. The engine's defaults are in engine_defaults_test.cc.
+// The default limits of a server that concern many sockets, each at the limit and one beyond. The
+// engine's defaults are in engine_defaults_test.cc.
 #include "tern/tern.h"
 
 #include "support/raw_client.h"
@@ -21,7 +21,7 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 using Clients = std::vector<std::unique_ptr<RawClient>>;
 
-// The soft limit of descriptors, while it lives.
+// Sets the soft limit of descriptors while it exists.
 class Descriptors {
  public:
   explicit Descriptors(rlim_t soft) {
@@ -45,12 +45,12 @@ std::unique_ptr<RunningServer> server_for(rlim_t descriptors) {
   return std::make_unique<RunningServer>();
 }
 
-TEST(ServerDefaults, ConnectionsAreTheDescriptorsAllowedLess64) {
+TEST(ServerDefaults, KeepsSixtyFourDescriptorsInReserve) {
   struct Row {
     rlim_t descriptors;
     std::size_t connections;
   };
-  // Where 64 in reserve would leave fewer than 64, 64 it is.
+  // If a reserve of 64 would leave fewer than 64, the limit is 64.
   for (const Row& row : {Row{200, 136}, Row{129, 65}, Row{128, 64}, Row{100, 64}}) {
     SCOPED_TRACE(row.descriptors);
     const auto running = server_for(row.descriptors);
@@ -76,8 +76,8 @@ TEST(ServerDefaults, ConnectionsAreTheDescriptorsAllowedLess64) {
 
 // ---- unfinished handshakes
 
-// 1024 may be under way at once; for one more the oldest goes, and only that.
-TEST(ServerDefaults, UnfinishedHandshakes1024) {
+// 1024 may go on at once. For one more the oldest is dropped, and no other.
+TEST(ServerDefaults, Allows1024UnfinishedHandshakes) {
   const Descriptors enough(4096);
   RunningServer running({.timeouts = {.handshake = 300s}});
   running.server.route("/echo", echo());
@@ -87,8 +87,8 @@ TEST(ServerDefaults, UnfinishedHandshakes1024) {
     clients.push_back(std::make_unique<RawClient>(port));
     ASSERT_TRUE(clients.back()->connected());
   }
-  RawClient newcomer(port);
-  ASSERT_TRUE(newcomer.upgrade());
+  RawClient new_client(port);
+  ASSERT_TRUE(new_client.upgrade());
   EXPECT_TRUE(clients.front()->ends());
   for (std::size_t i = 1; i < clients.size(); ++i) clients[i]->send(upgrade_request());
   for (std::size_t i = 1; i < clients.size(); ++i) {
@@ -101,15 +101,15 @@ TEST(ServerDefaults, UnfinishedHandshakes1024) {
   EXPECT_EQ(counters.refusals[0].second, 1u);
 }
 
-// Younger than a second nobody is dropped for a newcomer, who waits at the port meanwhile.
-TEST(ServerDefaults, AHandshakeHasASecondBeforeItGoesForAnother) {
+// A handshake that is younger than a second is not dropped. The new connection waits at the port.
+TEST(ServerDefaults, AHandshakeUnderASecondIsNotDropped) {
   RunningServer running({.max_unfinished_handshakes = 1});
   running.server.route("/echo", echo());
   const std::uint16_t port = running.start();
   const auto begun = Clock::now();
   RawClient oldest(port);
-  RawClient newcomer(port);
-  ASSERT_TRUE(newcomer.upgrade());
+  RawClient new_client(port);
+  ASSERT_TRUE(new_client.upgrade());
   EXPECT_GE(Clock::now() - begun, 1s);
   EXPECT_TRUE(oldest.ends());
 }
@@ -134,7 +134,8 @@ TEST(ServerDefaults, AFinishedHandshakeIsNotCounted) {
 
 // ---- lingering
 
-// All that the client sent has been read: it was acknowledged, and the loop went round since.
+// Waits until the server has read all that the client sent: it is acknowledged, and the loop has
+// turned since.
 void let_the_server_read(const RawClient& client, RawClient& other) {
   int unacknowledged = 0;
   do {
@@ -148,7 +149,7 @@ void let_the_server_read(const RawClient& client, RawClient& other) {
   }
 }
 
-TEST(ServerDefaults, ARefusedPeerMaySend64KiBMoreAndNotAnOctetBeyond) {
+TEST(ServerDefaults, ARefusedPeerMaySend64KiBMore) {
   RunningServer running({.timeouts = {.silence = 300s, .close = 300s}});
   running.server.route("/echo", echo());
   const std::uint16_t port = running.start();
@@ -170,7 +171,7 @@ TEST(ServerDefaults, ARefusedPeerMaySend64KiBMoreAndNotAnOctetBeyond) {
   EXPECT_EQ(running.server.counters().connections_open, 1u);
 }
 
-TEST(ServerDefaults, ALingeringConnectionEndsInTime) {
+TEST(ServerDefaults, ALingeringConnectionEndsAtItsDeadline) {
   RunningServer running({.timeouts = {.close = 200ms}});
   running.server.route("/echo", echo());
   const std::uint16_t port = running.start();

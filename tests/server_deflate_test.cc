@@ -1,5 +1,5 @@
-// Compression through servers and clients on real sockets: who agrees on what, and what it does to
-// the bytes on the wire.
+// Compression between servers and clients on real sockets: the agreement, and the number of bytes
+// on the wire.
 #include "tern/dial.h"
 #include "tern/server.h"
 
@@ -21,7 +21,7 @@ std::string url_of(std::uint16_t port, const std::string& path) {
   return "ws://127.0.0.1:" + std::to_string(port) + path;
 }
 
-// Sends, and takes the echo.
+// Sends a message and receives the echo.
 void expect_echo(BlockingClient& client, const std::string& message, SendOptions options = {}) {
   std::string echoed;
   ASSERT_TRUE(client.send(message, options));
@@ -31,7 +31,7 @@ void expect_echo(BlockingClient& client, const std::string& message, SendOptions
   EXPECT_TRUE(echoed == message);
 }
 
-TEST(ServerDeflate, Rfc7692_7_EchoesOfEverySize) {
+TEST(ServerDeflate, Rfc7692_7_EchoesEverySize) {
   for (const bool takeover : {false, true}) {
     RunningServer running({.deflate = takeover ? both : Deflate()});
     Inbox<std::optional<DeflateAgreement>> agreed;
@@ -56,7 +56,7 @@ TEST(ServerDeflate, Rfc7692_7_EchoesOfEverySize) {
   }
 }
 
-TEST(ServerDeflate, OffUnlessBothWantIt) {
+TEST(ServerDeflate, IsOffUnlessBothEndsWantIt) {
   RunningServer off;
   RunningServer on({.deflate = Deflate()});
   for (RunningServer* const running : {&off, &on}) {
@@ -79,7 +79,7 @@ TEST(ServerDeflate, OffUnlessBothWantIt) {
   }
 }
 
-// From another thread, to connections that can take the compressed form and to one that cannot.
+// Another thread sends. Some connections can use the shared compressed form, and one cannot.
 TEST(ServerDeflate, HandlesSendSharedMessages) {
   RunningServer running({.threads = 2, .deflate = both});
   Inbox<Handle> opened;
@@ -117,7 +117,7 @@ TEST(ServerDeflate, HandlesSendSharedMessages) {
   }
 }
 
-TEST(ServerDeflate, Rfc6455_7_4_1_TooMuchIs1009) {
+TEST(ServerDeflate, Rfc6455_7_4_1_TooLargeAMessageIs1009) {
   RunningServer running({.limits = {.max_message_bytes = 100'000}, .deflate = Deflate()});
   running.server.route("/echo", echo());
   const std::uint16_t port = running.start();

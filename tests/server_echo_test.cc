@@ -25,8 +25,8 @@ std::string pattern(std::size_t size) {
   return text;
 }
 
-TEST(ServerEcho, EverySizeFromNothingTo16MiB) {
-  // On a busy machine a long message may take longer than silence may last.
+TEST(ServerEcho, EchoesEverySizeUpTo16MiB) {
+  // On a busy machine a long message may take longer than the silence limit.
   RunningServer running({.limits = large(), .timeouts = {.silence = Timeouts::Duration::max()}});
   running.server.route("/echo", echo());
   RawClient client(running.start());
@@ -50,12 +50,11 @@ TEST(ServerEcho, PipelinedMessagesComeBackInOrder) {
   running.server.route("/echo", echo());
   RawClient client(running.start());
   ASSERT_TRUE(client.upgrade());
-  std::string octets;
+  std::string bytes;
   for (int i = 0; i < 2000; ++i) {
-    octets +=
-        wire(Role::client, text(std::to_string(i) + pattern(static_cast<std::size_t>(i) * 5)));
+    bytes += wire(Role::client, text(std::to_string(i) + pattern(static_cast<std::size_t>(i) * 5)));
   }
-  std::thread sender([&] { client.send(octets); });
+  std::thread sender([&] { client.send(bytes); });
   for (int i = 0; i < 2000; ++i) {
     const auto answer = client.frame();
     ASSERT_TRUE(answer);
@@ -64,7 +63,7 @@ TEST(ServerEcho, PipelinedMessagesComeBackInOrder) {
   sender.join();
 }
 
-TEST(ServerEcho, ThousandConnections) {
+TEST(ServerEcho, ServesAThousandConnections) {
   RunningServer running({.threads = 2});
   running.server.route("/echo", echo());
   const std::uint16_t port = running.start();
@@ -83,7 +82,7 @@ TEST(ServerEcho, ThousandConnections) {
   EXPECT_EQ(running.server.counters().messages_received, 1000u);
 }
 
-TEST(ServerEcho, FramesInTheSegmentOfTheRequest) {
+TEST(ServerEcho, ReadsFramesInTheSegmentOfTheRequest) {
   RunningServer running;
   running.server.route("/echo", echo());
   RawClient client(running.start());
@@ -93,7 +92,7 @@ TEST(ServerEcho, FramesInTheSegmentOfTheRequest) {
   EXPECT_EQ(client.next(), "text two");
 }
 
-// A server that echoes and tells how connections end.
+// A server that echoes and records how connections end.
 struct Closing {
   RunningServer running;
   Inbox<CloseInfo> ends{};
@@ -113,7 +112,7 @@ struct Closing {
   }
 };
 
-TEST(ServerClose, Rfc6455_7_TheClientFirst) {
+TEST(ServerClose, Rfc6455_7_TheClientClosesFirst) {
   Closing server;
   RawClient client(server.port);
   ASSERT_TRUE(client.upgrade());
@@ -128,7 +127,7 @@ TEST(ServerClose, Rfc6455_7_TheClientFirst) {
   EXPECT_TRUE(info->clean && info->by_peer && info->opened && !info->error);
 }
 
-TEST(ServerClose, Rfc6455_7_TheServerFirst) {
+TEST(ServerClose, Rfc6455_7_TheServerClosesFirst) {
   Closing server;
   RawClient client(server.port);
   ASSERT_TRUE(client.upgrade());
@@ -143,7 +142,7 @@ TEST(ServerClose, Rfc6455_7_TheServerFirst) {
   EXPECT_TRUE(info->clean && !info->by_peer);
 }
 
-TEST(ServerClose, Rfc6455_7_BothAtOnce) {
+TEST(ServerClose, Rfc6455_7_BothCloseAtOnce) {
   Closing server;
   RawClient client(server.port);
   ASSERT_TRUE(client.upgrade());
@@ -156,7 +155,7 @@ TEST(ServerClose, Rfc6455_7_BothAtOnce) {
   EXPECT_TRUE(info->clean && !info->by_peer);
 }
 
-TEST(ServerClose, Rfc6455_7_1_5_FinWithoutClose) {
+TEST(ServerClose, Rfc6455_7_1_5_AFinWithoutACloseIs1006) {
   Closing server;
   RawClient client(server.port);
   ASSERT_TRUE(client.upgrade());
@@ -169,7 +168,7 @@ TEST(ServerClose, Rfc6455_7_1_5_FinWithoutClose) {
   EXPECT_FALSE(info->clean);
 }
 
-TEST(ServerClose, Rfc6455_7_1_5_Reset) {
+TEST(ServerClose, Rfc6455_7_1_5_AResetIs1006) {
   Closing server;
   RawClient client(server.port);
   ASSERT_TRUE(client.upgrade());
@@ -180,8 +179,8 @@ TEST(ServerClose, Rfc6455_7_1_5_Reset) {
   EXPECT_EQ(info->error, Errc::connection_reset);
 }
 
-// The request is read, and then it is the write of the answer that finds the connection broken.
-TEST(ServerClose, Rfc6455_7_1_5_AResetThatAWriteFindsIsToldAtOnce) {
+// The request is read. Then the write of the answer finds that the connection is broken.
+TEST(ServerClose, Rfc6455_7_1_5_AResetFoundByAWriteIsReportedAtOnce) {
   using namespace std::chrono_literals;
   const Timeouts patient{.silence = 5min, .pong = 5min, .close = 5min, .stall = 5min};
   Inbox<CloseInfo> ends;
@@ -200,8 +199,9 @@ TEST(ServerClose, Rfc6455_7_1_5_AResetThatAWriteFindsIsToldAtOnce) {
   }
 }
 
-// Who pauses until on_drain would wait for ever: nothing drains any more.
-TEST(ServerClose, Rfc6455_7_1_5_AResetIsToldToWhoPausedUntilTheQueueDrains) {
+// An application that pauses until on_drain would wait without end, because nothing drains any
+// more.
+TEST(ServerClose, Rfc6455_7_1_5_APausedConnectionReportsAReset) {
   using namespace std::chrono_literals;
   const Timeouts patient{.silence = 5min, .pong = 5min, .close = 5min, .stall = 5min};
   Inbox<CloseInfo> ends;

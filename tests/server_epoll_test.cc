@@ -1,5 +1,5 @@
-// What a server asks of epoll. When epoll takes no more descriptors (ENOMEM, or ENOSPC:
-// max_user_watches), it costs the connection for which there is no room, and nothing else.
+// How a server uses epoll. If epoll takes no more descriptors (ENOMEM, or ENOSPC for
+// max_user_watches), the connection for which there is no room ends, and nothing else.
 #include "tern/server.h"
 
 #include "support/raw_client.h"
@@ -19,9 +19,9 @@ std::atomic<bool> full = false;  // the next descriptor finds no room
 std::atomic<int> fired = 0;
 std::atomic<int> removed = 0;      // descriptors that left epoll
 std::atomic<int> polls = 0;        // calls of epoll_wait that return at once
-std::atomic<int> sleeps = 0;       // and that may wait
-std::atomic<bool> deaf = false;    // those that return at once find nothing
-std::atomic<bool> broken = false;  // the next one fails
+std::atomic<int> sleeps = 0;       // calls of epoll_wait that may wait
+std::atomic<bool> deaf = false;    // calls that return at once find nothing
+std::atomic<bool> broken = false;  // the next call fails
 
 }  // namespace
 
@@ -65,8 +65,9 @@ void expect_echo(std::uint16_t port) {
   EXPECT_EQ(echoed->payload, "still there");
 }
 
-// A paused connection is in no epoll. It returns there to hear the peer's FIN after we failed it.
-TEST(ServerEpoll, NoRoomForAConnectionThatLingers) {
+// A paused connection is not in epoll. After we failed it, it enters epoll to wait for the peer's
+// FIN.
+TEST(ServerEpoll, SurvivesNoRoomForALingeringConnection) {
   fired = 0;
   Inbox<std::error_code> ends;
   RunningServer running;
@@ -90,14 +91,14 @@ TEST(ServerEpoll, NoRoomForAConnectionThatLingers) {
   EXPECT_EQ(close->opcode, 8u);
   EXPECT_FALSE(client.frame());
   EXPECT_EQ(ends.take(), Errc::handler_threw);
-  expect_echo(port);  // behind it: the FIN is seen before the loop has come to epoll
+  expect_echo(port);  // after it, so that the FIN is there before the loop calls epoll_wait
   EXPECT_EQ(fired, 1);
   running.stop();
   EXPECT_EQ(running.server.counters().connections_open, 0u);
 }
 
-// A paused connection is in no epoll. Its end is told also when it cannot come back to hear one.
-TEST(ServerEpoll, NoRoomForAConnectionThatResumes) {
+// A paused connection is not in epoll. If it cannot enter epoll again, on_close comes all the same.
+TEST(ServerEpoll, SurvivesNoRoomForAResumedConnection) {
   fired = 0;
   Inbox<std::error_code> ends;
   RunningServer running;
@@ -123,8 +124,8 @@ TEST(ServerEpoll, NoRoomForAConnectionThatResumes) {
   EXPECT_TRUE(ends.empty());
 }
 
-// A worker whose epoll fails serves no more. Its sessions hear it, and run() says why it ended.
-TEST(ServerEpoll, SessionsHearTheEndOfAnEpollThatFails) {
+// A worker whose epoll fails ends. Its sessions receive on_close, and run() returns the error.
+TEST(ServerEpoll, SessionsReceiveOnCloseWhenEpollFails) {
   Server server({.host = "127.0.0.1"});
   Inbox<CloseInfo> ends;
   Inbox<Handle> opened;
@@ -147,7 +148,7 @@ TEST(ServerEpoll, SessionsHearTheEndOfAnEpollThatFails) {
   EXPECT_FALSE(handle->send("x"));
 }
 
-TEST(ServerEpoll, NoRoomForANewConnection) {
+TEST(ServerEpoll, SurvivesNoRoomForANewConnection) {
   fired = 0;
   RunningServer running;
   running.server.route("/echo", test::echo());
@@ -174,8 +175,8 @@ TEST(ServerEpoll, SleepsUnlessItSpins) {
   }
 }
 
-// Between two polls the socket that was heard last is read without asking epoll.
-TEST(ServerEpoll, WhileItSpinsItGuessesWhoSpeaksNext) {
+// Between two calls of epoll_wait the loop reads the socket that was ready last.
+TEST(ServerEpoll, ASpinningLoopReadsTheLastSocketFirst) {
   RunningServer running({.spin = 1h});
   Inbox<CloseInfo> ends;
   running.server.route(
@@ -197,8 +198,8 @@ TEST(ServerEpoll, WhileItSpinsItGuessesWhoSpeaksNext) {
   EXPECT_EQ(ends.take()->error, Errc::connection_reset);
 }
 
-// It is in no epoll when it speaks, and gone when the next guess is due.
-TEST(ServerEpoll, NobodyGuessesAtWhoEndsWhileItComesBack) {
+// The connection is not in epoll when its bytes are read, and it is gone when the loop reads next.
+TEST(ServerEpoll, ASpinningLoopForgetsAConnectionThatEnds) {
   RunningServer running({.spin = 1h});
   Inbox<Handle> opened;
   Inbox<CloseInfo> ends;
@@ -223,7 +224,7 @@ TEST(ServerEpoll, NobodyGuessesAtWhoEndsWhileItComesBack) {
   }
 }
 
-TEST(ServerEpoll, SleepsOnceTheTimeOfSpinningIsOver) {
+TEST(ServerEpoll, SleepsAfterTheTimeOfSpinning) {
   RunningServer running({.spin = 1ms});
   running.server.route("/echo", test::echo());
   const auto port = running.start();
@@ -237,8 +238,8 @@ TEST(ServerEpoll, SleepsOnceTheTimeOfSpinningIsOver) {
   }
 }
 
-// Else what it does not read would wake the loop for ever.
-TEST(ServerEpoll, AConnectionAtRestThatPausesLeaves) {
+// Otherwise input that it does not read would wake the loop again and again.
+TEST(ServerEpoll, APausedIdleConnectionLeavesEpoll) {
   RunningServer running;
   running.server.route("/echo", test::echo());
   Inbox<Handle> opened;

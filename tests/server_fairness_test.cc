@@ -1,6 +1,6 @@
-// What one busy peer costs another one on the same loop. Time is not measured: the handler of the
-// busy peer's first message sends the other one's message, and what the loop handles before it
-// reaches that is counted.
+// How much one busy peer delays another one on the same loop. No time is measured. The handler of
+// the busy peer's first message sends the quiet peer's message, and the test counts what the loop
+// handles before that message.
 #include "tern/server.h"
 
 #include "support/certificates.h"
@@ -27,28 +27,29 @@ namespace {
 
 constexpr std::string_view offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
 
-std::string repeat(std::string_view octets, std::size_t times) {
+std::string repeat(std::string_view bytes, std::size_t times) {
   std::string all;
-  all.reserve(octets.size() * times);
-  for (std::size_t i = 0; i < times; ++i) all += octets;
+  all.reserve(bytes.size() * times);
+  for (std::size_t i = 0; i < times; ++i) all += bytes;
   return all;
 }
 
 std::string sent(const Frame& frame) { return wire(Role::client, frame); }
 
-// 1 KiB that becomes 1 MiB, the limit.
+// 1 KiB that inflates to 1 MiB, the limit.
 std::string inflating_frame() {
   return sent(compressed(binary(ZlibSender().message(std::string(std::size_t{1} << 20, '\0')))));
 }
 
-// A server with a busy route and a quiet one, and what happens there.
+// A server with a busy route and a quiet one, and its counts.
 struct House {
   RunningServer running;
   std::function<void()> send_quiet{};  // sends the quiet peer's message
   int quiet_fd = -1;
-  std::promise<void> all_is_sent{};          // the busy peer's bytes are in the kernel
-  std::atomic<std::size_t> handled{0};       // of the busy peer, behind its first message
-  std::promise<std::size_t> before_quiet{};  // how many of them came before the quiet one's turn
+  std::promise<void> all_is_sent{};     // the busy peer's bytes are in the kernel
+  std::atomic<std::size_t> handled{0};  // messages of the busy peer, after its first one
+  std::promise<std::size_t>
+      before_quiet{};  // how many of them came before the quiet peer's message
   bool started = false;
 
   explicit House(ServerOptions options = {.deflate = Deflate()}) : running(std::move(options)) {
@@ -68,7 +69,7 @@ struct House {
   void begin() {
     all_is_sent.get_future().wait();
     send_quiet();
-    int under_way = 1;  // the loop has the quiet peer's message once it is acknowledged
+    int under_way = 1;  // once it is acknowledged, the quiet peer's message is at the loop
     while (::ioctl(quiet_fd, SIOCOUTQ, &under_way) == 0 && under_way > 0) {
     }
   }
@@ -116,15 +117,15 @@ struct TlsHouse : House {
   }
 };
 
-// What leaves in one call, so that nothing waits for the server.
-void send_at_once(int fd, std::string_view octets) {
+// The number of bytes that one call sends, so that nothing waits for the server.
+void send_at_once(int fd, std::string_view bytes) {
   const int room = 1 << 20;
   ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
-  ASSERT_EQ(::send(fd, octets.data(), octets.size(), MSG_NOSIGNAL | MSG_DONTWAIT),
-            static_cast<ssize_t>(octets.size()));
+  ASSERT_EQ(::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT),
+            static_cast<ssize_t>(bytes.size()));
 }
 
-// How many messages of the busy peer were handled before the quiet one's.
+// Returns how many messages of the busy peer were handled before the quiet peer's message.
 std::size_t handled_before_quiet(const std::string& busy, std::string_view fields = offer) {
   PlainHouse house;
   RawClient client(house.port);
@@ -133,33 +134,33 @@ std::size_t handled_before_quiet(const std::string& busy, std::string_view field
   return house.result();
 }
 
-TEST(ServerFairness, FramesThatInflate) {
+TEST(ServerFairness, InflatingFramesDelayNoPeer) {
   EXPECT_LE(handled_before_quiet(repeat(inflating_frame(), 100)), 1u);
 }
 
-TEST(ServerFairness, EmptyFrames) {
+TEST(ServerFairness, EmptyFramesDelayNoPeer) {
   EXPECT_LE(handled_before_quiet(repeat(sent(text("")), 20'000), {}), 2'000u);
 }
 
-TEST(ServerFairness, EmptyFragments) {
+TEST(ServerFairness, EmptyFragmentsDelayNoPeer) {
   const std::string fragments =
       sent(text("", false)) + repeat(sent(more("", false)), 16'000) + sent(more("", true));
   EXPECT_EQ(handled_before_quiet(fragments, {}), 0u);
 }
 
-TEST(ServerFairness, Pings) {
+TEST(ServerFairness, PingsDelayNoPeer) {
   EXPECT_EQ(handled_before_quiet(repeat(sent(ping("")), 20'000) + sent(text("end")), {}), 0u);
 }
 
-TEST(ServerFairness, Pages) {
+TEST(ServerFairness, PagesDelayNoPeer) {
   PlainHouse house;
   RawClient client(house.port);
   send_at_once(client.fd(), repeat("GET /page HTTP/1.1\r\nHost: x\r\n\r\n", 500));
   EXPECT_LE(house.result(), 100u);
 }
 
-// A record for each byte of the messages.
-TEST(ServerFairness, TlsTinyRecords) {
+// Sends a TLS record for each byte of the messages.
+TEST(ServerFairness, TinyTlsRecordsDelayNoPeer) {
   TlsHouse house;
   TlsSocket client(house.port);
   TlsHouse::upgrade(client, "/busy");
@@ -169,8 +170,8 @@ TEST(ServerFairness, TlsTinyRecords) {
   EXPECT_LE(house.result(), 700u);
 }
 
-// A new key with each record (RFC 8446 §4.6.3), and no plaintext.
-TEST(ServerFairness, TlsKeyUpdates) {
+// Each record has a new key (RFC 8446 §4.6.3) and no plaintext.
+TEST(ServerFairness, TlsKeyUpdatesDelayNoPeer) {
   TlsHouse house;
   TlsSocket client(house.port);
   TlsHouse::upgrade(client, "/busy");

@@ -1,5 +1,5 @@
-// What handlers may do, from every callback: close, terminate, send, throw, pause, stop the server.
-// Each connection hears exactly one on_close, and the server lives.
+// Handlers close, terminate, send, throw, pause and stop the server, from every callback. Each
+// connection receives exactly one on_close, and the server goes on.
 #include "tern/tern.h"
 
 #include "support/raw_client.h"
@@ -181,7 +181,7 @@ class Greeter {
   std::string text_;
 };
 
-TEST(ServerSession, IsMadeFromTheRequestAndCopiesOfTheArguments) {
+TEST(ServerSession, IsConstructedFromRequestAndArguments) {
   Life life;
   RunningServer running;
   running.server.route<Greeter>("/greet", std::ref(life), "hello");
@@ -196,8 +196,8 @@ TEST(ServerSession, IsMadeFromTheRequestAndCopiesOfTheArguments) {
   EXPECT_EQ(life.destroyed, 1);
 }
 
-// The server has ended its direction and waits for the client's FIN: the session need not.
-TEST(ServerSession, IsDestroyedBehindOnCloseNotWithTheConnection) {
+// The server has ended its direction and waits for the client's FIN. The session does not wait.
+TEST(ServerSession, IsDestroyedRightAfterOnClose) {
   Life life;
   RunningServer running({.timeouts = {.close = std::chrono::minutes(5)}});
   running.server.route<Greeter>("/greet", std::ref(life), "hello");
@@ -218,7 +218,7 @@ struct Asked {
   std::string from;
 };
 
-TEST(ServerSession, LearnsFromTheRequestWhoAsks) {
+TEST(ServerSession, TheRequestHasThePeersAddress) {
   RunningServer running;
   running.server.route<Asked>("/who");
   RawClient client(running.start());
@@ -249,7 +249,7 @@ struct Empty {
   void on_message(Connection& conn, Message message) { conn.send(message); }
 };
 
-TEST(ServerSessionDeathTest, AnotherTypeIsFoundOut) {
+TEST(ServerSessionDeathTest, AskingForAnotherTypeAborts) {
   testing::FLAGS_gtest_death_test_style = "threadsafe";
   EXPECT_DEATH(
       {
@@ -267,7 +267,7 @@ TEST(ServerSessionDeathTest, AnotherTypeIsFoundOut) {
 
 // ---- pausing
 
-TEST(ServerPause, NoMessageComesUntilResumeAndNoneIsLost) {
+TEST(ServerPause, KeepsMessagesUntilResume) {
   Inbox<std::string> heard;
   Inbox<Handle> handles;
   RunningServer running;
@@ -285,7 +285,7 @@ TEST(ServerPause, NoMessageComesUntilResumeAndNoneIsLost) {
   const auto handle = handles.take();
   ASSERT_TRUE(handle);
   client.send(text("c"));
-  // A posted function has run on the loop since, and nothing was heard.
+  // A posted function has run on the loop since, and no message was delivered.
   Inbox<bool> turned;
   ASSERT_TRUE(handle->post([&](Connection&) { turned.put(true); }));
   ASSERT_TRUE(turned.take());
@@ -296,7 +296,7 @@ TEST(ServerPause, NoMessageComesUntilResumeAndNoneIsLost) {
   EXPECT_EQ(heard.take(), "c");
 }
 
-TEST(ServerPause, TheSilenceClockStandsStill) {
+TEST(ServerPause, StopsTheSilenceClock) {
   Inbox<CloseInfo> ends;
   Inbox<Handle> handles;
   RunningServer running({.timeouts = {.silence = std::chrono::milliseconds(50),
@@ -322,9 +322,9 @@ TEST(ServerPause, TheSilenceClockStandsStill) {
   EXPECT_EQ(info->error, Errc::pong_timeout);
 }
 
-// What one connection forwards to another arrives as it was, whatever a third one sends meanwhile:
-// all are read into one buffer, and the other one is in the middle of a frame.
-TEST(ServerHandlers, AForwardedMessageIsNotTheOneThatCameBehindIt) {
+// One connection forwards a message to another one, and a third one sends meanwhile. All are read
+// into one buffer, and the receiver is in the middle of a frame. The message must arrive unchanged.
+TEST(ServerHandlers, AForwardedMessageKeepsItsBytes) {
   RunningServer running;
   Connection* target = nullptr;
   std::promise<void> held;

@@ -1,5 +1,6 @@
-// The opening handshake of a server over sockets: each refusal with its status and fields, one
-// answer and the end of TCP whatever stands behind it; and all that must be accepted, cut anywhere.
+// The opening handshake of a server over sockets. Each refusal has its status and fields, and TCP
+// ends after it, whatever stands behind the request. All that must be accepted is accepted, cut
+// anywhere.
 #include "tern/tern.h"
 
 #include "support/raw_client.h"
@@ -18,7 +19,7 @@ namespace {
 
 using Fields = std::vector<std::pair<std::string, std::string>>;
 
-// A request, and what must be in the answer.
+// A request, and the texts that the answer must contain.
 struct Refusal {
   std::string name;
   std::string request;
@@ -29,7 +30,7 @@ struct Refusal {
 const std::string good = upgrade_request();
 const Fields names_version = {{"Sec-WebSocket-Version", "13"}, {"Upgrade", "websocket"}};
 
-// The good request with one part replaced, which must be there.
+// Returns the good request with one part replaced. The part must exist.
 std::string with(std::string_view from, std::string_view to) {
   const std::size_t at = good.find(from);
   EXPECT_NE(at, good.npos) << from;
@@ -72,19 +73,20 @@ struct Gate {
   }
 };
 
-// Sends all of it in writes of `piece` octets, and behind it a good request and a frame, of which
-// nothing may be heard; all that comes back until TCP ends.
+// Sends the request in writes of `piece` bytes, and behind it a good request and a frame, to which
+// there must be no answer. Returns all that comes back until TCP ends.
 std::string answer_to(std::uint16_t port, const std::string& request, std::size_t piece) {
   const RawSocket socket = RawSocket::connect(port);
   const std::string all = request + good + wire(Role::client, text("smuggled"));
   for (std::size_t at = 0; at < all.size(); at += piece) {
-    if (!socket.send(std::string_view(all).substr(at, piece))) break;  // it may have gone already
+    if (!socket.send(std::string_view(all).substr(at, piece)))
+      break;  // the server may have ended TCP already
   }
   return socket.receive_all();
 }
 
 void expect_refused(const Gate& gate, const Refusal& row, std::size_t piece) {
-  SCOPED_TRACE(row.name + (piece == 1 ? ", octet-wise" : ""));
+  SCOPED_TRACE(row.name + (piece == 1 ? ", byte by byte" : ""));
   const std::string answer = answer_to(gate.port, row.request, piece);
   const std::size_t head_end = answer.find("\r\n\r\n");
   ASSERT_NE(head_end, answer.npos) << "no answer: " << answer;
@@ -93,7 +95,7 @@ void expect_refused(const Gate& gate, const Refusal& row, std::size_t piece) {
   const bool upgrade_named = row.status == 426 || row.fields == names_version;
   EXPECT_EQ(field(head, "Connection"), upgrade_named ? "close, Upgrade" : "close") << head;
   for (const auto& [name, value] : row.fields) EXPECT_EQ(field(head, name), value) << head;
-  // One answer, whole, and nothing behind it.
+  // There is one whole answer and nothing behind it.
   const bool head_only = row.request.starts_with("HEAD ");
   const std::size_t body = head_only ? 0 : std::stoul(field(head, "Content-Length"));
   EXPECT_EQ(answer.size(), head.size() + body) << answer;
@@ -109,7 +111,7 @@ void expect_all_refused(const std::vector<Refusal>& table) {
 
 // ---- what is refused
 
-TEST(ServerRefusal, Rfc9112_3_RequestLines) {
+TEST(ServerRefusal, Rfc9112_3_RefusesBadRequestLines) {
   expect_all_refused({
       {"absolute form of another scheme", with_target("ws://example.org/echo"), 400},
       {"absolute form with a user", with_target("http://ada@example.org/echo"), 400},
@@ -122,7 +124,7 @@ TEST(ServerRefusal, Rfc9112_3_RequestLines) {
       {"tab in the target", with_target("/e\tcho"), 400},
       {"DEL in the target", with_target("/e\x7F"), 400},
       {"NUL in the target", with_target(std::string("/e\0", 3)), 400},
-      {"octet over 127 in the target", with_target("/\xC3\xA9"), 400},
+      {"byte over 127 in the target", with_target("/\xC3\xA9"), 400},
       {"fragment in the target", with_target("/echo#part"), 400},
       {"two spaces", with("GET ", "GET  "), 400},
       {"no version", with(" HTTP/1.1", ""), 400},
@@ -140,7 +142,7 @@ TEST(ServerRefusal, Rfc9112_3_RequestLines) {
   });
 }
 
-TEST(ServerRefusal, Rfc9112_5_FieldLines) {
+TEST(ServerRefusal, Rfc9112_5_RefusesBadFieldLines) {
   const auto line = [](std::string_view text) {
     return upgrade_request(std::string(text) + "\r\n");
   };
@@ -160,14 +162,14 @@ TEST(ServerRefusal, Rfc9112_5_FieldLines) {
       {"empty name", line(": a"), 400},
       {"no colon", line("X"), 400},
       {"delimiter in a name", line("X(y): a"), 400},
-      {"octet over 127 in a name", line("X\xE9: a"), 400},
+      {"byte over 127 in a name", line("X\xE9: a"), 400},
       {"101 fields", upgrade_request(fields_of(96)), 431},
       {"head over 16 KiB", line("X: " + std::string(16384, 'a')), 431},
-      {"head of 16385 octets", line("X: " + std::string(16384 - good.size() - 4, 'a')), 431},
+      {"head of 16385 bytes", line("X: " + std::string(16384 - good.size() - 4, 'a')), 431},
   });
 }
 
-TEST(ServerRefusal, Rfc9112_3_2_And_6_HostAndBody) {
+TEST(ServerRefusal, Rfc9112_3_2_RefusesBadHostsAndBodies) {
   const std::string host = "Host: example.org\r\n";
   expect_all_refused({
       {"no Host", with(host, ""), 400},
@@ -192,7 +194,7 @@ TEST(ServerRefusal, Rfc9112_3_2_And_6_HostAndBody) {
   });
 }
 
-TEST(ServerRefusal, Rfc6455_4_2_1_Upgrades) {
+TEST(ServerRefusal, Rfc6455_4_2_1_RefusesBadUpgrades) {
   const std::string key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
   const std::string version = "Sec-WebSocket-Version: 13\r\n";
   expect_all_refused({
@@ -219,8 +221,8 @@ TEST(ServerRefusal, Rfc6455_4_2_1_Upgrades) {
       {"two keys", with(key, key + key), 400},
       {"empty key", with("dGhlIHNhbXBsZSBub25jZQ==", ""), 400},
       {"key without padding", with("ZQ==", "ZQ"), 400},
-      {"key of 15 octets", with("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25j"), 400},
-      {"key of 17 octets", with("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZXM="), 400},
+      {"key of 15 bytes", with("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25j"), 400},
+      {"key of 17 bytes", with("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZXM="), 400},
       {"key not base64", with("dGhl", "d-hl"), 400},
       {"protocol with a space", upgrade_request("Sec-WebSocket-Protocol: a b\r\n"), 400},
       {"protocol twice", upgrade_request("Sec-WebSocket-Protocol: a, a\r\n"), 400},
@@ -231,7 +233,7 @@ TEST(ServerRefusal, Rfc6455_4_2_1_Upgrades) {
   });
 }
 
-TEST(ServerRefusal, Rfc6455_10_2_OriginsAndRoutes) {
+TEST(ServerRefusal, Rfc6455_10_2_RefusesOriginsAndUnknownRoutes) {
   expect_all_refused({
       {"foreign origin", upgrade_request("Origin: https://evil.example\r\n"), 403},
       {"origin of another port", upgrade_request("Origin: http://example.org:81\r\n"), 403},
@@ -246,7 +248,7 @@ TEST(ServerRefusal, Rfc6455_10_2_OriginsAndRoutes) {
   });
 }
 
-TEST(ServerRefusal, Rfc9110_15_TheApplicationRefuses) {
+TEST(ServerRefusal, Rfc9110_15_TheApplicationMayRefuse) {
   expect_all_refused({
       {"401", upgrade_request({}, "/login"), 401, {{"WWW-Authenticate", "Basic"}}},
       {"307", upgrade_request({}, "/moved"), 307, {{"Location", "/echo"}}},
@@ -257,8 +259,8 @@ TEST(ServerRefusal, Rfc9110_15_TheApplicationRefuses) {
   });
 }
 
-// H1: the deadline is absolute, and a slow head is answered.
-TEST(ServerRefusal, Rfc9110_15_5_9_408WhenTheHeadNeverEnds) {
+// The deadline is absolute, and a slow head receives an answer.
+TEST(ServerRefusal, Rfc9110_15_5_9_AnEndlessHeadIs408) {
   RunningServer running({.timeouts = {.handshake = std::chrono::seconds(2)}});
   running.server.route("/echo", echo());
   const std::uint16_t port = running.start();
@@ -271,7 +273,7 @@ TEST(ServerRefusal, Rfc9110_15_5_9_408WhenTheHeadNeverEnds) {
   EXPECT_EQ(silent.read_error(), 0);
 }
 
-TEST(ServerRefusal, Rfc9110_15_6_4_503SaysWhenToComeBack) {
+TEST(ServerRefusal, Rfc9110_15_6_4_A503HasRetryAfter) {
   RunningServer running({.max_connections = 1});
   running.server.route("/echo", echo());
   const std::uint16_t port = running.start();
@@ -287,7 +289,7 @@ TEST(ServerRefusal, Rfc9110_15_6_4_503SaysWhenToComeBack) {
 
 // ---- what is accepted
 
-// The 101 for the key of RFC 6455 §1.3, and an echo of what stood behind the request.
+// Expects the 101 for the key of RFC 6455 §1.3, and the echo of the frame behind the request.
 void expect_accepted(std::uint16_t port, const std::string& request, std::size_t cut) {
   const RawSocket socket = RawSocket::connect(port);
   const int on = 1;
@@ -308,7 +310,7 @@ void expect_accepted(std::uint16_t port, const std::string& request, std::size_t
   EXPECT_EQ(answer.substr(head.size()), wire(Role::server, {text("first"), closing(1000)}));
 }
 
-TEST(ServerAccepts, Rfc6455_4_2_1_WhateverTheGrammarAllows) {
+TEST(ServerAccepts, Rfc6455_4_2_1_AcceptsWhatTheGrammarAllows) {
   const Gate gate;
   const std::size_t most = 16384 - good.size() - 5;
   const std::vector<std::string> table = {
@@ -347,7 +349,7 @@ TEST(ServerAccepts, Rfc6455_4_2_1_WhateverTheGrammarAllows) {
   }
 }
 
-TEST(ServerAccepts, Rfc6455_4_2_1_RequestAndFramesCutAnywhere) {
+TEST(ServerAccepts, Rfc6455_4_2_1_AcceptsARequestCutAnywhere) {
   const Gate gate;
   const std::size_t size = good.size() + wire(Role::client, {text("first"), closing(1000)}).size();
   for (std::size_t cut = 0; cut <= size; ++cut) {
@@ -357,7 +359,7 @@ TEST(ServerAccepts, Rfc6455_4_2_1_RequestAndFramesCutAnywhere) {
   }
 }
 
-TEST(ServerAccepts, Rfc6455_10_2_OriginsThatAreAllowed) {
+TEST(ServerAccepts, Rfc6455_10_2_AcceptsAllowedOrigins) {
   RunningServer running({.allowed_origins = {"https://friend.example"}});
   running.server.route("/echo", echo());
   const std::uint16_t port = running.start();

@@ -34,7 +34,7 @@ struct Pages {
   }
 };
 
-TEST(ServerHttp, PagesOnOneKeptConnectionThenAnUpgrade) {
+TEST(ServerHttp, ServesPagesAndThenAnUpgradeOnOneConnection) {
   Pages pages;
   RawClient client(pages.port);
   for (const std::string name : {"ada", "grace"}) {
@@ -68,7 +68,7 @@ TEST(ServerHttp, Rfc9110_9_3_2_HeadHasNoBody) {
   EXPECT_EQ(field(client.ask(page_request("/?name=b")), "Content-Length"), "7");
 }
 
-TEST(ServerHttp, Rfc9112_9_6_CloseWhenAskedFor) {
+TEST(ServerHttp, Rfc9112_9_6_ClosesWhenAsked) {
   Pages pages;
   RawClient client(pages.port);
   const std::string head = client.ask("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
@@ -85,7 +85,7 @@ TEST(ServerHttp, OneRouteServesAPageAndAWebSocket) {
   EXPECT_TRUE(client.upgrade("/both"));
 }
 
-TEST(ServerHttp, AFaultOfTheHandlerIs500) {
+TEST(ServerHttp, AnExceptionOfThePageIs500) {
   Pages pages;
   for (const std::string path : {"/bad", "/throws"}) {
     RawClient client(pages.port);
@@ -95,7 +95,7 @@ TEST(ServerHttp, AFaultOfTheHandlerIs500) {
   }
 }
 
-TEST(ServerHttp, AClientThatEndsItsSideStillGetsThePage) {
+TEST(ServerHttp, AClientThatSentFinReceivesThePage) {
   Pages pages;
   RawClient client(pages.port);
   client.send(page_request("/big"));
@@ -105,8 +105,8 @@ TEST(ServerHttp, AClientThatEndsItsSideStillGetsThePage) {
   EXPECT_TRUE(client.ends());
 }
 
-// What health checks of load balancers and proxies with their defaults send.
-TEST(ServerHttp, Rfc9112_9_3_Http10GetsPagesOneForEachConnection) {
+// Health checks of load balancers send this, and proxies with their default options.
+TEST(ServerHttp, Rfc9112_9_3_Http10GetsOnePageAConnection) {
   Pages pages;
   const std::pair<std::string, std::string> cases[] = {
       {"GET / HTTP/1.0\r\n\r\n", "200"},
@@ -130,7 +130,7 @@ TEST(ServerHttp, Rfc9112_9_3_Http10GetsPagesOneForEachConnection) {
   }
 }
 
-TEST(ServerHttp, Rfc9110_9_3_7_OptionsTellsWhatIsAllowed) {
+TEST(ServerHttp, Rfc9110_9_3_7_OptionsReturnsAllow) {
   Pages pages;
   RawClient client(pages.port);
   for (const std::string target : {"/", "/both", "*", "http://example.org/"}) {
@@ -141,13 +141,13 @@ TEST(ServerHttp, Rfc9110_9_3_7_OptionsTellsWhatIsAllowed) {
   }
 }
 
-TEST(ServerHttp, Rfc9112_3_2_2_TargetsInAbsoluteForm) {
+TEST(ServerHttp, Rfc9112_3_2_2_AcceptsTargetsInAbsoluteForm) {
   Pages pages;
   RawClient client(pages.port);
   const std::string head = client.ask(page_request("http://other.example:81/?name=x"));
   EXPECT_TRUE(head.starts_with("HTTP/1.1 200 ")) << head;
   EXPECT_EQ(client.body(7), "hello x");
-  // The Host field is ignored, so the Origin has to be that of the target.
+  // The Host field is ignored, so the Origin must be that of the target.
   const std::string request =
       upgrade_request("Origin: http://other.example:81\r\n", "http://other.example:81/both");
   EXPECT_TRUE(client.ask(request).starts_with("HTTP/1.1 101 "));
@@ -157,7 +157,7 @@ TEST(ServerHttp, Rfc9112_3_2_2_TargetsInAbsoluteForm) {
           .starts_with("HTTP/1.1 403 "));
 }
 
-TEST(ServerHttp, Rfc9110_7_8_AnUpgradeToSomethingElseGetsThePage) {
+TEST(ServerHttp, Rfc9110_7_8_AnotherUpgradeReceivesThePage) {
   Pages pages;
   RawClient client(pages.port);
   for (const std::string target : {"/both", "/?name=x"}) {
@@ -183,7 +183,7 @@ TEST(ServerHttp, Rfc9110_6_6_1_EachAnswerHasTheDateOfNow) {
     heads.push_back(clients.back()->ask(request));
   }
   clients.push_back(std::make_unique<RawClient>(pages.port));
-  heads.push_back(clients.back()->head());  // 503: the four others are still there
+  heads.push_back(clients.back()->head());  // 503, because the four others are still open
   const auto after = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
   for (const std::string& head : heads) {
     bool known = false;
@@ -204,13 +204,13 @@ TEST(ServerHttp, AKeptConnectionIsClosedWhenIdle) {
   EXPECT_EQ(client.read_error(), 0);
 }
 
-TEST(ServerHttp, CountersInPrometheusFormat) {
+TEST(ServerHttp, ServesCountersInPrometheusFormat) {
   Pages pages;
   RawClient client(pages.port);
   client.ask(page_request("/?name=x"));
   client.body(7);
   RawClient plain(pages.port);
-  plain.ask(page_request("/only"));  // whose refusal has a text with quotes
+  plain.ask(page_request("/only"));  // its refusal has a text with quotes
   ASSERT_TRUE(client.upgrade("/both"));
   client.send(text("hi"));
   client.next();

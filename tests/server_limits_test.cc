@@ -1,4 +1,4 @@
-// Limits and deadlines over sockets: at the limit and one beyond.
+// Limits and deadlines over sockets, each at the limit and one beyond.
 #include "tern/tern.h"
 
 #include "support/raw_client.h"
@@ -13,7 +13,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-TEST(ServerLimits, Rfc6455_7_4_1_MessagesOfTheLimitAndOneBeyond) {
+TEST(ServerLimits, Rfc6455_7_4_1_AMessageAboveTheLimitIs1009) {
   RunningServer running;
   running.server.route("/echo", echo());
   const std::uint16_t port = running.start();
@@ -28,7 +28,7 @@ TEST(ServerLimits, Rfc6455_7_4_1_MessagesOfTheLimitAndOneBeyond) {
   EXPECT_TRUE(client.ends());
 }
 
-TEST(ServerLimits, FragmentsOfTheLimitAndOneBeyond) {
+TEST(ServerLimits, TooManyFragmentsAre1008) {
   RunningServer running({.limits = {.max_fragments = 4}});
   running.server.route("/echo", echo());
   RawClient client(running.start());
@@ -63,13 +63,14 @@ TEST(ServerLimits, AQueueBeyondTheLimitEndsTheSlowPeer) {
   ASSERT_TRUE(info);
   EXPECT_EQ(info->error, Errc::peer_too_slow);
   EXPECT_EQ(info->code, CloseCode::policy_violation);
-  // What was not begun is dropped; the frame in progress ends, then comes the Close frame.
+  // Frames that were not begun are dropped. The frame in progress ends, and then the Close frame
+  // comes.
   std::string last;
   for (auto frame = client.frame(); frame; frame = client.frame()) last = to_string(*frame);
   EXPECT_EQ(last, failure(Errc::peer_too_slow));
 }
 
-TEST(ServerLimits, RejectKeepsTheConnectionAndOnDrainFollows) {
+TEST(ServerLimits, RejectKeepsTheConnection) {
   Inbox<SendStatus> statuses;
   Inbox<bool> drained;
   RunningServer running({.limits = {.max_queued_bytes = 100'000,
@@ -102,7 +103,7 @@ TEST(ServerLimits, RejectKeepsTheConnectionAndOnDrainFollows) {
   EXPECT_TRUE(drained.empty());
 }
 
-TEST(ServerLimits, AFastPeerIsNeverPunishedForAHandlerThatSendsMuch) {
+TEST(ServerLimits, AFastPeerSurvivesAHandlerThatSendsMuch) {
   Inbox<bool> done;
   RunningServer running({.limits = {.max_queued_bytes = 100'000, .high_water_bytes = 100'000}});
   running.server.route("/flood", Handlers{.on_message = [&](Connection& conn, Message) {
@@ -137,7 +138,7 @@ TEST(ServerLimits, APeerThatTakesNoByteIsDropped) {
   EXPECT_EQ(info->error, Errc::write_stalled);
 }
 
-TEST(ServerLimits, ConnectionsBeyondTheLimitGet503) {
+TEST(ServerLimits, ConnectionsAboveTheLimitReceive503) {
   RunningServer running({.max_connections = 2});
   running.server.route("/echo", echo());
   const std::uint16_t port = running.start();
@@ -152,7 +153,7 @@ TEST(ServerLimits, ConnectionsBeyondTheLimitGet503) {
   EXPECT_EQ(second.next(), "close 1000");
   EXPECT_TRUE(second.ends());
   second.reset();
-  // The place is free once the server has seen the end; until then newcomers are told 503.
+  // The place is free once the server has read the end. Until then new connections receive 503.
   for (;;) {
     RawClient next(port);
     next.send(upgrade_request());
@@ -161,7 +162,7 @@ TEST(ServerLimits, ConnectionsBeyondTheLimitGet503) {
   EXPECT_GE(running.server.counters().connections_rejected, 1u);
 }
 
-TEST(ServerLimits, UnfinishedHandshakesTheOldestGoes) {
+TEST(ServerLimits, TheOldestUnfinishedHandshakeIsDropped) {
   RunningServer running({.max_unfinished_handshakes = 2});
   running.server.route("/echo", echo());
   const std::uint16_t port = running.start();
@@ -176,8 +177,8 @@ TEST(ServerLimits, UnfinishedHandshakesTheOldestGoes) {
   EXPECT_TRUE(second.head().starts_with("HTTP/1.1 426 "));
 }
 
-// Another ping comes only when the last was answered.
-TEST(ServerLimits, Rfc6455_5_5_2_SilenceIsPingedAndAnAnswerKeepsIt) {
+// The next ping comes only after the answer to the last one.
+TEST(ServerLimits, Rfc6455_5_5_2_ASilentPeerThatAnswersPingsStays) {
   RunningServer running({.timeouts = {.silence = 20ms, .pong = 60s}});
   running.server.route("/echo", echo());
   RawClient client(running.start());
@@ -189,7 +190,7 @@ TEST(ServerLimits, Rfc6455_5_5_2_SilenceIsPingedAndAnAnswerKeepsIt) {
   EXPECT_EQ(client.next(), "ping");
 }
 
-TEST(ServerLimits, Rfc6455_5_5_2_SilenceAfterAPingEndsIt) {
+TEST(ServerLimits, Rfc6455_5_5_2_SilenceAfterAPingEndsTheConnection) {
   Inbox<CloseInfo> ends;
   RunningServer running({.timeouts = {.silence = 100ms, .pong = 100ms}});
   running.server.route(

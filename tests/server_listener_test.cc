@@ -1,5 +1,5 @@
-// The listener alone, with an acceptor that only counts: how many it takes in a turn, and how it
-// leaves the port alone for a while.
+// The listener alone, with an acceptor that only counts: how many connections it accepts in a turn,
+// and how it pauses.
 #include "net/socket.h"
 #include "server/listener.h"
 #include "support/raw_socket.h"
@@ -17,7 +17,7 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-// Counts what comes in each turn, and ends the loop once it has all.
+// Counts the connections of each turn, and stops the loop once it has all.
 class Counting final : public server::Acceptor, private net::Deferred {
  public:
   Counting(net::LoopCore& core, std::size_t wanted) : core_(core), wanted_(wanted) {}
@@ -41,7 +41,7 @@ class Counting final : public server::Acceptor, private net::Deferred {
   }
   void on_trouble(std::error_code error, bool) noexcept override { trouble_ = error; }
 
-  /// The first newcomer is told to wait, before it is accepted or after.
+  /// The first connection must wait, before it is accepted or after.
   void busy_for_now() { busy_for_now_ = true; }
   void full_for_now() { full_for_now_ = true; }
 
@@ -72,7 +72,7 @@ class Counting final : public server::Acceptor, private net::Deferred {
   Clock::time_point resumed_at_{};
 };
 
-// A listener on a port of the system's choosing, and clients whose connections wait there.
+// A listener on a port that the system chose, and clients whose connections wait there.
 struct Port {
   explicit Port(std::size_t waiting) {
     net::Opened opened = net::listen_tcp(*net::Address::parse("127.0.0.1", 0), net::PortUse::first);
@@ -86,7 +86,7 @@ struct Port {
   std::vector<RawSocket> clients{};
 };
 
-TEST(ServerListener, SixtyFourAcceptsATurn) {
+TEST(ServerListener, AcceptsAtMost64InATurn) {
   for (const std::size_t waiting : {64u, 65u, 130u}) {
     net::LoopCore core{LoopOptions{}};
     Counting counting(core, waiting);
@@ -115,7 +115,8 @@ TEST(ServerListener, PausesForAHundredMilliseconds) {
     ASSERT_FALSE(listener.start(std::move(port.socket)));
     ASSERT_TRUE(core.run());
     EXPECT_GE(counting.pause(), 100ms);
-    // Nobody was asked meanwhile: the loop slept. Behind the pause come those that waited.
+    // The acceptor was not called meanwhile, because the loop slept. After the pause the
+    // connections that waited are accepted.
     EXPECT_LE(counting.asked(), 4u);
     if (after_accepting) {
       EXPECT_EQ(counting.turns().front(), 0u);
@@ -125,7 +126,7 @@ TEST(ServerListener, PausesForAHundredMilliseconds) {
   }
 }
 
-TEST(ServerListener, ALoopThatCannotWatchItSaysSo) {
+TEST(ServerListener, ReportsThatItCannotBeWatched) {
   net::LoopCore core{LoopOptions{}};
   Counting counting(core, 1);
   server::Listener listener(core, counting);

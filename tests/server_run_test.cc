@@ -1,5 +1,5 @@
-// The life of a server: run() again after a stop, what a stop() outside of run() means, which
-// deadline holds, and what other threads may ask meanwhile.
+// The life of a server: run() again after a stop, stop() outside of run(), the deadline that holds,
+// and the functions that other threads may call meanwhile.
 #include "tern/tern.h"
 
 #include "support/raw_client.h"
@@ -21,7 +21,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// run() on a thread of its own, as often as it is asked for.
+// Calls run() on a thread of its own, as often as the test wants.
 class Running {
  public:
   explicit Running(Server& server) : server_(server) {
@@ -73,7 +73,7 @@ TEST(ServerRun, ServesAgainAfterAStop) {
   }
 }
 
-TEST(ServerRun, AStopOutsideOfRunEndsTheNextOneOnly) {
+TEST(ServerRun, AStopOutsideOfRunEndsOnlyTheNextRun) {
   Server server({.host = "127.0.0.1", .threads = 2});
   server.route("/echo", echo());
   ASSERT_TRUE(server.listen());
@@ -88,7 +88,7 @@ TEST(ServerRun, AStopOutsideOfRunEndsTheNextOneOnly) {
   EXPECT_TRUE(server.run());
 }
 
-TEST(ServerRun, AfterAnErrorOfListen) {
+TEST(ServerRun, RunsAfterAnErrorOfListen) {
   Server first({.host = "127.0.0.1"});
   ASSERT_TRUE(first.listen());
   std::optional<Server> taken(std::in_place, ServerOptions{.host = "127.0.0.1"});
@@ -105,7 +105,7 @@ TEST(ServerRun, AfterAnErrorOfListen) {
   expect_echo(server.port());
 }
 
-TEST(ServerRun, HandlesAreRefusedOnceItHasReturned) {
+TEST(ServerRun, HandlesReturnFalseAfterRun) {
   Server server({.host = "127.0.0.1", .threads = 2});
   Inbox<Handle> handles;
   Inbox<CloseInfo> ends;
@@ -180,7 +180,8 @@ TEST(ServerRun, AStopWithoutADeadlineWaits) {
   EXPECT_TRUE(peer.running->ends());
 }
 
-// In a child, because a signal goes to a process. The peer does not answer; deadlines last hours.
+// Runs in a child, because a signal goes to a process. The peer does not answer, and the deadlines
+// last for hours.
 void serve_until_the_second_signal() {
   ::alarm(60);
   sigset_t set;
@@ -208,8 +209,8 @@ void serve_until_the_second_signal() {
   ::_exit(ran ? 0 : 1);
 }
 
-// Any of the workers may have the connection, while only the first one hears signals.
-TEST(ServerRun, ASecondSignalEndsItAtOnce) {
+// Any worker may have the connection, but only the first one takes signals.
+TEST(ServerRun, ASecondSignalEndsRunAtOnce) {
   for (int i = 0; i < 8; ++i) {
     const pid_t child = ::fork();
     if (child == 0) serve_until_the_second_signal();
@@ -219,7 +220,7 @@ TEST(ServerRun, ASecondSignalEndsItAtOnce) {
   }
 }
 
-// The last word of a session comes after the loop has ended.
+// The on_close of a session may run after the loop has ended.
 void get_a_signal_at_the_end() {
   ::alarm(60);
   Server server({.host = "127.0.0.1", .stop_on = {SIGTERM}});
@@ -284,7 +285,7 @@ TEST(ServerRun, AServerThatCannotListenTakesNoSignal) {
   EXPECT_TRUE(free.listen());
 }
 
-TEST(ServerRun, CountersAndPortWhileItListensRunsAndStops) {
+TEST(ServerRun, CountersAndPortAreReadableAtAnyTime) {
   std::atomic<bool> over{false};
   Server server({.host = "127.0.0.1", .threads = 2});
   server.route("/echo", echo());

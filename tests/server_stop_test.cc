@@ -1,4 +1,5 @@
-// The end of a server: 1001 to all, what was accepted is written, the port is free, run() returns.
+// The end of a server: all receive 1001, accepted messages are written, the port is free, and run()
+// returns.
 #include "tern/tern.h"
 
 #include "support/raw_client.h"
@@ -19,7 +20,7 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-TEST(ServerStop, Rfc6455_7_4_1_AllHear1001AndThePortIsFree) {
+TEST(ServerStop, Rfc6455_7_4_1_AllReceive1001AndThePortIsFree) {
   RunningServer running({.threads = 2});
   running.server.route("/echo", echo());
   const std::uint16_t port = running.start();
@@ -42,7 +43,7 @@ TEST(ServerStop, Rfc6455_7_4_1_AllHear1001AndThePortIsFree) {
   EXPECT_EQ(again.port(), port);
 }
 
-TEST(ServerStop, WhatWasAcceptedIsWrittenFirst) {
+TEST(ServerStop, AcceptedMessagesAreWrittenFirst) {
   const std::string large(900'000, 'x');
   RunningServer running;
   running.server.route("/echo", Handlers{.on_message = [&](Connection& conn, Message) {
@@ -62,7 +63,7 @@ TEST(ServerStop, WhatWasAcceptedIsWrittenFirst) {
   running.join();
 }
 
-TEST(ServerStop, UnderLoadFromManyClients) {
+TEST(ServerStop, StopsUnderLoadFromManyClients) {
   RunningServer running({.threads = 2});
   running.server.route("/echo", echo());
   const std::uint16_t port = running.start();
@@ -108,14 +109,14 @@ TEST(ServerStop, TheDeadlineHoldsForPeersThatDoNotAnswer) {
   EXPECT_TRUE(ends.empty());
 }
 
-TEST(ServerStop, BeforeRunThatReturnsAtOnce) {
+TEST(ServerStop, AStopBeforeRunMakesItReturnAtOnce) {
   Server server({.host = "127.0.0.1"});
   server.stop();
   server.stop();
   EXPECT_TRUE(server.run());
 }
 
-TEST(ServerStop, KeptAndUnfinishedConnectionsEnd) {
+TEST(ServerStop, EndsKeptAndUnfinishedConnections) {
   RunningServer running;
   running.server.get("/", [](const Request&) { return Response::text("x"); });
   const std::uint16_t port = running.start();
@@ -132,8 +133,8 @@ TEST(ServerStop, KeptAndUnfinishedConnectionsEnd) {
   EXPECT_TRUE(silent.ends());
 }
 
-// In a child, for a signal goes to a process. The thread that asks blocks it, as every thread of a
-// program must that uses stop_on.
+// Runs in a child, because a signal goes to a process. The calling thread blocks the signal, as
+// every thread of a program that uses stop_on must.
 void serve_until_terminated() {
   sigset_t set;
   ::sigemptyset(&set);
@@ -152,7 +153,7 @@ void serve_until_terminated() {
   ::_exit(ran ? 0 : 1);
 }
 
-TEST(ServerStop, BySignalWhenAskedTo) {
+TEST(ServerStop, StopsBySignal) {
   const pid_t child = ::fork();
   if (child == 0) serve_until_terminated();
   int status = -1;
@@ -160,7 +161,7 @@ TEST(ServerStop, BySignalWhenAskedTo) {
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
 }
 
-TEST(ServerListen, APortInUseIsAnErrorThatSaysSo) {
+TEST(ServerListen, NamesThePortThatIsInUse) {
   RunningServer running;
   const std::uint16_t port = running.start();
   Server second({.host = "127.0.0.1", .port = port, .threads = 3});
@@ -171,7 +172,7 @@ TEST(ServerListen, APortInUseIsAnErrorThatSaysSo) {
             "listen 127.0.0.1:" + std::to_string(port) + ": Address already in use");
 }
 
-TEST(ServerListen, AHostThatIsNoAddress) {
+TEST(ServerListen, RefusesAHostThatIsNotAnAddress) {
   Server server({.host = "no such address"});
   const auto ran = server.run();
   ASSERT_FALSE(ran);
@@ -180,7 +181,7 @@ TEST(ServerListen, AHostThatIsNoAddress) {
       "listen: host must be a numeric address or localhost, and \"no such address\" is a name");
 }
 
-TEST(ServerListen, RunTwiceAtOnceIsRefused) {
+TEST(ServerListen, RefusesASecondRunAtTheSameTime) {
   RunningServer running;
   running.server.get("/", [](const Request&) { return Response::text("x"); });
   RawClient client(running.start());

@@ -1,5 +1,5 @@
-// A worker whose thread cannot be started: run() says which one, and none serves behind its back.
-// This program puts its own pthread_create before the C library's.
+// If the thread of a worker cannot be started, run() names the worker, and no worker serves after
+// it has returned. This program puts its own pthread_create before the C library's.
 #include "tern/server.h"
 
 #include "support/raw_client.h"
@@ -15,7 +15,7 @@
 
 namespace {
 
-std::atomic<int> fails_in{-1};  // so many threads start before one does not; -1: all start
+std::atomic<int> fails_in{-1};  // the number of threads that start before one fails; -1: all start
 std::atomic<int> fired{0};
 
 using Create = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
@@ -23,7 +23,7 @@ using Create = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void
 }  // namespace
 
 extern "C" {
-// A sanitizer's, where there is one.
+// That of a sanitizer, if there is one.
 __attribute__((weak)) int __interceptor_pthread_create(pthread_t*, const pthread_attr_t*,  // NOLINT
                                                        void* (*)(void*), void*);
 
@@ -48,7 +48,7 @@ using namespace std::chrono_literals;
 
 class ServerThreads : public testing::TestWithParam<int> {};
 
-TEST_P(ServerThreads, RunNamesTheOneThatCannotStart) {
+TEST_P(ServerThreads, RunNamesTheWorkerThatCannotStart) {
   constexpr unsigned threads = 4;
   Server server({.host = "127.0.0.1", .threads = threads});
   server.route("/echo", echo());
@@ -61,9 +61,9 @@ TEST_P(ServerThreads, RunNamesTheOneThatCannotStart) {
   EXPECT_EQ(ran.error().code(), std::errc::resource_unavailable_try_again);
   const std::string who = "start worker " + std::to_string(GetParam() + 2) + " of 4: ";
   EXPECT_TRUE(ran.error().message().starts_with(who)) << ran.error().message();
-  EXPECT_FALSE(RawClient(server.port()).connected()) << "nobody serves";
+  EXPECT_FALSE(RawClient(server.port()).connected()) << "no worker serves";
 
-  // And it can run again.
+  // The server can run again.
   ASSERT_TRUE(server.listen());
   auto again = std::async(std::launch::async, [&server] { return server.run(); });
   for (int i = 0; i < 8; ++i) {

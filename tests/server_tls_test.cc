@@ -1,4 +1,4 @@
-// A server over TLS, with clients of ours and with OpenSSL's alone.
+// A server over TLS, with tern's clients and with clients that use only OpenSSL.
 #include "tern/dial.h"
 #include "tern/server.h"
 
@@ -40,7 +40,7 @@ std::string url_of(std::uint16_t port, const std::string& path = "/echo") {
   return "wss://localhost:" + std::to_string(port) + path;
 }
 
-/// An echo server that tells how connections end.
+/// An echo server that records how connections end.
 class TlsEcho : public RunningServer {
  public:
   explicit TlsEcho(ServerOptions options = with_tls()) : RunningServer(logged(std::move(options))) {
@@ -55,7 +55,7 @@ class TlsEcho : public RunningServer {
   ~TlsEcho() { stop(); }
 
   Result<BlockingClient> dial() { return tern::dial(url_of(port), trusting(authority().ca)); }
-  /// Still serves.
+  /// Expects that the server still serves.
   void expect_echo() {
     auto client = dial();
     ASSERT_TRUE(client) << client.error().message();
@@ -68,9 +68,9 @@ class TlsEcho : public RunningServer {
     EXPECT_TRUE(info && info->clean);
   }
   /// Waits until this many handshakes were refused for this reason.
-  void expect_refused(const std::string& reason, const std::string& told) {
+  void expect_refused(const std::string& reason, const std::string& reported) {
     const auto line = log.take();
-    EXPECT_NE(line.value_or("").find(told), std::string::npos) << line.value_or("");
+    EXPECT_NE(line.value_or("").find(reported), std::string::npos) << line.value_or("");
     EXPECT_GE(refusals(reason), 1u) << reason;
   }
   std::uint64_t refusals(const std::string& reason) {
@@ -107,7 +107,7 @@ TEST(ServerTls, EchoesAndEndsCleanly) {
   EXPECT_EQ(socket.receive(), wire(Role::server, closing(1000)));
   EXPECT_EQ(socket.receive(), "");
   EXPECT_TRUE(socket.closed_properly());
-  socket.fin();  // without close_notify, after the Close: fine
+  socket.fin();  // without close_notify; after the Close this is no error
   const auto info = echo.ends.take();
   EXPECT_TRUE(info && info->clean && !info->error);
 }
@@ -123,7 +123,8 @@ TEST(ServerTls, PagesAreServedOverHttps) {
   }
 }
 
-// A page that came without TLS may be anybody's work, so only https pages are pages of this server.
+// An attacker may have changed a page that came without TLS. So only https pages are pages of this
+// server.
 TEST(ServerTls, Rfc6455_10_2_AnOriginHasTheSchemeOfTheServer) {
   struct Case {
     std::string origin;
@@ -149,7 +150,7 @@ TEST(ServerTls, Rfc6455_10_2_AnOriginHasTheSchemeOfTheServer) {
   }
 }
 
-TEST(ServerTls, LargeMessagesBothWaysAtOnce) {
+TEST(ServerTls, LargeMessagesGoBothWaysAtOnce) {
   ServerOptions options = with_tls();
   options.limits.max_message_bytes = options.limits.max_queued_bytes = 64 << 20;
   TlsEcho echo(std::move(options));
@@ -199,9 +200,9 @@ TEST(ServerTls, ThreadsShareAClient) {
   EXPECT_TRUE(client.close());
 }
 
-// A peer that is paused may have sent all it will ever send: what waits in TLS and in the engine
-// comes after resume() though the socket stays silent.
-TEST(ServerTls, PausedConnectionsFindWhatTlsHolds) {
+// The peer of a paused connection may have sent all its bytes. After resume() the messages that
+// wait in TLS and in the engine are delivered, although the socket reports nothing.
+TEST(ServerTls, PausedConnectionsReadWhatTlsHolds) {
   RunningServer running(with_tls());
   Inbox<Handle> paused;
   Inbox<std::size_t> done;
@@ -252,7 +253,7 @@ TEST(ServerTls, Rfc8446_6_1_TruncationBeforeTheCloseIsAnError) {
   echo.expect_echo();
 }
 
-TEST(ServerTls, AResetIsAReset) {
+TEST(ServerTls, ReportsAReset) {
   TlsEcho echo;
   TlsSocket socket(echo.port);
   ASSERT_TRUE(upgrade(socket));
@@ -263,8 +264,8 @@ TEST(ServerTls, AResetIsAReset) {
   echo.expect_echo();
 }
 
-// OpenSSL's own way to a socket would raise SIGPIPE here.
-TEST(ServerTls, WritingToAPeerThatIsGoneRaisesNoSignal) {
+// OpenSSL's own socket BIO would raise SIGPIPE here.
+TEST(ServerTls, WritingToALostPeerRaisesNoSignal) {
   struct sigaction before {};
   ::sigaction(SIGPIPE, nullptr, &before);
   ASSERT_EQ(before.sa_handler, SIG_DFL);
@@ -292,7 +293,7 @@ TEST(ServerTls, WritingToAPeerThatIsGoneRaisesNoSignal) {
   EXPECT_EQ(after.sa_handler, SIG_DFL);
 }
 
-TEST(ServerTls, AResetAnywhereInTheHandshake) {
+TEST(ServerTls, SurvivesAResetAnywhereInTheHandshake) {
   TlsEcho echo;
   std::size_t size = TlsSocket(echo.port).hello().size();
   for (const std::size_t offset :
@@ -304,11 +305,11 @@ TEST(ServerTls, AResetAnywhereInTheHandshake) {
   echo.expect_echo();
 }
 
-TEST(ServerTls, GarbageIsToldAndCounted) {
+TEST(ServerTls, GarbageIsLoggedAndCounted) {
   TlsEcho echo;
   RawSocket plain = RawSocket::connect(echo.port);
   plain.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-  EXPECT_EQ(plain.receive_all(), "");  // no alert either: it would not be understood
+  EXPECT_EQ(plain.receive_all(), "");  // no alert either, because the peer would not understand it
   echo.expect_refused("tls_failed", "plain HTTP, not TLS");
   plain.close();
   RawSocket noise = RawSocket::connect(echo.port);
@@ -321,7 +322,7 @@ TEST(ServerTls, GarbageIsToldAndCounted) {
   echo.expect_echo();
 }
 
-TEST(ServerTls, TheWrongSchemeIsTold) {
+TEST(ServerTls, TheWrongSchemeIsNamed) {
   TlsEcho echo;
   const auto plain = tern::dial("ws://localhost:" + std::to_string(echo.port) + "/echo");
   ASSERT_FALSE(plain);
@@ -335,7 +336,7 @@ TEST(ServerTls, TheWrongSchemeIsTold) {
       << secure.error().message();
 }
 
-TEST(ServerTls, TheAlertReachesAClientThatSendsOn) {
+TEST(ServerTls, TheAlertReachesAClientThatKeepsSending) {
   ServerOptions options = with_tls();
   options.tls->client_certificates = ClientCertificates::required;
   options.tls->client_ca_pem = authority().ca.certificate();
@@ -349,7 +350,7 @@ TEST(ServerTls, TheAlertReachesAClientThatSendsOn) {
   }
 }
 
-TEST(ServerTls, TheHandlerKnowsTheClient) {
+TEST(ServerTls, TheHandlerReadsTheClientsSubject) {
   ServerOptions options = with_tls();
   options.tls->client_certificates = ClientCertificates::optional;
   options.tls->client_ca_pem = authority().ca.certificate();
@@ -386,7 +387,7 @@ TEST(ServerTls, TheHandlerKnowsTheClient) {
 
 // ---- deadlines, limits, the end
 
-TEST(ServerTls, HalfAHandshakeEndsAtItsDeadline) {
+TEST(ServerTls, AnUnfinishedHandshakeEndsAtItsDeadline) {
   ServerOptions options = with_tls();
   options.timeouts.handshake = 300ms;
   TlsEcho echo(std::move(options));
@@ -404,7 +405,7 @@ TEST(ServerTls, HalfAHandshakeEndsAtItsDeadline) {
   ASSERT_TRUE(half_request.shake_hands());
   half_request.send("GET / HT");
   EXPECT_TRUE(half_request.receive_until("\r\n\r\n").starts_with("HTTP/1.1 408 "));
-  echo.stop();  // a refusal is counted once its answer is on its way
+  echo.stop();  // a refusal is counted when its answer is written
   EXPECT_EQ(echo.refusals("handshake_timeout"), 5u);
 }
 
@@ -416,7 +417,7 @@ TEST(ServerTls, StoppingEndsHandshakes) {
   TlsSocket deciding(echo.port);
   ASSERT_TRUE(deciding.shake_hands());
   deciding.send(upgrade_request().substr(0, 20));
-  echo.expect_echo();  // so that the above was read
+  echo.expect_echo();  // so that the server has read the bytes above
   echo.server.stop(10s);
   EXPECT_TRUE(deciding.tcp_ends());
   EXPECT_TRUE(half.tcp_ends());
@@ -456,7 +457,7 @@ std::string shown_by(std::uint16_t port) {
   return socket.shake_hands() ? socket.shown_name() : socket.reason();
 }
 
-TEST(ServerTls, ReloadedCertificatesServeNewConnections) {
+TEST(ServerTls, NewConnectionsUseReloadedCertificates) {
   const PemFiles files;
   const Authority& ours = authority();
   const Identity first = ours.issue({.common_name = "first"});
@@ -469,11 +470,11 @@ TEST(ServerTls, ReloadedCertificatesServeNewConnections) {
   ASSERT_TRUE(upgrade(old));
   EXPECT_EQ(shown_by(echo.port), "first");
 
-  // Whatever is wrong is told, and the old one goes on.
-  const auto expect_failure = [&](const std::string& told) {
+  // Each fault is reported, and the old certificate stays in use.
+  const auto expect_failure = [&](const std::string& reported) {
     const auto reloaded = echo.server.reload_certificates();
     ASSERT_FALSE(reloaded);
-    EXPECT_NE(reloaded.error().message().find(told), std::string::npos)
+    EXPECT_NE(reloaded.error().message().find(reported), std::string::npos)
         << reloaded.error().message();
     EXPECT_EQ(shown_by(echo.port), "first");
   };
@@ -502,7 +503,7 @@ TEST(ServerTls, AServerWithoutItsCertificateDoesNotStart) {
   EXPECT_EQ(plain.reload_certificates().error().code(), Errc::tls_options_invalid);
 }
 
-TEST(ServerTls, AtTheConnectionLimitNobodyIsSentNoise) {
+TEST(ServerTls, SendsNoPlainHttpAtTheConnectionLimit) {
   ServerOptions options = with_tls();
   options.max_connections = 1;
   TlsEcho echo(std::move(options));

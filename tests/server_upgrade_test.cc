@@ -1,4 +1,4 @@
-// Upgrade: answered now, later, on another thread, twice, never; subprotocols.
+// An Upgrade is answered at once, later, on another thread, twice or never; subprotocols.
 #include "tern/tern.h"
 
 #include "support/raw_client.h"
@@ -22,7 +22,7 @@ struct Echo {
   std::string prefix_;
 };
 
-TEST(ServerUpgrade, AnsweredInTheHandler) {
+TEST(ServerUpgrade, IsAnsweredInTheHandler) {
   RunningServer running;
   running.server.route("/echo",
                        [](Upgrade upgrade) { upgrade.accept<Echo>({}, std::string("> ")); });
@@ -32,17 +32,17 @@ TEST(ServerUpgrade, AnsweredInTheHandler) {
   EXPECT_EQ(client.next(), "text > hi");
 }
 
-TEST(ServerUpgrade, AcceptedWithPlainFunctionsOfWhichMostMayBeMissing) {
-  Inbox<std::string> told;
+TEST(ServerUpgrade, IsAcceptedWithPlainFunctions) {
+  Inbox<std::string> reported;
   RunningServer running({.log = [&](const LogRecord& record) {
-    if (record.level == LogLevel::error) told.put(std::string(record.message));
+    if (record.level == LogLevel::error) reported.put(std::string(record.message));
   }});
   running.server.route("/echo", [](Upgrade upgrade) { upgrade.accept<Handlers>({}, echo()); });
   running.server.route("/short", [](Upgrade upgrade) { upgrade.accept(echo()); });
   running.server.route("/all", [&](Upgrade upgrade) {
     upgrade.accept({.on_open = [](Connection& conn) { conn.send("open"); },
                     .on_message = [](Connection& conn, Message) { conn.close(); },
-                    .on_close = [&](Connection&, const CloseInfo&) { told.put("closed"); }},
+                    .on_close = [&](Connection&, const CloseInfo&) { reported.put("closed"); }},
                    {.protocols = {"chat"}});
   });
   running.server.route("/none", [](Upgrade upgrade) { upgrade.accept<Handlers>(); });
@@ -61,18 +61,18 @@ TEST(ServerUpgrade, AcceptedWithPlainFunctionsOfWhichMostMayBeMissing) {
   EXPECT_EQ(all.next(), "text open");
   all.send(wire(Role::client, {text("hi"), closing(1000)}));
   EXPECT_EQ(all.next(), "close 1000");
-  EXPECT_EQ(told.take(), "closed");
+  EXPECT_EQ(reported.take(), "closed");
   RawClient none(port);
   ASSERT_TRUE(none.upgrade("/none"));
   none.send(wire(Role::client, text("hi")));
   EXPECT_EQ(none.next(), failure(Errc::handler_threw));
-  EXPECT_NE(told.take().value_or("").find("on_message"), std::string::npos);
+  EXPECT_NE(reported.take().value_or("").find("on_message"), std::string::npos);
 }
 
-// What an operator reads who has forgotten an option or a rule.
-TEST(ServerUpgrade, TheLogSaysWhatWasRefusedAndWhatToDo) {
+// The log names the option or the rule that an operator has forgotten.
+TEST(ServerUpgrade, TheLogNamesTheRefusalAndTheRemedy) {
   struct Line {
-    std::string told;
+    std::string reported;
     std::string peer;
   };
   Inbox<Line> lines;
@@ -120,20 +120,20 @@ TEST(ServerUpgrade, TheLogSaysWhatWasRefusedAndWhatToDo) {
       {page_request("/throws"), "/throws: the page threw: oops"},
       {upgrade_request({}, "/decides"), "/decides: the route threw: oops"},
   };
-  for (const auto& [request, told] : cases) {
+  for (const auto& [request, reported] : cases) {
     RawClient client(port);
     const std::string head = client.ask(request);
     const auto line = lines.take();
     ASSERT_TRUE(line);
-    EXPECT_EQ(line->told, told) << head;
+    EXPECT_EQ(line->reported, reported) << head;
     EXPECT_TRUE(line->peer.starts_with("127.0.0.1:")) << line->peer;
-    if (!told.starts_with("refused: ")) continue;
-    // The peer reads the same; of what is wrong with the application it hears nothing.
-    EXPECT_EQ("refused: " + client.body(std::stoul(field(head, "Content-Length"))), told);
+    if (!reported.starts_with("refused: ")) continue;
+    // The peer receives the same text, but nothing about faults of the application.
+    EXPECT_EQ("refused: " + client.body(std::stoul(field(head, "Content-Length"))), reported);
   }
 }
 
-TEST(ServerUpgrade, AnsweredLaterOnAnotherThreadWithFramesWaiting) {
+TEST(ServerUpgrade, IsAnsweredLaterOnAnotherThread) {
   Inbox<Upgrade> asked;
   RunningServer running;
   running.server.route("/echo", [&](Upgrade upgrade) { asked.put(std::move(upgrade)); });
@@ -153,7 +153,7 @@ TEST(ServerUpgrade, AnsweredLaterOnAnotherThreadWithFramesWaiting) {
   EXPECT_EQ(client.next(), "text later");
 }
 
-TEST(ServerUpgrade, NeverAnsweredIs503) {
+TEST(ServerUpgrade, WithoutAnAnswerIs503) {
   RunningServer running;
   running.server.route("/echo", [](Upgrade) {});
   RawClient client(running.start());
@@ -162,7 +162,7 @@ TEST(ServerUpgrade, NeverAnsweredIs503) {
   EXPECT_EQ(field(client.answer_head(), "Connection"), "close");
 }
 
-TEST(ServerUpgrade, AnswersToAPeerThatIsGoneHaveNoEffect) {
+TEST(ServerUpgrade, AnswersToALostPeerDoNothing) {
   Inbox<Upgrade> asked;
   RunningServer running;
   running.server.route("/echo", [&](Upgrade upgrade) { asked.put(std::move(upgrade)); });
@@ -181,7 +181,7 @@ TEST(ServerUpgrade, AnswersToAPeerThatIsGoneHaveNoEffect) {
   EXPECT_EQ(running.server.counters().connections_open, 0u);
 }
 
-TEST(ServerUpgrade, AnswersAfterTheServerEndedHaveNoEffect) {
+TEST(ServerUpgrade, AnswersAfterTheServersEndDoNothing) {
   Inbox<Upgrade> asked;
   std::optional<Upgrade> kept;
   {
@@ -197,7 +197,7 @@ TEST(ServerUpgrade, AnswersAfterTheServerEndedHaveNoEffect) {
   EXPECT_EQ(kept->request().path(), "/echo");
 }
 
-TEST(ServerUpgrade, ExtraFieldsAndBadOnes) {
+TEST(ServerUpgrade, SendsGoodFieldsAndRefusesBadOnes) {
   RunningServer running;
   running.server.route("/good", echo(), {.headers = {{"Set-Cookie", "a=b"}}});
   running.server.route("/bad", [](Upgrade upgrade) {
@@ -212,7 +212,7 @@ TEST(ServerUpgrade, ExtraFieldsAndBadOnes) {
   EXPECT_TRUE(bad.answer_head().starts_with("HTTP/1.1 500 ")) << bad.answer_head();
 }
 
-TEST(ServerUpgrade, LimitsOfTheRoute) {
+TEST(ServerUpgrade, UsesTheLimitsOfTheRoute) {
   RunningServer running;
   running.server.route("/small", echo(), {.limits = Limits{.max_message_bytes = 10}});
   RawClient client(running.start());
@@ -223,7 +223,7 @@ TEST(ServerUpgrade, LimitsOfTheRoute) {
   EXPECT_EQ(client.next(), failure(Errc::message_too_big));
 }
 
-TEST(ServerUpgrade, Rfc6455_4_2_2_SubprotocolTheFirstOfTheClientsThatTheRouteKnows) {
+TEST(ServerUpgrade, Rfc6455_4_2_2_ChoosesTheClientsFirstKnownProtocol) {
   struct Case {
     std::string_view offered;
     std::string chosen;

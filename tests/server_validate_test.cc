@@ -1,4 +1,4 @@
-// A server that could never do what it was told says so when it is to listen.
+// listen() refuses options and routes that can never work.
 #include "tern/tern.h"
 
 #include "support/raw_client.h"
@@ -16,8 +16,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// What both listen() and run() say; empty when it listens.
-std::string told_by(Server& server) {
+// Returns the error of both listen() and run(); empty if the server listens.
+std::string error_of(Server& server) {
   const auto listening = server.listen();
   if (listening) return {};
   EXPECT_EQ(listening.error().code(), Errc::options_invalid);
@@ -32,10 +32,10 @@ std::string told_by(Server& server) {
 
 struct Case {
   std::function<void(ServerOptions&)> change;
-  std::string told;
+  std::string reported;
 };
 
-TEST(ServerValidate, OptionsThatCanNeverWork) {
+TEST(ServerValidate, RefusesOptionsThatCanNeverWork) {
   const Case cases[] = {
       {[](auto& o) { o.host = "example.org"; },
        "host must be a numeric address or localhost, and \"example.org\" is a name"},
@@ -68,12 +68,12 @@ TEST(ServerValidate, OptionsThatCanNeverWork) {
     given.change(options);
     Server server(options);
     server.route("/echo", echo());
-    const std::string told = told_by(server);
-    EXPECT_TRUE(told.starts_with("listen: " + given.told)) << told;
+    const std::string reported = error_of(server);
+    EXPECT_TRUE(reported.starts_with("listen: " + given.reported)) << reported;
   }
 }
 
-TEST(ServerValidate, PathsThatNoRequestAsksFor) {
+TEST(ServerValidate, RefusesPathsThatNoRequestHas) {
   const std::pair<std::string, std::string> cases[] = {
       {"echo", "a path begins with '/': \"/echo\""},
       {"", "a path begins with '/': \"/\""},
@@ -87,20 +87,20 @@ TEST(ServerValidate, PathsThatNoRequestAsksFor) {
   for (const auto& [path, why] : cases) {
     Server routing({.host = "127.0.0.1"});
     routing.route("/fine", echo()).route(path, echo()).route("also bad", echo());
-    std::string told = told_by(routing);
-    EXPECT_TRUE(told.starts_with("listen: route \"" + path + "\": " + why)) << told;
+    std::string reported = error_of(routing);
+    EXPECT_TRUE(reported.starts_with("listen: route \"" + path + "\": " + why)) << reported;
     Server deciding({.host = "127.0.0.1"});
     deciding.route(path, [](Upgrade) {});
-    told = told_by(deciding);
-    EXPECT_TRUE(told.starts_with("listen: route \"" + path + "\": " + why)) << told;
+    reported = error_of(deciding);
+    EXPECT_TRUE(reported.starts_with("listen: route \"" + path + "\": " + why)) << reported;
     Server getting({.host = "127.0.0.1"});
     getting.get(path, [](const Request&) { return Response::text(""); });
-    told = told_by(getting);
-    EXPECT_TRUE(told.starts_with("listen: get \"" + path + "\": " + why)) << told;
+    reported = error_of(getting);
+    EXPECT_TRUE(reported.starts_with("listen: get \"" + path + "\": " + why)) << reported;
   }
 }
 
-TEST(ServerValidate, RoutesThatCanNeverWork) {
+TEST(ServerValidate, RefusesRoutesThatCanNeverWork) {
   const std::pair<std::function<void(Server&)>, std::string> cases[] = {
       {[](Server& s) { s.route("/a", echo()).route("/b", echo()).route("/a", echo()); },
        "listen: route \"/a\": this path was given before"},
@@ -128,27 +128,27 @@ TEST(ServerValidate, RoutesThatCanNeverWork) {
   for (const auto& [add, why] : cases) {
     Server server({.host = "127.0.0.1"});
     add(server);
-    const std::string told = told_by(server);
-    EXPECT_TRUE(told.starts_with(why)) << told;
+    const std::string reported = error_of(server);
+    EXPECT_TRUE(reported.starts_with(why)) << reported;
   }
-  Server both({.host = "localhost"});  // a page and a WebSocket are no contradiction
+  Server both({.host = "localhost"});  // a path may have a page and a WebSocket
   both.route("/", echo()).get("/", [](const Request&) { return Response::text(""); });
   both.route("/caf%C3%A9", echo());
-  EXPECT_EQ(told_by(both), "");
+  EXPECT_EQ(error_of(both), "");
 }
 
 TEST(ServerValidate, LocalhostIsTheLoopbackAddress) {
   Server server({.host = "LocalHost"});
   server.route("/echo", echo());
-  ASSERT_EQ(told_by(server), "");
+  ASSERT_EQ(error_of(server), "");
   std::jthread running([&] { EXPECT_TRUE(server.run()); });
   RawClient client(server.port());
   EXPECT_TRUE(client.upgrade());
   server.stop(0s);
 }
 
-// The workers read the routes while they run, so none may be added.
-TEST(ServerValidate, ARouteThatIsAddedWhileItRunsIsIgnoredAndTold) {
+// The workers read the routes while they run, so no route may be added then.
+TEST(ServerValidate, IgnoresAndReportsARouteAddedWhileItRuns) {
   Inbox<std::string> logged;
   RunningServer running({.log = [&](const LogRecord& record) {
     if (record.level == LogLevel::error) logged.put(std::string(record.message));
@@ -171,7 +171,7 @@ TEST(ServerValidate, ARouteThatIsAddedWhileItRunsIsIgnoredAndTold) {
   ASSERT_FALSE(again);
   EXPECT_EQ(again.error().code(), Errc::options_invalid);
   EXPECT_NE(again.error().message().find("\"/later\" is ignored"), std::string::npos);
-  EXPECT_TRUE(running.server.listen()) << "it is told once";
+  EXPECT_TRUE(running.server.listen()) << "it is reported once";
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// What the connections of one owner share on one loop, and the events that the owner receives.
+// The objects that the connections of one owner share on one loop, and the events that the owner
+// receives.
 #pragma once
 
 #include "tern/engine.h"

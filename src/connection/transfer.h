@@ -48,10 +48,10 @@ class ReadSpace {
   std::span<std::byte> buffer_;
 };
 
-/// What keeps output from being written. TLS may have to read before it can write.
+/// The readiness that output waits for. TLS may have to read before it can write.
 enum class Blocked : std::uint8_t { no, until_writable, until_readable };
 
-/// What write_output() did.
+/// The result of write_output().
 struct Written {
   std::size_t bytes = 0;  ///< taken from the engine
   bool any = false;       ///< the transport took or sent something
@@ -93,7 +93,7 @@ struct Written {
   }
 }
 
-/// What the descriptor of a transport is watched for.
+/// The readiness for which the descriptor of a transport is watched.
 struct Readiness {
   bool readable = false;
   bool writable = false;
