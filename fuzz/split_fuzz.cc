@@ -45,7 +45,7 @@ Outcome run(Role role, bool handshake, std::string_view bytes, unsigned seed) {
     (control ? outcome.controls : outcome.data).push_back(std::move(frame));
   }
   outcome.head = peer.head().substr(request.size());
-  require(peer.dead() && peer.told_closed(), "the engine does not end");
+  require(peer.dead() && peer.saw_closed(), "the engine does not end");
   outcome.ending = peer.ending();
   // The engine merges pongs if more than 32 wait, and the cuts decide how many wait.
   const auto pings =

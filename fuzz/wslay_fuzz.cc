@@ -196,7 +196,7 @@ Strings heard_by(Peer& peer, const std::string& bytes) {
     if (event.kind() == Kind::pong) heard.push_back(to_string({10, payload}));
   };
   peer.receive(bytes, 4096);
-  require(peer.told_closed() && peer.ending().clean, "tern refuses well-formed frames");
+  require(peer.saw_closed() && peer.ending().clean, "tern refuses well-formed frames");
   heard.push_back(to_string(tern::test::closing(peer.ending().code, peer.ending().reason)));
   return heard;
 }

@@ -103,7 +103,7 @@ TEST(EngineClosing, Rfc6455_7_1_2_OursFirst) {
     EXPECT_TRUE(peer.engine().wants_input());
     // What the peer had sent before it saw our Close is neither delivered nor answered.
     peer.receive({text("crossing"), ping("crossing"), text("a", false), pong()});
-    EXPECT_FALSE(peer.told_closed());
+    EXPECT_FALSE(peer.saw_closed());
     peer.receive({more("b"), closing(1001, "so be it")});
     EXPECT_EQ(peer.frames(), Strings{});
     EXPECT_EQ(peer.dead(), role == Role::server) << "the server ends TCP (§7.1.1)";
@@ -123,7 +123,7 @@ TEST(EngineClosing, Rfc6455_7_1_3_BothAtOnce) {
     peer.writable = 0;  // neither has seen the other's
     peer.engine().close(CloseCode::normal);
     peer.receive(closing(4001, "me too"));
-    EXPECT_FALSE(peer.told_closed()) << "our Close is not written yet";
+    EXPECT_FALSE(peer.saw_closed()) << "our Close is not written yet";
     peer.writable = Peer::all;
     peer.turn();
     EXPECT_EQ(peer.frames(), Strings{"close 1000"});

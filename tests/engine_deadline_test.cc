@@ -31,7 +31,7 @@ TEST(EngineDeadline, HandshakeIsAbsoluteThoughBytesTrickle) {
     EXPECT_EQ(peer.due(), Duration(10s) - second * 1s);
   }
   peer.wait(1s - 1ns);
-  EXPECT_FALSE(peer.told_closed());
+  EXPECT_FALSE(peer.saw_closed());
   peer.wait(1ns);
   ASSERT_TRUE(peer.dead());
   EXPECT_TRUE(peer.written().starts_with("HTTP/1.1 408 ")) << peer.written();
@@ -83,7 +83,7 @@ TEST(EngineDeadline, ClientWaitsForTheBodyOfARefusalNoLonger) {
   Peer peer(Role::client, options, Start::handshake);
   peer.wait(9s);
   peer.receive("HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\nbecause");
-  EXPECT_FALSE(peer.told_closed());
+  EXPECT_FALSE(peer.saw_closed());
   std::string body;
   peer.on_event = [&](Event) { body = peer.engine().response_body(); };
   peer.wait(1s);
@@ -136,7 +136,7 @@ TEST(EngineDeadline, Rfc6455_5_5_2_SilenceThenPingThenTheEnd) {
     EXPECT_EQ(peer.frames(), Strings{"ping"});
     EXPECT_EQ(peer.due(), 7s);
     peer.wait(7s - 1ns);
-    EXPECT_FALSE(peer.told_closed());
+    EXPECT_FALSE(peer.saw_closed());
     peer.wait(1ns);
     ASSERT_TRUE(peer.dead());
     EXPECT_EQ(peer.ending(), (Ending{.code = 1006, .error = Errc::pong_timeout}));
@@ -158,7 +158,7 @@ TEST(EngineDeadline, AnyByteIsASignOfLife) {
     peer.wait(20s);
     peer.receive(pong());
     EXPECT_EQ(peer.due(), 20s);
-    EXPECT_FALSE(peer.told_closed());
+    EXPECT_FALSE(peer.saw_closed());
   }
 }
 
@@ -191,7 +191,7 @@ TEST(EngineDeadline, WhileWeDoNotReadSilenceProvesNothing) {
     peer.at_now().reading(false);
     EXPECT_EQ(peer.due(), never);
     peer.wait(1h);
-    EXPECT_FALSE(peer.told_closed());
+    EXPECT_FALSE(peer.saw_closed());
     peer.at_now().reading(true);
     peer.wait(20s);
     EXPECT_EQ(peer.frames(), Strings{"ping"});
@@ -276,7 +276,7 @@ TEST(EngineDeadline, Rfc6455_7_1_7_AFailureNotWrittenInTime) {
     Peer peer(role, options);
     peer.writable = 0;
     peer.receive(Frame{3, ""});
-    EXPECT_TRUE(peer.told_closed());
+    EXPECT_TRUE(peer.saw_closed());
     EXPECT_FALSE(peer.dead());
     EXPECT_EQ(peer.due(), 30s);
     peer.wait(30s);
@@ -294,7 +294,7 @@ TEST(EngineDeadline, Rfc6455_7_1_7_AFaultAfterOurCloseGivesNoMoreTime) {
     peer.at_now().close(CloseCode::normal);
     peer.wait(4s);
     peer.receive(Frame{3, ""});
-    EXPECT_TRUE(peer.told_closed());
+    EXPECT_TRUE(peer.saw_closed());
     EXPECT_EQ(peer.due(), 26s) << "from when the output began to wait";
     peer.wait(26s);
     EXPECT_TRUE(peer.dead());
@@ -305,7 +305,7 @@ TEST(EngineDeadline, ARefusalNotWrittenInTime) {
   Peer peer(Role::server, options, Start::handshake);
   peer.writable = 10;
   peer.receive("nonsense\r\n\r\n");
-  EXPECT_TRUE(peer.told_closed());
+  EXPECT_TRUE(peer.saw_closed());
   EXPECT_FALSE(peer.dead());
   EXPECT_EQ(peer.due(), 30s);
   peer.wait(30s);

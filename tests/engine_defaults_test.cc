@@ -63,7 +63,7 @@ TEST(EngineDefaults, Rfc6455_10_4_FragmentsOfAMessage) {
     peer.receive(first + repeated(middle, row.most - 2) + wire(peer.them, more("x")));
     EXPECT_EQ(peer.frames(), Strings{to_string(text(octets(row.most)))});
     peer.receive(first + repeated(middle, row.most - 1));
-    EXPECT_FALSE(peer.told_closed());
+    EXPECT_FALSE(peer.saw_closed());
     peer.receive(wire(peer.them, more("")));
     expect_failed(peer, {}, Errc::too_many_fragments);
   }
@@ -208,7 +208,7 @@ TEST(EngineDefaults, AnEmptyQueueTakesAnyOneMessage) {
 void expect_end_after(Peer& peer, Timeouts::Duration time, std::error_code error) {
   EXPECT_EQ(peer.due(), time);
   peer.wait(time - 1ns);
-  EXPECT_FALSE(peer.told_closed());
+  EXPECT_FALSE(peer.saw_closed());
   peer.wait(1ns);
   ASSERT_TRUE(peer.dead());
   EXPECT_EQ(peer.ending().error, error);
@@ -267,7 +267,7 @@ TEST(EngineDefaults, StallThirtySeconds) {
     }
     EXPECT_EQ(peer.due(), 2ns);
     peer.wait(1ns);
-    EXPECT_FALSE(peer.told_closed());
+    EXPECT_FALSE(peer.saw_closed());
     peer.wait(1ns);
     ASSERT_TRUE(peer.dead());
     EXPECT_EQ(peer.ending().error, Errc::write_stalled);

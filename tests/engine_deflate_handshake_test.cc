@@ -167,7 +167,7 @@ TEST(EngineDeflateHandshake, Rfc7692_7_1_AClientOffersAndDoesAsAnswered) {
     EXPECT_EQ(field(peer.head(), field_name), row.offer);
     peer.upgrade(line(row.answer));
     if (row.error) {
-      ASSERT_TRUE(peer.told_closed());
+      ASSERT_TRUE(peer.saw_closed());
       EXPECT_EQ(peer.ending().error, *row.error);
       EXPECT_FALSE(peer.ending().opened);
     } else {

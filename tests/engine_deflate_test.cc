@@ -180,7 +180,7 @@ TEST(EngineDeflate, Rfc6455_10_4_MessagesThatNeverEnd) {
     idle->receive(compressed(binary(packed("x") + std::string("\0\0\xFF\xFF", 4), false)));
     const std::string nothing("\0\0\0\xFF\xFF\0\0\0\xFF\xFF", 10);
     std::size_t sent = 0;
-    for (; !idle->told_closed() && sent < 1'000'000; sent += nothing.size()) {
+    for (; !idle->saw_closed() && sent < 1'000'000; sent += nothing.size()) {
       idle->receive(more(nothing, false));
     }
     EXPECT_LE(sent, 12'000u);
@@ -197,7 +197,7 @@ TEST(EngineDeflate, FragmentsAreCounted) {
     const auto peer = open_peer(role, {.limits = {.max_fragments = 4}});
     peer->receive(compressed(binary("", false)));
     for (int i = 0; i < 3; ++i) peer->receive(more("", false));
-    EXPECT_FALSE(peer->told_closed());
+    EXPECT_FALSE(peer->saw_closed());
     peer->receive(more(packed("x")));
     expect_failed(*peer, {}, Errc::too_many_fragments);
   }

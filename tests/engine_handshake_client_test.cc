@@ -281,7 +281,7 @@ TEST(EngineHandshakeClient, Rfc6455_4_1_ARefusalKeepsStatusFieldsAndBody) {
         EXPECT_EQ(client.engine().response_body(), row.body);
       };
       client.receive(row.answer, step);
-      EXPECT_EQ(client.told_closed(), !row.eof);
+      EXPECT_EQ(client.saw_closed(), !row.eof);
       client.receive_eof();
       ASSERT_TRUE(client.dead());
       EXPECT_EQ(client.ending(),

@@ -43,7 +43,7 @@ TEST(EngineLimits, Rfc6455_10_4_OneBeyondIsRefusedAtTheHeader) {
       Peer peer(role, with({.max_message_bytes = limit}));
       const std::string header = wire_header(peer.them, binary(""), limit + 1);
       peer.receive(header.substr(0, header.size() - 1));
-      EXPECT_FALSE(peer.told_closed());
+      EXPECT_FALSE(peer.saw_closed());
       peer.receive(header.substr(header.size() - 1));
       expect_failed(peer, {}, Errc::message_too_big);
       EXPECT_EQ(close_code(Errc::message_too_big), CloseCode::message_too_big);
@@ -55,7 +55,7 @@ TEST(EngineLimits, Rfc6455_10_4_FragmentsAreSummed) {
   for (const Role role : roles) {
     Peer peer(role, with({.max_message_bytes = 1000}));
     peer.receive({binary(octets(400), false), more(octets(0), false), more(octets(600), false)});
-    EXPECT_FALSE(peer.told_closed());
+    EXPECT_FALSE(peer.saw_closed());
     peer.receive(ping("alive"));
     EXPECT_EQ(peer.frames(), Strings{"pong alive"});
     peer.receive(wire_header(peer.them, more(""), 1));
@@ -92,7 +92,7 @@ TEST(EngineLimits, Rfc6455_10_4_FragmentsAreCountedEmptyOnesToo) {
       peer.receive(five);
       peer.receive(five);  // each message is counted by itself
       peer.receive({binary("", false), middle, middle, ping(), pong(), middle, middle});
-      EXPECT_FALSE(peer.told_closed());
+      EXPECT_FALSE(peer.saw_closed());
       peer.frames();
       const std::string sixth = wire(peer.them, more(""));
       peer.receive(sixth, 1);

@@ -90,7 +90,7 @@ TEST(EngineProgress, Rfc6455_5_5_2_ThePongIsDueFromWhenThePingWasWritten) {
     peer.wait(20s);  // the ping is queued
     EXPECT_EQ(peer.due(), 10s) << "only the stall clock runs";
     peer.wait(9s);
-    EXPECT_FALSE(peer.told_closed());
+    EXPECT_FALSE(peer.saw_closed());
     peer.writable = Peer::all;
     peer.turn();
     EXPECT_EQ(peer.frames(), (Strings{"ping", "text " + std::string(100, 'x')}));
@@ -111,14 +111,14 @@ TEST(EngineProgress, Rfc6455_5_5_2_BytesThatThePeerAcknowledgesAreASignOfLife) {
     EXPECT_EQ(peer.frames(), Strings{"ping"});
     for (int second = 0; second < 50; ++second) {
       peer.wait(1s);
-      ASSERT_FALSE(peer.told_closed()) << second;
+      ASSERT_FALSE(peer.saw_closed()) << second;
       peer.delivery->acknowledged += 20'000;
       peer.delivery->waiting -= 20'000;
     }
     peer.wait(1s);
     peer.receive(pong());
     EXPECT_EQ(peer.due(), 20s);
-    EXPECT_FALSE(peer.told_closed());
+    EXPECT_FALSE(peer.saw_closed());
   }
 }
 
@@ -173,7 +173,7 @@ TEST(EngineProgress, Rfc6455_7_1_1_CloseCountsFromWhenItWasWritten) {
       peer.wait(20s);
       peer.writable = 10'000;
       peer.turn();
-      ASSERT_FALSE(peer.told_closed());
+      ASSERT_FALSE(peer.saw_closed());
       EXPECT_EQ(peer.due(), 30s);
     }
     peer.wait(20s);
@@ -199,7 +199,7 @@ TEST(EngineProgress, Rfc6455_7_1_1_CloseWaitsWhileThePeerTakesWhatIsAheadOfIt) {
       peer.turn();
       for (int second = 0; second < 15; ++second) {
         peer.wait(1s);
-        ASSERT_FALSE(peer.told_closed()) << second;
+        ASSERT_FALSE(peer.saw_closed()) << second;
         peer.delivery->acknowledged += 400'000;
         peer.delivery->waiting -= 400'000;
       }
@@ -368,7 +368,7 @@ TEST(EngineProgress, AByteOfThePeerMakesUpForWhatWasPostponed) {
     EXPECT_TRUE(peer.engine().postpone(late + 1s)) << i;
     peer.wait(9s);
     peer.receive(pong());
-    EXPECT_FALSE(peer.told_closed());
+    EXPECT_FALSE(peer.saw_closed());
   }
 }
 

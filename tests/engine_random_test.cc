@@ -98,7 +98,7 @@ TEST_F(EngineRandom, Rfc6455_10_3_NoKeyNoFrame) {
     peer.turn();
     EXPECT_EQ(peer.frames(), Strings{"close 1011"})
         << "masked with zeros: there is no secret in it";
-    ASSERT_TRUE(peer.told_closed());
+    ASSERT_TRUE(peer.saw_closed());
     const Ending ending = peer.ending();
     EXPECT_EQ(ending.error, Errc::random_unavailable);
     EXPECT_FALSE(ending.clean);

@@ -81,7 +81,7 @@ TEST(EngineText, Rfc6455_8_1_Autobahn6_4_FailsFast) {
       SCOPED_TRACE(std::string(row.id) + name(role));
       Peer peer(role);
       for (std::size_t i = 0; i < row.writes.size(); ++i) {
-        ASSERT_FALSE(peer.told_closed()) << i;
+        ASSERT_FALSE(peer.saw_closed()) << i;
         peer.receive(row.writes[i]);
         if (i == row.fails_at) break;
       }
@@ -102,9 +102,9 @@ TEST(EngineText, Rfc6455_8_1_FailsFastInsideALargeFrame) {
       const std::string octets = wire(peer.them, text(payload));
       const std::size_t head = octets.size() - payload.size();
       peer.receive(octets.substr(0, head + bad_at), 30'000);
-      ASSERT_FALSE(peer.told_closed());
+      ASSERT_FALSE(peer.saw_closed());
       peer.receive(octets.substr(head + bad_at, 1));
-      EXPECT_TRUE(peer.told_closed());
+      EXPECT_TRUE(peer.saw_closed());
       expect_failed(peer, {}, Errc::text_not_utf8);
     }
   }

@@ -1,4 +1,4 @@
-// The cost of parsing a head is linear, in whatever pieces it arrives. The test compiles
+// The cost of parsing a head is linear for pieces of any size. The test compiles
 // http/head.cc once more, under another name and with scans that count the bytes they pass, because
 // a time would depend on the machine.
 #include "base/assert.h"
@@ -68,7 +68,7 @@ std::string repeated(std::string_view text, int times) {
   return all;
 }
 
-TEST(HttpHeadCost, IsLinearInWhateverPiecesAHeadArrives) {
+TEST(HttpHeadCost, IsLinearForPiecesOfAnySize) {
   const std::string line = "GET / HTTP/1.1\r\n";
   const std::vector<std::string> heads{
       line + "a: " + std::string(16384 - 23, 'v') + "\r\n\r\n",
@@ -93,8 +93,8 @@ TEST(HttpHeadCost, IsLinearInWhateverPiecesAHeadArrives) {
       }
       EXPECT_EQ(parser.status(), CountedHeadParser::Status::done);
       EXPECT_EQ(took, head.size());
-      // The search for the end of a line passes each byte. Another one passes each byte of a name, a
-      // third one if the byte is rare in names, and trim() passes the white space around a value.
+      // The search for the end of a line passes each byte. Another one passes each byte of a name,
+      // a third one if the byte is rare in names, and trim() passes the white space around a value.
       EXPECT_GE(counted::visits, head.size() - 200);  // without the version and line feeds
       EXPECT_LE(counted::visits, 3 * head.size() + 300);
     }

@@ -46,10 +46,10 @@ class Script {
     // and time passes.
     peer_.writable = peer_.write_step = Peer::all;
     peer_.receive_eof();
-    if (!peer_.told_closed() && peer_.engine().request().method() != "") peer_.engine().accept();
+    if (!peer_.saw_closed() && peer_.engine().request().method() != "") peer_.engine().accept();
     peer_.at_now().reading(true);
     peer_.wait(std::chrono::minutes(10));
-    require(peer_.dead() && peer_.told_closed(), "the engine does not end");
+    require(peer_.dead() && peer_.saw_closed(), "the engine does not end");
     require(peer_.engine().output().empty(), "output after the end");
     require(!peer_.engine().next(), "an event after the end");
     require(!opened_ || peer_.ending().opened, "the ending does not say that it was open");

@@ -147,9 +147,9 @@ TEST(Faults, X08_AnEngineToldOfAResetAtEachByteTellsOneEnd) {
     for (std::size_t size = 0; size < frames.size(); ++size, ++shots) {
       Peer peer(us);
       peer.receive(std::string_view(frames).substr(0, size));
-      ASSERT_FALSE(peer.told_closed());
+      ASSERT_FALSE(peer.saw_closed());
       peer.receive_error(Errc::connection_reset);  // Peer requires that closed is told once
-      ASSERT_TRUE(peer.told_closed()) << size;
+      ASSERT_TRUE(peer.saw_closed()) << size;
       EXPECT_EQ(peer.ending(), (Ending{.error = Errc::connection_reset})) << size;
       EXPECT_TRUE(peer.dead()) << size;
     }

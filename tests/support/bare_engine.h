@@ -1,4 +1,4 @@
-// An engine without its driver: for tests of what a driver would tidy up too early.
+// An engine without its driver, for tests of states that a driver would end too early.
 #pragma once
 
 #include "support/engine_peer.h"
@@ -15,14 +15,14 @@ inline bool contains(std::span<const std::byte> range, const iovec& piece) {
   return begin >= range.data() && begin + piece.iov_len <= range.data() + range.size();
 }
 
-/// How many octets of the output lie inside of `range`.
+/// How many bytes of the output lie inside of `range`.
 inline std::size_t referenced(Engine& engine, std::span<const std::byte> range) {
   std::size_t result = 0;
   for (const iovec& piece : engine.output()) result += contains(range, piece) ? piece.iov_len : 0;
   return result;
 }
 
-/// An open engine, what was lent to it, and what belongs to it.
+/// An open engine, the memory that it borrows, and its options.
 struct Bare {
   explicit Bare(Role role, EngineOptions given = {}) : us(role), options(given) {
     engine.tick(Engine::TimePoint() + 1h);

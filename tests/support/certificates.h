@@ -1,5 +1,5 @@
-// Certificates of every kind, also faulty ones, made while a test runs. Keys are ECDSA P-256: quick
-// to make, and as good as any.
+// Certificates of every kind, also faulty ones, made while a test runs. Keys are ECDSA P-256,
+// because they are quick to make.
 #pragma once
 
 #include <cstdio>
@@ -20,7 +20,7 @@
 
 namespace tern::test {
 
-/// What to make.
+/// The properties of a certificate.
 struct CertificateSpec {
   std::string common_name = "tern test";
   std::string names = "DNS:localhost,IP:127.0.0.1";  ///< subjectAltName; empty: none
@@ -29,7 +29,7 @@ struct CertificateSpec {
   long days_after = 30;   ///< valid until so many days from now
 };
 
-/// A certificate with its key. Copies are the same one.
+/// A certificate with its key. Copies share the certificate and the key.
 class Identity {
  public:
   /// Signed by `issuer`, or by itself.
@@ -56,7 +56,7 @@ class Identity {
     EXPECT_GT(X509_sign(x, signing, EVP_sha256()), 0);
   }
 
-  /// For a server of OpenSSL's alone.
+  /// For a server that uses OpenSSL without tern.
   void use_in(SSL_CTX* context) const {
     EXPECT_EQ(SSL_CTX_use_certificate(context, certificate_.get()), 1);
     EXPECT_EQ(SSL_CTX_use_PrivateKey(context, key_.get()), 1);
@@ -115,16 +115,16 @@ class Identity {
   std::shared_ptr<X509> certificate_;
 };
 
-/// A CA and what it issued for localhost: what most tests need.
+/// A CA and a certificate of it for localhost, which most tests need.
 struct Authority {
   Identity ca{{.common_name = "tern test CA", .names = "", .ca = true}};
   Identity leaf{{.common_name = "localhost"}, &ca};
 
-  /// One more certificate.
+  /// Makes one more certificate.
   Identity issue(const CertificateSpec& spec) const { return Identity(spec, &ca); }
 };
 
-/// A directory that goes with its files.
+/// A temporary directory. Its destructor removes it with its files.
 class PemFiles {
  public:
   PemFiles() {
@@ -136,7 +136,7 @@ class PemFiles {
   PemFiles& operator=(const PemFiles&) = delete;
   ~PemFiles() { std::filesystem::remove_all(directory_); }
 
-  /// Writes a file; its path.
+  /// Writes a file and returns its path.
   std::string write(const std::string& name, const std::string& text) const {
     std::ofstream(path(name), std::ios::binary) << text;
     return path(name);

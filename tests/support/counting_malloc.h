@@ -1,6 +1,6 @@
-// Puts malloc and its kin before the C library's: every allocation of the program is counted, also
-// those of operator new, OpenSSL and zlib, and any may be made to fail. For one translation unit of
-// a program without sanitizers.
+// Replaces malloc and its relatives of the C library. Every allocation of the program is counted,
+// also those of operator new, OpenSSL and zlib, and any can be made to fail. For one translation
+// unit of a program without sanitizers.
 #pragma once
 
 #include <algorithm>
@@ -20,9 +20,9 @@ namespace {
 
 std::size_t allocations = 0;
 std::size_t live_bytes = 0;
-std::size_t peak_bytes = 0;  // the most that was live since it was last set
+std::size_t peak_bytes = 0;  // the most live bytes since it was last set
 
-// Faults: the allocation with this number fails, and all behind it if `for_good`.
+// Faults: the allocation with this number fails, and also all later ones if `for_good`.
 constexpr std::size_t none = static_cast<std::size_t>(-1);
 std::size_t fails_at = none;
 bool for_good = false;

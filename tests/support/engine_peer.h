@@ -1,6 +1,6 @@
-// An engine and its driver, on virtual sockets and virtual time: the turn of Engine's contract,
-// done to the letter. What it checks all the time holds for every test and fuzzer: one closed event
-// and none after it, output that a strict receiver takes, no iovec left over, deadlines that move.
+// An engine and its driver, on virtual sockets and in virtual time. The driver follows the contract
+// of Engine exactly. It checks these rules in every test and fuzzer: one closed event and none
+// after it, output that a strict receiver accepts, no iovec that is left over, deadlines that move.
 #pragma once
 
 #include "tern/engine.h"
@@ -32,7 +32,7 @@ inline void require(bool condition, const char* what, const std::string& detail 
   std::abort();
 }
 
-/// CloseInfo, comparable.
+/// A CloseInfo that can be compared.
 struct Ending {
   int code = 1006;
   std::string reason{};
@@ -81,27 +81,27 @@ class Peer {
   const Role us;
   const Role them;
   Engine& engine() { return *engine_; }
-  /// The engine, told what time it is: for calls outside of a turn.
+  /// The engine after advance() to the current time, for calls outside of a turn.
   Engine& at_now() {
     engine().advance(now_);
     return engine();
   }
 
-  // ---- how it behaves
+  // ---- the behaviour of the driver
   bool echo = true;                     ///< sends back each message
-  std::size_t writable = all;           ///< octets the socket takes from now on
-  std::size_t write_step = all;         ///< octets of one write
-  std::size_t stash_every = 0;          ///< stops and stashes after so many events
+  std::size_t writable = all;           ///< bytes that the socket takes from now on
+  std::size_t write_step = all;         ///< bytes of one write
+  std::size_t stash_every = 0;          ///< stops and stashes after this many events
   bool accepts = true;                  ///< accepts each request
-  std::optional<Delivery> delivery{};   ///< what the driver knows of it, if it can
-  std::function<void(Event)> on_event;  ///< called for each, before the above
+  std::optional<Delivery> delivery{};   ///< the delivery that the driver reports, if any
+  std::function<void(Event)> on_event;  ///< called for each event, before the actions above
 
-  /// How often next() stopped because one call had done enough.
+  /// How often next() stopped because one call had done enough work.
   int working = 0;
 
-  // ---- what arrives
+  // ---- input
 
-  /// Octets in reads of at most `piece`.
+  /// Feeds bytes in reads of at most `piece`.
   void receive(std::string_view octets, std::size_t piece = all) {
     do {
       const std::size_t size = std::min(piece, octets.size());
@@ -112,7 +112,7 @@ class Peer {
   }
   void receive(const Frame& frame) { receive(wire(them, frame)); }
   void receive(const std::vector<Frame>& frames) { receive(wire(them, frames)); }
-  /// The peer's FIN, behind what came before.
+  /// The peer's FIN, after all earlier input.
   void receive_eof() {
     eof_ = true;
     turn();
@@ -121,12 +121,12 @@ class Peer {
     engine().feed_error(error);
     turn();
   }
-  /// The usual handshake, to the end.
+  /// Runs the usual handshake to its end.
   void upgrade(std::string_view more = {}) {
     receive(us == Role::server ? upgrade_request(more) : upgrade_answer(head_, more));
   }
 
-  /// Advance, feed, next, write, settle; then what is due is judged.
+  /// One turn: advance, feed, next, write, settle, and then tick if something is due.
   void turn() {
     engine().advance(now_);
     work();
@@ -137,7 +137,7 @@ class Peer {
     check();
   }
 
-  /// Time passes; ticks come only when deadline() asks for them.
+  /// Lets time pass. Ticks come only when deadline() requires them.
   void wait(Timeouts::Duration duration) {
     const auto until = now_ + duration;
     for (int ticks = 0; !dead() && engine().deadline() <= until; ++ticks) {
@@ -148,16 +148,16 @@ class Peer {
     now_ = until;
   }
   Engine::TimePoint now() const { return now_; }
-  /// Until the next tick is due; max when never.
+  /// The time until the next tick is due; max if none is.
   Timeouts::Duration due() {
     const auto deadline = engine().deadline();
     if (deadline == Engine::TimePoint::max()) return Timeouts::Duration::max();
     return deadline - now_;
   }
 
-  // ---- what happened
+  // ---- results
 
-  /// "open", "request GET /", "text Hello", "ping x", "closed": since the last call.
+  /// The events since the last call: "open", "request GET /", "text Hello", "ping x", "closed".
   Strings events() { return std::exchange(events_, {}); }
   /// The frames written since the last call: "text Hello", "close 1000".
   Strings frames() {
@@ -166,18 +166,18 @@ class Peer {
     reader_.forget();
     return result;
   }
-  /// All that was written before the first frame.
+  /// All bytes written before the first frame.
   const std::string& head() const { return head_; }
-  /// All octets ever written.
+  /// All bytes written so far.
   const std::string& written() const { return written_; }
   const FrameReader& reader() const { return reader_; }
-  bool told_closed() const { return told_; }
-  /// Octets that wait in the socket because the engine does not want them.
+  bool saw_closed() const { return saw_closed_; }
+  /// Bytes that wait in the socket because the engine does not want them.
   std::size_t unread() const { return socket_in_.size(); }
-  /// The driver has closed the socket.
+  /// Whether the driver has closed the socket.
   bool dead() { return engine_->finished(); }
   Ending ending() {
-    require(told_, "has not ended");
+    require(saw_closed_, "has not ended");
     const CloseInfo& info = engine().close_info();
     return {static_cast<int>(info.code),
             info.reason,
@@ -187,7 +187,7 @@ class Peer {
             info.opened};
   }
 
-  /// Writes what the socket takes.
+  /// Writes as many bytes as the socket takes.
   void flush() {
     for (;;) {
       const auto out = engine().output();
@@ -222,12 +222,13 @@ class Peer {
       flush();
       engine().settle();
       lent_.reset();
-      pull();  // the last write may be what ends it
-      if (told_ && !engine().wants_input()) socket_in_.clear();  // lingering
+      pull();  // the last write may end the connection
+      if (saw_closed_ && !engine().wants_input()) socket_in_.clear();  // lingering
     } while (readable() || ended());
   }
 
-  // One read: what fits goes to the engine's room, the rest to a block of exactly its size.
+  // One read: the bytes that fit go to the room of the engine, the rest to a block of exactly its
+  // size.
   void feed() {
     const std::span<std::byte> room = engine().read_room();
     const std::size_t in_room = std::min(room.size(), socket_in_.size());
@@ -245,13 +246,13 @@ class Peer {
       const Event event = engine().next();
       if (!event) break;
       require(!was_last, "an event after the last");
-      require(!told_, "an event after closed");
+      require(!saw_closed_, "an event after closed");
       if (event.kind() == Event::Kind::working) {
         ++working;
       } else {
         events_.push_back(describe(event));
       }
-      if (event.kind() == Event::Kind::closed) told_ = true;
+      if (event.kind() == Event::Kind::closed) saw_closed_ = true;
       if (on_event) on_event(event);
       if (event.kind() == Event::Kind::request && accepts) engine().accept();
       if (event.kind() == Event::Kind::message && echo) engine().send(event.message());
@@ -309,9 +310,9 @@ class Peer {
 
   void check() {
     require(reader_.fault().empty(), "wrote", reader_.fault());
-    require(!dead() || (engine().output().empty() && told_), "finished() too early");
+    require(!dead() || (engine().output().empty() && saw_closed_), "finished() too early");
     require(!engine().output().empty() == (engine().queued_bytes() > 0), "queued_bytes() is wrong");
-    require(!told_ || !engine().is_open(), "open after closed");
+    require(!saw_closed_ || !engine().is_open(), "open after closed");
   }
 
   EngineOptions options_;
@@ -322,7 +323,7 @@ class Peer {
   std::string socket_in_{};
   bool eof_ = false;
   bool goes_by_last_ = false;
-  bool told_ = false;
+  bool saw_closed_ = false;
   Strings events_{};
   FrameReader reader_;
   bool framing_;

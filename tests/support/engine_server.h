@@ -10,7 +10,7 @@
 
 namespace tern::test {
 
-/// Echoes until the connection has ended; how it did.
+/// Echoes until the connection has ended; returns how it ended.
 inline CloseInfo serve_echo(Socket& socket, const EngineOptions& options = {},
                             const Accept& accept = {}) {
   Workspace workspace;

@@ -1,4 +1,4 @@
-// Cases "these frames come, these go out, so it ends", run in both roles and cut in every way.
+// Cases with input frames, output frames and the end, run in both roles and cut in every way.
 #pragma once
 
 #include "support/engine_peer.h"
@@ -13,10 +13,10 @@ namespace tern::test {
 struct EngineCase {
   const char* id;
   std::vector<Frame> sent;
-  std::vector<std::string> written{};  // what an echo writes, without its Close frame
-  Errc error{};                        // why it fails the connection; none: it stays open
+  std::vector<std::string> written{};  // the frames that an echo writes, without its Close frame
+  Errc error{};  // the cause if the engine fails the connection; none: it stays open
   EngineOptions options{};
-  std::optional<DeflateAgreement> deflate{};  // then there is no run with a handshake
+  std::optional<DeflateAgreement> deflate{};  // if set, there is no run with a handshake
 };
 
 inline const char* name(Role role) { return role == Role::server ? "server" : "client"; }
@@ -28,22 +28,23 @@ inline void expect_orderly_end(Peer& peer) {
   EXPECT_EQ(peer.dead(), peer.us == Role::server);
   peer.receive_eof();
   EXPECT_TRUE(peer.dead());
-  ASSERT_TRUE(peer.told_closed());
+  ASSERT_TRUE(peer.saw_closed());
   EXPECT_EQ(peer.ending(), (Ending{.code = 1000, .clean = true, .by_peer = true}));
 }
 
-/// It failed the connection (§7.1.7): its Close frame came last and tells what close_info() tells.
+/// The engine failed the connection (§7.1.7): its Close frame is the last frame and has the code
+/// and reason of close_info().
 inline void expect_failed(Peer& peer, std::vector<std::string> written, Errc error) {
   const int code = static_cast<int>(close_code(error));
   std::vector<std::string> frames = peer.frames();
-  ASSERT_TRUE(peer.told_closed());
+  ASSERT_TRUE(peer.saw_closed());
   const std::string reason(close_reason(error));
   EXPECT_EQ(peer.ending(), (Ending{.code = code, .reason = reason, .error = error}));
   written.push_back(to_string(closing(code, reason)));
   EXPECT_EQ(frames, written);
   EXPECT_FALSE(peer.engine().is_open());
   EXPECT_FALSE(peer.engine().send(std::string_view("late")));
-  // The rest of the input is of no interest, whatever it is; TCP ends at the latest in time.
+  // The rest of the input has no effect. TCP ends at the latest at its deadline.
   peer.receive(text("behind"));
   peer.receive_eof();
   EXPECT_TRUE(peer.dead());
@@ -60,12 +61,13 @@ inline void run_pieces(const EngineCase& row, Role role, const std::vector<std::
     expect_failed(peer, row.written, row.error);
   } else {
     EXPECT_EQ(peer.frames(), row.written);
-    EXPECT_FALSE(peer.told_closed());
+    EXPECT_FALSE(peer.saw_closed());
     expect_orderly_end(peer);
   }
 }
 
-/// Whole (after a real handshake too), frame by frame, octet by octet, cut in two at every octet.
+/// Feeds a case whole (also after a real handshake), frame by frame, byte by byte, and cut in two
+/// at every byte.
 inline void run_case(const EngineCase& row) {
   for (const Role role : {Role::server, Role::client}) {
     const Role sender = role == Role::server ? Role::client : Role::server;
@@ -78,7 +80,7 @@ inline void run_case(const EngineCase& row) {
     run_pieces(row, role, each);
     run_pieces(row, role, {octets}, 1);
     run_pieces(row, role, {octets}, 997);
-    // Long cases: around the ends and here and there between.
+    // Long cases are cut around both ends, and at some places between.
     const std::size_t stride = octets.size() > 1000 ? 4099 : 1;
     for (std::size_t cut = 1; cut < octets.size();) {
       SCOPED_TRACE(cut);

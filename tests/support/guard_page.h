@@ -1,6 +1,6 @@
-// Memory that ends exactly where it ends: an access one octet outside is a fault, also by vector
-// instructions that no sanitizer looks into. One class for both ways in which tests use it: a page
-// kept for many spans (capacity, at_end, copy_at_end …) and a copy of some bytes (bytes, text).
+// Memory between guard pages: an access one byte outside of it is a fault, also by vector
+// instructions that no sanitizer checks. Tests use the class in two ways: as a page for many spans
+// (capacity, at_end, copy_at_end …) and as a copy of some bytes (bytes, text).
 #pragma once
 
 #include <algorithm>
@@ -15,10 +15,10 @@
 
 namespace tern::test {
 
-/// Readable and writable pages between two that may not be touched.
+/// Readable and writable pages between two pages without access.
 class GuardPage {
  public:
-  /// Room for spans of at most `capacity` octets.
+  /// Makes room for spans of at most `capacity` bytes.
   explicit GuardPage(std::size_t capacity)
       : size_(capacity),
         page_(static_cast<std::size_t>(::sysconf(_SC_PAGESIZE))),
@@ -32,7 +32,7 @@ class GuardPage {
       throw std::bad_alloc();
     }
   }
-  /// A copy of some bytes whose end touches the upper guard.
+  /// Makes a copy of some bytes whose end touches the upper guard.
   explicit GuardPage(std::span<const std::byte> bytes) : GuardPage(bytes.size()) {
     copy_at_end(bytes);
   }
@@ -41,21 +41,22 @@ class GuardPage {
   GuardPage& operator=(const GuardPage&) = delete;
   ~GuardPage() { ::munmap(begin_ - page_, room_ + 2 * page_); }
 
-  /// What the page was made for: the copy, or `capacity` octets, at the upper guard.
+  /// The copy, or `capacity` bytes, at the upper guard.
   std::span<std::byte> bytes() const { return at_end(size_); }
   std::string_view text() const { return {reinterpret_cast<const char*>(bytes().data()), size_}; }
 
-  /// A span whose last octet is the last before the upper guard. The same memory at each call.
+  /// A span whose last byte is the last before the upper guard. It is the same memory at each call.
   std::span<std::byte> at_end(std::size_t size) const {
     check(size);
     return {begin_ + room_ - size, size};
   }
-  /// A span whose first octet is the first behind the lower guard. The same memory at each call.
+  /// A span whose first byte is the first behind the lower guard. It is the same memory at each
+  /// call.
   std::span<std::byte> at_begin(std::size_t size) const {
     check(size);
     return {begin_, size};
   }
-  /// The same with a copy of `data` (any contiguous range of 1-octet values) in it.
+  /// The same with a copy of `data` in it (any contiguous range of 1-byte values).
   std::span<std::byte> copy_at_end(const auto& data) const {
     return copied(at_end(std::size(data)), data);
   }

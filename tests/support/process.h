@@ -1,5 +1,6 @@
-// Programs as users have them: started, read line by line, signalled, and judged by their exit
-// code. All waiting is for an event (output, the end), with a hard deadline that fails the test.
+// Runs programs as users do: it starts them, reads their lines, sends signals, and checks exit
+// codes. Every wait is for an event (output or the end) and has a hard deadline that fails the
+// test.
 #pragma once
 
 #include <array>
@@ -24,20 +25,21 @@ namespace tern::test {
 
 using namespace std::chrono_literals;
 
-/// What anything in these tests may take; generous, since sanitizers and busy machines are slow.
+/// The longest time for any wait. It is generous, because sanitizers and busy machines are slow.
 constexpr auto patience = 120s;
 
-/// Milliseconds until then, for poll(); 0 when it has passed.
+/// Milliseconds until `deadline`, for poll(); 0 if it has passed.
 inline int until(std::chrono::steady_clock::time_point deadline) {
   const auto left =
       std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
   return left.count() < 0 ? 0 : static_cast<int>(left.count());
 }
 
-/// A running program. Killed, if it still runs, and reaped when this ends.
+/// A running program. The destructor kills it if it still runs, and reaps it.
 class Process {
  public:
-  /// Starts it with these words; the first one is found in PATH. `directory` is where it runs.
+  /// Starts the program with these arguments; the first one is searched in PATH. It runs in
+  /// `directory`.
   explicit Process(std::vector<std::string> words, const std::string& directory = ".")
       : name_(words.front()) {
     std::array<int, 2> out{};
@@ -52,7 +54,7 @@ class Process {
     ::posix_spawn_file_actions_adddup2(&actions, out[1], 1);
     ::posix_spawn_file_actions_adddup2(&actions, err[1], 2);
     ::posix_spawn_file_actions_addchdir_np(&actions, directory.c_str());
-    // As from a shell: no signal blocked, none ignored.
+    // As from a shell, no signal is blocked or ignored.
     posix_spawnattr_t attributes;
     ::posix_spawnattr_init(&attributes);
     sigset_t none;
@@ -84,17 +86,17 @@ class Process {
   Process& operator=(const Process&) = delete;
   ~Process() {
     if (pid_ > 0 && !ended_) {
-      ::kill(-pid_, SIGKILL);  // and what it started
+      ::kill(-pid_, SIGKILL);  // and its child processes
       ::waitpid(pid_, nullptr, 0);
     }
     for (Stream& stream : streams_) close(stream);
   }
 
-  /// The next line of its standard output; fails the test when none comes.
+  /// The next line of its standard output; the test fails if none comes.
   std::string line() { return next_line(streams_[0]); }
   /// The next line of its standard error.
   std::string error_line() { return next_line(streams_[1]); }
-  /// Reads lines of standard output up to the first that contains `part`, which it returns.
+  /// Reads lines of standard output until one contains `part`; returns that line.
   std::string line_with(std::string_view part) {
     for (;;) {
       std::string found = line();
@@ -105,8 +107,8 @@ class Process {
   void signal(int signo) const { ::kill(pid_, signo); }
   pid_t pid() const { return pid_; }
 
-  /// Waits for its end and returns the exit code, or minus the signal that killed it. `most`: what
-  /// it may take; a compiler takes more than our programs do.
+  /// Waits for the end of the program and returns the exit code, or minus the signal that killed
+  /// it. `most` is the longest time that it may take; a compiler takes more time than our programs.
   int exit_code(std::chrono::seconds most = patience) {
     if (pid_ <= 0) return -1;
     const auto deadline = std::chrono::steady_clock::now() + most;
@@ -128,7 +130,7 @@ class Process {
     return code_;
   }
 
-  /// All it printed so far, lines that were read included.
+  /// All output so far, including lines that were read.
   const std::string& out() const { return streams_[0].text; }
   const std::string& err() const { return streams_[1].text; }
 
@@ -136,7 +138,7 @@ class Process {
   struct Stream {
     int fd = -1;
     std::string text{};
-    std::size_t read = 0;  // up to where lines were handed out
+    std::size_t read = 0;  // the end of the lines that were returned
   };
 
   static void close(Stream& stream) {
@@ -144,7 +146,7 @@ class Process {
     stream.fd = -1;
   }
 
-  // Waits for output or an end of it; false, and a failure, when the deadline passes.
+  // Waits for output or for its end. Returns false and fails the test at the deadline.
   bool read_some(std::chrono::steady_clock::time_point deadline) {
     std::array<pollfd, 2> waits = {{{streams_[0].fd, POLLIN, 0}, {streams_[1].fd, POLLIN, 0}}};
     const int ready = ::poll(waits.data(), waits.size(), until(deadline));
@@ -210,9 +212,9 @@ class EchoServer : public Process {
     base_ = where;
   }
 
-  /// "ws://127.0.0.1:43210/echo", as it told.
+  /// The URL that the program printed, e.g. "ws://127.0.0.1:43210/echo".
   const std::string& url() const { return url_; }
-  /// Another path.
+  /// The same URL with another path.
   std::string url(const std::string& path) const { return base_ + path; }
   std::uint16_t port() const { return port_; }
 

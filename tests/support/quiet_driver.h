@@ -1,4 +1,5 @@
-// A driver of an engine that allocates nothing itself, for tests that count allocations. It echoes.
+// A driver that makes no allocation itself, for tests that count the allocations of an engine. It
+// echoes.
 #pragma once
 
 #include "tern/engine.h"
@@ -30,7 +31,7 @@ class QuietDriver {
     turn({});
   }
 
-  /// Receives the octets, in pieces of 64 KiB, and writes all that there is to write.
+  /// Receives the bytes in pieces of 64 KiB, and writes all output.
   void turn(std::string_view octets) {
     do {
       const std::size_t size = std::min(octets.size(), buffer_->size());

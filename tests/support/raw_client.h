@@ -1,6 +1,6 @@
-// A WebSocket client without tern's code, on a blocking loopback socket: says what it is told, also
-// what is wrong, and checks every octet that a server sends. Each wait ends after a generous
-// deadline.
+// A WebSocket client without tern's code, on a blocking loopback socket. It sends what a test
+// wants, also invalid bytes, and checks every byte that a server sends. Each wait ends after a
+// generous deadline.
 #pragma once
 
 #include "support/upgrade_text.h"
@@ -37,7 +37,7 @@ class RawClient {
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     connected_ = ::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
   }
-  /// A socket that was connected already; owns it.
+  /// Takes a connected socket and owns it.
   struct Connected {
     int fd;
   };
@@ -57,7 +57,7 @@ class RawClient {
   bool connected() const { return connected_; }
   int fd() const { return fd_; }
 
-  /// All of it; false when the server ended TCP.
+  /// Sends all bytes; returns false if the server has ended TCP.
   bool send(std::string_view octets) {
     while (!octets.empty()) {
       const ssize_t sent = ::send(fd_, octets.data(), octets.size(), MSG_NOSIGNAL);
@@ -74,12 +74,12 @@ class RawClient {
     ::close(std::exchange(fd_, -1));
   }
 
-  /// Sends a request and waits for the answer's head.
+  /// Sends a request and waits for the head of the answer.
   std::string ask(std::string_view request) {
     send(request);
     return head();
   }
-  /// The next answer's head, with its blank line; what there is when TCP ends before.
+  /// The head of the next answer, with its blank line; the bytes so far if TCP ends before.
   std::string head() {
     std::size_t end;
     while ((end = in_.find("\r\n\r\n")) == in_.npos) {
@@ -96,14 +96,14 @@ class RawClient {
     in_.erase(0, size);
     return body;
   }
-  /// Upgrades; frames follow.
+  /// Upgrades the connection; frames follow.
   bool upgrade(std::string_view target = "/echo", std::string_view more = {}) {
     head_ = ask(upgrade_request(more, target));
     return head_.starts_with("HTTP/1.1 101 ");
   }
   const std::string& answer_head() const { return head_; }
 
-  /// The next frame; nothing when TCP ended (or a frame was wrong: see fault()).
+  /// The next frame; nothing if TCP has ended, or if a frame was wrong (see fault()).
   std::optional<Frame> frame() {
     for (;;) {
       reader_.feed(std::exchange(in_, {}));
@@ -118,12 +118,12 @@ class RawClient {
       if (!reader_.fault().empty() || !fill()) return {};
     }
   }
-  /// The same as text, e.g. "text hello", "close 1000"; "end" when TCP ended.
+  /// The next frame as text, e.g. "text hello", "close 1000"; "end" if TCP has ended.
   std::string next() {
     const auto next = frame();
     return next ? to_string(*next) : reader_.fault().empty() ? "end" : reader_.fault();
   }
-  /// Whether the server ends TCP (by FIN or RST) without sending anything more.
+  /// Whether the server ends TCP (by FIN or RST) and sends nothing before.
   bool ends() { return in_.empty() && !fill(); }
   /// errno of the last read that failed; 0 after a FIN.
   int read_error() const { return read_error_; }

@@ -1,4 +1,4 @@
-// A TCP connection of the system, without anything of tern: for peers that misbehave.
+// A TCP connection of the system without any code of tern, for peers that break the rules.
 #pragma once
 
 #include <arpa/inet.h>
@@ -57,7 +57,7 @@ class RawSocket {
     return ntohs(address.sin_port);
   }
 
-  /// Sends all of it; false when the peer is gone.
+  /// Sends all bytes; returns false if the peer is gone.
   bool send(std::string_view octets) const {
     while (!octets.empty()) {
       const ssize_t sent = ::send(fd_, octets.data(), octets.size(), MSG_NOSIGNAL);
@@ -66,7 +66,7 @@ class RawSocket {
     }
     return true;
   }
-  /// What has come next; empty at the end of the stream, or after 60 seconds (a failure).
+  /// The next bytes; empty at the end of the stream, or after 60 seconds, which fails the test.
   std::string receive() const {
     std::string octets(65536, '\0');
     const ssize_t size = ::recv(fd_, octets.data(), octets.size(), 0);
@@ -74,7 +74,7 @@ class RawSocket {
     octets.resize(size < 0 ? 0 : static_cast<std::size_t>(size));
     return octets;
   }
-  /// Receives until `end` was seen or the stream has ended.
+  /// Receives until the bytes contain `end`, or until the stream has ended.
   std::string receive_until(std::string_view end) const {
     std::string all;
     while (all.find(end) == all.npos) {

@@ -1,4 +1,4 @@
-// A Server on a thread of its own, and an event that tests wait for instead of sleeping.
+// A Server on its own thread, and an event that tests wait for instead of sleeping.
 #pragma once
 
 #include "tern/server.h"
@@ -16,7 +16,7 @@
 
 namespace tern::test {
 
-/// Values put by any thread, waited for by the test.
+/// Values that any thread adds and the test waits for.
 template <class T>
 class Inbox {
  public:
@@ -25,7 +25,7 @@ class Inbox {
     values_.push_back(std::move(value));
     changed_.notify_all();
   }
-  /// The next value; fails the test when none comes.
+  /// The next value; the test fails if none comes.
   std::optional<T> take() {
     std::unique_lock lock(mutex_);
     if (!changed_.wait_for(lock, std::chrono::seconds(60), [&] { return !values_.empty(); })) {
@@ -47,12 +47,12 @@ class Inbox {
   std::vector<T> values_{};
 };
 
-/// Whether a deadline that has the library's default is meant or was only not set.
+/// Whether a deadline with the default of the library was set on purpose or not set.
 enum class Defaults : std::uint8_t { not_set, meant };
 
-/// Listens on 127.0.0.1 with a port of the system's choice, as soon as start() was called.
-/// Deadlines that a test does not set are longer than those of the library: a test that takes its
-/// time, on a busy machine, is neither pinged nor dropped for it.
+/// Listens on 127.0.0.1, on a port that the system chooses, after start() was called. Deadlines
+/// that a test does not set are longer than those of the library, so that a slow test on a busy
+/// machine is neither pinged nor closed.
 class RunningServer {
  public:
   explicit RunningServer(ServerOptions options = {}, Defaults defaults = Defaults::not_set)

@@ -1,5 +1,5 @@
-// A tern::Server in a thread of the test, for programs that are clients: it asks for echoes, keeps
-// count, and remembers how the connection ended.
+// A tern::Server in a thread of the test, for programs that are clients. It sends messages, counts
+// their echoes, and stores how the connection ended.
 #pragma once
 
 #include "tern/server.h"
@@ -17,13 +17,13 @@
 
 namespace tern::test {
 
-/// Routes first, then run(). Stops when it ends.
+/// Add routes first, then call run(). The destructor stops it.
 class Served {
  public:
   Served() = default;
   ~Served() { server_.stop(std::chrono::seconds(1)); }
 
-  /// Echoes at `path`.
+  /// Adds a route at `path` that echoes.
   void echo(std::string path) {
     server_.route(std::move(path),
                   Handlers{
@@ -32,8 +32,8 @@ class Served {
                   });
   }
 
-  /// Sends each payload at `path`, as text and as binary, the next when the echo is there; then
-  /// closes with 1000.
+  /// Adds a route at `path` that sends each payload, as text and as binary, after the echo of the
+  /// last one; then it closes with 1000.
   void expect_echoes(std::string path, std::vector<std::string> payloads) {
     server_.route<Asking>(std::move(path), std::ref(*this), std::move(payloads));
   }
@@ -54,7 +54,7 @@ class Served {
     return "ws://127.0.0.1:" + std::to_string(port()) + path;
   }
 
-  /// How the first connection ended; waits for it.
+  /// How the first connection ended. Waits for its end.
   CloseInfo close_info() {
     if (end_.wait_for(patience) != std::future_status::ready) {
       ADD_FAILURE() << "the connection does not end";
@@ -62,7 +62,7 @@ class Served {
     }
     return end_.get();
   }
-  /// Echoes received, and those that were not what had been sent.
+  /// The number of received echoes, and of those that differ from the message.
   std::size_t echoes() const { return echoes_; }
   std::size_t differences() const { return differences_; }
 

@@ -9,7 +9,7 @@
 
 namespace tern::test {
 
-/// Waits until `fd` is ready; false when that takes longer than any test may.
+/// Waits until `fd` is ready; returns false if that takes longer than any test may take.
 inline bool wait_ready(int fd, short events) {
   pollfd waits{fd, events, 0};
   return ::poll(&waits, 1, 60'000) == 1;

@@ -1,6 +1,6 @@
 // The other end of a connection, for tests of clients: plain blocking sockets on loopback and a
-// thread with a script. Nothing here uses tern's sockets. A script that waits for what never comes
-// gives up after 60 s, so that a broken client fails its test and hangs none.
+// thread with a script. It uses no socket code of tern. A script that waits in vain gives up after
+// 60 s, so that a broken client fails its test and does not hang it.
 #pragma once
 
 #include "support/upgrade_text.h"
@@ -21,7 +21,7 @@
 
 namespace tern::test {
 
-/// A blocking socket; its descriptor closes with it.
+/// A blocking socket that owns its descriptor.
 class Socket {
  public:
   explicit Socket(int fd = -1) : fd_(fd) {
@@ -35,7 +35,7 @@ class Socket {
   ~Socket() { close(); }
 
   int fd() const { return fd_; }
-  /// It is the caller's from now on.
+  /// Returns the descriptor; the caller owns it afterwards.
   int release() { return std::exchange(fd_, -1); }
   void close() {
     if (fd_ >= 0) ::close(fd_);
@@ -49,7 +49,7 @@ class Socket {
     close();
   }
 
-  /// All of it; false when the connection is gone.
+  /// Sends all bytes; returns false if the connection is gone.
   bool send(std::string_view octets) {
     while (!octets.empty()) {
       const ssize_t sent = ::send(fd_, octets.data(), octets.size(), MSG_NOSIGNAL);
@@ -60,7 +60,7 @@ class Socket {
   }
   bool send(const Frame& frame) { return send(wire(Role::server, frame)); }
 
-  /// What is there, at least one octet; empty at the end, whose errno is `error`.
+  /// The available bytes, at least one; empty at the end, which sets `error` to its errno.
   std::string receive() {
     if (!unread_.empty()) return std::exchange(unread_, {});
     std::string octets(256 << 10, '\0');
@@ -69,7 +69,7 @@ class Socket {
     octets.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
     return octets;
   }
-  /// Up to the blank line; what is behind it comes with the next receive().
+  /// Receives up to the blank line. The bytes after it come with the next receive().
   std::string receive_head() {
     std::string head;
     std::size_t end = head.npos;
@@ -83,14 +83,15 @@ class Socket {
     head.resize(end + 4);
     return head;
   }
-  /// Whether the peer ended: all is discarded until then.
+  /// Discards all input until the peer ends TCP; returns whether it did.
   bool receive_end() {
     while (!receive().empty()) {
     }
     return error == 0 || error == ECONNRESET;
   }
 
-  /// A server's handshake; `behind` goes in the segment of the 101. The request's head.
+  /// Runs the handshake of a server; `behind` goes into the segment of the 101. Returns the head of
+  /// the request.
   std::string upgrade(std::string_view more_fields = {}, std::string_view behind = {}) {
     const std::string head = receive_head();
     send(upgrade_answer(head, more_fields).append(behind));
@@ -104,12 +105,12 @@ class Socket {
   std::string unread_{};
 };
 
-/// Reads a client's frames from a socket, by the strict reader.
+/// Reads frames of a client from a socket with the strict reader.
 class FrameSource {
  public:
   explicit FrameSource(Socket& socket) : socket_(socket) {}
 
-  /// The next frame; opcode 15 when there is none: the connection ended or a frame was wrong.
+  /// The next frame; opcode 15 if there is none, because the connection ended or a frame was wrong.
   Frame next() {
     while (at_ == reader_.frames().size()) {
       reader_.forget();
@@ -134,7 +135,8 @@ class Listener {
  public:
   explicit Listener(int backlog = 16, std::uint16_t port = 0)
       : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    const int small = 64 << 10;  // so that a peer that does not read is soon felt; inherited
+    const int small =
+        64 << 10;  // so that the pipe to a peer that does not read is soon full; inherited
     ::setsockopt(socket_.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     sockaddr_in name{};
     name.sin_family = AF_INET;
@@ -160,7 +162,7 @@ class Listener {
   std::uint16_t port_ = 0;
 };
 
-/// A port that nobody listens on and nobody else gets: each connect() is refused.
+/// A port on which no program listens and that no program gets: each connect() is refused.
 class RefusedPort : public Listener {
  public:
   RefusedPort() : Listener(-1) {}
@@ -175,7 +177,7 @@ class ScriptedPeer : public Listener {
           script(socket);
         }) {}
   ~ScriptedPeer() {
-    ::shutdown(fd(), SHUT_RDWR);  // a script that nobody connected to
+    ::shutdown(fd(), SHUT_RDWR);  // ends accept() if no client connected
   }
   void join() { thread_.join(); }
 

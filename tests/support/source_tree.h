@@ -16,7 +16,7 @@ namespace tern::test {
 /// Path from the root of the tree ("src/http/head.cc") → content.
 using SourceTree = std::map<std::string, std::string>;
 
-/// Complaints, one a line: "src/http/head.cc:12: …". Empty is good.
+/// Complaints, one for each line: "src/http/head.cc:12: …". Empty if there is none.
 using Complaints = std::vector<std::string>;
 
 /// Reads every .h and .cc below the given folders of the tree at `root`.

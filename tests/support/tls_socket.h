@@ -1,5 +1,5 @@
-// An end of TLS without tern's code: OpenSSL on a blocking loopback socket, told what to do step by
-// step, also what no decent peer does.
+// An end of TLS without tern's code: OpenSSL on a blocking loopback socket. A test calls each step
+// itself, also steps that a correct peer does not take.
 #pragma once
 
 #include "support/certificates.h"
@@ -18,7 +18,7 @@
 
 namespace tern::test {
 
-/// Trusts everybody. Gives up after 30 seconds of silence.
+/// Accepts any certificate. Gives up after 30 seconds of silence.
 class TlsSocket {
  public:
   /// A client, connected to 127.0.0.1. `shared`: a context for many of them, which outlives it.
@@ -57,18 +57,18 @@ class TlsSocket {
   }
   int fd() const { return fd_; }
 
-  /// No more than so many octets leave from now on. Behind the last of them whatever is under way
-  /// fails.
+  /// Sends at most this many bytes from now on; the operation that would send more fails.
   void stop_after(std::size_t octets) { allowed_ = octets; }
-  /// How many have left.
+  /// How many bytes were sent.
   std::size_t sent() const { return sent_; }
 
-  /// The octets of a ClientHello, not sent yet.
+  /// The bytes of a ClientHello, which are not sent yet.
   std::string hello() {
     SSL_do_handshake(ssl_);
     return take_output();
   }
-  /// What a client says last in its handshake, and is not sent yet; empty when the server refused.
+  /// The last bytes of a client in its handshake, which are not sent yet; empty if the server
+  /// refused.
   std::string last_flight() {
     if (!send_raw(hello())) return {};
     for (;;) {
@@ -77,13 +77,13 @@ class TlsSocket {
       if (SSL_get_error(ssl_, result) != SSL_ERROR_WANT_READ || !fill()) return {};
     }
   }
-  /// The records of a text, not sent yet.
+  /// The records of a text, which are not sent yet.
   std::string seal(std::string_view text) {
     std::size_t put = 0;
     if (SSL_write_ex(ssl_, text.data(), text.size(), &put) != 1) return {};
     return take_output();
   }
-  /// The whole handshake; false when the peer refused (see reason()).
+  /// Runs the whole handshake; returns false if the peer refused (see reason()).
   bool shake_hands() {
     for (;;) {
       const int done = step([&] { return SSL_do_handshake(ssl_); });
@@ -106,7 +106,7 @@ class TlsSocket {
     }
     return !stopped_;
   }
-  /// What comes next; empty at the end (see closed_properly() and reason()).
+  /// The next bytes; empty at the end (see closed_properly() and reason()).
   std::string receive() {
     std::string text(65536, '\0');
     std::size_t got = 0;
@@ -126,11 +126,11 @@ class TlsSocket {
     }
     return all;
   }
-  /// Whether close_notify came.
+  /// Whether close_notify was received.
   bool closed_properly() const { return (SSL_get_shutdown(ssl_) & SSL_RECEIVED_SHUTDOWN) != 0; }
-  /// The alert or error that ended it.
+  /// The alert or error that ended the connection.
   const std::string& reason() const { return reason_; }
-  /// Whether the peer ended TCP: all is discarded until then.
+  /// Discards all input until the peer ends TCP; returns whether it did.
   bool tcp_ends() {
     char buffer[65536];
     ssize_t got;
@@ -164,7 +164,7 @@ class TlsSocket {
     if (shared != nullptr) SSL_CTX_up_ref(shared);
     const timeval limit{30, 0};
     ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    const int at_once = 1;  // so that a reset() finds nothing unsent
+    const int at_once = 1;  // so that all bytes are sent before a reset()
     ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof at_once);
   }
   void start() {

@@ -21,8 +21,7 @@ inline std::string accept_of(std::string_view key) {
   return {reinterpret_cast<const char*>(out.data()), static_cast<std::size_t>(length)};
 }
 
-/// The value of the first field of this name (in any case) in a head; "(absent)" when there is
-/// none.
+/// The value of the first field of this name (in any case) in a head; "(absent)" if there is none.
 inline std::string field(std::string_view head, std::string_view name) {
   for (std::size_t at = head.find("\r\n"); at != head.npos; at = head.find("\r\n", at + 2)) {
     const std::string_view line = head.substr(at + 2, head.find("\r\n", at + 2) - at - 2);
@@ -38,7 +37,7 @@ inline std::string field(std::string_view head, std::string_view name) {
   return "(absent)";
 }
 
-/// A request for an upgrade, with the key of RFC 6455 §1.3; `more` is whole lines with their CRLF.
+/// A request for an upgrade, with the key of RFC 6455 §1.3. `more` has whole lines with their CRLF.
 inline std::string upgrade_request(std::string_view more = {}, std::string_view target = "/echo") {
   return "GET " + std::string(target) +
          " HTTP/1.1\r\nHost: example.org\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -46,7 +45,7 @@ inline std::string upgrade_request(std::string_view more = {}, std::string_view 
          std::string(more) + "\r\n";
 }
 
-/// The 101 that fits a client's request head.
+/// The 101 that answers this request head of a client.
 inline std::string upgrade_answer(std::string_view request_head, std::string_view more = {}) {
   return "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
          "Sec-WebSocket-Accept: " +

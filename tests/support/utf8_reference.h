@@ -1,5 +1,5 @@
-// UTF-8 as slowly and plainly as can be, to compare the library with: decodes characters and looks
-// at their values, where the library looks at octets.
+// UTF-8 in the simplest way, to compare the library with. It decodes characters and checks their
+// values; the library checks bytes.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@
 
 namespace tern::test {
 
-/// The octets of the sequence that starts with `lead`, by its bits alone; 0 if it is no lead.
+/// The length of the sequence that starts with `lead`, by its bits alone; 0 if it is no lead.
 inline std::size_t sequence_length(unsigned lead) {
   if (lead < 0x80) return 1;
   if (lead >> 5 == 0b110) return 2;
@@ -39,9 +39,8 @@ inline bool reference_valid(std::string_view text) {
   return true;
 }
 
-/// The index of the first octet after which nothing can make the text valid any more; nothing if
-/// something can. Tries all ways to go on: it is enough to append the smallest or the largest
-/// tails.
+/// The index of the first byte after which no continuation makes the text valid; nothing if one
+/// does. It tries all continuations: it is enough to append the smallest or the largest tails.
 inline std::optional<std::size_t> first_impossible(std::string_view text) {
   std::size_t begin = 0;
   std::size_t length = 0;

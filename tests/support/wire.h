@@ -1,6 +1,6 @@
-// What travels, made and checked without tern's own code: frames built octet by octet (also wrong
-// ones) and an output reader that is stricter than any peer, so that tests and fuzzers judge the
-// engine by RFC 6455 and not by itself.
+// Frames made and checked without tern's own code: bytes of frames (also wrong ones), and an output
+// reader that is stricter than any peer. So tests and fuzzers compare the engine with RFC 6455 and
+// not with itself.
 #pragma once
 
 #include "tern/engine.h"
@@ -45,7 +45,7 @@ inline Frame failing(Errc why) {
   return closing(static_cast<int>(close_code(why)), make_error_code(why).message());
 }
 
-/// A payload in a test's message: long ones as their size and a hash.
+/// A payload in the output of a test: a long one as its size and a hash.
 inline std::string shown(std::string_view payload) {
   if (payload.size() <= 160) return std::string(payload);
   std::uint64_t hash = 14695981039346656037u;  // FNV-1a
@@ -53,8 +53,8 @@ inline std::string shown(std::string_view payload) {
   return std::to_string(payload.size()) + " octets #" + std::to_string(hash);
 }
 
-/// "text Hello", "close 1000 bye"; a frame without FIN has a '-' behind its name, one with reserved
-/// bits a '*'.
+/// The frame as text: "text Hello", "close 1000 bye". A frame without FIN has a '-' after its name;
+/// one with reserved bits has a '*'.
 inline std::string to_string(const Frame& frame) {
   static constexpr std::array<const char*, 16> names = {
       "continuation", "text", "binary", "3",  "4",  "5",  "6",  "7",
@@ -70,10 +70,10 @@ inline std::string to_string(const Frame& frame) {
   return frame.payload.size() == 2 ? result : result + ' ' + frame.payload.substr(2);
 }
 
-/// The same as text: "close 1002 a frame has …".
+/// The Close frame of a failure as text: "close 1002 a frame has …".
 inline std::string failure(Errc why) { return to_string(failing(why)); }
 
-/// The octets of a length in one of its forms: 7, 16 or 64 bits (RFC 6455 §5.2).
+/// The bytes of a length in one of its forms: 7, 16 or 64 bits (RFC 6455 §5.2).
 inline std::string length_octets(std::uint64_t length, int bits, bool masked) {
   const int mark = bits == 7 ? static_cast<int>(length) : bits == 16 ? 126 : 127;
   std::string result(1, static_cast<char>(mark | (masked ? 0x80 : 0)));
@@ -111,7 +111,7 @@ inline std::string wire(Role sender, const std::vector<Frame>& frames) {
   return result;
 }
 
-/// UTF-8 by the table of RFC 3629 §4, octet for octet.
+/// UTF-8 by the table of RFC 3629 §4, byte for byte.
 inline bool is_utf8(std::string_view text) {
   std::size_t rest = 0;
   unsigned low = 0x80;
@@ -133,10 +133,10 @@ inline bool is_utf8(std::string_view text) {
   return rest == 0;
 }
 
-/// Reads what an engine of the role `sender` wrote after the handshake. Anything RFC 6455 forbids
-/// is a fault: masks of the wrong direction, reserved bits and opcodes, long forms of lengths, long
-/// or cut control frames, interleaved messages, text that is not UTF-8, bad Close payloads,
-/// anything behind a Close frame.
+/// Reads the bytes that an engine of the role `sender` wrote after the handshake. Anything that
+/// RFC 6455 forbids is a fault: masks of the wrong direction, reserved bits and opcodes, long forms
+/// of lengths, long or cut control frames, interleaved messages, text that is not UTF-8, bad Close
+/// payloads, and any byte behind a Close frame.
 class FrameReader {
  public:
   explicit FrameReader(Role sender) : masked_(sender == Role::client) {}
@@ -148,13 +148,14 @@ class FrameReader {
   }
 
   const std::vector<Frame>& frames() const { return frames_; }
-  /// The first thing that was wrong; empty if nothing was.
+  /// The first fault; empty if there was none.
   const std::string& fault() const { return fault_; }
-  /// Nothing is begun: neither a frame nor a message.
+  /// Whether no frame and no message is in progress.
   bool at_boundary() const { return pending_.empty() && !in_message_; }
   bool closed() const { return closed_; }
-  /// Messages may be compressed from now on (RFC 7692): then the payload of their last frame is
-  /// what they inflate to, and that of those before is empty. What cannot be inflated is a fault.
+  /// From now on messages may be compressed (RFC 7692): the payload of the last frame is then the
+  /// inflated message, and that of earlier frames is empty. A message that cannot be inflated is a
+  /// fault.
   void take_compressed(int window_bits, bool takeover) {
     if (!zlib_) zlib_ = std::make_unique<ZlibReceiver>(window_bits);
     takeover_ = takeover;

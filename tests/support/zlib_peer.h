@@ -1,5 +1,5 @@
-// What a peer's zlib makes of messages (RFC 7692 §7.2), without tern's own code: the tests judge
-// tern's compression by this. It has context takeover; reset() is what a peer does without.
+// The zlib of a peer (RFC 7692 §7.2), without tern's own code. Tests compare tern's compression
+// with it. It has context takeover; a peer without it calls reset() for each message.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +18,7 @@ inline Bytef* zlib_bytes(std::string_view text) {
   return reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
 }
 
-/// Compresses as RFC 7692 §7.2.1 says.
+/// Compresses by RFC 7692 §7.2.1.
 class ZlibSender {
  public:
   explicit ZlibSender(int window_bits = 15, int level = 6, int memory_level = 8,
@@ -33,12 +33,13 @@ class ZlibSender {
 
   /// The payload of a message.
   std::string message(std::string_view text) {
-    if (text.empty()) return std::string(1, '\0');  // §7.2.3.6; zlib flushes nothing only once
+    if (text.empty())
+      return std::string(1, '\0');  // §7.2.3.6; zlib flushes an empty message only once
     std::string out = run(text, Z_SYNC_FLUSH);
     out.resize(out.size() - 4);
     return out;
   }
-  /// The same that ends with a final block (§7.2.3.4).
+  /// The payload of a message that ends with a final block (§7.2.3.4).
   std::string final_message(std::string_view text) {
     std::string out = run(text, Z_FINISH);
     deflateReset(&stream_);
@@ -65,11 +66,11 @@ class ZlibSender {
   z_stream stream_{};
 };
 
-/// Inflates as RFC 7692 §7.2.2 says, and takes nothing that goes beyond its window.
+/// Inflates by RFC 7692 §7.2.2, and accepts nothing that refers beyond its window.
 class ZlibReceiver {
  public:
   explicit ZlibReceiver(int window_bits = 15)
-      // What one call writes is a window, too: short steps keep that from counting.
+      // The output of one call is a window, too, so short steps are used.
       : step_(window_bits < 15 ? 16 : 65536) {
     if (inflateInit2(&stream_, -window_bits) != Z_OK) throw std::runtime_error("inflateInit2");
   }
@@ -77,14 +78,14 @@ class ZlibReceiver {
   ZlibReceiver& operator=(const ZlibReceiver&) = delete;
   ~ZlibReceiver() { inflateEnd(&stream_); }
 
-  /// The message; nothing for what cannot be inflated.
+  /// The message; nothing if it cannot be inflated.
   std::optional<std::string> message(std::string_view payload) {
     std::string out;
     bool at_final_end = false;
     if (!payload.empty() && !run(payload, out, at_final_end)) return {};
     if (at_final_end) return out;
     if (!run(std::string_view("\0\0\xFF\xFF", 4), out, at_final_end)) return {};
-    // At the border of a block that is not the last, and of an octet.
+    // The end is the border of a byte and of a block that is not the last.
     if (at_final_end || (stream_.data_type & 191) != 128) return {};
     return out;
   }
@@ -114,7 +115,7 @@ class ZlibReceiver {
     }
   }
 
-  // Behind a final block (§7.2.3.4), with what came before it.
+  // Starts again behind a final block (§7.2.3.4), with the window kept.
   void begin_anew() {
     std::vector<Bytef> window(32768);
     uInt size = 0;
@@ -127,7 +128,7 @@ class ZlibReceiver {
   std::size_t step_;
 };
 
-/// Octets that do not compress, the same for each seed.
+/// Bytes that do not compress; the same for each seed.
 inline std::string noise(std::size_t size, std::uint64_t seed = 1) {
   std::string octets(size, '\0');
   std::uint64_t state = seed * 0x9E3779B97F4A7C15u + 1;
