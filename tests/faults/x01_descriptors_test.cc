@@ -1,12 +1,12 @@
 // X1: no descriptor is left for a new connection (EMFILE).
 //
-// Pass: pause and resume; at most 25 wakeups of the loop a second when otherwise idle, and at most
-// 5 % CPU, while full; those that wait are served within 500 ms after descriptors are free; no
-// error on the open connections; one line in the log for each episode.
+// Pass: accepting pauses and resumes. While there are no descriptors, an idle loop wakes up at most
+// 25 times a second and uses at most 5 % CPU. Waiting clients are served within 500 ms after
+// descriptors are free. Open connections have no error. The log has one line for each episode.
 //
-// The limit is the kernel's own, RLIMIT_NOFILE, lowered for this process while its clients already
-// have their sockets: 64 of 120 are served. In CI the 500 ms are minutes, as the machine may be
-// busy; FaultsLong holds to them.
+// The limit is RLIMIT_NOFILE of this process. The test lowers it when the clients already have
+// their sockets: 64 of 120 are served. In CI the 500 ms are minutes, because the machine may be
+// busy. FaultsLong checks the 500 ms.
 #include "faults/support/aftermath.h"
 
 #include <algorithm>
@@ -26,7 +26,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t served = 64;
 constexpr std::size_t clients = 120;
 
-/// No descriptor number from `most` on, while it lives.
+/// Allows no descriptor number from `most` on, as long as it lives.
 class DescriptorLimit {
  public:
   explicit DescriptorLimit(rlim_t most) {
@@ -57,7 +57,7 @@ rlim_t lowest_free_descriptor() {
   return static_cast<rlim_t>(fd);
 }
 
-// The kernel completes these by itself; the server hears of them when it accepts, in order.
+// The kernel completes these connections itself. The server accepts them later, in order.
 std::deque<RawClient> connect_all(const std::vector<int>& sockets, std::uint16_t port) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -87,7 +87,7 @@ struct Full {
   double cpu;  // of wall time
 };
 
-// Nothing happens for a while, as the client that is awaited is not served yet.
+// Nothing happens for a while, because the waiting client is not served yet.
 Full measure_while_full(House& house, RawClient& waiting) {
   const auto began = Clock::now();
   const auto cpu = house.cpu_time();
@@ -100,14 +100,14 @@ Full measure_while_full(House& house, RawClient& waiting) {
   return {turns / wall.count(), used / wall};
 }
 
-// Those of a server that serves: run() opens some of them.
+// The descriptors of a running server: run() opens some of them.
 std::size_t idle_descriptors(const House& house) {
   EXPECT_EQ(clean_echoes(house.port(), 1), 2u);
   EXPECT_TRUE(eventually([&] { return house.server.counters().connections_open == 0; }));
   return open_descriptors();
 }
 
-// The whole episode; how long those that waited did so once there was room.
+// Runs the whole episode. Returns how long the waiting clients waited once there was room.
 Clock::duration fill_and_free(House& house, std::size_t idle) {
   EXPECT_TRUE(eventually([&] { return open_descriptors() == idle; }));
   const std::vector<int> sockets = make_sockets();
@@ -139,7 +139,7 @@ TEST(Faults, X01_WithoutDescriptorsAcceptingPausesAndResumes) {
   House house({.max_connections = 1'000});
   ASSERT_TRUE(house.start()) << house.why();
   const std::size_t idle = idle_descriptors(house);
-  fill_and_free(house, idle);  // tables for so many connections are warm
+  fill_and_free(house, idle);  // warms up the tables for that many connections
   house.forget_log();
   Aftermath aftermath(house);
   const std::uint64_t pauses = house.server.counters().accept_pauses;

@@ -1,11 +1,11 @@
 // X2: accept fails for other reasons: the system's tables are full, memory is short, a connection
 // died in the queue, a filter forbids it.
 //
-// Pass: retry or pause; the listener is alive after each; at most 5 % CPU, which for those that
-// pause means at most 25 wakeups of the loop a second.
+// Pass: the server retries or pauses, and the listener works after each error. It uses at most 5 %
+// CPU: with a pause, the loop wakes up at most 25 times a second.
 //
-// Those that are retried at once come 1 000 times each. Each of the others costs a pause of 100 ms:
-// 5 times each in CI, 1 000 times in FaultsLong.
+// Errors that are retried at once are injected 1 000 times each. Each of the others costs a pause
+// of 100 ms, so they are injected 5 times each in CI and 1 000 times in FaultsLong.
 #include "faults/support/aftermath.h"
 
 #include <cerrno>
@@ -17,7 +17,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Errors of one connection or of the network, accept(2); and those that ask for patience.
+// Errors of one connection or of the network (accept(2)), and errors that need a pause.
 constexpr int retried[] = {ECONNABORTED, EPERM,     EPROTO,     ENETDOWN,
                            ENETUNREACH,  EHOSTDOWN, EOPNOTSUPP, ETIMEDOUT};
 constexpr int pausing[] = {EMFILE, ENFILE, ENOBUFS, ENOMEM};

@@ -1,13 +1,13 @@
 // X3: an allocation fails.
 //
-// Pass: over 100 % of the allocations of a scripted connect, echo, close: no crash, no leak, no
-// hang over 5 s; the affected connection or call errs, others live; closes are 1011 or 1006 with
-// the cause no_memory, or std::bad_alloc comes from construction only.
+// Pass: each allocation of a scripted connect, echo and close fails once. There is no crash, no
+// leak and no hang over 5 s. Only the affected connection or call fails. Closes are 1011, or 1006
+// with the cause no_memory. Only constructors throw std::bad_alloc.
 //
-// This program puts its own malloc before the C library's: it sees every allocation of whoever is
-// no bystander, also those of operator new, of libcrypto and of getaddrinfo. The n-th fails, for
-// every n until there is none left to fail. libcrypto has set itself up before: see
-// engine/workspace.cc. tests/alloc_test.cc does the same to a bare engine.
+// This program replaces the C library's malloc. It sees every allocation of threads that are not
+// bystanders, also those of operator new, of libcrypto and of getaddrinfo. The n-th one fails, for
+// every n until none is left. libcrypto is initialised before: see engine/workspace.cc.
+// tests/alloc_test.cc does the same to an engine alone.
 #include "tern/dial.h"
 
 #include "faults/support/aftermath.h"
@@ -78,7 +78,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// The allocation with this number fails while this lives, and those behind it if `good`.
+/// As long as it lives, the allocation with this number fails, and all later ones if `good`.
 class NoMemory {
  public:
   explicit NoMemory(std::uint64_t number, bool good = false) {
@@ -107,7 +107,7 @@ TEST(Faults, X03_TheFaultFails) {
   EXPECT_EQ(before, 1u);
 }
 
-// A small echo, a large one, a ping, fragments, and the end; as far as the server lets us.
+// A small echo, a large one, a ping, fragments, and the end, as far as the server answers.
 void talk(std::uint16_t port, std::string_view path = "/echo") {
   RawClient client(port);
   if (!client.connected() || !client.upgrade(path)) return;
@@ -125,13 +125,14 @@ void ask(std::uint16_t port, std::string_view request) {
   client.body(1'000);  // until the server ends TCP
 }
 
-// How many sessions were constructed, and how many heard their end.
+// The number of sessions constructed, and of those that received their end.
 struct Ends {
   std::atomic<int> constructed = 0;
   std::atomic<int> told = 0;
 };
 
-// Of this size besides the pointer: 8 bytes in all lie in the connection, more are allocated.
+// Session data of this size. Up to 8 bytes with the pointer lie in the connection; larger ones are
+// allocated.
 template <std::size_t size>
 class Sized {
  public:
@@ -146,7 +147,7 @@ class Sized {
 };
 static_assert(sizeof(Sized<0>) == 8 && sizeof(Sized<4096>) == 4096 + 8);
 
-// Allocates in its constructor, and throws whatever there is.
+// Allocates in its constructor and always throws.
 class Throwing {
  public:
   explicit Throwing(Ends&) : text_(std::make_unique<std::string>(200, 'x')) {
@@ -158,7 +159,7 @@ class Throwing {
   std::unique_ptr<std::string> text_;
 };
 
-// One server and one failure. Whether it happened.
+// Runs one server with one failure. Returns whether the failure happened.
 bool serve_with(std::uint64_t number, bool good) {
   std::atomic<std::uint64_t> wrong = 0;
   House house({.timeouts = {.handshake = std::chrono::milliseconds(500)}});
@@ -223,7 +224,7 @@ void survive_each(bool good) {
 TEST(Faults, X03_AServerSurvivesEachAllocationThatFails) { survive_each(false); }
 TEST(Faults, X03_AServerSurvivesALastingShortage) { survive_each(true); }
 
-// The server that had no memory is back at its level.
+// The server that had no memory returns to its level.
 TEST(Faults, X03_AServerThatHadNoMemoryLeaksNothing) {
   const sys::Bystander bystander;
   House house;
@@ -239,7 +240,7 @@ TEST(Faults, X03_AServerThatHadNoMemoryLeaksNothing) {
   aftermath.expect_clean();
 }
 
-// Construction, listening, running, stopping: std::bad_alloc, an error, or it works.
+// Construction, listening, running and stopping throw std::bad_alloc, return an error, or work.
 bool construct_with(std::uint64_t number) {
   const NoMemory fault(number);
   try {
@@ -266,7 +267,7 @@ TEST(Faults, X03_AServerIsConstructedOrNot) {
   EXPECT_LE(live_blocks(), blocks);
 }
 
-// One dial, echo and close with one failure; whether it happened.
+// Dials, echoes and closes with one failure. Returns whether the failure happened.
 bool dial_with(std::uint64_t number, bool good, const std::string& url) {
   const NoMemory fault(number, good);
   const auto began = Clock::now();

@@ -1,11 +1,11 @@
 // X4: system calls are interrupted by signals (EINTR), with and without SA_RESTART.
 //
-// Pass: invisible: 100 000 echoes as without signals; at least 1 000 EINTR counted; timers late by
-// no more than 5 ms at the 99th percentile.
+// Pass: no effect is visible. 100 000 echoes are correct, at least 1 000 EINTR are counted, and
+// timers are late by at most 5 ms at the 99th percentile.
 //
-// A 1 kHz interval timer and a thread that signals the loop's (or the client's) thread directly;
-// no other thread takes these signals. In CI 20 000 echoes, and timers may be late, but never early
-// and none is lost; FaultsLong has the full numbers.
+// A 1 kHz interval timer and a thread send signals to the thread of the loop or of the client. No
+// other thread receives these signals. In CI there are 20 000 echoes, and timers may be late, but
+// never early or lost. FaultsLong has the full numbers.
 #include "tern/dial.h"
 #include "tern/loop.h"
 
@@ -31,7 +31,7 @@ using Clock = std::chrono::steady_clock;
 std::atomic<std::uint64_t> handled{0};
 void handler(int) { ++handled; }
 
-/// SIGALRM and SIGUSR1 are blocked in this thread, and in those that it starts.
+/// Blocks SIGALRM and SIGUSR1 in this thread and in the threads that it starts.
 class Deaf {
  public:
   Deaf() {
@@ -49,8 +49,8 @@ class Deaf {
   sigset_t before_{};
 };
 
-/// Signals, a thousand times a second from the kernel and as often from a thread, while it lives.
-/// Made by a thread that is Deaf.
+/// As long as it lives, the kernel sends a thousand signals a second, and a thread sends as many. A
+/// thread that is Deaf must construct it.
 class Storm {
  public:
   Storm(pthread_t target, int flags) {
@@ -91,7 +91,7 @@ std::string payload(std::size_t number) {
   return std::to_string(number) + std::string(number % 100, 'x');
 }
 
-// Singly, so that the loop sleeps between, and a hundred at once.
+// Messages one by one, so that the loop sleeps in between, and then a hundred at once.
 std::size_t echo_differences(std::uint16_t port, std::size_t echoes, std::uint64_t interruptions) {
   RawClient client(port);
   if (!client.upgrade()) return echoes;
@@ -116,7 +116,7 @@ std::size_t echo_differences(std::uint16_t port, std::size_t echoes, std::uint64
 void interrupt_server(std::size_t echoes) {
   const sys::Bystander bystander;
   House house;
-  ASSERT_TRUE(house.start()) << house.why();  // its thread hears signals
+  ASSERT_TRUE(house.start()) << house.why();  // its thread receives signals
   const Deaf deaf;
   Aftermath aftermath(house);
   for (const int flags : {0, SA_RESTART}) {
@@ -133,7 +133,7 @@ void interrupt_server(std::size_t echoes) {
 TEST(Faults, X04_AnInterruptedServerEchoesAll) { interrupt_server(20'000); }
 TEST(FaultsLong, X04_AnInterruptedServerEchoesAll) { interrupt_server(100'000); }
 
-// The same for the blocking client; calls with timeouts among them.
+// The same for the blocking client. Some of the calls have timeouts.
 void interrupt_client(std::size_t echoes) {
   House house({}, Side::bystander);
   {
@@ -156,7 +156,7 @@ void interrupt_client(std::size_t echoes) {
          (i < echoes || sys::interrupted() - before < 1'000) && Clock::now() < give_up; ++i) {
       const std::string sent = payload(i);
       if (!dialed->send(sent)) ++differences;
-      if (i % 1'000 == 0) {  // nothing more comes: the timeout is kept, not cut short
+      if (i % 1'000 == 0) {  // nothing arrives, so receive() must wait for its whole timeout
         const auto began = Clock::now();
         if (!dialed->receive(got) || got != sent) ++differences;
         const auto late = dialed->receive(got, std::chrono::milliseconds(20));
@@ -189,7 +189,7 @@ void interrupt_client(std::size_t echoes) {
 TEST(Faults, X04_AnInterruptedClientEchoesAll) { interrupt_client(5'000); }
 TEST(FaultsLong, X04_AnInterruptedClientEchoesAll) { interrupt_client(100'000); }
 
-// How late 1 000 timers are, in order of lateness; early ones are negative.
+// The delays of 1 000 timers, sorted. Early ones are negative.
 std::vector<Clock::duration> lateness_of_timers() {
   std::vector<Clock::duration> late;
   Loop loop;
@@ -227,7 +227,7 @@ TEST(Faults, X04_TimersOfAnInterruptedLoopAreNeverEarly) {
   EXPECT_GE(sys::interrupted() - before, 100u) << "nothing is shown";
 }
 
-// The best of ten runs, since what else the machine does is not the subject.
+// Takes the best of ten runs, because other work of the machine must not count.
 TEST(FaultsLong, X04_TimersOfAnInterruptedLoopAreLateByFiveMillisecondsAtMost) {
   auto best = Clock::duration::max();
   for (int i = 0; i < 10; ++i) best = std::min(best, lateness_of_timers().at(989));

@@ -1,11 +1,11 @@
-// X5: the kernel takes less than was offered.
+// X5: the kernel takes fewer bytes than it was given.
 //
-// Pass: byte-exact: 1 000 messages of 0 to 1 MiB come back with the same checksum; write calls at
-// most bytes + 10 % when each takes one byte; no busy loop while blocked.
+// Pass: 1 000 messages of 0 to 1 MiB come back with the same checksum. With writes of one byte
+// there are at most 10 % more write calls than bytes. A blocked server does not spin.
 //
-// Send and receive buffers of the least size that the kernel allows, at both ends; and writes of
-// one byte by the wrappers. In CI 1 000 messages of 0 to 64 KiB and a few up to 1 MiB; FaultsLong
-// has 1 000 up to 1 MiB. Blocked is judged by counts, as CPU time would depend on the machine.
+// Both ends have the smallest send and receive buffers that the kernel allows. The wrappers also
+// limit writes to one byte. CI has 1 000 messages of 0 to 64 KiB and a few up to 1 MiB. FaultsLong
+// has 1 000 up to 1 MiB. The test counts wakeups, because CPU time depends on the machine.
 #include "tern/dial.h"
 
 #include "faults/support/aftermath.h"
@@ -26,7 +26,7 @@ constexpr std::uint64_t seed = 20260105;
 
 constexpr std::size_t mebibyte = std::size_t{1} << 20;
 
-/// Payloads of all orders of magnitude up to `most` octets, the same for the same seed.
+/// Payloads of all orders of magnitude up to `most` bytes, the same for the same seed.
 class Payloads {
  public:
   explicit Payloads(std::size_t most) : most_(most) { std::cout << "seed " << seed << '\n'; }
@@ -58,7 +58,7 @@ std::size_t wrong_echoes(RawClient& client, Payloads& payloads, std::size_t coun
   return wrong;
 }
 
-// A server whose sockets, and a client whose socket, hold next to nothing.
+// A server and a client with the smallest socket buffers.
 void expect_exact_with_small_buffers(std::size_t many, std::size_t most, std::size_t large) {
   House house;
   const sys::SmallBuffers small(1, 1);
@@ -158,7 +158,7 @@ TEST(Faults, X05_AClientWithSmallBuffersIsByteExact) {
   aftermath.expect_clean();
 }
 
-// The peer does not read: the server asks once, is refused, and sleeps until there is room.
+// The peer does not read. The server tries one write, fails, and sleeps until there is room.
 TEST(Faults, X05_ABlockedServerSleeps) {
   House house;
   const sys::SmallBuffers small(1, 0);

@@ -1,13 +1,13 @@
-// X6: the kernel hands over what was sent in other pieces.
+// X6: the kernel delivers bytes in other pieces than they were sent.
 //
-// Pass: the log of events and answers is identical for one octet at a time, every cut in two, and
-// cuts in three, of at least 40 recorded conversations; a head of 16 KiB in 16 384 reads costs at
-// most 20 ms of CPU.
+// Pass: the log of events and answers of at least 40 recorded conversations is the same for one
+// byte at a time, for every cut in two, and for cuts in three. A head of 16 KiB in 16 384 reads
+// costs at most 20 ms of CPU.
 //
-// The peer says all at once; the wrappers cut the reads. In CI cuts inside of the upgrade request,
-// which most conversations share, are made at every 16th octet, and 4 cuts in three are drawn for
-// each; FaultsLong makes every cut in two and 200 in three. The CPU bound is for FaultsLong, too,
-// and for the engine; in CI a head twice as long may cost no more than three times as much.
+// The peer sends everything at once, and the wrappers cut the reads. In CI the upgrade request,
+// which most conversations share, is cut at every 16th byte, and each conversation has 4 random
+// cuts in three. FaultsLong makes every cut in two and 200 in three. Only FaultsLong checks the CPU
+// bound, and for the engine alone. In CI a head twice as long may cost at most three times as much.
 #include "faults/support/aftermath.h"
 #include "faults/support/conversations.h"
 
@@ -36,7 +36,7 @@ struct Density {
 constexpr Density for_ci{16, 4};
 constexpr Density full{1, 200};
 
-// The reads, in their order, hand over so many octets; those behind them all that is there.
+// The sizes of the reads, in their order. Later reads return all available bytes.
 class Cuts {
  public:
   explicit Cuts(const std::vector<std::size_t>& sizes) {
@@ -70,8 +70,8 @@ std::vector<std::vector<std::size_t>> cuts_of(std::size_t size, std::size_t head
   return all;
 }
 
-// Plays each conversation whole, then cut: `player` says it and tells the log. `head`: how many
-// octets come before those of the conversation.
+// Plays each conversation whole, then cut. `player` sends it and returns the log. `head` is the
+// number of bytes before those of the conversation.
 template <class Player>
 std::uint64_t expect_same_logs(Player& player, const std::vector<Conversation>& conversations,
                                std::size_t head, const Density& density) {
@@ -86,7 +86,7 @@ std::uint64_t expect_same_logs(Player& player, const std::vector<Conversation>& 
     {
       const sys::Faults one({Call::recv, Call::readv}, {.at_most = 1});
       EXPECT_EQ(player.play(conversation.octets), whole) << "octet by octet";
-      EXPECT_GE(one.fired(), 1u);  // what is wrong at once is not read on
+      EXPECT_GE(one.fired(), 1u);  // after a fault at the beginning there is no further read
       fired += one.fired();
     }
     const std::size_t begin = head + conversation.head;
@@ -118,8 +118,8 @@ void expect_server_splits(const Density& density) {
   aftermath.expect_clean();
 }
 
-TEST(Faults, X06_AServerHearsTheSameHoweverItIsCut) { expect_server_splits(for_ci); }
-TEST(FaultsLong, X06_AServerHearsTheSameAtEveryCut) { expect_server_splits(full); }
+TEST(Faults, X06_AServerReceivesTheSameHoweverItIsCut) { expect_server_splits(for_ci); }
+TEST(FaultsLong, X06_AServerReceivesTheSameAtEveryCut) { expect_server_splits(full); }
 
 void expect_client_splits(const Density& density) {
   const std::size_t answer = upgrade_answer({}).size();  // any key gives the same length
@@ -131,10 +131,10 @@ void expect_client_splits(const Density& density) {
   EXPECT_TRUE(eventually([&] { return open_descriptors() == descriptors; }));
 }
 
-TEST(Faults, X06_AClientHearsTheSameHoweverItIsCut) { expect_client_splits(for_ci); }
-TEST(FaultsLong, X06_AClientHearsTheSameAtEveryCut) { expect_client_splits(full); }
+TEST(Faults, X06_AClientReceivesTheSameHoweverItIsCut) { expect_client_splits(for_ci); }
+TEST(FaultsLong, X06_AClientReceivesTheSameAtEveryCut) { expect_client_splits(full); }
 
-// What the server's thread spends on a head of so many octets, read one by one.
+// The CPU time of the server's thread for a head of that many bytes, read one by one.
 std::chrono::nanoseconds cost_of_head(House& house, std::size_t size) {
   std::string head = page_request("/nowhere");
   head.insert(head.size() - 2, "A: " + std::string(size - head.size() - 5, 'x') + "\r\n");
@@ -157,9 +157,8 @@ TEST(Faults, X06_ALongHeadCostsByItsLength) {
   EXPECT_LE(all, 3 * half) << half.count() << " ns, " << all.count() << " ns";
 }
 
-// What tern itself spends: two system calls for each octet, which the kernel charges for, cost
-// more.
-TEST(FaultsLong, X06_AHeadOf16KiBInSingleOctetsCosts20Milliseconds) {
+// The CPU time of tern alone, because two system calls for each byte would cost more.
+TEST(FaultsLong, X06_AHeadOf16KiBInSingleBytesCosts20Milliseconds) {
   std::string head = page_request("/nowhere");
   head.insert(head.size() - 2, "A: " + std::string(16'384 - head.size() - 5, 'x') + "\r\n");
   const EngineOptions options;

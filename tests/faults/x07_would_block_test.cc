@@ -1,10 +1,11 @@
-// X7: EAGAIN where data or room was promised, and readiness that is not there.
+// X7: EAGAIN although epoll reported data or room, and false readiness.
 //
-// Pass: the log of events and answers is identical to that of the undisturbed run; no wakeup is
-// missed: a run takes at most twice the undisturbed time and a second.
+// Pass: the log of events and answers is the same as in an undisturbed run. No wakeup is missed: a
+// run takes at most twice the undisturbed time and one second.
 //
-// Half of all reads, writes and accepts say EAGAIN; nearly half of the waits lie about a socket.
-// In CI a run may take a minute, as the machine may be busy; FaultsLong holds to the bound.
+// Half of all reads, writes and accepts return EAGAIN. Nearly half of the waits report a false
+// readiness. In CI a run may take a minute, because the machine may be busy. FaultsLong checks the
+// bound.
 #include "faults/support/aftermath.h"
 #include "faults/support/conversations.h"
 
@@ -20,7 +21,8 @@ namespace {
 using sys::Call;
 using Clock = std::chrono::steady_clock;
 
-// Who ends TCP without a Close frame has no claim to what could not be written at that moment.
+// A peer that ends TCP without a Close frame may lose output that could not be written at that
+// moment.
 const std::string gone = make_error_code(Errc::end_of_stream).message() + '\n';
 
 template <class Player>
@@ -93,7 +95,7 @@ void disturb_client(int seeds, bool in_time) {
   EXPECT_TRUE(eventually([&] { return open_descriptors() == descriptors; }));
 }
 
-// A peer that breaks the rules, and has ended its half already, still hears why the client goes.
+// A peer that violated the protocol and has ended its half still receives the reason of the client.
 TEST(Faults, X07_AClientsCloseFrameWaitsForRoom) {
   Reciter reciter;
   reciter.start();

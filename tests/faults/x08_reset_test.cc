@@ -1,8 +1,8 @@
-// X8: the peer resets TCP (SO_LINGER {1, 0}, then close) at each octet of a conversation: in the
+// X8: the peer resets TCP (SO_LINGER {1, 0}, then close) at each byte of a conversation: in the
 // request or the answer, in frame headers, payloads, between fragments, in the Close frame.
-// Pass: at every offset exactly one close event, whose cause is the reset; or, before there is a
-// session, one refused handshake with that cause; nobody dies of SIGPIPE, whose disposition is the
-// default. Full size: it takes a second as it is.
+// Pass: at every offset there is exactly one close event with the reset as its cause. Before there
+// is a session, there is one refused handshake with that cause. SIGPIPE, which has its default
+// disposition, ends no process. CI has the full size, which takes a second.
 #include "faults/support/attacked.h"
 #include "faults/support/sigpipe.h"
 #include "support/engine_peer.h"
@@ -16,7 +16,7 @@
 namespace tern::test {
 namespace {
 
-// All kinds of frames; the last one is the Close.
+// All kinds of frames. The last one is the Close.
 std::vector<Frame> conversation() {
   return {text("Hello"),       binary(std::string(130, 'b')),
           text("frag", false), ping("p"),
@@ -47,7 +47,8 @@ TEST(Faults, X08_ResetAtEachByteOfTheRequestIsOneRefusal) {
   });
 }
 
-// `waits`: for the 101, so that the frames meet an open connection; else all comes at once.
+// With `waits` the client waits for the 101, so that its frames meet an open connection. Otherwise
+// it sends everything at once.
 void reset_inside(std::uint16_t port, std::string_view frames, bool waits) {
   RawClient client(port);
   if (waits) {
@@ -138,8 +139,8 @@ TEST(Faults, X08_ResetAtEachByteOfTheServersFramesIsOneEnd) {
   });
 }
 
-// The same without a kernel between: exact, in both roles.
-TEST(Faults, X08_AnEngineToldOfAResetAtEachByteTellsOneEnd) {
+// The same without a kernel, so it is exact, in both roles.
+TEST(Faults, X08_AnEngineReportsOneEndForAResetAtEachByte) {
   for (const Role us : {Role::server, Role::client}) {
     const Role them = us == Role::server ? Role::client : Role::server;
     const std::string frames = wire(them, conversation());
@@ -148,7 +149,7 @@ TEST(Faults, X08_AnEngineToldOfAResetAtEachByteTellsOneEnd) {
       Peer peer(us);
       peer.receive(std::string_view(frames).substr(0, size));
       ASSERT_FALSE(peer.saw_closed());
-      peer.receive_error(Errc::connection_reset);  // Peer requires that closed is told once
+      peer.receive_error(Errc::connection_reset);  // Peer requires that closed is reported once
       ASSERT_TRUE(peer.saw_closed()) << size;
       EXPECT_EQ(peer.ending(), (Ending{.error = Errc::connection_reset})) << size;
       EXPECT_TRUE(peer.dead()) << size;

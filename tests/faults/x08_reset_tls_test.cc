@@ -1,9 +1,9 @@
-// X8 over TLS: the peer resets TCP at each octet of all it says: ClientHello, the rest of the
-// handshake, the records of the request and of the frames; and the same for what a server says.
-// Pass: at every offset exactly one close event, whose cause is the reset; or, before there is a
-// session, one refused handshake with that cause; nobody dies of SIGPIPE, whose disposition is the
-// default. Both versions of TLS.
-// For CI every seventh octet is the last one, another seventh in each round; full size is all.
+// X8 over TLS: the peer resets TCP at each byte of its output: ClientHello, the rest of the
+// handshake, the records of the request and of the frames. The same for a server as the peer. Pass:
+// at every offset there is exactly one close event with the reset as its cause. Before there is a
+// session, there is one refused handshake with that cause. SIGPIPE, which has its default
+// disposition, ends no process. Both versions of TLS. For CI each round resets at every seventh
+// byte, with another offset; the full size resets at each.
 #include "faults/support/sigpipe.h"
 #include "faults/support/tls_attacked.h"
 
@@ -21,7 +21,7 @@ std::string frames_of(Role sender) {
 
 constexpr std::size_t everything = static_cast<std::size_t>(-1);
 
-// What of all that a peer has to say it has said.
+// The parts of its output that the peer has sent.
 struct Said {
   bool upgrade = false;  // the request or its answer
   bool all = false;

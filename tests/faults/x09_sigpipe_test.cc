@@ -1,8 +1,8 @@
-// X9: the peer is gone for good (FIN, then RST) and tern writes on. The kernel answers EPIPE, and
-// kills whoever does not ask it to leave that out; SIGPIPE has its default disposition here.
-// Pass: at least three writes met EPIPE (they are counted under the library), the calls return
-// errors, no process dies of a signal, and neither the disposition nor the mask has changed.
-// Full size: it takes a second as it is.
+// X9: the peer is gone (FIN, then RST) and tern goes on writing. The kernel returns EPIPE and
+// raises SIGPIPE unless a call forbids it. SIGPIPE has its default disposition here, so it would
+// end the process. Pass: at least three writes return EPIPE (counted under the library), the calls
+// of tern return errors, no process ends by a signal, and neither the disposition nor the mask
+// changes. CI has the full size, which takes a second.
 #include "faults/support/attacked.h"
 #include "faults/support/served_process.h"
 #include "faults/support/sigpipe.h"
@@ -21,7 +21,7 @@ TEST(Faults, X09_AServerThatWritesToAPeerThatIsGone) {
   const DeadlySigpipe deadly;
   Attacked attacked({.limits = {.overflow = Overflow::reject}});
   Inbox<bool> blocked;
-  const std::string large(700'000, 'x');  // beyond what is written at the end of the turn only
+  const std::string large(700'000, 'x');  // so large that it is written before the end of the turn
   attacked.server.route(
       "/flood", Handlers{.on_open = [&](Connection&) { ++attacked.opened; },
                          .on_message =
@@ -73,7 +73,7 @@ TEST(Faults, X09_AClientThatSendsToAServerThatIsGone) {
   });
 }
 
-// As users have it: their exit codes say whether a signal ended them.
+// Runs the programs. Their exit codes show whether a signal ended them.
 TEST(Faults, X09_TheEchoServerOutlivesPeersThatReadNothing) {
   AttackedProgram server;
   const std::string large = wire(Role::client, binary(std::string(1 << 20, 'x')));

@@ -1,9 +1,9 @@
-// X9 over TLS: the peer is gone for good (FIN, then RST) and tern writes records on: SSL_write and
-// SSL_shutdown. OpenSSL's own way to a socket is write(), which raises SIGPIPE; tern's is not, and
-// SIGPIPE has its default disposition here. TLS writes nothing more after the first failure.
-// Pass: at least one write of each connection met EPIPE (they are counted under the library), the
-// calls return errors, no process dies of a signal, and neither the disposition nor the mask has
-// changed. Full size: it takes a second as it is.
+// X9 over TLS: the peer is gone (FIN, then RST) and tern goes on writing records, by SSL_write and
+// SSL_shutdown. OpenSSL's own socket BIO uses write(), which raises SIGPIPE; tern does not use it.
+// SIGPIPE has its default disposition here. TLS writes nothing after its first failure. Pass: at
+// least one write of each connection returns EPIPE (counted under the library), the calls of tern
+// return errors, no process ends by a signal, and neither the disposition nor the mask changes. CI
+// has the full size, which takes a second.
 #include "faults/support/sigpipe.h"
 #include "faults/support/tls_attacked.h"
 
@@ -19,7 +19,7 @@ TEST(Faults, X09_ATlsServerThatWritesToAPeerThatIsGone) {
   const DeadlySigpipe deadly;
   AttackedTls attacked({.limits = {.overflow = Overflow::reject}});
   Inbox<bool> blocked;
-  const std::string large(700'000, 'x');  // beyond what is written at the end of the turn only
+  const std::string large(700'000, 'x');  // so large that it is written before the end of the turn
   attacked.server.route(
       "/flood", Handlers{.on_open = [&](Connection&) { ++attacked.opened; },
                          .on_message =
@@ -75,7 +75,7 @@ TEST(Faults, X09_ATlsClientThatSendsToAServerThatIsGone) {
   });
 }
 
-// Each write of a conversation in turn, the Close frame and close_notify included.
+// Each write of a conversation fails in turn, also those of the Close frame and of close_notify.
 TEST(Faults, X09_EachWriteOfATlsServerMeetsABrokenPipe) {
   AttackedTls attacked;
   const std::uint16_t port = attacked.start();
@@ -106,7 +106,7 @@ TEST(Faults, X09_EachWriteOfATlsServerMeetsABrokenPipe) {
   });
 }
 
-// As users have it: their exit codes say whether a signal ended them.
+// Runs the programs. Their exit codes show whether a signal ended them.
 TEST(Faults, X09_TheTlsEchoServerOutlivesPeersThatReadNothing) {
   AttackedTlsProgram server;
   const std::string large = wire(Role::client, binary(std::string(1 << 20, 'x')));

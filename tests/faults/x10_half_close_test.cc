@@ -1,9 +1,8 @@
-// X10: the peer ends its half of TCP (FIN) and keeps the other half: before a Close frame, inside
-// of a frame, inside of the head, behind its Close frame.
-// Pass: 1006 with the cause end_of_stream, or a normal end behind a Close frame, at once (all other
-// deadlines are minutes away); and then the loop rests, although the peer never closes its end: at
-// most 5 wakeups in a quarter of a second. They are counted under the library.
-// Full size: it takes seconds as it is.
+// X10: the peer ends its half of TCP (FIN) and keeps the other half: before a Close frame, inside a
+// frame, inside the head, after its Close frame. Pass: the connection ends at once (all deadlines
+// are minutes away): with 1006 and the cause end_of_stream, or normally after a Close frame. Then
+// the loop rests, although the peer never closes its end: at most 5 wakeups in a quarter of a
+// second, counted under the library. CI has the full size, which takes seconds.
 #include "faults/support/attacked.h"
 #include "faults/support/half_close.h"
 #include "support/raw_client.h"
@@ -21,7 +20,7 @@ using namespace std::chrono_literals;
 
 using Row = HalfClose<Attacked, RawClient>;
 
-// Sends this much, then FIN; the connection stays open at this end.
+// Sends these bytes, then FIN. The connection stays open at this end.
 RawClient half_closed(std::uint16_t port, std::string_view octets) {
   RawClient client(port);
   client.send(octets);
@@ -57,7 +56,7 @@ TEST(Faults, X10_WithoutACloseFrameIs1006EndOfStream) {
   const std::string message = wire(Role::client, binary(std::string(130, 'x')));
   std::vector<std::string> cuts = {"", wire(Role::client, text("frag", false))};
   for (std::size_t size = 1; size < message.size(); size += 1 + size / 8) {
-    cuts.push_back(message.substr(0, size));  // inside of the header or the payload
+    cuts.push_back(message.substr(0, size));  // inside the header or the payload
   }
   strike(attacked, [&] {
     std::vector<RawClient> peers;
@@ -92,7 +91,7 @@ TEST(Faults, X10_BehindACloseFrameIsANormalEnd) {
   });
 }
 
-// Both said Close and we sent FIN; then the peer neither ends TCP nor sends anything.
+// Both sides sent Close, and tern sent FIN. Then the peer neither ends TCP nor sends anything.
 TEST(Faults, X10_APeerThatLingersCostsNoWakeups) {
   Row row;
   Attacked& attacked = row.attacked;
@@ -113,7 +112,7 @@ TEST(Faults, X10_APeerThatLingersCostsNoWakeups) {
 
 struct ServersEnd {
   const char* name;
-  std::size_t head;    // octets of the 101 that come
+  std::size_t head;    // bytes of the 101 that arrive
   std::string frames;  // behind it
   Errc error;
 };

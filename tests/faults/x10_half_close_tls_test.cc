@@ -1,9 +1,9 @@
-// X10 over TLS: the peer ends its half of TCP (FIN), with close_notify or without, and keeps the
-// other half: inside of the TLS handshake, of the head, of a frame, of a record, behind its Close.
-// Pass: 1006 with the cause tls_truncated (with close_notify: end_of_stream), or a normal end
-// behind a Close frame, at once (all other deadlines are minutes away); and then the loop rests,
-// although the peer never closes its end: at most 5 wakeups in a quarter of a second. They are
-// counted under the library. Full size: it takes seconds as it is.
+// X10 over TLS: the peer ends its half of TCP (FIN), with or without close_notify, and keeps the
+// other half: inside the TLS handshake, the head, a frame or a record, or after its Close. Pass:
+// the connection ends at once (all deadlines are minutes away): with 1006 and the cause
+// tls_truncated (with close_notify: end_of_stream), or normally after a Close frame. Then the loop
+// rests, although the peer never closes its end: at most 5 wakeups in a quarter of a second,
+// counted under the library. CI has the full size, which takes seconds.
 #include "faults/support/half_close.h"
 #include "faults/support/tls_attacked.h"
 
@@ -96,7 +96,7 @@ TEST(Faults, X10_WithoutACloseFrameIs1006OverTls) {
   });
 }
 
-// The peer says Close and ends its half, with or without close_notify, or ends nothing at all.
+// The peer sends Close and ends its half, with or without close_notify, or does not end it.
 TEST(Faults, X10_BehindACloseFrameIsANormalEndOverTls) {
   Row row;
   AttackedTls& attacked = row.attacked;
@@ -122,7 +122,7 @@ TEST(Faults, X10_BehindACloseFrameIsANormalEndOverTls) {
   });
 }
 
-// How far a server comes before it ends its half: octets of its handshake, then of a message.
+// The bytes that a server sends before it ends its half: of its handshake, then of a message.
 void end_half_of_the_server(int version, std::size_t octets, bool& all) {
   TlsPeer peer([&](TlsSocket& socket) {
     SSL_set_max_proto_version(socket.ssl(), version);

@@ -1,11 +1,10 @@
-// X11: the peer process is stopped (SIGSTOP) while it is sent 64 MiB; then it goes on (SIGCONT), is
-// killed (SIGKILL), or stays as it is.
-// Pass: the queue stops at its limit plus one message and send() says `full`; resident memory grows
-// by no more than that and 2 MiB; who goes on in time gets every accepted message in order; who is
-// killed ends as a reset; who stays is dropped by the stall deadline or, when nothing is sent, by
-// silence and pong, never before their time.
-// Each plain and over TLS.
-// For CI the stall deadline is 1 s instead of 30 s, silence and pong are 500 ms instead of 20 s.
+// X11: the peer process is stopped (SIGSTOP) while tern sends 64 MiB to it. Then it continues
+// (SIGCONT), is killed (SIGKILL), or stays stopped. Pass: the queue stops at its limit plus one
+// message, and send() returns `full`. Resident memory grows by no more than that and 2 MiB. A peer
+// that continues in time receives every accepted message in order. A killed peer is reported as a
+// reset. A peer that stays stopped is dropped by the stall deadline or, when nothing is sent, by
+// silence and pong, never before their time. Each of them runs plain and over TLS. For CI the stall
+// deadline is 1 s instead of 30 s, and silence and pong are 500 ms instead of 20 s.
 #include "faults/support/attacked.h"
 #include "faults/support/memory.h"
 #include "faults/support/served_process.h"
@@ -40,7 +39,7 @@ std::string numbered(int number) {
   return payload;
 }
 
-// Sends when told to, as fast as it may, and checks the echoes.
+// After a command it sends as fast as possible. It also checks the echoes.
 class Sender {
  public:
   explicit Sender(Attacked& attacked) : attacked_(attacked) {
@@ -74,8 +73,8 @@ class Sender {
   Inbox<Handle> handles{};
   Inbox<std::size_t> first_full{};  ///< the queue at that moment
   Inbox<int> all_echoed{};
-  Clock::time_point opened_at{};  ///< by the loop's clock, as are all deadlines
-  Clock::time_point begun_at{};   ///< the same, when it was told to send
+  Clock::time_point opened_at{};  ///< by the clock of the loop, like all deadlines
+  Clock::time_point begun_at{};   ///< the same, of the command to send
 
  private:
   void on_echo(Connection& conn, Message msg) {
@@ -86,7 +85,7 @@ class Sender {
   }
 
   Attacked& attacked_;
-  int sent_ = 0;  // and below: on the loop
+  int sent_ = 0;  // this and the following members belong to the loop
   int echoed_ = 0;
   int full_ = 0;
   std::size_t most_queued_ = 0;
@@ -101,7 +100,7 @@ class StoppedPeer : public Process {
     signal(SIGSTOP);
     EXPECT_TRUE(eventually([&] { return state_of(pid()) == "T"; }));
   }
-  /// Lets the server send until it is told to wait.
+  /// Lets the server send until send() returns `full`.
   void expect_full(Sender& sender) {
     const std::size_t before = resident_bytes(::getpid());
     EXPECT_TRUE(handle.post([&](Connection& conn) {
@@ -146,8 +145,8 @@ void go_on(Over over) {
   EXPECT_TRUE(attacked.deserted());
 }
 
-TEST(Faults, X11_WhoGoesOnGetsAllThatWasAccepted) { go_on(Over::tcp); }
-TEST(Faults, X11_WhoGoesOnGetsAllThatWasAcceptedOverTls) { go_on(Over::tls); }
+TEST(Faults, X11_APeerThatContinuesGetsAllAcceptedMessages) { go_on(Over::tcp); }
+TEST(Faults, X11_APeerThatContinuesGetsAllAcceptedMessagesOverTls) { go_on(Over::tls); }
 
 void kill_it(Over over) {
   Attacked attacked(rejecting(no_deadlines(), over));
@@ -164,10 +163,11 @@ void kill_it(Over over) {
   EXPECT_EQ(echoes(attacked, over), 1'001u);
 }
 
-TEST(Faults, X11_WhoIsKilledEndsAsAReset) { kill_it(Over::tcp); }
-TEST(Faults, X11_WhoIsKilledEndsAsAResetOverTls) { kill_it(Over::tls); }
+TEST(Faults, X11_AKilledPeerEndsAsAReset) { kill_it(Over::tcp); }
+TEST(Faults, X11_AKilledPeerEndsAsAResetOverTls) { kill_it(Over::tls); }
 
-// `most`: far beyond the deadline, for busy machines, yet short enough to tell it from the others.
+// `most` is far beyond the deadline, because machines are busy, but shorter than the other
+// deadlines.
 void stall(Over over, Timeouts timeouts, std::chrono::nanoseconds most) {
   Attacked attacked(rejecting(timeouts, over), Defaults::meant);
   Sender sender(attacked);
@@ -209,25 +209,28 @@ Timeouts only_stall(std::chrono::nanoseconds after) {
 }
 constexpr Timeouts short_silence{.silence = 500ms, .pong = 500ms, .close = 5min, .stall = 5min};
 
-TEST(Faults, X11_WhoTakesNothingIsDropped) { stall(Over::tcp, only_stall(1s), enough_time); }
-TEST(Faults, X11_WhoTakesNothingIsDroppedOverTls) { stall(Over::tls, only_stall(1s), enough_time); }
-TEST(Faults, X11_WhoSaysNothingIsDropped) { fall_silent(Over::tcp, short_silence, enough_time); }
-TEST(Faults, X11_WhoSaysNothingIsDroppedOverTls) {
+TEST(Faults, X11_APeerThatTakesNothingIsDropped) { stall(Over::tcp, only_stall(1s), enough_time); }
+TEST(Faults, X11_APeerThatTakesNothingIsDroppedOverTls) {
+  stall(Over::tls, only_stall(1s), enough_time);
+}
+TEST(Faults, X11_ASilentPeerIsDropped) { fall_silent(Over::tcp, short_silence, enough_time); }
+TEST(Faults, X11_ASilentPeerIsDroppedOverTls) {
   fall_silent(Over::tls, short_silence, enough_time);
 }
-// Full size: the defaults.
-TEST(FaultsLong, X11_WhoTakesNothingIsDroppedAfter30Seconds) {
+// The full size has the default deadlines.
+TEST(FaultsLong, X11_APeerThatTakesNothingIsDroppedAfter30Seconds) {
   ASSERT_EQ(Timeouts{}.stall, 30s);
   for (const Over over : {Over::tcp, Over::tls}) stall(over, only_stall(30s), 36s);
 }
-TEST(FaultsLong, X11_WhoSaysNothingIsDroppedAfter40Seconds) {
+TEST(FaultsLong, X11_ASilentPeerIsDroppedAfter40Seconds) {
   const Timeouts timeouts;
   ASSERT_EQ(timeouts.silence + timeouts.pong, 40s);
   for (const Over over : {Over::tcp, Over::tls}) fall_silent(over, timeouts, 46s);
 }
 
-// So small a message that TLS takes all of it, and holds what the system does not take.
-TEST(Faults, X11_WhatTlsHoldsStallsAsWell) {
+// The message is so small that TLS takes all of it and holds the bytes that the system does not
+// take.
+TEST(Faults, X11_OutputThatTlsHoldsStallsAsWell) {
   AttackedTls attacked({.timeouts = only_stall(500ms)});
   const std::uint16_t port = attacked.start();
   strike_tls(attacked, [&] {
@@ -242,7 +245,7 @@ TEST(Faults, X11_WhatTlsHoldsStallsAsWell) {
   });
 }
 
-// The other way round: the client's server is stopped.
+// The reverse: the server of a client is stopped.
 template <class Program>
 void stop_the_server() {
   Program server;

@@ -1,8 +1,8 @@
 // X13: a peer sends pings of 125 bytes without end and never reads a pong.
-// Pass: resident memory grows by at most 1.5 MiB (a bounded number of pongs waits, the newest
-// wins); the flooder is served, paused or dropped; others are served meanwhile, and their delay
-// (p99) is at most twice that of an idle server, with an allowance for busy machines. For CI 200
-// 000 pings; full size is 1 000 000.
+// Pass: resident memory grows by at most 1.5 MiB, because the number of waiting pongs is bounded
+// and the newest replaces the last one. The flooder is served, paused or dropped. Others are served
+// meanwhile, and their delay (p99) is at most twice that of an idle server, with an allowance for
+// busy machines. CI sends 200 000 pings; the full size is 1 000 000.
 #include "faults/support/attacked.h"
 #include "faults/support/crowd.h"
 #include "faults/support/memory.h"
@@ -58,7 +58,7 @@ void flood(int count) {
     EXPECT_TRUE(client.upgrade());
     for (; sent < count && !over; sent += 100) {
       const std::string some = pings(Role::client, 100, sent);
-      if (!client.send(some)) break;  // dropped: fine, too
+      if (!client.send(some)) break;  // the server may also drop the flooder
     }
     over = true;
     client.reset();
@@ -72,7 +72,7 @@ void flood(int count) {
   flooder.join();
   EXPECT_GE(sent, count) << "pings are read, whoever does not take the pongs";
   if (!sanitized) {
-    // The loop's buffer of 512 KiB, once it is filled, and what was read of it and not handled yet.
+    // The loop's buffer of 512 KiB, once it was filled, and the bytes read and not handled yet.
     EXPECT_LE(most, std::size_t{3} << 19);
   }
   EXPECT_LE(busy, 2 * idle + 1s);
@@ -86,9 +86,9 @@ void flood(int count) {
 TEST(Faults, X13_PingsOfAPeerThatDoesNotRead) { flood(200'000); }
 TEST(FaultsLong, X13_AMillionPings) { flood(1'000'000); }
 
-// When it reads at last, it gets few pongs, and the newest is among them.
+// When it reads at last, it receives few pongs, and the newest is among them.
 TEST(Faults, X13_TheNewestPongIsKept) {
-  constexpr int count = 100'000;  // 13 MB, beyond what the kernel keeps
+  constexpr int count = 100'000;  // 13 MB, more than the kernel buffers
   Attacked attacked;
   const std::uint16_t port = attacked.start();
   strike(attacked, [&] {

@@ -1,9 +1,9 @@
-// X14: a message of very many fragments: of one octet, of none, with pings between them.
-// Pass: 1008 at the first fragment beyond limits.max_fragments, empty ones counted; until then the
-// heap follows the payload and not the number of fragments; pings between fragments are answered,
-// and are no fragments. The row says twice the payload and 64 KiB; tern's buffers grow by four, and
-// the pool of a loop keeps the smaller ones, together a third of the last: so it is 16/3 here.
-// Full size: it takes a second as it is, with the default limits.
+// X14: a message of very many fragments: of one byte, empty ones, with pings between them.
+// Pass: the first fragment beyond limits.max_fragments causes 1008; empty ones count. Until then
+// the heap follows the payload and not the number of fragments. Pings between fragments are
+// answered and do not count as fragments. The heap may have 16/3 of the payload and 64 KiB, because
+// tern's buffers grow by a factor of four, and the pool of a loop keeps the smaller ones, which are
+// together a third of the last. CI has the full size with the default limits, which takes a second.
 #include "faults/support/attacked.h"
 #include "faults/support/memory.h"
 #include "faults/support/served_process.h"
@@ -18,7 +18,7 @@
 namespace tern::test {
 namespace {
 
-// `count` fragments of this payload; the last one does not end the message.
+// `count` fragments of this payload. The last one does not end the message.
 std::string fragments(Role sender, std::string_view payload, int count) {
   std::string all = wire(sender, binary(std::string(payload), false));
   const std::string each = wire(sender, more(std::string(payload), false));
@@ -27,11 +27,11 @@ std::string fragments(Role sender, std::string_view payload, int count) {
 }
 
 struct Flood {
-  int at = 0;            // the fragment that ended it
-  std::size_t heap = 0;  // the most beyond 16/3 of the payload
+  int at = 0;            // the fragment that ended the connection
+  std::size_t heap = 0;  // the maximum beyond 16/3 of the payload
 };
 
-// Feeds fragment by fragment until the engine has enough.
+// Feeds fragment by fragment until the engine fails the connection.
 Flood flood_engine(Bare& bare, std::string_view payload) {
   const Role them = bare.us == Role::server ? Role::client : Role::server;
   std::string first = wire(them, binary(std::string(payload), false));
@@ -67,8 +67,8 @@ TEST(Faults, X14_AnEngineEndsItAtTheFirstFragmentBeyondTheLimit) {
   }
 }
 
-// Where messages of more than 16 MiB are allowed, each fragment would otherwise cost a copy of all
-// that came before. A buffer that grows shows in the heap.
+// With a limit over 16 MiB each fragment must not cost a copy of all earlier ones. The growth of a
+// buffer is visible in the heap.
 TEST(Faults, X14_ALargeMessageIsNotCopiedForEachFragment) {
   constexpr std::size_t size = 20 << 20;
   constexpr std::size_t each = 4 << 10;
@@ -93,7 +93,7 @@ TEST(Faults, X14_TheEchoServerAnswers1008) {
   for (const std::string_view payload : {"x", ""}) {
     RawClient enough(server.port());
     ASSERT_TRUE(enough.upgrade());
-    // At the limit: FIN comes with the last one allowed.
+    // At the limit: the last allowed fragment has FIN.
     ASSERT_TRUE(enough.send(fragments(Role::client, payload, 16'383)));
     ASSERT_TRUE(enough.send(more(std::string(payload))));
     const auto echo = enough.frame();

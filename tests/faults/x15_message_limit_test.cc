@@ -1,10 +1,9 @@
-// X15, as far as it concerns connections without compression: messages of the limit and one beyond,
-// whole and in fragments, one and a hundred at a time.
-// Pass: the limit is accepted, one octet more is 1009 before it is stored; memory follows what was
-// received, never what was announced: with a header alone at most 64 KiB, then at most four times
-// what came (buffers grow by four) up to the limit, and a third of that, for the pool of the loop
-// keeps the smaller ones, and 64 KiB; many attackers at once never hold more than that each. For CI
-// they are 20; full size is 100.
+// X15, for connections without compression: messages of the limit and of one byte more, whole and
+// in fragments, one and a hundred at a time. Pass: the limit is accepted, and one byte more causes
+// 1009 before it is stored. Memory follows the bytes received, never the length announced: at most
+// 64 KiB for a header alone, then at most four times the bytes received (buffers grow by a factor
+// of four) up to the limit, a third of that (the pool of the loop keeps the smaller ones), and 64
+// KiB. Each of many attackers at once holds no more. CI has 20 of them; the full size is 100.
 #include "faults/support/attacked.h"
 #include "faults/support/crowd.h"
 #include "faults/support/memory.h"
@@ -22,7 +21,7 @@ namespace {
 constexpr std::size_t limit = 1 << 20;  // the default
 constexpr std::size_t slack = 64 << 10;
 
-// A message of `size` octets in `count` fragments of one size but for the last.
+// A message of `size` bytes in `count` fragments, which have the same size except the last.
 std::string message_in(Role sender, std::size_t size, std::size_t count) {
   const std::size_t each = size / count;
   std::string all;
@@ -82,7 +81,7 @@ TEST(Faults, X15_TheLimitAndOneBeyond) {
   server.expect_clean_end();
 }
 
-// Each announces a whole message, or sends all of it but an octet.
+// Each attacker announces a whole message, or sends all of it except one byte.
 void attack_at_once(std::size_t attackers) {
   AttackedProgram server;
   const std::string header = wire_header(Role::client, binary({}), limit);
@@ -97,12 +96,13 @@ void attack_at_once(std::size_t attackers) {
       return std::all_of(crowd.begin(), crowd.end(),
                          [](const auto& each) { return each->open() && each->unsent() == 0; });
     }));
-    const std::size_t pool = 8 << 20;  // what a loop keeps at most
+    const std::size_t pool = 8 << 20;  // the maximum that a loop keeps
     const std::size_t allowed = attackers * (std::min(4 * sent, limit) + slack) + pool;
     if (!sanitized) {
       EXPECT_LE(server.grown(), allowed) << sent;
     }
-    // One octet beyond what was announced begins another frame, of a reserved kind: all end.
+    // One byte more than announced begins another frame with a reserved opcode, so all connections
+    // end.
     for (auto& each : crowd) each->send(std::string(limit - sent, 'x') + '\x7F' + "\x80");
     std::size_t failed = 0;
     EXPECT_TRUE(eventually([&] {

@@ -1,8 +1,8 @@
-// X16: lengths that lie: each form (7, 16 and 64 bits) with small, huge and impossible values, and
-// sums over fragments that pass the limit or wrap.
-// Pass: 1002 for what RFC 6455 §5.2 forbids (a short length in a long form, the top bit), 1009 for
-// what is over the limit; within it the peer waits for the payload. No header makes more than
-// 64 KiB of heap. Full size: as it is. UBSan runs it as well.
+// X16: wrong lengths: each form (7, 16 and 64 bits) with small, huge and impossible values, and
+// sums of fragments that exceed the limit or overflow. Pass: 1002 for lengths that RFC 6455 §5.2
+// forbids (a short length in a long form, the top bit), 1009 for lengths over the limit; within the
+// limit tern waits for the payload. No header allocates more than 64 KiB of heap. CI has the full
+// size. UBSan runs it as well.
 #include "faults/support/attacked.h"
 #include "faults/support/memory.h"
 #include "faults/support/served_process.h"
@@ -21,8 +21,8 @@ constexpr std::uint64_t limit = 1 << 20;  // the default
 
 struct Attack {
   std::string name;
-  std::string octets;  // of a client or server, see attacks_of
-  int code;            // of the Close in answer; 0: none
+  std::string octets;  // of a client or a server, see attacks_of
+  int code;            // of the Close that answers; 0: none
 };
 
 std::string header(Role sender, unsigned byte_0, std::uint64_t length, int bits) {
@@ -32,7 +32,7 @@ std::string header(Role sender, unsigned byte_0, std::uint64_t length, int bits)
   return result;
 }
 
-// What RFC 6455 and the limit say of a length in this form.
+// The close code that RFC 6455 and the limit require for a length in this form.
 int expected(std::uint64_t length, int bits) {
   if (bits == 64 && length >> 63 != 0) return 1002;
   if (bits == 16 && length < 126) return 1002;
@@ -70,7 +70,7 @@ std::vector<Attack> attacks_of(Role sender) {
                      header(sender, 0x82, length, bits), expected(length, bits)});
     }
   }
-  // Behind a fragment: the sum counts, and must not wrap.
+  // After a fragment: the sum counts, and must not overflow.
   const std::string fragment = wire(sender, binary(std::string(1'000, 'x'), false));
   for (const std::uint64_t length :
        {limit - 1'000, limit - 999, limit, (one << 32) - 1'000, (one << 63) - 1'000,
@@ -80,7 +80,7 @@ std::vector<Attack> attacks_of(Role sender) {
     all.push_back({"1000 and " + std::to_string(length),
                    fragment + header(sender, 0x80, length, bits), code});
   }
-  // Control frames have no long lengths at all (§5.5).
+  // Control frames have no long lengths (§5.5).
   for (const std::uint64_t length : {std::uint64_t{126}, (one << 63) - 1, ~(one - one)}) {
     all.push_back({"ping of " + std::to_string(length),
                    header(sender, 0x89, length, length < 65'536 ? 16 : 64), 1002});
@@ -108,7 +108,7 @@ TEST(Faults, X16_NoHeaderMakesAnEngineAllocate) {
   }
 }
 
-// The code, and behind it a reason in words.
+// The code and a reason.
 void expect_close(const std::string& frame, const Attack& attack) {
   EXPECT_TRUE(frame.starts_with("close " + std::to_string(attack.code) + ' ')) << frame;
 }
@@ -121,7 +121,7 @@ TEST(Faults, X16_AgainstTheEchoServer) {
     RawClient client(server.port());
     ASSERT_TRUE(client.upgrade());
     ASSERT_TRUE(client.send(attack.octets));
-    if (attack.code == 0) {  // it waits for the payload, and answers nothing but the end
+    if (attack.code == 0) {  // it waits for the payload and only answers the end
       client.finish();
       EXPECT_TRUE(client.ends());
       continue;

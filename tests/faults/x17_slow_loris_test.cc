@@ -1,11 +1,11 @@
-// X17: many clients send their request octet by octet, many connect and send nothing.
-// Pass: all are gone when the handshake's time is up, although some still sent, and none before;
-// who had begun is told 408; meanwhile others connect without delay (p99 at most 50 ms, with an
-// allowance for busy machines); at most 2 KiB of heap for each that waits.
-// For CI 100 + 50 clients, one octet each 50 ms and a deadline of 2 s; full size is 2 000 + 200,
-// one octet a second, and the default deadline of 10 s. The same with a server that drips its
-// answer at a tern client; and over TLS, where some stop or drip inside of its handshake: 80
-// clients, full size is 400.
+// X17: many clients send their request byte by byte, and many connect and send nothing.
+// Pass: all of them end at the handshake deadline, although some still send, and none ends before.
+// A client that has begun a request receives 408. Meanwhile others connect without delay (p99 at
+// most 50 ms, with an allowance for busy machines). Each waiting client takes at most 2 KiB of
+// heap. CI has 100 + 50 clients, one byte each 50 ms and a deadline of 2 s. The full size is 2 000
+// + 200 clients, one byte a second, and the default deadline of 10 s. The same with a server that
+// sends its answer byte by byte to a tern client. The same over TLS, where some stop or drip inside
+// the handshake: 80 clients; the full size is 400.
 #include "faults/support/attacked.h"
 #include "faults/support/crowd.h"
 #include "faults/support/memory.h"
@@ -29,7 +29,7 @@ using Clock = std::chrono::steady_clock;
 struct Size {
   std::size_t drippers;
   std::size_t silent;
-  std::chrono::milliseconds pause;  // between two octets
+  std::chrono::milliseconds pause;  // between two bytes
   std::chrono::nanoseconds deadline;
   std::chrono::nanoseconds late;       // at most
   std::chrono::nanoseconds allowance;  // of a normal client
@@ -37,7 +37,7 @@ struct Size {
 constexpr Size ci{100, 50, 50ms, 2s, enough_time, 2s};
 constexpr Size full{2'000, 200, 1'000ms, 10s, 2s, 150ms};
 
-// Connects, upgrades, closes, again and again: the p99 of the delay until the 101.
+// Connects, upgrades and closes again and again. Returns the p99 of the delay until the 101.
 template <class Client>
 class NormalClient {
  public:
@@ -79,9 +79,9 @@ struct Seen {
   bool dripped_late = false;  // when half of the time was over
 };
 
-// One octet to each dripper, again and again, until all are gone.
+// Sends one byte from each dripper, again and again, until all are gone.
 Seen drip(Crowd& crowd, const Size& size, Clock::time_point begun) {
-  // Not one that ever becomes whole: the last header field goes on and on.
+  // A request that never becomes complete, because the last header field has no end.
   std::string request = upgrade_request();
   request.resize(request.size() - 2);
   request += "X-Slow: ";
@@ -110,7 +110,7 @@ Seen drip(Crowd& crowd, const Size& size, Clock::time_point begun) {
   return seen;
 }
 
-// At full size it is the default, and meant.
+// At full size it is the default.
 Timeouts only_handshake(std::chrono::nanoseconds deadline) {
   return {.handshake = deadline, .silence = 5min, .stall = 5min, .http_idle = 5min};
 }
@@ -131,7 +131,8 @@ void slow_loris(const Size& size) {
   const auto connected = Clock::now();
   NormalClient<RawClient> normal(port);
   EXPECT_TRUE(eventually([&] { return attacked.server.counters().connections_open >= all; }));
-  const std::size_t heap_each = (heap_in_use() - heap_before) / all;  // with this crowd's own
+  const std::size_t heap_each =
+      (heap_in_use() - heap_before) / all;  // including the memory of this crowd
   if (!sanitized) {
     EXPECT_LE(heap_each, 2'048 + sizeof(CrowdClient) + 512);
   }
@@ -157,7 +158,7 @@ TEST(FaultsLong, X17_TwoThousandDrippersAndTwoHundredSilentOnes) { slow_loris(fu
 
 // ---- over TLS
 
-// Stops, or goes on octet by octet, somewhere before the upgrade.
+// Stops, or goes on byte by byte, somewhere before the upgrade.
 class TlsLoris : public TlsClient {
  public:
   TlsLoris(std::uint16_t port, std::size_t kind) : TlsClient(port), drips_(kind % 5 >= 3) {
@@ -172,7 +173,7 @@ class TlsLoris : public TlsClient {
         break;
       case 4:
         hello_ = hello();
-        hello_.at(3) = '\x3F';  // it announces more than ever comes
+        hello_.at(3) = '\x3F';  // it announces more bytes than it sends
         break;
       default:
         break;
@@ -184,7 +185,7 @@ class TlsLoris : public TlsClient {
     ++dripped_;
     return inside_ ? send(std::string(1, octet)) : send_raw(std::string(1, octet));
   }
-  /// TCP is over; what the server said before is thrown away.
+  /// Whether TCP is over. Discards the bytes that the server sent before.
   bool gone() {
     char octets[4096];
     ssize_t got;
@@ -257,7 +258,7 @@ TEST(Faults, X17_AServerThatDripsItsAnswer) {
       for (; octets < 2'000; ++octets) {
         const char octet = octets < answer.size() ? answer[octets] : 'x';
         if (!socket.send(std::string(1, octet))) break;
-        if (::poll(&waits, 1, 20) == 1) break;  // it has gone
+        if (::poll(&waits, 1, 20) == 1) break;  // the peer is gone
       }
     });
     const auto begun = Clock::now();

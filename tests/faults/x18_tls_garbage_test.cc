@@ -1,10 +1,9 @@
-// X18: what comes is no TLS: plain HTTP, noise, a length that no record has, a hello of SSL 2 or of
-// TLS 1.0, nothing at all; a good hello with garbage behind it; a broken record on an open
-// connection.
-// Pass: each is one refused handshake, or one end, with its cause; an alert where the peer could
-// read one; the application never hears of a session; at most 1 ms of CPU each; nothing leaked. The
-// same for tern's client when its server talks nonsense.
-// For CI 20 of each kind, full size is ten thousand in a row.
+// X18: the input is not TLS: plain HTTP, noise, a length that no record has, a hello of SSL 2 or of
+// TLS 1.0, or nothing. Also a valid hello followed by garbage, and a broken record on an open
+// connection. Pass: each one causes one refused handshake, or one end, with its cause. tern sends
+// an alert where the peer can read one. The application receives no session. Each costs at most 1
+// ms of CPU. Nothing leaks. The same for tern's client when its server sends garbage. CI has 20 of
+// each kind; the full size is ten thousand in a row.
 #include "faults/support/tls_attacked.h"
 
 #include <chrono>
@@ -26,8 +25,8 @@ std::string noise(std::size_t size, std::uint64_t seed) {
   return octets;
 }
 
-// What the server says to it: nothing, an alert in the clear, or its own part of the handshake and
-// then an alert.
+// The answer of the server: nothing, a plain alert, or its own part of the handshake and then an
+// alert.
 enum class Answer : std::uint8_t { nothing, alert, flight };
 
 struct Garbage {
@@ -77,7 +76,7 @@ std::string hello_of_client(std::uint16_t port) {
 void expect_answer(Socket& socket, const Garbage& garbage) {
   std::string answer;
   for (std::string more = socket.receive(); !more.empty(); more = socket.receive()) answer += more;
-  const char first = answer.empty() ? '\0' : answer[0];  // type of the record
+  const char first = answer.empty() ? '\0' : answer[0];  // the type of the record
   const char expected = garbage.answer == Answer::nothing ? '\0'
                         : garbage.answer == Answer::alert ? '\x15'
                                                           : '\x16';
@@ -89,7 +88,7 @@ Socket connect_to(std::uint16_t port) {
   return Socket(::fcntl(client.fd(), F_DUPFD_CLOEXEC, 0));
 }
 
-// All kinds, so often; adds to what is expected of the server's counters.
+// Sends all kinds that often, and adds them to the expected counters of the server.
 std::uint64_t throw_garbage(std::uint16_t port, int times, std::map<Errc, std::uint64_t>& thrown) {
   std::uint64_t count = 0;
   for (int i = 0; i < times; ++i) {
@@ -102,7 +101,7 @@ std::uint64_t throw_garbage(std::uint16_t port, int times, std::map<Errc, std::u
       ++thrown[garbage.error];
       ++count;
     }
-    ++thrown[Errc::end_of_stream];  // who made the hello
+    ++thrown[Errc::end_of_stream];  // the client that made the hello
   }
   return count;
 }
@@ -143,7 +142,7 @@ TEST(FaultsLong, X18_TenThousandInARow) {
   server.expect_clean_end();
 }
 
-// A record of an open connection with one bit of it changed, or something else in its place.
+// A record of an open connection with one changed bit, or other bytes in its place.
 TEST(Faults, X18_ABrokenRecordOnAnOpenConnectionIsOneEnd) {
   AttackedTls attacked;
   const std::uint16_t port = attacked.start();
@@ -155,7 +154,7 @@ TEST(Faults, X18_ABrokenRecordOnAnOpenConnectionIsOneEnd) {
         TlsClient client(port, version);
         EXPECT_TRUE(client.upgrade());
         std::string record = client.seal(wire(Role::client, text(std::string(60, 'x'))));
-        // A larger length would have the server wait for the rest.
+        // With a larger length the server would wait for the rest.
         char& octet = record[bit / 8 == 3 || bit / 8 == 4 ? 0 : bit / 8];
         octet = static_cast<char>(octet ^ (1 << bit % 8));
         EXPECT_TRUE(client.send_raw(record));
@@ -180,7 +179,7 @@ struct ServersGarbage {
   Errc error;
 };
 
-TEST(Faults, X18_AClientWhoseServerTalksNonsense) {
+TEST(Faults, X18_AClientWhoseServerSendsGarbage) {
   const std::vector<ServersGarbage> table = {
       {"plain HTTP", "HTTP/1.1 400 Bad Request\r\n\r\n", Errc::tls_failed},
       {"zeros", std::string(512, '\0'), Errc::tls_failed},

@@ -1,7 +1,7 @@
-// X19: what comes is no WebSocket: a TLS hello, an HTTP/2 preface, zeros, noise.
-// Pass: an error answer or the end, no session ever, nothing leaked. The same for tern's client
-// when its server talks nonsense, before and behind the 101; and for an open connection.
-// For CI 200 of each kind, a few with 1 MiB; full size is 10 000 in a row.
+// X19: the input is not WebSocket: a TLS hello, an HTTP/2 preface, zeros, noise.
+// Pass: an error answer or the end, no session, no leak. The same for tern's client when its server
+// sends garbage before and after the 101, and for an open connection. CI has 200 of each kind, a
+// few with 1 MiB; the full size is 10 000 in a row.
 #include "faults/support/attacked.h"
 #include "faults/support/memory.h"
 #include "faults/support/served_process.h"
@@ -46,7 +46,7 @@ std::vector<Garbage> kinds(std::uint64_t seed) {
   };
 }
 
-// Sends it and FIN; what the server has to say to that.
+// Sends the bytes and FIN. Returns the answer of the server.
 std::string answer_to(std::uint16_t port, std::string_view octets) {
   RawClient client(port);
   client.send(octets);
@@ -54,7 +54,7 @@ std::string answer_to(std::uint16_t port, std::string_view octets) {
   return client.head();
 }
 
-// All kinds, so often; how many were refused with an answer or without.
+// Sends all kinds that often. Returns how many were refused with an answer or without one.
 std::uint64_t throw_garbage(std::uint16_t port, int times) {
   std::uint64_t thrown = 0;
   for (int i = 0; i < times; ++i) {
@@ -80,12 +80,12 @@ TEST(Faults, X19_GarbageIsRefusedAndLeaksNothing) {
   });
 }
 
-TEST(Faults, X19_WhatIsPlainlyWrongIsTold) {
+TEST(Faults, X19_ObviousFaultsAreAnswered) {
   Attacked attacked;
   const std::uint16_t port = attacked.start();
   EXPECT_TRUE(answer_to(port, tls_hello()).starts_with("HTTP/1.1 400 "));
   const std::string preface = answer_to(port, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-  // Neither its target nor its version is ours: 400 or 505.
+  // Its target and its version are invalid: 400 or 505.
   EXPECT_TRUE(preface.starts_with("HTTP/1.1 400 ") || preface.starts_with("HTTP/1.1 505 "))
       << preface;
   EXPECT_TRUE(answer_to(port, std::string(512, '\0')).starts_with("HTTP/1.1 400 "));
@@ -118,8 +118,8 @@ TEST(FaultsLong, X19_TenThousandInARow) {
   server.expect_clean_end();
 }
 
-// An open connection, in both roles: a protocol error, or nothing that an application hears of but
-// messages that are well formed by chance.
+// An open connection, in both roles: a protocol error. The application receives only messages that
+// are valid by chance.
 TEST(Faults, X19_NoiseOnAnOpenConnectionIsOneEnd) {
   Attacked attacked;
   const std::uint16_t port = attacked.start();
@@ -127,7 +127,7 @@ TEST(Faults, X19_NoiseOnAnOpenConnectionIsOneEnd) {
     for (std::uint64_t seed = 0; seed < 200; ++seed) {
       RawClient client(port);
       EXPECT_TRUE(client.upgrade());
-      // RSV1 makes the first octet wrong, whatever follows.
+      // RSV1 makes the first byte invalid.
       client.send('\xC1' + noise(2'000, seed));
       EXPECT_TRUE(client.next().starts_with("close 1002 a "));
       client.reset();
@@ -139,7 +139,7 @@ TEST(Faults, X19_NoiseOnAnOpenConnectionIsOneEnd) {
   });
 }
 
-TEST(Faults, X19_AClientWhoseServerTalksNonsense) {
+TEST(Faults, X19_AClientWhoseServerSendsGarbage) {
   strike_clients([&] {
     std::uint64_t refused = 0;
     for (const bool upgraded : {false, true}) {
