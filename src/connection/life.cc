@@ -8,7 +8,7 @@
 namespace tern::connection {
 
 template <class T>
-LiveConnection* LiveConnection::start_any(T transport, Engine engine,
+LiveConnection* LiveConnection::start_any(T transport, Engine&& engine,
                                           Environment& environment) noexcept {
   auto* connection =
       new (std::nothrow) LiveConnection(std::move(transport), std::move(engine), environment);
@@ -27,8 +27,8 @@ LiveConnection* LiveConnection::start_any(T transport, Engine engine,
   return connection;
 }
 
-template LiveConnection* LiveConnection::start_any(net::Fd, Engine, Environment&) noexcept;
-template LiveConnection* LiveConnection::start_any(std::unique_ptr<net::Transport>, Engine,
+template LiveConnection* LiveConnection::start_any(net::Fd, Engine&&, Environment&) noexcept;
+template LiveConnection* LiveConnection::start_any(std::unique_ptr<net::Transport>, Engine&&,
                                                    Environment&) noexcept;
 
 LiveConnection::~LiveConnection() { TERN_ASSERT(!armed()); }

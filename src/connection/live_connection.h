@@ -29,11 +29,11 @@ class LiveConnection final : public Connection,
   /// a client's request, is written at the end of the turn. The connection owns itself from then
   /// on; if epoll has no room, it has already ended when this returns.
   /// Errors: null if memory is out. Then the socket is closed and the owner receives no event.
-  static LiveConnection* start(net::Fd socket, Engine engine, Environment& environment) noexcept {
+  static LiveConnection* start(net::Fd socket, Engine&& engine, Environment& environment) noexcept {
     return start_any(std::move(socket), std::move(engine), environment);
   }
   /// The same over a transport of any kind, whose socket is connected.
-  static LiveConnection* start(std::unique_ptr<net::Transport> transport, Engine engine,
+  static LiveConnection* start(std::unique_ptr<net::Transport> transport, Engine&& engine,
                                Environment& environment) noexcept {
     return start_any(std::move(transport), std::move(engine), environment);
   }
@@ -122,9 +122,9 @@ class LiveConnection final : public Connection,
   };
 
   template <class T>
-  static LiveConnection* start_any(T transport, Engine engine, Environment& environment) noexcept;
+  static LiveConnection* start_any(T transport, Engine&& engine, Environment& environment) noexcept;
   template <class T>
-  LiveConnection(T transport, Engine engine, Environment& environment) noexcept
+  LiveConnection(T transport, Engine&& engine, Environment& environment) noexcept
       : environment_(&environment), engine_(std::move(engine)), transport_(std::move(transport)) {}
   ~LiveConnection();
 
