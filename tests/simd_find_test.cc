@@ -18,7 +18,7 @@ constexpr auto is_control = [](auto c) { return ((c < 0x20) ^ (c == '\t')) | (c 
 template <typename Rule>
 std::size_t plain(std::string_view text, Rule rule) {
   std::size_t i = 0;
-  while (i < text.size() && !rule(static_cast<Octet>(text[i]))) ++i;
+  while (i < text.size() && !rule(static_cast<Byte>(text[i]))) ++i;
   return i;
 }
 
