@@ -35,6 +35,9 @@ struct ReturnActive {
   void operator()(Active* active) const noexcept;
 };
 struct Kept;
+class ServerOpening;
+class ClientOpening;
+struct OpeningStep;
 struct DeleteKept {
   void operator()(Kept* kept) const noexcept;
 };
@@ -253,9 +256,7 @@ class Engine {
 
  private:
   enum class Phase : std::uint8_t {
-    opening,   // server: a request head is to come; client: the response head
-    refused,   // client: the body of a refusal is to come
-    deciding,  // server: Kind::request was told
+    opening,  // HTTP: an engine::ServerOpening or engine::ClientOpening has the state
     open,
     closing,  // our Close frame is queued, or the peer's came
     ended,    // Kind::closed is the next event
@@ -284,7 +285,7 @@ class Engine {
   void activate();
   void rest() noexcept;
   engine::Kept& keep();
-  void agree(const DeflateAgreement& agreement);
+  void adopt(const Agreement& agreement);
   void take_compressed() noexcept;
   template <class F>
   void guarded(F&& function) noexcept;
@@ -292,17 +293,18 @@ class Engine {
   Event next_event();
   Event next_frame();
   Event next_of_any_kind() noexcept;
-  // opening.cc: HTTP
-  Result<void> start_request(const ClientRequest& request);
+  // opening.cc
+  engine::ServerOpening* server_opening() const noexcept;
+  engine::ClientOpening* client_opening() const noexcept;
+  engine::ServerOpening* undecided() const noexcept;
+  void start_opening();
   Event next_opening();
-  bool holds_requests() const noexcept;
-  Event next_request();
-  Event next_response();
-  Event next_refusal_body();
-  bool answer(const Response& response, std::span<const HeaderField> own_fields, bool close);
-  std::error_code refuse(Errc why);
-  void explain_end(std::error_code why);
+  void follow(const engine::OpeningStep& step);
   void opened() noexcept;
+  std::string_view date_line() const noexcept;
+  Timeouts::Duration opening_limit() const noexcept;
+  void on_opening_timeout();
+  void close_opening();
   // closing.cc
   bool has_ended() const noexcept { return phase_ >= Phase::ended; }
   bool peer_has_closed() const noexcept { return close_frames_ >= CloseFrames::received; }
@@ -336,7 +338,6 @@ class Engine {
   TimePoint active_deadline() const noexcept;
   void on_deadline(const Delivery* delivery) noexcept;
   void on_stall(const Delivery* delivery);
-  void on_handshake_timeout();
   void on_silence(const Delivery* delivery);
   bool is_answer_late(const Delivery* delivery, Timeouts::Duration limit);
   void on_written(std::size_t bytes) noexcept;
@@ -355,8 +356,7 @@ class Engine {
   Phase phase_ = Phase::opening;
   Keepalive keepalive_ : 2 = Keepalive::listening;
   CloseFrames close_frames_ : 3 = CloseFrames::none;
-  bool between_requests_ : 1 = false;  // clock_ counts from the end of the last answer
-  bool tells_delivery_ : 1 = false;    // the driver reports what the peer has acknowledged
+  bool tells_delivery_ : 1 = false;  // the driver reports what the peer has acknowledged
 };
 
 }  // namespace tern

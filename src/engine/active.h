@@ -4,30 +4,19 @@
 
 #include "tern/engine.h"
 
+#include "engine/client_opening.h"
 #include "engine/inbound.h"
 #include "engine/outbound.h"
-#include "http/body.h"
-#include "http/head.h"
+#include "engine/server_opening.h"
 
-#include <cstddef>
-#include <optional>
-#include <string>
+#include <memory>
 #include <system_error>
-#include <vector>
+#include <variant>
 
 namespace tern::engine {
 
-/// The opening handshake in progress.
-struct Opening {
-  http::HeadParser head{};
-  Request request{};                     // server
-  std::optional<Errc> upgrade_error{};   // server: why accept() would refuse
-  std::string key{};                     // client: what we sent
-  std::vector<std::string> protocols{};  // client: what we offered
-  ResponseHead response{};               // client
-  std::string explanation{};             // why it failed, for people
-  http::BodyReader body{};               // client: the first KiB of a refusal's
-};
+/// HTTP before the first frame.
+using Opening = std::variant<ServerOpening, ClientOpening>;
 
 struct Active {
   explicit Active(Memory& owner);
@@ -40,6 +29,10 @@ struct Active {
   bool has_more_to_tell() const noexcept {
     return eof || due != Event::Kind::none || error.value() != 0 || opening != nullptr;
   }
+  /// Why no input follows what was fed; nothing while more may follow.
+  std::error_code input_end() const noexcept {
+    return error || !eof ? error : make_error_code(Errc::end_of_stream);
+  }
   /// Nothing is unread, begun, handed out or to be written or told.
   bool rests() const noexcept { return out.empty() && in.idle() && !has_more_to_tell(); }
 
@@ -47,7 +40,7 @@ struct Active {
   Active* next = nullptr;  // in the Workspace's list
   Inbound in;
   Outbound out;
-  std::unique_ptr<Opening> opening{};
+  std::unique_ptr<Opening> opening{};  // also in the first call of next() after Kind::open
   CloseInfo close{};
   base::Patience stall{};   // from when the output began to wait
   std::error_code error{};  // of the socket; told once all input is

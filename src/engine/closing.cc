@@ -11,7 +11,6 @@
 #include "engine/kept.h"
 #include "engine/workspace.h"
 #include "frame/close_payload.h"
-#include "handshake/server.h"
 
 namespace tern {
 
@@ -77,18 +76,9 @@ void Engine::close(CloseCode code, std::string_view reason) noexcept {
         start_close(code, reason);
       });
       return;
-    case Phase::deciding:
-      guarded([&] {
-        const auto fields = handshake::refusal_fields(Errc::overloaded);  // Retry-After
-        answer(Response::status(503), fields, true);
-      });
-      return;
     case Phase::opening:
-      // An answer on its way is written to its end.
-      if (role_ == Role::server && queued_bytes() > 0) return end(CloseCode::abnormal, {});
-      return terminate(Errc::closed);
-    case Phase::refused:
-      return terminate(Errc::closed);
+      guarded([&] { close_opening(); });
+      return;
     case Phase::closing:
     case Phase::ended:
     case Phase::closed:

@@ -1,17 +1,14 @@
-// The states of a connection, of either role:
+// The states of a connection, in both roles:
 //
-//   opening ──▶ deciding ──▶ open ──▶ closing ──▶ ended     server: HTTP until an upgrade
-//      ▲            │          │         │          ▲
-//      └────────────┘          └─────────┴──────────┤
-//   opening ──▶ open …                              │       client
-//      └──▶ refused ────────────────────────────────┘
+//   opening ──▶ open ──▶ closing ──▶ ended ──▶ closed
+//      └─────────┴────────────────────▲
 //
-// `ended` is entered with the close_info complete; Kind::closed is told from there, once. Output
-// may still be waiting then: a refusal, or the Close frame of a failure.
+// In `opening` the peers speak HTTP, and a ServerOpening or ClientOpening has the state. `ended`
+// means that close_info() is complete and Kind::closed is the next event. `closed` means that it
+// was reported. In both, output may still wait: an answer that refuses, or a Close frame.
 //
-// The members are spread over the files of this room by what they do: this one holds construction,
-// input, frames and the turn; opening.cc HTTP; closing.cc the end; sending.cc output; keepalive.cc
-// time.
+// The functions of Engine are spread over the files of this room: construction, input, frames and
+// the turn are here; opening.cc has HTTP, closing.cc the end, sending.cc output, keepalive.cc time.
 #include "tern/engine.h"
 
 #include "base/assert.h"
@@ -24,9 +21,6 @@
 
 namespace tern {
 namespace {
-
-// How much may wait behind a request that is not answered yet.
-constexpr std::size_t max_held_bytes = std::size_t{64} << 10;
 
 const CloseInfo& no_memory_info() noexcept {
   static const CloseInfo info{.error = Errc::no_memory, .opened = true};
@@ -49,7 +43,10 @@ Result<Engine> Engine::client(const ClientRequest& request, const EngineOptions&
   Engine engine(Role::client, options, workspace);
   try {
     engine.activate();
-    if (const auto started = engine.start_request(request); !started) return started.error();
+    engine.active_->will_write(engine.now_);
+    crypto::Random& random = workspace.memory().random();
+    const auto started = engine.client_opening()->start(request, random);
+    if (!started) return started.error();
     return engine;
   } catch (const std::bad_alloc&) {
     return Errc::no_memory;
@@ -60,9 +57,9 @@ Result<Engine> Engine::established(Role role, const Agreement& agreement,
                                    const EngineOptions& options, Workspace& workspace) noexcept {
   Engine engine(role, options, workspace);
   try {
-    if (!agreement.protocol.empty()) engine.keep().protocol = agreement.protocol;
+    engine.phase_ = Phase::open;
     engine.activate();
-    if (agreement.deflate) engine.agree(*agreement.deflate);
+    engine.adopt(agreement);
     engine.opened();
     return engine;
   } catch (const std::bad_alloc&) {
@@ -79,6 +76,8 @@ Result<Engine> Engine::established(Role role, const Agreement& agreement,
   active_->out.start(role_);
   active_->stall.start(now_);
   if (deflate_) take_compressed();
+  if (phase_ == Phase::opening) [[unlikely]]
+    start_opening();
 }
 
 // With nothing in it to clear: that is for the end.
@@ -95,9 +94,11 @@ engine::Kept& Engine::keep() {
   return *kept_;
 }
 
-void Engine::agree(const DeflateAgreement& agreement) {
-  if (agreement.takeover || agreement.peer_takeover) keep();
-  deflate_ = agreement;
+void Engine::adopt(const Agreement& agreement) {
+  if (!agreement.protocol.empty()) keep().protocol = agreement.protocol;
+  if (!agreement.deflate) return;
+  if (agreement.deflate->takeover || agreement.deflate->peer_takeover) keep();
+  deflate_ = agreement.deflate;
   take_compressed();
 }
 
@@ -128,9 +129,8 @@ void Engine::take_compressed() noexcept {
     restart_silence();
   } else if (has_ended() || peer_has_closed()) {
     return;
-  } else if (between_requests_) {
-    clock_.restart(now_);  // the head deadline starts at the first byte of a request
-    between_requests_ = false;
+  } else if (auto* server = server_opening(); server != nullptr && server->begin_request()) {
+    clock_.restart(now_);  // the deadline of a request head starts at its first byte
   }
   guarded([&] {
     activate();
@@ -180,8 +180,6 @@ Event Engine::next_of_any_kind() noexcept {
   if (!active_) return {};
   switch (phase_) {
     case Phase::opening:
-    case Phase::refused:
-    case Phase::deciding:
       return next_opening();
     case Phase::open:
     case Phase::closing:
@@ -247,12 +245,13 @@ void Engine::stash() noexcept {
   if (has_ended()) return false;
   if (!active_) return true;
   if (active_->eof || active_->error || peer_has_closed()) return false;
-  if (phase_ == Phase::deciding) return active_->in.unread().size() < max_held_bytes;
-  return !active_->in.has_stash() && !holds_requests();
+  if (phase_ == Phase::opening && role_ == Role::server) return server_opening()->wants_input();
+  return !active_->in.has_stash();
 }
 
 bool Engine::has_stash() const noexcept {
-  return active_ && active_->in.has_stash() && phase_ != Phase::deciding && !holds_requests();
+  if (!active_ || !active_->in.has_stash()) return false;
+  return phase_ != Phase::opening || role_ == Role::client || !server_opening()->holds_input();
 }
 
 void Engine::reading(bool on) noexcept {

@@ -14,7 +14,6 @@
 #include "base/later.h"
 #include "engine/guarded.h"
 #include "engine/workspace.h"
-#include "handshake/server.h"
 
 #include <algorithm>
 
@@ -52,12 +51,7 @@ Engine::TimePoint Engine::phase_deadline() const noexcept {
   const bool writes = active_ && !active_->out.empty();
   switch (phase_) {
     case Phase::opening:
-      // An answer is on its way: the next request has time once it is written.
-      if (role_ == Role::server && writes) return TimePoint::max();
-      return later(clock_.since(), between_requests_ ? timeouts.http_idle : timeouts.handshake);
-    case Phase::refused:
-    case Phase::deciding:
-      return later(clock_.since(), timeouts.handshake);
+      return later(clock_.since(), opening_limit());
     case Phase::open:
       // What the driver stashed may be the answer.
       if (active_ && active_->in.has_stash()) return TimePoint::max();
@@ -101,7 +95,7 @@ bool Engine::postpone(TimePoint until) noexcept {
   const bool stalls = now_ >= stall_deadline() && active_->stall.is_over(now_, timeouts.stall);
   Timeouts::Duration limit = timeouts.close;
   if (phase_ == Phase::open) limit = timeouts.pong;
-  if (phase_ < Phase::open) limit = between_requests_ ? timeouts.http_idle : timeouts.handshake;
+  if (phase_ == Phase::opening) limit = opening_limit();
   const bool pings = phase_ == Phase::open && keepalive_ == Keepalive::listening;
   const bool ends = now_ >= phase_deadline() && !pings && clock_.is_over(now_, limit);
   if (!stalls && !ends) return false;
@@ -116,9 +110,7 @@ void Engine::on_deadline(const Delivery* delivery) noexcept {
     if (now_ < phase_deadline()) return;
     switch (phase_) {
       case Phase::opening:
-      case Phase::refused:
-      case Phase::deciding:
-        return on_handshake_timeout();
+        return on_opening_timeout();
       case Phase::open:
         return on_silence(delivery);
       case Phase::closing:
@@ -141,24 +133,6 @@ void Engine::on_stall(const Delivery* delivery) {
                Patience::Counts::all);
   }
   if (stall.is_over(now_, limit)) terminate(Errc::write_stalled);
-}
-
-void Engine::on_handshake_timeout() {
-  const bool asked =
-      role_ == Role::server && active_ && active_->opening && active_->opening->head.started();
-  if (phase_ == Phase::refused) {
-    end(CloseCode::abnormal, Errc::upgrade_refused);
-    drop();
-  } else if (phase_ == Phase::deciding) {
-    // The application is late, not the peer: 503, RFC 9110 §15.6.4.
-    answer(Response::status(503), handshake::refusal_fields(Errc::overloaded), true);
-    active_->close.error = Errc::handshake_timeout;
-  } else if (asked) {
-    refuse(Errc::handshake_timeout);  // RFC 9110 §15.5.9: 408
-  } else {
-    end(CloseCode::abnormal, between_requests_ ? Errc::timed_out : Errc::handshake_timeout);
-    if (role_ == Role::client) drop();
-  }
 }
 
 void Engine::on_silence(const Delivery* delivery) {
@@ -188,9 +162,8 @@ bool Engine::is_answer_late(const Delivery* delivery, Timeouts::Duration limit) 
   }
   if (!active_->out.empty()) {
     active_->stall.credit(now_, bytes, options_->limits.min_drain_bytes_per_second);
-  } else if (phase_ == Phase::opening && role_ == Role::server) {
-    clock_.start(now_);
-  } else if (phase_ == Phase::closing) {
+  } else if (phase_ == Phase::closing ||
+             (phase_ == Phase::opening && role_ == Role::server && undecided() == nullptr)) {
     clock_.start(now_);
   }
 }

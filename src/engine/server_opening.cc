@@ -1,0 +1,198 @@
+// HTTP on a server's connection. The bytes behind a head stay in the Inbound, because they are the
+// next request or, after a 101, the first frames. A refusal ends the connection, so that nothing
+// behind a faulty head is parsed: two parties that read such a head differently would disagree
+// about where the next request begins (request smuggling).
+#include "engine/server_opening.h"
+
+#include "deflate/params.h"
+#include "handshake/server.h"
+#include "http/response.h"
+#include "http/token.h"
+
+#include <algorithm>
+
+namespace tern::engine {
+namespace {
+
+// How much may wait behind a request that is not answered yet.
+constexpr std::size_t max_held_bytes = std::size_t{64} << 10;
+
+// Few requests have the field, so the quick check comes first.
+bool expects_continue(const Request& request) noexcept {
+  const auto is_expect = [](const HeaderField& field) {
+    return http::iequals(field.name, "Expect");
+  };
+  return std::ranges::any_of(request.headers(), is_expect) &&
+         http::list_contains(request.headers(), "Expect", "100-continue");
+}
+
+handshake::Security security_of(const EngineOptions& options) noexcept {
+  return options.secure ? handshake::Security::tls : handshake::Security::plain;
+}
+
+}  // namespace
+
+ServerOpening::ServerOpening(const EngineOptions& options, Inbound& in, Outbound& out) noexcept
+    : options_(&options), in_(&in), out_(&out) {
+  head_.start(http::HeadParser::Kind::request, options.limits);
+}
+
+bool ServerOpening::begin_request() noexcept {
+  if (state_ != State::idle) return false;
+  state_ = State::reading;
+  return true;
+}
+
+// ---- requests
+
+OpeningStep ServerOpening::next(std::error_code input_end, std::string_view date_line) {
+  const bool failed = input_end && input_end != Errc::end_of_stream;
+  if (holds_input()) {
+    in_->stash();
+    // Whole requests that came before a FIN are answered.
+    if (state_ != State::deciding && in_->has_stash() && !failed) return {};
+  } else {
+    in_->skip(head_.feed(in_->unread()));
+    switch (head_.status()) {
+      case http::HeadParser::Status::more:
+        break;
+      case http::HeadParser::Status::failed:
+        return refuse(head_.error(), date_line);
+      case http::HeadParser::Status::done:
+        return judge(date_line);
+    }
+  }
+  if (failed) return {.kind = OpeningStep::Kind::drop, .why = input_end};
+  if (input_end) return {.kind = OpeningStep::Kind::end, .why = input_end};
+  return {};
+}
+
+OpeningStep ServerOpening::judge(std::string_view date_line) {
+  request_ = head_.request();
+  if (const auto errc = handshake::check_request(request_)) return refuse(*errc, date_line);
+  upgrade_error_ =
+      handshake::check_upgrade(request_, options_->allowed_origins, security_of(*options_));
+  state_ = State::deciding;
+  return {.kind = OpeningStep::Kind::request};
+}
+
+bool ServerOpening::wants_input() const noexcept {
+  if (state_ == State::deciding) return in_->unread().size() < max_held_bytes;
+  return !in_->has_stash() && !holds_input();
+}
+
+bool ServerOpening::holds_input() const noexcept {
+  return state_ == State::deciding || out_->queued_bytes() > options_->limits.low_water_bytes;
+}
+
+// ---- answers
+
+OpeningStep ServerOpening::accept(const Accept& accept, std::string_view date_line) {
+  if (upgrade_error_) return refuse(*upgrade_error_, date_line);
+  const std::string_view protocol = handshake::choose_protocol(request_, accept.protocols);
+  const auto wanted = deflate::usable(accept.deflate ? accept.deflate : options_->deflate);
+  std::optional<deflate::Acceptance> compression;
+  if (wanted) compression = deflate::accept_offer(request_.headers(), *wanted);
+  std::string head;
+  // RFC 9110 §7.8: 100 comes before 101, if it is expected.
+  if (expects_continue(request_)) head = "HTTP/1.1 100 Continue\r\n\r\n";
+  const auto errc = handshake::write_accept(
+      head, request_, protocol, accept.headers,
+      compression ? deflate::answer_text(*compression) : std::string(), date_line);
+  if (errc) {
+    explanation_ = http::why_unfit(accept.headers);
+    return refuse(*errc, date_line);
+  }
+  OpeningStep step{.kind = OpeningStep::Kind::open};
+  step.agreement.protocol = protocol;
+  if (compression) step.agreement.deflate = compression->agreed;
+  out_->append_bytes(std::as_bytes(std::span(head)));
+  state_ = State::done;
+  return step;
+}
+
+OpeningStep ServerOpening::respond(const Response& response, std::string_view date_line) {
+  // HTTP/1.0 closes by default (RFC 9112 §9.3).
+  const bool closes = response.code() >= 400 || asks_for_upgrade() ||
+                      request_.minor_version() == 0 ||
+                      http::list_contains(request_.headers(), "Connection", "close");
+  if (!write(response, {}, closes ? State::done : State::idle, date_line)) {
+    explanation_ = http::why_unfit(response);
+    return refuse(Errc::invalid_header, date_line);
+  }
+  if (closes) return {.kind = OpeningStep::Kind::end};
+  return {};
+}
+
+// Whether the request asks for a WebSocket, in the right way or not.
+bool ServerOpening::asks_for_upgrade() const noexcept {
+  return !upgrade_error_ ||
+         (*upgrade_error_ != Errc::upgrade_required && *upgrade_error_ != Errc::method_not_allowed);
+}
+
+OpeningStep ServerOpening::refuse(Errc why, std::string_view date_line) {
+  const auto security = security_of(*options_);
+  std::string text = handshake::explain(why, request_, security);
+  if (text != make_error_code(why).message()) explanation_ = std::move(text);
+  static_cast<void>(write(handshake::refusal(why, request_, security),
+                          handshake::refusal_fields(why), State::done, date_line));
+  return {.kind = OpeningStep::Kind::end, .why = why};
+}
+
+// 503 with Retry-After: the application has no answer, and the peer is not to blame (RFC 9110
+// §15.6.4).
+void ServerOpening::answer_unavailable(std::string_view date_line) {
+  static_cast<void>(write(Response::status(503), handshake::refusal_fields(Errc::overloaded),
+                          State::done, date_line));
+}
+
+// Returns false, and does nothing, if the response may not be sent.
+bool ServerOpening::write(const Response& response, std::span<const HeaderField> own_fields,
+                          State next, std::string_view date_line) {
+  std::string head;
+  if (!http::write_response(head, response, own_fields, next == State::done, date_line)) {
+    return false;
+  }
+  const bool head_only = request_.method() == "HEAD";
+  out_->append_bytes(std::as_bytes(std::span(head)));
+  if (!head_only && http::has_content(response.code())) {
+    out_->append_body(response.shared_body());
+  }
+  state_ = next;
+  if (next == State::done) return true;
+  if (!in_->unread().empty()) state_ = State::reading;  // the next request has begun already
+  request_ = {};
+  head_.start(http::HeadParser::Kind::request, options_->limits);
+  return true;
+}
+
+// ---- time
+
+Timeouts::Duration ServerOpening::limit(const Timeouts& timeouts) const noexcept {
+  if (state_ == State::deciding) return timeouts.handshake;
+  // The time for the next request begins when the answer is written.
+  if (!out_->empty()) return Timeouts::Duration::max();
+  return state_ == State::idle ? timeouts.http_idle : timeouts.handshake;
+}
+
+OpeningStep ServerOpening::expire(std::string_view date_line) {
+  if (state_ == State::deciding) {
+    answer_unavailable(date_line);
+    return {.kind = OpeningStep::Kind::end, .why = Errc::handshake_timeout};
+  }
+  if (head_.started()) return refuse(Errc::handshake_timeout, date_line);  // 408, RFC 9110 §15.5.9
+  const Errc why = state_ == State::idle ? Errc::timed_out : Errc::handshake_timeout;
+  return {.kind = OpeningStep::Kind::end, .why = why};
+}
+
+OpeningStep ServerOpening::close(std::string_view date_line) {
+  if (state_ == State::deciding) {
+    answer_unavailable(date_line);
+    return {.kind = OpeningStep::Kind::end};
+  }
+  // An answer that is queued is written to its end.
+  if (!out_->empty()) return {.kind = OpeningStep::Kind::end};
+  return {.kind = OpeningStep::Kind::drop, .why = Errc::closed};
+}
+
+}  // namespace tern::engine

@@ -1,0 +1,89 @@
+// The server's side of a connection before it speaks WebSocket.
+#pragma once
+
+#include "tern/engine.h"
+#include "tern/http.h"
+#include "tern/options.h"
+
+#include "engine/inbound.h"
+#include "engine/opening_step.h"
+#include "engine/outbound.h"
+#include "http/head.h"
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+namespace tern::engine {
+
+/// Reads requests and writes their answers in order (RFC 9112 §9.3.2), until one request is
+/// accepted as an upgrade (RFC 6455 §4.2) or an answer ends the connection. It has no clock:
+/// limit() is the time that it gives the peer, and the engine calls expire(). Each function that
+/// may write takes the Date field for the answer, see http::write_response, and throws
+/// std::bad_alloc. Lifetime: options, `in` and `out` outlive it.
+class ServerOpening {
+ public:
+  ServerOpening(const EngineOptions& options, Inbound& in, Outbound& out) noexcept;
+
+  /// Input arrived. Returns true if it begins a request after an answer.
+  bool begin_request() noexcept;
+  /// Reads on. `input_end` is why no input follows: Errc::end_of_stream, an error of the socket, or
+  /// nothing.
+  OpeningStep next(std::error_code input_end, std::string_view date_line);
+  /// Returns false if more input cannot be used now, see Engine::wants_input.
+  bool wants_input() const noexcept;
+  /// Returns true while input waits unread: for a decision, or until the answers before it are
+  /// written. A peer that requests pages and does not read them would fill our memory otherwise.
+  bool holds_input() const noexcept;
+
+  /// Returns true after OpeningStep::Kind::request, until accept() or respond().
+  bool is_deciding() const noexcept { return state_ == State::deciding; }
+  /// Lifetime of its views: until it is answered.
+  const Request& request() const noexcept { return request_; }
+  /// Returns why accept() would refuse, or nothing. RFC 6455 §4.2.1.
+  std::optional<Errc> upgrade_error() const noexcept { return upgrade_error_; }
+  /// Answers 101, or refuses: then `why` of the step is the reason.
+  OpeningStep accept(const Accept& accept, std::string_view date_line);
+  /// Answers in plain HTTP. If a field of `response` may not be sent, it answers 500, and `why` is
+  /// Errc::invalid_header.
+  OpeningStep respond(const Response& response, std::string_view date_line);
+
+  /// Returns how long the peer may take now, counted from the last byte that moved the clock.
+  Timeouts::Duration limit(const Timeouts& timeouts) const noexcept;
+  /// That time is over.
+  OpeningStep expire(std::string_view date_line);
+  /// The application closes the connection.
+  OpeningStep close(std::string_view date_line);
+
+  /// See Engine::explanation.
+  std::string_view explanation() const noexcept { return explanation_; }
+
+ private:
+  enum class State : std::uint8_t {
+    idle,      // an answer was given, and no byte of the next request has come
+    reading,   // the head of a request is to come
+    deciding,  // request_ is complete and waits for its answer
+    done,      // 101, or an answer that ends the connection, was given
+  };
+
+  OpeningStep judge(std::string_view date_line);
+  OpeningStep refuse(Errc why, std::string_view date_line);
+  void answer_unavailable(std::string_view date_line);
+  bool write(const Response& response, std::span<const HeaderField> own_fields, State next,
+             std::string_view date_line);
+  bool asks_for_upgrade() const noexcept;
+
+  const EngineOptions* options_;
+  Inbound* in_;
+  Outbound* out_;
+  http::HeadParser head_{};
+  Request request_{};
+  std::optional<Errc> upgrade_error_{};
+  std::string explanation_{};
+  State state_ = State::reading;
+};
+
+}  // namespace tern::engine
