@@ -59,7 +59,7 @@ void Engine::start_close(CloseCode code, std::string_view reason) {
   frame::Header header{.length = size, .opcode = Opcode::close, .fin = true};
   if (!draw_key(header.key)) return;
   active_->will_write(now_);
-  active_->out.append_close(header, std::span(payload).first(size));
+  active_->out.append_copy(header, std::span(payload).first(size));
   active_->in.skip_messages();
   close_frames_ = close_frames_ == CloseFrames::none ? CloseFrames::sent : CloseFrames::both;
   if (phase_ == Phase::open) {

@@ -27,6 +27,20 @@ Deflate with_defaults(const std::optional<Deflate>& options) noexcept {
   return deflate::usable(options).value_or(Deflate{});
 }
 
+// Where a server's header begins that ends where the payload begins.
+std::byte* header_room(std::span<const std::byte> payload) noexcept {
+  return const_cast<std::byte*>(payload.data()) -
+         frame::header_size(payload.size(), frame::Masking::unmasked);
+}
+
+// Writes a server's header in front of the payload. Returns the frame.
+std::span<const std::byte> frame_in_place(const frame::Header& header,
+                                          std::span<const std::byte> payload) noexcept {
+  std::byte* const begin = header_room(payload);
+  const std::size_t size = frame::encode_header(begin, header, frame::Masking::unmasked);
+  return {begin, size + payload.size()};
+}
+
 }  // namespace
 
 // A fresh key for each frame of a client, from the system's source (§10.3). False: it failed.
@@ -159,7 +173,7 @@ bool Engine::refuses(Message message, SendOptions options) const noexcept {
 [[gnu::always_inline]] inline bool Engine::is_plain_echo(Message message) const noexcept {
   return phase_ == Phase::open && active_ && !deflate_ && active_->in.framed(message.bytes()) &&
          (!message.is_text() || active_->in.framed_text(message.size())) &&
-         active_->out.takes_echo(message.bytes()) &&
+         active_->out.takes(header_room(message.bytes())) &&
          !overflows(active_->out.queued_bytes(), message.size());
 }
 
@@ -167,9 +181,9 @@ bool Engine::refuses(Message message, SendOptions options) const noexcept {
   if (!is_plain_echo(message)) return send_any(message, options);
   active_->will_write(now_);
   active_->in.take_header_room();
-  active_->out.append_echo(
+  active_->out.append_adjacent(frame_in_place(
       {.length = message.size(), .opcode = engine::opcode_of(message.type()), .fin = true},
-      message.bytes());
+      message.bytes()));
   return queue_status();
 }
 
@@ -180,7 +194,7 @@ SendStatus Engine::send_any(Message message, SendOptions options) noexcept {
     const auto payload = message.bytes();
     // An echo behind something else. A small one, which would be a piece of its own, is copied.
     if (active_->in.framed(payload) && payload.size() >= min_referenced) {
-      active_->out.append_framed(header, payload);
+      active_->out.append_frame(frame_in_place(header, payload));
       return active_->in.take_header_room();
     }
     if (role_ == Role::server && payload.size() >= min_referenced) {
@@ -242,9 +256,7 @@ void Engine::ping(std::span<const std::byte> payload) noexcept {
 }
 
 [[gnu::hot]] std::span<const iovec> Engine::output() noexcept {
-  std::span<const iovec> pieces;
-  if (active_) guarded([&] { pieces = active_->out.output(); });
-  return pieces;
+  return active_ ? active_->out.output() : std::span<const iovec>();
 }
 
 [[gnu::hot]] void Engine::consume_output(std::size_t written) noexcept {
