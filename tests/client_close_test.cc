@@ -372,7 +372,7 @@ TEST(ClientClose, MessagesBeforeAFinAreReceived) {
   EXPECT_EQ(receive_error(client), Errc::end_of_stream);
 }
 
-// A write fails first, but messages that the peer sent before it ended are still received. SIGPIPE
+// A send fails first, but messages that the peer sent before it ended are still received. SIGPIPE
 // does not end the process, although its disposition here is the default.
 TEST(ClientClose, FailedSendKeepsMessagesOfThePeer) {
   ScriptedPeer peer([](Socket& socket) {
@@ -387,8 +387,10 @@ TEST(ClientClose, FailedSendKeepsMessagesOfThePeer) {
   auto sent = client.send("more");
   for (int i = 0; i < 1'000'000 && sent; ++i) sent = client.send("more");
   ASSERT_FALSE(sent);
-  EXPECT_EQ(sent.error().code(), Errc::connection_reset);
-  EXPECT_EQ(client.send("again").error().code(), Errc::connection_reset);
+  // A thread that sends also reads. So it may read the Close frame before a write fails.
+  const std::error_code why = sent.error().code();
+  EXPECT_TRUE(why == Errc::connection_reset || why == Errc::closed) << why.message();
+  EXPECT_EQ(client.send("again").error().code(), why);
   std::string payload;
   const auto received = client.receive(payload);
   ASSERT_TRUE(received) << received.error().message();
