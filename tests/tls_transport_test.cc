@@ -335,6 +335,85 @@ TEST(TlsTransport, ReportsMoreAfterASmallRead) {
 }
 
 // The read in which a ticket, a key update or a Finished arrives consumes it.
+// TLS in TLS: an inner pair over the ends of an outer pair, as through an https:// proxy.
+struct NestedPair {
+  NestedPair() {
+    auto server_context = tls::ServerContext::load(server_of(authority().leaf));
+    auto client_context = tls::ClientContext::load(trusting(authority().ca));
+    server.tls = tls::TlsTransport::server(std::move(outer.server.tls), *server_context, scratch);
+    client.tls = tls::TlsTransport::client(std::move(outer.client.tls), *client_context,
+                                           "localhost", 443, scratch);
+  }
+  void run() {
+    std::size_t before;
+    do {
+      before = outer.rules.bytes;
+      client.turn();
+      server.turn();
+    } while (outer.rules.bytes != before);
+  }
+
+  TlsPair outer = localhost();
+  tls::Scratch scratch{};
+  TlsEnd client{};
+  TlsEnd server{};
+};
+
+TEST(TlsTransport, TlsInTlsWorksHoweverItIsCut) {
+  for (const int bytes : {1, 7, 100, 100'000}) {
+    SCOPED_TRACE(bytes);
+    NestedPair pair;
+    pair.outer.rules.read_at_most = pair.outer.rules.write_at_most =
+        static_cast<std::size_t>(bytes);
+    pair.client.to_write = pattern(20'000);
+    pair.server.to_write = pattern(30'000);
+    pair.run();
+    EXPECT_EQ(pair.server.got, pattern(20'000));
+    EXPECT_EQ(pair.client.got, pattern(30'000));
+    pair.client.tls->shutdown_write();
+    pair.run();
+    EXPECT_EQ(pair.server.last.state, State::end);
+  }
+}
+
+// The wire is empty, but the outer layer still holds records that the inner one has not read.
+TEST(TlsTransport, TlsInTlsReportsWhatTheOuterLayerHolds) {
+  NestedPair pair;
+  pair.client.to_write = "hello";
+  pair.run();
+  pair.server.got.clear();
+  constexpr std::size_t records = 3000;  // more than one call deciphers
+  for (std::size_t i = 0; i < records; ++i) {
+    pair.client.to_write = "x";
+    pair.client.turn();
+  }
+  bool more = true;
+  while (more || !pair.outer.to_server.bytes.empty()) {
+    std::array<char, 4096> buffer;
+    const iovec into{buffer.data(), buffer.size()};
+    const auto read = pair.server.tls->read({&into, 1});
+    pair.server.got.append(buffer.data(), read.bytes);
+    more = read.more;
+  }
+  EXPECT_EQ(pair.server.got, std::string(records, 'x'));
+}
+
+TEST(TlsTransport, TlsInTlsReportsWhatTheOuterLayerHasNotSent) {
+  NestedPair pair;
+  pair.client.to_write = "hello";
+  pair.run();
+  pair.server.got.clear();
+  pair.outer.rules.capacity = 0;
+  pair.client.to_write = pattern(1000);
+  pair.client.turn();
+  EXPECT_TRUE(pair.client.tls->has_unsent());
+  pair.outer.rules.capacity = WireRules::all;
+  for (int i = 0; i < 3 && pair.client.tls->has_unsent(); ++i) pair.client.tls->flush();
+  EXPECT_FALSE(pair.client.tls->has_unsent());
+  pair.run();
+  EXPECT_EQ(pair.server.got, pattern(1000));
+}
+
 TEST(TlsTransport, FollowsKeyUpdates) {
   TlsPair pair = localhost();
   pair.shake_hands();

@@ -35,7 +35,7 @@ class TlsTransport final : public net::Transport {
   Transfer write(std::span<const iovec> from) noexcept override;
   int fd() const noexcept override { return below_->fd(); }
   void shutdown_write() noexcept override;
-  bool has_unsent() const noexcept override { return !unsent_.empty(); }
+  bool has_unsent() const noexcept override { return !unsent_.empty() || below_->has_unsent(); }
   Transfer flush() noexcept override;
   Delivery delivery() const noexcept override;
   std::string explanation() const override;
@@ -99,6 +99,7 @@ class TlsTransport final : public net::Transport {
   std::uint16_t records_ = 0;     // within a call: records that OpenSSL has begun to read
   std::uint8_t receives_ = 0;     // within a call: received buffers of ciphertext
   bool drained_ : 1 = false;      // within a call: the transport below has no more bytes for now
+  bool more_below_ : 1 = false;   // the transport below holds bytes that the descriptor hides
   bool received_ : 1 = false;     // within a call: input_ points into the thread's buffer
   bool heard_ : 1 = false;        // whether the peer has ever sent a byte
   bool ended_below_ : 1 = false;  // whether the peer's FIN has arrived

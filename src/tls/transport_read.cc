@@ -59,7 +59,8 @@ bool TlsTransport::receive() noexcept {
     }
     const iovec into{buffer.data(), buffer.size()};
     const Transfer got = below_->read({&into, 1});
-    drained_ = got.bytes < buffer.size();
+    more_below_ = got.more;
+    drained_ = got.bytes < buffer.size() && !got.more;
     switch (got.state) {
       case State::ok:
         undeciphered_.clear();  // OpenSSL has used all of it, because it needs more
@@ -107,7 +108,7 @@ net::Transport::Transfer TlsTransport::read(std::span<const iovec> into) noexcep
     step = shake_hands();
     const std::size_t got = step == Step::done ? read_some(into, step) : 0;
     end_call();
-    const bool more = step != Step::wait || (did_enough() && !undeciphered_.empty());
+    const bool more = step != Step::wait || more_below_ || (did_enough() && !undeciphered_.empty());
     if (got > 0) return {.bytes = got, .more = more};
     if (step == Step::wait && more) return {.state = State::wait_read, .more = true};
     if (!write_error_) break;

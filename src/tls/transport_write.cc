@@ -48,7 +48,7 @@ int TlsTransport::on_bio_write(BIO* bio, const char* from, std::size_t size,
 
 net::Transport::Transfer TlsTransport::write(std::span<const iovec> from) noexcept {
   if (phase_ == Phase::failed) return {.error = error_, .state = State::failed};
-  if (!unsent_.empty()) {
+  if (has_unsent()) {
     if (const Transfer flushed = flush(); flushed.state != State::ok) return flushed;
   }
   if (write_error_) return {.error = write_error_, .state = State::failed};
@@ -142,7 +142,7 @@ net::Transport::Transfer TlsTransport::flush() noexcept {
     return {.error = write_error_, .state = State::failed};
   }
   on_unsent_gone();
-  return {};
+  return below_->has_unsent() ? below_->flush() : Transfer{};
 }
 
 Delivery TlsTransport::delivery() const noexcept {
