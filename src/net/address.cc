@@ -85,6 +85,11 @@ std::optional<Address> Address::parse(std::string_view host, std::uint16_t port)
 
 int Address::family() const noexcept { return storage_.any.sa_family; }
 
+std::span<const std::byte> Address::bytes() const noexcept {
+  if (family() == AF_INET) return std::as_bytes(std::span(&storage_.v4.sin_addr, 1));
+  return std::as_bytes(std::span(&storage_.v6.sin6_addr, 1));
+}
+
 std::uint16_t Address::port() const noexcept {
   return ntohs(family() == AF_INET ? storage_.v4.sin_port : storage_.v6.sin6_port);
 }
@@ -126,6 +131,12 @@ std::string_view Address::format(std::span<char, max_text> buffer) const noexcep
 std::string Address::to_string() const {
   std::array<char, max_text> buffer;
   return std::string(format(buffer));
+}
+
+std::string Address::host() const {
+  std::string text = to_string();
+  text.resize(text.rfind(':'));
+  return text.front() == '[' ? text.substr(1, text.size() - 2) : text;
 }
 
 bool Address::operator==(const Address& other) const noexcept {

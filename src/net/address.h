@@ -28,6 +28,8 @@ class Address {
   static std::optional<Address> parse(std::string_view host, std::uint16_t port) noexcept;
 
   int family() const noexcept;  ///< AF_INET or AF_INET6
+  /// The 4 or 16 bytes of the address, in the order of the network. Lifetime of the view: this.
+  std::span<const std::byte> bytes() const noexcept;
   std::uint16_t port() const noexcept;
   void set_port(std::uint16_t port) noexcept;
   const sockaddr* data() const noexcept { return &storage_.any; }
@@ -37,6 +39,8 @@ class Address {
   /// Lifetime of the view: that of the buffer.
   std::string_view format(std::span<char, max_text> buffer) const noexcept;
   std::string to_string() const;
+  /// Returns the address without the port and without brackets. Throws std::bad_alloc.
+  std::string host() const;
 
   bool operator==(const Address& other) const noexcept;
 
