@@ -1,4 +1,4 @@
-// format_date, RFC 9110 §5.6.7, compared with strftime.
+// format_date, RFC 9110 §5.6.7, compared with strftime; and parse_date.
 #include "http/date.h"
 
 #include <ctime>
@@ -33,6 +33,35 @@ TEST(HttpDate, Rfc9110_5_6_7_AgreesWithStrftime) {
     std::array<char, 64> expected{};
     std::strftime(expected.data(), expected.size(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
     ASSERT_EQ(date(seconds), expected.data());
+  }
+}
+
+TEST(HttpDate, Rfc9110_5_6_7_ParsesTheThreeForms) {
+  const std::chrono::sys_seconds expected(std::chrono::seconds(784'111'777));
+  EXPECT_EQ(parse_date("Sun, 06 Nov 1994 08:49:37 GMT"), expected);
+  EXPECT_EQ(parse_date("Sunday, 06-Nov-94 08:49:37 GMT"), expected);
+  EXPECT_EQ(parse_date("Sun Nov  6 08:49:37 1994"), expected);
+}
+
+TEST(HttpDate, ParsesWhatItFormats) {
+  std::uint64_t state = 1;
+  for (int i = 0; i < 20'000; ++i) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    const std::chrono::sys_seconds at(std::chrono::seconds(state >> 27));  // up to the year 6325
+    const DateText text = format_date(at);
+    ASSERT_EQ(parse_date(std::string_view(text.data(), text.size())), at);
+  }
+}
+
+TEST(HttpDate, RefusesWhatIsNoDate) {
+  for (const std::string_view text :
+       {"", " ", "120", "Sun, 06 Nov 1994", "Sun, 06 Nov 1994 08:49:37",
+        "Sun, 31 Feb 1994 08:49:37 GMT", "Sun, 00 Nov 1994 08:49:37 GMT",
+        "Sun, 06 Nov 1994 24:00:00 GMT", "Sun, 06 Nov 1994 08:60:37 GMT",
+        "Sun, 06 Nov 1994 08:49:61 GMT", "Sun, 06 nov 1994 08:49:37 GMT",
+        "Sun, 06 anF 1994 08:49:37 GMT", "Sun, 06 Nov 19x4 08:49:37 GMT",
+        "Sun, 06 Nov 1994 08:49:37 UTC", "Sun, 06 Nov 1994 08:49:37 GMT "}) {
+    EXPECT_FALSE(parse_date(text)) << text;
   }
 }
 

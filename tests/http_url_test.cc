@@ -37,6 +37,42 @@ TEST(HttpUrl, Rfc6455_3_AcceptsWebSocketUrls) {
   EXPECT_EQ(parse("ws://a/%20%zz|{}\"@:"), "ws a 80 /%20%zz|{}\"@: a");
 }
 
+TEST(HttpUrl, AcceptsUrlsOfUnixSockets) {
+  const struct {
+    const char* url;
+    bool secure;
+    std::string path;
+    const char* target;
+  } rows[] = {
+      {"ws+unix:///run/app.sock", false, "/run/app.sock", "/"},
+      {"ws+unix:/run/app.sock:/chat?a=b:c", false, "/run/app.sock", "/chat?a=b:c"},
+      {"WSS+UNIX:///run/app.sock:", true, "/run/app.sock", "/"},
+      {"ws+unix:///run/a%3Ab%3F%20c:?x", false, "/run/a:b? c", "/?x"},
+      {"ws+unix://app.sock:/", false, "app.sock", "/"},
+      {"ws+unix://@name:/x", false, "@name", "/x"},
+      {"ws+unix://%00name:/x", false, std::string("\0name", 5), "/x"},
+  };
+  for (const auto& row : rows) {
+    const auto url = parse_url(row.url);
+    ASSERT_TRUE(url) << row.url << ": " << url.error().message();
+    EXPECT_EQ(url->secure, row.secure) << row.url;
+    EXPECT_EQ(url->unix_path, row.path) << row.url;
+    EXPECT_EQ(url->target, row.target) << row.url;
+    EXPECT_EQ(url->host_header(), "localhost") << row.url;
+  }
+}
+
+TEST(HttpUrl, RefusesMalformedUrlsOfUnixSockets) {
+  for (const std::string& url :
+       {std::string("ws+unix:"), std::string("ws+unix://"), std::string("ws+unix://:/x"),
+        std::string("ws+unix:///a?b"), std::string("ws+unix:///a%zz"),
+        std::string("ws+unix:///a b"), std::string("ws+unix:///a%00b"),
+        std::string("ws+unix:///a:x"), std::string("ws+unix:///a:/b#c"),
+        "ws+unix:///" + std::string(107, 'a')}) {
+    EXPECT_FALSE(parse_url(url)) << url;
+  }
+}
+
 TEST(HttpUrl, Rfc6455_3_ErrorSaysWhyAUrlIsRefused) {
   const std::string end = ": not a valid ws:// or wss:// URL";
   const std::string scheme = "the URL does not begin with ws:// or wss://" + end;

@@ -104,4 +104,11 @@ std::optional<Authority> parse_authority(std::string_view text) noexcept {
   return authority;
 }
 
+std::string format_authority(std::string_view host, std::optional<std::uint16_t> port) {
+  const bool ipv6 = host.find(':') != host.npos;
+  std::string text = ipv6 ? '[' + std::string(host) + ']' : std::string(host);
+  if (port) text += ':' + std::to_string(*port);
+  return text;
+}
+
 }  // namespace tern::http

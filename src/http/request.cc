@@ -2,18 +2,14 @@
 // parsed. Values are decoded at the call and not before, because most handlers need few of them.
 #include "tern/http.h"
 
-#include "http/chars.h"
+#include "http/percent.h"
 #include "http/token.h"
 
 namespace tern {
 namespace {
 
-int hex_value(char c) noexcept {
-  return http::is(c, http::digit) ? c - '0' : (c | 0x20) - 'a' + 10;
-}
-
-// Decodes application/x-www-form-urlencoded text. A '%' without two hexadecimal digits after it
-// stays as it is.
+// Decodes application/x-www-form-urlencoded text. A '%' that no two hexadecimal digits follow
+// stands for itself.
 std::string decode(std::string_view text) {
   std::string decoded;
   decoded.reserve(text.size());
@@ -21,9 +17,8 @@ std::string decode(std::string_view text) {
     char c = text[i];
     if (c == '+') {
       c = ' ';
-    } else if (c == '%' && text.size() - i > 2 && http::is(text[i + 1], http::hex_digit) &&
-               http::is(text[i + 2], http::hex_digit)) {
-      c = static_cast<char>(hex_value(text[i + 1]) * 16 + hex_value(text[i + 2]));
+    } else if (const auto byte = http::percent_encoded_byte(text.substr(i))) {
+      c = *byte;
       i += 2;
     }
     decoded += c;

@@ -4,17 +4,21 @@
 //   wss-URI = "wss://" host [ ":" port ] path [ "?" query ]      port 443 by default
 //
 // Nothing is decoded or repaired: the parts of an accepted URL go to the wire as they are. A URL
-// that would need a repair is refused, and the error says why.
+// that would need a repair is refused, and the error says why. The path of a Unix socket is
+// decoded, because it does not go to the wire.
 #include "http/url.h"
 
 #include "http/authority.h"
 #include "http/chars.h"
+#include "http/percent.h"
 #include "http/token.h"
 
 #include <algorithm>
 
 namespace tern::http {
 namespace {
+
+constexpr std::size_t max_unix_path = 107;  // of sockaddr_un, unix(7)
 
 Error refuse(std::string_view why) noexcept { return Error(Errc::url_invalid, why); }
 
@@ -26,20 +30,44 @@ bool take_scheme(std::string_view& rest, std::string_view scheme) noexcept {
   return true;
 }
 
+// The part behind "ws+unix:": the path, and ":" with the target.
+Result<Url> parse_unix_url(std::string_view text, bool secure) {
+  if (text.starts_with("//")) text.remove_prefix(2);
+  const std::size_t colon = text.find(':');
+  auto path = percent_decode(text.substr(0, colon));
+  if (!path || text.substr(0, colon).find('?') != text.npos) {
+    return refuse("the path of the Unix socket is malformed");
+  }
+  if (path->empty() || path->size() > max_unix_path) {
+    return refuse("the path of the Unix socket has not 1 to 107 bytes");
+  }
+  if (path->find('\0', 1) != path->npos) return refuse("the path of the Unix socket has a NUL");
+  Url url{.secure = secure, .host = "localhost", .port = default_port(secure)};
+  url.unix_path = *std::move(path);
+  const std::string_view target = colon == text.npos ? "/" : text.substr(colon + 1);
+  if (target.starts_with('/')) url.target.clear();
+  url.target += target;
+  const bool is_relative = !target.empty() && target.front() != '/' && target.front() != '?';
+  if (is_relative || !is_origin_form(url.target))
+    return refuse("the target behind the Unix socket is malformed");
+  return url;
+}
+
 }  // namespace
 
 std::string Url::host_header() const {
-  const bool ipv6 = host.find(':') != std::string::npos;
-  std::string value = ipv6 ? '[' + host + ']' : host;
-  if (port != default_port(secure)) value += ':' + std::to_string(port);
-  return value;
+  const bool is_default = port == default_port(secure);
+  return format_authority(host, is_default ? std::optional<std::uint16_t>() : port);
 }
 
 Result<Url> parse_url(std::string_view text) {
   Url url;
-  if (take_scheme(text, "wss://")) {
+  const bool is_unix = take_scheme(text, "ws+unix:");
+  const bool is_secure_unix = !is_unix && take_scheme(text, "wss+unix:");
+  const bool is_path = is_unix || is_secure_unix;
+  if (!is_path && take_scheme(text, "wss://")) {
     url.secure = true;
-  } else if (!take_scheme(text, "ws://")) {
+  } else if (!is_path && !take_scheme(text, "ws://")) {
     return refuse("the URL does not begin with ws:// or wss://");
   }
   if (text.find('#') != std::string_view::npos) {
@@ -48,6 +76,7 @@ Result<Url> parse_url(std::string_view text) {
   if (!none_of(text, ends_target)) {
     return refuse("the URL has a space, a control character or a character outside of ASCII");
   }
+  if (is_path) return parse_unix_url(text, is_secure_unix);
 
   const std::size_t end = std::min(text.find_first_of("/?"), text.size());
   const std::string_view where = text.substr(0, end);
