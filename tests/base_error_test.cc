@@ -25,7 +25,7 @@ thread_local bool memory_is_gone = false;
 namespace tern {
 namespace {
 
-constexpr int last = static_cast<int>(Errc::options_invalid);
+constexpr int last = static_cast<int>(Errc::stopped);
 
 Error forbidden() {
   return Error(

@@ -38,7 +38,7 @@ class FullListener : public Listener {
 
 TEST(ClientConnect, ConnectsToTheOnlyAddress) {
   const Listener listener;
-  const auto socket = connect_any({address_of(listener)}, deadline_after(60s));
+  const auto socket = connect_any({address_of(listener)}, {.deadline = deadline_after(60s)});
   ASSERT_TRUE(socket) << socket.error().message();
   EXPECT_NE(::fcntl(socket->get(), F_GETFL) & O_NONBLOCK, 0);
   EXPECT_NE(::fcntl(socket->get(), F_GETFD) & FD_CLOEXEC, 0);
@@ -46,7 +46,7 @@ TEST(ClientConnect, ConnectsToTheOnlyAddress) {
 
 TEST(ClientConnect, RefusalNamesAddressAndReason) {
   const RefusedPort port;
-  const auto socket = connect_any({address_of(port)}, deadline_after(60s));
+  const auto socket = connect_any({address_of(port)}, {.deadline = deadline_after(60s)});
   ASSERT_FALSE(socket);
   EXPECT_EQ(socket.error().code(), std::errc::connection_refused);
   EXPECT_EQ(socket.error().message(), "connect " + port.authority() + ": Connection refused");
@@ -58,14 +58,15 @@ TEST(ClientConnect, TriesTheNextAddressAtOnceAfterARefusal) {
   const Listener listener;
   net::Addresses addresses(200, address_of(refused));
   addresses.push_back(address_of(listener));
-  const auto socket = connect_any(addresses, deadline_after(40s));
+  const auto socket = connect_any(addresses, {.deadline = deadline_after(40s)});
   ASSERT_TRUE(socket) << socket.error().message();
 }
 
 TEST(ClientConnect, ErrorNamesAllRefusals) {
   const RefusedPort first;
   const RefusedPort second;
-  const auto socket = connect_any({address_of(first), address_of(second)}, deadline_after(60s));
+  const auto socket =
+      connect_any({address_of(first), address_of(second)}, {.deadline = deadline_after(60s)});
   ASSERT_FALSE(socket);
   EXPECT_EQ(socket.error().message(), "connect " + first.authority() + " (Connection refused), " +
                                           second.authority() + ": Connection refused");
@@ -75,7 +76,8 @@ TEST(ClientConnect, Rfc8305_5_TriesTheNextAddressAfter250Ms) {
   const FullListener silent;
   const Listener listener;
   const auto start = Clock::now();
-  const auto socket = connect_any({address_of(silent), address_of(listener)}, deadline_after(60s));
+  const auto socket =
+      connect_any({address_of(silent), address_of(listener)}, {.deadline = deadline_after(60s)});
   const auto took = Clock::now() - start;
   ASSERT_TRUE(socket) << socket.error().message();
   EXPECT_GE(took, 250ms);  // less would mean that the first address answered
@@ -86,7 +88,8 @@ TEST(ClientConnect, TimeoutNamesAddressesThatDoNotAnswer) {
   const RefusedPort refused;
   const FullListener silent;
   const auto start = Clock::now();
-  const auto socket = connect_any({address_of(refused), address_of(silent)}, deadline_after(300ms));
+  const auto socket =
+      connect_any({address_of(refused), address_of(silent)}, {.deadline = deadline_after(300ms)});
   const auto took = Clock::now() - start;
   ASSERT_FALSE(socket);
   EXPECT_EQ(socket.error().code(), Errc::handshake_timeout);
@@ -99,7 +102,7 @@ TEST(ClientConnect, TimeoutNamesAddressesThatDoNotAnswer) {
 
 TEST(ClientConnect, DeadlineInThePastStillFails) {
   const FullListener silent;
-  const auto socket = connect_any({address_of(silent)}, deadline_after(-1s));
+  const auto socket = connect_any({address_of(silent)}, {.deadline = deadline_after(-1s)});
   ASSERT_FALSE(socket);
   EXPECT_EQ(socket.error().code(), Errc::handshake_timeout);
 }

@@ -128,7 +128,7 @@ TEST(ClientDial, RefusesOptionsThatCanNeverWork) {
        "headers: header field \"Sec-WebSocket-Key\": tern writes this field itself"},
       {{.headers = {{"host", "x"}}},
        Errc::invalid_header,
-       "headers: header field \"Host\": tern writes this field itself"},
+       "headers: header field \"Host\": use DialOptions::host"},
   };
   for (const auto& [options, code, text] : cases) {
     const auto [error, message] = dial_failure(url, options);

@@ -62,6 +62,7 @@ const std::map<std::string_view, std::string_view> room_of_public_header = {
     {"server", "server"},
     {"client", "client"},
     {"dial", "client"},
+    {"proxy", "client"},
     {"coroutine", "coroutine"},
 };
 

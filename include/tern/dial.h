@@ -5,13 +5,16 @@
 #include "tern/error.h"
 #include "tern/message.h"
 #include "tern/options.h"
+#include "tern/proxy.h"
 #include "tern/tls.h"
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -22,6 +25,9 @@ namespace tern {
 namespace client {
 class Session;
 }
+
+/// Which addresses of a name count.
+enum class AddressFamily : std::uint8_t { any, ipv4, ipv6 };
 
 /// The options of dial(). Each field has a safe default.
 struct DialOptions {
@@ -36,6 +42,30 @@ struct DialOptions {
   Limits limits{.max_fragments = 131'072};
   Timeouts timeouts{};               ///< `handshake` has no effect; `timeout` replaces it
   std::optional<Deflate> deflate{};  ///< the compression to offer; absent: none
+
+  /// The proxy to pass, see Proxy. It asks for a tunnel to the URL's host, also for ws://.
+  Proxy proxy{};
+  /// The most redirects (301, 302, 303, 307, 308) that are followed; 0: each is refused with
+  /// Errc::upgrade_refused, whose Error::header("Location") says where it leads. A redirect from
+  /// wss:// to ws:// is never followed. To another origin go only the header fields Origin and
+  /// User-Agent, and no client certificate.
+  int max_redirects = 0;
+  /// The path of a Unix socket to connect to, instead of the URL's host and port; Host and the name
+  /// for TLS stay those of the URL. '@' in front means an abstract name. See also ws+unix:// URLs.
+  std::string unix_socket{};
+  /// "host:port" to connect to, instead of the URL's host and port, which Host and the name for TLS
+  /// still have. A proxy gets this host and port.
+  std::string connect_to{};
+  /// A connected stream socket to use; -1: none. dial() takes it over and closes it, also if it
+  /// fails. No redirect is followed.
+  int socket = -1;
+  AddressFamily family = AddressFamily::any;  ///< of the addresses to connect to
+  std::string source_address{};               ///< our own numeric address; empty: any
+  std::string host{};        ///< the Host field, if not that of the URL: "host" or "host:port"
+  std::string user_agent{};  ///< the User-Agent field, also for a proxy; empty: none
+  /// A requested stop ends dial() at once with Errc::stopped, from any thread. Afterwards it has no
+  /// effect on the client.
+  std::stop_token stop{};
 };
 
 /// A connected WebSocket client without a loop. Move-only. While any thread is in a call, pings are
@@ -104,5 +134,10 @@ class BlockingClient {
 /// handshake_timeout, tls_certificate_refused, tls_failed, upgrade_refused and the other errors of
 /// the handshake. The message names host and stage. RFC 6455 §3, §4.1.
 Result<BlockingClient> dial(std::string_view url, const DialOptions& options = {});
+
+/// Returns whether another dial() may work although this one failed: the fault lies with the
+/// network, or the server or a gateway answered 408, 425, 429, 500, 502, 503 or 504. Not so for a
+/// wrong URL or option, a refused certificate, another status, or an answer that breaks RFC 6455.
+bool is_transient(const Error& failure) noexcept;
 
 }  // namespace tern

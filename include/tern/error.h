@@ -92,6 +92,15 @@ enum class Errc {
   tls_options_invalid,      ///< a certificate, a key or another TLS option cannot be used
 
   options_invalid,  ///< an option or a route can never work; the message names it
+
+  // The ways of a client to its server.
+  proxy_refused,        ///< the proxy answered CONNECT with a status that is not 2xx, or its
+                        ///< rules forbid the connection; see Error::http_status()
+  proxy_auth_required,  ///< the proxy wants a name and a password, or others than were given
+  proxy_failed,         ///< the proxy could not connect, or its answer is no HTTP or SOCKS5
+  redirect_refused,     ///< a redirect that may not be followed; see Error::header("Location")
+  too_many_redirects,   ///< more than DialOptions::max_redirects
+  stopped,              ///< DialOptions::stop was requested
 };
 
 /// The name of an Errc as it stands above, e.g. "origin_refused", for logs and metrics. It does not

@@ -13,6 +13,7 @@
 #include "tern/message.h"
 #include "tern/observe.h"
 #include "tern/options.h"
+#include "tern/proxy.h"
 #include "tern/server.h"
 #include "tern/tls.h"
 #include "tern/unique_function.h"

@@ -99,6 +99,12 @@ constexpr Row rows[] = {
     {Errc::tls_truncated, "tls_truncated", "the peer ended TCP without ending TLS first"},
     {Errc::tls_options_invalid, "tls_options_invalid", "the TLS options cannot be used"},
     {Errc::options_invalid, "options_invalid", "an option can never work"},
+    {Errc::proxy_refused, "proxy_refused", "the proxy refused to connect"},
+    {Errc::proxy_auth_required, "proxy_auth_required", "the proxy wants a name and a password"},
+    {Errc::proxy_failed, "proxy_failed", "the proxy failed"},
+    {Errc::redirect_refused, "redirect_refused", "the redirect may not be followed"},
+    {Errc::too_many_redirects, "too_many_redirects", "there were too many redirects"},
+    {Errc::stopped, "stopped", "a stop was requested"},
 };
 
 constexpr bool rows_are_in_order() {

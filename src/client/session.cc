@@ -68,7 +68,7 @@ std::string describe_close(const CloseInfo& info) {
 
 }  // namespace
 
-Session::Session(std::unique_ptr<net::Transport> transport, std::unique_ptr<tls::Scratch> scratch,
+Session::Session(std::unique_ptr<net::Transport> transport, std::unique_ptr<tls::Scratch[]> scratch,
                  const DialOptions& options, std::string url, std::string remote_address)
     : url_(std::move(url)),
       remote_address_(std::move(remote_address)),
@@ -77,8 +77,8 @@ Session::Session(std::unique_ptr<net::Transport> transport, std::unique_ptr<tls:
       transport_(std::move(transport)),
       buffer_(std::make_unique_for_overwrite<std::byte[]>(buffer_bytes)) {}
 
-Result<void> Session::open(const ClientRequest& request, Clock::time_point deadline) {
-  Lock lock(mutex_);
+Result<void> Session::begin(const ClientRequest& request, Clock::time_point deadline) {
+  const Lock lock(mutex_);
   if (!bell_) return Error(bell_.error, "eventfd");
   const auto now = Clock::now();
   options_.timeouts.handshake =
@@ -89,6 +89,11 @@ Result<void> Session::open(const ClientRequest& request, Clock::time_point deadl
   }
   engine_.emplace(*std::move(made));
   engine_->tick(now, Delivery{});
+  return {};
+}
+
+Result<void> Session::open() {
+  Lock lock(mutex_);
   const Reading reading(readers_);
   for (;;) {
     flush();

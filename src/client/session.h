@@ -30,11 +30,13 @@ class Session {
  public:
   /// Takes a connected transport and the scratch that it may need. `url` is for the texts of
   /// errors. Throws std::bad_alloc.
-  Session(std::unique_ptr<net::Transport> transport, std::unique_ptr<tls::Scratch> scratch,
+  Session(std::unique_ptr<net::Transport> transport, std::unique_ptr<tls::Scratch[]> scratch,
           const DialOptions& options, std::string url, std::string remote_address);
 
-  /// Runs the opening handshake. Errors: those of dial().
-  Result<void> open(const ClientRequest& request, Clock::time_point deadline);
+  /// Queues the request of the opening handshake. Errors: those of dial().
+  Result<void> begin(const ClientRequest& request, Clock::time_point deadline);
+  /// Waits for the end of the opening handshake, after begin(). Errors: those of dial().
+  Result<void> open();
 
   /// As BlockingClient::receive, with an absolute deadline. Throws std::bad_alloc.
   Result<MessageType> receive(std::string& payload, Clock::time_point deadline);
@@ -121,7 +123,7 @@ class Session {
   EngineOptions options_;
   Workspace workspace_{};
   std::optional<Engine> engine_{};
-  std::unique_ptr<tls::Scratch> scratch_;
+  std::unique_ptr<tls::Scratch[]> scratch_;
   std::unique_ptr<net::Transport> transport_;  // null: TCP has ended
   std::unique_ptr<std::byte[]> buffer_;
 

@@ -72,7 +72,7 @@ void run_lookup(Lookup& lookup) noexcept {
 
 struct Answer {
   std::mutex mutex{};
-  std::condition_variable arrived{};
+  std::condition_variable_any arrived{};
   std::optional<Result<Addresses>> result{};  // guarded by mutex
 };
 
@@ -106,7 +106,7 @@ void resolve_async(std::string_view host, std::uint16_t port, Done done) {
 }
 
 Result<Addresses> resolve(std::string_view host, std::uint16_t port,
-                          std::chrono::steady_clock::time_point deadline) {
+                          std::chrono::steady_clock::time_point deadline, std::stop_token stop) {
   const auto answer = std::make_shared<Answer>();
   resolve_async(host, port, [answer](Result<Addresses> result) {
     const std::lock_guard lock(answer->mutex);
@@ -116,9 +116,12 @@ Result<Addresses> resolve(std::string_view host, std::uint16_t port,
   std::unique_lock lock(answer->mutex);
   const auto here = [&] { return answer->result.has_value(); };
   if (deadline == std::chrono::steady_clock::time_point::max()) {
-    answer->arrived.wait(lock, here);
-  } else if (!answer->arrived.wait_until(lock, deadline, here)) {
-    return Error(Errc::timed_out, stage_of(host));
+    answer->arrived.wait(lock, stop, here);
+  } else {
+    answer->arrived.wait_until(lock, stop, deadline, here);
+  }
+  if (!here()) {
+    return Error(stop.stop_requested() ? Errc::stopped : Errc::timed_out, stage_of(host));
   }
   return std::move(*answer->result);
 }

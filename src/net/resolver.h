@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <stop_token>
 #include <string_view>
 #include <vector>
 
@@ -16,10 +17,12 @@ using Addresses = std::vector<Address>;
 
 /// Returns the addresses of `host`. Families alternate, and the family of the resolver's first
 /// address is first (RFC 8305 §4). A numeric host needs no lookup. Waits at most until `deadline`;
-/// a lookup that takes longer is abandoned. Errors: Errc::name_not_resolved with the text of the
-/// resolver; Errc::timed_out; an error of the system if no thread can be started.
+/// a lookup that takes longer is abandoned, as one during which `stop` is requested. Errors:
+/// Errc::name_not_resolved with the text of the resolver; Errc::timed_out; Errc::stopped; an error
+/// of the system if no thread can be started.
 Result<Addresses> resolve(std::string_view host, std::uint16_t port,
-                          std::chrono::steady_clock::time_point deadline);
+                          std::chrono::steady_clock::time_point deadline,
+                          std::stop_token stop = {});
 
 /// Does the same without waiting. Calls `done` once, in a thread that exists only for this lookup.
 /// For a numeric host, or if no thread can be started, it calls `done` in this thread before it

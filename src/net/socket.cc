@@ -17,9 +17,13 @@
 #include "base/last_error.h"
 
 #include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
+#include <sys/un.h>
 
 namespace tern::net {
 
@@ -111,13 +115,39 @@ AcceptFailure classify_accept_error(std::error_code error) noexcept {
   }
 }
 
-Opened start_connect(const Address& address) noexcept {
+Opened start_connect(const Address& address, const std::optional<Address>& from) noexcept {
   Fd socket = new_socket(address);
   if (!socket) return {Fd(), last_error()};
+  if (from) {
+    // The port is chosen by connect(), so that one port may serve connections to several peers.
+    if (from->port() == 0) set_option(socket.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+    if (::bind(socket.get(), from->data(), from->size()) != 0) return {Fd(), last_error()};
+  }
   // After EINTR the attempt continues in the kernel; a second connect() would only return EALREADY.
   if (::connect(socket.get(), address.data(), address.size()) != 0 && errno != EINPROGRESS &&
       errno != EINTR) {
     return {Fd(), last_error()};
+  }
+  return {std::move(socket), {}};
+}
+
+Opened connect_unix(std::string_view path) noexcept {
+  sockaddr_un address{};
+  static_assert(sizeof address.sun_path == max_unix_path + 1);
+  if (path.empty() || path.size() > max_unix_path) {
+    return {Fd(), std::make_error_code(std::errc::filename_too_long)};
+  }
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  const bool is_abstract = path.front() == '@' || path.front() == '\0';
+  if (is_abstract) address.sun_path[0] = '\0';
+  // A path ends with a NUL, an abstract name with the size of the address.
+  const std::size_t size = offsetof(sockaddr_un, sun_path) + path.size() + (is_abstract ? 0 : 1);
+  Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!socket) return {Fd(), last_error()};
+  while (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address),
+                   static_cast<socklen_t>(size)) != 0) {
+    if (errno != EINTR) return {Fd(), last_error()};
   }
   return {std::move(socket), {}};
 }
@@ -128,6 +158,12 @@ std::error_code connect_result(int fd) noexcept {
   if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &pending, &bytes) != 0) return last_error();
   if (pending == 0) return {};
   return {pending, std::system_category()};
+}
+
+std::error_code set_nonblocking(int fd) noexcept {
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) return last_error();
+  return {};
 }
 
 std::error_code set_nodelay(int fd) noexcept { return set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); }

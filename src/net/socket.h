@@ -5,7 +5,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <string_view>
 #include <system_error>
 
 // All calls that create and configure sockets, in small functions. The sockets are non-blocking and
@@ -43,12 +45,20 @@ enum class AcceptFailure : std::uint8_t {
 };
 AcceptFailure classify_accept_error(std::error_code error) noexcept;
 
-/// Starts to connect. If it returns no error, wait until the socket is writable and call
-/// connect_result().
-Opened start_connect(const Address& address) noexcept;
+/// Starts to connect, from our own address `from` if there is one. If it returns no error, wait
+/// until the socket is writable and call connect_result().
+Opened start_connect(const Address& address, const std::optional<Address>& from = {}) noexcept;
+/// Connects to a Unix socket, without waiting: it fails with EAGAIN if the listener's queue is
+/// full. `path` has at most max_unix_path bytes; '@' or NUL in front means an abstract name
+/// (unix(7)).
+Opened connect_unix(std::string_view path) noexcept;
+/// The longest path of a Unix socket.
+inline constexpr std::size_t max_unix_path = 107;
 /// Returns the error of connecting; none if it succeeded.
 std::error_code connect_result(int fd) noexcept;
 
+/// Makes calls on the descriptor return instead of waiting.
+std::error_code set_nonblocking(int fd) noexcept;
 /// Makes the system send small frames at once (TCP_NODELAY).
 std::error_code set_nodelay(int fd) noexcept;
 /// Returns the address that a socket is bound to; 0.0.0.0:0 if it is unknown.

@@ -1,0 +1,61 @@
+#pragma once
+
+#include "tern/dial.h"
+#include "tern/error.h"
+#include "tern/http.h"
+
+#include "client/proxy.h"
+#include "http/url.h"
+#include "net/address.h"
+#include "net/resolver.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace tern::client {
+
+/// A host (an IPv6 address without brackets) and a port.
+struct Endpoint {
+  std::string host{};
+  std::uint16_t port = 0;
+};
+
+/// The way of one attempt to the server: what is connected, and what is spoken over it. A pure
+/// function of the URL, the options and the environment.
+struct Route {
+  enum class FirstHop : std::uint8_t { tcp, unix_socket, given_socket };
+
+  FirstHop first_hop = FirstHop::tcp;
+  Endpoint connect_to{};               ///< tcp: what is resolved and connected
+  std::string unix_path{};             ///< unix_socket: its path
+  std::optional<ProxyServer> proxy{};  ///< what stands at the first hop, if not the server
+  Endpoint tunnel_to{};                ///< what the proxy is asked for
+  std::optional<net::Address> from{};  ///< our own address
+  std::string server_name{};           ///< wss: what TLS asks for and expects
+  ClientRequest request{};             ///< the upgrade
+};
+
+/// The URL for people: without its query, which may hold secrets. Throws std::bad_alloc.
+std::string name_of(const http::Url& url);
+
+/// Checks all options that cannot depend on the network. Errors: options_invalid and
+/// invalid_header; the message names the option. Throws std::bad_alloc.
+Result<void> check_options(const http::Url& url, const DialOptions& options);
+
+/// Returns the way to `url`. Errors: options_invalid, for a variable of the environment that names
+/// no proxy. Throws std::bad_alloc.
+Result<Route> find_route(const http::Url& url, const DialOptions& options, Environment environment);
+
+/// Returns the addresses of a host that have the wanted family. Errors: name_not_resolved if none
+/// has. Throws std::bad_alloc.
+Result<net::Addresses> of_family(net::Addresses addresses, const DialOptions& options,
+                                 std::string_view host);
+
+/// Returns the options for the URL to which a redirect leads: to another origin goes nothing that
+/// may be a secret. Throws std::bad_alloc.
+DialOptions options_after_redirect(const DialOptions& options, const http::Url& from,
+                                   const http::Url& to);
+
+}  // namespace tern::client
