@@ -63,6 +63,28 @@ struct Arguments {
   tern::TlsServer tls{};
 };
 
+// Puts together the options that follow from several arguments.
+tern::ServerOptions options_of(const Arguments& arguments) {
+  tern::ServerOptions options = arguments.options;
+  if (arguments.deflate) {
+    options.deflate = tern::Deflate{.level = arguments.deflate_level,
+                                    .takeover = arguments.deflate_takeover,
+                                    .peer_takeover = arguments.deflate_takeover,
+                                    .min_bytes = arguments.deflate_min_bytes};
+  }
+  // By default the queue has room for one more message when reading stops.
+  tern::Limits& limits = options.limits;
+  limits.max_queued_bytes = arguments.queue_limit != 0
+                                ? arguments.queue_limit
+                                : std::max(limits.max_queued_bytes, 2 * limits.max_message_bytes);
+  limits.high_water_bytes = std::max<std::size_t>(limits.max_queued_bytes / 4, 1);
+  limits.low_water_bytes = limits.max_queued_bytes / 16;
+  options.timeouts.silence = options.timeouts.pong = arguments.idle_timeout;
+  if (arguments.any_origin) options.allowed_origins = {"*"};
+  if (!arguments.tls.certificate.empty()) options.tls = arguments.tls;
+  return options;
+}
+
 tern::ServerOptions parse(int argc, char** argv) {
   Arguments arguments;
   tern::ServerOptions& options = arguments.options;
@@ -111,23 +133,8 @@ tern::ServerOptions parse(int argc, char** argv) {
       ->needs(certificate);
   cli::parse(app, argc, argv);
 
-  if (arguments.deflate || arguments.deflate_takeover || level->count() + min_bytes->count() > 0) {
-    options.deflate = tern::Deflate{.level = arguments.deflate_level,
-                                    .takeover = arguments.deflate_takeover,
-                                    .peer_takeover = arguments.deflate_takeover,
-                                    .min_bytes = arguments.deflate_min_bytes};
-  }
-  // By default the queue has room for one more message when reading stops.
-  tern::Limits& limits = options.limits;
-  limits.max_queued_bytes = arguments.queue_limit != 0
-                                ? arguments.queue_limit
-                                : std::max(limits.max_queued_bytes, 2 * limits.max_message_bytes);
-  limits.high_water_bytes = std::max<std::size_t>(limits.max_queued_bytes / 4, 1);
-  limits.low_water_bytes = limits.max_queued_bytes / 16;
-  options.timeouts.silence = options.timeouts.pong = arguments.idle_timeout;
-  if (arguments.any_origin) options.allowed_origins = {"*"};
-  if (!arguments.tls.certificate.empty()) options.tls = arguments.tls;
-  return options;
+  arguments.deflate |= arguments.deflate_takeover || level->count() + min_bytes->count() > 0;
+  return options_of(arguments);
 }
 
 // Blocks the signals until run() takes them, so that a SIGTERM right after "listening on" also ends

@@ -71,6 +71,14 @@ class HandlerMatrix : public testing::TestWithParam<Cell> {
       {.log = [this](const LogRecord& record) { logged.put(std::string(record.message)); }}};
 };
 
+void expect_an_echo(std::uint16_t port) {
+  RawClient client(port);
+  ASSERT_TRUE(client.upgrade());
+  client.send(text("alive"));
+  EXPECT_EQ(client.next(), "text alive");
+  client.reset();
+}
+
 TEST_P(HandlerMatrix, EndsOneConnectionOnceAndNothingElse) {
   const Cell cell = GetParam();
   running.server.route(
@@ -123,11 +131,7 @@ TEST_P(HandlerMatrix, EndsOneConnectionOnceAndNothingElse) {
   if (cell.deed == Deed::stop) {
     running.join();
   } else {
-    RawClient other(port);
-    ASSERT_TRUE(other.upgrade());
-    other.send(text("alive"));
-    EXPECT_EQ(other.next(), "text alive");
-    other.reset();
+    expect_an_echo(port);
     running.stop();
   }
   EXPECT_TRUE(ends.empty()) << "on_close came twice";

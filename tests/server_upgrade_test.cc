@@ -69,6 +69,20 @@ TEST(ServerUpgrade, IsAcceptedWithPlainFunctions) {
   EXPECT_NE(reported.take().value_or("").find("on_message"), std::string::npos);
 }
 
+// Adds routes and pages of an application that makes mistakes.
+void add_faulty_routes(Server& server) {
+  const auto accepts = [&server](std::string path, Accept answer) {
+    server.route(std::move(path), [answer](Upgrade upgrade) { upgrade.accept(echo(), answer); });
+  };
+  accepts("/own", {.headers = {{"Connection", "close"}}});
+  accepts("/value", {.headers = {{"X-Note", "two\nlines"}}});
+  accepts("/limits", {.limits = Limits{.max_message_bytes = 0}});
+  server.get("/page", [](const Request&) { return Response::text("").header("A b", "c"); });
+  server.get("/status", [](const Request&) { return Response::status(101); });
+  server.get("/throws", [](const Request&) -> Response { throw std::runtime_error("oops"); });
+  server.route("/decides", [](Upgrade) { throw std::runtime_error("oops"); });
+}
+
 // The log names the option or the rule that an operator has forgotten.
 TEST(ServerUpgrade, TheLogNamesTheRefusalAndTheRemedy) {
   struct Line {
@@ -79,23 +93,8 @@ TEST(ServerUpgrade, TheLogNamesTheRefusalAndTheRemedy) {
   RunningServer running({.log = [&](const LogRecord& record) {
     lines.put({std::string(record.message), std::string(record.remote_address)});
   }});
-  const auto field_with = [](std::string name, std::string value) {
-    return Accept{.headers = {{std::move(name), std::move(value)}}};
-  };
   running.server.route("/echo", echo());
-  running.server.route(
-      "/own", [&](Upgrade upgrade) { upgrade.accept(echo(), field_with("Connection", "close")); });
-  running.server.route("/value", [&](Upgrade upgrade) {
-    upgrade.accept(echo(), field_with("X-Note", "two\nlines"));
-  });
-  running.server.route("/limits", [&](Upgrade upgrade) {
-    upgrade.accept(echo(), {.limits = Limits{.max_message_bytes = 0}});
-  });
-  running.server.get("/page", [](const Request&) { return Response::text("").header("A b", "c"); });
-  running.server.get("/status", [](const Request&) { return Response::status(101); });
-  running.server.get("/throws",
-                     [](const Request&) -> Response { throw std::runtime_error("oops"); });
-  running.server.route("/decides", [](Upgrade) { throw std::runtime_error("oops"); });
+  add_faulty_routes(running.server);
   const std::uint16_t port = running.start();
   const std::string unsent = "the answer of the application is not sent: ";
   const std::pair<std::string, std::string> cases[] = {

@@ -24,7 +24,7 @@ using tern::test::join_complaints;
 using tern::test::lines_of;
 
 constexpr std::size_t max_file_lines = 600;
-constexpr std::size_t max_function_lines = 70;
+constexpr std::size_t max_function_lines = 60;
 
 std::string at(const std::string& path, std::size_t line) {
   return path + ":" + std::to_string(line) + ": ";
@@ -55,7 +55,7 @@ Complaints check_lengths(const std::string& path, std::string_view content) {
     const std::string_view text = lines[i].substr(indent);
     if (text.empty() || text.starts_with('#')) continue;
     if (text == "}" && last.contains(indent) && i - last[indent] + 1 > max_function_lines) {
-      complaints.push_back(at(path, last[indent] + 1) + "a function of more than 70 lines");
+      complaints.push_back(at(path, last[indent] + 1) + "a function of more than 60 lines");
     }
     last[indent] = i;
   }
@@ -388,12 +388,12 @@ std::string repeated(std::string_view text, std::size_t times) {
 TEST(TidyFires, Lengths) {
   const std::string a600 = repeated("\n", 600);
   const std::string a601 = repeated("\n", 601);
-  const std::string body68 = repeated("  x();\n", 68);
-  const std::string body69 = repeated("  x();\n", 69);
+  const std::string body58 = repeated("  x();\n", 58);
+  const std::string body59 = repeated("  x();\n", 59);
   expect_fires(check_lengths, {
                                   {"a.cc", a600, ""},
                                   {"a.cc", a601, "601: more than 600 lines"},
-                                  {"a.cc", "void f() {\n" + body68 + "}\n", ""},
+                                  {"a.cc", "void f() {\n" + body58 + "}\n", ""},
                               });
   for (const std::string head : {
            "void f() {\n",
@@ -405,17 +405,17 @@ TEST(TidyFires, Lengths) {
            "bool operator<(const A& a, const A& b) {\n",
        }) {
     SCOPED_TRACE(head);
-    EXPECT_EQ(check_lengths("a.cc", head + body69 + "}\n").size(), 1u);
+    EXPECT_EQ(check_lengths("a.cc", head + body59 + "}\n").size(), 1u);
   }
   const std::string member = "struct S {\n  void f() const override {\n";
-  EXPECT_EQ(check_lengths("a.cc", member + repeated("    x();\n", 69) + "  }\n};\n").size(), 1u);
+  EXPECT_EQ(check_lengths("a.cc", member + repeated("    x();\n", 59) + "  }\n};\n").size(), 1u);
   for (const auto& [head, end] : std::map<std::string, std::string>{
            {"struct S {\n", "};\n"},
            {"namespace n {\n", "}  // namespace n\n"},
            {"const std::vector<int> table = {\n", "};\n"},
        }) {
     SCOPED_TRACE(head);
-    EXPECT_EQ(join_complaints(check_lengths("a.cc", head + body69 + end)), "");
+    EXPECT_EQ(join_complaints(check_lengths("a.cc", head + body59 + end)), "");
   }
 }
 
