@@ -1,4 +1,5 @@
-// The protocol as a value: bytes in, events out, bytes out. No socket, no clock, no thread.
+// The protocol as a value: it takes bytes, returns events and returns bytes. It has no socket, no
+// clock and no thread.
 #pragma once
 
 #include "tern/close.h"
@@ -43,30 +44,32 @@ struct DeleteKept {
 };
 }  // namespace engine
 
-/// Which end of the connection we are: a client masks, a server does not (RFC 6455 §5.1).
+/// The end of the connection that this engine is. A client masks its frames, a server does not.
+/// RFC 6455 §5.1.
 enum class Role : std::uint8_t { server, client };
 
-/// How a server accepts an upgrade. Copied where it is needed.
+/// How a server accepts an upgrade. The engine copies what it keeps.
 struct Accept {
-  /// Subprotocols of this route: the first of the client's list that is among them is chosen; if
-  /// none is, the answer names none (RFC 6455 §4.2.2).
+  /// Subprotocols of this route. The first one of the client's list that is also in this list is
+  /// chosen. If there is none, the answer names none. RFC 6455 §4.2.2.
   std::vector<std::string> protocols{};
-  /// Fields added to the 101, e.g. Set-Cookie; the rules of Response::header hold.
+  /// Fields that are added to the 101, e.g. Set-Cookie. The rules of Response::header apply.
   std::vector<std::pair<std::string, std::string>> headers{};
-  /// Limits of this connection, if not those of the options.
+  /// Limits of this connection. Absent: the limits of the options.
   std::optional<Limits> limits{};
-  /// Compression on this route, if not that of the options; level 0 switches it off.
+  /// Compression on this route. Absent: that of the options. Level 0 switches it off.
   std::optional<Deflate> deflate{};
 };
 
-/// What a handshake that ran elsewhere agreed upon.
+/// The result of an opening handshake.
 struct Agreement {
-  std::string protocol{};                     ///< the chosen subprotocol; empty: none
-  std::optional<DeflateAgreement> deflate{};  ///< compression; absent: none
+  std::string protocol{};                     ///< the chosen subprotocol; empty if there is none
+  std::optional<DeflateAgreement> deflate{};  ///< compression; absent if there is none
 };
 
 /// Memory that the engines of one thread share: buffers, parsers, random bytes.
-/// Lifetime: longer than its engines. Thread: one at a time, with all its engines.
+/// Lifetime: it outlives its engines.
+/// Thread: one thread at a time uses the workspace and all its engines.
 class Workspace {
  public:
   /// Throws std::bad_alloc.
@@ -75,13 +78,15 @@ class Workspace {
   Workspace(Workspace&&) noexcept;
   Workspace& operator=(Workspace&&) noexcept;
 
-  /// Tells what time of day it is at `now`. From then on a server's answers have a Date (RFC 9110
-  /// §6.6.1), which follows from the time that Engine::tick() tells; tell it again now and then,
-  /// since clocks drift apart. Never told: no Date.
+  /// Sets the time of day that belongs to `now`. From then on a server's answers have a Date field,
+  /// which the engine computes from the time that Engine::tick() receives. Call it again from time
+  /// to time, because the two clocks drift apart. Without a call, answers have no Date. RFC 9110
+  /// §6.6.1.
   void set_wall_clock(std::chrono::steady_clock::time_point now,
                       std::chrono::sys_time<std::chrono::nanoseconds> wall) noexcept;
-  /// The value of the Date field at `now`; empty without a wall clock. It is written once a second.
-  /// Lifetime of the view: the next call.
+  /// Returns the value of the Date field at `now`; empty without a wall clock. The text is written
+  /// once a second.
+  /// Lifetime of the view: until the next call.
   std::string_view date(std::chrono::steady_clock::time_point now) noexcept;
 
   /// For the engine.
@@ -91,28 +96,40 @@ class Workspace {
   std::unique_ptr<engine::Memory> memory_;
 };
 
-/// One WebSocket connection without its socket, either role, from the first byte of the HTTP
-/// upgrade to the last of the closing handshake. Nothing here calls back, blocks or throws.
+/// One end of a WebSocket connection without its socket, in either role, from the first byte of the
+/// HTTP upgrade to the last byte of the closing handshake. No function calls back, blocks or
+/// throws.
 ///
-/// A turn: advance(now); feed() what was read; next() until it says none, or what it gave is_last()
-/// and the engine is still open; write output() until the socket blocks or it is empty,
-/// consume_output() what was taken; settle(). When deadline() has come, tick(now) behind all that:
-/// what arrived in time was read in time. When finished(), close: next() tells Kind::closed
-/// then at the latest, for the write may be what ended it. Thread: one at a time.
+/// A driver repeats this turn:
+///  1. It calls advance(now), and feed() with the bytes that it read.
+///  2. It calls next() until that returns none. It may stop earlier: after an event with is_last(),
+///     if the engine is still open.
+///  3. It writes output() until the socket blocks or the output is empty, and calls
+///     consume_output() for what the socket took.
+///  4. It calls settle().
+///  5. If deadline() has come, it calls tick(now). This comes last, so that input that arrived in
+///     time counts.
+/// Once finished() returns true, the driver closes the socket. next() then returns Kind::closed at
+/// the latest, because a write may be what ended the connection.
+/// Thread: one thread at a time.
 class Engine {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
 
-  /// A server's end, waiting for a request. Lifetime: options and workspace must outlive it.
+  /// Returns a server's end, which waits for a request.
+  /// Lifetime: `options` and `workspace` outlive the engine.
   static Result<Engine> server(const EngineOptions& options, Workspace& workspace) noexcept;
   static Result<Engine> server(const EngineOptions&& options, Workspace& workspace) = delete;
-  /// A client's end; the request stands in output(). Lifetime: options and workspace must outlive
-  /// it. Errors: url_invalid, invalid_header, random_unavailable, no_memory. RFC 6455 §4.1.
+  /// Returns a client's end. output() has the request.
+  /// Lifetime: `options` and `workspace` outlive the engine.
+  /// Errors: url_invalid, invalid_header, random_unavailable, no_memory. RFC 6455 §4.1.
   static Result<Engine> client(const ClientRequest& request, const EngineOptions& options,
                                Workspace& workspace) noexcept;
   static Result<Engine> client(const ClientRequest& request, const EngineOptions&& options,
                                Workspace& workspace) = delete;
-  /// An end whose handshake ran elsewhere. Lifetime: options and workspace must outlive it.
+  /// Returns an end whose opening handshake ran elsewhere.
+  /// Lifetime: `options` and `workspace` outlive the engine.
+  /// Error: no_memory.
   static Result<Engine> established(Role role, const Agreement& agreement,
                                     const EngineOptions& options, Workspace& workspace) noexcept;
   static Result<Engine> established(Role role, const Agreement& agreement,
@@ -123,135 +140,154 @@ class Engine {
 
   // ---- in
 
-  /// Where the next bytes of a large message are best read to; empty: read to a buffer of yours.
+  /// Returns memory for the next bytes of a large message: reading there saves a copy. If it is
+  /// empty, read into a buffer of your own.
   /// Lifetime: until the next call on this engine other than output() and consume_output().
   std::span<std::byte> read_room() noexcept;
-  /// Takes the first `in_room` bytes of read_room(), then `lent`, in the order received.
-  /// Lifetime: `lent` is written to: it is unmasked there, and messages may move within it. It
-  /// stays lent until next() said none, or gave what is_last(), and settle() was called; or stash()
-  /// and settle() were.
+  /// Takes received bytes: first the first `in_room` bytes of read_room(), then `lent`.
+  /// The engine writes to `lent`: it unmasks messages there and may move them.
+  /// Lifetime of `lent`: until settle(), after next() returned none or an event with is_last(), or
+  /// after stash().
   void feed(std::size_t in_room, std::span<std::byte> lent) noexcept;
-  /// The peer ended its direction of TCP.
+  /// Reports that the peer ended its direction of TCP.
   void feed_eof() noexcept;
-  /// The socket failed.
+  /// Reports that the socket failed.
   void feed_error(std::error_code error) noexcept;
-  /// The next event. What arrived is reported before an end that came behind it. One call does a
-  /// bounded amount of work: it reads at most 256 frames, inflates at most 16 KiB to at most 64
-  /// KiB, and then returns Kind::working.
+  /// Returns the next event. Everything that arrived is reported before an end that followed it.
+  /// One call does a bounded amount of work: it reads at most 256 frames and inflates at most 16
+  /// KiB to at most 64 KiB. Then it returns Kind::working.
   Event next() noexcept;
-  /// Keeps the unread rest of the lent bytes, for who stops before next() said none. Idempotent.
-  /// The view that next() gave last stays alive if it was assembled, not if it is lent.
+  /// Copies the unread rest of the lent bytes. Call it to stop before next() returned none. A
+  /// second call does nothing. Lifetime: the view of the last event stays valid only if its message
+  /// was assembled. If it lies in the lent bytes, it ends.
   void stash() noexcept;
-  /// Whether feeding makes sense now: false once the peer's input is of no more interest, while
-  /// the stash is not empty, while an undecided request has 64 KiB behind it, or while a server's
-  /// answers wait that exceed limits.low_water_bytes: until they are written, next() parses no
-  /// further request.
+  /// Returns whether the driver should feed more now. It returns false
+  ///  - when the engine needs no more input from the peer;
+  ///  - while the stash is not empty;
+  ///  - while 64 KiB or more wait behind a request that is not answered;
+  ///  - while more than limits.low_water_bytes of a server's answers wait to be written. next()
+  ///    parses no further request until they are written.
   bool wants_input() const noexcept;
-  /// Whether stash() kept input that next() could go on with now.
+  /// Returns whether stash() kept input that next() can process now.
   bool has_stash() const noexcept;
-  /// false: we are not reading for a while, so silence proves nothing: silence and pong stand
-  /// still. true (the default): they start anew.
+  /// `on` false: the driver stops reading, so silence proves nothing. The silence and pong
+  /// deadlines are off until it reads again. `on` true (the default): they start again.
   void reading(bool on) noexcept;
 
   // ---- after Kind::request, exactly one of accept() and respond(), now or later
 
-  /// The request. Lifetime: until it is answered or the engine has closed.
+  /// Returns the request.
+  /// Lifetime: until it is answered or the engine has closed.
   const Request& request() const noexcept;
-  /// Whether accept() would answer 101, and if not, why. RFC 6455 §4.2.1.
+  /// Returns the reason why accept() would refuse the request; no error if it would answer 101.
+  /// Error: closed, if no request waits for an answer. RFC 6455 §4.2.1.
   std::error_code upgrade_error() const noexcept;
-  /// Answers 101; Kind::open follows. If the request is no proper upgrade, the refusal that fits
-  /// is sent instead, its reason returned. Error: invalid_header, after a 500.
+  /// Answers 101; Kind::open follows. If the request is not a correct upgrade, it sends the
+  /// matching refusal instead and returns the reason. Errors: invalid_header, after a 500; closed,
+  /// if no request waits for an answer.
   std::error_code accept(const Accept& accept = {}) noexcept;
-  /// Answers in plain HTTP. Below 400 the connection stays for the next request, unless this one
-  /// asked for an upgrade or for the end. Error: invalid_header, after a 500.
+  /// Answers in plain HTTP. With a status below 400 the connection stays for the next request,
+  /// unless this request asked for an upgrade or for the end of the connection.
+  /// Errors: invalid_header, after a 500; closed, if no request waits for an answer.
   std::error_code respond(const Response& response) noexcept;
 
-  /// Why the handshake failed, for people and logs: it names the Origin, the header field or what
-  /// came instead of an answer. Empty where the text of the error says it all.
-  /// Lifetime: server: after accept() or respond() returned an error; client: from Kind::closed;
-  /// until the next call of next() or feed().
+  /// Returns why the handshake failed, for people and logs: it names the Origin, the header field,
+  /// or what the peer sent instead of an answer. It is empty if the text of the error is enough.
+  /// Lifetime: on a server, after accept() or respond() returned an error; on a client, from
+  /// Kind::closed; both until the next call of next() or feed().
   std::string_view explanation() const noexcept;
 
-  /// Client: the server's answer. Lifetime: from Kind::open, or from Kind::closed after a refusal,
-  /// until the next call of next() or feed().
+  /// Client: returns the head of the server's answer.
+  /// Lifetime: from Kind::open, or from Kind::closed after a refusal, until the next call of next()
+  /// or feed().
   const ResponseHead& response() const noexcept;
-  /// Client: the first KiB of a refusal's body. Lifetime: as response().
+  /// Client: returns the first KiB of the body of a refusal.
+  /// Lifetime: as response().
   std::string_view response_body() const noexcept;
-  /// The chosen subprotocol; empty: none. Lifetime: the engine.
+  /// Returns the chosen subprotocol; empty if there is none.
+  /// Lifetime: the engine.
   std::string_view protocol() const noexcept;
-  /// What was agreed on about compression; nothing: messages are not compressed. RFC 7692 §7.
+  /// Returns the agreement on compression. Nothing: messages are not compressed. RFC 7692 §7.
   std::optional<DeflateAgreement> deflate() const noexcept;
 
   // ---- out
 
-  /// Queues a whole message as one frame (RFC 6455 §5.6). A client masks while copying. Text that
-  /// is not UTF-8 is refused (`not_utf8`), unless `options` say that it need not be checked; an
-  /// echo of the message that next() gave last was checked already. A server references such an
-  /// echo, and large payloads in the lent bytes, instead of copying them. It is compressed if that
-  /// was agreed on, `options` do not forbid it, and it becomes smaller or the next messages may
-  /// refer to it (see Deflate); the queue is judged before.
+  /// Queues a whole message as one frame. A client masks it while it copies it. A server does not
+  /// copy an echo of the message that next() returned last, nor a large payload in the lent bytes,
+  /// but refers to them until settle().
+  /// The message is compressed if that was agreed on, if `options` do not forbid it, and if it
+  /// becomes smaller or later messages may refer to it (see Deflate). The limit of the queue counts
+  /// its size before compression.
+  /// Errors: `not_utf8` for text that is not UTF-8, unless `options` switch the check off or the
+  /// text is the message that next() returned last. RFC 6455 §5.6.
   SendStatus send(Message message, SendOptions options = {}) noexcept;
-  /// The same; the frame is copied when small, referenced when large. Its compressed form is shared
-  /// by all connections without context takeover of ours and with a window that is large enough.
+  /// The same. A small frame is copied, a large one is referred to. Connections share the
+  /// compressed form, except those with context takeover for our messages and those with too small
+  /// a window.
   SendStatus send(const SharedMessage& message, SendOptions options = {}) noexcept;
-  /// The same; a server references the payload. Lifetime: `message` until settle().
+  /// The same. A server refers to the payload and does not copy it.
+  /// Lifetime of `message`: until settle().
   SendStatus send_borrowed(Message message, SendOptions options = {}) noexcept;
-  /// Copies what output() still borrows: lent bytes and send_borrowed().
+  /// Copies the parts of output() that lie in lent bytes or were sent by send_borrowed().
   void settle() noexcept;
-  /// Queues a ping of at most 125 bytes (more are cut), ahead of queued messages. At most 16 wait
-  /// to be written: then the newest replaces the last. RFC 6455 §5.5.2.
+  /// Queues a ping of at most 125 bytes, ahead of queued messages. A longer payload is cut. At most
+  /// 16 pings wait to be written; another one replaces the last of them. RFC 6455 §5.5.2.
   void ping(std::span<const std::byte> payload = {}) noexcept;
-  /// Queues a Close frame behind all that was sent; no message is delivered any more. A reason
-  /// over 123 bytes is cut at a character, one that is not UTF-8 is left out; a code that may not
-  /// be sent becomes 1011. Before the handshake is done it ends the connection: a server answers
-  /// 503. Later calls do nothing. RFC 6455 §5.5.1, §7.1.2.
+  /// Queues a Close frame behind the messages that were sent. No message is delivered afterwards. A
+  /// reason over 123 bytes is cut at a character. A reason that is not UTF-8 is left out. A code
+  /// that may not be sent becomes 1011. Before Kind::open it ends the connection instead, and a
+  /// server answers a waiting request with 503. Later calls do nothing. RFC 6455 §5.5.1, §7.1.2.
   void close(CloseCode code, std::string_view reason = {}) noexcept;
-  /// Fails the connection (RFC 6455 §7.1.7): a Close frame with close_code(why) and
-  /// close_reason(why), then the end. Without memory the frame has no reason.
+  /// Fails the connection: it queues a Close frame with close_code(why) and close_reason(why), and
+  /// ends. If there is no memory, the frame has no reason. RFC 6455 §7.1.7.
   void fail(std::error_code why) noexcept;
-  /// Ends the connection at once, without a Close frame; what is queued is dropped.
+  /// Ends the connection at once, without a Close frame. Queued output is dropped.
   void terminate(std::error_code why) noexcept;
-  /// What is to be written: at most 256 pieces; empty when all is written.
+  /// Returns the bytes to write, in at most 256 pieces; empty when all is written.
   /// Lifetime: until the next call on this engine.
   std::span<const iovec> output() noexcept;
-  /// The first `written` bytes of output() were written.
+  /// Removes the first `written` bytes of output(), because they were written.
   void consume_output(std::size_t written) noexcept;
-  /// Bytes accepted and not yet consumed.
+  /// Returns the number of bytes that are queued and not yet consumed.
   std::size_t queued_bytes() const noexcept;
-  /// Whether a message of so many bytes would overflow the queue now: a driver that can still
-  /// write does so before it sends. See Limits::max_queued_bytes.
+  /// Returns whether a message of so many bytes would overflow the queue now. A driver that can
+  /// still write does so before it sends. See Limits::max_queued_bytes.
   bool would_overflow(std::size_t bytes) const noexcept;
-  /// The same, or more than `most` bytes are queued already.
+  /// Returns the same, or true if more than `most` bytes are queued already.
   bool is_crowded(std::size_t bytes, std::size_t most) const noexcept;
-  /// All is written and it is our turn to end TCP (RFC 6455 §7.1.1).
+  /// Returns whether the connection has ended, all is written, and this end has to end TCP. RFC
+  /// 6455 §7.1.1.
   bool finished() const noexcept;
 
-  // ---- time is told, never asked
+  // ---- time comes from the driver
 
-  /// Tells the time. The first call starts the handshake deadline.
+  /// Sets the time. The first call starts the handshake deadline.
   void advance(TimePoint now) noexcept;
-  /// Tells the time and does what is due: call it behind the turn in which deadline() has come.
+  /// Sets the time and does what is due. Call it at the end of the turn in which deadline() has
+  /// come.
   void tick(TimePoint now) noexcept;
-  /// The same, by a driver that knows what the peer has acknowledged: then that moves the deadlines
-  /// of pong, close and stall. Such a driver uses it from its first tick on, and no other.
+  /// The same, for a driver that knows what the peer has acknowledged: acknowledged bytes move the
+  /// deadlines of pong, close and stall. Such a driver uses only this tick(), from the first one
+  /// on.
   void tick(TimePoint now, Delivery delivery) noexcept;
-  /// The driver could not look after the peer in time: it was late itself, or input is unread. What
-  /// is due becomes due at `until`, at most a whole limit from now. False when that was granted
-  /// three times to one of the clocks: then tick() judges.
+  /// Moves the deadlines that have come to `until`, at most by a whole limit from now. A driver
+  /// calls it if it was late itself or if input is unread. Returns false if nothing is due, or if
+  /// one of the clocks was moved three times already; then call tick().
   bool postpone(TimePoint until) noexcept;
-  /// When tick() must be called at the latest; TimePoint::max() when never. It moves with every
-  /// call: ask again at the end of a turn. Before the first call of the above it is
+  /// Returns when tick() must be called at the latest; TimePoint::max() for never. Every call may
+  /// move it, so call this at the end of each turn. Before the first advance() or tick() it is
   /// TimePoint::min().
   TimePoint deadline() const noexcept;
 
-  /// How it ended. After Kind::closed, which comes exactly once. Lifetime: the engine.
+  /// Returns how the connection ended. Valid after Kind::closed, which comes exactly once.
+  /// Lifetime: the engine.
   const CloseInfo& close_info() const noexcept;
-  /// Open, and nothing is unread, begun, unwritten or to be told: until more is fed or sent, next()
-  /// and output() have nothing.
+  /// Returns whether the connection is open and idle: until more is fed or sent, next() and
+  /// output() return nothing.
   bool rests() const noexcept { return phase_ == Phase::open && !active_; }
-  /// Between Kind::open and the start of the end: send() accepts messages.
+  /// Returns whether send() accepts messages: from Kind::open to the first Close frame or the end.
   bool is_open() const noexcept { return phase_ == Phase::open; }
-  /// The limits that hold for this connection.
+  /// Returns the limits of this connection.
   const Limits& limits() const noexcept { return options_->limits; }
 
  private:
@@ -273,7 +309,7 @@ class Engine {
   // What an open connection waits for.
   enum class Keepalive : std::uint8_t {
     listening,     // any byte; after timeouts.silence a ping is sent
-    ping_queued,   // until our ping is written, only the stall clock runs
+    ping_queued,   // nothing yet: until our ping is written, only the stall clock runs
     ping_written,  // any byte must come within timeouts.pong
     paused,        // nothing, because the driver does not read
   };
@@ -344,12 +380,12 @@ class Engine {
 
   Workspace* workspace_;
   const EngineOptions* options_;
-  // Borrowed while there is anything to remember.
+  // Borrowed from the workspace while there is something to remember.
   std::unique_ptr<engine::Active, engine::ReturnActive> active_{};
-  // What few have: a subprotocol, options of a route, contexts of compression.
+  // Few connections have one: a subprotocol, options of a route, contexts of compression.
   std::unique_ptr<engine::Kept, engine::DeleteKept> kept_{};
   TimePoint now_ = TimePoint::min();
-  // When began what is waited for: the handshake, the silence, the pong, the end.
+  // Counts the one deadline of the phase: handshake, silence, pong or close.
   base::Patience clock_{};
   std::optional<DeflateAgreement> deflate_{};
   Role role_;
