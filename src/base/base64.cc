@@ -4,28 +4,38 @@
 
 #include "base/assert.h"
 
-#include <algorithm>
 #include <cstdint>
-#include <string_view>
 
 namespace tern::base {
+namespace {
+
+constexpr char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+// Writes the four characters of 24 bits.
+char* write_group(char* out, std::uint32_t bits) noexcept {
+  *out++ = alphabet[bits >> 18];
+  *out++ = alphabet[bits >> 12 & 63];
+  *out++ = alphabet[bits >> 6 & 63];
+  *out++ = alphabet[bits & 63];
+  return out;
+}
+
+}  // namespace
 
 std::size_t base64_encode(std::span<const std::byte> data, std::span<char> to) noexcept {
-  constexpr std::string_view alphabet =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   const std::size_t size = base64_size(data.size());
   TERN_ASSERT(to.size() >= size);
+  const auto at = [data](std::size_t i) { return std::to_integer<std::uint32_t>(data[i]); };
   char* out = to.data();
-  while (!data.empty()) {
-    const auto bytes = data.first(std::min<std::size_t>(data.size(), 3));
-    std::uint32_t bits = 0;  // 24 of them; a missing byte counts as zero
-    for (std::size_t i = 0; i < 3; ++i) {
-      bits = bits << 8 | (i < bytes.size() ? std::to_integer<std::uint32_t>(bytes[i]) : 0);
-    }
-    for (std::size_t i = 0; i < 4; ++i) {
-      *out++ = i <= bytes.size() ? alphabet[bits >> (18 - 6 * i) & 63] : '=';
-    }
-    data = data.subspan(bytes.size());
+  std::size_t next = 0;
+  for (; data.size() - next >= 3; next += 3) {
+    out = write_group(out, at(next) << 16 | at(next + 1) << 8 | at(next + 2));
+  }
+  if (const std::size_t left = data.size() - next; left > 0) {
+    // A missing byte counts as zero. A character without any bit of the data becomes padding.
+    out = write_group(out, at(next) << 16 | (left == 2 ? at(next + 1) << 8 : 0));
+    out[-1] = '=';
+    if (left == 1) out[-2] = '=';
   }
   return size;
 }
