@@ -1,17 +1,13 @@
-// The way of a frame:
+// Reads the lent bytes and the frames in them. inbound_message.cc puts messages together.
 //
 //   header ──▶ control? ──▶ read_control ──▶ ping, pong, close       (may stand between fragments)
 //     │
-//     └──▶ data: whole in the lent bytes, not a fragment ──▶ unmasked and handed out there
-//          compressed ──▶ unmasked in place, inflated to the assembly as it arrives ──▶ FIN ──▶
-//          handed out otherwise ──▶ unmask-copied to the assembly as it arrives ──▶ FIN ──▶ handed
-//          out
+//     └──▶ data: whole in the lent bytes, no fragment ──▶ whole_message: unmasked and handed out
+//     there
+//          other data ──▶ read_data, frame by frame ──▶ FIN ──▶ finish_message
 //
-// The assembly grows with the bytes that arrived, never with the length that a header announces.
-// Text is checked piece by piece, so that the first impossible byte ends it (§8.1). The limit of a
-// compressed message is that of what it becomes: it is inflated in small steps and never further
-// than one byte beyond. A call of next() takes one such step and then returns `working`, because a
-// few bytes can inflate to a megabyte and other connections wait meanwhile.
+// A frame is judged by its header, before a byte is stored for it. The common message, one frame
+// that is here as a whole, leaves no state behind.
 #include "engine/inbound.h"
 
 #include <algorithm>
@@ -24,10 +20,7 @@ namespace {
 // From here on it pays to read from the socket straight into the assembly.
 constexpr std::size_t room_threshold = std::size_t{64} << 10;
 
-// One call of next() takes in and puts out no more than this of a compressed message, and reads no
-// more frames than this.
-constexpr std::size_t max_step_in = std::size_t{16} << 10;
-constexpr std::size_t max_step_out = std::size_t{64} << 10;
+// One call of next() reads no more frames than this.
 constexpr unsigned max_frames = 256;
 
 // Compressing can make a message larger, by a few bytes if done well. Beyond this it is no message
@@ -311,153 +304,6 @@ Event Inbound::read_control() {
     default:
       return Event(Event::Kind::closed, message);
   }
-}
-
-Inbound::Progress Inbound::read_data() {
-  if (at_.skipping) return skip_payload();
-  return compressed_ ? read_compressed() : read_payload();
-}
-
-Inbound::Progress Inbound::skip_payload() noexcept {
-  const std::uint64_t taken = std::min<std::uint64_t>(available(), remaining_);
-  cursor_ += taken;
-  remaining_ -= taken;
-  return remaining_ == 0 ? Progress::done : Progress::starved;
-}
-
-Inbound::Progress Inbound::read_payload() {
-  const std::size_t taken =
-      static_cast<std::size_t>(std::min<std::uint64_t>(available(), remaining_));
-  if (taken > 0) {
-    grow(assembled_ + taken);
-    const std::span<std::byte> piece(assembly_.data() + assembled_, taken);
-    if (masking_ == frame::Masking::masked) {
-      simd::mask_copy(piece.data(), {cursor_, taken}, header_.key);
-      header_.key = simd::rotate_key(header_.key, taken);
-    } else {
-      std::memcpy(piece.data(), cursor_, taken);
-    }
-    cursor_ += taken;
-    remaining_ -= taken;
-    assembled_ += taken;
-    if (!check_text(piece)) return fault(Errc::text_not_utf8), Progress::failed;
-  }
-  return remaining_ == 0 ? Progress::done : Progress::starved;
-}
-
-// One step. What it unmasks and the inflater does not take is remembered by its size.
-Inbound::Progress Inbound::read_compressed() {
-  const std::uint64_t here = std::min<std::uint64_t>(available(), remaining_);
-  const std::span<std::byte> piece(
-      cursor_, static_cast<std::size_t>(std::min<std::uint64_t>(here, max_step_in)));
-  if (masking_ == frame::Masking::masked && unmasked_ < piece.size()) {
-    const std::span<std::byte> masked = piece.subspan(unmasked_);
-    simd::mask(masked, header_.key);
-    header_.key = simd::rotate_key(header_.key, masked.size());
-  }
-  if (piece.empty() && !at_.output_waits) {
-    return remaining_ == 0 ? Progress::done : Progress::starved;
-  }
-  std::size_t consumed = 0;
-  const Progress progress = inflate(piece, false, consumed);
-  cursor_ += consumed;
-  remaining_ -= consumed;
-  unmasked_ = piece.size() - consumed;
-  at_.output_waits = progress == Progress::unfinished;
-  if (progress != Progress::done) return progress;
-  if (remaining_ == 0) return Progress::done;
-  return available() > 0 ? Progress::unfinished : Progress::starved;
-}
-
-// Of the connection if its messages refer to earlier ones, else one of the thread's, until FIN.
-deflate::Inflater& Inbound::inflater() {
-  if (kept_ != nullptr) {
-    if (!*kept_) *kept_ = std::make_unique<deflate::Inflater>(window_bits_);
-    return **kept_;
-  }
-  if (!borrowed_) borrowed_ = contexts_->take_inflater();
-  return *borrowed_;
-}
-
-// Where the next bytes go; at the limit to `beyond`, to see whether there are any.
-std::span<std::byte> Inbound::inflate_room(std::span<std::byte> beyond, std::size_t most_out) {
-  const std::size_t most = limits_->max_message_bytes;
-  if (assembled_ >= most) return beyond;
-  if (assembled_ == assembly_.capacity()) {
-    pool_->grow(assembly_, assembled_, std::min(most, std::max(max_step_out, 4 * assembled_)));
-  }
-  const std::size_t room = std::min(assembly_.capacity(), most) - assembled_;
-  return {assembly_.data() + assembled_, std::min(room, most_out)};
-}
-
-// Text is judged before what stands behind it: so the fault does not depend on the steps.
-Inbound::Progress Inbound::inflate(std::span<const std::byte> piece, bool last,
-                                   std::size_t& consumed) {
-  deflate::Inflater& inflater = this->inflater();
-  for (std::size_t left = max_step_out; left > 0;) {
-    std::array<std::byte, 1> beyond;
-    const std::span<std::byte> out = inflate_room(beyond, left);
-    const deflate::Inflater::Step step =
-        last ? inflater.finish(out) : inflater.inflate(piece.subspan(consumed), out);
-    consumed += step.consumed;
-    if (step.produced > 0) {
-      if (out.data() == beyond.data()) return fault(Errc::message_too_big), Progress::failed;
-      assembled_ += step.produced;
-      if (!check_text(out.first(step.produced))) {
-        return fault(Errc::text_not_utf8), Progress::failed;
-      }
-    }
-    if (step.corrupt) return fault(Errc::deflate_corrupt), Progress::failed;
-    if (step.produced < out.size()) return Progress::done;
-    left -= step.produced;
-  }
-  return Progress::unfinished;
-}
-
-// The frame in progress, which is the last of the message, stays so until all is inflated.
-Event Inbound::finish_message() {
-  if (compressed_) {
-    std::size_t consumed = 0;
-    const Progress progress = inflate({}, true, consumed);
-    if (progress == Progress::unfinished) return Event(Event::Kind::working);
-    if (progress == Progress::failed) return Event(Event::Kind::closed);
-    contexts_->give_back(std::move(borrowed_));
-    compressed_ = false;
-  }
-  at_.in_frame = at_.in_message = false;
-  if (type_ == MessageType::text && !text_.complete()) return fault(Errc::text_not_utf8);
-  text_ = {};
-  const std::span<const std::byte> payload(assembly_ ? assembly_.data() : nullptr, assembled_);
-  delivered_ = std::move(assembly_);
-  delivered_size_ = std::exchange(assembled_, 0);
-  return Event(Event::Kind::message, Message(type_, payload));
-}
-
-bool Inbound::check_text(std::span<const std::byte> piece) noexcept {
-  return type_ != MessageType::text || text_.feed(piece);
-}
-
-// Room for `needed` bytes of the message. The pool's chunks are up to four times as large as asked
-// for. Beyond them we ask for that much ourselves, lest each fragment cost a copy of all before it;
-// but for no more than the message can come to. So memory follows what was received.
-void Inbound::grow(std::size_t needed) {
-  if (needed <= assembly_.capacity()) return;
-  std::size_t wanted = needed;
-  if (needed > base::ChunkPool::largest) {
-    const std::uint64_t most =
-        header_.fin ? std::uint64_t{assembled_} + remaining_ : limits_->max_message_bytes;
-    wanted = std::max(needed, static_cast<std::size_t>(std::min<std::uint64_t>(most, 4 * needed)));
-  }
-  base::ChunkRef larger = pool_->take(wanted);
-  if (assembled_ > 0) std::memcpy(larger.data(), assembly_.data(), assembled_);
-  assembly_ = std::move(larger);
-}
-
-// What was assembled is of no use any more: its memory may serve for the Close frame.
-Event Inbound::fault(Errc errc) noexcept {
-  error_ = errc;
-  assembly_.reset();
-  return Event(Event::Kind::closed);
 }
 
 }  // namespace tern::engine
