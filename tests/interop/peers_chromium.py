@@ -173,6 +173,9 @@ def geometry():
             browser.run("document.getElementById('poll-every').value = '3000'")
             browser.run("document.getElementById('poll-every').dispatchEvent(new Event('change'))")
             browser.wait_for(at_least("push-messages", 20) + " && " + at_least("poll-age", 1000))
+            # A slow network, for as long as the next 25 updates take.
+            browser.run("for (const side of [poll, push]) side.delays = Array(51).fill(8888)")
+            browser.wait_for(at_least("push-delay", 8000))
             seen = browser.run(GEOMETRY)
             expect([seen["width"], seen["height"], seen["scrolled"]], [width, height, 0])
             expect(seen["page"] <= width, True, f"scrolls sideways at {width}: {seen['page']}")
