@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 namespace tern::http {
@@ -59,6 +60,13 @@ TEST(HttpResponse, Rfc9110_8_6_NoContentLengthWithoutContent) {
   EXPECT_FALSE(has_content(101));
   EXPECT_TRUE(has_content(200));
   EXPECT_TRUE(has_content(426));
+}
+
+// A reference to the end of a chain would refer to the temporary at its start.
+TEST(HttpResponse, AChainOfFieldsEndsInAValue) {
+  static_assert(std::is_same_v<decltype(Response::text("").header("a", "b")), Response>);
+  const Response& kept = Response::text("a").header("X-A", std::string(100, 'x'));
+  EXPECT_EQ(kept.fields().back().second, std::string(100, 'x'));
 }
 
 TEST(HttpResponse, Rfc9110_5_3_ASingleFieldIsReplaced) {

@@ -110,7 +110,7 @@ class Response {
   /// field of its name. Calls can be chained: `return Response::status(503).header("Retry-After",
   /// "2");`
   Response& header(std::string name, std::string value) &;
-  Response&& header(std::string name, std::string value) &&;
+  Response header(std::string name, std::string value) &&;
 
   /// The status, e.g. 200.
   int code() const noexcept { return code_; }

@@ -83,7 +83,7 @@ Response& Response::header(std::string name, std::string value) & {
   return *this;
 }
 
-Response&& Response::header(std::string name, std::string value) && {
+Response Response::header(std::string name, std::string value) && {
   return std::move(header(std::move(name), std::move(value)));
 }
 
