@@ -16,13 +16,13 @@ std::optional<Errc> check_host(const Request& request) noexcept {
 }
 
 std::optional<Errc> check_body(const Request& request) noexcept {
-  const std::string_view length = request.header("Content-Length");
   const bool has_length = request.has_header("Content-Length");
   if (request.has_header("Transfer-Encoding")) {
     // RFC 9112 §6.3: a request with both fields is handled as an error.
     return has_length ? Errc::http_malformed : Errc::request_with_body;
   }
   if (!has_length) return {};
+  const std::string_view length = request.header("Content-Length");
   if (length.empty() || !all(length, digit)) return Errc::http_malformed;
   for (const HeaderField& field : request.headers()) {
     if (iequals(field.name, "Content-Length") && field.value != length) return Errc::http_malformed;
