@@ -1,5 +1,5 @@
-// What an engine needs only while something is going on: borrowed from its Workspace, so that an
-// idle connection is small.
+// The state that an engine needs only while it has work. The engine borrows it from its Workspace,
+// so an idle connection is small.
 #pragma once
 
 #include "tern/engine.h"
@@ -20,20 +20,22 @@ using Opening = std::variant<ServerOpening, ClientOpening>;
 
 struct Active {
   explicit Active(Memory& owner);
-  /// Comes before whatever is appended to `out`: what waits from now on can stall from now on.
+  /// The caller calls this before it appends to `out`. If nothing waits yet, the time in which the
+  /// output can stall begins now.
   void will_write(Engine::TimePoint now) noexcept {
     if (out.empty()) stall.start(now);
   }
 
-  /// Whether next() has to report more than what was fed: an end, or the rest of a handshake.
+  /// Whether next() has something to report beside the bytes that were fed: an end, or the rest of
+  /// a handshake.
   bool has_more_to_tell() const noexcept {
     return eof || due != Event::Kind::none || error.value() != 0 || opening != nullptr;
   }
-  /// Why no input follows what was fed; nothing while more may follow.
+  /// The reason why no input follows the bytes that were fed. No error if more may follow.
   std::error_code input_end() const noexcept {
     return error || !eof ? error : make_error_code(Errc::end_of_stream);
   }
-  /// Nothing is unread, begun, handed out or to be written or told.
+  /// Whether nothing is unread, begun, handed out, waiting to be written or waiting to be reported.
   bool rests() const noexcept { return out.empty() && in.idle() && !has_more_to_tell(); }
 
   Memory* memory;
@@ -42,10 +44,10 @@ struct Active {
   Outbound out;
   std::unique_ptr<Opening> opening{};  // also in the first call of next() after Kind::open
   CloseInfo close{};
-  base::Patience stall{};   // from when the output began to wait
-  std::error_code error{};  // of the socket; told once all input is
+  base::Patience stall{};   // begins when output begins to wait
+  std::error_code error{};  // of the socket; reported after all input
   bool eof = false;
-  Event::Kind due = Event::Kind::none;  // what next() reports before anything that was fed
+  Event::Kind due = Event::Kind::none;  // next() reports it before all that was fed
 };
 
 }  // namespace tern::engine

@@ -158,12 +158,8 @@ void Engine::feed_error(std::error_code error) noexcept {
 
 [[gnu::hot]] Event Engine::next() noexcept {
   if (phase_ == Phase::open && active_ && !active_->has_more_to_tell()) {
-    engine::Inbound& in = active_->in;
-    if (in.find_usual()) {
-      if (in.is_short_binary()) return in.short_binary();
-      const Event event = in.whole_message();
-      if (event.kind() == Event::Kind::message) return event;
-    }
+    const Event event = active_->in.next_whole();
+    if (event.kind() == Event::Kind::message) return event;
   }
   return next_of_any_kind();
 }

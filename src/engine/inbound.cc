@@ -48,7 +48,7 @@ void Inbound::abandon() noexcept {
   cursor_ = end_ = nullptr;
   lent_ = {};
   at_ = {};
-  framed_ = packed_ = nullptr;
+  echo_.reset();
   rsv1_ = frame::Rsv1::reserved;
   kept_ = nullptr;
   compressed_ = false;
@@ -85,7 +85,7 @@ void Inbound::feed_amid(std::size_t in_room, std::span<std::byte> lent) {
     if (!check_text(piece)) error_ = Errc::text_not_utf8;
   }
   lent_ = lent;
-  framed_ = packed_ = nullptr;
+  echo_.reset();
   if (!has_stash()) {
     at_.stashed = false;
     stash_.reset();
@@ -109,12 +109,12 @@ void Inbound::feed_amid(std::size_t in_room, std::span<std::byte> lent) {
 void Inbound::end_lending() noexcept {
   if (cursor_ != end_) return;
   lent_ = {};
-  framed_ = packed_ = nullptr;
+  echo_.reset();
 }
 
 void Inbound::stash() {
   lent_ = {};
-  framed_ = packed_ = nullptr;
+  echo_.reset();
   if (at_.stashed || cursor_ == end_) return;
   const std::size_t unread = available();
   stash_ = pool_->take(unread);
@@ -149,8 +149,7 @@ base::ChunkRef Inbound::chunk_of(std::span<const std::byte> payload) const noexc
 }
 
 bool Inbound::is_checked_text(std::span<const std::byte> payload) const noexcept {
-  if (framed(payload)) return framed_text(payload.size());
-  return type_ == MessageType::text && chunk_of(payload);
+  return echo_.vouches_for_text(payload) || (type_ == MessageType::text && chunk_of(payload));
 }
 
 // ---- frames
@@ -270,12 +269,11 @@ bool Inbound::is_checked_text(std::span<const std::byte> payload) const noexcept
 }
 
 [[gnu::hot]] Event Inbound::whole_message() noexcept {
-  const auto size = static_cast<std::size_t>(header_.length);
-  const std::span<const std::byte> source(std::exchange(cursor_, cursor_ + size), size);
+  const std::span<std::byte> source = take_payload();
   const auto type = static_cast<MessageType>(header_.opcode);
-  std::byte* const begin = place_of(source);
+  std::byte* const begin = place(source);
   if (masking_ == frame::Masking::masked) simd::mask_copy(begin, source, header_.key);
-  const std::span<const std::byte> payload(begin, size);
+  const std::span<const std::byte> payload(begin, source.size());
   if (type == MessageType::text && !simd::utf8_valid(payload)) return fault(Errc::text_not_utf8);
   return found(Message(type, payload));
 }
@@ -293,7 +291,7 @@ Event Inbound::read_control() {
     payload = std::span(control_).first(at_.control_size);
   }
   at_.in_frame = false;
-  packed_ = nullptr;  // its view stays, too
+  echo_.reset();  // no message moves up over the payload of this frame, whose view stays valid
   if (masking_ == frame::Masking::masked) simd::mask(payload, header_.key);
   const Message message(MessageType::binary, payload);
   switch (header_.opcode) {

@@ -6,6 +6,7 @@
 
 #include "base/chunk_pool.h"
 #include "deflate/codec.h"
+#include "engine/echo_room.h"
 #include "frame/header.h"
 #include "simd/mask.h"
 #include "simd/utf8.h"
@@ -41,7 +42,7 @@ class Inbound {
   void feed(std::size_t in_room, std::span<std::byte> lent) {
     if (in_room > 0 || at_.stashed || stash_) return feed_amid(in_room, lent);
     lent_ = lent;
-    framed_ = packed_ = nullptr;
+    echo_.reset();
     cursor_ = lent.data();
     end_ = cursor_ + lent.size();
   }
@@ -56,16 +57,10 @@ class Inbound {
   void skip(std::size_t bytes) noexcept { cursor_ += bytes; }
   void discard() noexcept { cursor_ = end_; }
 
-  /// Whether the next message is a usual one that lies whole in the lent bytes. Then short_binary()
-  /// or whole_message() comes next; else next(), which finds out.
-  bool find_usual() noexcept;
-  bool is_short_binary() const noexcept {
-    return header_.opcode == frame::Opcode::binary && header_.length <= simd::max_inline_mask;
-  }
-  /// The message that was found, which is_short_binary().
-  Event short_binary() noexcept;
-  /// The message that was found; as next() when its text is at fault.
-  Event whole_message() noexcept;
+  /// The next message if it is a usual one: an uncompressed message in one frame that lies whole in
+  /// the lent bytes. Returns any other event if it is not; the caller then calls next(), which may
+  /// return that message, too.
+  Event next_whole() noexcept;
   /// The next message, ping or pong; `closed` for a Close frame, whose payload it carries, or for a
   /// fault if error() is set; `none` when all was read; `working` after as much work as one call
   /// may do, see Engine::next. Throws std::bad_alloc.
@@ -79,20 +74,11 @@ class Inbound {
   bool idle() const noexcept { return cursor_ == end_ && !is_amid() && !delivered_ && !stash_; }
   /// Whether the payload lies in the bytes that are lent.
   bool lent(std::span<const std::byte> payload) const noexcept;
-  /// Whether it is the message handed out last, or its beginning, and lies in the lent bytes with
-  /// room for its header, as a server writes it, in front of it. Until take_header_room().
-  bool framed(std::span<const std::byte> payload) const noexcept {
-    return payload.data() == framed_ && framed_ != nullptr && payload.size() <= header_.length;
-  }
-  /// Whether it is the message handed out last as text, all of it, which was checked to be UTF-8.
-  /// As framed(): the caller knows that the payload is.
-  bool framed_text(std::size_t size) const noexcept {
-    return header_.opcode == frame::Opcode::text && size == header_.length;
-  }
-  /// The same for any payload: one that is framed, or was assembled.
+  /// Where the message that was handed out last lies, if that is in the lent bytes.
+  EchoRoom& echo_room() noexcept { return echo_; }
+  const EchoRoom& echo_room() const noexcept { return echo_; }
+  /// Whether the payload is the whole text that was handed out last. Such a text is UTF-8.
   bool is_checked_text(std::span<const std::byte> payload) const noexcept;
-  /// The caller overwrites that room.
-  void take_header_room() noexcept { framed_ = nullptr; }
   /// The chunk that holds exactly this payload: that of the message handed out last, if it is.
   base::ChunkRef chunk_of(std::span<const std::byte> payload) const noexcept;
 
@@ -105,7 +91,9 @@ class Inbound {
   bool is_whole_message() const noexcept;
   bool is_allowed() const noexcept;
   Event found(Message message) const noexcept;
-  std::byte* place_of(std::span<const std::byte> payload) noexcept;
+  Event whole_message() noexcept;
+  std::byte* place(std::span<std::byte> payload) noexcept;
+  std::span<std::byte> take_payload() noexcept;
   Event read_control();
   // How far a call came with a frame or a message.
   enum class Progress : std::uint8_t {
@@ -137,8 +125,6 @@ class Inbound {
   std::byte* end_ = nullptr;
   std::span<const std::byte> lent_{};
   base::ChunkRef stash_{};
-  // Beyond, a move costs more than a piece for writev.
-  static constexpr std::size_t max_moved = std::size_t{8} << 10;
 
   // Where reading has come to. Whole messages that lie in the lent bytes leave all of it 0.
   struct Place {
@@ -152,8 +138,7 @@ class Inbound {
     std::uint8_t unused = 0;        // is_amid() compares all bytes, so none may be padding
   };
   Place at_{};
-  const std::byte* framed_ = nullptr;  // the message handed out last, see framed()
-  std::byte* packed_ = nullptr;        // behind the message before, if the next may move up to it
+  EchoRoom echo_{};
 
   // The frame.
   frame::Masking masking_ = frame::Masking::masked;
@@ -185,36 +170,30 @@ inline void Inbound::start(Role role, const Limits& limits) noexcept {
   limits_ = &limits;
   masking_ = role == Role::server ? frame::Masking::masked : frame::Masking::unmasked;
   lent_ = {};
-  framed_ = packed_ = nullptr;
+  echo_.reset();
   rsv1_ = frame::Rsv1::reserved;
   kept_ = nullptr;
 }
 
-// ---- the way of a usual message, inline: a third of what it costs
-
-[[gnu::always_inline]] inline bool Inbound::find_usual() noexcept {
-  framed_ = nullptr;
-  if (is_amid() || delivered_ || error_ != Errc{} || masking_ == frame::Masking::unmasked) {
-    return false;
-  }
-  const std::size_t size = frame::decode_usual_header({cursor_, end_}, header_);
-  if (size == 0 || header_.length > available() - size || !is_allowed()) return false;
-  cursor_ += size;
-  head_straddled_ = false;
-  return true;
-}
+// The short way of a usual message. It is inline, because a call and its checks are a large part of
+// the cost of a small message.
 
 [[gnu::always_inline]] inline bool Inbound::is_allowed() const noexcept {
   return header_.length <= limits_->max_message_bytes && limits_->max_fragments > 0;
 }
 
-[[gnu::always_inline]] inline Event Inbound::short_binary() noexcept {
+// The payload, all of which is here.
+[[gnu::always_inline]] inline std::span<std::byte> Inbound::take_payload() noexcept {
   const auto size = static_cast<std::size_t>(header_.length);
-  const std::span<const std::byte> source(std::exchange(cursor_, cursor_ + size), size);
-  std::byte* const begin = place_of(source);
-  if (size > simd::max_inline_mask) __builtin_unreachable();  // so that no call remains
-  simd::mask_copy(begin, source, header_.key);
-  return found(Message(MessageType::binary, {begin, size}));
+  return {std::exchange(cursor_, cursor_ + size), size};
+}
+
+// Where a whole message is handed out. Only a server moves it, while it unmasks it, because a
+// client has to mask an echo anyway.
+[[gnu::always_inline]] inline std::byte* Inbound::place(std::span<std::byte> payload) noexcept {
+  if (masking_ == frame::Masking::unmasked || at_.stashed) return payload.data();
+  const auto type = static_cast<MessageType>(header_.opcode);
+  return echo_.place(type, payload.data(), payload.size(), !head_straddled_);
 }
 
 // A message in one piece.
@@ -223,19 +202,22 @@ inline void Inbound::start(Role role, const Limits& limits) noexcept {
   return cursor_ == end_ && !at_.stashed ? event.as_last() : event;
 }
 
-// Where a message is handed out. While they are unmasked bytes can move for nothing, so a server's
-// messages move up, over the keys of their frames: between two of them is room for the header of
-// the second without one. If all are echoed, they leave as one piece.
-[[gnu::always_inline]] inline std::byte* Inbound::place_of(
-    std::span<const std::byte> payload) noexcept {
-  std::byte* const here = cursor_ - payload.size();
-  if (masking_ == frame::Masking::unmasked || at_.stashed) return here;
-  const std::size_t room = frame::header_size(payload.size(), frame::Masking::unmasked);
-  const bool moves = packed_ != nullptr && payload.size() <= max_moved;
-  std::byte* const begin = moves ? packed_ + room : here;
-  framed_ = moves || !head_straddled_ ? begin : nullptr;
-  packed_ = begin + payload.size();
-  return begin;
+[[gnu::always_inline]] inline Event Inbound::next_whole() noexcept {
+  if (is_amid() || delivered_ || error_ != Errc{} || masking_ == frame::Masking::unmasked) {
+    return {};
+  }
+  const std::size_t size = frame::decode_usual_header({cursor_, end_}, header_);
+  if (size == 0 || header_.length > available() - size || !is_allowed()) return {};
+  cursor_ += size;
+  head_straddled_ = false;
+  if (header_.opcode != frame::Opcode::binary || header_.length > simd::max_inline_mask) {
+    return whole_message();
+  }
+  const std::span<std::byte> source = take_payload();
+  std::byte* const begin = place(source);
+  if (source.size() > simd::max_inline_mask) __builtin_unreachable();  // so that no call remains
+  simd::mask_copy(begin, source, header_.key);
+  return found(Message(MessageType::binary, {begin, source.size()}));
 }
 
 }  // namespace tern::engine

@@ -27,20 +27,6 @@ Deflate with_defaults(const std::optional<Deflate>& options) noexcept {
   return deflate::usable(options).value_or(Deflate{});
 }
 
-// Where a server's header begins that ends where the payload begins.
-std::byte* header_room(std::span<const std::byte> payload) noexcept {
-  return const_cast<std::byte*>(payload.data()) -
-         frame::header_size(payload.size(), frame::Masking::unmasked);
-}
-
-// Writes a server's header in front of the payload. Returns the frame.
-std::span<const std::byte> frame_in_place(const frame::Header& header,
-                                          std::span<const std::byte> payload) noexcept {
-  std::byte* const begin = header_room(payload);
-  const std::size_t size = frame::encode_header(begin, header, frame::Masking::unmasked);
-  return {begin, size + payload.size()};
-}
-
 }  // namespace
 
 // A fresh key for each frame of a client, from the system's source (§10.3). False: it failed.
@@ -168,20 +154,22 @@ bool Engine::refuses(Message message, SendOptions options) const noexcept {
   return !engine::is_valid_text(message);
 }
 
-// Whether it is an echo, of the whole message or, if that is binary, its beginning, in front of all
-// else or right behind another one. Then all that is to be said about it is its header.
+// Whether `message` is an echo that only needs a header in front of it: the whole message that was
+// received last or, if that is binary, its beginning. Nothing else waits in front of it but echoes
+// that end where it begins.
 [[gnu::always_inline]] inline bool Engine::is_plain_echo(Message message) const noexcept {
-  return phase_ == Phase::open && active_ && !deflate_ && active_->in.framed(message.bytes()) &&
-         (!message.is_text() || active_->in.framed_text(message.size())) &&
-         active_->out.takes(header_room(message.bytes())) &&
+  if (phase_ != Phase::open || !active_ || deflate_) return false;
+  const engine::EchoRoom& room = active_->in.echo_room();
+  const auto payload = message.bytes();
+  return room.holds(payload) && (!message.is_text() || room.vouches_for_text(payload)) &&
+         active_->out.takes(engine::EchoRoom::frame_begin(payload)) &&
          !overflows(active_->out.queued_bytes(), message.size());
 }
 
 [[gnu::hot]] SendStatus Engine::send(Message message, SendOptions options) noexcept {
   if (!is_plain_echo(message)) return send_any(message, options);
   active_->will_write(now_);
-  active_->in.take_header_room();
-  active_->out.append_adjacent(frame_in_place(
+  active_->out.append_adjacent(active_->in.echo_room().frame(
       {.length = message.size(), .opcode = engine::opcode_of(message.type()), .fin = true},
       message.bytes()));
   return queue_status();
@@ -192,10 +180,10 @@ SendStatus Engine::send_any(Message message, SendOptions options) noexcept {
   return send_with(message, [&](const frame::Header& header) {
     if (compresses(message, options) && append_compressed(header, message)) return;
     const auto payload = message.bytes();
-    // An echo behind something else. A small one, which would be a piece of its own, is copied.
-    if (active_->in.framed(payload) && payload.size() >= min_referenced) {
-      active_->out.append_frame(frame_in_place(header, payload));
-      return active_->in.take_header_room();
+    // An echo behind something else is a piece of its own. A small one is copied instead.
+    engine::EchoRoom& room = active_->in.echo_room();
+    if (room.holds(payload) && payload.size() >= min_referenced) {
+      return active_->out.append_frame(room.frame(header, payload));
     }
     if (role_ == Role::server && payload.size() >= min_referenced) {
       if (active_->in.lent(payload)) return active_->out.append_borrowed(header, payload);
