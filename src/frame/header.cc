@@ -19,8 +19,9 @@ constexpr bool known(std::uint8_t opcode) noexcept {
 
 constexpr Decoded fault(Errc errc) noexcept { return {0, errc}; }
 
-// check_byte_0 and check_byte_1 hold the rules of §5.1, §5.2 and §5.5 for the first two bytes.
-Errc check_byte_0(std::uint8_t byte, Rsv1 rsv1) noexcept {
+// The rules of §5.2, §5.5 and RFC 7692 §6 for byte 0. header.h has those for the bytes behind it,
+// because the short way of a usual header uses them, too.
+constexpr Errc check_byte_0(std::uint8_t byte, Rsv1 rsv1) noexcept {
   const auto opcode = static_cast<std::uint8_t>(byte & opcode_bits);
   if ((byte & reserved_bits) != 0) {
     const bool allowed = rsv1 == Rsv1::compressed && (opcode == 1 || opcode == 2) &&
@@ -32,14 +33,8 @@ Errc check_byte_0(std::uint8_t byte, Rsv1 rsv1) noexcept {
   return {};
 }
 
-Errc check_byte_1(std::uint8_t byte, bool control, Masking masking) noexcept {
-  const bool masked = (byte & mask_bit) != 0;
-  if (masked != (masking == Masking::masked)) {
-    return masked ? Errc::frame_masked : Errc::frame_unmasked;
-  }
-  if (control && (byte & length_bits) > max_control_payload) return Errc::control_frame_too_long;
-  return {};
-}
+static_assert(check_byte_0(whole_text, Rsv1::reserved) == Errc{} &&
+              check_byte_0(whole_binary, Rsv1::reserved) == Errc{});
 
 }  // namespace
 
@@ -51,33 +46,7 @@ Errc check_byte_1(std::uint8_t byte, bool control, Masking masking) noexcept {
   header.fin = (byte_0 & fin_bit) != 0;
   header.compressed = (byte_0 & rsv1_bit) != 0;
   header.opcode = static_cast<Opcode>(byte_0 & opcode_bits);
-
-  if (bytes.size() < 2) return {};
-  const auto byte_1 = std::to_integer<std::uint8_t>(bytes[1]);
-  const Errc errc = check_byte_1(byte_1, is_control(header.opcode), masking);
-  if (errc != Errc{}) return fault(errc);
-
-  std::size_t size = 2;
-  header.length = byte_1 & length_bits;
-  if (header.length == length_16) {
-    if (bytes.size() < size + 2) return {};
-    header.length = base::load_be16(bytes.data() + size);
-    if (header.length < length_16) return fault(Errc::frame_length_not_minimal);
-    size += 2;
-  } else if (header.length == length_64) {
-    if (bytes.size() < size + 8) return {};
-    header.length = base::load_be64(bytes.data() + size);
-    if (header.length >> 63 != 0) return fault(Errc::frame_length_top_bit);
-    if (header.length <= 0xFFFF) return fault(Errc::frame_length_not_minimal);
-    size += 8;
-  }
-
-  if (masking == Masking::masked) {
-    if (bytes.size() < size + key_bytes) return {};
-    std::memcpy(&header.key, bytes.data() + size, key_bytes);
-    size += key_bytes;
-  }
-  return {size, {}};
+  return decode_behind_byte_0(bytes, masking, header);
 }
 
 }  // namespace tern::frame

@@ -76,27 +76,67 @@ struct Decoded {
 Decoded decode_header(std::span<const std::byte> bytes, Masking masking, Header& header,
                       Rsv1 rsv1 = Rsv1::reserved) noexcept;
 
-/// Decodes the usual header of a client: a masked text or binary message in one frame of less than
-/// 64 KiB. Returns the size of the header. Returns 0 for any other header, a header with a fault
-/// and an incomplete header; the caller then calls decode_header().
-inline std::size_t decode_usual_header(std::span<const std::byte> bytes, Header& header) noexcept {
-  std::size_t size = 2 + key_bytes;
-  if (bytes.size() < size) return 0;
-  const unsigned opcode = std::to_integer<unsigned>(bytes[0]) - fin_bit;
-  unsigned length = std::to_integer<unsigned>(bytes[1]) - mask_bit;
-  if (opcode - 1 > 1 || length > length_16) return 0;
-  if (length == length_16) {
-    size += 2;
-    if (bytes.size() < size) return 0;
-    length = base::load_be16(bytes.data() + 2);
-    if (length < length_16) return 0;
+/// The rules for the MASK bit (§5.1) and for the length of a control frame (§5.5).
+constexpr Errc check_byte_1(std::uint8_t byte, Opcode opcode, Masking masking) noexcept {
+  const bool masked = (byte & mask_bit) != 0;
+  if (masked != (masking == Masking::masked)) {
+    return masked ? Errc::frame_masked : Errc::frame_unmasked;
   }
-  std::memcpy(&header.key, bytes.data() + size - key_bytes, key_bytes);
-  header.length = length;
-  header.opcode = static_cast<Opcode>(opcode);
+  const bool too_long = is_control(opcode) && (byte & length_bits) > max_control_payload;
+  return too_long ? Errc::control_frame_too_long : Errc{};
+}
+
+/// Decodes the rest of a header whose byte 0 is decoded to `header` already. Errors: those of
+/// decode_header() for the MASK bit and the length.
+[[gnu::always_inline]] inline Decoded decode_behind_byte_0(std::span<const std::byte> bytes,
+                                                           Masking masking,
+                                                           Header& header) noexcept {
+  if (bytes.size() < 2) return {};
+  const auto byte_1 = std::to_integer<std::uint8_t>(bytes[1]);
+  if (const Errc errc = check_byte_1(byte_1, header.opcode, masking); errc != Errc{}) {
+    return {0, errc};
+  }
+  std::size_t size = 2;
+  header.length = byte_1 & length_bits;
+  if (header.length < length_16) {
+    // The length is in byte 1.
+  } else if (header.length == length_16) {
+    if (bytes.size() < size + 2) return {};
+    header.length = base::load_be16(bytes.data() + size);
+    if (header.length < length_16) return {0, Errc::frame_length_not_minimal};
+    size += 2;
+  } else {
+    if (bytes.size() < size + 8) return {};
+    header.length = base::load_be64(bytes.data() + size);
+    if (header.length >> 63 != 0) return {0, Errc::frame_length_top_bit};
+    if (header.length <= 0xFFFF) return {0, Errc::frame_length_not_minimal};
+    size += 8;
+  }
+  if (masking == Masking::masked) {
+    if (bytes.size() < size + key_bytes) return {};
+    std::memcpy(&header.key, bytes.data() + size, key_bytes);
+    size += key_bytes;
+  }
+  return {size, {}};
+}
+
+// Byte 0 of the usual messages: one frame, not compressed. header.cc proves that it passes the
+// check.
+inline constexpr std::uint8_t whole_text = fin_bit | static_cast<std::uint8_t>(Opcode::text);
+inline constexpr std::uint8_t whole_binary = fin_bit | static_cast<std::uint8_t>(Opcode::binary);
+
+/// Decodes the usual header of a client: a masked text or binary message in one frame. Returns the
+/// size of the header. Returns 0 for any other header, a header with a fault and an incomplete
+/// header; the caller then calls decode_header(), and `header` is unspecified.
+[[gnu::always_inline]] inline std::size_t decode_usual_header(std::span<const std::byte> bytes,
+                                                              Header& header) noexcept {
+  if (bytes.size() < 2 + key_bytes) return 0;
+  const auto byte_0 = std::to_integer<std::uint8_t>(bytes[0]);
+  if (byte_0 != whole_text && byte_0 != whole_binary) return 0;
   header.fin = true;
   header.compressed = false;
-  return size;
+  header.opcode = static_cast<Opcode>(byte_0 & opcode_bits);
+  return decode_behind_byte_0(bytes, Masking::masked, header).size;
 }
 
 /// Returns the size of the header of a frame with a payload of `length` bytes. A length has only
