@@ -12,6 +12,7 @@ namespace {
 
 using namespace std::string_literals;
 using tern::Errc;
+using tern::Error;
 using tern::Limits;
 using tern::client::Credentials;
 using tern::client::HttpConnect;
@@ -110,6 +111,30 @@ TEST(HttpConnect, Any2xxOpensTheTunnelAndTheRestBelongsToIt) {
     EXPECT_EQ(outcome.status, ProxyStatus::done) << head;
     EXPECT_EQ(outcome.taken, head.size()) << head;
   }
+}
+
+// Feeds a piece again and again, until the handshake ends or that many bytes were sent.
+Error feed_endlessly(std::string_view begin, std::string_view piece, std::size_t most) {
+  HttpConnect handshake(plain, "example.org", 443, "", Limits());
+  handshake.feed(std::as_bytes(std::span(begin)));
+  for (std::size_t sent = 0; sent < most && handshake.status() == ProxyStatus::more;) {
+    sent += handshake.feed(std::as_bytes(std::span(piece)));
+  }
+  EXPECT_EQ(handshake.status(), ProxyStatus::failed);
+  return handshake.error();
+}
+
+TEST(HttpConnect, EndlessInterimAnswersFail) {
+  const Error error = feed_endlessly("", "HTTP/1.1 100 Continue\r\n\r\n", 1 << 20);
+  EXPECT_EQ(error.code(), Errc::proxy_failed);
+  EXPECT_NE(error.message().find("too long"), std::string::npos) << error.message();
+}
+
+TEST(HttpConnect, AnEndlessChunkEndsTheBodyOfARefusal) {
+  const std::string_view head = "HTTP/1.1 403 No\r\nTransfer-Encoding: chunked\r\n\r\n";
+  const Error error = feed_endlessly(std::string(head) + "1;", std::string(1000, 'x'), 1 << 20);
+  EXPECT_EQ(error.code(), Errc::proxy_refused);
+  EXPECT_EQ(error.http_status(), 403);
 }
 
 TEST(HttpConnect, ARefusalCarriesTheAnswer) {

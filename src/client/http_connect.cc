@@ -16,6 +16,13 @@ namespace {
 
 constexpr std::size_t max_refusal_body = 1024;  // as for an upgrade that a server refuses
 
+// For what has no limit of its own: interim answers, and the framing of a refusal's chunks.
+constexpr std::size_t max_more_bytes = 64 * 1024;
+
+std::size_t most_bytes(const Limits& limits) noexcept {
+  return std::min(limits.max_head_bytes, SIZE_MAX - max_more_bytes) + max_more_bytes;
+}
+
 // RFC 7617 §2.
 std::string basic(const Credentials& credentials) {
   const std::string text = credentials.name + ':' + credentials.password;
@@ -35,7 +42,7 @@ bool offers_basic(const ResponseHead& answer) noexcept {
 
 HttpConnect::HttpConnect(const ProxyServer& proxy, std::string_view host, std::uint16_t port,
                          std::string_view user_agent, const Limits& limits)
-    : proxy_(proxy), limits_(limits) {
+    : proxy_(proxy), limits_(limits), left_(most_bytes(limits)) {
   const std::string authority = http::format_authority(host, port);
   request_ = "CONNECT " + authority + " HTTP/1.1\r\nHost: " + authority + "\r\n";
   bool valid = user_agent.empty() || http::append_field(request_, "User-Agent", user_agent);
@@ -51,18 +58,27 @@ std::size_t HttpConnect::feed(std::span<const std::byte> input) {
   std::size_t taken = 0;
   while (status_ == ProxyStatus::more && taken < input.size()) {
     const auto rest = input.subspan(taken);
-    if (body_) {
-      body_->feed(rest);
-      taken = input.size();
-      if (body_->done()) refuse();
-      continue;
+    const std::size_t size = take(rest.first(std::min(rest.size(), left_)));
+    taken += size;
+    left_ -= size;
+    if (left_ == 0 && status_ == ProxyStatus::more) {
+      body_ ? refuse() : fail("the proxy's answer is too long");
     }
-    taken += head_.feed(rest);
-    if (head_.status() == http::HeadParser::Status::failed) {
-      fail("the proxy's answer is no HTTP: " + make_error_code(head_.error()).message());
-    } else if (head_.status() == http::HeadParser::Status::done) {
-      on_head();
-    }
+  }
+  return taken;
+}
+
+std::size_t HttpConnect::take(std::span<const std::byte> input) {
+  if (body_) {
+    body_->feed(input);
+    if (body_->done()) refuse();
+    return input.size();
+  }
+  const std::size_t taken = head_.feed(input);
+  if (head_.status() == http::HeadParser::Status::failed) {
+    fail("the proxy's answer is no HTTP: " + make_error_code(head_.error()).message());
+  } else if (head_.status() == http::HeadParser::Status::done) {
+    on_head();
   }
   return taken;
 }

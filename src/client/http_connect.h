@@ -16,7 +16,8 @@
 namespace tern::client {
 
 /// The client's side of HTTP CONNECT, without I/O. Any 2xx opens the tunnel, by HTTP/1.1 or 1.0;
-/// interim answers are skipped. RFC 9110 §9.3.6.
+/// interim answers are skipped. An answer with its interim answers is at most 64 KiB longer than
+/// Limits::max_head_bytes, so that a hostile proxy cannot keep the client busy. RFC 9110 §9.3.6.
 class HttpConnect {
  public:
   /// Asks `proxy` for a tunnel to a host (an IPv6 address without brackets) and a port.
@@ -41,6 +42,7 @@ class HttpConnect {
   const Error& error() const noexcept { return error_; }
 
  private:
+  std::size_t take(std::span<const std::byte> input);
   void on_head();
   void refuse();
   void fail(std::string_view why);
@@ -49,6 +51,7 @@ class HttpConnect {
   const Limits limits_;
   std::string request_{};
   std::size_t sent_ = 0;
+  std::size_t left_ = 0;  // bytes that the proxy may still send
   http::HeadParser head_{};
   std::optional<http::BodyReader> body_{};  // of an answer that refuses
   ProxyStatus status_ = ProxyStatus::more;
