@@ -14,7 +14,7 @@ check="$test clang:clang++ clang-tidy:clang-tidy llvm:llvm-cov libwslay-dev libc
 coverage="$test gcovr:gcovr"
 interop="$build python3:python3 python3-websockets python3-prometheus-client nodejs:node node-ws
   chromium:chromium chromium-driver:chromedriver curl:curl openssl:openssl nginx-light:nginx
-  haproxy:haproxy"
+  haproxy:haproxy tinyproxy-bin:tinyproxy squid-openssl microsocks:microsocks dante-server"
 bench="$build libbenchmark-dev"
 peers="$bench libboost-dev libwebsockets-dev libwebsocketpp-dev golang-go:go
   golang-github-gorilla-websocket-dev nodejs:node node-ws"

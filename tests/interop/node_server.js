@@ -52,6 +52,16 @@ run({
     console.log(server.address().port);
     await next(server, 'close');
   },
+  async unix(path) {
+    const web = http.createServer();
+    const server = new WebSocketServer({server: web});
+    server.on('connection', socket => socket.on(
+        'message', (data, isBinary) => socket.send(data, {binary: isBinary})));
+    web.listen(path);
+    await next(server, 'listening');
+    console.log('listening');
+    await next(server, 'close');
+  },
   async drop() {
     const socket = await accept();
     socket.send('soon gone');
