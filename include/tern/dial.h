@@ -117,7 +117,8 @@ class BlockingClient {
   std::optional<DeflateAgreement> deflate() const;
   /// The value of a header field of the server's 101; empty if it is absent.
   std::string header(std::string_view name) const;
-  /// The address of the server, e.g. "192.0.2.7:9001".
+  /// The address of the server or, behind a proxy, of the proxy: e.g. "192.0.2.7:9001".
+  /// "unix:" and the path for a Unix socket.
   std::string remote_address() const;
 
   /// For dial().
