@@ -1,12 +1,12 @@
-// The closing handshake, RFC 6455 §5.5.1 and §7. Either side sends Close and then no more data;
-// the other answers; the server ends TCP first (§7.1.1), so a client waits for that.
+// The closing handshake, RFC 6455 §5.5.1 and §7. One side sends Close and then no more data, and
+// the other side answers. The server ends TCP first (§7.1.1), so a client waits for that.
 //
 //              our Close queued                 the peer's Close
 //   open ──────────────────────▶ closing ─────────────────────────▶ both: ended, clean,
 //     └── the peer's Close: ours is queued in answer ──▶ closing      once ours is written
 //
-// To fail the connection (§7.1.7) is to queue a Close frame with the code of the fault and to end
-// at once: what the peer still sends is not read. Without a Close frame the code is 1006.
+// A connection that fails (§7.1.7) queues a Close frame with the code of the fault and ends at
+// once. Later bytes of the peer are not read. Without a Close frame the code is 1006.
 #include "engine/guarded.h"
 #include "engine/kept.h"
 #include "engine/workspace.h"
@@ -38,7 +38,7 @@ void Engine::stop_awaiting_fin() noexcept {
   if (close_frames_ == CloseFrames::both_await_fin) close_frames_ = CloseFrames::both;
 }
 
-// Told once both Close frames crossed (§7.1.4), or the connection ended some other way.
+// Reports the end, after both Close frames crossed (§7.1.4) or the connection ended in another way.
 void Engine::complete_close() noexcept {
   if (phase_ != Phase::closing || !peer_has_closed() || !active_->out.empty()) return;
   active_->close.clean = true;
@@ -96,8 +96,8 @@ bool Engine::may_send_close() const noexcept {
   return unsent && (phase_ == Phase::open || phase_ == Phase::closing);
 }
 
-// A failure of ours or the peer's: Close with code and reason of the fault, if a Close may still be
-// sent. Without memory the reason stays away.
+// Ends the connection because of a fault on either side. Sends a Close frame with the code and the
+// reason of the fault, if a Close frame may still be sent. Without memory it has no reason.
 void Engine::fail(std::error_code why) noexcept {
   if (has_ended()) return;
   const bool ours = why.category() == error_category();
@@ -106,7 +106,7 @@ void Engine::fail(std::error_code why) noexcept {
   const std::string_view reason = ours ? close_reason(errc) : std::string_view();
   const bool may_close = may_send_close();
   if (may_close && why != Errc::no_memory) {
-    guarded([&] { activate(); });  // it may rest
+    guarded([&] { activate(); });  // the connection may be at rest
     if (has_ended()) return;
   }
   if (!may_close || !active_) {
@@ -115,7 +115,7 @@ void Engine::fail(std::error_code why) noexcept {
     return;
   }
   if (why == Errc::no_memory || why == Errc::random_unavailable) {
-    // A key of zeros masks nothing, but there is no secret in this frame (§10.3).
+    // A key of zeros hides nothing, but this frame contains no secret (§10.3).
     std::array<std::byte, frame::max_header_bytes + 2> bytes{};
     frame::Header header{.length = 2, .opcode = Opcode::close, .fin = true};
     const auto masking = role_ == Role::client ? frame::Masking::masked : frame::Masking::unmasked;
@@ -135,7 +135,7 @@ void Engine::fail(std::error_code why) noexcept {
   if (!has_ended()) end(code, why);
 }
 
-// The close_info is complete: Kind::closed is the next event. Output stays.
+// The close_info is complete, so Kind::closed is the next event. Output stays.
 void Engine::end(CloseCode code, std::error_code why) noexcept {
   const bool opened = phase_ == Phase::open || phase_ == Phase::closing;
   if (phase_ != Phase::closing) clock_.start(now_);
@@ -149,7 +149,8 @@ void Engine::end(CloseCode code, std::error_code why) noexcept {
     }
   }
   CloseInfo& info = active_->close;
-  if (!peer_has_closed()) {  // else the peer's code and reason stand: only our answer failed
+  if (!peer_has_closed()) {  // otherwise the peer's code and reason stay, because only our answer
+                             // failed
     info.code = code;
     info.reason.clear();
     info.by_peer = false;
@@ -157,14 +158,14 @@ void Engine::end(CloseCode code, std::error_code why) noexcept {
   info.error = why;
   info.clean = false;
   info.opened = opened;
-  active_->in.abandon();  // who calls this may still look at a message
+  active_->in.abandon();  // the caller may still use a message
   if (kept_) {
     kept_->inflater.reset();
     kept_->deflater.reset();
   }
 }
 
-// Nothing more can be written, or shall be.
+// Nothing more is written, because that is impossible or unwanted.
 void Engine::drop() noexcept {
   if (active_) active_->out.clear();
   stop_awaiting_fin();

@@ -1,5 +1,5 @@
-// One unmasked frame of FIN and a data opcode, in one block: header, then payload. Immutable, but
-// for its compressed form, which is another such block, made once when somebody asks for it.
+// One unmasked frame with FIN and a data opcode in one block: the header, then the payload. It does
+// not change. Its compressed form is another such block, which is made once, at the first request.
 #pragma once
 
 #include "tern/message.h"
@@ -19,7 +19,7 @@ namespace tern::engine {
 /// A compressed frame that refers to no other message. Its bytes follow it.
 class CompressedForm {
  public:
-  /// For a payload of 0 bytes: compressing does not make the message smaller.
+  /// For a payload of 0 bytes, which means that compressing does not make the message smaller.
   std::span<const std::byte> payload() const noexcept { return {bytes() + header_, payload_}; }
   std::span<const std::byte> frame() const noexcept { return {bytes(), header_ + payload_}; }
   int window_bits() const noexcept { return window_bits_; }
@@ -41,19 +41,19 @@ class CompressedForm {
 
 class EncodedMessage {
  public:
-  /// One share for the caller. Throws std::bad_alloc.
+  /// The caller owns one share. Throws std::bad_alloc.
   static const EncodedMessage* encode(Message message);
   void retain() const noexcept { users_.fetch_add(1, std::memory_order_relaxed); }
   void release() const noexcept;
 
   std::span<const std::byte> frame() const noexcept { return {bytes(), header_ + payload_}; }
-  /// Whether it may be sent as what it is: text is UTF-8 (RFC 6455 §5.6).
+  /// Returns whether it may be sent with its type: text must be UTF-8 (RFC 6455 §5.6).
   bool is_valid() const noexcept { return valid_; }
   Message message() const noexcept {
     return {type_, std::span<const std::byte>(bytes() + header_, payload_)};
   }
 
-  /// Null when nobody asked for it yet.
+  /// Null if it was not requested yet.
   const CompressedForm* compressed() const noexcept {
     return compressed_.load(std::memory_order_acquire);
   }
@@ -77,8 +77,8 @@ class EncodedMessage {
   mutable std::atomic<const CompressedForm*> compressed_{nullptr};
 };
 
-/// Whether a shared message may be sent: as EncodedMessage::is_valid(), and one that was moved from
-/// is an empty text.
+/// Returns EncodedMessage::is_valid(). A message that was moved from counts as an empty text, so it
+/// may be sent.
 inline bool is_sendable(const SharedMessage& message) noexcept {
   return message.encoded() == nullptr || message.encoded()->is_valid();
 }

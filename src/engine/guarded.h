@@ -1,4 +1,4 @@
-// The one place where an allocation that failed becomes the end of one connection.
+// The only place where a failed allocation becomes the end of one connection.
 #pragma once
 
 #include "tern/engine.h"

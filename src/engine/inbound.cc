@@ -17,14 +17,14 @@
 namespace tern::engine {
 namespace {
 
-// From here on it pays to read from the socket straight into the assembly.
+// If at least this much of a frame is missing, the socket is read straight into the assembly.
 constexpr std::size_t room_threshold = std::size_t{64} << 10;
 
 // One call of next() reads no more frames than this.
 constexpr unsigned max_frames = 256;
 
-// Compressing can make a message larger, by a few bytes if done well. Beyond this it is no message
-// but work for its own sake: empty blocks, of which there could be as many as one likes.
+// The most bytes on the wire for a compressed message. Compressing makes a message larger by a few
+// bytes at most. More bytes can only be empty blocks, which cost work and carry nothing.
 std::uint64_t wire_limit(std::uint64_t max_message_bytes) noexcept {
   constexpr std::uint64_t most = UINT64_MAX;
   return max_message_bytes > (most >> 2) ? most : 2 * max_message_bytes + 1024;
@@ -58,7 +58,7 @@ void Inbound::abandon() noexcept {
   error_ = {};
 }
 
-// What was collected of the message in progress.
+// Drops the collected part of the message in progress.
 void Inbound::drop_message() noexcept {
   if (borrowed_) contexts_->give_back(std::move(borrowed_));
   at_.output_waits = false;
@@ -153,11 +153,11 @@ bool Inbound::is_checked_text(std::span<const std::byte> payload) const noexcept
 }
 
 // ---- frames
-// The inlined ones are what each small message passes through, together a third of its cost.
+// Each small message passes through the inlined functions. They are a third of its cost.
 
 [[gnu::hot]] Event Inbound::next() {
   delivered_.reset();
-  if (!at_.in_frame) at_.control_size = 0;  // the view of it was handed out, and ends here
+  if (!at_.in_frame) at_.control_size = 0;  // the view of the control frame ends here
   if (error_ != Errc{}) return Event(Event::Kind::closed);
   for (unsigned frames = 0; frames < max_frames; ++frames) {
     if (!at_.in_frame) {
@@ -199,7 +199,7 @@ bool Inbound::is_checked_text(std::span<const std::byte> payload) const noexcept
   return Event(Event::Kind::working);
 }
 
-// True: header_ holds a header. False: more bytes are needed, or error_ is set.
+// Returns true if header_ holds a header. Returns false if more bytes are needed or error_ is set.
 [[gnu::always_inline]] inline bool Inbound::read_header() {
   if (cursor_ == end_) {
     if (at_.stashed) stash_.reset();  // the view of its last message ends here
@@ -215,7 +215,7 @@ bool Inbound::is_checked_text(std::span<const std::byte> payload) const noexcept
     }
     if (decoded.failed()) return fault(decoded.error), false;
   }
-  // It straddles reads: collect it. What is taken too much goes back.
+  // The header came in parts, so it is collected. Bytes behind it go back to the input.
   const std::size_t had = at_.head_size;
   const std::size_t taken = std::min(available(), head_.size() - had);
   std::memcpy(head_.data() + had, cursor_, taken);
@@ -233,7 +233,7 @@ bool Inbound::is_checked_text(std::span<const std::byte> payload) const noexcept
   return true;
 }
 
-// §5.4, and our limits: judged by the header alone, before a byte is stored for it.
+// Checks §5.4 and the limits by the header alone, before a byte is stored for the frame.
 [[gnu::always_inline]] inline Errc Inbound::begin_data_frame() noexcept {
   if (header_.opcode == frame::Opcode::continuation) {
     if (!at_.in_message) return Errc::unexpected_continuation;
@@ -260,8 +260,8 @@ bool Inbound::is_checked_text(std::span<const std::byte> payload) const noexcept
   return {};
 }
 
-// One frame, all of it here, that begin_data_frame() could say nothing against: of such a message,
-// which is the common one, nothing needs to be remembered.
+// Returns whether the frame is a whole message that is here and that begin_data_frame() would
+// accept. Such a message, which is the usual one, leaves no state behind.
 [[gnu::always_inline]] inline bool Inbound::is_whole_message() const noexcept {
   return header_.fin && !at_.in_message && !header_.compressed && !at_.skipping &&
          header_.opcode != frame::Opcode::continuation && header_.length <= available() &&
@@ -278,7 +278,8 @@ bool Inbound::is_checked_text(std::span<const std::byte> payload) const noexcept
   return found(Message(type, payload));
 }
 
-// At most 125 bytes: viewed where they lie when they came whole, else collected.
+// Reads a control frame of at most 125 bytes. A frame that came whole is viewed where it lies;
+// otherwise it is collected.
 Event Inbound::read_control() {
   const std::size_t taken =
       static_cast<std::size_t>(std::min<std::uint64_t>(available(), remaining_));

@@ -1,5 +1,5 @@
-// Bytes to messages: frames (RFC 6455 §5.2) unmasked, joined (§5.4), inflated (RFC 7692), text
-// checked (§8.1).
+// Turns bytes into messages: unmasks frames (RFC 6455 §5.2), joins fragments (§5.4), inflates
+// messages (RFC 7692) and checks text (§8.1).
 #pragma once
 
 #include "tern/engine.h"
@@ -26,19 +26,20 @@ class Inbound {
  public:
   Inbound(base::ChunkPool& pool, deflate::Contexts& contexts) noexcept
       : pool_(&pool), contexts_(&contexts) {}
-  /// Of a new connection, or after everything was handed out: who sends, and what is too much.
+  /// Begins a connection of this role. Also allowed when idle().
   void start(Role role, const Limits& limits) noexcept;
-  /// From the next frame on, messages may be compressed. `kept` is where the connection keeps what
-  /// inflates them, if they refer to earlier ones; else null.
+  /// From the next frame on, messages may be compressed. `kept` is where the connection keeps its
+  /// inflater, if messages refer to earlier ones; otherwise it is null.
   void take_compressed(int window_bits, std::unique_ptr<deflate::Inflater>* kept) noexcept;
-  /// Forgets everything and gives memory back.
+  /// Forgets everything and returns its memory.
   void clear() noexcept;
-  /// The same, but what was handed out last lives on until clear().
+  /// Does the same, but the message that was handed out last stays valid until clear().
   void abandon() noexcept;
 
-  /// Where a large message is best continued; empty when there is none. Throws std::bad_alloc.
+  /// Returns the room to which the rest of a large message is best read; empty if there is none.
+  /// Throws std::bad_alloc.
   std::span<std::byte> read_room();
-  /// As Engine::feed. Throws std::bad_alloc when it must append to the stash.
+  /// As Engine::feed. Throws std::bad_alloc if it has to append to the stash.
   void feed(std::size_t in_room, std::span<std::byte> lent) {
     if (in_room > 0 || at_.stashed || stash_) return feed_amid(in_room, lent);
     lent_ = lent;
@@ -46,13 +47,13 @@ class Inbound {
     cursor_ = lent.data();
     end_ = cursor_ + lent.size();
   }
-  /// What was lent and is read may not be referred to any more.
+  /// The lent bytes that were read may not be referenced any more.
   void end_lending() noexcept;
-  /// Keeps the unread rest of what was lent. Throws std::bad_alloc.
+  /// Copies the unread rest of the lent bytes. Throws std::bad_alloc.
   void stash();
   bool has_stash() const noexcept { return at_.stashed && cursor_ != end_; }
 
-  /// What was fed and not read: for the handshake, which reads it before the first frame.
+  /// The bytes that were fed and not read. The handshake reads them before the first frame.
   std::span<std::byte> unread() const noexcept { return {cursor_, end_}; }
   void skip(std::size_t bytes) noexcept { cursor_ += bytes; }
   void discard() noexcept { cursor_ = end_; }
@@ -61,30 +62,31 @@ class Inbound {
   /// the lent bytes. Returns any other event if it is not; the caller then calls next(), which may
   /// return that message, too.
   Event next_whole() noexcept;
-  /// The next message, ping or pong; `closed` for a Close frame, whose payload it carries, or for a
-  /// fault if error() is set; `none` when all was read; `working` after as much work as one call
-  /// may do, see Engine::next. Throws std::bad_alloc.
+  /// Returns the next message, ping or pong. Returns `closed` with the payload of a Close frame, or
+  /// for a fault if error() is set; `none` if all bytes were read; `working` after as much work as
+  /// one call may do, see Engine::next. Throws std::bad_alloc.
   Event next();
-  /// From now on messages are not collected, inflated or checked, and pings and pongs not told: of
-  /// a data frame only the header is judged. Idempotent.
+  /// From now on, messages are not collected, inflated or checked, and pings and pongs are not
+  /// reported. Only the headers of data frames are checked. Later calls do nothing.
   void skip_messages() noexcept;
   Errc error() const noexcept { return error_; }
 
-  /// Nothing is unread, begun or handed out: after start() the object may serve another connection.
+  /// Returns whether nothing is unread, begun or handed out. Then start() may begin another
+  /// connection.
   bool idle() const noexcept { return cursor_ == end_ && !is_amid() && !delivered_ && !stash_; }
-  /// Whether the payload lies in the bytes that are lent.
+  /// Returns whether the payload lies in the lent bytes.
   bool lent(std::span<const std::byte> payload) const noexcept;
   /// Where the message that was handed out last lies, if that is in the lent bytes.
   EchoRoom& echo_room() noexcept { return echo_; }
   const EchoRoom& echo_room() const noexcept { return echo_; }
   /// Whether the payload is the whole text that was handed out last. Such a text is UTF-8.
   bool is_checked_text(std::span<const std::byte> payload) const noexcept;
-  /// The chunk that holds exactly this payload: that of the message handed out last, if it is.
+  /// Returns the chunk that holds exactly this payload, if it is the message handed out last.
   base::ChunkRef chunk_of(std::span<const std::byte> payload) const noexcept;
 
  private:
   void feed_amid(std::size_t in_room, std::span<std::byte> lent);
-  // Anything is begun, collected or kept.
+  // Returns whether anything is begun, collected or stashed.
   bool is_amid() const noexcept { return std::bit_cast<std::uint64_t>(at_) != 0; }
   bool read_header();
   Errc begin_data_frame() noexcept;
@@ -95,7 +97,7 @@ class Inbound {
   std::byte* place(std::span<std::byte> payload) noexcept;
   std::span<std::byte> take_payload() noexcept;
   Event read_control();
-  // How far a call came with a frame or a message.
+  // The result of a call that reads a part of a frame or a message.
   enum class Progress : std::uint8_t {
     done,        // all of it was read
     starved,     // more bytes are needed
@@ -120,20 +122,20 @@ class Inbound {
   deflate::Contexts* contexts_;
   const Limits* limits_ = nullptr;
 
-  // What is to be read, and what the caller lent.
+  // The bytes to read, and the bytes that the caller lent.
   std::byte* cursor_ = nullptr;
   std::byte* end_ = nullptr;
   std::span<const std::byte> lent_{};
   base::ChunkRef stash_{};
 
-  // Where reading has come to. Whole messages that lie in the lent bytes leave all of it 0.
+  // The place in the input. All of it is 0 after whole messages that lie in the lent bytes.
   struct Place {
     bool stashed = false;  // cursor_ and end_ point into stash_
     bool in_frame = false;
     bool in_message = false;        // a fragment without FIN came
-    std::uint8_t head_size = 0;     // of a header that came in parts
-    std::uint8_t control_size = 0;  // of a control frame that did
-    bool output_waits = false;      // the inflater was given less room than it could fill
+    std::uint8_t head_size = 0;     // bytes of a header that came in parts
+    std::uint8_t control_size = 0;  // bytes of a control frame that came in parts
+    bool output_waits = false;      // the inflater has more output than it had room for
     bool skipping = false;          // see skip_messages()
     std::uint8_t unused = 0;        // is_amid() compares all bytes, so none may be padding
   };
@@ -146,7 +148,7 @@ class Inbound {
   frame::Header header_{};
   std::uint64_t remaining_ = 0;  // of the payload
   std::array<std::byte, frame::max_header_bytes> head_{};
-  bool head_straddled_ = false;  // the header of this frame did
+  bool head_straddled_ = false;  // the header of this frame came in parts
   std::array<std::byte, frame::max_control_payload> control_{};
 
   // The message.
@@ -154,8 +156,8 @@ class Inbound {
   bool compressed_ = false;
   std::uint8_t window_bits_ = 0;  // of compressed messages
   std::uint32_t fragments_ = 0;
-  std::uint64_t wire_bytes_ = 0;  // of a compressed message, announced so far
-  std::size_t unmasked_ = 0;  // bytes at cursor_, of a compressed frame, that are unmasked already
+  std::uint64_t wire_bytes_ = 0;  // announced so far by the frames of a compressed message
+  std::size_t unmasked_ = 0;      // bytes at cursor_ that are unmasked already
   std::unique_ptr<deflate::Inflater>* kept_ = nullptr;
   std::unique_ptr<deflate::Inflater> borrowed_{};  // while a compressed message is in progress
   simd::Utf8Stream text_{};
@@ -182,21 +184,21 @@ inline void Inbound::start(Role role, const Limits& limits) noexcept {
   return header_.length <= limits_->max_message_bytes && limits_->max_fragments > 0;
 }
 
-// The payload, all of which is here.
+// Reads a payload that is here as a whole.
 [[gnu::always_inline]] inline std::span<std::byte> Inbound::take_payload() noexcept {
   const auto size = static_cast<std::size_t>(header_.length);
   return {std::exchange(cursor_, cursor_ + size), size};
 }
 
-// Where a whole message is handed out. Only a server moves it, while it unmasks it, because a
-// client has to mask an echo anyway.
+// Returns where a whole message is handed out. Only a server moves it, while it unmasks it, because
+// a client has to mask an echo anyway.
 [[gnu::always_inline]] inline std::byte* Inbound::place(std::span<std::byte> payload) noexcept {
   if (masking_ == frame::Masking::unmasked || at_.stashed) return payload.data();
   const auto type = static_cast<MessageType>(header_.opcode);
   return echo_.place(type, payload.data(), payload.size(), !head_straddled_);
 }
 
-// A message in one piece.
+// Returns the event for a message in one piece.
 [[gnu::always_inline]] inline Event Inbound::found(Message message) const noexcept {
   const Event event(Event::Kind::message, message);
   return cursor_ == end_ && !at_.stashed ? event.as_last() : event;

@@ -16,7 +16,7 @@
 namespace tern::engine {
 namespace {
 
-// One call of next() takes in and puts out no more than this of a compressed message.
+// The most bytes of a compressed message that one call of next() reads and writes.
 constexpr std::size_t max_step_in = std::size_t{16} << 10;
 constexpr std::size_t max_step_out = std::size_t{64} << 10;
 

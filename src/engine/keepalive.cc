@@ -1,16 +1,17 @@
-// Deadlines. The table of all clocks stands in docs/guides/limits-and-deadlines.md.
+// The deadlines of a connection. docs/guides/limits-and-deadlines.md has a table of all clocks.
 //
-// - The handshake's deadline is absolute: it is set when the handshake begins, and no traffic moves
-//   it.
-// - Silence starts anew with every byte received. While we do not read, silence proves nothing and
-//   its clock stands still.
-// - A question, which is a ping or our Close frame, has no deadline before it was written to the
-//   socket: until then only the stall clock runs. Then the deadline moves while the peer takes the
-//   bytes ahead of the question, because it cannot answer what it has not got.
+// - The deadline of the handshake is absolute. It is set when the handshake begins, and no traffic
+//   moves it.
+// - The silence clock starts again with every byte received. It stands still while the driver does
+//   not read, because silence proves nothing then.
+// - A question is a ping or our Close frame. It has no deadline before it was written to the
+// socket;
+//   until then only the stall clock runs. Afterwards the deadline moves while the peer takes the
+//   bytes in front of the question, because it cannot answer a question that it has not received.
 // - The stall clock runs while output waits to be written, and moves while the peer takes bytes.
 //
-// "Takes" means at the rate of Limits::min_drain_bytes_per_second (base::Patience): a peer that
-// takes a byte now and then holds nothing for long.
+// A peer "takes" bytes if it takes them at the rate of Limits::min_drain_bytes_per_second
+// (base::Patience). So a peer that takes a byte now and then ends soon.
 #include "base/later.h"
 #include "engine/guarded.h"
 #include "engine/workspace.h"
@@ -22,7 +23,7 @@ namespace tern {
 using base::later;
 using base::Patience;
 
-// Of an open connection of which nothing is to be written, as most are.
+// The deadline of an open connection that has no output, which is the usual case.
 [[gnu::always_inline]] inline Engine::TimePoint Engine::silence_deadline() const noexcept {
   if (keepalive_ == Keepalive::listening) [[likely]]
     return later(clock_.since(), options_->timeouts.silence);
@@ -53,7 +54,7 @@ Engine::TimePoint Engine::phase_deadline() const noexcept {
     case Phase::opening:
       return later(clock_.since(), opening_limit());
     case Phase::open:
-      // What the driver stashed may be the answer.
+      // The bytes that the driver stashed may be the answer.
       if (active_ && active_->in.has_stash()) return TimePoint::max();
       return silence_deadline();
     case Phase::closing:
@@ -87,9 +88,9 @@ void Engine::tick(TimePoint now, Delivery delivery) noexcept {
   if (now_ >= next_deadline()) on_deadline(&delivery);
 }
 
-// Only what would end the connection is postponed: a late ping harms nobody. Each clock is
-// postponed by itself, because a peer that sends all the time must not hold output that it does not
-// take.
+// Postpones only the clocks that would end the connection, because a late ping does no harm. Each
+// clock is postponed alone. Otherwise a peer that sends all the time could hold output that it does
+// not take.
 bool Engine::postpone(TimePoint until) noexcept {
   const Timeouts& timeouts = options_->timeouts;
   const bool stalls = now_ >= stall_deadline() && active_->stall.is_over(now_, timeouts.stall);
@@ -114,7 +115,7 @@ void Engine::on_deadline(const Delivery* delivery) noexcept {
       case Phase::open:
         return on_silence(delivery);
       case Phase::closing:
-        // The peer never answered (§7.1.1).
+        // The peer did not answer in time (§7.1.1).
         if (is_answer_late(delivery, options_->timeouts.close)) terminate(Errc::close_timeout);
         return;
       case Phase::ended:
@@ -145,7 +146,7 @@ void Engine::on_silence(const Delivery* delivery) {
   keepalive_ = Keepalive::ping_queued;
 }
 
-// Whether the peer has had its time to answer what was written when clock_ was started.
+// Returns whether the peer has had its time to answer the frame that started clock_.
 bool Engine::is_answer_late(const Delivery* delivery, Timeouts::Duration limit) {
   if (delivery != nullptr) {
     clock_.look(now_, *delivery, limit, options_->limits.min_drain_bytes_per_second,
@@ -154,7 +155,7 @@ bool Engine::is_answer_late(const Delivery* delivery, Timeouts::Duration limit) 
   return clock_.is_over(now_, limit);
 }
 
-// A part of the output was written, or the last of it that somebody waits for.
+// A part of the output was written.
 [[gnu::cold]] void Engine::on_written(std::size_t bytes) noexcept {
   if (keepalive_ == Keepalive::ping_queued && !active_->out.has_pings()) {
     keepalive_ = Keepalive::ping_written;

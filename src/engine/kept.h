@@ -1,4 +1,5 @@
-// What few connections have and keep for life: behind one pointer, so that the others stay small.
+// The rare parts of a connection, which live as long as it does. They are behind one pointer, so
+// that other connections stay small.
 #pragma once
 
 #include "tern/engine.h"

@@ -1,9 +1,9 @@
-// What goes out. A server references large payloads that stay alive, and copies small ones side by
-// side; a client must mask, and masks while it copies (RFC 6455 §5.3).
+// Sends messages and control frames. A server references large payloads that stay alive, and copies
+// small ones side by side. A client has to mask, so it masks while it copies (RFC 6455 §5.3).
 //
-// Where compression was agreed on, a message is compressed first (RFC 7692 §7.2.1). Without context
-// takeover it is sent so only if that is smaller. With takeover it is always sent so: our
-// compressor's window must be what the peer inflated, and a message that went through it is in it.
+// If compression was agreed on, a message is compressed first (RFC 7692 §7.2.1). Without context
+// takeover the compressed form is sent only if it is smaller. With takeover it is always sent,
+// because the window of our compressor must equal the bytes that the peer has inflated.
 #include "deflate/params.h"
 #include "engine/encoded_message.h"
 #include "engine/guarded.h"
@@ -17,10 +17,10 @@ using frame::Opcode;
 
 namespace {
 
-// Below, copying is cheaper than another piece for writev.
+// A payload below this is copied, because that is cheaper than another piece for writev.
 constexpr std::size_t min_referenced = 4096;
 
-// Without takeover a shorter message hardly shrinks, see Deflate::min_bytes.
+// Without takeover a shorter message shrinks very little, see Deflate::min_bytes.
 constexpr std::size_t default_min_bytes = 1024;
 
 Deflate with_defaults(const std::optional<Deflate>& options) noexcept {
@@ -29,7 +29,8 @@ Deflate with_defaults(const std::optional<Deflate>& options) noexcept {
 
 }  // namespace
 
-// A fresh key for each frame of a client, from the system's source (§10.3). False: it failed.
+// Draws a new key for a frame of a client from the random source of the system (§10.3). Returns
+// false if the source failed.
 bool Engine::draw_key(std::uint32_t& key) noexcept {
   if (role_ == Role::server) return true;
   if (const auto drawn = workspace_->memory().random().draw_key()) {
@@ -91,7 +92,7 @@ SendStatus Engine::send_with(Message message, F&& append) noexcept {
   return message.size() >= with_defaults(options_->deflate).min_bytes.value_or(usual);
 }
 
-// False: it goes out as it is.
+// Returns false if the message must be sent without compression.
 bool Engine::append_compressed(frame::Header header, Message message) {
   const Deflate options = with_defaults(options_->deflate);
   const deflate::DeflateParameters parameters{.level = options.level,
@@ -116,8 +117,8 @@ bool Engine::append_compressed(frame::Header header, Message message) {
   return true;
 }
 
-// The shared form refers to nothing. With takeover the connection compresses for itself: its own
-// context makes the message smaller, and the peer's window must be that context.
+// The shared form refers to no other message. With takeover the connection compresses the message
+// itself, because its own context makes it smaller and the peer's window must equal that context.
 bool Engine::append_compressed(frame::Header header, const SharedMessage& shared) {
   if (deflate_->takeover) return append_compressed(header, shared.message());
   const engine::CompressedForm* form = shared.encoded()->compressed();
@@ -146,8 +147,8 @@ bool Engine::append_compressed(frame::Header header, const SharedMessage& shared
 
 // ---- messages
 
-// Text that is not UTF-8 would make the peer fail the connection (§8.1). After the end send_with()
-// says that it is closed.
+// Text that is not UTF-8 would make the peer fail the connection (§8.1). After the end it is not
+// checked, because send_with() returns `closed`.
 bool Engine::refuses(Message message, SendOptions options) const noexcept {
   if (!message.is_text() || !options.check_text || phase_ != Phase::open) return false;
   if (active_ && active_->in.is_checked_text(message.bytes())) return false;

@@ -1,7 +1,7 @@
-// A broadcast is framed once; every queue then copies or references the same bytes. The block is
-// shared between threads, so its count is atomic and it is never written to again. The compressed
-// form is made by the first thread that needs it; others that do so meanwhile wait for it, which
-// is cheaper than to compress as well.
+// A broadcast is framed once, and every queue copies or references the same bytes. Threads share
+// the block, so its count is atomic and its bytes do not change. The first thread that needs the
+// compressed form makes it. Other threads that need it meanwhile wait, because that is cheaper than
+// to compress it again.
 #include "tern/message.h"
 
 #include "engine/encoded_message.h"

@@ -7,7 +7,7 @@
 
 namespace tern::engine {
 
-/// Whether the message may be sent as what it says it is.
+/// Returns whether the message may be sent with its type: text must be UTF-8.
 inline bool is_valid_text(Message message) noexcept {
   return !message.is_text() || simd::utf8_valid(message.bytes());
 }

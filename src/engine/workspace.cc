@@ -1,5 +1,5 @@
-// Blocks are handed out last in, first out: a loop that serves its connections one after the other
-// uses the same warm block for all of them.
+// The memory that the engines of one thread share. Blocks are handed out last in, first out. So a
+// loop that serves its connections one after the other uses the same warm block for all of them.
 #include "engine/workspace.h"
 
 #include "crypto/digest.h"
@@ -17,7 +17,7 @@ Active::Active(Memory& owner)
     : memory(&owner), in(owner.chunks(), owner.contexts()), out(owner.chunks()) {}
 
 // libcrypto sets itself up at its first use, and OpenSSL 3.0 does not survive an allocation that
-// fails in the middle of that: so the first use is here, before any stranger's byte.
+// fails during that. So the first use is here, before a peer can send a byte.
 Memory::Memory() {
   std::array<std::byte, 4> bytes;
   if (!crypto::sha1({}) || random_.fill(bytes)) throw std::bad_alloc();
@@ -47,7 +47,7 @@ void Memory::set_wall_clock(Engine::TimePoint now,
 
 void Memory::write_date(Engine::TimePoint now) noexcept {
   date_size_ = 0;
-  if (!wall_offset_ || now == Engine::TimePoint::min()) return;  // no time was told
+  if (!wall_offset_ || now == Engine::TimePoint::min()) return;  // the time is unknown
   const std::chrono::sys_time<std::chrono::nanoseconds> wall(now.time_since_epoch() +
                                                              *wall_offset_);
   const auto second = std::chrono::floor<std::chrono::seconds>(wall);

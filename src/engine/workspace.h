@@ -1,4 +1,4 @@
-// What the engines of one thread share.
+// The memory that the engines of one thread share.
 #pragma once
 
 #include "tern/engine.h"
@@ -28,10 +28,10 @@ class Memory {
   /// Throws std::bad_alloc.
   Active* take_active();
   void give_back(Active* active) noexcept;
-  /// The same for one that rests: there is nothing to clear.
+  /// The same for a block with nothing in it to clear.
   void put_back(Active* active) noexcept;
 
-  /// As of Workspace.
+  /// As in Workspace.
   void set_wall_clock(Engine::TimePoint now,
                       std::chrono::sys_time<std::chrono::nanoseconds> wall) noexcept;
   /// The whole line, as "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"; empty without a wall clock.
@@ -54,8 +54,9 @@ class Memory {
   deflate::Contexts contexts_{};
   Active* free_ = nullptr;
   std::size_t kept_ = 0;
-  std::optional<std::chrono::nanoseconds> wall_offset_{};  // of the time of day to tick()'s
-  // The line, and the second that it is for, in tick()'s time.
+  std::optional<std::chrono::nanoseconds>
+      wall_offset_{};  // from the time of tick() to the time of day
+  // The line, and the second for which it holds, in the time of tick().
   std::array<char, 37> date_line_{};
   std::size_t date_size_ = 0;
   Engine::TimePoint date_begin_{};
