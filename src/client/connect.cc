@@ -45,7 +45,8 @@ class Runners {
   bool wait(Clock::time_point until) {
     polled_.clear();
     for (const Runner& runner : runners_) polled_.push_back({runner.socket.get(), POLLOUT, 0});
-    polled_.push_back({options_.stop != nullptr ? options_.stop->fd() : -1, POLLIN, 0});
+    const int stop = options_.stop != nullptr ? options_.stop->fd() : -1;
+    if (stop >= 0) polled_.push_back({stop, POLLIN, 0});
     return poll_until(polled_, until);
   }
 

@@ -131,7 +131,8 @@ class Way {
     const int events = (writes ? POLLOUT : 0) | (reads ? POLLIN : 0);
     pollfd descriptors[] = {{transport_->fd(), static_cast<short>(events), 0},
                             {stop_.fd(), POLLIN, 0}};
-    const bool is_ready = client::poll_until(descriptors, deadline_);
+    const std::size_t count = stop_.fd() >= 0 ? 2 : 1;
+    const bool is_ready = client::poll_until(std::span(descriptors).first(count), deadline_);
     if (stop_.requested()) return Error(Errc::stopped, stage);
     if (!is_ready) return Error(Errc::handshake_timeout, stage);
     return {};
@@ -171,15 +172,15 @@ class Way {
   std::unique_ptr<net::Transport> transport_{};
 };
 
-// The URL to which an attempt that failed is redirected; nothing: it is not, or it is not followed.
-// Errors: why it may not be followed.
-Result<std::optional<http::Url>> redirection(const http::Url& url, const DialOptions& options,
-                                             const Error& failure, int followed) {
-  using Next = std::optional<http::Url>;
-  const bool is_redirect = failure.code() == Errc::upgrade_refused &&
-                           client::is_redirect(failure.http_status()) &&
-                           options.max_redirects > 0 && options.socket < 0;
-  if (!is_redirect) return Next();
+// Whether the failure of an attempt is a redirect that these options want to be followed.
+bool is_redirected(const DialOptions& options, const Error& failure) noexcept {
+  return failure.code() == Errc::upgrade_refused && client::is_redirect(failure.http_status()) &&
+         options.max_redirects > 0 && options.socket < 0;
+}
+
+// The URL to which the attempt is redirected. Errors: why it may not be followed.
+Result<http::Url> redirection(const http::Url& url, const DialOptions& options,
+                              const Error& failure, int followed) {
   if (followed == options.max_redirects) {
     return Error(Errc::too_many_redirects, "dial " + client::name_of(url));
   }
@@ -191,7 +192,7 @@ Result<std::optional<http::Url>> redirection(const http::Url& url, const DialOpt
                             "redirect: it leads from a Unix socket to another host");
   }
   to->unix_path = url.unix_path;
-  return Next(*std::move(to));
+  return to;
 }
 
 Result<BlockingClient> dial_until(http::Url url, const DialOptions& first,
@@ -201,12 +202,11 @@ Result<BlockingClient> dial_until(http::Url url, const DialOptions& first,
   for (int followed = 0;; ++followed) {
     if (stop.requested()) return Error(Errc::stopped, "dial " + client::name_of(url));
     auto opened = Way(url, options, deadline, stop).go(std::move(given));
-    if (opened) return opened;
+    if (opened || !is_redirected(options, opened.error())) return opened;
     auto next = redirection(url, options, opened.error(), followed);
     if (!next) return std::move(next).error();
-    if (!*next) return opened;
-    options = client::options_after_redirect(options, url, **next);
-    url = **std::move(next);
+    options = client::options_after_redirect(options, url, *next);
+    url = *std::move(next);
   }
 }
 

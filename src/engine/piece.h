@@ -65,7 +65,10 @@ class Piece {
     payload_ = {chunk.data(), payload_.size()};
     owner_ = std::move(chunk);
   }
-  void release_owner() noexcept { owner_.emplace<std::monostate>(); }
+  void release_owner() noexcept {
+    std::destroy_at(&owner_);
+    std::construct_at(&owner_);  // an assignment could throw for other types
+  }
 
   /// Writes the bytes of the piece to `out` as one or two iovecs. Returns how many.
   std::size_t gather(iovec* out) noexcept {
