@@ -10,9 +10,8 @@
 namespace tern::base {
 
 /// Prints the broken condition and its place on stderr, then aborts the process.
-[[noreturn, gnu::cold, gnu::noinline]] inline void assertion_failed(const char* condition,
-                                                                    const char* file,
-                                                                    int line) noexcept {
+[[noreturn]] inline void assertion_failed(const char* condition, const char* file,
+                                          int line) noexcept {
   std::fprintf(stderr, "%s:%d: assertion failed: %s\n", file, line, condition);
   std::abort();
 }

@@ -34,7 +34,7 @@ void LiveConnection::begin_call() noexcept {
 
 // The queue is judged only after an attempt to write. So a fast peer does not suffer from a handler
 // that sends much.
-[[gnu::always_inline]] inline void LiveConnection::make_room(std::size_t bytes) noexcept {
+inline void LiveConnection::make_room(std::size_t bytes) noexcept {
   if (!engine_.is_crowded(bytes, max_unflushed)) [[likely]]
     return;
   if (engine_.would_overflow(bytes)) blocked_ = Blocked::no;

@@ -92,7 +92,7 @@ bool LiveConnection::goes_on() const noexcept {
 
 // ---- reading
 
-[[gnu::always_inline]] inline bool LiveConnection::may_read() const noexcept {
+inline bool LiveConnection::may_read() const noexcept {
   return engine_runs() && !read_ended_ && !(paused_ && engine_.is_open()) &&
          (engine_.rests() || engine_.wants_input());
 }
@@ -198,7 +198,7 @@ void LiveConnection::pump_end() noexcept {
   pump(budget);
 }
 
-[[gnu::always_inline]] inline void LiveConnection::on_message(const Event& event) noexcept {
+inline void LiveConnection::on_message(const Event& event) noexcept {
   environment_->metrics.messages_received.add();
   const bool fine = call_application(
       "on_message", [&] { session_.type()->on_message(session_.get(), *this, event.message()); });

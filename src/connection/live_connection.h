@@ -96,7 +96,7 @@ class LiveConnection final : public Connection,
   /// Calls a function of the application. Returns false if it threw. Then the log has the label and
   /// the peer, and the caller ends the connection with 1011.
   template <class F>
-  [[gnu::always_inline]] bool call_application(std::string_view what, F&& function) noexcept {
+  bool call_application(std::string_view what, F&& function) noexcept {
     try {
       std::forward<F>(function)();
       return true;

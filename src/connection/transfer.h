@@ -25,7 +25,7 @@ class ReadSpace {
       : room_(room), buffer_(buffer) {}
 
   /// Reads once.
-  [[gnu::always_inline]] net::Transport::Transfer read(net::Transport& transport) const noexcept {
+  net::Transport::Transfer read(net::Transport& transport) const noexcept {
     const std::array<iovec, 2> both{
         {{room_.data(), room_.size()}, {buffer_.data(), buffer_.size()}}};
     const std::size_t first = room_.empty() ? 1 : 0;
@@ -33,7 +33,7 @@ class ReadSpace {
     return transport.read(std::span(both).subspan(first, count));
   }
   /// Gives the engine the bytes that a read has put here. Lifetime: that of Engine::feed().
-  [[gnu::always_inline]] void feed(Engine& engine, std::size_t bytes) const noexcept {
+  void feed(Engine& engine, std::size_t bytes) const noexcept {
     const std::size_t in_room = std::min(bytes, room_.size());
     engine.feed(in_room, buffer_.first(bytes - in_room));
   }

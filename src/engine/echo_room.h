@@ -35,8 +35,8 @@ class EchoRoom {
   /// Returns where the next message is handed out: at `here`, where its payload of `size` bytes
   /// lies, or behind the message before it. `header_in_front`: its own header lies in front of it
   /// in the lent bytes. The caller then copies the payload to that place.
-  [[gnu::always_inline]] std::byte* place(MessageType type, std::byte* here, std::size_t size,
-                                          bool header_in_front) noexcept {
+  std::byte* place(MessageType type, std::byte* here, std::size_t size,
+                   bool header_in_front) noexcept {
     const bool moves = end_ != nullptr && size <= max_moved;
     std::byte* const begin = moves ? end_ + header_bytes(size) : here;
     TERN_DEBUG_ASSERT(begin <= here);

@@ -118,7 +118,7 @@ void Engine::take_compressed() noexcept {
 }
 
 // Bytes came, so the peer lives.
-[[gnu::always_inline]] inline void Engine::restart_silence() noexcept {
+inline void Engine::restart_silence() noexcept {
   clock_.restart(now_);
   if (keepalive_ != Keepalive::paused) keepalive_ = Keepalive::listening;
 }
@@ -172,7 +172,7 @@ Event Engine::next_of_any_kind() noexcept {
   return event;
 }
 
-[[gnu::always_inline]] inline Event Engine::next_event() {
+inline Event Engine::next_event() {
   if (!active_) return {};
   switch (phase_) {
     case Phase::opening:
@@ -188,7 +188,7 @@ Event Engine::next_of_any_kind() noexcept {
   return next_end();
 }
 
-[[gnu::always_inline]] inline Event Engine::next_frame() {
+inline Event Engine::next_frame() {
   if (active_->due != Event::Kind::none) {
     return Event(std::exchange(active_->due, Event::Kind::none));
   }

@@ -200,7 +200,7 @@ bool Inbound::is_checked_text(std::span<const std::byte> payload) const noexcept
 }
 
 // Returns true if header_ holds a header. Returns false if more bytes are needed or error_ is set.
-[[gnu::always_inline]] inline bool Inbound::read_header() {
+inline bool Inbound::read_header() {
   if (cursor_ == end_) {
     if (at_.stashed) stash_.reset();  // the view of its last message ends here
     at_.stashed = false;
@@ -234,7 +234,7 @@ bool Inbound::is_checked_text(std::span<const std::byte> payload) const noexcept
 }
 
 // Checks §5.4 and the limits by the header alone, before a byte is stored for the frame.
-[[gnu::always_inline]] inline Errc Inbound::begin_data_frame() noexcept {
+inline Errc Inbound::begin_data_frame() noexcept {
   if (header_.opcode == frame::Opcode::continuation) {
     if (!at_.in_message) return Errc::unexpected_continuation;
     ++fragments_;
@@ -262,7 +262,7 @@ bool Inbound::is_checked_text(std::span<const std::byte> payload) const noexcept
 
 // Returns whether the frame is a whole message that is here and that begin_data_frame() would
 // accept. Such a message, which is the usual one, leaves no state behind.
-[[gnu::always_inline]] inline bool Inbound::is_whole_message() const noexcept {
+inline bool Inbound::is_whole_message() const noexcept {
   return header_.fin && !at_.in_message && !header_.compressed && !at_.skipping &&
          header_.opcode != frame::Opcode::continuation && header_.length <= available() &&
          is_allowed();

@@ -180,31 +180,31 @@ inline void Inbound::start(Role role, const Limits& limits) noexcept {
 // The short way of a usual message. It is inline, because a call and its checks are a large part of
 // the cost of a small message.
 
-[[gnu::always_inline]] inline bool Inbound::is_allowed() const noexcept {
+inline bool Inbound::is_allowed() const noexcept {
   return header_.length <= limits_->max_message_bytes && limits_->max_fragments > 0;
 }
 
 // Reads a payload that is here as a whole.
-[[gnu::always_inline]] inline std::span<std::byte> Inbound::take_payload() noexcept {
+inline std::span<std::byte> Inbound::take_payload() noexcept {
   const auto size = static_cast<std::size_t>(header_.length);
   return {std::exchange(cursor_, cursor_ + size), size};
 }
 
 // Returns where a whole message is handed out. Only a server moves it, while it unmasks it, because
 // a client has to mask an echo anyway.
-[[gnu::always_inline]] inline std::byte* Inbound::place(std::span<std::byte> payload) noexcept {
+inline std::byte* Inbound::place(std::span<std::byte> payload) noexcept {
   if (masking_ == frame::Masking::unmasked || at_.stashed) return payload.data();
   const auto type = static_cast<MessageType>(header_.opcode);
   return echo_.place(type, payload.data(), payload.size(), !head_straddled_);
 }
 
 // Returns the event for a message in one piece.
-[[gnu::always_inline]] inline Event Inbound::found(Message message) const noexcept {
+inline Event Inbound::found(Message message) const noexcept {
   const Event event(Event::Kind::message, message);
   return cursor_ == end_ && !at_.stashed ? event.as_last() : event;
 }
 
-[[gnu::always_inline]] inline Event Inbound::next_whole() noexcept {
+inline Event Inbound::next_whole() noexcept {
   if (is_amid() || delivered_ || error_ != Errc{} || masking_ == frame::Masking::unmasked) {
     return {};
   }

@@ -24,7 +24,7 @@ using base::later;
 using base::Patience;
 
 // The deadline of an open connection that has no output, which is the usual case.
-[[gnu::always_inline]] inline Engine::TimePoint Engine::silence_deadline() const noexcept {
+inline Engine::TimePoint Engine::silence_deadline() const noexcept {
   if (keepalive_ == Keepalive::listening) [[likely]]
     return later(clock_.since(), options_->timeouts.silence);
   if (keepalive_ != Keepalive::ping_written) return TimePoint::max();

@@ -161,9 +161,8 @@ inline void Outbound::wrote(std::size_t bytes) noexcept {
 }
 
 /// Writes header and payload to `out`. Returns their size.
-[[gnu::always_inline]] inline std::size_t Outbound::write_frame(
-    std::byte* out, const frame::Header& header,
-    std::span<const std::byte> payload) const noexcept {
+inline std::size_t Outbound::write_frame(std::byte* out, const frame::Header& header,
+                                         std::span<const std::byte> payload) const noexcept {
   const std::size_t size = frame::encode_header(out, header, masking_);
   // A server's key is 0. So a short payload may be masked with it, which needs no call.
   if (masking_ == frame::Masking::masked || payload.size() <= simd::max_inline_mask) {
@@ -174,8 +173,7 @@ inline void Outbound::wrote(std::size_t bytes) noexcept {
   return size + payload.size();
 }
 
-[[gnu::always_inline]] inline void Outbound::append_copy(const frame::Header& header,
-                                                         std::span<const std::byte> payload) {
+inline void Outbound::append_copy(const frame::Header& header, std::span<const std::byte> payload) {
   std::byte* const out = room(frame::max_header_bytes + payload.size(), Piece::Kind::frames);
   wrote(write_frame(out, header, payload));
   check();

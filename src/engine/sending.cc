@@ -41,12 +41,11 @@ bool Engine::draw_key(std::uint32_t& key) noexcept {
   return false;
 }
 
-[[gnu::always_inline]] inline std::size_t Engine::queued() const noexcept {
+inline std::size_t Engine::queued() const noexcept {
   return active_ ? active_->out.queued_bytes() : 0;
 }
 
-[[gnu::always_inline]] inline bool Engine::overflows(std::size_t queued,
-                                                     std::size_t bytes) const noexcept {
+inline bool Engine::overflows(std::size_t queued, std::size_t bytes) const noexcept {
   const std::size_t most = options_->limits.max_queued_bytes;
   return queued > 0 && (queued > most || bytes > most - queued);
 }
@@ -59,7 +58,7 @@ bool Engine::draw_key(std::uint32_t& key) noexcept {
   return queued() > most || overflows(queued(), bytes);
 }
 
-[[gnu::always_inline]] inline SendStatus Engine::queue_status() const noexcept {
+inline SendStatus Engine::queue_status() const noexcept {
   return queued() > options_->limits.high_water_bytes ? SendStatus::congested : SendStatus::queued;
 }
 
@@ -85,8 +84,7 @@ SendStatus Engine::send_with(Message message, F&& append) noexcept {
 
 // ---- compression
 
-[[gnu::always_inline]] inline bool Engine::compresses(Message message,
-                                                      SendOptions options) const noexcept {
+inline bool Engine::compresses(Message message, SendOptions options) const noexcept {
   if (!deflate_ || !options.compress || deflate_->window_bits == 0 || message.empty()) return false;
   const std::size_t usual = deflate_->takeover ? 0 : default_min_bytes;
   return message.size() >= with_defaults(options_->deflate).min_bytes.value_or(usual);
@@ -158,7 +156,7 @@ bool Engine::refuses(Message message, SendOptions options) const noexcept {
 // Whether `message` is an echo that only needs a header in front of it: the whole message that was
 // received last or, if that is binary, its beginning. Nothing else waits in front of it but echoes
 // that end where it begins.
-[[gnu::always_inline]] inline bool Engine::is_plain_echo(Message message) const noexcept {
+inline bool Engine::is_plain_echo(Message message) const noexcept {
   if (phase_ != Phase::open || !active_ || deflate_) return false;
   const engine::EchoRoom& room = active_->in.echo_room();
   const auto payload = message.bytes();

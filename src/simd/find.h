@@ -20,8 +20,7 @@ using Bytes [[gnu::vector_size(16)]] = Byte;
 /// Returns the first byte for which `rule` holds, or `end`. Reads nothing outside [from, end).
 /// Thread: any.
 template <typename Rule>
-[[gnu::always_inline]] inline const char* find_if(const char* from, const char* end,
-                                                  Rule rule) noexcept {
+inline const char* find_if(const char* from, const char* end, Rule rule) noexcept {
 #if defined(__x86_64__)
   constexpr std::ptrdiff_t width = sizeof(Bytes);
   if (end - from >= width) {

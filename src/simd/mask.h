@@ -93,8 +93,7 @@ void mask_long(std::byte* dst, const std::byte* src, std::size_t size, std::uint
 
 /// Masks or unmasks `data` in place, starting at key byte `phase` (0 to 3).
 /// Thread: any. RFC 6455 §5.3.
-[[gnu::always_inline]] inline void mask(std::span<std::byte> data, std::uint32_t key,
-                                        unsigned phase = 0) noexcept {
+inline void mask(std::span<std::byte> data, std::uint32_t key, unsigned phase = 0) noexcept {
   mask_copy(data.data(), data, key, phase);
 }
 
