@@ -201,7 +201,7 @@ Result<BlockingClient> dial_until(http::Url url, const DialOptions& first,
   DialOptions options = first;
   for (int followed = 0;; ++followed) {
     if (stop.requested()) return Error(Errc::stopped, "dial " + client::name_of(url));
-    auto opened = Way(url, options, deadline, stop).go(std::move(given));
+    auto opened = Way(url, options, deadline, stop).go(std::exchange(given, net::Fd()));
     if (opened || !is_redirected(options, opened.error())) return opened;
     auto next = redirection(url, options, opened.error(), followed);
     if (!next) return std::move(next).error();
