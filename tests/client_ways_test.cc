@@ -390,6 +390,18 @@ Error stopped_when(F&& ready, const std::string& url, DialOptions options) {
   return failure(url, options);
 }
 
+// Requests a stop when a peer has received the first head and keeps silent.
+Error stopped_behind_the_head(Listener& silent, const std::string& url,
+                              const DialOptions& options) {
+  std::optional<Socket> peer;
+  return stopped_when(
+      [&] {
+        peer.emplace(silent.accept());
+        peer->receive_head();
+      },
+      url, options);
+}
+
 TEST(ClientWays, AStopBeforeTheCallConnectsNothing) {
   std::stop_source source;
   source.request_stop();
@@ -399,26 +411,13 @@ TEST(ClientWays, AStopBeforeTheCallConnectsNothing) {
 
 TEST(ClientWays, AStopEndsTheUpgrade) {
   Listener silent;
-  std::optional<Socket> peer;
-  const Error error = stopped_when(
-      [&] {
-        peer.emplace(silent.accept());
-        peer->receive_head();
-      },
-      silent.url(), {});
-  EXPECT_EQ(error.code(), Errc::stopped);
+  EXPECT_EQ(stopped_behind_the_head(silent, silent.url(), {}).code(), Errc::stopped);
 }
 
 TEST(ClientWays, AStopEndsTheHandshakeWithAProxy) {
   Listener silent;
-  std::optional<Socket> peer;
-  const Error error = stopped_when(
-      [&] {
-        peer.emplace(silent.accept());
-        peer->receive_head();
-      },
-      "ws://a/", {.proxy = proxy_at(silent)});
-  EXPECT_EQ(error.code(), Errc::stopped);
+  const DialOptions options{.proxy = proxy_at(silent)};
+  EXPECT_EQ(stopped_behind_the_head(silent, "ws://a/", options).code(), Errc::stopped);
 }
 
 TEST(ClientWays, AStopEndsTheConnect) {

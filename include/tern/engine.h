@@ -306,7 +306,7 @@ class Engine {
     both,
     both_await_fin,  // client: the server ends TCP first (§7.1.1), and has not yet
   };
-  // What an open connection waits for.
+  // The next event that an open connection waits for.
   enum class Keepalive : std::uint8_t {
     listening,     // any byte; after timeouts.silence a ping is sent
     ping_queued,   // nothing yet: until our ping is written, only the stall clock runs

@@ -7,8 +7,8 @@
 
 namespace tern::base {
 
-/// Returns whether the connection ended because the peer did nothing in time. What still waits for
-/// this peer is of no use.
+/// Returns whether the connection ended because the peer did nothing in time. Bytes that still wait
+/// for this peer are of no use.
 inline bool is_silence(std::error_code why) noexcept {
   return why == Errc::pong_timeout || why == Errc::close_timeout || why == Errc::write_stalled;
 }

@@ -43,7 +43,7 @@ class Way {
 
   // Takes over the given socket, if there is one.
   Result<BlockingClient> go(net::Fd given) {
-    // Certificates are loaded first: what cannot work fails before any connection is made.
+    // Certificates are loaded first, so that wrong ones fail before any connection is made.
     std::shared_ptr<tls::ClientContext> context;
     if (url_.secure) {
       auto loaded = context_of(options_.tls);

@@ -1,4 +1,4 @@
-// Which proxy stands in front of a URL: the rules of curl, which users know. Only the password is
+// Chooses the proxy for a URL by the rules of curl, which users know. Only the password is
 // secret, but no message repeats any part of a proxy's URL, because a malformed one may hold the
 // password anywhere.
 

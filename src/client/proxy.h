@@ -38,14 +38,14 @@ struct ProxyServer {
   std::string name() const;
 };
 
-/// Where a handshake with a proxy stands.
+/// The progress of a handshake with a proxy.
 enum class ProxyStatus : std::uint8_t {
   more,    ///< the handshake goes on
-  done,    ///< the tunnel stands: what follows belongs to it
+  done,    ///< the tunnel is open; all further bytes belong to it
   failed,  ///< error() says why; the connection is of no more use
 };
 
-/// What a Proxy holds.
+/// The settings behind a Proxy.
 struct ProxySettings {
   std::optional<ProxyServer> server{};       ///< absent: the environment's
   std::optional<NoProxy> bypass{};           ///< absent: the environment's

@@ -13,7 +13,7 @@
 
 namespace tern::client {
 
-/// What an end means for the next attempt.
+/// The meaning of an end for the next attempt.
 enum class Verdict : std::uint8_t {
   fatal,      ///< another attempt would end in the same way
   transient,  ///< another attempt may work

@@ -22,18 +22,18 @@ struct Endpoint {
   std::uint16_t port = 0;
 };
 
-/// The way of one attempt to the server: what is connected, and what is spoken over it. A pure
-/// function of the URL, the options and the environment.
+/// The way of one attempt to the server: the address to connect to, the proxy behind it, and the
+/// request. It depends only on the URL, the options and the environment.
 struct Route {
   enum class FirstHop : std::uint8_t { tcp, unix_socket, given_socket };
 
   FirstHop first_hop = FirstHop::tcp;
-  Endpoint connect_to{};               ///< tcp: what is resolved and connected
+  Endpoint connect_to{};               ///< tcp: the host to resolve and connect to
   std::string unix_path{};             ///< unix_socket: its path
-  std::optional<ProxyServer> proxy{};  ///< what stands at the first hop, if not the server
-  Endpoint tunnel_to{};                ///< what the proxy is asked for
+  std::optional<ProxyServer> proxy{};  ///< the proxy at the first hop, if there is one
+  Endpoint tunnel_to{};                ///< the server that the proxy connects to
   std::optional<net::Address> from{};  ///< our own address
-  std::string server_name{};           ///< wss: what TLS asks for and expects
+  std::string server_name{};           ///< wss: the name that the certificate must have
   ClientRequest request{};             ///< the upgrade
 };
 

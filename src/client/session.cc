@@ -260,8 +260,8 @@ void Session::terminate() noexcept {
   end_tcp();
 }
 
-// The engine has reported its end. What remains is to write a Close frame or to wait for the peer's
-// FIN (RFC 6455 §7.1.1), which only close() does. If nothing remains, TCP ends here.
+// The engine has reported its end. A Close frame may still have to be written, and close() also
+// waits for the peer's FIN (RFC 6455 §7.1.1). If neither is left to do, TCP ends here.
 void Session::on_end() noexcept {
   try {
     end_error_.emplace(end_error());

@@ -14,7 +14,7 @@ namespace tern::client {
 /// Runs the handshake with a proxy over a transport, without waiting.
 class Tunnel {
  public:
-  /// Where the handshake stands, and what it waits for.
+  /// The progress of the handshake, or the event that it waits for.
   enum class State : std::uint8_t { done, wait_read, wait_write, failed };
 
   /// Asks `proxy` for a tunnel to a host (an IPv6 address without brackets) and a port.

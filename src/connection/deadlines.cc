@@ -112,7 +112,7 @@ void LiveConnection::on_linger_timer() noexcept {
 }
 
 // Discards at most 64 KiB of the peer's input. More than that stays unread until the peer has taken
-// what was written.
+// all written bytes.
 void LiveConnection::linger() noexcept {
   if (transport_->has_unsent()) transport_->flush();
   if (full_) return update_interest();

@@ -1,5 +1,5 @@
 // The driver of a connection on a loop: it moves bytes between an engine and a transport and calls
-// the session. It is the same for a server and for a client; what differs is the Owner's.
+// the session. It is the same for a server and for a client. The Owner does the parts that differ.
 #pragma once
 
 #include "tern/connection.h"

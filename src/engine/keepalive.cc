@@ -5,13 +5,13 @@
 // - The silence clock starts again with every byte received. It stands still while the driver does
 //   not read, because silence proves nothing then.
 // - A question is a ping or our Close frame. It has no deadline before it was written to the
-// socket;
-//   until then only the stall clock runs. Afterwards the deadline moves while the peer takes the
-//   bytes in front of the question, because it cannot answer a question that it has not received.
+//   socket; until then only the stall clock runs. Afterwards the deadline moves while the peer
+//   takes the bytes in front of the question, because it cannot answer a question that it has not
+//   received.
 // - The stall clock runs while output waits to be written, and moves while the peer takes bytes.
 //
 // A peer "takes" bytes if it takes them at the rate of Limits::min_drain_bytes_per_second
-// (base::Patience). So a peer that takes a byte now and then ends soon.
+// (base::Patience). A peer that takes a few bytes at long intervals does not keep a connection.
 #include "base/later.h"
 #include "engine/guarded.h"
 #include "engine/workspace.h"

@@ -8,7 +8,7 @@
 
 namespace tern::engine {
 
-/// What the engine does after a call of ServerOpening or ClientOpening.
+/// The next step of the engine after a call of ServerOpening or ClientOpening.
 struct OpeningStep {
   enum class Kind : std::uint8_t {
     wait,     // nothing: the opening needs input, room for output, or a decision

@@ -66,7 +66,7 @@ class Outbound {
   /// Works without memory, because the queue always has room for one piece more.
   void append_emergency(std::span<const std::byte> frame) noexcept;
 
-  /// What writev takes next. Lifetime: until the next call on this object.
+  /// Returns the pieces for the next writev. Lifetime: until the next call on this object.
   std::span<const iovec> output() noexcept {
     if (pieces_.empty()) return {&run_, run_.iov_len > 0 ? 1u : 0u};
     return output_pieces();

@@ -1,15 +1,14 @@
 // Opens, accepts and connects sockets. Three rules are only here:
 //
 // - A port in use is an error. If the first listener set SO_REUSEPORT before bind(), another
-// process
-//   of the same user could already hold the port, and the kernel would give connections to both at
-//   random. So the first listener binds without SO_REUSEPORT and sets it afterwards. That is early
-//   enough, because the kernel checks the flag of the first socket when a worker binds to the port.
+//   process of the same user could already hold the port, and the kernel would give connections
+//   to both at random. So the first listener binds without SO_REUSEPORT and sets it afterwards.
+//   That is early enough, because the kernel checks the flag of the first socket when a worker
+//   binds to the port.
 // - SO_REUSEADDR is set, because otherwise connections in TIME_WAIT would keep the port from a
 //   restarted server. On Linux this flag never lets two listeners share a port.
-// - accept(2) also reports errors of the network and of connections that failed in the queue. Only
-// a
-//   lack of descriptors or memory needs a pause, because the listener then stays readable.
+// - accept(2) also reports errors of the network and of connections that failed in the queue.
+//   Only a lack of descriptors or memory needs a pause, because the listener then stays readable.
 #include "net/socket.h"
 
 #include "tern/error.h"

@@ -3,8 +3,6 @@
 // Pass: each sender's messages arrive in order without a gap; on connections that were closed
 // properly at the end, all that were accepted; no report of ThreadSanitizer, which runs this row
 // as well. For CI 8 threads by 4 000 sends to 40 connections; full size is 8 by 100 000 to 100.
-//
-// Not linked with the other rows' wrappers: ThreadSanitizer has an operator new of its own.
 #include "tern/tern.h"
 
 #include "faults/support/crowd.h"
