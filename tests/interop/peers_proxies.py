@@ -13,7 +13,8 @@ from harness import SECONDS, Process, check, echo_server, expect, expect_in
 from peers_curl import Answer, curl
 from peers_websockets import within
 
-NGINX = """
+# The beginning of each configuration: nginx stays in the foreground and in its folder.
+NGINX_HEAD = """
 daemon off;
 master_process off;
 pid {directory}/nginx.pid;
@@ -26,7 +27,9 @@ http {{
   fastcgi_temp_path {directory}/fastcgi;
   uwsgi_temp_path {directory}/uwsgi;
   scgi_temp_path {directory}/scgi;
-  server {{
+"""
+
+NGINX = NGINX_HEAD + """  server {{
     listen 127.0.0.1:{port};
     location / {{ proxy_pass http://127.0.0.1:{behind}; }}
     location /echo {{

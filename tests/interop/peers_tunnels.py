@@ -15,7 +15,7 @@ import websockets
 
 from harness import SECONDS, Process, check, echo_server, expect, expect_in, program
 from peers_node import node
-from peers_proxies import eventually, free_port, listens
+from peers_proxies import NGINX_HEAD, eventually, free_port, listens
 from peers_tls import certificate, secure_server
 from peers_websockets import within
 
@@ -56,20 +56,7 @@ client pass {{ from: 127.0.0.0/8 to: 0.0.0.0/0 }}
 socks pass {{ from: 127.0.0.0/8 to: 127.0.0.1/32 port = {allowed} }}
 """
 
-NGINX = """
-daemon off;
-master_process off;
-pid {directory}/nginx.pid;
-error_log stderr;
-events {{}}
-http {{
-  access_log off;
-  client_body_temp_path {directory}/body;
-  proxy_temp_path {directory}/proxy;
-  fastcgi_temp_path {directory}/fastcgi;
-  uwsgi_temp_path {directory}/uwsgi;
-  scgi_temp_path {directory}/scgi;
-  server {{
+NGINX = NGINX_HEAD + """  server {{
     listen 127.0.0.1:{port};
     location /there {{ return 307 http://127.0.0.1:{behind}/echo; }}
     location /secure {{ return 301 https://127.0.0.1:{secure}/echo; }}
