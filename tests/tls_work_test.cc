@@ -85,6 +85,25 @@ TEST(TlsWork, DeciphersAtMost256RecordsInOneCall) {
   EXPECT_FALSE(last.more);
 }
 
+// A record may be one byte and 16 KiB of padding (RFC 8446 §5.4). 256 of them would be 4 MiB to
+// decipher in one call.
+TEST(TlsWork, ReceivesAtMostFourBuffersInOneCall) {
+  TlsPair pair = localhost();
+  pair.shake_hands();
+  pair.run();
+  ASSERT_EQ(SSL_set_block_padding(pair.client.ssl, SSL3_RT_MAX_PLAIN_LENGTH), 1);
+  for (int i = 0; i < 256; ++i) {
+    pair.client.to_write = "x";
+    pair.client.turn();
+  }
+  const std::size_t before = pair.to_server.bytes.size();
+  ASSERT_GT(before, std::size_t{4} << 20);
+  char buffer[1000];
+  const iovec into{buffer, sizeof buffer};
+  EXPECT_GT(pair.server.tls->read({&into, 1}).bytes, 0u);
+  EXPECT_LE(before - pair.to_server.bytes.size(), 4 * pair.scratch.input().size());
+}
+
 TEST(TlsWork, ARecordOfOneByteCountsLikeALargeOne) {
   TlsPair pair = localhost();
   pair.shake_hands();
