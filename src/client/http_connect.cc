@@ -16,8 +16,8 @@ namespace {
 
 constexpr std::size_t max_refusal_body = 1024;  // as for an upgrade that a server refuses
 
-// For what has no limit of its own: interim answers, and the framing of a refusal's chunks.
-constexpr std::size_t max_more_bytes = 64 * 1024;
+// The limit of the parts that have none of their own: interim answers, and the framing of chunks.
+constexpr std::size_t max_more_bytes = std::size_t{64} << 10;
 
 std::size_t most_bytes(const Limits& limits) noexcept {
   return std::min(limits.max_head_bytes, SIZE_MAX - max_more_bytes) + max_more_bytes;

@@ -61,7 +61,7 @@ OpeningStep ClientOpening::next(std::error_code input_end) {
       head_.start(http::HeadParser::Kind::response, options_->limits);
       continue;
     }
-    const OpeningStep step = judge();
+    OpeningStep step = judge();
     if (state_ == State::done) return step;
   }
   body_.feed(in_->unread());
