@@ -1,4 +1,5 @@
-// What is referenced and what is copied, where large messages are read to, how long views live.
+// The engine references large payloads and copies small ones. These tests check which bytes it
+// references, where it reads large messages to, and how long views live.
 #include "support/bare_engine.h"
 
 #include <cstring>
@@ -10,8 +11,6 @@ namespace tern::test {
 namespace {
 
 constexpr Role roles[] = {Role::server, Role::client};
-
-std::string octets(std::size_t count, char c = 'x') { return std::string(count, c); }
 
 using Sent = std::vector<std::pair<unsigned, std::string>>;  // opcodes and payloads
 
@@ -28,17 +27,18 @@ Sent written(Bare& bare) {
 
 TEST(EngineBorrowing, AServerEchoesLentPayloadsWithoutCopying) {
   Bare bare(Role::server);
-  const std::vector<Frame> frames = {binary(octets(4'096)), binary(octets(16'384)),
-                                     text(octets(100))};
+  const std::vector<Frame> frames = {binary(payload_of(4'096)), binary(payload_of(16'384)),
+                                     text(payload_of(100))};
   const auto lent = bare.lend(frames);
   bare.engine.feed(0, lent);
   while (const Event event = bare.engine.next()) bare.engine.send(event.message());
   EXPECT_EQ(referenced(bare.engine, lent), 4 + 4'096u + 4 + 16'384u + 2 + 100);
-  EXPECT_EQ(bare.engine.output().size(), 2u) << "the header in front; small ones move up";
+  EXPECT_EQ(bare.engine.output().size(), 2u)
+      << "the large message stays where it is, and the small one moves up to it";
 
   bare.write(3'000);  // in the middle of the first
   bare.engine.settle();
-  EXPECT_EQ(referenced(bare.engine, lent), 0u) << "settle() moves it";
+  EXPECT_EQ(referenced(bare.engine, lent), 0u) << "settle() copies the rest";
   std::fill(bare.lent.begin(), bare.lent.end(), '\xEE');
   bare.engine.settle();
   std::string rest = bare.write();
@@ -53,7 +53,7 @@ TEST(EngineBorrowing, EchoesOfMessagesThatMovedUpAreOnePiece) {
   std::vector<Frame> frames;
   for (const std::size_t size :
        {0u, 1u, 7u, 125u, 126u, 127u, 2'000u, 8'192u, 0u, 3u, 33u, 64u, 500u, 1'024u}) {
-    frames.push_back(binary(octets(size, static_cast<char>('a' + frames.size()))));
+    frames.push_back(binary(payload_of(size, static_cast<char>('a' + frames.size()))));
   }
   const auto lent = bare.lend(frames);
   bare.engine.feed(0, lent);
@@ -67,10 +67,11 @@ TEST(EngineBorrowing, EchoesOfMessagesThatMovedUpAreOnePiece) {
   EXPECT_EQ(out + bare.write(), all);
 }
 
-// What was handed out is not moved over, nor is it by the header of another's echo.
-TEST(EngineBorrowing, AllViewsStayWhileTheBytesAreLent) {
-  const std::vector<Frame> frames = {text("one"),       ping("two"),  binary(octets(300, '3')),
-                                     pong("four"),      text("five"), binary(octets(9'000)),
+// Neither a message that moves up nor the header of an echo may overwrite a message that next() has
+// returned.
+TEST(EngineBorrowing, AllViewsStayValidWhileTheBytesAreLent) {
+  const std::vector<Frame> frames = {text("one"),       ping("two"),  binary(payload_of(300, '3')),
+                                     pong("four"),      text("five"), binary(payload_of(9'000)),
                                      text("fi", false), ping("six"),  more("ve"),
                                      text("eight"),     binary(""),   text("nine")};
   for (const bool echo : {false, true}) {
@@ -80,7 +81,7 @@ TEST(EngineBorrowing, AllViewsStayWhileTheBytesAreLent) {
     std::vector<std::string> seen;
     while (const Event event = bare.engine.next()) {
       const bool assembled = event.message().text() == "five" && views.size() > 5;
-      if (!assembled) {  // that one ends with next()
+      if (!assembled) {  // the view of an assembled message ends with next()
         views.push_back(event.message());
         seen.emplace_back(event.message().text());
       }
@@ -93,30 +94,30 @@ TEST(EngineBorrowing, AllViewsStayWhileTheBytesAreLent) {
   }
 }
 
-TEST(EngineBorrowing, MessagesMoveWithinWhatIsLentNow) {
+TEST(EngineBorrowing, MessagesMoveOnlyWithinTheLentBytes) {
   Bare bare(Role::server);
   bare.engine.feed(0, bare.lend({text("one"), text("two")}));
   while (const Event event = bare.engine.next()) bare.engine.send(event.message());
   bare.engine.settle();
   const std::string first(bare.lent.size(), '\xEE');
   std::ranges::fill(bare.lent, '\xEE');
-  std::string second = wire(Role::client, {text(octets(5'000)), text(octets(5'001))});
+  std::string second = wire(Role::client, {text(payload_of(5'000)), text(payload_of(5'001))});
   const auto lent = std::as_writable_bytes(std::span(second));
   bare.engine.feed(0, lent);
   while (const Event event = bare.engine.next()) bare.engine.send(event.message());
   EXPECT_EQ(referenced(bare.engine, lent), 4 + 5'000 + 4 + 5'001u);
   EXPECT_EQ(bare.lent, first);
-  EXPECT_EQ(written(bare), (Sent{{1, "one"}, {1, "two"}, {1, octets(5'000)}, {1, octets(5'001)}}));
+  EXPECT_EQ(written(bare),
+            (Sent{{1, "one"}, {1, "two"}, {1, payload_of(5'000)}, {1, payload_of(5'001)}}));
 }
 
-// A loop lends one buffer to all its connections in turn: what lies there when another one forwards
-// its message to us is not ours to refer to.
-// Nor into what was lent before, though nobody settled meanwhile.
-TEST(EngineBorrowing, MessagesDoNotMoveToTheReadBefore) {
+// A message may move up only within the bytes of the current feed(). It must not move into earlier
+// bytes, even if settle() was not called between.
+TEST(EngineBorrowing, MessagesDoNotMoveIntoAnEarlierRead) {
   Bare bare(Role::server);
   const auto both = bare.lend({text("one"), text("two"), text("three")});
   std::string second = bare.lent.substr(2 * (2 + 4 + 3) + 1);
-  bare.engine.feed(0, both.first(both.size() - second.size()));  // and an octet of the third
+  bare.engine.feed(0, both.first(both.size() - second.size()));  // and one byte of the third
   while (bare.engine.next()) {
   }
   const std::string first = bare.lent;
@@ -128,21 +129,24 @@ TEST(EngineBorrowing, MessagesDoNotMoveToTheReadBefore) {
   EXPECT_EQ(bare.lent, first);
 }
 
+// A loop lends one buffer to all its connections in turn. After settle(), the buffer may have a
+// message of another connection, so the engine must not reference it.
 TEST(EngineBorrowing, LendingEndsWithSettle) {
   Bare bare(Role::server);
-  const auto lent = bare.lend({binary(octets(5'000)), binary(octets(100), false)});
-  bare.engine.feed(0, lent.first(lent.size() - 1));  // so that it does not rest
+  const auto lent = bare.lend({binary(payload_of(5'000)), binary(payload_of(100), false)});
+  // One byte is missing, so the engine is not at rest.
+  bare.engine.feed(0, lent.first(lent.size() - 1));
   ASSERT_TRUE(bare.engine.next());
   ASSERT_FALSE(bare.engine.next());
   bare.engine.settle();
   std::ranges::fill(bare.lent, 'y');
   bare.engine.send(Message(MessageType::binary, lent.subspan(8, 5'000)));
   std::ranges::fill(bare.lent, 'z');
-  EXPECT_EQ(written(bare), (Sent{{2, octets(5'000, 'y')}}));
+  EXPECT_EQ(written(bare), (Sent{{2, payload_of(5'000, 'y')}}));
 }
 
-// Small echoes among other messages are copied: that is cheaper than a piece for each.
-TEST(EngineBorrowing, SmallEchoesAmongOthersAreFewPieces) {
+// Small echoes among other messages are copied, because one piece for each echo costs more.
+TEST(EngineBorrowing, SmallEchoesAmongOtherMessagesAreCopied) {
   Bare bare(Role::server);
   std::vector<Frame> frames(50, text("echo"));
   bare.engine.feed(0, bare.lend(frames));
@@ -157,10 +161,11 @@ TEST(EngineBorrowing, SmallEchoesAmongOthersAreFewPieces) {
   EXPECT_EQ(written(bare), expected);
 }
 
-// The header of an echo takes the place of the peer's: once, and only there.
-TEST(EngineBorrowing, WhatIsNoEchoLeavesTheHeaderOfTheMessageAlone) {
-  const std::string payload = octets(5'000, 'p') + octets(5'000, 'q');
-  const std::string other = octets(10'000, 'r');
+// The header of an echo is written over the header of the peer. That may happen only once, and only
+// for a message that lies directly behind that header.
+TEST(EngineBorrowing, OnlyOneEchoWritesOverTheHeaderOfTheMessage) {
+  const std::string payload = payload_of(5'000, 'p') + payload_of(5'000, 'q');
+  const std::string other = payload_of(10'000, 'r');
   const auto sent = [&](auto&& send) {
     Bare bare(Role::server);
     bare.engine.feed(0, bare.lend({binary(payload), binary(other)}));
@@ -188,10 +193,12 @@ TEST(EngineBorrowing, WhatIsNoEchoLeavesTheHeaderOfTheMessageAlone) {
             (Sent{{2, payload}, {2, other}}));
 }
 
-// A longer payload may need a longer header than there is room for.
-TEST(EngineBorrowing, MoreThanTheMessageHasNoRoomInFrontOfIt) {
+// A payload may begin with a message and be longer. Its header may need more room than the header
+// of that message.
+TEST(EngineBorrowing, ALongerPayloadDoesNotUseTheRoomOfTheHeader) {
   Bare bare(Role::server);
-  bare.engine.feed(0, bare.lend({text("before"), binary(octets(65'000)), binary(octets(10'000))}));
+  bare.engine.feed(
+      0, bare.lend({text("before"), binary(payload_of(65'000)), binary(payload_of(10'000))}));
   const Message before = bare.engine.next().message();
   const std::byte* const begin = bare.engine.next().message().bytes().data();
   const std::string more(reinterpret_cast<const char*>(begin), 70'000);
@@ -200,21 +207,23 @@ TEST(EngineBorrowing, MoreThanTheMessageHasNoRoomInFrontOfIt) {
   EXPECT_EQ(written(bare), (Sent{{2, more}}));
 }
 
-// Nor does more of it join the echo before: what lies behind may move up yet.
-TEST(EngineBorrowing, MoreThanTheMessageJoinsNoEcho) {
+// A payload that is longer than its message does not join the echo before it, because the bytes
+// behind the message may still change when the next message moves up.
+TEST(EngineBorrowing, ALongerPayloadJoinsNoEcho) {
   Bare bare(Role::server);
-  bare.engine.feed(0, bare.lend({text("one"), binary(octets(100, '2')), binary(octets(100, '3'))}));
+  bare.engine.feed(
+      0, bare.lend({text("one"), binary(payload_of(100, '2')), binary(payload_of(100, '3'))}));
   bare.engine.send(bare.engine.next().message());
   const Message second = bare.engine.next().message();
   const std::string more(reinterpret_cast<const char*>(second.bytes().data()), 120);
   bare.engine.send(Message(MessageType::binary, std::span(second.bytes().data(), more.size())));
   bare.engine.send(bare.engine.next().message());
-  EXPECT_EQ(written(bare), (Sent{{1, "one"}, {2, more}, {2, octets(100, '3')}}));
+  EXPECT_EQ(written(bare), (Sent{{1, "one"}, {2, more}, {2, payload_of(100, '3')}}));
 }
 
-TEST(EngineBorrowing, AnEchoJoinsOnce) {
+TEST(EngineBorrowing, AnEchoJoinsTheOneBeforeOnlyOnce) {
   Bare bare(Role::server);
-  const std::string payload = octets(5'000);
+  const std::string payload = payload_of(5'000);
   bare.engine.feed(0, bare.lend({binary("one"), binary(payload)}));
   bare.engine.send(bare.engine.next().message());
   const Message second = bare.engine.next().message();
@@ -223,11 +232,12 @@ TEST(EngineBorrowing, AnEchoJoinsOnce) {
   EXPECT_EQ(written(bare), (Sent{{2, "one"}, {2, payload}, {1, payload}}));
 }
 
-// When a header came in two reads, what lies in front of the payload is not ours to write to.
-// The frame that is read now says nothing about the room in front of an earlier message.
-TEST(EngineBorrowing, TheRoomForAHeaderEndsWithNext) {
+// The room in front of a message may be used until the next call of next(). The frame that is being
+// read then has its own room, which must not be used for an earlier message.
+TEST(EngineBorrowing, NextEndsTheUseOfTheRoomForAHeader) {
   Bare bare(Role::server);
-  const auto lent = bare.lend({text("the first"), text("a second"), binary(octets(2'000), false)});
+  const auto lent =
+      bare.lend({text("the first"), text("a second"), binary(payload_of(2'000), false)});
   bare.engine.feed(0, lent.first(lent.size() - 1));
   const Message first = bare.engine.next().message();
   const Message second = bare.engine.next().message();
@@ -236,8 +246,9 @@ TEST(EngineBorrowing, TheRoomForAHeaderEndsWithNext) {
   EXPECT_EQ(first.text(), "the first");
 }
 
-TEST(EngineBorrowing, AHeaderThatCameInPartsMakesNoRoom) {
-  const std::string payload = octets(5'000, 'p');
+// If a header came in two reads, a part of the bytes in front of the payload is not lent any more.
+TEST(EngineBorrowing, AHeaderThatCameInTwoReadsMakesNoRoom) {
+  const std::string payload = payload_of(5'000, 'p');
   for (std::size_t cut = 1; cut < 8; ++cut) {
     SCOPED_TRACE(cut);
     Bare bare(Role::server);
@@ -248,34 +259,35 @@ TEST(EngineBorrowing, AHeaderThatCameInPartsMakesNoRoom) {
     std::fill_n(bare.lent.begin(), cut, '#');
     bare.engine.feed(0, bytes.subspan(cut));
     bare.engine.send(bare.engine.next().message());
-    EXPECT_EQ(bare.lent.substr(0, cut), octets(cut, '#'));
+    EXPECT_EQ(bare.lent.substr(0, cut), payload_of(cut, '#'));
     EXPECT_EQ(written(bare), (Sent{{2, payload}}));
   }
 }
 
 TEST(EngineBorrowing, Rfc6455_5_3_AClientMasksWhileCopying) {
   Bare bare(Role::client);
-  const auto lent = bare.lend({binary(octets(16'384))});
+  const auto lent = bare.lend({binary(payload_of(16'384))});
   bare.engine.feed(0, lent);
   const Event event = bare.engine.next();
-  const std::string borrowed = octets(10'000, 'b');
+  const std::string borrowed = payload_of(10'000, 'b');
   bare.engine.send(event.message());
   bare.engine.send_borrowed(std::string_view(borrowed));
   EXPECT_EQ(referenced(bare.engine, lent), 0u);
   EXPECT_EQ(referenced(bare.engine, std::as_bytes(std::span(borrowed))), 0u);
-  EXPECT_EQ(event.message().text(), octets(16'384)) << "and what is sent stays as it is";
+  EXPECT_EQ(event.message().text(), payload_of(16'384))
+      << "masking must not change the sent message";
   FrameReader reader(Role::client);
   reader.feed(bare.write());
   ASSERT_EQ(reader.fault(), "");
   ASSERT_EQ(reader.frames().size(), 2u);
-  EXPECT_EQ(reader.frames()[0].payload, octets(16'384));
+  EXPECT_EQ(reader.frames()[0].payload, payload_of(16'384));
   EXPECT_EQ(reader.frames()[1].payload, borrowed);
 }
 
-// A message assembled from several reads leaves in the buffer it was assembled in.
+// A message that was assembled from several reads is sent from the buffer of its assembly.
 TEST(EngineBorrowing, AnAssembledMessageIsSentTwiceWithoutCopying) {
   Bare bare(Role::server);
-  const std::string payload = octets(100'000, 'p');
+  const std::string payload = payload_of(100'000, 'p');
   for (const auto& part :
        {binary(payload.substr(0, 50'000), false), more(payload.substr(50'000))}) {
     bare.engine.feed(0, bare.lend({part}));
@@ -285,12 +297,14 @@ TEST(EngineBorrowing, AnAssembledMessageIsSentTwiceWithoutCopying) {
     EXPECT_TRUE(bare.engine.send(event.message()));
     EXPECT_TRUE(bare.engine.send(event.message()));
     EXPECT_EQ(referenced(bare.engine, bytes), 200'000u);
-    EXPECT_TRUE(bare.engine.send(Message(MessageType::binary, bytes.subspan(1)))) << "a part of it";
+    EXPECT_TRUE(bare.engine.send(Message(MessageType::binary, bytes.subspan(1))))
+        << "a part of the message";
   }
   EXPECT_FALSE(bare.engine.next());
   bare.engine.settle();
   // The next message needs a buffer of its own while this one waits.
-  bare.engine.feed(0, bare.lend({binary(octets(50'000, 'q'), false), more(octets(1, 'q'))}));
+  bare.engine.feed(0,
+                   bare.lend({binary(payload_of(50'000, 'q'), false), more(payload_of(1, 'q'))}));
   ASSERT_EQ(bare.engine.next().message().size(), 50'001u);
   FrameReader reader(Role::server);
   reader.feed(bare.write());
@@ -303,8 +317,8 @@ TEST(EngineBorrowing, AnAssembledMessageIsSentTwiceWithoutCopying) {
 
 TEST(EngineBorrowing, SendBorrowedReferencesUntilSettle) {
   Bare bare(Role::server);
-  std::string large = octets(100'000, 'l');
-  std::string small = octets(10, 's');
+  std::string large = payload_of(100'000, 'l');
+  std::string small = payload_of(10, 's');
   EXPECT_TRUE(bare.engine.send_borrowed(std::string_view(large)));
   EXPECT_TRUE(bare.engine.send_borrowed(std::string_view(small)));
   EXPECT_EQ(referenced(bare.engine, std::as_bytes(std::span(large))), 100'000u);
@@ -314,15 +328,15 @@ TEST(EngineBorrowing, SendBorrowedReferencesUntilSettle) {
   FrameReader reader(Role::server);
   reader.feed(bare.write());
   ASSERT_EQ(reader.frames().size(), 2u);
-  EXPECT_EQ(reader.frames()[0].payload, octets(100'000, 'l'));
-  EXPECT_EQ(reader.frames()[1].payload, octets(10, 's'));
+  EXPECT_EQ(reader.frames()[0].payload, payload_of(100'000, 'l'));
+  EXPECT_EQ(reader.frames()[1].payload, payload_of(10, 's'));
 }
 
-TEST(EngineBorrowing, SharedMessages) {
+TEST(EngineBorrowing, QueuesKeepSharedMessagesAlive) {
   for (const Role role : roles) {
     for (const std::size_t size :
          {0u, 1u, 125u, 126u, 4'095u, 4'096u, 65'535u, 65'536u, 300'000u}) {
-      const std::string payload = octets(size);
+      const std::string payload = payload_of(size);
       Bare one(role);
       Bare two(role);
       {
@@ -336,7 +350,7 @@ TEST(EngineBorrowing, SharedMessages) {
         EXPECT_TRUE(role == Role::server || in_one == 0) << "a client masks";
         one.engine.settle();
         two.engine.settle();
-      }  // the queues keep it alive
+      }  // the queues keep the shared message alive
       for (Bare* bare : {&one, &two}) {
         FrameReader reader(role);
         reader.feed(bare->write());
@@ -351,7 +365,7 @@ TEST(EngineBorrowing, SharedMessages) {
 TEST(EngineBorrowing, ALargeSharedMessageIsReferencedByAServer) {
   Bare one(Role::server);
   Bare two(Role::server);
-  const SharedMessage shared{std::string_view(octets(100'000))};
+  const SharedMessage shared{std::string_view(payload_of(100'000))};
   one.engine.send(shared);
   two.engine.send(shared);
   const auto first = one.engine.output();
@@ -361,7 +375,7 @@ TEST(EngineBorrowing, ALargeSharedMessageIsReferencedByAServer) {
   EXPECT_EQ(first[0].iov_base, second[0].iov_base);
 }
 
-// ---- what is shared
+// ---- shared messages and shared workspaces
 
 TEST(EngineBorrowing, SharedMessagesAreCopiedAndMovedLikeValues) {
   SharedMessage one{std::string_view("one")};
@@ -376,7 +390,8 @@ TEST(EngineBorrowing, SharedMessagesAreCopiedAndMovedLikeValues) {
   EXPECT_EQ(one.message().text(), "one");
 }
 
-// More engines are busy at once than a workspace keeps blocks for; it moves while it has none.
+// More engines are busy at once than the number of blocks that a workspace keeps. The workspace is
+// moved before it has any block.
 TEST(EngineBorrowing, AWorkspaceServesManyEnginesAtOnce) {
   const EngineOptions options;
   Workspace first;
@@ -401,14 +416,14 @@ TEST(EngineBorrowing, AWorkspaceServesManyEnginesAtOnce) {
 
 // ---- where large messages are read to
 
-TEST(EngineBorrowing, ReadRoomFollowsWhatWasReceived) {
+TEST(EngineBorrowing, ReadRoomGrowsWithTheReceivedBytes) {
   constexpr std::size_t kib = 1024;
   for (const Role role : roles) {
     Bare bare(role);
     Engine& engine = bare.engine;
     EXPECT_TRUE(engine.read_room().empty());
-    std::string frame(
-        wire(role == Role::server ? Role::client : Role::server, binary(octets(1024 * kib, 'r'))));
+    std::string frame(wire(role == Role::server ? Role::client : Role::server,
+                           binary(payload_of(1024 * kib, 'r'))));
     const std::size_t head = frame.size() - 1024 * kib;
     auto rest = std::as_writable_bytes(std::span(frame));
     const auto lend = [&](std::size_t size) {
@@ -425,7 +440,8 @@ TEST(EngineBorrowing, ReadRoomFollowsWhatWasReceived) {
     while (received < 1024 * kib) {
       const auto room = engine.read_room();
       if (room.empty()) break;
-      EXPECT_LE(received + room.size(), std::max(64 * kib, 4 * received)) << "follows what came";
+      EXPECT_LE(received + room.size(), std::max(64 * kib, 4 * received))
+          << "at most four times the received bytes";
       EXPECT_LE(room.size(), rest.size()) << "never beyond the frame";
       const std::size_t size = std::min<std::size_t>(room.size(), 50'000);
       std::memcpy(room.data(), rest.data(), size);
@@ -438,7 +454,7 @@ TEST(EngineBorrowing, ReadRoomFollowsWhatWasReceived) {
     if (!rest.empty()) engine.feed(0, rest);
     const Event event = engine.next();
     ASSERT_EQ(event.kind(), Event::Kind::message);
-    EXPECT_EQ(event.message().text(), octets(1024 * kib, 'r'));
+    EXPECT_EQ(event.message().text(), payload_of(1024 * kib, 'r'));
   }
 }
 
@@ -453,7 +469,7 @@ TEST(EngineBorrowing, StashKeepsTheRestAndIsIdempotent) {
     bare.engine.settle();
     std::fill(bare.lent.begin(), bare.lent.end(), '\xEE');
     EXPECT_FALSE(bare.engine.wants_input()) << "while the stash is not empty";
-    bare.engine.feed(0, bare.lend({more("ur")}));  // appended all the same
+    bare.engine.feed(0, bare.lend({more("ur")}));  // it is appended nevertheless
     bare.engine.stash();
     std::fill(bare.lent.begin(), bare.lent.end(), '\xEE');
     EXPECT_EQ(bare.engine.next().message().text(), "two");
@@ -478,8 +494,8 @@ TEST(EngineBorrowing, StashLeavesAnAssembledMessageAlive) {
   }
 }
 
-// A view lives until next() or feed() of its engine, whatever is written meanwhile and whatever
-// another engine of the workspace does.
+// A view is valid until next() or feed() of its engine is called. Writes, and the work of other
+// engines of the workspace, do not end it.
 TEST(EngineBorrowing, ViewsOutliveWritesAndOtherEngines) {
   for (const Role role : roles) {
     for (const bool control : {false, true}) {
@@ -492,7 +508,7 @@ TEST(EngineBorrowing, ViewsOutliveWritesAndOtherEngines) {
         const auto lent =
             control ? bare.lend({ping(payload)})
                     : bare.lend({binary(payload.substr(0, 3), false), more(payload.substr(3))});
-        engine.feed(0, lent.first(lent.size() - 2));  // straddles two reads
+        engine.feed(0, lent.first(lent.size() - 2));  // the message comes in two reads
         EXPECT_FALSE(engine.next());
         engine.feed(0, lent.last(2));
         return engine.next();
@@ -507,7 +523,7 @@ TEST(EngineBorrowing, ViewsOutliveWritesAndOtherEngines) {
   }
 }
 
-// The same for the last message of a stash, with which nothing is left to read.
+// The same is true for the last message of a stash, although the stash is empty then.
 TEST(EngineBorrowing, AViewOfTheStashOutlivesWritesAndOtherEngines) {
   for (const Role role : roles) {
     Bare bare(role);
@@ -526,7 +542,8 @@ TEST(EngineBorrowing, AViewOfTheStashOutlivesWritesAndOtherEngines) {
   }
 }
 
-// Nor does the end of its connection take it from a handler that goes on.
+// A handler may use its message until it returns, so the view is valid even if the connection ends
+// meanwhile.
 TEST(EngineBorrowing, AViewOutlivesTheEndOfItsEngineUntilNext) {
   const std::string payload = "a payload to look at";
   const auto assembled = [&](Bare& bare) {
@@ -538,7 +555,7 @@ TEST(EngineBorrowing, AViewOutlivesTheEndOfItsEngineUntilNext) {
   };
   const auto overflow = [](Engine& engine) {
     engine.send(std::string_view("one"));
-    EXPECT_EQ(engine.send(octets(2'000)), SendStatus::closed);
+    EXPECT_EQ(engine.send(payload_of(2'000)), SendStatus::closed);
   };
   const auto terminate = [](Engine& engine) { engine.terminate(Errc::terminated); };
   const auto run = [&](auto&& feed, auto&& end) {
@@ -548,9 +565,9 @@ TEST(EngineBorrowing, AViewOutlivesTheEndOfItsEngineUntilNext) {
     end(bare.engine);
     Engine other = *Engine::established(Role::server, {}, bare.options, bare.workspace);
     other.tick(Engine::TimePoint() + 1h);
-    for (int i = 0; i < 3; ++i) other.send(octets(40));
-    for (int i = 0; i < 2; ++i) {  // chunks that are free
-      other.feed(0, bare.lend({binary(octets(40), false)}));
+    for (int i = 0; i < 3; ++i) other.send(payload_of(40));
+    for (int i = 0; i < 2; ++i) {  // takes free chunks, so that a freed view would be overwritten
+      other.feed(0, bare.lend({binary(payload_of(40), false)}));
       other.next();
       other.stash();
     }

@@ -1,4 +1,5 @@
-// The closing handshake (RFC 6455 §7): group 7 of the Autobahn suite and every order of closing.
+// The closing handshake (RFC 6455 §7): group 7 of the Autobahn suite, and every order in which the
+// Close frames and the end of TCP can come.
 #include "support/engine_table.h"
 
 #include <functional>
@@ -21,7 +22,7 @@ struct PeerCloses {
   std::string reason{};
 };
 
-// The peer's Close is answered with its code; nothing behind it is looked at.
+// The engine answers the peer's Close frame with the same code, and ignores all bytes behind it.
 void run_clean(const PeerCloses& row) {
   for (const Role role : roles) {
     for (const std::size_t step : {Peer::all, std::size_t{1}, std::size_t{3}}) {
@@ -39,7 +40,7 @@ void run_clean(const PeerCloses& row) {
   }
 }
 
-TEST(EngineClosing, Rfc6455_5_5_1_Autobahn7_1_NothingBehindTheClose) {
+TEST(EngineClosing, Rfc6455_5_5_1_Autobahn7_1_IgnoresFramesBehindTheClose) {
   run_clean({"7.1.1", {text("Hello World!"), closing(1000)}, {"text Hello World!", "close 1000"}});
   run_clean({"7.1.2", {closing(1000), closing()}, {"close 1000"}});
   run_clean({"7.1.3", {closing(1000), ping("x")}, {"close 1000"}});
@@ -52,7 +53,7 @@ TEST(EngineClosing, Rfc6455_5_5_1_Autobahn7_1_NothingBehindTheClose) {
              {"text " + shown(long_text), "text Hello World!", "close 1000"}});
 }
 
-TEST(EngineClosing, Rfc6455_5_5_1_Autobahn7_3_Payloads) {
+TEST(EngineClosing, Rfc6455_5_5_1_Autobahn7_3_AcceptsPayloadsOf0Or2To125) {
   run_clean({"7.3.1", {closing()}, {"close"}, 1005});
   run_clean({"7.3.3", {closing(1000)}, {"close 1000"}});
   run_clean({"7.3.4", {closing(1000, "Hello World!")}, {"close 1000"}, 1000, "Hello World!"});
@@ -75,7 +76,7 @@ TEST(EngineClosing, Rfc6455_5_5_1_Autobahn7_5_ReasonIsUtf8) {
   EXPECT_EQ(close_code(Errc::close_reason_not_utf8), CloseCode::invalid_payload);
 }
 
-TEST(EngineClosing, Rfc6455_7_4_Autobahn7_7_to_7_13_Codes) {
+TEST(EngineClosing, Rfc6455_7_4_Autobahn7_7_to_7_13_AcceptsOnlyValidCodes) {
   for (const int code : {1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014,
                          3000, 3999, 4000, 4999}) {
     run_clean({"7.7", {closing(code)}, {"close " + std::to_string(code)}, code});
@@ -87,7 +88,7 @@ TEST(EngineClosing, Rfc6455_7_4_Autobahn7_7_to_7_13_Codes) {
 
 // ---- the application closes
 
-TEST(EngineClosing, Rfc6455_7_1_2_OursFirst) {
+TEST(EngineClosing, Rfc6455_7_1_2_OurCloseWaitsForTheAnswer) {
   for (const Role role : roles) {
     SCOPED_TRACE(name(role));
     Peer peer(role);
@@ -101,7 +102,8 @@ TEST(EngineClosing, Rfc6455_7_1_2_OursFirst) {
     EXPECT_EQ(peer.frames(), (Strings{"text last", "close 1001 bye"}));
     EXPECT_FALSE(peer.dead());
     EXPECT_TRUE(peer.engine().wants_input());
-    // What the peer had sent before it saw our Close is neither delivered nor answered.
+    // The peer sent these frames before it received our Close. They are neither delivered nor
+    // answered.
     peer.receive({text("crossing"), ping("crossing"), text("a", false), pong()});
     EXPECT_FALSE(peer.saw_closed());
     peer.receive({more("b"), closing(1001, "so be it")});
@@ -116,11 +118,11 @@ TEST(EngineClosing, Rfc6455_7_1_2_OursFirst) {
   }
 }
 
-TEST(EngineClosing, Rfc6455_7_1_3_BothAtOnce) {
+TEST(EngineClosing, Rfc6455_7_1_3_ClosesThatCrossAreClean) {
   for (const Role role : roles) {
     SCOPED_TRACE(name(role));
     Peer peer(role);
-    peer.writable = 0;  // neither has seen the other's
+    peer.writable = 0;  // neither side has received the Close frame of the other
     peer.engine().close(CloseCode::normal);
     peer.receive(closing(4001, "me too"));
     EXPECT_FALSE(peer.saw_closed()) << "our Close is not written yet";
@@ -148,7 +150,7 @@ TEST(EngineClosing, Rfc6455_5_5_1_CloseInsideTheHandlerStopsDelivery) {
   }
 }
 
-TEST(EngineClosing, Rfc6455_5_5_1_WhatWeSendIsAlwaysValid) {
+TEST(EngineClosing, Rfc6455_5_5_1_OurCloseFrameIsAlwaysValid) {
   struct Row {
     int code;
     std::string reason;
@@ -178,7 +180,7 @@ TEST(EngineClosing, Rfc6455_5_5_1_WhatWeSendIsAlwaysValid) {
 
 // ---- TCP ends
 
-TEST(EngineClosing, Rfc6455_7_1_5_EofWithoutClose) {
+TEST(EngineClosing, Rfc6455_7_1_5_EofWithoutCloseIs1006) {
   for (const Role role : roles) {
     Peer peer(role);
     peer.receive({text("whole"), text("begun", false)});
@@ -189,7 +191,7 @@ TEST(EngineClosing, Rfc6455_7_1_5_EofWithoutClose) {
   }
 }
 
-TEST(EngineClosing, Rfc6455_7_1_5_EofInsideAFrame) {
+TEST(EngineClosing, Rfc6455_7_1_5_EofInsideAFrameIs1006) {
   for (const Role role : roles) {
     for (const std::size_t size : {1u, 2u, 6u, 8u}) {
       Peer peer(role);
@@ -201,7 +203,7 @@ TEST(EngineClosing, Rfc6455_7_1_5_EofInsideAFrame) {
   }
 }
 
-TEST(EngineClosing, Rfc6455_7_1_5_EofInPlaceOfTheAnswerToOurClose) {
+TEST(EngineClosing, Rfc6455_7_1_5_EofInsteadOfTheAnswerIs1006) {
   for (const Role role : roles) {
     Peer peer(role);
     peer.engine().close(CloseCode::normal, "bye");
@@ -212,12 +214,12 @@ TEST(EngineClosing, Rfc6455_7_1_5_EofInPlaceOfTheAnswerToOurClose) {
   }
 }
 
-TEST(EngineClosing, Rfc6455_7_1_4_CloseAndFinInOneSegment) {
+TEST(EngineClosing, Rfc6455_7_1_4_CloseAndFinInOneSegmentAreClean) {
   for (const Role role : roles) {
     Peer peer(role);
-    std::string octets = wire(peer.them, closing(1000));
-    peer.engine().feed(0, std::as_writable_bytes(std::span(octets)));
-    peer.engine().feed_eof();  // known before the Close is read
+    std::string bytes = wire(peer.them, closing(1000));
+    peer.engine().feed(0, std::as_writable_bytes(std::span(bytes)));
+    peer.engine().feed_eof();  // the engine gets the FIN before it reads the Close frame
     peer.turn();
     ASSERT_TRUE(peer.dead());
     EXPECT_EQ(peer.frames(), Strings{"close 1000"});
@@ -225,7 +227,7 @@ TEST(EngineClosing, Rfc6455_7_1_4_CloseAndFinInOneSegment) {
   }
 }
 
-TEST(EngineClosing, Rfc6455_7_1_5_ErrorOfTheSocket) {
+TEST(EngineClosing, Rfc6455_7_1_5_AnErrorOfTheSocketIs1006) {
   const std::error_code reset = std::make_error_code(std::errc::connection_reset);
   for (const Role role : roles) {
     Peer idle(role);
@@ -272,12 +274,12 @@ TEST(EngineClosing, Rfc6455_7_1_1_AnErrorWhileWaitingForTheFinChangesNothing) {
   EXPECT_EQ(peer.ending(), (Ending{.code = 1000, .clean = true, .by_peer = true}));
 }
 
-// A driver that reads only while wants_input() says so must still hear of the server's FIN.
+// A driver reads only while wants_input() is true. So it must stay true until the server's FIN.
 TEST(EngineClosing, Rfc6455_7_1_1_AClientWantsToReadTheFin) {
   Peer peer(Role::client);
   peer.receive(closing(1000));
   EXPECT_TRUE(peer.engine().wants_input());
-  peer.receive(std::string(100'000, '\xFF'));  // read and thrown away
+  peer.receive(std::string(100'000, '\xFF'));  // read and discarded
   EXPECT_EQ(peer.unread(), 0u);
   EXPECT_FALSE(peer.dead());
   peer.receive_eof();
@@ -285,20 +287,20 @@ TEST(EngineClosing, Rfc6455_7_1_1_AClientWantsToReadTheFin) {
   EXPECT_EQ(peer.ending(), (Ending{.code = 1000, .clean = true, .by_peer = true}));
 }
 
-TEST(EngineClosing, Rfc6455_7_1_7_AFaultAfterOurClose) {
+TEST(EngineClosing, Rfc6455_7_1_7_AFaultAfterOurCloseIs1006) {
   for (const Role role : roles) {
     Peer peer(role);
     peer.engine().close(CloseCode::normal);
     peer.receive(Frame{3, ""});
     peer.receive_eof();
-    EXPECT_EQ(peer.frames(), Strings{"close 1000"}) << "one Close is all we may send";
+    EXPECT_EQ(peer.frames(), Strings{"close 1000"}) << "an endpoint sends only one Close frame";
     ASSERT_TRUE(peer.dead());
     EXPECT_EQ(peer.ending(), (Ending{.code = 1006, .error = Errc::frame_reserved_opcode}));
   }
 }
 
-// A timer of the application, say, that throws while nothing is going on.
-TEST(EngineClosing, Rfc6455_7_1_7_AFailureAtRestIsToldByAClose) {
+// For example, a timer of the application throws while the connection is idle.
+TEST(EngineClosing, Rfc6455_7_1_7_AFailureAtRestSendsAClose) {
   for (const Role role : roles) {
     Peer peer(role);
     ASSERT_TRUE(peer.engine().rests());
@@ -327,10 +329,9 @@ TEST(EngineClosing, TerminateEndsAtOnce) {
   }
 }
 
-// After the end every call is harmless and tells nothing new.
-TEST(EngineClosing, BeforeTheEndThereIsNothingToTell) {
+TEST(EngineClosing, CloseInfoIsEmptyBeforeTheEnd) {
   for (const Role role : roles) {
-    Peer peer(role);  // at rest: it holds no block
+    Peer peer(role);  // the engine is at rest, so it has no block
     const CloseInfo& idle = peer.engine().close_info();
     EXPECT_EQ(idle.code, CloseInfo{}.code);
     EXPECT_EQ(idle.error, std::error_code());
@@ -340,6 +341,7 @@ TEST(EngineClosing, BeforeTheEndThereIsNothingToTell) {
   }
 }
 
+// After the end, no call has an effect.
 TEST(EngineClosing, NothingHappensAfterTheEnd) {
   for (const Role role : roles) {
     Peer peer(role);
@@ -367,7 +369,7 @@ TEST(EngineClosing, NothingHappensAfterTheEnd) {
   }
 }
 
-TEST(EngineClosing, MovedEnginesGoOn) {
+TEST(EngineClosing, AMovedEngineKeepsItsState) {
   for (const Role role : roles) {
     EngineOptions options;
     Workspace workspace;

@@ -1,5 +1,5 @@
-// Time is told: what is due when. The driver here ticks only when deadline() asks for it, so a
-// deadline that deadline() forgets never fires.
+// Every deadline of an engine, in virtual time. The driver here calls tick() only when deadline()
+// requires it, so a deadline that deadline() does not report never expires.
 #include "support/engine_table.h"
 
 #include <gtest/gtest.h>
@@ -14,14 +14,14 @@ using Duration = Timeouts::Duration;
 constexpr Role roles[] = {Role::server, Role::client};
 constexpr Duration never = Duration::max();
 
-// All different, so that no deadline can be taken for another one.
+// All values differ, so that a test finds a deadline that is used in place of another one.
 const Timeouts timeouts{
     .handshake = 10s, .silence = 20s, .pong = 7s, .close = 5s, .stall = 30s, .http_idle = 3s};
 const EngineOptions options{.timeouts = timeouts};
 
 // ---- the handshake
 
-TEST(EngineDeadline, HandshakeIsAbsoluteThoughBytesTrickle) {
+TEST(EngineDeadline, HandshakeDeadlineIgnoresBytesThatTrickle) {
   Peer peer(Role::server, options, Start::handshake);
   EXPECT_EQ(peer.due(), 10s);
   const std::string request = upgrade_request();
@@ -40,7 +40,7 @@ TEST(EngineDeadline, HandshakeIsAbsoluteThoughBytesTrickle) {
             (Ending{.code = 1006, .error = Errc::handshake_timeout, .opened = false}));
 }
 
-TEST(EngineDeadline, WhoSentNothingHearsNothing) {
+TEST(EngineDeadline, APeerThatSentNothingGetsNoAnswer) {
   Peer peer(Role::server, options, Start::handshake);
   peer.wait(10s);
   ASSERT_TRUE(peer.dead());
@@ -50,7 +50,7 @@ TEST(EngineDeadline, WhoSentNothingHearsNothing) {
             (Ending{.code = 1006, .error = Errc::handshake_timeout, .opened = false}));
 }
 
-TEST(EngineDeadline, HandshakeCountsTheDecision) {
+TEST(EngineDeadline, HandshakeDeadlineIncludesTheDecision) {
   Peer peer(Role::server, options, Start::handshake);
   peer.accepts = false;
   peer.wait(4s);
@@ -58,7 +58,7 @@ TEST(EngineDeadline, HandshakeCountsTheDecision) {
   EXPECT_EQ(peer.due(), 6s);
   peer.wait(6s);
   ASSERT_TRUE(peer.dead());
-  // RFC 9110 §15.6.4: the peer did all it had to, the application did not answer.
+  // RFC 9110 §15.6.4: the request is complete, but the application has not answered.
   EXPECT_TRUE(peer.written().starts_with("HTTP/1.1 503 ")) << peer.written();
   EXPECT_EQ(field(peer.written(), "Retry-After"), "1");
   EXPECT_EQ(peer.engine().accept(), Errc::closed);
@@ -66,7 +66,7 @@ TEST(EngineDeadline, HandshakeCountsTheDecision) {
             (Ending{.code = 1006, .error = Errc::handshake_timeout, .opened = false}));
 }
 
-TEST(EngineDeadline, ClientHandshake) {
+TEST(EngineDeadline, HandshakeDeadlineAppliesToAClient) {
   for (const std::size_t received : {0u, 20u}) {
     Peer peer(Role::client, options, Start::handshake);
     peer.wait(9s);
@@ -79,7 +79,7 @@ TEST(EngineDeadline, ClientHandshake) {
   }
 }
 
-TEST(EngineDeadline, ClientWaitsForTheBodyOfARefusalNoLonger) {
+TEST(EngineDeadline, HandshakeDeadlineIncludesTheBodyOfARefusal) {
   Peer peer(Role::client, options, Start::handshake);
   peer.wait(9s);
   peer.receive("HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\nbecause");
@@ -92,7 +92,7 @@ TEST(EngineDeadline, ClientWaitsForTheBodyOfARefusalNoLonger) {
   EXPECT_EQ(peer.ending(), (Ending{.code = 1006, .error = Errc::upgrade_refused, .opened = false}));
 }
 
-TEST(EngineDeadline, KeptHttpConnections) {
+TEST(EngineDeadline, AKeptHttpConnectionHasTwoDeadlines) {
   Peer peer(Role::server, options, Start::handshake);
   peer.accepts = false;
   peer.on_event = [&](Event event) {
@@ -110,11 +110,11 @@ TEST(EngineDeadline, KeptHttpConnections) {
   const std::size_t before = peer.written().size();
   peer.wait(3s);
   ASSERT_TRUE(peer.dead());
-  EXPECT_EQ(peer.written().size(), before) << "an idle connection just ends";
+  EXPECT_EQ(peer.written().size(), before) << "an idle connection ends without an answer";
   EXPECT_FALSE(peer.ending().opened);
 }
 
-TEST(EngineDeadline, OpenAfterALateHandshake) {
+TEST(EngineDeadline, SilenceCountsFromTheEndOfTheHandshake) {
   for (const Role role : roles) {
     Peer peer(role, options, Start::handshake);
     peer.wait(9s);
@@ -126,7 +126,7 @@ TEST(EngineDeadline, OpenAfterALateHandshake) {
 
 // ---- silence and pong
 
-TEST(EngineDeadline, Rfc6455_5_5_2_SilenceThenPingThenTheEnd) {
+TEST(EngineDeadline, Rfc6455_5_5_2_SilenceCausesAPingAndThenTheEnd) {
   for (const Role role : roles) {
     Peer peer(role, options);
     EXPECT_EQ(peer.due(), 20s);
@@ -146,12 +146,12 @@ TEST(EngineDeadline, Rfc6455_5_5_2_SilenceThenPingThenTheEnd) {
 TEST(EngineDeadline, AnyByteIsASignOfLife) {
   for (const Role role : roles) {
     Peer peer(role, options);
-    const std::string octets = wire(peer.them, text("Hello, world!"));
-    for (const char octet : octets) {
-      peer.wait(25s);  // ping at 20 s, life at 25 s
+    const std::string bytes = wire(peer.them, text("Hello, world!"));
+    for (const char byte : bytes) {
+      peer.wait(25s);  // the ping is sent after 20 s, and the byte comes after 25 s
       EXPECT_EQ(peer.frames(), Strings{"ping"});
       EXPECT_EQ(peer.due(), 2s);
-      peer.receive(std::string(1, octet));
+      peer.receive(std::string(1, byte));
       EXPECT_EQ(peer.due(), 20s);
     }
     EXPECT_EQ(peer.events(), Strings{"text Hello, world!"});
@@ -175,7 +175,7 @@ TEST(EngineDeadline, OurOwnSendingIsNoSignOfLife) {
   }
 }
 
-TEST(EngineDeadline, WhileWeDoNotReadSilenceProvesNothing) {
+TEST(EngineDeadline, SilenceDoesNotCountWhileReadingIsPaused) {
   for (const Role role : roles) {
     Peer peer(role, options);
     peer.wait(15s);
@@ -184,7 +184,7 @@ TEST(EngineDeadline, WhileWeDoNotReadSilenceProvesNothing) {
     peer.wait(1h);
     EXPECT_EQ(peer.frames(), Strings{});
     peer.at_now().reading(true);
-    EXPECT_EQ(peer.due(), 20s) << "starts anew";
+    EXPECT_EQ(peer.due(), 20s) << "the time of silence starts again";
     peer.wait(22s);
     EXPECT_EQ(peer.frames(), Strings{"ping"});
     peer.at_now().reading(false);
@@ -200,7 +200,7 @@ TEST(EngineDeadline, WhileWeDoNotReadSilenceProvesNothing) {
   }
 }
 
-TEST(EngineDeadline, SwitchedOff) {
+TEST(EngineDeadline, TheMaximumSwitchesADeadlineOff) {
   const EngineOptions off{.timeouts = {.handshake = never,
                                        .silence = never,
                                        .pong = never,
@@ -224,7 +224,7 @@ TEST(EngineDeadline, SwitchedOff) {
 
 // ---- closing
 
-TEST(EngineDeadline, Rfc6455_7_1_1_CloseIsAbsoluteDespiteTraffic) {
+TEST(EngineDeadline, Rfc6455_7_1_1_CloseDeadlineIgnoresTraffic) {
   for (const Role role : roles) {
     Peer peer(role, options);
     peer.wait(13s);
@@ -243,7 +243,7 @@ TEST(EngineDeadline, Rfc6455_7_1_1_CloseIsAbsoluteDespiteTraffic) {
   }
 }
 
-TEST(EngineDeadline, Rfc6455_7_1_1_AClientWaitsForTheFinNoLongerEither) {
+TEST(EngineDeadline, Rfc6455_7_1_1_CloseDeadlineIncludesTheFinOfTheServer) {
   for (const bool ours_first : {true, false}) {
     Peer peer(Role::client, options);
     if (ours_first) peer.at_now().close(CloseCode::normal);
@@ -257,12 +257,12 @@ TEST(EngineDeadline, Rfc6455_7_1_1_AClientWaitsForTheFinNoLongerEither) {
   }
 }
 
-TEST(EngineDeadline, Rfc6455_7_1_4_AnAnswerNotWrittenInTime) {
+TEST(EngineDeadline, Rfc6455_7_1_4_AnAnswerNotWrittenInTimeIsNotClean) {
   for (const Role role : roles) {
     Peer peer(role, options);
     peer.writable = 0;
     peer.receive(closing(4000, "why"));
-    EXPECT_EQ(peer.due(), 30s) << "until it is written only the stall clock runs";
+    EXPECT_EQ(peer.due(), 30s) << "until it is written, only the stall deadline applies";
     peer.wait(30s);
     ASSERT_TRUE(peer.dead());
     EXPECT_EQ(
@@ -271,7 +271,7 @@ TEST(EngineDeadline, Rfc6455_7_1_4_AnAnswerNotWrittenInTime) {
   }
 }
 
-TEST(EngineDeadline, Rfc6455_7_1_7_AFailureNotWrittenInTime) {
+TEST(EngineDeadline, Rfc6455_7_1_7_AFailureNotWrittenInTimeStillEnds) {
   for (const Role role : roles) {
     Peer peer(role, options);
     peer.writable = 0;
@@ -295,13 +295,13 @@ TEST(EngineDeadline, Rfc6455_7_1_7_AFaultAfterOurCloseGivesNoMoreTime) {
     peer.wait(4s);
     peer.receive(Frame{3, ""});
     EXPECT_TRUE(peer.saw_closed());
-    EXPECT_EQ(peer.due(), 26s) << "from when the output began to wait";
+    EXPECT_EQ(peer.due(), 26s) << "counted from the time at which the output began to wait";
     peer.wait(26s);
     EXPECT_TRUE(peer.dead());
   }
 }
 
-TEST(EngineDeadline, ARefusalNotWrittenInTime) {
+TEST(EngineDeadline, ARefusalNotWrittenInTimeStillEnds) {
   Peer peer(Role::server, options, Start::handshake);
   peer.writable = 10;
   peer.receive("nonsense\r\n\r\n");
@@ -321,15 +321,15 @@ TEST(EngineDeadline, AStalledPeerIsDropped) {
     Peer peer(role, quiet);
     peer.writable = 0;
     EXPECT_EQ(peer.due(), never);
-    peer.wait(100s);  // with nothing to write this is no stall
+    peer.wait(100s);  // without output, no time is a stall
     peer.at_now().send(std::string_view("Hello"));
     EXPECT_EQ(peer.due(), 30s);
     peer.wait(20s);
-    peer.at_now().send(std::string_view("more does not help"));
+    peer.at_now().send(std::string_view("more output changes nothing"));
     EXPECT_EQ(peer.due(), 10s);
-    peer.receive(text("nor does what they send"));
+    peer.receive(text("input changes nothing"));
     EXPECT_EQ(peer.due(), 10s);
-    peer.writable = 1;  // a byte taken does: 10 ms, at 100 bytes a second
+    peer.writable = 1;  // one byte that is taken gives 10 ms, at 100 bytes a second
     peer.turn();
     EXPECT_EQ(peer.due(), Duration(10s) + 10ms);
     peer.wait(10s + 10ms);
@@ -338,7 +338,7 @@ TEST(EngineDeadline, AStalledPeerIsDropped) {
   }
 }
 
-// The stall clock starts when output begins to wait, whatever was going on before.
+// The time of a stall starts when output begins to wait, in every state of the connection.
 TEST(EngineDeadline, StallCountsFromWhenOutputBeganToWait) {
   EngineOptions quiet = options;
   quiet.timeouts.silence = never;
@@ -374,7 +374,7 @@ TEST(EngineDeadline, StallCountsFromWhenOutputBeganToWait) {
   EXPECT_EQ(server.due(), 30s);
 }
 
-// ---- the clock itself
+// ---- the clock
 
 TEST(EngineDeadline, AClockThatStandsOrGoesBackDoesNoHarm) {
   for (const Role role : roles) {
@@ -382,9 +382,9 @@ TEST(EngineDeadline, AClockThatStandsOrGoesBackDoesNoHarm) {
     for (int i = 0; i < 3; ++i) peer.engine().tick(peer.now() - 1h);
     EXPECT_EQ(peer.due(), 20s);
     EXPECT_FALSE(peer.engine().next());
-    // What arrives now arrives at the latest time that was told.
-    std::string octets = wire(role == Role::server ? Role::client : Role::server, pong());
-    peer.engine().feed(0, std::as_writable_bytes(std::span(octets)));
+    // Input that arrives now counts as input at the latest time that tick() received.
+    std::string bytes = wire(role == Role::server ? Role::client : Role::server, pong());
+    peer.engine().feed(0, std::as_writable_bytes(std::span(bytes)));
     EXPECT_EQ(peer.engine().next().kind(), Event::Kind::pong);
     EXPECT_FALSE(peer.engine().next());
     EXPECT_EQ(peer.due(), 20s);
@@ -393,10 +393,11 @@ TEST(EngineDeadline, AClockThatStandsOrGoesBackDoesNoHarm) {
   }
 }
 
-TEST(EngineDeadline, ALongSleepEndsInOnePing) {
+TEST(EngineDeadline, ALongSleepCausesOnePing) {
   for (const Role role : roles) {
     Peer peer(role, options);
-    peer.engine().tick(peer.now() + 10h);  // the machine slept: the peer gets its chance
+    peer.engine().tick(peer.now() +
+                       10h);  // the machine slept, so the peer gets time to answer a ping
     EXPECT_FALSE(peer.engine().next());
     peer.flush();
     EXPECT_EQ(peer.frames(), Strings{"ping"});

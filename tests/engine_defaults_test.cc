@@ -1,5 +1,5 @@
-// What an engine does that was told nothing: each default at its limit and one beyond, in the words
-// of numbers. tests/docs_limits_test.cc holds the guide to the same.
+// An engine with default options: each limit is tested at its value and one beyond, with the
+// numbers written out. tests/docs_limits_test.cc checks that the guide has the same numbers.
 #include "tern/dial.h"
 
 #include "support/engine_table.h"
@@ -16,8 +16,6 @@ constexpr Role roles[] = {Role::server, Role::client};
 constexpr std::size_t kib = 1024;
 constexpr auto never = Timeouts::Duration::max();
 
-std::string octets(std::size_t count) { return std::string(count, 'x'); }
-
 std::string repeated(const std::string& what, std::size_t count) {
   std::string all;
   for (std::size_t i = 0; i < count; ++i) all += what;
@@ -26,24 +24,24 @@ std::string repeated(const std::string& what, std::size_t count) {
 
 // ---- messages
 
-TEST(EngineDefaults, Rfc6455_10_4_MessagesOfOneMebibyte) {
+TEST(EngineDefaults, Rfc6455_10_4_AMessageHasAtMostOneMebibyte) {
   for (const Role role : roles) {
     Peer whole(role);
-    whole.receive(binary(octets(1024 * kib)));
-    EXPECT_EQ(whole.frames(), Strings{to_string(binary(octets(1024 * kib)))});
+    whole.receive(binary(payload_of(1024 * kib)));
+    EXPECT_EQ(whole.frames(), Strings{to_string(binary(payload_of(1024 * kib)))});
     whole.receive(wire_header(whole.them, binary(""), 1024 * kib + 1));
     expect_failed(whole, {}, Errc::message_too_big);
 
     Peer parts(role);
-    parts.receive({binary(octets(1000 * kib), false), more(octets(24 * kib))});
-    EXPECT_EQ(parts.frames(), Strings{to_string(binary(octets(1024 * kib)))});
-    parts.receive(binary(octets(1000 * kib), false));
+    parts.receive({binary(payload_of(1000 * kib), false), more(payload_of(24 * kib))});
+    EXPECT_EQ(parts.frames(), Strings{to_string(binary(payload_of(1024 * kib)))});
+    parts.receive(binary(payload_of(1000 * kib), false));
     parts.receive(wire_header(parts.them, more(""), 24 * kib + 1));
     expect_failed(parts, {}, Errc::message_too_big);
   }
 }
 
-TEST(EngineDefaults, Rfc6455_10_4_FragmentsOfAMessage) {
+TEST(EngineDefaults, Rfc6455_10_4_TheFragmentsOfAMessageAreLimited) {
   struct Row {
     Role role;
     Limits limits;
@@ -61,7 +59,7 @@ TEST(EngineDefaults, Rfc6455_10_4_FragmentsOfAMessage) {
     const std::string first = wire(peer.them, text("x", false));
     const std::string middle = wire(peer.them, more("x", false));
     peer.receive(first + repeated(middle, row.most - 2) + wire(peer.them, more("x")));
-    EXPECT_EQ(peer.frames(), Strings{to_string(text(octets(row.most)))});
+    EXPECT_EQ(peer.frames(), Strings{to_string(text(payload_of(row.most)))});
     peer.receive(first + repeated(middle, row.most - 1));
     EXPECT_FALSE(peer.saw_closed());
     peer.receive(wire(peer.them, more("")));
@@ -71,8 +69,8 @@ TEST(EngineDefaults, Rfc6455_10_4_FragmentsOfAMessage) {
 
 // ---- heads
 
-// A proper upgrade whose head is at the limit is accepted; one octet or field more is refused.
-TEST(EngineDefaults, Rfc6455_10_4_HeadsOfARequest) {
+// A valid upgrade is accepted if its head is at the limit. One more byte or field is refused.
+TEST(EngineDefaults, Rfc6455_10_4_TheHeadOfARequestIsLimited) {
   struct Row {
     const char* name;
     std::string fits;
@@ -82,12 +80,12 @@ TEST(EngineDefaults, Rfc6455_10_4_HeadsOfARequest) {
   };
   const std::size_t bare = upgrade_request("X: \r\n").size();
   const auto head_of = [&](std::size_t size) {
-    return upgrade_request("X: " + octets(size - bare) + "\r\n");
+    return upgrade_request("X: " + payload_of(size - bare) + "\r\n");
   };
   const auto line_of = [](std::size_t size) {  // "GET /xx… HTTP/1.1"
-    return upgrade_request({}, "/" + octets(size - 14));
+    return upgrade_request({}, "/" + payload_of(size - 14));
   };
-  const auto fields_of = [](std::size_t count) {  // five are those of the upgrade
+  const auto fields_of = [](std::size_t count) {  // the upgrade itself has five
     return upgrade_request(repeated("X: y\r\n", count - 5));
   };
   const std::vector<Row> table = {
@@ -114,17 +112,17 @@ TEST(EngineDefaults, Rfc6455_10_4_HeadsOfARequest) {
   }
 }
 
-TEST(EngineDefaults, Rfc6455_10_4_HeadsOfAnAnswer) {
+TEST(EngineDefaults, Rfc6455_10_4_TheHeadOfAnAnswerIsLimited) {
   for (const bool fits : {true, false}) {
     Peer peer(Role::client, {}, Start::handshake);
     const std::size_t bare = upgrade_answer(peer.head(), "X: \r\n").size();
     const std::size_t size = fits ? 16'384 : 16'385;
-    peer.receive(upgrade_answer(peer.head(), "X: " + octets(size - bare) + "\r\n"));
+    peer.receive(upgrade_answer(peer.head(), "X: " + payload_of(size - bare) + "\r\n"));
     EXPECT_EQ(peer.engine().is_open(), fits);
     if (fits) continue;
     EXPECT_EQ(peer.ending().error, Errc::head_too_big);
   }
-  for (const std::size_t more : {97u, 98u}) {  // three are those of the answer
+  for (const std::size_t more : {97u, 98u}) {  // the answer itself has three
     Peer peer(Role::client, {}, Start::handshake);
     peer.receive(upgrade_answer(peer.head(), repeated("X: y\r\n", more)));
     EXPECT_EQ(peer.engine().is_open(), more == 97u);
@@ -133,13 +131,14 @@ TEST(EngineDefaults, Rfc6455_10_4_HeadsOfAnAnswer) {
   }
 }
 
-// While nobody has decided, 64 KiB are held; then reading waits, and nothing is lost.
-TEST(EngineDefaults, HeldBehindAnUndecidedUpgrade) {
+// Until the application decides, the engine holds 64 KiB of input. Then it stops reading, and loses
+// no byte.
+TEST(EngineDefaults, AnUndecidedUpgradeHolds64KiB) {
   Peer peer(Role::server, {}, Start::handshake);
   peer.accepts = false;
   peer.receive(upgrade_request());
   const std::string frames =
-      wire(Role::client, {binary(octets(60 * kib)), binary(octets(5 * kib))});
+      wire(Role::client, {binary(payload_of(60 * kib)), binary(payload_of(5 * kib))});
   peer.receive(frames.substr(0, 64 * kib - 1));
   EXPECT_TRUE(peer.engine().wants_input());
   peer.receive(frames.substr(64 * kib - 1, 1));
@@ -149,8 +148,8 @@ TEST(EngineDefaults, HeldBehindAnUndecidedUpgrade) {
   peer.at_now().accept();
   peer.turn();
   EXPECT_EQ(peer.unread(), 0u);
-  EXPECT_EQ(peer.frames(),
-            (Strings{to_string(binary(octets(60 * kib))), to_string(binary(octets(5 * kib)))}));
+  EXPECT_EQ(peer.frames(), (Strings{to_string(binary(payload_of(60 * kib))),
+                                    to_string(binary(payload_of(5 * kib)))}));
 }
 
 // ---- the send queue
@@ -162,7 +161,7 @@ TEST(EngineDefaults, HighWaterIs256KiB) {
     for (const std::size_t beyond : {0u, 1u}) {
       Peer peer(role);
       peer.writable = 0;
-      const std::string payload = octets(256 * kib - header_size(role) + beyond);
+      const std::string payload = payload_of(256 * kib - header_size(role) + beyond);
       EXPECT_EQ(peer.engine().send(std::string_view(payload)),
                 beyond == 0 ? SendStatus::queued : SendStatus::congested);
       EXPECT_EQ(peer.engine().queued_bytes(), 256 * kib + beyond);
@@ -176,7 +175,7 @@ TEST(EngineDefaults, TheHardLimitIsOneMebibyteAndClosesASlowPeer) {
       Peer peer(role);
       peer.writable = 0;
       EXPECT_TRUE(peer.engine().send(std::string_view("first")));
-      const std::string rest = octets(1024 * kib - peer.engine().queued_bytes() + beyond);
+      const std::string rest = payload_of(1024 * kib - peer.engine().queued_bytes() + beyond);
       EXPECT_EQ(peer.engine().would_overflow(rest.size()), beyond == 1);
       EXPECT_EQ(peer.engine().send(std::string_view(rest)),
                 beyond == 0 ? SendStatus::congested : SendStatus::closed);
@@ -196,7 +195,7 @@ TEST(EngineDefaults, AnEmptyQueueTakesAnyOneMessage) {
   for (const Role role : roles) {
     Peer peer(role);
     peer.writable = 0;
-    const std::string large = octets(3 * 1024 * kib);
+    const std::string large = payload_of(3 * 1024 * kib);
     EXPECT_EQ(peer.engine().send(std::string_view(large)), SendStatus::congested);
     EXPECT_EQ(peer.engine().send(std::string_view("x")), SendStatus::closed);
   }
@@ -204,7 +203,7 @@ TEST(EngineDefaults, AnEmptyQueueTakesAnyOneMessage) {
 
 // ---- time
 
-// It lives one nanosecond before the deadline, and is dead at it.
+// The connection exists one nanosecond before the deadline, and has ended at the deadline.
 void expect_end_after(Peer& peer, Timeouts::Duration time, std::error_code error) {
   EXPECT_EQ(peer.due(), time);
   peer.wait(time - 1ns);
@@ -214,7 +213,7 @@ void expect_end_after(Peer& peer, Timeouts::Duration time, std::error_code error
   EXPECT_EQ(peer.ending().error, error);
 }
 
-TEST(EngineDefaults, HandshakeTenSeconds) {
+TEST(EngineDefaults, HandshakeIsTenSeconds) {
   for (const Role role : roles) {
     Peer peer(role, {}, Start::handshake);
     expect_end_after(peer, 10s, Errc::handshake_timeout);
@@ -225,7 +224,7 @@ TEST(EngineDefaults, HandshakeTenSeconds) {
   EXPECT_TRUE(begun.head().starts_with("HTTP/1.1 408 "));
 }
 
-TEST(EngineDefaults, KeptHttpFiveSeconds) {
+TEST(EngineDefaults, HttpIdleIsFiveSeconds) {
   Peer peer(Role::server, {}, Start::handshake);
   peer.accepts = false;
   peer.receive("GET / HTTP/1.1\r\nHost: example.org\r\n\r\n");
@@ -234,7 +233,7 @@ TEST(EngineDefaults, KeptHttpFiveSeconds) {
   expect_end_after(peer, 5s, Errc::timed_out);
 }
 
-TEST(EngineDefaults, Rfc6455_5_5_2_SilenceTwentySecondsAndPongTwentyMore) {
+TEST(EngineDefaults, Rfc6455_5_5_2_SilenceAndPongAreTwentySecondsEach) {
   for (const Role role : roles) {
     Peer peer(role);
     peer.wait(20s - 1ns);
@@ -245,7 +244,7 @@ TEST(EngineDefaults, Rfc6455_5_5_2_SilenceTwentySecondsAndPongTwentyMore) {
   }
 }
 
-TEST(EngineDefaults, Rfc6455_7_1_1_CloseFiveSeconds) {
+TEST(EngineDefaults, Rfc6455_7_1_1_CloseIsFiveSeconds) {
   for (const Role role : roles) {
     Peer peer(role);
     peer.at_now().close(CloseCode::normal);
@@ -254,8 +253,8 @@ TEST(EngineDefaults, Rfc6455_7_1_1_CloseFiveSeconds) {
   }
 }
 
-// Thirty seconds are more than silence leaves a peer that says nothing; this one talks.
-TEST(EngineDefaults, StallThirtySeconds) {
+// A silent peer would be pinged after 20 seconds, so this peer sends messages.
+TEST(EngineDefaults, StallIsThirtySeconds) {
   for (const Role role : roles) {
     Peer peer(role);
     peer.echo = false;
@@ -274,8 +273,9 @@ TEST(EngineDefaults, StallThirtySeconds) {
   }
 }
 
-// Who pauses does not excuse the peer from reading, nor itself from ending.
-TEST(EngineDefaults, WhilePausedStallAndCloseRunOn) {
+// A pause of reading does not stop these deadlines, because the peer must still read our output and
+// answer our Close frame.
+TEST(EngineDefaults, APauseStopsNeitherStallNorClose) {
   for (const Role role : roles) {
     Peer stalled(role);
     stalled.at_now().reading(false);

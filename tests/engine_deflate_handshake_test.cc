@@ -1,4 +1,4 @@
-// Compression agreed on by real heads, RFC 7692 §7.1, and what the engines do with it.
+// Negotiation of permessage-deflate with whole heads (RFC 7692 §7.1), and messages after it.
 #include "tern/engine.h"
 
 #include "support/engine_table.h"
@@ -24,7 +24,7 @@ std::string line(const std::string& value) {
 
 EngineOptions with(const std::optional<Deflate>& deflate) { return {.deflate = deflate}; }
 
-// Sends a long message each way and a compressed one in.
+// Checks the agreement: the engine sends a long message, and receives a compressed one if agreed.
 void talk(Peer& peer, const std::optional<DeflateAgreement>& agreed) {
   EXPECT_EQ(peer.engine().deflate(), agreed);
   EXPECT_TRUE(peer.engine().is_open());
@@ -42,7 +42,7 @@ void talk(Peer& peer, const std::optional<DeflateAgreement>& agreed) {
   EXPECT_EQ(peer.events(), Strings{"text Hello"});
 }
 
-TEST(EngineDeflateHandshake, Rfc7692_7_1_AServerAnswersAndDoesSo) {
+TEST(EngineDeflateHandshake, Rfc7692_7_1_AServerKeepsToItsAnswer) {
   struct Row {
     const char* id;
     std::string offers;
@@ -92,10 +92,10 @@ TEST(EngineDeflateHandshake, ARouteHasItsOwnOptions) {
     std::optional<DeflateAgreement> agreed;
   };
   const std::vector<Row> table = {
-      {"only there", {}, both, {{15, 15, true, true}}},
-      {"not there", both, Deflate{.level = 0}, {}},
-      {"another", both, Deflate{.window_bits = 9}, {{9, 15, false, false}}},
-      {"the same", both, {}, {{15, 15, true, true}}},
+      {"only the route", {}, both, {{15, 15, true, true}}},
+      {"not the route", both, Deflate{.level = 0}, {}},
+      {"other options", both, Deflate{.window_bits = 9}, {{9, 15, false, false}}},
+      {"no options of its own", both, {}, {{15, 15, true, true}}},
   };
   for (const Row& row : table) {
     SCOPED_TRACE(row.id);
@@ -108,7 +108,7 @@ TEST(EngineDeflateHandshake, ARouteHasItsOwnOptions) {
   }
 }
 
-TEST(EngineDeflateHandshake, ARouteMayHaveLimitsAndASubprotocolToo) {
+TEST(EngineDeflateHandshake, ARouteMayAlsoHaveLimitsAndASubprotocol) {
   Peer peer(Role::server, with(both), Start::handshake);
   peer.accepts = false;
   peer.upgrade(line(pmd) + "Sec-WebSocket-Protocol: chat\r\n");
@@ -121,7 +121,7 @@ TEST(EngineDeflateHandshake, ARouteMayHaveLimitsAndASubprotocolToo) {
   EXPECT_EQ(peer.ending().error, Errc::message_too_big);
 }
 
-TEST(EngineDeflateHandshake, Rfc7692_7_1_AClientOffersAndDoesAsAnswered) {
+TEST(EngineDeflateHandshake, Rfc7692_7_1_AClientKeepsToTheAnswer) {
   struct Row {
     const char* id;
     std::optional<Deflate> options;
@@ -153,7 +153,7 @@ TEST(EngineDeflateHandshake, Rfc7692_7_1_AClientOffersAndDoesAsAnswered) {
        {},
        Errc::extension_answer_invalid},
       {"another extension", both, usual, "foo", {}, Errc::extension_not_offered},
-      {"what we ruled out",
+      {"a parameter that our offer excludes",
        Deflate{},
        usual + "; client_no_context_takeover; "
                "server_no_context_takeover",
@@ -176,8 +176,8 @@ TEST(EngineDeflateHandshake, Rfc7692_7_1_AClientOffersAndDoesAsAnswered) {
   }
 }
 
-// A compressed frame right behind the head, however all of it is cut.
-TEST(EngineDeflateHandshake, Rfc7692_6_CompressedFramesBehindTheHead) {
+// A compressed frame may follow the head directly. The bytes may be cut anywhere.
+TEST(EngineDeflateHandshake, Rfc7692_6_ReadsCompressedFramesBehindTheHead) {
   for (const Role role : {Role::server, Role::client}) {
     const Role them = role == Role::server ? Role::client : Role::server;
     const std::string frames =
@@ -196,7 +196,7 @@ TEST(EngineDeflateHandshake, Rfc7692_6_CompressedFramesBehindTheHead) {
   }
 }
 
-// Each option in each role, from one engine to the other.
+// Every combination of options: one engine is the server and one the client.
 TEST(EngineDeflateHandshake, Rfc7692_7_1_OurEnginesUnderstandEachOther) {
   const Strings messages = {json(3000), json(3000), noise(2000), json(50'000), "", json(3000)};
   for (int flags = 0; flags < 64; ++flags) {
@@ -217,7 +217,7 @@ TEST(EngineDeflateHandshake, Rfc7692_7_1_OurEnginesUnderstandEachOther) {
     client.echo = false;
     server.receive(client.written());
     std::size_t read = 0;
-    std::size_t asked = client.written().size();
+    std::size_t fed = client.written().size();
     client.receive(server.written());
     read = server.written().size();
     ASSERT_TRUE(client.engine().is_open() && server.engine().is_open());
@@ -231,8 +231,8 @@ TEST(EngineDeflateHandshake, Rfc7692_7_1_OurEnginesUnderstandEachOther) {
     for (const std::string& message : messages) {
       client.at_now().send(Message(MessageType::binary, message));
       client.turn();
-      server.receive(client.written().substr(asked));
-      asked = client.written().size();
+      server.receive(client.written().substr(fed));
+      fed = client.written().size();
       client.receive(server.written().substr(read));
       read = server.written().size();
       const std::string payload = shown(message);

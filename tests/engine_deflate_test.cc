@@ -19,7 +19,7 @@ constexpr std::size_t never = SIZE_MAX;
 std::string packed(std::string_view message) { return ZlibSender().message(message); }
 Frame packed_text(std::string_view message) { return compressed(text(packed(message))); }
 
-// An open engine that agreed on this.
+// The agreement and options of an open engine.
 struct Options {
   DeflateAgreement agreed{};
   Deflate deflate{.min_bytes = 0};
@@ -32,7 +32,7 @@ std::unique_ptr<Peer> open_peer(Role role, const Options& options = {}) {
       ClientRequest{.host = "example.org"}, Agreement{.deflate = options.agreed});
 }
 
-// A row whose echo goes out as it is.
+// A row whose echo is not compressed.
 EngineCase plain_echo(const char* id, std::vector<Frame> sent, Strings written = {},
                       Errc error = {}) {
   return {.id = id,
@@ -43,9 +43,9 @@ EngineCase plain_echo(const char* id, std::vector<Frame> sent, Strings written =
           .deflate = DeflateAgreement{}};
 }
 
-// ---- what arrives
+// ---- input
 
-TEST(EngineDeflate, Rfc7692_6_2_Messages) {
+TEST(EngineDeflate, Rfc7692_6_2_ReadsEveryFormOfAMessage) {
   const std::string hello = packed("Hello");
   run_case(plain_echo("one frame", {packed_text("Hello")}, {"text Hello"}));
   run_case(plain_echo("binary", {compressed(binary(packed("\x80")))}, {"binary \x80"}));
@@ -68,13 +68,13 @@ TEST(EngineDeflate, Rfc7692_6_2_Messages) {
                  {compressed(text("", false)), ping("a"), more(hello.substr(0, 1), false),
                   pong("b"), more("", false), ping("c"), more(hello.substr(1), false), more("")},
                  {"pong a", "pong c", "text Hello"}));
-  run_case(plain_echo("close between fragments is orderly",
+  run_case(plain_echo("a close between fragments is clean",
                       {compressed(text(hello.substr(0, 3), false)), ping()}, {"pong"}));
   run_case(plain_echo("several in a row", {packed_text("a"), packed_text("b"), packed_text("c")},
                       {"text a", "text b", "text c"}));
 }
 
-TEST(EngineDeflate, Rfc7692_6_Rsv1WhereItMayNotBe) {
+TEST(EngineDeflate, Rfc7692_6_RejectsRsv1OutsideOfFirstFrames) {
   const auto flagged = [](Frame frame) { return compressed(std::move(frame)); };
   run_case(plain_echo("on a ping", {text("x"), flagged(ping("x"))}, {"text x"},
                       Errc::frame_reserved_bits));
@@ -89,18 +89,18 @@ TEST(EngineDeflate, Rfc7692_6_Rsv1WhereItMayNotBe) {
     run_case(plain_echo("RSV2 and RSV3", {Frame{1, packed("x"), true, rsv}}, {},
                         Errc::frame_reserved_bits));
   }
-  run_case({.id = "nothing was agreed on",
+  run_case({.id = "without an agreement",
             .sent = {text("x"), packed_text("Hello")},
             .written = {"text x"},
             .error = Errc::frame_reserved_bits});
 }
 
-TEST(EngineDeflate, Rfc7692_7_2_2_Corrupt) {
+TEST(EngineDeflate, Rfc7692_7_2_2_RejectsCorruptMessages) {
   const std::string hello = packed("Hello");
   run_case(plain_echo("no deflate", {text("x"), compressed(text("Hello, tern"))}, {"text x"},
                       Errc::deflate_corrupt));
   run_case(plain_echo("reserved block", {compressed(binary("\x07"))}, {}, Errc::deflate_corrupt));
-  run_case(plain_echo("nothing", {compressed(binary(""))}, {}, Errc::deflate_corrupt));
+  run_case(plain_echo("no byte", {compressed(binary(""))}, {}, Errc::deflate_corrupt));
   run_case(plain_echo("cut", {compressed(binary(hello.substr(0, 4)))}, {}, Errc::deflate_corrupt));
   run_case(plain_echo("tail not left out",
                       {compressed(binary(hello + std::string("\0\0\xFF\xFF", 4)))}, {},
@@ -109,10 +109,10 @@ TEST(EngineDeflate, Rfc7692_7_2_2_Corrupt) {
                       {compressed(binary(ZlibSender().final_message("Hello") + "\x07"))}, {},
                       Errc::deflate_corrupt));
   run_case(plain_echo(
-      "in the second fragment, and told there",
+      "in the second fragment, and reported there",
       {compressed(binary(hello, false)), ping("a"), more(std::string("\x07\0\0\0", 4), false)},
       {"pong a"}, Errc::deflate_corrupt));
-  // Without takeover nothing may be referred to: not what this connection, not what others sent.
+  // Without takeover, a message must not refer to earlier messages of this or another connection.
   run_case(
       plain_echo("a reference to the message before",
                  {packed_text("Hello"), compressed(text(std::string("\xf2\x00\x11\x00\x00", 5)))},
@@ -124,11 +124,12 @@ TEST(EngineDeflate, Rfc6455_8_1_InflatedTextIsChecked) {
   run_case(plain_echo("surrogate", {packed_text("ab\xed\xa0\x80")}, {}, Errc::text_not_utf8));
   run_case(plain_echo("cut at the end", {packed_text("ab\xe2\x82")}, {}, Errc::text_not_utf8));
   run_case(plain_echo("bytes are free", {compressed(binary(packed("ab\xed")))}, {"binary ab\xed"}));
-  // As soon as it is known: the message has not ended, and what follows would be corrupt.
+  // The failure comes as soon as it is certain: the message has not ended, and corrupt data
+  // follows.
   ZlibSender sender;
   const std::string bad = sender.run("a\xF4\x90", Z_SYNC_FLUSH);
   run_case(plain_echo("fails early", {compressed(text(bad, false))}, {}, Errc::text_not_utf8));
-  run_case(plain_echo("before what is corrupt", {compressed(text(bad + "\x07", false))}, {},
+  run_case(plain_echo("in front of corrupt data", {compressed(text(bad + "\x07", false))}, {},
                       Errc::text_not_utf8));
   const std::string euro = "\xE2\x82\xAC";
   ZlibSender cut;
@@ -138,7 +139,7 @@ TEST(EngineDeflate, Rfc6455_8_1_InflatedTextIsChecked) {
                       {"text " + euro}));
 }
 
-TEST(EngineDeflate, Rfc6455_10_4_TheLimitIsOfWhatItInflatesTo) {
+TEST(EngineDeflate, Rfc6455_10_4_TheLimitAppliesToTheInflatedSize) {
   for (const std::size_t limit :
        {0u, 1u, 100u, 16'383u, 16'384u, 16'385u, 65'535u, 65'536u, 65'537u, 70'000u, 1u << 20}) {
     for (const std::string& source : {std::string(limit + 1, 'x'), noise(limit + 1)}) {
@@ -163,9 +164,9 @@ TEST(EngineDeflate, Rfc6455_10_4_TheLimitIsOfWhatItInflatesTo) {
   }
 }
 
-// A fragment that inflates to too much is not waited for to end, and blocks that inflate to nothing
-// are not taken without end.
-TEST(EngineDeflate, Rfc6455_10_4_MessagesThatNeverEnd) {
+// The engine does not wait for the end of a fragment that inflates to too many bytes. It accepts a
+// limited number of blocks that inflate to nothing.
+TEST(EngineDeflate, Rfc6455_10_4_RejectsMessagesThatNeverEnd) {
   for (const Role role : roles) {
     const Options options{.limits = {.max_message_bytes = 5000, .max_fragments = 1 << 20}};
     const auto bomb = open_peer(role, options);
@@ -206,7 +207,7 @@ TEST(EngineDeflate, FragmentsAreCounted) {
 // ---- windows and takeover
 
 // Both directions of a connection, each with its own window.
-TEST(EngineDeflate, Rfc7692_7_1_AllWindowsWithAndWithoutTakeover) {
+TEST(EngineDeflate, Rfc7692_7_1_EchoesWithAnyWindowAndTakeover) {
   const Strings messages = {
       json(3000),  json(3000, 2), noise(700), "", "short", json(3000), std::string(70'000, 'z'),
       json(40'000)};
@@ -232,7 +233,7 @@ TEST(EngineDeflate, Rfc7692_7_1_AllWindowsWithAndWithoutTakeover) {
             peer->receive(wire(peer->them, compressed(binary(payload))), 1500);
           }
         }
-        // The driver's reader inflates by what was agreed on, with a window no larger.
+        // The reader of the driver inflates with exactly the window and takeover of the agreement.
         Strings echoed;
         for (const Frame& frame : peer->reader().frames()) {
           if (frame.opcode < 8) echoed.push_back(shown(frame.payload));
@@ -248,7 +249,7 @@ TEST(EngineDeflate, Rfc7692_7_1_AllWindowsWithAndWithoutTakeover) {
   }
 }
 
-TEST(EngineDeflate, TakeoverMakesTheSecondSmaller) {
+TEST(EngineDeflate, TakeoverMakesARepeatedMessageSmaller) {
   for (const Role role : roles) {
     for (const bool takeover : {false, true}) {
       const auto peer = open_peer(role, {.agreed = {.takeover = takeover}});
@@ -264,11 +265,11 @@ TEST(EngineDeflate, TakeoverMakesTheSecondSmaller) {
   }
 }
 
-// ---- what goes out
+// ---- output
 
-// The options say nothing about sizes: with takeover the shortest messages are compressed as well,
-// because the next ones refer to them; without it only those that are likely to shrink.
-TEST(EngineDeflate, TakeoverTakesEveryMessageByDefault) {
+// The options have no threshold. With takeover the shortest messages are compressed, too, because
+// later messages refer to them. Without takeover only messages that probably shrink are compressed.
+TEST(EngineDeflate, TakeoverCompressesEveryMessageByDefault) {
   for (const Role role : roles) {
     for (const bool takeover : {false, true}) {
       const auto peer = open_peer(role, {.agreed = {.takeover = takeover}, .deflate = {}});
@@ -289,8 +290,8 @@ TEST(EngineDeflate, TakeoverTakesEveryMessageByDefault) {
   }
 }
 
-// The measure is a plain context of zlib, which every message goes through.
-TEST(EngineDeflate, Rfc7692_7_2_1_TakeoverIsWorthWhatOneContextOfZlibIs) {
+// The output must not be larger than that of one zlib context that compresses every message.
+TEST(EngineDeflate, Rfc7692_7_2_1_TakeoverCompressesLikeOneZlibContext) {
   struct Row {
     const char* id;
     std::size_t size;
@@ -308,16 +309,16 @@ TEST(EngineDeflate, Rfc7692_7_2_1_TakeoverIsWorthWhatOneContextOfZlibIs) {
         std::size_t least = 0;
         constexpr std::size_t count = 1000;
         for (std::uint64_t i = 1; i <= count; ++i) {
-          const std::string octets =
+          const std::string bytes =
               row.noise_between && i % 2 == 0 ? noise(64, i) : json(row.size, i);
-          const Message message(MessageType::binary, octets);
+          const Message message(MessageType::binary, bytes);
           if (shared) {
             peer->at_now().send(SharedMessage(message));
           } else {
             peer->at_now().send(message);
           }
           peer->turn();
-          least += zlib.message(octets).size();
+          least += zlib.message(bytes).size();
         }
         EXPECT_EQ(peer->reader().frames().size(), count);
         const std::size_t headers = count * (role == Role::client ? 8 : 4);
@@ -327,7 +328,7 @@ TEST(EngineDeflate, Rfc7692_7_2_1_TakeoverIsWorthWhatOneContextOfZlibIs) {
   }
 }
 
-TEST(EngineDeflate, Rfc7692_7_2_1_WhatIsCompressed) {
+TEST(EngineDeflate, Rfc7692_7_2_1_CompressesByThresholdAndOptions) {
   struct Row {
     const char* id;
     std::string message;
@@ -341,9 +342,9 @@ TEST(EngineDeflate, Rfc7692_7_2_1_WhatIsCompressed) {
         {"at the threshold", json(1024), true},
         {"below", json(1023), false},
         {"no threshold", std::string(30, 'x'), true, 0},
-        {"it would not be smaller; with takeover the next may refer to it", noise(2000), takeover},
+        {"not smaller; with takeover, later messages may refer to it", noise(2000), takeover},
         {"empty", "", false, 0},
-        {"switched off for this one", json(5000), false, 1024, false},
+        {"switched off for this message", json(5000), false, 1024, false},
         {"a peer that allows a window of 8", json(5000), false, 1024, true, 0},
         {"large", json(1 << 20), true},
     };
@@ -375,7 +376,7 @@ TEST(EngineDeflate, Rfc7692_7_2_1_WhatIsCompressed) {
   }
 }
 
-TEST(EngineDeflate, Rfc7692_7_2_1_WhatIsCompressedOfEchoesBesideEachOther) {
+TEST(EngineDeflate, Rfc7692_7_2_1_TheThresholdAppliesToEachEcho) {
   const EngineOptions options{.deflate = Deflate{.min_bytes = 100}};
   Workspace workspace;
   Engine engine =
@@ -398,8 +399,9 @@ TEST(EngineDeflate, Rfc7692_7_2_1_WhatIsCompressedOfEchoesBesideEachOther) {
   EXPECT_EQ(compressed, (std::vector<bool>{false, false, true, false, true, true}));
 }
 
-// Messages of both kinds in every order: our compressor's window is the peer's.
-TEST(EngineDeflate, Rfc7692_7_2_1_WindowsStayTheSameWhateverIsSent) {
+// Compressed and plain messages in many orders: the window of our compressor stays equal to that of
+// the peer.
+TEST(EngineDeflate, Rfc7692_7_2_1_TheWindowsOfBothSidesStayEqual) {
   for (const Role role : roles) {
     for (const bool takeover : {false, true}) {
       const auto peer = open_peer(role, {.agreed = {.takeover = takeover}});
@@ -424,12 +426,13 @@ TEST(EngineDeflate, Rfc7692_7_2_1_WindowsStayTheSameWhateverIsSent) {
   }
 }
 
-TEST(EngineDeflate, TheQueueIsJudgedByThePlainSize) {
+TEST(EngineDeflate, TheQueueLimitCountsThePlainSize) {
   for (const Role role : roles) {
     const auto peer =
         open_peer(role, {.limits = {.max_queued_bytes = 10'000, .overflow = Overflow::reject}});
     peer->writable = 0;
-    EXPECT_EQ(peer->at_now().send(json(20'000)), SendStatus::queued) << "an empty queue takes any";
+    EXPECT_EQ(peer->at_now().send(json(20'000)), SendStatus::queued)
+        << "an empty queue takes any message";
     const std::size_t queued = peer->engine().queued_bytes();
     EXPECT_LT(queued, 5'000u);
     EXPECT_EQ(peer->at_now().send(json(9'999)), SendStatus::full);
@@ -440,8 +443,8 @@ TEST(EngineDeflate, TheQueueIsJudgedByThePlainSize) {
   }
 }
 
-// Inflated text stays until this engine is asked for the next event, whatever others do meanwhile.
-TEST(EngineDeflate, WhatOneEngineInflatedOutlivesWhatAnotherInflates) {
+// An inflated message is valid until next() of its engine, even if other engines inflate meanwhile.
+TEST(EngineDeflate, AnInflatedViewOutlivesTheWorkOfOtherEngines) {
   for (const Role role : roles) {
     const Role them = role == Role::server ? Role::client : Role::server;
     Workspace workspace;
@@ -468,7 +471,7 @@ TEST(EngineDeflate, WhatOneEngineInflatedOutlivesWhatAnotherInflates) {
   }
 }
 
-// ---- how much one call of next() does
+// ---- the work of one call of next()
 
 TEST(EngineDeflate, OneCallInflates64KiBAtMost) {
   constexpr std::size_t size = std::size_t{1} << 20;
@@ -486,7 +489,7 @@ TEST(EngineDeflate, OneCallInflates64KiBAtMost) {
   }
 }
 
-// Stored blocks without content (RFC 1951 §3.2.4): there is work, but nothing comes of it.
+// Stored blocks without content (RFC 1951 §3.2.4) are work without output.
 TEST(EngineDeflate, OneCallReads16KiBAtMost) {
   std::string blocks;
   for (int i = 0; i < 40'000; ++i) blocks += std::string_view("\0\0\0\xFF\xFF", 5);
@@ -498,8 +501,8 @@ TEST(EngineDeflate, OneCallReads16KiBAtMost) {
   }
 }
 
-// What comes behind our Close is of no use, so it is not inflated: a message that cannot be is
-// none.
+// Messages behind our Close are not delivered, so they are not inflated, and a corrupt one is no
+// fault.
 TEST(EngineDeflate, NothingIsInflatedBehindOurClose) {
   const std::string whole = packed(std::string(200'000, 'a'));
   for (const Role role : roles) {
@@ -517,23 +520,24 @@ TEST(EngineDeflate, NothingIsInflatedBehindOurClose) {
   }
 }
 
-// A large message that was compressed is echoed as a chunk, not copied.
+// Compressed bytes are inflated into a chunk, so read_room() offers no room for them. The echo
+// references that chunk.
 TEST(EngineDeflate, NoRoomIsOfferedForCompressedData) {
   for (const Role role : roles) {
     const auto peer = open_peer(role, {.deflate = {.min_bytes = never}});
     const std::string message = noise(400'000);
-    const std::string octets = wire(peer->them, compressed(binary(packed(message))));
-    for (std::size_t at = 0; at < octets.size(); at += 100'000) {
-      peer->receive(octets.substr(at, 100'000));
+    const std::string bytes = wire(peer->them, compressed(binary(packed(message))));
+    for (std::size_t at = 0; at < bytes.size(); at += 100'000) {
+      peer->receive(bytes.substr(at, 100'000));
       EXPECT_TRUE(peer->engine().read_room().empty());
     }
     EXPECT_EQ(peer->frames(), Strings{to_string(binary(message))});
   }
 }
 
-// ---- one message for many
+// ---- one message for many connections
 
-TEST(EngineDeflate, ASharedMessageGoesCompressedToAllThatCanTakeIt) {
+TEST(EngineDeflate, ASharedMessageIsCompressedForEachPeerThatAllowsIt) {
   struct Row {
     DeflateAgreement agreed;
     int window_bits;  // of the options
@@ -542,8 +546,8 @@ TEST(EngineDeflate, ASharedMessageGoesCompressedToAllThatCanTakeIt) {
   const std::vector<Row> table = {
       {{.window_bits = 12}, 12, true},
       {{.window_bits = 11}, 12, false},
-      {{.window_bits = 15}, 15, true},                    // the form was made with 12
-      {{.window_bits = 15, .takeover = true}, 12, true},  // by a compressor of its own
+      {{.window_bits = 15}, 15, true},  // the compressed form was made with a window of 12
+      {{.window_bits = 15, .takeover = true}, 12, true},  // compressed by the connection itself
       {{.window_bits = 15, .peer_takeover = true}, 12, true},
       {{.window_bits = 0}, 12, false},
   };
@@ -568,10 +572,10 @@ TEST(EngineDeflate, ASharedMessageGoesCompressedToAllThatCanTakeIt) {
   }
 }
 
-TEST(EngineDeflate, ASharedMessageIsMadeForTheWindowOfTheOptions) {
+TEST(EngineDeflate, ASharedMessageIsCompressedWithTheWindowOfTheOptions) {
   const std::string message = json(5000);
   const SharedMessage shared(message);
-  // It could not take what is made for the others, so it does not make it.
+  // The window of this peer is too small for the shared form, so the engine does not make one.
   const auto small = open_peer(Role::server, {.agreed = {.window_bits = 9}});
   small->at_now().send(shared);
   small->turn();

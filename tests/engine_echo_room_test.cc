@@ -1,5 +1,5 @@
-// EchoRoom by itself: where messages are placed, which payloads it can frame, and that a frame is
-// written over nothing but the header that the peer sent.
+// EchoRoom alone. These tests check where it places messages, which payloads it can frame, and that
+// a frame overwrites only the header that the peer sent.
 #include "engine/echo_room.h"
 #include "simd/mask.h"
 #include "support/wire.h"
@@ -152,8 +152,8 @@ TEST(EngineEchoRoom, Rfc6455_8_1_VouchesOnlyForWholeTexts) {
   EXPECT_FALSE(read.room.vouches_for_text(bytes));
 }
 
-// Any sizes at the borders of the length's forms, any choice of the messages that are echoed: what
-// waits is never overwritten.
+// Sizes at the borders of the forms of a length, and a random choice of messages that are echoed. A
+// frame that waits must never be overwritten.
 TEST(EngineEchoRoom, FramesThatWaitStayWhole) {
   const std::vector<std::size_t> borders = {0, 1, 125, 126, 127, 1000, 8191, 8192, 65'535, 65'536};
   for (unsigned seed = 0; seed < 50; ++seed) {

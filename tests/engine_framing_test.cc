@@ -1,4 +1,5 @@
-// Frames to messages: groups 1 to 5 and 10 of the Autobahn suite as tables, and what it leaves out.
+// Frames become messages: groups 1 to 5 and 10 of the Autobahn suite as tables, and cases that the
+// suite does not have.
 #include "support/engine_table.h"
 
 #include <gtest/gtest.h>
@@ -20,7 +21,7 @@ void run(const std::vector<EngineCase>& table) {
   }
 }
 
-TEST(EngineFraming, Rfc6455_5_6_Autobahn1_WholeMessages) {
+TEST(EngineFraming, Rfc6455_5_6_Autobahn1_EchoesWholeMessages) {
   std::vector<EngineCase> table;
   for (const std::size_t size : {0u, 125u, 126u, 127u, 128u, 65535u, 65536u}) {
     const Frame as_text = text(repeat('*', size));
@@ -31,7 +32,7 @@ TEST(EngineFraming, Rfc6455_5_6_Autobahn1_WholeMessages) {
   run(table);
 }
 
-TEST(EngineFraming, Rfc6455_5_5_Autobahn2_PingsAndPongs) {
+TEST(EngineFraming, Rfc6455_5_5_Autobahn2_AnswersPingsAndIgnoresPongs) {
   std::vector<Frame> ten;
   Strings pongs;
   for (int i = 0; i < 10; ++i) {
@@ -58,7 +59,7 @@ Frame with_rsv(Frame frame, unsigned rsv) {
   return frame;
 }
 
-TEST(EngineFraming, Rfc6455_5_2_Autobahn3_ReservedBits) {
+TEST(EngineFraming, Rfc6455_5_2_Autobahn3_RejectsReservedBits) {
   const auto error = Errc::frame_reserved_bits;
   const Frame hello = text("Hello, world!");
   const Strings echo{"text Hello, world!"};
@@ -76,7 +77,7 @@ TEST(EngineFraming, Rfc6455_5_2_Autobahn3_ReservedBits) {
   run(table);
 }
 
-TEST(EngineFraming, Rfc6455_5_2_Autobahn4_ReservedOpcodes) {
+TEST(EngineFraming, Rfc6455_5_2_Autobahn4_RejectsReservedOpcodes) {
   const auto error = Errc::frame_reserved_opcode;
   const Frame hello = text("Hello, world!");
   const Strings echo{"text Hello, world!"};
@@ -91,7 +92,7 @@ TEST(EngineFraming, Rfc6455_5_2_Autobahn4_ReservedOpcodes) {
   run(table);
 }
 
-TEST(EngineFraming, Rfc6455_5_4_Autobahn5_Fragments) {
+TEST(EngineFraming, Rfc6455_5_4_Autobahn5_JoinsOnlyFragmentsInOrder) {
   const auto nothing = Errc::unexpected_continuation;
   const Frame one = text("fragment1", false);
   const Frame two = more("fragment2");
@@ -124,7 +125,7 @@ TEST(EngineFraming, Rfc6455_5_4_Autobahn5_Fragments) {
   });
 }
 
-TEST(EngineFraming, Rfc6455_5_4_Autobahn10_FragmentsOf1300) {
+TEST(EngineFraming, Rfc6455_5_4_Autobahn10_JoinsFragmentsOf1300Bytes) {
   const std::string payload = repeat('*', 65536);
   std::vector<Frame> frames;
   for (std::size_t at = 0; at < payload.size(); at += 1300) {
@@ -134,7 +135,7 @@ TEST(EngineFraming, Rfc6455_5_4_Autobahn10_FragmentsOf1300) {
   run({{"10.1.1", frames, {"text " + shown(payload)}}});
 }
 
-// Octets that no frame builder makes, behind a whole message, which must still be told.
+// Bytes that no frame builder makes. They follow a whole message, which must still be delivered.
 struct RawCase {
   const char* rfc;
   std::string to_server;
@@ -144,11 +145,11 @@ struct RawCase {
 
 std::string raw(unsigned byte_0, std::uint64_t length, int bits, bool masked) {
   std::string result(1, static_cast<char>(byte_0));
-  result += length_octets(length, bits, masked);
+  result += length_bytes(length, bits, masked);
   return masked ? result + std::string(4, '\0') : result;
 }
 
-TEST(EngineFraming, Rfc6455_5_1_5_2_MasksAndLengths) {
+TEST(EngineFraming, Rfc6455_5_1_5_2_RejectsWrongMasksAndLengths) {
   const auto both = [](const char* rfc, std::uint64_t length, int bits, Errc error) {
     return RawCase{rfc, raw(0x82, length, bits, true), raw(0x82, length, bits, false), error};
   };
@@ -168,12 +169,12 @@ TEST(EngineFraming, Rfc6455_5_1_5_2_MasksAndLengths) {
   };
   for (const RawCase& row : table) {
     for (const Role role : {Role::server, Role::client}) {
-      const std::string& octets = role == Role::server ? row.to_server : row.to_client;
-      if (octets.empty()) continue;
+      const std::string& bytes = role == Role::server ? row.to_server : row.to_client;
+      if (bytes.empty()) continue;
       SCOPED_TRACE(std::string(row.rfc) + name(role));
       for (const std::size_t step : {Peer::all, std::size_t{1}}) {
         Peer peer(role);
-        peer.receive(wire(peer.them, text("before")) + octets, step);
+        peer.receive(wire(peer.them, text("before")) + bytes, step);
         EXPECT_EQ(peer.events(), (Strings{"text before", "closed"}));
         expect_failed(peer, {"text before"}, row.error);
       }
@@ -181,7 +182,7 @@ TEST(EngineFraming, Rfc6455_5_1_5_2_MasksAndLengths) {
   }
 }
 
-TEST(EngineFraming, Rfc6455_5_7_Examples) {
+TEST(EngineFraming, Rfc6455_5_7_ReadsTheExamples) {
   const std::string hello("\x81\x85\x37\xFA\x21\x3D\x7F\x9F\x4D\x51\x58", 11);
   Peer server(Role::server);
   server.receive(hello);
@@ -191,7 +192,7 @@ TEST(EngineFraming, Rfc6455_5_7_Examples) {
   EXPECT_EQ(client.events(), (Strings{"text Hello", "ping Hello"}));
 }
 
-TEST(EngineFraming, Rfc6455_5_3_AKeyOfZeroesIsAKey) {
+TEST(EngineFraming, Rfc6455_5_3_AcceptsAKeyOfZeros) {
   Peer peer(Role::server);
   peer.receive(std::string("\x81\x85\0\0\0\0Hello", 11), 1);
   EXPECT_EQ(peer.events(), (Strings{"text Hello"}));
@@ -207,13 +208,14 @@ TEST(EngineFraming, Rfc6455_5_3_AClientUsesAFreshKeyForEachFrame) {
     keys.push_back(client.written().substr(before + 2, 4));
   }
   std::sort(keys.begin(), keys.end());
-  // Two equal keys of 32 bits among 200: once in 200 000 runs; three pairs: never.
+  // Among 200 random keys of 32 bits, two are equal in one of 200 000 runs. So two pairs are
+  // allowed.
   EXPECT_GE(std::unique(keys.begin(), keys.end()) - keys.begin(), 198);
   EXPECT_EQ(client.frames(), Strings(200, "text Hello"));
 }
 
-// Large messages go through read_room(), the assembly and lent views in all proportions.
-TEST(EngineFraming, Rfc6455_5_4_LargeMessagesCutAtRandom) {
+// Large messages go through read_room(), through the assembly and through lent views.
+TEST(EngineFraming, Rfc6455_5_4_EchoesLargeMessagesCutAtRandom) {
   std::mt19937 random(7);
   for (const Role role : {Role::server, Role::client}) {
     for (int round = 0; round < 40; ++round) {
@@ -231,11 +233,11 @@ TEST(EngineFraming, Rfc6455_5_4_LargeMessagesCutAtRandom) {
         if (cut < payload.size()) frames.push_back(more(payload.substr(cut)));
         echoes.push_back(to_string(text(payload)));
       }
-      std::string octets = wire(peer.them, frames);
-      while (!octets.empty()) {
-        const std::size_t size = std::min<std::size_t>(octets.size(), 1 + random() % 300'000);
-        peer.receive(octets.substr(0, size));
-        octets.erase(0, size);
+      std::string bytes = wire(peer.them, frames);
+      while (!bytes.empty()) {
+        const std::size_t size = std::min<std::size_t>(bytes.size(), 1 + random() % 300'000);
+        peer.receive(bytes.substr(0, size));
+        bytes.erase(0, size);
       }
       ASSERT_EQ(peer.events(), echoes);
       ASSERT_EQ(peer.frames(), echoes);

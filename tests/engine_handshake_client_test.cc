@@ -1,4 +1,4 @@
-// A client's opening handshake: its request and what it takes for an answer, RFC 6455 §4.1.
+// The opening handshake of a client (RFC 6455 §4.1): its request, and the answers that it accepts.
 #include "support/engine_table.h"
 
 #include <functional>
@@ -31,7 +31,7 @@ std::string without(std::string text, std::string_view line) {
 
 // ---- the request
 
-TEST(EngineHandshakeClient, Rfc6455_4_1_Request) {
+TEST(EngineHandshakeClient, Rfc6455_4_1_SendsAValidRequest) {
   Client client({.host = "example.org:9001",
                  .target = "/echo?a=b",
                  .protocols = {"chat", "superchat"},
@@ -62,7 +62,7 @@ TEST(EngineHandshakeClient, Rfc6455_4_1_EachKeyIsNew) {
   EXPECT_EQ(keys.size(), 100u);
 }
 
-TEST(EngineHandshakeClient, WhatMayNotBeSentIsRefused) {
+TEST(EngineHandshakeClient, RefusesAnInvalidRequest) {
   const std::vector<ClientRequest> table = {
       {.host = "example.org", .headers = {{"A", "b\r\nC: d"}}},
       {.host = "example.org", .headers = {{"A b", "c"}}},
@@ -90,7 +90,7 @@ TEST(EngineHandshakeClient, WhatMayNotBeSentIsRefused) {
 
 // ---- the answer
 
-TEST(EngineHandshakeClient, Rfc6455_4_1_AnswerAndFramesHoweverTheyAreCut) {
+TEST(EngineHandshakeClient, Rfc6455_4_1_ReadsAnswerAndFramesCutAnywhere) {
   const std::vector<Frame> frames = {text("first"), ping("p"), binary(std::string(300, 'b'))};
   const Strings events = {"open", "text first", "ping p", to_string(binary(std::string(300, 'b')))};
   const std::size_t size = [&] {
@@ -99,9 +99,9 @@ TEST(EngineHandshakeClient, Rfc6455_4_1_AnswerAndFramesHoweverTheyAreCut) {
   }();
   for (std::size_t cut = 0; cut <= size; ++cut) {
     Client client;
-    const std::string octets = upgrade_answer(client.head()) + wire(Role::server, frames);
-    client.receive(octets.substr(0, cut));
-    client.receive(octets.substr(cut));
+    const std::string bytes = upgrade_answer(client.head()) + wire(Role::server, frames);
+    client.receive(bytes.substr(0, cut));
+    client.receive(bytes.substr(cut));
     ASSERT_EQ(client.events(), events) << cut;
   }
   Client client;
@@ -129,7 +129,7 @@ TEST(EngineHandshakeClient, Rfc6455_4_1_TheResponseCanBeReadAtOpen) {
 
 using Change = std::function<std::string(std::string)>;
 
-TEST(EngineHandshakeClient, Rfc6455_4_1_WhatMustBeAccepted) {
+TEST(EngineHandshakeClient, Rfc6455_4_1_AcceptsEveryValidAnswer) {
   const std::string hints = "HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n";
   const std::vector<Change> table = {
       [](std::string a) { return with(a, "Switching Protocols", ""); },
@@ -201,10 +201,10 @@ std::vector<BadAnswer> bad_answers() {
   };
 }
 
-TEST(EngineHandshakeClient, Rfc6455_4_1_WhatFailsTheHandshake) {
+TEST(EngineHandshakeClient, Rfc6455_4_1_RejectsAnInvalidAnswer) {
   for (const BadAnswer& row : bad_answers()) {
     for (const std::size_t step : {Peer::all, std::size_t{1}}) {
-      SCOPED_TRACE(std::string(row.rfc) + (step == 1 ? ", octet-wise" : ""));
+      SCOPED_TRACE(std::string(row.rfc) + (step == 1 ? ", byte by byte" : ""));
       Client client;
       const std::size_t written = client.written().size();
       client.receive(row.change(upgrade_answer(client.head())) + wire(Role::server, text("x")),
@@ -212,12 +212,12 @@ TEST(EngineHandshakeClient, Rfc6455_4_1_WhatFailsTheHandshake) {
       EXPECT_EQ(client.events(), Strings{"closed"});
       ASSERT_TRUE(client.dead());
       EXPECT_EQ(client.ending(), (Ending{.code = 1006, .error = row.error, .opened = false}));
-      EXPECT_EQ(client.written().size(), written) << "there is nothing more to say";
+      EXPECT_EQ(client.written().size(), written) << "a failed handshake sends nothing more";
     }
   }
 }
 
-TEST(EngineHandshakeClient, Rfc6455_4_1_ASubprotocolThatWasNotOffered) {
+TEST(EngineHandshakeClient, Rfc6455_4_1_RejectsASubprotocolThatWasNotOffered) {
   for (const char* chosen : {"other", "CHAT", "chat, superchat", ""}) {
     Client client({.host = "example.org", .protocols = {"chat", "superchat"}});
     client.upgrade("Sec-WebSocket-Protocol: " + std::string(chosen) + "\r\n");
@@ -230,7 +230,7 @@ TEST(EngineHandshakeClient, Rfc6455_4_1_ASubprotocolThatWasNotOffered) {
   EXPECT_EQ(none.engine().protocol(), "");
 }
 
-TEST(EngineHandshakeClient, Rfc6455_5_1_AMaskedFrameBehindTheAnswer) {
+TEST(EngineHandshakeClient, Rfc6455_5_1_RejectsAMaskedFrameBehindTheAnswer) {
   Client client;
   client.receive(upgrade_answer(client.head()) + wire(Role::client, text("x")));
   EXPECT_EQ(client.events(), (Strings{"open", "closed"}));
@@ -244,7 +244,7 @@ struct Refused {
   std::string answer;
   int status;
   std::string body;
-  bool eof = false;  // what is missing must be ended by EOF
+  bool eof = false;  // the body ends only with the FIN
 };
 
 std::vector<Refused> refused() {
@@ -292,7 +292,7 @@ TEST(EngineHandshakeClient, Rfc6455_4_1_ARefusalKeepsStatusFieldsAndBody) {
 
 // ---- TCP ends
 
-TEST(EngineHandshakeClient, EofAtEveryOctetOfTheAnswer) {
+TEST(EngineHandshakeClient, AnEofInsideTheAnswerEndsTheHandshake) {
   const std::size_t size = upgrade_answer(Client().head()).size();
   for (std::size_t cut = 0; cut < size; ++cut) {
     Client client;
@@ -304,7 +304,7 @@ TEST(EngineHandshakeClient, EofAtEveryOctetOfTheAnswer) {
   }
 }
 
-TEST(EngineHandshakeClient, ErrorsAndCallsBeforeOpen) {
+TEST(EngineHandshakeClient, AnEndBeforeOpenReportsOpenedFalse) {
   const auto reset = std::make_error_code(std::errc::connection_reset);
   Client failed;
   failed.receive_error(reset);

@@ -1,4 +1,4 @@
-// A server's opening handshake, RFC 6455 §4.2 and RFC 9112.
+// The opening handshake of a server, RFC 6455 §4.2 and RFC 9112.
 #include "support/engine_table.h"
 
 #include <gtest/gtest.h>
@@ -23,7 +23,7 @@ std::size_t count(std::string_view text, std::string_view what) {
 
 // ---- 101
 
-TEST(EngineHandshakeServer, Rfc6455_4_2_2_Accepts) {
+TEST(EngineHandshakeServer, Rfc6455_4_2_2_AcceptAnswers101) {
   Server server;
   server.accepts = false;
   server.receive(upgrade_request("Cookie: a=b\r\n", "/chat?room=7"));
@@ -40,7 +40,7 @@ TEST(EngineHandshakeServer, Rfc6455_4_2_2_Accepts) {
 
   EXPECT_EQ(server.engine().accept(), std::error_code());
   EXPECT_TRUE(server.engine().is_open());
-  EXPECT_EQ(server.engine().accept(), Errc::closed) << "it is answered";
+  EXPECT_EQ(server.engine().accept(), Errc::closed) << "the request is answered already";
   EXPECT_EQ(server.engine().respond(Response::text("x")), Errc::closed);
   server.turn();
   EXPECT_EQ(server.events(), Strings{"open"});
@@ -57,29 +57,28 @@ TEST(EngineHandshakeServer, Rfc6455_4_2_2_Accepts) {
   expect_orderly_end(server);
 }
 
-TEST(EngineHandshakeServer, Rfc6455_4_2_1_FramesBehindTheRequestHoweverItIsCut) {
-  const std::string octets =
-      upgrade_request() +
-      wire(Role::client, {text("first"), ping("p"), binary(std::string(300, 'b'))});
+TEST(EngineHandshakeServer, Rfc6455_4_2_1_ReadsRequestAndFramesCutAnywhere) {
+  const std::string bytes = upgrade_request() + wire(Role::client, {text("first"), ping("p"),
+                                                                    binary(std::string(300, 'b'))});
   const Strings events = {"request GET /echo", "open", "text first", "ping p",
                           to_string(binary(std::string(300, 'b')))};
-  for (std::size_t cut = 0; cut <= octets.size(); ++cut) {
+  for (std::size_t cut = 0; cut <= bytes.size(); ++cut) {
     Server server;
-    server.receive(octets.substr(0, cut));
-    server.receive(octets.substr(cut));
+    server.receive(bytes.substr(0, cut));
+    server.receive(bytes.substr(cut));
     ASSERT_EQ(server.events(), events) << cut;
   }
   for (const std::size_t stash : {1u, 2u, 3u}) {
     Server server;
     server.stash_every = stash;
-    server.receive(octets, stash == 3 ? 1 : Peer::all);
+    server.receive(bytes, stash == 3 ? 1 : Peer::all);
     EXPECT_EQ(server.events(), events);
     server.frames();
     expect_orderly_end(server);
   }
 }
 
-TEST(EngineHandshakeServer, Rfc6455_4_2_2_Subprotocols) {
+TEST(EngineHandshakeServer, Rfc6455_4_2_2_ChoosesTheFirstKnownSubprotocol) {
   struct Row {
     const char* offered;
     std::vector<std::string> known;
@@ -106,7 +105,7 @@ TEST(EngineHandshakeServer, Rfc6455_4_2_2_Subprotocols) {
   }
 }
 
-TEST(EngineHandshakeServer, FieldsOfTheApplication) {
+TEST(EngineHandshakeServer, WritesOnlyValidFieldsOfTheApplication) {
   Server server;
   server.accepts = false;
   server.receive(upgrade_request());
@@ -128,7 +127,8 @@ TEST(EngineHandshakeServer, FieldsOfTheApplication) {
               Errc::invalid_header);
     refused.turn();
     EXPECT_TRUE(refused.written().starts_with("HTTP/1.1 500 ")) << refused.written();
-    EXPECT_EQ(field(refused.written(), "X-Good"), "(absent)") << "nothing of it is sent";
+    EXPECT_EQ(field(refused.written(), "X-Good"), "(absent)")
+        << "no field of a refused accept() is sent";
     ASSERT_TRUE(refused.dead());
     EXPECT_EQ(refused.ending().error, Errc::invalid_header);
   }
@@ -204,7 +204,7 @@ std::vector<Refusal> refusals() {
 TEST(EngineHandshakeServer, Rfc6455_4_2_2_RefusalsEndTheConnection) {
   for (const Refusal& row : refusals()) {
     for (const std::size_t step : {Peer::all, std::size_t{1}}) {
-      SCOPED_TRACE(std::string(row.rfc) + (step == 1 ? ", octet-wise" : ""));
+      SCOPED_TRACE(std::string(row.rfc) + (step == 1 ? ", byte by byte" : ""));
       Server server;
       std::error_code answer;
       server.accepts = false;
@@ -214,7 +214,7 @@ TEST(EngineHandshakeServer, Rfc6455_4_2_2_RefusalsEndTheConnection) {
         answer = server.engine().accept();
         EXPECT_EQ(answer, row.error);
       };
-      // What stands behind it is never parsed: no smuggled request, no frame.
+      // Bytes behind a refused request are never parsed, so a request cannot be smuggled.
       server.receive(row.request + page_request("/smuggled") + wire(Role::client, text("x")), step);
       server.receive(page_request("/smuggled"));
       ASSERT_TRUE(server.dead());
@@ -231,7 +231,7 @@ TEST(EngineHandshakeServer, Rfc6455_4_2_2_RefusalsEndTheConnection) {
   }
 }
 
-TEST(EngineHandshakeServer, Rfc6455_4_2_1_WhatMustBeAccepted) {
+TEST(EngineHandshakeServer, Rfc6455_4_2_1_AcceptsEveryValidRequest) {
   const std::string good = upgrade_request();
   std::string many;
   for (int i = 0; i < 95; ++i) many += "X-" + std::to_string(i) + ": y\r\n";
@@ -265,16 +265,16 @@ TEST(EngineHandshakeServer, FramesAreHeldWhileTheDecisionIsPending) {
   std::size_t behind = 0;
   for (int i = 0; i < 40; ++i) {
     const std::string payload(4'000, static_cast<char>('a' + i % 26));
-    const std::string octets = wire(Role::client, text(payload));
-    behind += octets.size();
-    server.receive(octets);
+    const std::string bytes = wire(Role::client, text(payload));
+    behind += bytes.size();
+    server.receive(bytes);
     expected.push_back(to_string(text(payload)));
   }
   EXPECT_FALSE(server.engine().wants_input());
   EXPECT_GE(behind - server.unread(), std::size_t{64} << 10) << "64 KiB must fit";
   EXPECT_LE(behind - server.unread(), std::size_t{69} << 10) << "and no read more";
   EXPECT_EQ(server.events(), Strings{"request GET /echo"});
-  EXPECT_EQ(server.engine().request().path(), "/echo") << "the view lives until it is answered";
+  EXPECT_EQ(server.engine().request().path(), "/echo") << "the view is valid until the answer";
   server.engine().accept();
   server.turn();
   EXPECT_EQ(server.unread(), 0u);
@@ -286,7 +286,7 @@ TEST(EngineHandshakeServer, FramesAreHeldWhileTheDecisionIsPending) {
   EXPECT_EQ(server.frames(), expected);
 }
 
-TEST(EngineHandshakeServer, ThePeerGoesWhileTheDecisionIsPending) {
+TEST(EngineHandshakeServer, AnEofWhileTheDecisionIsPendingEnds) {
   Server server;
   server.accepts = false;
   server.receive(upgrade_request());
@@ -299,7 +299,7 @@ TEST(EngineHandshakeServer, ThePeerGoesWhileTheDecisionIsPending) {
   EXPECT_EQ(server.ending(), (Ending{.code = 1006, .error = Errc::end_of_stream, .opened = false}));
 }
 
-TEST(EngineHandshakeServer, ClosedBeforeOpen) {
+TEST(EngineHandshakeServer, AnEndBeforeOpenReportsOpenedFalse) {
   Server deciding;
   deciding.accepts = false;
   deciding.receive(upgrade_request());
@@ -330,7 +330,7 @@ TEST(EngineHandshakeServer, ClosedBeforeOpen) {
             (Ending{.code = 1006, .error = Errc::terminated, .opened = false}));
 }
 
-TEST(EngineHandshakeServer, EofAtEveryOctetOfTheRequest) {
+TEST(EngineHandshakeServer, AnEofInsideTheRequestEndsTheHandshake) {
   const std::string request = upgrade_request();
   for (std::size_t size = 0; size < request.size(); ++size) {
     Server server;

@@ -1,4 +1,4 @@
-// Limits: of messages, fragments, lengths, the send queue and control frames that wait.
+// The limits of messages, fragments, lengths, the send queue and waiting control frames.
 #include "support/bare_engine.h"
 #include "support/engine_table.h"
 
@@ -13,20 +13,19 @@ using Strings = Peer::Strings;
 constexpr Role roles[] = {Role::server, Role::client};
 
 EngineOptions with(Limits limits) { return {.limits = limits}; }
-std::string octets(std::size_t count) { return std::string(count, 'x'); }
 
 // ---- messages, RFC 6455 §10.4
 
-TEST(EngineLimits, Rfc6455_10_4_AMessageAtTheLimit) {
+TEST(EngineLimits, Rfc6455_10_4_AcceptsAMessageAtTheLimit) {
   for (const Role role : roles) {
     for (const std::size_t limit : {0u, 1u, 125u, 126u, 65535u, 65536u, 200'000u}) {
       for (const std::size_t step : {Peer::all, std::size_t{4096}}) {
         Peer peer(role, with({.max_message_bytes = limit}));
         const std::size_t half = limit / 2;
-        peer.receive(wire(peer.them, {binary(octets(limit)), binary(octets(half), false), ping(),
-                                      more(octets(limit - half), false), more("")}),
+        peer.receive(wire(peer.them, {binary(payload_of(limit)), binary(payload_of(half), false),
+                                      ping(), more(payload_of(limit - half), false), more("")}),
                      step);
-        const std::string whole = to_string(binary(octets(limit)));
+        const std::string whole = to_string(binary(payload_of(limit)));
         EXPECT_EQ(peer.events(), (Strings{whole, "ping", whole})) << limit;
         peer.frames();
         expect_orderly_end(peer);
@@ -35,8 +34,8 @@ TEST(EngineLimits, Rfc6455_10_4_AMessageAtTheLimit) {
   }
 }
 
-// One beyond is refused by the header alone: nothing of the payload has come.
-TEST(EngineLimits, Rfc6455_10_4_OneBeyondIsRefusedAtTheHeader) {
+// A message that is one byte too long is refused at its header, before any byte of the payload.
+TEST(EngineLimits, Rfc6455_10_4_RejectsALargerMessageAtItsHeader) {
   for (const Role role : roles) {
     for (const std::uint64_t limit : {std::uint64_t{0}, std::uint64_t{125}, std::uint64_t{1} << 20,
                                       std::uint64_t{1} << 31, std::uint64_t{1} << 32}) {
@@ -51,10 +50,11 @@ TEST(EngineLimits, Rfc6455_10_4_OneBeyondIsRefusedAtTheHeader) {
   }
 }
 
-TEST(EngineLimits, Rfc6455_10_4_FragmentsAreSummed) {
+TEST(EngineLimits, Rfc6455_10_4_TheLimitAppliesToTheSumOfFragments) {
   for (const Role role : roles) {
     Peer peer(role, with({.max_message_bytes = 1000}));
-    peer.receive({binary(octets(400), false), more(octets(0), false), more(octets(600), false)});
+    peer.receive(
+        {binary(payload_of(400), false), more(payload_of(0), false), more(payload_of(600), false)});
     EXPECT_FALSE(peer.saw_closed());
     peer.receive(ping("alive"));
     EXPECT_EQ(peer.frames(), Strings{"pong alive"});
@@ -70,7 +70,7 @@ TEST(EngineLimits, Rfc6455_5_2_HugeLengthsNeverWrap) {
                                        (std::uint64_t{1} << 32) + 1, top - 1, top - 8}) {
       for (const bool fragmented : {false, true}) {
         Peer peer(role);
-        if (fragmented) peer.receive(text("twenty octets before", false));
+        if (fragmented) peer.receive(text("twenty bytes before", false));
         peer.receive(wire_header(peer.them, fragmented ? more("") : text(""), length));
         expect_failed(peer, {}, Errc::message_too_big);
       }
@@ -83,14 +83,14 @@ TEST(EngineLimits, Rfc6455_5_2_HugeLengthsNeverWrap) {
   }
 }
 
-TEST(EngineLimits, Rfc6455_10_4_FragmentsAreCountedEmptyOnesToo) {
+TEST(EngineLimits, Rfc6455_10_4_EmptyFragmentsCountToo) {
   for (const Role role : roles) {
     for (const std::size_t size : {0u, 1u}) {
       Peer peer(role, with({.max_fragments = 5}));
-      const Frame middle = more(octets(size), false);
+      const Frame middle = more(payload_of(size), false);
       const std::vector<Frame> five = {binary("", false), middle, middle, middle, more("")};
       peer.receive(five);
-      peer.receive(five);  // each message is counted by itself
+      peer.receive(five);  // the count starts again with each message
       peer.receive({binary("", false), middle, middle, ping(), pong(), middle, middle});
       EXPECT_FALSE(peer.saw_closed());
       peer.frames();
@@ -102,7 +102,7 @@ TEST(EngineLimits, Rfc6455_10_4_FragmentsAreCountedEmptyOnesToo) {
   }
 }
 
-TEST(EngineLimits, Rfc6455_10_4_LimitsOfAnAcceptHoldForThatConnection) {
+TEST(EngineLimits, Rfc6455_10_4_AnAcceptMayHaveItsOwnLimits) {
   Peer peer(Role::server, {}, Start::handshake);
   peer.accepts = false;
   peer.receive(upgrade_request());
@@ -118,32 +118,32 @@ TEST(EngineLimits, Rfc6455_10_4_LimitsOfAnAcceptHoldForThatConnection) {
 const Limits queue_limits{
     .max_queued_bytes = 10'000, .high_water_bytes = 4'000, .low_water_bytes = 1'000};
 
-// Fills a queue that is not written, up to 9 000 octets of payload.
+// Queues 9 000 bytes of payload while the socket takes no byte.
 void fill(Peer& peer) {
   peer.writable = 0;
   Engine& engine = peer.engine();
-  EXPECT_EQ(engine.send(octets(3'000)), SendStatus::queued);
+  EXPECT_EQ(engine.send(payload_of(3'000)), SendStatus::queued);
   EXPECT_LT(engine.queued_bytes(), 3'100u);
-  EXPECT_EQ(engine.send(octets(3'000)), SendStatus::congested);
-  EXPECT_EQ(engine.send(SharedMessage(octets(3'000))), SendStatus::congested);
+  EXPECT_EQ(engine.send(payload_of(3'000)), SendStatus::congested);
+  EXPECT_EQ(engine.send(SharedMessage(payload_of(3'000))), SendStatus::congested);
   EXPECT_FALSE(engine.would_overflow(900));
   EXPECT_TRUE(engine.would_overflow(1'001));
   const std::size_t queued = engine.queued_bytes();
   EXPECT_FALSE(engine.is_crowded(900, queued));
-  EXPECT_TRUE(engine.is_crowded(900, queued - 1)) << "it fits, but much waits";
+  EXPECT_TRUE(engine.is_crowded(900, queued - 1)) << "it fits, but more than the mark waits";
   EXPECT_TRUE(engine.is_crowded(1'001, queued)) << "it does not fit";
 }
 
-TEST(EngineLimits, CongestedIsMoreThanTheHighWaterMark) {
+TEST(EngineLimits, SendReportsCongestedAboveTheHighWaterMark) {
   for (const Role role : roles) {
     for (const std::size_t beyond : {std::size_t{0}, std::size_t{1}}) {
       Peer peer(role, with(queue_limits));
       peer.writable = 0;
       Engine& engine = peer.engine();
-      EXPECT_EQ(engine.send(octets(2'000)), SendStatus::queued);
+      EXPECT_EQ(engine.send(payload_of(2'000)), SendStatus::queued);
       const std::size_t header = engine.queued_bytes() - 2'000;
       const std::size_t rest = queue_limits.high_water_bytes - engine.queued_bytes() - header;
-      EXPECT_EQ(engine.send(octets(rest + beyond)),
+      EXPECT_EQ(engine.send(payload_of(rest + beyond)),
                 beyond == 0 ? SendStatus::queued : SendStatus::congested);
       EXPECT_EQ(engine.queued_bytes(), queue_limits.high_water_bytes + beyond);
     }
@@ -158,7 +158,7 @@ TEST(EngineLimits, OverflowRejectKeepsTheConnection) {
     fill(peer);
     Engine& engine = peer.engine();
     const std::size_t before = engine.queued_bytes();
-    const std::string big = octets(1'001);
+    const std::string big = payload_of(1'001);
     EXPECT_EQ(engine.send(std::string_view(big)), SendStatus::full);
     EXPECT_EQ(engine.send(SharedMessage(std::string_view(big))), SendStatus::full);
     EXPECT_EQ(engine.send_borrowed(std::string_view(big)), SendStatus::full);
@@ -172,7 +172,7 @@ TEST(EngineLimits, OverflowRejectKeepsTheConnection) {
     EXPECT_EQ(engine.queued_bytes(), 0u);
     EXPECT_EQ(engine.send(std::string_view(big)), SendStatus::queued);
     peer.turn();
-    const std::string three = to_string(text(octets(3'000)));
+    const std::string three = to_string(text(payload_of(3'000)));
     Strings frames = peer.frames();
     std::erase(frames, "pong exempt");
     EXPECT_EQ(frames, (Strings{three, three, three, "text small", to_string(text(big))}));
@@ -189,7 +189,7 @@ TEST(EngineLimits, OverflowCloseEndsTheConnection) {
       peer.writable = begun;
       peer.turn();
       ASSERT_EQ(peer.written().size(), begun);
-      const std::string big = octets(9'999);
+      const std::string big = payload_of(9'999);
       EXPECT_EQ(peer.engine().send(std::string_view(big)), SendStatus::closed);
       EXPECT_EQ(peer.engine().send(std::string_view("late")), SendStatus::closed);
       peer.turn();
@@ -200,7 +200,7 @@ TEST(EngineLimits, OverflowCloseEndsTheConnection) {
       EXPECT_LE(peer.engine().queued_bytes(), 10'000u);
       peer.writable = Peer::all;
       peer.turn();
-      const Strings frames = peer.frames();  // whole ones: the reader is strict
+      const Strings frames = peer.frames();  // all frames are whole, because the reader is strict
       ASSERT_FALSE(frames.empty());
       EXPECT_EQ(frames.back(), failure(Errc::peer_too_slow));
       EXPECT_TRUE(begun > 0 || frames.size() == 1) << "frames not begun are dropped";
@@ -209,14 +209,14 @@ TEST(EngineLimits, OverflowCloseEndsTheConnection) {
   }
 }
 
-TEST(EngineLimits, OverflowByEveryKindOfSendWhileControlsWait) {
-  const std::string big = octets(9'999);
+TEST(EngineLimits, EveryKindOfSendCanOverflowTheQueue) {
+  const std::string big = payload_of(9'999);
   const SharedMessage shared{std::string_view(big)};
   for (const Role role : roles) {
     for (const int kind : {0, 1, 2}) {
       Peer peer(role, with(queue_limits));
       peer.writable = 0;
-      peer.engine().send(octets(5'000));
+      peer.engine().send(payload_of(5'000));
       peer.receive(ping("offered"));
       peer.receive(ping("waiting"));
       peer.engine().ping();
@@ -224,7 +224,7 @@ TEST(EngineLimits, OverflowByEveryKindOfSendWhileControlsWait) {
                                 : kind == 1 ? peer.engine().send(shared)
                                             : peer.engine().send_borrowed(big);
       EXPECT_EQ(status, SendStatus::closed);
-      EXPECT_LT(peer.engine().queued_bytes(), 100u) << "what was not begun is dropped";
+      EXPECT_LT(peer.engine().queued_bytes(), 100u) << "frames not begun are dropped";
       peer.writable = Peer::all;
       peer.turn();
       EXPECT_EQ(peer.frames(), Strings{failure(Errc::peer_too_slow)});
@@ -235,14 +235,14 @@ TEST(EngineLimits, OverflowByEveryKindOfSendWhileControlsWait) {
   }
 }
 
-// They are lent, and leave as one piece.
-TEST(EngineLimits, EchoesThatJoinAreJudgedLikeAllMessages) {
+// Echoes of lent messages leave as one piece.
+TEST(EngineLimits, EchoesThatJoinCountLikeAllMessages) {
   Bare bare(Role::server, with({.max_queued_bytes = 250,
                                 .high_water_bytes = 204,
                                 .low_water_bytes = 0,
                                 .overflow = Overflow::reject}));
-  bare.engine.feed(0, bare.lend({text(octets(100)), text(octets(100)), text(octets(40)),
-                                 text(octets(100)), text("x")}));
+  bare.engine.feed(0, bare.lend({text(payload_of(100)), text(payload_of(100)), text(payload_of(40)),
+                                 text(payload_of(100)), text("x")}));
   std::vector<SendStatus> statuses;
   while (const Event event = bare.engine.next()) {
     statuses.push_back(bare.engine.send(event.message()));
@@ -257,7 +257,7 @@ TEST(EngineLimits, AnEmptyQueueTakesAnyMessage) {
   for (const Role role : roles) {
     Peer peer(role, with(queue_limits));
     peer.writable = 0;
-    const std::string big = octets(100'000);
+    const std::string big = payload_of(100'000);
     EXPECT_FALSE(peer.engine().would_overflow(big.size()));
     EXPECT_EQ(peer.engine().send(std::string_view(big)), SendStatus::congested);
     EXPECT_TRUE(peer.engine().would_overflow(1));
@@ -269,7 +269,7 @@ TEST(EngineLimits, AnEmptyQueueTakesAnyMessage) {
 
 // ---- control frames that wait
 
-TEST(EngineLimits, Rfc6455_5_5_3_UnreadPongsAreBoundedAndTheNewestIsKept) {
+TEST(EngineLimits, Rfc6455_5_5_3_WaitingPongsAreBoundedAndTheNewestIsKept) {
   for (const Role role : roles) {
     for (const int pings : {10, 32, 33, 1000}) {
       for (const bool one_read : {true, false}) {
@@ -299,7 +299,7 @@ TEST(EngineLimits, Rfc6455_5_5_3_UnreadPongsAreBoundedAndTheNewestIsKept) {
           EXPECT_EQ(pongs[i], "pong " + std::to_string(i));
         }
         EXPECT_EQ(pongs.back(), "pong " + std::to_string(pings - 1));
-        // And it goes on: the counts start anew.
+        // Later pings are answered, because the counts start again.
         peer.receive({ping("a"), ping("b")});
         EXPECT_EQ(peer.frames(), (Strings{"pong a", "pong b"}));
       }
@@ -332,15 +332,16 @@ TEST(EngineLimits, Rfc6455_5_5_OwnPingsAreCutAt125) {
   for (const Role role : roles) {
     for (const std::size_t size : {0u, 124u, 125u, 126u, 5000u}) {
       Peer peer(role);
-      const std::string payload = octets(size);
+      const std::string payload = payload_of(size);
       peer.engine().ping(std::as_bytes(std::span(payload)));
       peer.turn();
-      EXPECT_EQ(peer.frames(), Strings{to_string(ping(octets(std::min<std::size_t>(size, 125))))});
+      EXPECT_EQ(peer.frames(),
+                Strings{to_string(ping(payload_of(std::min<std::size_t>(size, 125))))});
     }
   }
 }
 
-// Frames without content are work, and nothing comes of them.
+// Frames without content are work without an event.
 TEST(EngineLimits, OneCallReads256FramesAtMost) {
   for (const Role role : {Role::server, Role::client}) {
     Peer peer(role);
@@ -353,7 +354,7 @@ TEST(EngineLimits, OneCallReads256FramesAtMost) {
   }
 }
 
-// The same for frames that nobody hears of.
+// The same limit applies to frames that cause no event, because they follow our Close.
 TEST(EngineLimits, OneCallReads256FramesBehindOurCloseAtMost) {
   for (const Role role : {Role::server, Role::client}) {
     for (const Frame& frame : {ping(""), pong(""), text("")}) {

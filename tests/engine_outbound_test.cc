@@ -1,5 +1,5 @@
-// The output queue by itself: Outbound::is_consistent() holds after each call, and the bytes leave
-// in order, whatever the calls are and however many bytes each write takes.
+// The output queue alone. Outbound::is_consistent() is true after each call, and the bytes leave in
+// order, for any sequence of calls and any size of writes.
 #include "engine/outbound.h"
 #include "support/wire.h"
 
@@ -181,7 +181,7 @@ TEST(EngineOutbound, DroppingKeepsThePieceThatIsBegun) {
   EXPECT_TRUE(queue.out.empty());
 }
 
-// ---- any calls
+// ---- random calls
 
 /// Calls random functions, and remembers which messages have to leave.
 class RandomCalls {

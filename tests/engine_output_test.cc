@@ -1,4 +1,5 @@
-// What goes out: the order and the borders of frames, under short writes and in long queues.
+// The output of an engine: frames keep their order and their borders in short writes and long
+// queues.
 #include "support/bare_engine.h"
 #include "support/engine_table.h"
 
@@ -14,13 +15,11 @@ namespace {
 using Strings = Peer::Strings;
 constexpr Role roles[] = {Role::server, Role::client};
 
-std::string octets(std::size_t count, char c = 'x') { return std::string(count, c); }
-
-// Ping, pong and Close come while a large message is under way, at every octet of it.
+// Ping, pong and Close are queued after each possible number of written bytes of a message.
 TEST(EngineOutput, Rfc6455_5_4_ControlFramesNeverCutAFrame) {
   for (const Role role : roles) {
-    const std::string first = octets(130, 'a');
-    const std::string second = octets(20, 'b');
+    const std::string first = payload_of(130, 'a');
+    const std::string second = payload_of(20, 'b');
     for (std::size_t written = 0; written < 170; ++written) {
       for (const std::size_t step : {std::size_t{1}, Peer::all}) {
         Peer peer(role);
@@ -80,32 +79,32 @@ TEST(EngineOutput, Rfc6455_4_2_2_NothingOvertakesThe101) {
   }
 }
 
-// The same with payloads that are referenced: header and payload are pieces of their own.
+// The same rule for payloads that are referenced. Their header and payload are separate pieces.
 TEST(EngineOutput, Rfc6455_5_4_ControlFramesNeverCutALargeFrame) {
   for (const Role role : roles) {
     for (const std::size_t written : {0u, 1u, 3u, 4u, 5u, 2'000u, 5'003u, 5'004u, 5'005u, 7'000u}) {
       Peer peer(role);
       peer.writable = written;
-      peer.receive({binary(octets(5'000, 'a')), binary(octets(6'000, 'b'))});
+      peer.receive({binary(payload_of(5'000, 'a')), binary(payload_of(6'000, 'b'))});
       peer.receive(ping("p"));
-      peer.engine().send(SharedMessage(octets(7'000, 'c')));
+      peer.engine().send(SharedMessage(payload_of(7'000, 'c')));
       peer.write_step = 1;
       peer.writable = Peer::all;
       peer.turn();
       Strings frames = peer.frames();
       ASSERT_EQ(std::erase(frames, "pong p"), 1u) << written;
-      ASSERT_EQ(frames, (Strings{to_string(binary(octets(5'000, 'a'))),
-                                 to_string(binary(octets(6'000, 'b'))),
-                                 to_string(text(octets(7'000, 'c')))}));
+      ASSERT_EQ(frames, (Strings{to_string(binary(payload_of(5'000, 'a'))),
+                                 to_string(binary(payload_of(6'000, 'b'))),
+                                 to_string(text(payload_of(7'000, 'c')))}));
     }
   }
 }
 
-TEST(EngineOutput, Rfc6455_5_5_2_APongOvertakesWhatIsNotBegun) {
+TEST(EngineOutput, Rfc6455_5_5_2_APongOvertakesMessagesNotBegun) {
   for (const Role role : roles) {
     Peer peer(role);
     peer.writable = 0;
-    for (int i = 0; i < 20; ++i) peer.engine().send(octets(10'000));
+    for (int i = 0; i < 20; ++i) peer.engine().send(payload_of(10'000));
     peer.turn();
     peer.writable = 1;
     peer.turn();
@@ -126,7 +125,7 @@ TEST(EngineOutput, ThousandsOfMessagesLeaveInOrder) {
     Strings expected;
     for (int i = 0; i < 3'000; ++i) {
       const std::string payload =
-          octets(random() % (i % 7 == 0 ? 9'000 : 100), 'm') + std::to_string(i);
+          payload_of(random() % (i % 7 == 0 ? 9'000 : 100), 'm') + std::to_string(i);
       if (i % 3 == 0) {
         peer.engine().send(SharedMessage(payload));
       } else {
@@ -150,7 +149,7 @@ TEST(EngineOutput, QueuedBytesAreThoseOfTheOutput) {
     Bare bare(role);
     std::size_t sum = 0;
     for (const std::size_t size : {0u, 1u, 125u, 126u, 65'535u, 65'536u}) {
-      const std::string payload = octets(size);
+      const std::string payload = payload_of(size);
       bare.engine.send(payload);
       sum += wire(role, text(payload)).size();
       EXPECT_EQ(bare.engine.queued_bytes(), sum);
@@ -163,13 +162,13 @@ TEST(EngineOutput, QueuedBytesAreThoseOfTheOutput) {
   }
 }
 
-// The list of pieces is compacted while it is in use.
-TEST(EngineOutput, AQueueThatIsNeverEmpty) {
+// The queue removes written pieces from its list while others wait.
+TEST(EngineOutput, AQueueThatIsNeverEmptyKeepsItsOrder) {
   for (const Role role : roles) {
     Peer peer(role, {.limits = {.max_queued_bytes = 1 << 30}});
     Strings expected;
     const auto send = [&](int number) {
-      const std::string payload = octets(4'096) + std::to_string(number);
+      const std::string payload = payload_of(4'096) + std::to_string(number);
       peer.engine().send(SharedMessage(payload));
       expected.push_back(to_string(text(payload)));
     };
@@ -196,9 +195,9 @@ TEST(EngineOutput, AQueueThatIsNeverEmpty) {
   }
 }
 
-// Pings and pongs lie side by side in a chunk of their own. When that is full, those that still
-// wait move to the next one while others are being written from the old.
-TEST(EngineOutput, Rfc6455_5_5_3_PongsWaitThroughManyChunks) {
+// Pings and pongs have a chunk of their own. When it is full, the waiting ones move to the next
+// chunk, while others are written from the old one.
+TEST(EngineOutput, Rfc6455_5_5_3_PongsKeepTheirOrderOverManyChunks) {
   for (const Role role : roles) {
     for (const int waiting : {2, 3, 4, 7}) {
       SCOPED_TRACE(waiting);
@@ -225,9 +224,9 @@ TEST(EngineOutput, Rfc6455_5_5_3_PongsWaitThroughManyChunks) {
   }
 }
 
-TEST(EngineOutput, AtMost256PiecesAndNoneIsLost) {
+TEST(EngineOutput, HasAtMost256PiecesAndLosesNone) {
   Bare bare(Role::server, {.limits = {.max_queued_bytes = 1 << 30}});
-  const SharedMessage shared{std::string_view(octets(5'000))};
+  const SharedMessage shared{std::string_view(payload_of(5'000))};
   for (int i = 0; i < 1'000; ++i) bare.engine.send(shared);
   FrameReader reader(Role::server);
   while (!bare.engine.output().empty()) {

@@ -1,4 +1,4 @@
-// Pages beside the upgrade, on the same connection: RFC 9112 §9.
+// Plain HTTP requests before an upgrade, on the same connection (RFC 9112 §9).
 #include "support/engine_table.h"
 
 #include <gtest/gtest.h>
@@ -16,7 +16,7 @@ struct Server : Peer {
       : Peer(Role::server, std::move(options), Start::handshake) {}
 };
 
-// Answers each request with a page, or with what `answer` says.
+// Answers each request with `answer`.
 void serve(Server& server, Response answer = Response::text("page")) {
   server.accepts = false;
   server.on_event = [&server, answer](Event event) {
@@ -36,9 +36,9 @@ std::string with(std::string text, std::string_view old, std::string_view now) {
   return text.replace(at, old.size(), now);
 }
 
-TEST(EnginePages, Rfc9112_9_3_PagesKeepTheConnectionThenAnUpgrade) {
-  const std::string octets = page_request("/a") + page_request("/b") + page_request("/c", "HEAD") +
-                             upgrade_request() + wire(Role::client, text("Hello"));
+TEST(EnginePages, Rfc9112_9_3_AnUpgradeMayFollowPages) {
+  const std::string bytes = page_request("/a") + page_request("/b") + page_request("/c", "HEAD") +
+                            upgrade_request() + wire(Role::client, text("Hello"));
   for (const std::size_t step : {Peer::all, std::size_t{1}, std::size_t{7}}) {
     Server server;
     server.accepts = false;
@@ -51,7 +51,7 @@ TEST(EnginePages, Rfc9112_9_3_PagesKeepTheConnectionThenAnUpgrade) {
             Response::text("page " + std::string(server.engine().request().path())));
       }
     };
-    server.receive(octets, step);
+    server.receive(bytes, step);
     EXPECT_EQ(server.events(), (Strings{"request GET /a", "request GET /b", "request HEAD /c",
                                         "request GET /echo", "open", "text Hello"}));
     const std::string& head = server.head();
@@ -64,7 +64,7 @@ TEST(EnginePages, Rfc9112_9_3_PagesKeepTheConnectionThenAnUpgrade) {
   }
 }
 
-TEST(EnginePages, Rfc9112_9_6_WhatEndsAKeptConnection) {
+TEST(EnginePages, Rfc9112_9_6_OnlyAPlainHttp11PageKeepsTheConnection) {
   struct Row {
     const char* why;
     std::string request;
@@ -76,7 +76,7 @@ TEST(EnginePages, Rfc9112_9_6_WhatEndsAKeptConnection) {
        Response::text("page")},
       {"a refused upgrade", upgrade_request(), Response::text("page")},
       {"HTTP/1.0", with(page_request(), "HTTP/1.1", "HTTP/1.0"), Response::text("page")},
-      {"HTTP/1.0 that would stay",
+      {"HTTP/1.0 with keep-alive",
        with(page_request(), "HTTP/1.1\r\n", "HTTP/1.0\r\nConnection: keep-alive\r\n"),
        Response::text("page")},
       {"an upgrade by HTTP/1.0", with(upgrade_request(), "HTTP/1.1", "HTTP/1.0"),
@@ -95,8 +95,8 @@ TEST(EnginePages, Rfc9112_9_6_WhatEndsAKeptConnection) {
   }
 }
 
-// A server may ignore what it is offered.
-TEST(EnginePages, Rfc9110_7_8_AnUpgradeToSomethingElseIsAPlainRequest) {
+// A server may ignore an upgrade to a protocol that it does not support.
+TEST(EnginePages, Rfc9110_7_8_AnUpgradeToH2cIsAPlainRequest) {
   Server server;
   serve(server);
   const std::string request =
@@ -119,14 +119,15 @@ TEST(EnginePages, Rfc9110_7_8_100ComesBefore101IfItIsExpected) {
   Server plain;
   serve(plain);
   plain.receive(with(page_request(), "\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n"));
-  EXPECT_TRUE(plain.written().starts_with("HTTP/1.1 200 ")) << "it has no body to wait for";
+  EXPECT_TRUE(plain.written().starts_with("HTTP/1.1 200 "))
+      << "there is no body, so there is no 100";
   Server body;
   body.receive(
       with(page_request(), "\r\n\r\n", "\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"));
   EXPECT_TRUE(body.written().starts_with("HTTP/1.1 400 ")) << "at once, without the body";
 }
 
-// The engine has no clock: it is told what time of day it is once, and goes by its ticks.
+// The engine has no clock. It gets the time of day once, and advances it with its ticks.
 TEST(EnginePages, Rfc9110_6_6_1_EachAnswerHasADate) {
   using namespace std::chrono_literals;
   using Answer = void (*)(Engine&);
@@ -158,7 +159,7 @@ TEST(EnginePages, Rfc9110_6_6_1_EachAnswerHasADate) {
   }
 }
 
-TEST(EnginePages, APageIsWrittenThoughThePeerHasEndedItsHalf) {
+TEST(EnginePages, APageIsWrittenAfterTheFinOfThePeer) {
   Server server;
   serve(server, Response::shared(std::make_shared<const std::string>(100'000, 'p'), "text/plain"));
   server.writable = 1'000;
@@ -172,8 +173,9 @@ TEST(EnginePages, APageIsWrittenThoughThePeerHasEndedItsHalf) {
   EXPECT_TRUE(server.written().ends_with("\r\n\r\n" + std::string(100'000, 'p')));
 }
 
-// A peer that asks and reads nothing: the next request waits until the answers are written.
-TEST(EnginePages, RequestsWaitWhileAnswersDo) {
+// A peer sends requests and does not read. Each request waits until the earlier answers are
+// written.
+TEST(EnginePages, RequestsWaitUntilEarlierAnswersAreWritten) {
   constexpr std::size_t page = 64 << 10;
   const std::string all = page_request("/0") + page_request("/1") + page_request("/2") +
                           page_request("/3") + upgrade_request();
@@ -203,7 +205,7 @@ TEST(EnginePages, RequestsWaitWhileAnswersDo) {
   }
 }
 
-// The peer's FIN behind requests that wait is no reason to leave them without an answer.
+// A FIN ends only the direction of the peer, so waiting requests are still answered.
 TEST(EnginePages, RequestsThatWaitAreAnsweredAfterAFin) {
   Server server({.limits = {.low_water_bytes = 1'000}});
   serve(server, Response::text(std::string(5'000, 'p')));
@@ -218,7 +220,7 @@ TEST(EnginePages, RequestsThatWaitAreAnsweredAfterAFin) {
   EXPECT_TRUE(server.dead());
 }
 
-TEST(EnginePages, AnAnswerThatMayNotBeSentBecomes500) {
+TEST(EnginePages, AnInvalidAnswerBecomes500) {
   Server server;
   server.accepts = false;
   server.receive(page_request());

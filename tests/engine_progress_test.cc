@@ -1,5 +1,6 @@
-// Deadlines look at what the peer did: at what it takes, at what it can have read, and at whether
-// we were there to see it. The driver here ticks only when deadline() asks for it.
+// Deadlines depend on the progress of the peer: on the bytes that it takes and acknowledges. They
+// also allow for a driver that is late. The driver here calls tick() only when deadline() requires
+// it.
 #include "support/engine_table.h"
 
 #include <algorithm>
@@ -15,14 +16,14 @@ using Duration = Timeouts::Duration;
 constexpr Role roles[] = {Role::server, Role::client};
 constexpr Duration never = Duration::max();
 
-// All different, so that no deadline can be taken for another one.
+// All values differ, so that a test finds a deadline that is used in place of another one.
 const Timeouts timeouts{
     .handshake = 10s, .silence = 20s, .pong = 7s, .close = 5s, .stall = 30s, .http_idle = 3s};
 const EngineOptions options{.timeouts = timeouts};
 
 // ---- output that waits
 
-TEST(EngineProgress, APeerThatTakesAByteNowAndThenIsStalled) {
+TEST(EngineProgress, APeerThatTakesOneByteIn29SecondsIsStalled) {
   for (const Role role : roles) {
     Peer peer(role, {.timeouts = {.silence = never}});
     peer.writable = 0;
@@ -37,7 +38,7 @@ TEST(EngineProgress, APeerThatTakesAByteNowAndThenIsStalled) {
   }
 }
 
-TEST(EngineProgress, APeerThatTakesTheLeastRateIsNotStalled) {
+TEST(EngineProgress, APeerThatTakesTheMinimumRateIsNotStalled) {
   for (const std::size_t rate : {std::size_t{100}, std::size_t{5'000}, std::size_t{0}}) {
     for (const Role role : roles) {
       Peer peer(role,
@@ -57,9 +58,9 @@ TEST(EngineProgress, APeerThatTakesTheLeastRateIsNotStalled) {
   }
 }
 
-// What the socket took may wait in the system for longer than the deadline: a system tells that
-// there is room again when a good part of it has gone.
-TEST(EngineProgress, WhatThePeerAcknowledgesIsNoStall) {
+// Bytes that the socket took may wait in the system for longer than the deadline, because the
+// system reports room only after a large part of its buffer is free.
+TEST(EngineProgress, AcknowledgedBytesPreventAStall) {
   for (const Role role : roles) {
     Peer peer(role, {.timeouts = {.silence = never}});
     peer.delivery = Delivery{.acknowledged = 0xFFFF'0000, .waiting = 4'000'000};
@@ -75,20 +76,20 @@ TEST(EngineProgress, WhatThePeerAcknowledgesIsNoStall) {
     peer.wait(30s);
     EXPECT_FALSE(peer.dead()) << "30 s without a byte are allowed";
     peer.wait(8s);
-    ASSERT_TRUE(peer.dead()) << "an eighth more is what it takes to notice";
+    ASSERT_TRUE(peer.dead()) << "the engine notices it within one more eighth";
     EXPECT_EQ(peer.ending(), (Ending{.code = 1006, .error = Errc::write_stalled}));
   }
 }
 
-// ---- questions that are written late, or that the peer has not got yet
+// ---- pings and Close frames that are written late, or that the peer has not received yet
 
-TEST(EngineProgress, Rfc6455_5_5_2_ThePongIsDueFromWhenThePingWasWritten) {
+TEST(EngineProgress, Rfc6455_5_5_2_PongDeadlineCountsFromTheWrittenPing) {
   for (const Role role : roles) {
     Peer peer(role, options);
     peer.writable = 0;
     peer.at_now().send(std::string(100, 'x'));
     peer.wait(20s);  // the ping is queued
-    EXPECT_EQ(peer.due(), 10s) << "only the stall clock runs";
+    EXPECT_EQ(peer.due(), 10s) << "only the stall deadline applies";
     peer.wait(9s);
     EXPECT_FALSE(peer.saw_closed());
     peer.writable = Peer::all;
@@ -101,8 +102,8 @@ TEST(EngineProgress, Rfc6455_5_5_2_ThePongIsDueFromWhenThePingWasWritten) {
   }
 }
 
-// A peer behind a slow link: the ping is written, and much that was written before it is not there.
-TEST(EngineProgress, Rfc6455_5_5_2_BytesThatThePeerAcknowledgesAreASignOfLife) {
+// The link of the peer is slow: the ping is written, but many earlier bytes have not arrived yet.
+TEST(EngineProgress, Rfc6455_5_5_2_AcknowledgedBytesAreASignOfLife) {
   for (const Role role : roles) {
     Peer peer(role, options);
     peer.delivery = Delivery{.acknowledged = 5, .waiting = 1'000'000};
@@ -122,14 +123,14 @@ TEST(EngineProgress, Rfc6455_5_5_2_BytesThatThePeerAcknowledgesAreASignOfLife) {
   }
 }
 
-TEST(EngineProgress, Rfc6455_5_5_2_APeerThatAcknowledgesButNeverAnswersIsEnded) {
+TEST(EngineProgress, Rfc6455_5_5_2_APeerThatNeverAnswersIsEnded) {
   for (const Role role : roles) {
     Peer peer(role, options);
     peer.delivery = Delivery{};
     peer.engine().tick(peer.now(), *peer.delivery);
     peer.wait(20s);
     EXPECT_EQ(peer.frames(), Strings{"ping"});
-    // It takes all that is sent, the ping as well, and we go on sending.
+    // The peer takes all bytes, also the ping, and we continue to send.
     Duration took(0);
     for (; !peer.dead() && took < 60s; took += 1s) {
       peer.at_now().send(std::string(10'000, 'x'));
@@ -145,7 +146,7 @@ TEST(EngineProgress, Rfc6455_5_5_2_APeerThatAcknowledgesButNeverAnswersIsEnded) 
   }
 }
 
-TEST(EngineProgress, Rfc6455_5_5_2_APeerThatAcknowledgesAByteNowAndThenIsEnded) {
+TEST(EngineProgress, Rfc6455_5_5_2_AcknowledgingSingleBytesIsNoSignOfLife) {
   for (const Role role : roles) {
     Peer peer(role, options);
     peer.delivery = Delivery{.acknowledged = 0, .waiting = 1'000'000};
@@ -163,13 +164,13 @@ TEST(EngineProgress, Rfc6455_5_5_2_APeerThatAcknowledgesAByteNowAndThenIsEnded) 
   }
 }
 
-TEST(EngineProgress, Rfc6455_7_1_1_CloseCountsFromWhenItWasWritten) {
+TEST(EngineProgress, Rfc6455_7_1_1_CloseDeadlineCountsFromTheWrittenClose) {
   for (const Role role : roles) {
     Peer peer(role, options);
     peer.writable = 0;
     peer.at_now().send(std::string(100'000, 'x'));
     peer.at_now().close(CloseCode::normal);
-    for (int i = 0; i < 9; ++i) {  // 10 000 bytes each 20 s are enough
+    for (int i = 0; i < 9; ++i) {  // 10 000 bytes in 20 s are above the minimum rate
       peer.wait(20s);
       peer.writable = 10'000;
       peer.turn();
@@ -189,7 +190,7 @@ TEST(EngineProgress, Rfc6455_7_1_1_CloseCountsFromWhenItWasWritten) {
   }
 }
 
-TEST(EngineProgress, Rfc6455_7_1_1_CloseWaitsWhileThePeerTakesWhatIsAheadOfIt) {
+TEST(EngineProgress, Rfc6455_7_1_1_CloseWaitsWhileEarlierBytesAreTaken) {
   for (const Role role : roles) {
     for (const bool answers : {true, false}) {
       Peer peer(role, options);
@@ -219,7 +220,7 @@ TEST(EngineProgress, Rfc6455_7_1_1_CloseWaitsWhileThePeerTakesWhatIsAheadOfIt) {
 
 // ---- pages
 
-TEST(EngineProgress, HttpIdleCountsFromWhenTheAnswerWasWritten) {
+TEST(EngineProgress, HttpIdleCountsFromTheWrittenAnswer) {
   for (const bool keeps : {true, false}) {
     Peer peer(Role::server, options, Start::handshake);
     peer.accepts = false;
@@ -230,7 +231,7 @@ TEST(EngineProgress, HttpIdleCountsFromWhenTheAnswerWasWritten) {
     peer.writable = 0;
     peer.receive("GET / HTTP/1.1\r\nHost: example.org\r\n" +
                  std::string(keeps ? "\r\n" : "Connection: close\r\n\r\n"));
-    EXPECT_EQ(peer.due(), 30s) << "only the stall clock runs";
+    EXPECT_EQ(peer.due(), 30s) << "only the stall deadline applies";
     for (int i = 0; i < 9; ++i) {
       peer.wait(25s);
       peer.writable = 10'000;
@@ -251,7 +252,7 @@ TEST(EngineProgress, HttpIdleCountsFromWhenTheAnswerWasWritten) {
   }
 }
 
-TEST(EngineProgress, APageOfWhichAByteIsTakenNowAndThenIsEnded) {
+TEST(EngineProgress, APageThatIsTakenByteByByteIsStalled) {
   Peer peer(Role::server, options, Start::handshake);
   peer.accepts = false;
   peer.on_event = [&](Event event) {
@@ -269,7 +270,7 @@ TEST(EngineProgress, APageOfWhichAByteIsTakenNowAndThenIsEnded) {
   EXPECT_EQ(peer.ending(), (Ending{.code = 1006, .error = Errc::write_stalled, .opened = false}));
 }
 
-TEST(EngineProgress, APageOnItsWayIsWrittenThoughTheServerCloses) {
+TEST(EngineProgress, ABegunPageIsWrittenAfterClose) {
   Peer peer(Role::server, options, Start::handshake);
   peer.accepts = false;
   peer.on_event = [&](Event event) {
@@ -289,7 +290,7 @@ TEST(EngineProgress, APageOnItsWayIsWrittenThoughTheServerCloses) {
 
 // ---- a driver that was late
 
-TEST(EngineProgress, WhatWeMissedIsPostponedAFewTimesOnly) {
+TEST(EngineProgress, ALateDriverPostponesADeadlineThreeTimes) {
   for (const Role role : roles) {
     for (const bool closes : {true, false}) {
       Peer peer(role, options);
@@ -305,7 +306,8 @@ TEST(EngineProgress, WhatWeMissedIsPostponedAFewTimesOnly) {
         engine.advance(late);
         EXPECT_LE(engine.deadline(), late);
         EXPECT_TRUE(engine.postpone(late + (i == 0 ? Duration(1s) : Duration(1h))));
-        EXPECT_EQ(engine.deadline(), late + (i == 0 ? Duration(1s) : limit)) << "a limit at most";
+        EXPECT_EQ(engine.deadline(), late + (i == 0 ? Duration(1s) : limit))
+            << "by the time limit at most";
         late = engine.deadline() + 2s;
       }
       engine.advance(late);
@@ -316,8 +318,8 @@ TEST(EngineProgress, WhatWeMissedIsPostponedAFewTimesOnly) {
   }
 }
 
-// Its input leaves the driver no time to read all of it before a deadline.
-TEST(EngineProgress, APeerThatSendsWithoutEndAndTakesNothingIsStalled) {
+// The peer sends so much that the driver cannot read all of it before a deadline.
+TEST(EngineProgress, APeerThatOnlySendsIsStalled) {
   for (const Role role : roles) {
     Peer peer(role, options);
     peer.writable = 0;
@@ -339,7 +341,7 @@ TEST(EngineProgress, APeerThatSendsWithoutEndAndTakesNothingIsStalled) {
   }
 }
 
-TEST(EngineProgress, WhatWasPostponedForOneClockIsNotMissedByAnother) {
+TEST(EngineProgress, EachDeadlineIsPostponedByItself) {
   Peer peer(Role::server, options);
   peer.writable = 0;
   peer.at_now().send("this waits");
@@ -358,7 +360,7 @@ TEST(EngineProgress, WhatWasPostponedForOneClockIsNotMissedByAnother) {
   EXPECT_TRUE(peer.engine().postpone(late + 1s)) << "for the answer to our Close frame";
 }
 
-TEST(EngineProgress, AByteOfThePeerMakesUpForWhatWasPostponed) {
+TEST(EngineProgress, AReceivedByteAllowsNewPostponements) {
   Peer peer(Role::server, options);
   for (int i = 0; i < 10; ++i) {
     peer.wait(20s);

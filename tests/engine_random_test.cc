@@ -1,6 +1,6 @@
-// A client that cannot have fresh masking keys sends nothing any more (RFC 6455 §10.3): whatever it
-// was about to send, it ends with 1011 instead. The source of libcrypto is replaced by one that
-// fails when it is told to.
+// A client without fresh masking keys must not send (RFC 6455 §10.3), so each call that would send
+// ends the connection with 1011. The tests replace the random source of libcrypto by one that can
+// fail.
 #define OPENSSL_SUPPRESS_DEPRECATED  // RAND_set_rand_method
 
 #include "support/engine_table.h"
@@ -32,12 +32,12 @@ class EngineRandom : public testing::Test {
   static constexpr RAND_METHOD method_{nullptr, &bytes, nullptr, nullptr, nullptr, nullptr};
 };
 
-TEST_F(EngineRandom, Rfc6455_4_1_NoKeyNoRequest) {
+TEST_F(EngineRandom, Rfc6455_4_1_ARequestNeedsRandomBytes) {
   Workspace workspace;
   const EngineOptions options;
   const ClientRequest request{.host = "example.org", .target = "/"};
   fails = true;
-  // What the workspace has drawn in advance is still good.
+  // Random bytes that the workspace has fetched earlier may still be used.
   Result<Engine> engine = Engine::client(request, options, workspace);
   for (int i = 0; i < 10'000 && engine; ++i) engine = Engine::client(request, options, workspace);
   ASSERT_FALSE(engine);
@@ -46,12 +46,12 @@ TEST_F(EngineRandom, Rfc6455_4_1_NoKeyNoRequest) {
   EXPECT_TRUE(Engine::client(request, options, workspace));
 }
 
-TEST_F(EngineRandom, NoWorkspaceWithoutRandomness) {
+TEST_F(EngineRandom, AWorkspaceNeedsRandomBytes) {
   fails = true;
   EXPECT_THROW(Workspace(), std::bad_alloc);
 }
 
-// Uses up what was drawn in advance: the next frame needs the source.
+// Sends until no fetched random bytes are left, so the next frame needs the source.
 std::size_t send_all(Peer& peer, std::size_t most) {
   for (std::size_t sent = 0; sent < most; ++sent) {
     if (!peer.at_now().send(std::string_view("x"))) return sent;
@@ -60,7 +60,7 @@ std::size_t send_all(Peer& peer, std::size_t most) {
   return most;
 }
 
-TEST_F(EngineRandom, Rfc6455_10_3_NoKeyNoFrame) {
+TEST_F(EngineRandom, Rfc6455_10_3_AClientWithoutAFreshKeyEnds) {
   fails = false;
   std::size_t keys = 0;
   {
@@ -97,7 +97,7 @@ TEST_F(EngineRandom, Rfc6455_10_3_NoKeyNoFrame) {
     if (way == "silence") peer.wait(20s);
     peer.turn();
     EXPECT_EQ(peer.frames(), Strings{"close 1011"})
-        << "masked with zeros: there is no secret in it";
+        << "masked with zeros, because it contains no secret";
     ASSERT_TRUE(peer.saw_closed());
     const Ending ending = peer.ending();
     EXPECT_EQ(ending.error, Errc::random_unavailable);

@@ -1,5 +1,5 @@
-// Text is UTF-8 (RFC 6455 §8.1): group 6 of the Autobahn suite, how early bad text is
-// refused, and what of ours is not sent.
+// Text is UTF-8 (RFC 6455 §8.1): group 6 of the Autobahn suite. Invalid text is refused at its
+// first wrong byte, and the engine sends no invalid text.
 #include "support/bare_engine.h"
 #include "support/engine_table.h"
 #include "support/zlib_peer.h"
@@ -14,7 +14,7 @@ namespace {
 
 using Strings = Peer::Strings;
 
-// "κόσμε" with an accent of its own: the K of the suite.
+// "κόσμε", the sample word of the suite. Its second letter is U+1F79, which takes three bytes.
 const std::string kosme = "\xCE\xBA\xE1\xBD\xB9\xCF\x83\xCE\xBC\xCE\xB5";
 
 std::vector<Frame> fragments_of(const std::string& payload, std::size_t size) {
@@ -22,11 +22,11 @@ std::vector<Frame> fragments_of(const std::string& payload, std::size_t size) {
   for (std::size_t at = 0; at < payload.size(); at += size) {
     frames.push_back({at == 0 ? 1u : 0u, payload.substr(at, size), false});
   }
-  frames.push_back(more(""));  // as the suite does it: the last fragment is empty
+  frames.push_back(more(""));  // as in the suite, the last fragment is empty
   return frames;
 }
 
-TEST(EngineText, Rfc6455_5_6_Autobahn6_1_Empty) {
+TEST(EngineText, Rfc6455_5_6_Autobahn6_1_EchoesEmptyText) {
   run_case({"6.1.1", {text("")}, {"text"}});
   run_case({"6.1.2", {text("", false), more("", false), more("")}, {"text"}});
   run_case({"6.1.3",
@@ -34,7 +34,7 @@ TEST(EngineText, Rfc6455_5_6_Autobahn6_1_Empty) {
             {"text middle frame payload"}});
 }
 
-TEST(EngineText, Rfc6455_8_1_Autobahn6_2_ValidTextCutAnywhere) {
+TEST(EngineText, Rfc6455_8_1_Autobahn6_2_AcceptsValidTextCutAnywhere) {
   const std::string latin =
       "Hello-\xC2\xB5@\xC3\x9F\xC3\xB6\xC3\xA4\xC3\xBC\xC3\xA0\xC3\xA1-UTF-8!!";
   const std::string echo = "text " + latin;
@@ -44,18 +44,18 @@ TEST(EngineText, Rfc6455_8_1_Autobahn6_2_ValidTextCutAnywhere) {
   run_case({"6.2.4", fragments_of(kosme, 1), {"text " + kosme}});
 }
 
-TEST(EngineText, Rfc6455_8_1_Autobahn6_3_InvalidTextCutAnywhere) {
+TEST(EngineText, Rfc6455_8_1_Autobahn6_3_RejectsInvalidTextCutAnywhere) {
   const std::string bad = kosme + "\xED\xA0\x80" + "edited";
   run_case({"6.3.1", {text(bad)}, {}, Errc::text_not_utf8});
   run_case({"6.3.2", fragments_of(bad, 1), {}, Errc::text_not_utf8});
 }
 
-// It must fail at the first octet that nothing can mend: neither at the end of the message nor at
-// the end of the frame, and not before.
+// The engine must fail at the first byte after which no continuation is valid. It must not wait for
+// the end of the frame or of the message, and must not fail earlier.
 struct Early {
   const char* id;
-  std::vector<std::string> writes;  // of the peer, to the server and to the client alike
-  std::size_t fails_at;             // which write makes it fail
+  std::vector<std::string> writes;  // of the peer
+  std::size_t fails_at;             // the index of the write that causes the failure
 };
 
 std::vector<Early> early(Role sender) {
@@ -91,7 +91,7 @@ TEST(EngineText, Rfc6455_8_1_Autobahn6_4_FailsFast) {
   }
 }
 
-// A frame of 1 MiB, checked while it arrives, also when it is read straight into read_room().
+// A frame of 1 MiB is checked while it arrives, also if it is read into read_room().
 TEST(EngineText, Rfc6455_8_1_FailsFastInsideALargeFrame) {
   for (const Role role : {Role::server, Role::client}) {
     for (const std::size_t bad_at : {std::size_t{10}, std::size_t{70'000}, std::size_t{900'000}}) {
@@ -99,11 +99,11 @@ TEST(EngineText, Rfc6455_8_1_FailsFastInsideALargeFrame) {
       std::string payload(1 << 20, 'a');
       payload[bad_at] = '\xFF';
       Peer peer(role);
-      const std::string octets = wire(peer.them, text(payload));
-      const std::size_t head = octets.size() - payload.size();
-      peer.receive(octets.substr(0, head + bad_at), 30'000);
+      const std::string bytes = wire(peer.them, text(payload));
+      const std::size_t head = bytes.size() - payload.size();
+      peer.receive(bytes.substr(0, head + bad_at), 30'000);
       ASSERT_FALSE(peer.saw_closed());
-      peer.receive(octets.substr(head + bad_at, 1));
+      peer.receive(bytes.substr(head + bad_at, 1));
       EXPECT_TRUE(peer.saw_closed());
       expect_failed(peer, {}, Errc::text_not_utf8);
     }
@@ -135,8 +135,8 @@ std::vector<std::string> noncharacters() {
 // U+FFF9 to U+FFFF.
 std::vector<std::string> specials() {
   std::vector<std::string> result;
-  for (int octet = 0xB9; octet <= 0xBF; ++octet) {
-    result.push_back({'\xEF', '\xBF', static_cast<char>(octet)});
+  for (int byte = 0xB9; byte <= 0xBF; ++byte) {
+    result.push_back({'\xEF', '\xBF', static_cast<char>(byte)});
   }
   return result;
 }
@@ -220,12 +220,12 @@ std::vector<Sequences> sequences() {
   };
 }
 
-TEST(EngineText, Rfc6455_8_1_Autobahn6_5_to_6_23_Sequences) {
+TEST(EngineText, Rfc6455_8_1_Autobahn6_5_to_6_23_ChecksEverySequence) {
   std::size_t cases = 0;
   for (const Sequences& group : sequences()) {
     for (const std::string& payload : group.payloads) {
       ++cases;
-      ASSERT_EQ(is_utf8(payload), group.valid) << group.id;  // the table itself is right
+      ASSERT_EQ(is_utf8(payload), group.valid) << group.id;  // the table is consistent
       if (group.valid) {
         run_case({group.id, {text(payload)}, {"text " + payload}});
       } else {
@@ -241,7 +241,7 @@ TEST(EngineText, Rfc6455_8_1_Autobahn6_5_to_6_23_Sequences) {
   EXPECT_EQ(cases, 121u);
 }
 
-TEST(EngineText, Rfc6455_8_1_Autobahn6_6_Prefixes) {
+TEST(EngineText, Rfc6455_8_1_Autobahn6_6_ChecksEveryPrefix) {
   for (std::size_t size = 1; size <= kosme.size(); ++size) {
     const std::string prefix = kosme.substr(0, size);
     const bool valid = size == 2 || size == 5 || size == 7 || size == 9 || size == 11;
@@ -260,7 +260,7 @@ TEST(EngineText, Rfc6455_5_6_BinaryIsNotChecked) {
             {"binary \xFF\xED\xA0\x80"}});
 }
 
-// What one message leaves behind must not reach the next one.
+// The check of one message must not depend on the message before.
 TEST(EngineText, Rfc6455_8_1_EachMessageIsCheckedByItself) {
   run_case({"text after binary",
             {binary("\xE2\x82", false), more(""), text("a\xC3\xA9")},
@@ -270,7 +270,7 @@ TEST(EngineText, Rfc6455_8_1_EachMessageIsCheckedByItself) {
             {"pong \xFF", "text \xE2\x82\xAC"}});
 }
 
-// ---- what goes out
+// ---- output
 
 constexpr Role both_roles[] = {Role::server, Role::client};
 
@@ -290,7 +290,7 @@ std::vector<Refused> refused() {
           {"the last of many", std::string(100'000, 'x') + "\x80"}};
 }
 
-// The peer would fail the connection with 1007, so the call says no and nothing is written.
+// The peer would fail the connection with 1007, so send() reports not_utf8 and writes nothing.
 TEST(EngineText, Rfc6455_5_6_TextThatIsNotUtf8IsNotSent) {
   for (const Role role : both_roles) {
     for (const bool deflate : {false, true}) {
@@ -309,7 +309,7 @@ TEST(EngineText, Rfc6455_5_6_TextThatIsNotUtf8IsNotSent) {
         EXPECT_EQ(peer.engine().queued_bytes(), 0u);
         peer.turn();
         EXPECT_EQ(peer.frames(), Strings());
-        // It is no end: bytes are free, and the next text passes.
+        // The connection stays open. A binary message may have any bytes, and valid text is sent.
         EXPECT_TRUE(peer.at_now().send(Message(MessageType::binary, row.text)));
         EXPECT_TRUE(peer.at_now().send(std::string_view("x")));
         EXPECT_TRUE(peer.at_now().send(SharedMessage(std::string_view(kosme))));
@@ -317,7 +317,7 @@ TEST(EngineText, Rfc6455_5_6_TextThatIsNotUtf8IsNotSent) {
         Strings arrived;
         for (const Frame& frame : peer.reader().frames()) arrived.push_back(frame.payload);
         EXPECT_EQ(arrived, (Strings{row.text, "x", kosme}));
-        // After the end that is what is told.
+        // After close(), send() reports `closed`, also for invalid text.
         peer.at_now().close(CloseCode::normal);
         EXPECT_EQ(peer.engine().send(bad), SendStatus::closed);
         EXPECT_EQ(peer.engine().send(shared), SendStatus::closed);
@@ -326,7 +326,7 @@ TEST(EngineText, Rfc6455_5_6_TextThatIsNotUtf8IsNotSent) {
   }
 }
 
-TEST(EngineText, ACallerThatKnowsBetterIsBelieved) {
+TEST(EngineText, UncheckedTextIsSentAsItIs) {
   for (const Role role : both_roles) {
     Bare bare(role);
     const std::string bad = "\xFF";
@@ -338,8 +338,8 @@ TEST(EngineText, ACallerThatKnowsBetterIsBelieved) {
   }
 }
 
-// How a message reaches the handler: whole, in fragments, in reads of a few octets, behind others
-// in a stash, large.
+// The ways in which a message can arrive: whole, in fragments, in small reads, from a stash, large,
+// compressed.
 struct Arrival {
   const char* id;
   std::size_t fragment = Peer::all;
@@ -352,7 +352,7 @@ struct Arrival {
 constexpr Arrival arrivals[] = {
     {"whole"},
     {.id = "in fragments", .fragment = 7},
-    {.id = "octet by octet", .read = 1},
+    {.id = "byte by byte", .read = 1},
     {.id = "stashed", .stash_every = 1},
     {.id = "large", .read = 100'000, .size = 400'000},
     {.id = "large and in fragments", .fragment = 70'000, .read = 5'000, .size = 400'000},
@@ -361,20 +361,21 @@ constexpr Arrival arrivals[] = {
 };
 
 std::vector<Frame> frames_of(unsigned opcode, const std::string& payload, const Arrival& arrival) {
-  const std::string octets = arrival.compressed ? ZlibSender().message(payload) : payload;
+  const std::string bytes = arrival.compressed ? ZlibSender().message(payload) : payload;
   std::vector<Frame> frames;
   std::size_t at = 0;
   do {
-    frames.push_back({at == 0 ? opcode : 0u, octets.substr(at, arrival.fragment), false});
+    frames.push_back({at == 0 ? opcode : 0u, bytes.substr(at, arrival.fragment), false});
     at += frames.back().payload.size();
-  } while (at < octets.size());
+  } while (at < bytes.size());
   frames.back().fin = true;
   if (arrival.compressed) frames.front().rsv = 4;
   return frames;
 }
 
-// A received text was checked; its beginning may end in a character, and bytes are no text.
-TEST(EngineText, Rfc6455_5_6_OnlyAWholeTextThatWasReceivedIsKnown) {
+// A received text was checked already. A part of it is checked again, because it may end inside a
+// character. A binary message was not checked.
+TEST(EngineText, Rfc6455_5_6_SkipsTheCheckOnlyForAWholeReceivedText) {
   for (const Role role : both_roles) {
     for (const Arrival& arrival : arrivals) {
       SCOPED_TRACE(arrival.id);
@@ -384,13 +385,13 @@ TEST(EngineText, Rfc6455_5_6_OnlyAWholeTextThatWasReceivedIsKnown) {
       Peer peer(role, options, Start::established, {}, {.deflate = agreed});
       peer.echo = false;
       peer.stash_every = arrival.stash_every;
-      std::vector<SendStatus::Value> told;
+      std::vector<SendStatus::Value> statuses;
       peer.on_event = [&](Event event) {
         if (event.kind() != Event::Kind::message) return;
         const Message message = event.message();
         const auto send = [&](MessageType type, std::size_t size) {
           const Message part(type, message.bytes().first(size));
-          told.push_back(peer.engine().send(part).value());
+          statuses.push_back(peer.engine().send(part).value());
         };
         send(MessageType::text, message.size() - 1);
         send(MessageType::text, message.size() - 2);
@@ -398,21 +399,21 @@ TEST(EngineText, Rfc6455_5_6_OnlyAWholeTextThatWasReceivedIsKnown) {
         send(MessageType::binary, message.size() - 1);
       };
       const std::string ends_with_two = std::string(arrival.size - 2, 'x') + "\xC3\xA4";
-      std::string octets;
+      std::string bytes;
       for (const Frame& frame : frames_of(1, ends_with_two, arrival)) {
-        octets += wire(peer.them, frame);
+        bytes += wire(peer.them, frame);
       }
       for (const Frame& frame : frames_of(2, std::string(arrival.size, '\xFF'), arrival)) {
-        octets += wire(peer.them, frame);
+        bytes += wire(peer.them, frame);
       }
-      peer.receive(octets, arrival.read);
+      peer.receive(bytes, arrival.read);
       using enum SendStatus::Value;
-      // How much waits is no matter here.
-      for (SendStatus::Value& value : told) {
+      // The fill level of the queue does not matter here.
+      for (SendStatus::Value& value : statuses) {
         if (value == congested) value = queued;
       }
-      EXPECT_EQ(told, (std::vector{not_utf8, queued, queued, queued, not_utf8, not_utf8, not_utf8,
-                                   queued}));
+      EXPECT_EQ(statuses, (std::vector{not_utf8, queued, queued, queued, not_utf8, not_utf8,
+                                       not_utf8, queued}));
     }
   }
 }

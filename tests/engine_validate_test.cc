@@ -1,4 +1,4 @@
-// What can never work is told with the name of the entry.
+// Options that can never work are refused, and the message names the option.
 #include "engine/validate.h"
 
 #include <gtest/gtest.h>
@@ -10,14 +10,14 @@ namespace {
 
 using namespace std::chrono_literals;
 
-TEST(EngineValidate, TheDefaultsCanWork) {
+TEST(EngineValidate, TheDefaultsAreValid) {
   EXPECT_EQ(why_invalid(Limits{}), "");
   EXPECT_EQ(why_invalid(Timeouts{}), "");
   EXPECT_EQ(why_invalid(Accept{}), "");
   EXPECT_EQ(why_invalid_origins({}), "");
 }
 
-TEST(EngineValidate, SizesOfZeroLetNothingPass) {
+TEST(EngineValidate, RefusesSizesOfZero) {
   const std::pair<const char*, Limits> cases[] = {
       {"max_message_bytes", {.max_message_bytes = 0}},
       {"max_fragments", {.max_fragments = 0}},
@@ -34,7 +34,7 @@ TEST(EngineValidate, SizesOfZeroLetNothingPass) {
   EXPECT_EQ(why_invalid(Limits{.low_water_bytes = 0}), "");
 }
 
-TEST(EngineValidate, Rfc6455_4_1_AHandshakeFitsIntoTheLimitsOfHeads) {
+TEST(EngineValidate, Rfc6455_4_1_TheLimitsOfAHeadAllowAHandshake) {
   EXPECT_EQ(why_invalid(Limits{
                 .max_head_bytes = 256, .max_request_line_bytes = 14, .max_header_fields = 5}),
             "");
@@ -44,13 +44,13 @@ TEST(EngineValidate, Rfc6455_4_1_AHandshakeFitsIntoTheLimitsOfHeads) {
       {"max_request_line_bytes (13) is below 14", {.max_request_line_bytes = 13}},
       {"max_header_fields (4) is below 5", {.max_header_fields = 4}},
   };
-  for (const auto& [told, limits] : cases) {
+  for (const auto& [why, limits] : cases) {
     EXPECT_EQ(why_invalid(limits),
-              "limits." + told + ", so no WebSocket handshake could ever pass; raise it");
+              "limits." + why + ", so no WebSocket handshake could ever pass; raise it");
   }
 }
 
-TEST(EngineValidate, WaterMarksStandInOrder) {
+TEST(EngineValidate, WaterMarksAreInOrder) {
   EXPECT_EQ(why_invalid(Limits{.high_water_bytes = 10, .low_water_bytes = 10}), "");
   EXPECT_EQ(why_invalid(Limits{.high_water_bytes = 10, .low_water_bytes = 11}),
             "limits.low_water_bytes (11) is above limits.high_water_bytes (10), so on_drain would "
@@ -87,7 +87,7 @@ TEST(EngineValidate, TimesAreNotNegative) {
   }
 }
 
-TEST(EngineValidate, Rfc6454_6_2_OriginsThatABrowserCanSend) {
+TEST(EngineValidate, Rfc6454_6_2_AcceptsOriginsThatABrowserCanSend) {
   const std::vector<std::string> good{"*",
                                       "null",
                                       "https://example.org",
@@ -118,7 +118,7 @@ TEST(EngineValidate, Rfc6454_6_2_OriginsThatABrowserCanSend) {
   }
 }
 
-TEST(EngineValidate, Rfc6455_4_1_SubprotocolsAndFieldsOfARoute) {
+TEST(EngineValidate, Rfc6455_4_1_ChecksSubprotocolsAndFieldsOfARoute) {
   EXPECT_EQ(why_invalid(Accept{.protocols = {"chat", "v2.json"}, .headers = {{"X-A", "b"}}}), "");
   EXPECT_EQ(why_invalid(Accept{.protocols = {"a", "b c"}}),
             "protocols: subprotocol \"b c\": it is no token (RFC 9110 §5.6.2)");

@@ -68,7 +68,7 @@ void add_pings(std::vector<Case>& cases) {
   cases.push_back({"2.5", [] { return failure({ping(std::string(126, '\xFE'))}, 1002); }});
   answered("2.6", std::string(125, '\xFE'), byte_wise);
   ignored("2.7", "");
-  ignored("2.8", "nobody asked for all of it");
+  ignored("2.8", "no ping has asked for this");
   cases.push_back({"2.9", [] {
                      return Script{.steps = {send({pong("not asked for"), ping("asked")})},
                                    .expected = {"pong asked"}};

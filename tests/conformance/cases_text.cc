@@ -31,7 +31,7 @@ void add_whole_and_cut(std::vector<Case>& cases) {
                      return echo_of({text("", false), more("", false), more("")}, "");
                    }});
   cases.push_back({"6.1.3", [] {
-                     const std::string middle = "twenty octets, or so";
+                     const std::string middle = "twenty bytes, or so";
                      return echo_of({text("", false), more(middle, false), more("")}, middle);
                    }});
   cases.push_back({"6.2.1", [=] { return echo(text(mixed)); }});

@@ -4,8 +4,8 @@
 namespace tern::conformance {
 namespace {
 
-TEST(ConformanceBulk, Rfc6455_5_6_ServerGroup9) { expect_server_results("9", bulk_flags); }
-TEST(ConformanceBulk, Rfc6455_5_6_ClientGroup9) { expect_client_results("9", bulk_flags); }
+TEST(ConformanceBulk, Rfc6455_5_6_AServerPassesGroup9) { expect_server_results("9", bulk_flags); }
+TEST(ConformanceBulk, Rfc6455_5_6_AClientPassesGroup9) { expect_client_results("9", bulk_flags); }
 
 }  // namespace
 }  // namespace tern::conformance

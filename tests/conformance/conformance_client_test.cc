@@ -6,7 +6,7 @@ namespace {
 
 class ConformanceClient : public testing::TestWithParam<const char*> {};
 
-TEST_P(ConformanceClient, Rfc6455_EveryCaseOfTheGroup) { expect_client_results(GetParam()); }
+TEST_P(ConformanceClient, Rfc6455_PassesEveryCaseOfTheGroup) { expect_client_results(GetParam()); }
 
 INSTANTIATE_TEST_SUITE_P(Groups, ConformanceClient,
                          testing::Values("1", "2", "3", "4", "5", "6", "7", "10"),

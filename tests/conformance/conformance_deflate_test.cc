@@ -7,14 +7,18 @@ namespace {
 
 class ConformanceDeflate : public testing::TestWithParam<const char*> {};
 
-TEST_P(ConformanceDeflate, Rfc7692_EngineServer) {
+TEST_P(ConformanceDeflate, Rfc7692_AServerEnginePassesEveryCaseOfTheGroup) {
   expect_engine_deflate(Role::server, GetParam());
 }
-TEST_P(ConformanceDeflate, Rfc7692_EngineClient) {
+TEST_P(ConformanceDeflate, Rfc7692_AClientEnginePassesEveryCaseOfTheGroup) {
   expect_engine_deflate(Role::client, GetParam());
 }
-TEST_P(ConformanceDeflate, Rfc7692_Server) { expect_server_deflate(GetParam()); }
-TEST_P(ConformanceDeflate, Rfc7692_Client) { expect_client_deflate(GetParam()); }
+TEST_P(ConformanceDeflate, Rfc7692_AServerPassesEveryCaseOfTheGroup) {
+  expect_server_deflate(GetParam());
+}
+TEST_P(ConformanceDeflate, Rfc7692_AClientPassesEveryCaseOfTheGroup) {
+  expect_client_deflate(GetParam());
+}
 
 INSTANTIATE_TEST_SUITE_P(Groups, ConformanceDeflate, testing::Values("12", "13"),
                          [](const auto& row) { return row.param; });

@@ -10,7 +10,7 @@ namespace {
 
 class ConformanceEngine : public testing::TestWithParam<std::tuple<Role, const char*>> {};
 
-TEST_P(ConformanceEngine, Rfc6455_EveryCaseOfTheGroup) {
+TEST_P(ConformanceEngine, Rfc6455_PassesEveryCaseOfTheGroup) {
   const auto [role, group] = GetParam();
   expect_results("engine", role, group, [role = role](const Case&, const Script& script) {
     EngineLink link(role);

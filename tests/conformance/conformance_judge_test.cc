@@ -118,7 +118,7 @@ void expect_verdicts(Role subject, const std::vector<Row>& table) {
 
 const Frame hello = text("Hello");
 
-TEST(ConformanceJudge, Rfc6455_7_EachVerdictOnAServer) {
+TEST(ConformanceJudge, Rfc6455_7_JudgesEveryKindOfServer) {
   const auto by = [](const std::vector<Frame>& frames) { return say(Role::server, frames); };
   const Read echoed = by({hello});
   Script fatal = echo(hello);
@@ -162,7 +162,7 @@ TEST(ConformanceJudge, Rfc6455_7_EachVerdictOnAServer) {
       });
 }
 
-TEST(ConformanceJudge, Rfc6455_7_EachVerdictOnAServerThatMustFail) {
+TEST(ConformanceJudge, Rfc6455_7_JudgesServersThatMustFail) {
   const auto by = [](const std::vector<Frame>& frames) { return say(Role::server, frames); };
   Script forgiven = failure({hello}, 1002);
   forgiven.expected = {"text Hello"};
@@ -214,7 +214,7 @@ TEST(ConformanceJudge, Rfc6455_7_1_1_AClientWaitsForTheEndOfTcp) {
       });
 }
 
-TEST(ConformanceJudge, Rfc6455_8_1_FailingFastIsSeen) {
+TEST(ConformanceJudge, Rfc6455_8_1_RecognizesFailingFast) {
   const auto by = [](const std::vector<Frame>& frames) { return say(Role::server, frames); };
   const Script script = [] {
     for (const Case& each : all_cases()) {
@@ -242,7 +242,7 @@ TEST(ConformanceTester, Rfc6455_5_3_EachFrameHasItsOwnKey) {
   EXPECT_GT(keys.size(), 95u);
 }
 
-TEST(ConformanceTester, WritesAreCutAsTheScriptSays) {
+TEST(ConformanceTester, CutsWritesByTheScript) {
   const auto sizes = [](Writing writing) {
     PaperLink link(Role::client, {nothing});
     run({.steps = {send({text("a"), text("bb")}, writing)}, .ending = fails_with(1002)}, link);

@@ -6,7 +6,7 @@ namespace {
 
 class ConformanceServer : public testing::TestWithParam<const char*> {};
 
-TEST_P(ConformanceServer, Rfc6455_EveryCaseOfTheGroup) { expect_server_results(GetParam()); }
+TEST_P(ConformanceServer, Rfc6455_PassesEveryCaseOfTheGroup) { expect_server_results(GetParam()); }
 
 INSTANTIATE_TEST_SUITE_P(Groups, ConformanceServer,
                          testing::Values("1", "2", "3", "4", "5", "6", "7", "10"),

@@ -23,7 +23,7 @@ class Encoder {
   std::string operator()(const Frame& frame) {
     const std::size_t size = frame.payload.size();
     std::string out(1, static_cast<char>((frame.fin ? 0x80u : 0u) | frame.rsv << 4 | frame.opcode));
-    out += test::length_octets(size, size < 126 ? 7 : size < 65536 ? 16 : 64, masked_);
+    out += test::length_bytes(size, size < 126 ? 7 : size < 65536 ? 16 : 64, masked_);
     if (!masked_) return out += frame.payload;
     std::string key(4, '\0');
     for (char& byte : key) byte = static_cast<char>(random_() & 0xFF);

@@ -27,7 +27,7 @@ struct Attack {
 
 std::string header(Role sender, unsigned byte_0, std::uint64_t length, int bits) {
   std::string result(1, static_cast<char>(byte_0));
-  result += length_octets(length, bits, sender == Role::client);
+  result += length_bytes(length, bits, sender == Role::client);
   if (sender == Role::client) result += "\x37\xFA\x21\x3D";
   return result;
 }

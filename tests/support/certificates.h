@@ -56,12 +56,12 @@ class Identity {
     EXPECT_GT(X509_sign(x, signing, EVP_sha256()), 0);
   }
 
-  /// For a server that uses OpenSSL without tern.
+  /// A copy for a server that uses OpenSSL without tern.
   void use_in(SSL_CTX* context) const {
     EXPECT_EQ(SSL_CTX_use_certificate(context, certificate_.get()), 1);
     EXPECT_EQ(SSL_CTX_use_PrivateKey(context, key_.get()), 1);
   }
-  /// As PEM text.
+  /// The certificate as PEM text.
   std::string certificate() const {
     return text([&](BIO* bio) { PEM_write_bio_X509(bio, certificate_.get()); });
   }

@@ -71,7 +71,8 @@ class Peer {
                                        : Engine::client(request, options_, workspace_);
     require(static_cast<bool>(made), "cannot be made");
     engine_.emplace(*std::move(made));
-    require(engine().deadline() == Engine::TimePoint::min(), "asks for a tick before any");
+    require(engine().deadline() == Engine::TimePoint::min(),
+            "deadline() does not require the first tick");
     turn();
     if (framing_) events_.clear();  // Kind::open
   }
@@ -102,13 +103,13 @@ class Peer {
   // ---- input
 
   /// Feeds bytes in reads of at most `piece`.
-  void receive(std::string_view octets, std::size_t piece = all) {
+  void receive(std::string_view bytes, std::size_t piece = all) {
     do {
-      const std::size_t size = std::min(piece, octets.size());
-      socket_in_.append(octets.substr(0, size));
-      octets.remove_prefix(size);
+      const std::size_t size = std::min(piece, bytes.size());
+      socket_in_.append(bytes.substr(0, size));
+      bytes.remove_prefix(size);
       turn();
-    } while (!octets.empty());
+    } while (!bytes.empty());
   }
   void receive(const Frame& frame) { receive(wire(them, frame)); }
   void receive(const std::vector<Frame>& frames) { receive(wire(them, frames)); }
@@ -193,16 +194,16 @@ class Peer {
       const auto out = engine().output();
       require(out.size() <= 256, "more than 256 pieces");
       const std::size_t most = std::min(write_step, writable);
-      std::string octets;
+      std::string bytes;
       for (const iovec& piece : out) {
         require(piece.iov_len > 0, "an empty piece");
-        const std::size_t size = std::min(piece.iov_len, most - octets.size());
-        octets.append(static_cast<const char*>(piece.iov_base), size);
+        const std::size_t size = std::min(piece.iov_len, most - bytes.size());
+        bytes.append(static_cast<const char*>(piece.iov_base), size);
       }
-      if (octets.empty()) break;
-      engine().consume_output(octets.size());
-      if (writable != all) writable -= octets.size();
-      take(octets);
+      if (bytes.empty()) break;
+      engine().consume_output(bytes.size());
+      if (writable != all) writable -= bytes.size();
+      take(bytes);
     }
   }
 
@@ -289,16 +290,16 @@ class Peer {
     }
   }
 
-  void take(std::string_view octets) {
-    written_ += octets;
+  void take(std::string_view bytes) {
+    written_ += bytes;
     if (const auto deflate = engine().deflate(); deflate && deflate->window_bits != 0) {
       reader_.take_compressed(deflate->window_bits, deflate->takeover);
     }
     if (framing_) {
-      reader_.feed(octets);
+      reader_.feed(bytes);
       return;
     }
-    head_ += octets;
+    head_ += bytes;
     const std::size_t start = us == Role::client ? 0 : head_.find("HTTP/1.1 101 ");
     const std::size_t end = start == head_.npos ? start : head_.find("\r\n\r\n", start);
     if (end == head_.npos) return;

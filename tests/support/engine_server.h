@@ -20,15 +20,15 @@ inline CloseInfo serve_echo(Socket& socket, const EngineOptions& options = {},
   const auto write = [&] {
     while (!engine.output().empty()) {
       const iovec piece = engine.output().front();
-      const std::string_view octets(static_cast<const char*>(piece.iov_base), piece.iov_len);
-      if (!socket.send(octets)) return engine.feed_error(std::make_error_code(std::errc::io_error));
-      engine.consume_output(octets.size());
+      const std::string_view bytes(static_cast<const char*>(piece.iov_base), piece.iov_len);
+      if (!socket.send(bytes)) return engine.feed_error(std::make_error_code(std::errc::io_error));
+      engine.consume_output(bytes.size());
     }
   };
   while (!engine.finished()) {
-    std::string octets = socket.receive();
+    std::string bytes = socket.receive();
     engine.tick(std::chrono::steady_clock::now());
-    octets.empty() ? engine.feed_eof() : engine.feed(0, std::as_writable_bytes(std::span(octets)));
+    bytes.empty() ? engine.feed_eof() : engine.feed(0, std::as_writable_bytes(std::span(bytes)));
     while (const Event event = engine.next()) {
       if (event.kind() == Event::Kind::request) engine.accept(accept);
       if (event.kind() == Event::Kind::message) engine.send(event.message());

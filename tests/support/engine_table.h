@@ -71,23 +71,23 @@ inline void run_pieces(const EngineCase& row, Role role, const std::vector<std::
 inline void run_case(const EngineCase& row) {
   for (const Role role : {Role::server, Role::client}) {
     const Role sender = role == Role::server ? Role::client : Role::server;
-    const std::string octets = wire(sender, row.sent);
+    const std::string bytes = wire(sender, row.sent);
     SCOPED_TRACE(std::string(row.id) + ", engine is the " + name(role));
-    if (!row.deflate) run_pieces(row, role, {octets}, Peer::all, Start::handshake);
-    run_pieces(row, role, {octets});
+    if (!row.deflate) run_pieces(row, role, {bytes}, Peer::all, Start::handshake);
+    run_pieces(row, role, {bytes});
     std::vector<std::string> each;
     for (const Frame& frame : row.sent) each.push_back(wire(sender, frame));
     run_pieces(row, role, each);
-    run_pieces(row, role, {octets}, 1);
-    run_pieces(row, role, {octets}, 997);
+    run_pieces(row, role, {bytes}, 1);
+    run_pieces(row, role, {bytes}, 997);
     // Long cases are cut around both ends, and at some places between.
-    const std::size_t stride = octets.size() > 1000 ? 4099 : 1;
-    for (std::size_t cut = 1; cut < octets.size();) {
+    const std::size_t stride = bytes.size() > 1000 ? 4099 : 1;
+    for (std::size_t cut = 1; cut < bytes.size();) {
       SCOPED_TRACE(cut);
-      run_pieces(row, role, {octets.substr(0, cut), octets.substr(cut)});
+      run_pieces(row, role, {bytes.substr(0, cut), bytes.substr(cut)});
       if (testing::Test::HasFailure()) return;
-      const bool near_end = cut < 20 || octets.size() - cut < 20;
-      cut = near_end ? cut + 1 : std::min(cut + stride, std::max(octets.size() - 19, cut + 1));
+      const bool near_end = cut < 20 || bytes.size() - cut < 20;
+      cut = near_end ? cut + 1 : std::min(cut + stride, std::max(bytes.size() - 19, cut + 1));
     }
   }
 }

@@ -70,7 +70,7 @@ class GuardPage {
   }
   static std::span<std::byte> copied(std::span<std::byte> to, const auto& data) {
     std::ranges::transform(data, to.begin(),
-                           [](auto octet) { return static_cast<std::byte>(octet); });
+                           [](auto byte) { return static_cast<std::byte>(byte); });
     return to;
   }
 

@@ -1,4 +1,4 @@
-// A proxy in a thread: answers one handshake as a script says, and then moves bytes both ways.
+// A proxy in a thread. A script answers one handshake; then the proxy moves bytes both ways.
 #pragma once
 
 #include "support/socket_peer.h"

@@ -32,11 +32,11 @@ class QuietDriver {
   }
 
   /// Receives the bytes in pieces of 64 KiB, and writes all output.
-  void turn(std::string_view octets) {
+  void turn(std::string_view bytes) {
     do {
-      const std::size_t size = std::min(octets.size(), buffer_->size());
-      std::memcpy(buffer_->data(), octets.data(), size);
-      octets.remove_prefix(size);
+      const std::size_t size = std::min(bytes.size(), buffer_->size());
+      std::memcpy(buffer_->data(), bytes.data(), size);
+      bytes.remove_prefix(size);
       engine.tick(start_time);
       engine.feed(0, std::span(*buffer_).first(size));
       while (const Event event = engine.next()) {
@@ -45,7 +45,7 @@ class QuietDriver {
       }
       write();
       engine.settle();
-    } while (!octets.empty());
+    } while (!bytes.empty());
   }
 
   void write() {

@@ -58,11 +58,11 @@ class RawClient {
   int fd() const { return fd_; }
 
   /// Sends all bytes; returns false if the server has ended TCP.
-  bool send(std::string_view octets) {
-    while (!octets.empty()) {
-      const ssize_t sent = ::send(fd_, octets.data(), octets.size(), MSG_NOSIGNAL);
+  bool send(std::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
       if (sent < 0) return false;
-      octets.remove_prefix(static_cast<std::size_t>(sent));
+      bytes.remove_prefix(static_cast<std::size_t>(sent));
     }
     return true;
   }
@@ -132,7 +132,7 @@ class RawClient {
   bool fill() {
     pollfd ready{fd_, POLLIN, 0};
     if (::poll(&ready, 1, patience_ms) != 1) {
-      ADD_FAILURE() << "the server said nothing for " << patience_ms << " ms";
+      ADD_FAILURE() << "the server sent nothing for " << patience_ms << " ms";
       return false;
     }
     char buffer[65536];

@@ -58,21 +58,21 @@ class RawSocket {
   }
 
   /// Sends all bytes; returns false if the peer is gone.
-  bool send(std::string_view octets) const {
-    while (!octets.empty()) {
-      const ssize_t sent = ::send(fd_, octets.data(), octets.size(), MSG_NOSIGNAL);
+  bool send(std::string_view bytes) const {
+    while (!bytes.empty()) {
+      const ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
       if (sent <= 0) return false;
-      octets.remove_prefix(static_cast<std::size_t>(sent));
+      bytes.remove_prefix(static_cast<std::size_t>(sent));
     }
     return true;
   }
   /// The next bytes; empty at the end of the stream, or after 60 seconds, which fails the test.
   std::string receive() const {
-    std::string octets(65536, '\0');
-    const ssize_t size = ::recv(fd_, octets.data(), octets.size(), 0);
+    std::string bytes(65536, '\0');
+    const ssize_t size = ::recv(fd_, bytes.data(), bytes.size(), 0);
     EXPECT_FALSE(size < 0 && errno == EAGAIN) << "the peer is silent";
-    octets.resize(size < 0 ? 0 : static_cast<std::size_t>(size));
-    return octets;
+    bytes.resize(size < 0 ? 0 : static_cast<std::size_t>(size));
+    return bytes;
   }
   /// Receives until the bytes contain `end`, or until the stream has ended.
   std::string receive_until(std::string_view end) const {

@@ -35,7 +35,7 @@ class Served {
   /// Adds a route at `path` that sends each payload, as text and as binary, after the echo of the
   /// last one; then it closes with 1000.
   void expect_echoes(std::string path, std::vector<std::string> payloads) {
-    server_.route<Asking>(std::move(path), std::ref(*this), std::move(payloads));
+    server_.route<PayloadSender>(std::move(path), std::ref(*this), std::move(payloads));
   }
 
   /// Listens and serves.
@@ -67,27 +67,27 @@ class Served {
   std::size_t differences() const { return differences_; }
 
  private:
-  class Asking {
+  class PayloadSender {
    public:
-    Asking(Served& served, std::vector<std::string> payloads)
+    PayloadSender(Served& served, std::vector<std::string> payloads)
         : served_(served), payloads_(std::move(payloads)) {}
 
-    void on_open(Connection& conn) { ask(conn); }
+    void on_open(Connection& conn) { send_next(conn); }
     void on_message(Connection& conn, Message msg) {
       ++served_.echoes_;
       if (msg.type() != current().type() || msg.text() != current().text()) ++served_.differences_;
-      ++asked_;
-      ask(conn);
+      ++sent_;
+      send_next(conn);
     }
     void on_close(Connection&, const CloseInfo& info) { served_.ended(info); }
 
    private:
     Message current() const {
-      const auto type = asked_ % 2 == 0 ? MessageType::text : MessageType::binary;
-      return {type, std::string_view(payloads_[asked_ / 2])};
+      const auto type = sent_ % 2 == 0 ? MessageType::text : MessageType::binary;
+      return {type, std::string_view(payloads_[sent_ / 2])};
     }
-    void ask(Connection& conn) {
-      if (asked_ == 2 * payloads_.size()) {
+    void send_next(Connection& conn) {
+      if (sent_ == 2 * payloads_.size()) {
         conn.close();
       } else {
         conn.send(current());
@@ -96,14 +96,14 @@ class Served {
 
     Served& served_;
     std::vector<std::string> payloads_;
-    std::size_t asked_ = 0;
+    std::size_t sent_ = 0;
   };
 
   void ended(const CloseInfo& info) {
-    if (!told_.exchange(true)) promise_.set_value(info);
+    if (!reported_.exchange(true)) promise_.set_value(info);
   }
 
-  std::atomic<bool> told_ = false;
+  std::atomic<bool> reported_ = false;
   std::atomic<std::size_t> echoes_ = 0;
   std::atomic<std::size_t> differences_ = 0;
   std::promise<CloseInfo> promise_{};

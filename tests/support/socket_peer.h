@@ -50,11 +50,11 @@ class Socket {
   }
 
   /// Sends all bytes; returns false if the connection is gone.
-  bool send(std::string_view octets) {
-    while (!octets.empty()) {
-      const ssize_t sent = ::send(fd_, octets.data(), octets.size(), MSG_NOSIGNAL);
+  bool send(std::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
       if (sent <= 0) return false;
-      octets.remove_prefix(static_cast<std::size_t>(sent));
+      bytes.remove_prefix(static_cast<std::size_t>(sent));
     }
     return true;
   }
@@ -63,11 +63,11 @@ class Socket {
   /// The available bytes, at least one; empty at the end, which sets `error` to its errno.
   std::string receive() {
     if (!unread_.empty()) return std::exchange(unread_, {});
-    std::string octets(256 << 10, '\0');
-    const ssize_t got = ::recv(fd_, octets.data(), octets.size(), 0);
+    std::string bytes(256 << 10, '\0');
+    const ssize_t got = ::recv(fd_, bytes.data(), bytes.size(), 0);
     error = got < 0 ? errno : 0;
-    octets.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
-    return octets;
+    bytes.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+    return bytes;
   }
   /// Receives up to the blank line. The bytes after it come with the next receive().
   std::string receive_head() {
@@ -115,9 +115,9 @@ class FrameSource {
     while (at_ == reader_.frames().size()) {
       reader_.forget();
       at_ = 0;
-      const std::string octets = socket_.receive();
-      if (octets.empty() || !reader_.fault().empty()) return {15, reader_.fault()};
-      reader_.feed(octets);
+      const std::string bytes = socket_.receive();
+      if (bytes.empty() || !reader_.fault().empty()) return {15, reader_.fault()};
+      reader_.feed(bytes);
     }
     return reader_.frames()[at_++];
   }

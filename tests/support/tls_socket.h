@@ -58,7 +58,7 @@ class TlsSocket {
   int fd() const { return fd_; }
 
   /// Sends at most this many bytes from now on; the operation that would send more fails.
-  void stop_after(std::size_t octets) { allowed_ = octets; }
+  void stop_after(std::size_t bytes) { allowed_ = bytes; }
   /// How many bytes were sent.
   std::size_t sent() const { return sent_; }
 
@@ -94,13 +94,13 @@ class TlsSocket {
     const std::string records = seal(text);
     return !records.empty() && send_raw(records);
   }
-  bool send_raw(std::string_view octets) {
-    stopped_ = stopped_ || octets.size() > allowed_;
-    octets = octets.substr(0, allowed_);
-    while (!octets.empty()) {
-      const ssize_t sent = ::send(fd_, octets.data(), octets.size(), MSG_NOSIGNAL);
+  bool send_raw(std::string_view bytes) {
+    stopped_ = stopped_ || bytes.size() > allowed_;
+    bytes = bytes.substr(0, allowed_);
+    while (!bytes.empty()) {
+      const ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
       if (sent <= 0) return false;
-      octets.remove_prefix(static_cast<std::size_t>(sent));
+      bytes.remove_prefix(static_cast<std::size_t>(sent));
       sent_ += static_cast<std::size_t>(sent);
       if (allowed_ != everything) allowed_ -= static_cast<std::size_t>(sent);
     }
@@ -200,9 +200,9 @@ class TlsSocket {
   }
   std::string take_output() {
     BIO* const bio = SSL_get_wbio(ssl_);
-    std::string octets(BIO_ctrl_pending(bio), '\0');
-    if (!octets.empty()) BIO_read(bio, octets.data(), static_cast<int>(octets.size()));
-    return octets;
+    std::string bytes(BIO_ctrl_pending(bio), '\0');
+    if (!bytes.empty()) BIO_read(bio, bytes.data(), static_cast<int>(bytes.size()));
+    return bytes;
   }
 
   SSL_CTX* context_;

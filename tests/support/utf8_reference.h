@@ -21,13 +21,13 @@ inline std::size_t sequence_length(unsigned lead) {
 /// Whether `text` starts with one complete character; `length` is that of the sequence.
 inline bool reference_character(std::string_view text, std::size_t& length) {
   if (text.empty()) return false;
-  const auto octet = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  length = sequence_length(octet(0));
+  const auto byte_at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  length = sequence_length(byte_at(0));
   if (length == 0 || length > text.size()) return false;
-  std::uint32_t value = length == 1 ? octet(0) : octet(0) & (0x7FU >> length);
+  std::uint32_t value = length == 1 ? byte_at(0) : byte_at(0) & (0x7FU >> length);
   for (std::size_t i = 1; i < length; ++i) {
-    if (octet(i) >> 6 != 0b10) return false;
-    value = value << 6 | (octet(i) & 0x3F);
+    if (byte_at(i) >> 6 != 0b10) return false;
+    value = value << 6 | (byte_at(i) & 0x3F);
   }
   constexpr std::uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
   return value >= smallest[length] && value <= 0x10FFFF && (value < 0xD800 || value > 0xDFFF);

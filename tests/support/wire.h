@@ -50,7 +50,7 @@ inline std::string shown(std::string_view payload) {
   if (payload.size() <= 160) return std::string(payload);
   std::uint64_t hash = 14695981039346656037u;  // FNV-1a
   for (const char c : payload) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
-  return std::to_string(payload.size()) + " octets #" + std::to_string(hash);
+  return std::to_string(payload.size()) + " bytes #" + std::to_string(hash);
 }
 
 /// The frame as text: "text Hello", "close 1000 bye". A frame without FIN has a '-' after its name;
@@ -73,8 +73,13 @@ inline std::string to_string(const Frame& frame) {
 /// The Close frame of a failure as text: "close 1002 a frame has …".
 inline std::string failure(Errc why) { return to_string(failing(why)); }
 
+/// A payload of `count` equal bytes.
+inline std::string payload_of(std::size_t count, char byte = 'x') {
+  return std::string(count, byte);
+}
+
 /// The bytes of a length in one of its forms: 7, 16 or 64 bits (RFC 6455 §5.2).
-inline std::string length_octets(std::uint64_t length, int bits, bool masked) {
+inline std::string length_bytes(std::uint64_t length, int bits, bool masked) {
   const int mark = bits == 7 ? static_cast<int>(length) : bits == 16 ? 126 : 127;
   std::string result(1, static_cast<char>(mark | (masked ? 0x80 : 0)));
   for (int shift = bits - 8; bits > 7 && shift >= 0; shift -= 8) {
@@ -88,7 +93,7 @@ inline std::string wire_header(Role sender, const Frame& frame, std::uint64_t le
   const unsigned byte_0 = (frame.fin ? 0x80u : 0u) | frame.rsv << 4 | frame.opcode;
   const int bits = length < 126 ? 7 : length < 65536 ? 16 : 64;
   std::string result(1, static_cast<char>(byte_0));
-  result += length_octets(length, bits, sender == Role::client);
+  result += length_bytes(length, bits, sender == Role::client);
   if (sender == Role::client) result += "\x37\xFA\x21\x3D";
   return result;
 }
@@ -117,17 +122,17 @@ inline bool is_utf8(std::string_view text) {
   unsigned low = 0x80;
   unsigned high = 0xBF;
   for (const char c : text) {
-    const auto octet = static_cast<unsigned char>(c);
+    const auto byte = static_cast<unsigned char>(c);
     if (rest > 0) {
-      if (octet < low || octet > high) return false;
+      if (byte < low || byte > high) return false;
       low = 0x80, high = 0xBF, --rest;
-    } else if (octet >= 0x80) {
-      if (octet < 0xC2 || octet > 0xF4) return false;
-      rest = octet < 0xE0 ? 1 : octet < 0xF0 ? 2 : 3;
-      if (octet == 0xE0) low = 0xA0;
-      if (octet == 0xED) high = 0x9F;
-      if (octet == 0xF0) low = 0x90;
-      if (octet == 0xF4) high = 0x8F;
+    } else if (byte >= 0x80) {
+      if (byte < 0xC2 || byte > 0xF4) return false;
+      rest = byte < 0xE0 ? 1 : byte < 0xF0 ? 2 : 3;
+      if (byte == 0xE0) low = 0xA0;
+      if (byte == 0xED) high = 0x9F;
+      if (byte == 0xF0) low = 0x90;
+      if (byte == 0xF4) high = 0x8F;
     }
   }
   return rest == 0;
@@ -141,8 +146,8 @@ class FrameReader {
  public:
   explicit FrameReader(Role sender) : masked_(sender == Role::client) {}
 
-  void feed(std::string_view octets) {
-    pending_ += octets;
+  void feed(std::string_view bytes) {
+    pending_ += bytes;
     while (fault_.empty() && !pending_.empty() && read_frame()) {
     }
   }
@@ -171,7 +176,7 @@ class FrameReader {
   }
 
   bool read_frame() {
-    if (closed_) return failed("octets behind a Close frame");
+    if (closed_) return failed("bytes behind a Close frame");
     if (pending_.size() < 2) return false;
     const bool begins_message = (at(0) & 0x0F) == 1 || (at(0) & 0x0F) == 2;
     const unsigned allowed = zlib_ && begins_message ? 0x40u : 0u;
@@ -225,7 +230,7 @@ class FrameReader {
     in_message_ = !frame.fin;
     if (compressed_) {
       frame.payload.clear();
-      if (frame.fin && !inflate(frame)) return failed("what cannot be inflated");
+      if (frame.fin && !inflate(frame)) return failed("a message that cannot be inflated");
     }
     if (frame.fin && in_text_ && !is_utf8(message_)) return failed("text that is not UTF-8");
     frames_.push_back(std::move(frame));

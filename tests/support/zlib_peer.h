@@ -130,13 +130,13 @@ class ZlibReceiver {
 
 /// Bytes that do not compress; the same for each seed.
 inline std::string noise(std::size_t size, std::uint64_t seed = 1) {
-  std::string octets(size, '\0');
+  std::string bytes(size, '\0');
   std::uint64_t state = seed * 0x9E3779B97F4A7C15u + 1;
-  for (char& octet : octets) {
+  for (char& byte : bytes) {
     state ^= state << 13, state ^= state >> 7, state ^= state << 17;
-    octet = static_cast<char>(state >> 32);
+    byte = static_cast<char>(state >> 32);
   }
-  return octets;
+  return bytes;
 }
 
 /// Text like the JSON that servers send.
