@@ -1,5 +1,6 @@
-// The raw echo and the bare echo of tern-bench, under its own load: what they are measured with
-// must be what they answer. The bare one echoes what it gets, however that is cut.
+// The raw echo and the bare echo of tern-bench, under the load of tern-bench. Their answers must be
+// right, because they are the ceiling of a comparison. The bare echo must return any frames,
+// however the bytes are cut.
 
 #include "simd/mask.h"
 #include "throughput/ceiling.h"
@@ -28,7 +29,7 @@ namespace {
 
 using Bytes = std::vector<std::byte>;
 
-/// Serves in a process of its own, until this ends.
+/// An echo in a child process. The destructor ends it.
 class Served {
  public:
   explicit Served(const CeilingOptions& options) {
@@ -56,7 +57,7 @@ class Served {
 
   const std::string& url() const noexcept { return url_; }
 
-  /// As waitpid() tells it.
+  /// Ends the process, and returns the status of waitpid().
   int stop() {
     int status = 0;
     ::kill(pid_, SIGTERM);
@@ -69,10 +70,10 @@ class Served {
   std::string url_{};
 };
 
-/// Throws what run_load() does.
+/// Runs a short load. Throws the exceptions of run_load().
 void load(const Served& served, LoadOptions options) {
   options.url = served.url();
-  options.warm_up = Seconds(0);  // as many replies as are in flight come nevertheless
+  options.warm_up = Seconds(0);  // the messages in flight are answered nevertheless
   options.duration = Seconds(0.1);
   EXPECT_GT(run_load(options).messages, 0u);
 }
@@ -90,7 +91,7 @@ const LoadOptions rows[] = {
     {.connections = 2, .depth = 16, .size = 1 << 20},
 };
 
-TEST(BenchCeiling, TheBareEchoSendsWhatItGot) {
+TEST(BenchCeiling, TheBareEchoReturnsEachMessage) {
   const Served served({.bare = true});
   for (const LoadOptions& row : rows) {
     SCOPED_TRACE(std::to_string(row.depth) + " of " + std::to_string(row.size));
@@ -98,7 +99,7 @@ TEST(BenchCeiling, TheBareEchoSendsWhatItGot) {
   }
 }
 
-TEST(BenchCeiling, TheRawEchoSendsTheLength) {
+TEST(BenchCeiling, TheRawEchoReturnsOnlyTheLength) {
   const Served served({});
   for (LoadOptions row : rows) {
     SCOPED_TRACE(std::to_string(row.depth) + " of " + std::to_string(row.size));
@@ -109,17 +110,17 @@ TEST(BenchCeiling, TheRawEchoSendsTheLength) {
   }
 }
 
-TEST(BenchCeiling, TheRawEchoCanBeToldTheSize) {
+TEST(BenchCeiling, TheRawEchoSendsTheConfiguredSize) {
   const Served served({.message_size = 300});
   EXPECT_NO_THROW(load(served, {.depth = 4, .size = 300, .check_content = false}));
   EXPECT_THROW(load(served, {.size = 600, .check_content = false}), std::runtime_error);
 }
 
-TEST(BenchCeiling, EachEndsWhenItIsTold) {
+TEST(BenchCeiling, EachEchoEndsOnSigterm) {
   for (const Waiting waiting : {Waiting::sleeping, Waiting::spinning, Waiting::on_socket}) {
     for (const bool bare : {false, true}) {
       Served served({.waiting = waiting, .bare = bare});
-      // One connection after the other, also when each is served alone.
+      // The connections come one after the other, because some echoes serve only one at a time.
       EXPECT_NO_THROW(load(served, {.size = 16, .check_content = bare}));
       EXPECT_NO_THROW(load(served, {.depth = 16, .size = 20'000, .check_content = bare}));
       const Wire open = connect_and_upgrade(Target::parse(served.url()));
@@ -134,7 +135,7 @@ TEST(BenchCeiling, EachEndsWhenItIsTold) {
   }
 }
 
-TEST(BenchCeiling, TheBareEchoEndsAConnectionWithWhatItDoesNotKnow) {
+TEST(BenchCeiling, TheBareEchoEndsOnUnknownFrames) {
   const Served served({.bare = true});
   const std::string text = "text";
   const std::vector<Bytes> wrong = {
@@ -151,7 +152,7 @@ TEST(BenchCeiling, TheBareEchoEndsAConnectionWithWhatItDoesNotKnow) {
   }
 }
 
-/// Frames on their way there, and what has to come back for them.
+/// Frames to send, and the bytes that must come back.
 struct Exchange {
   Bytes sent{};
   Bytes expected{};
@@ -179,8 +180,8 @@ struct Exchange {
   }
 };
 
-/// Sends in pieces of at most `most` bytes, and reads so many, and only when the socket takes no
-/// more, so that the server is left with echoes that it cannot send.
+/// Sends in pieces of at most `most` bytes. It reads only when the socket takes no more bytes, so
+/// that the server has echoes that it cannot send. Returns the bytes that came back.
 Bytes exchange(Wire& wire, std::span<const std::byte> sent, std::size_t expected, std::size_t most,
                std::mt19937& random) {
   Bytes got;
@@ -198,7 +199,7 @@ Bytes exchange(Wire& wire, std::span<const std::byte> sent, std::size_t expected
   return got;
 }
 
-TEST(BenchCeiling, TheBareEchoTakesFramesHoweverTheyAreCut) {
+TEST(BenchCeiling, TheBareEchoReadsFramesCutAnywhere) {
   for (const Waiting waiting : {Waiting::sleeping, Waiting::on_socket}) {
     const Served served({.waiting = waiting, .bare = true});
     std::mt19937 random(1);

@@ -1,5 +1,5 @@
-// What the attacks of `tern-bench fairness` are, judged by the frames they consist of; and that a
-// bystander sees what a server does to it.
+// The attacks of `tern-bench fairness`, which are checked by their frames, and the bystander, which
+// must be answered during each attack.
 
 #include "support/raw_socket.h"
 #include "support/running_server.h"
@@ -39,7 +39,7 @@ std::vector<Frame> frames_of(AttackKind kind, bool compressed = false) {
   return reader.frames();
 }
 
-TEST(BenchAttacks, AreNamedOnceAndBeginWithNone) {
+TEST(BenchAttacks, HaveUniqueNamesAndBeginWithNone) {
   std::set<std::string_view> names;
   for (const Attack& attack : attacks()) {
     EXPECT_TRUE(names.insert(attack.name).second) << attack.name;
@@ -49,12 +49,12 @@ TEST(BenchAttacks, AreNamedOnceAndBeginWithNone) {
   EXPECT_EQ(attacks().size(), 10u);
 }
 
-TEST(BenchAttacks, SendWhatTheySay) {
+TEST(BenchAttacks, SendTheFramesOfTheirName) {
   const std::string bomb = text_of(AttackKind::bombs);
   const auto bombs = frames_of(AttackKind::bombs, true);
   ASSERT_FALSE(bombs.empty());
   EXPECT_EQ(bombs[0].payload, std::string(1 << 20, '\0'));
-  EXPECT_LT(bomb.size() / bombs.size(), 1'050u) << "of a frame";
+  EXPECT_LT(bomb.size() / bombs.size(), 1'050u) << "bytes of one frame";
 
   const auto blocks = frames_of(AttackKind::empty_blocks, true);
   ASSERT_FALSE(blocks.empty());
@@ -72,7 +72,8 @@ TEST(BenchAttacks, SendWhatTheySay) {
   EXPECT_TRUE(text_of(AttackKind::pages).ends_with("\r\n\r\n"));
 }
 
-// An echo server of the library: what it does under them is measured elsewhere.
+// The server is an echo with the library. The fairness guide measures its answers; this test checks
+// only that they come.
 TEST(BenchFairness, ABystanderIsAnsweredWhileEachAttackerSends) {
   tern::test::RunningServer running({.deflate = tern::Deflate{}});
   running.server.route("/echo",
@@ -100,9 +101,9 @@ TEST(BenchFairness, ABystanderIsAnsweredWhileEachAttackerSends) {
   }
 }
 
-TEST(BenchFairness, AnAttackThatCannotBeginSaysSo) {
-  const tern::test::RawSocket nobody = tern::test::RawSocket::bound();
-  const std::string url = "ws://127.0.0.1:" + std::to_string(nobody.port()) + "/echo";
+TEST(BenchFairness, AnAttackThatCannotBeginIsReported) {
+  const tern::test::RawSocket not_listening = tern::test::RawSocket::bound();
+  const std::string url = "ws://127.0.0.1:" + std::to_string(not_listening.port()) + "/echo";
   testing::internal::CaptureStderr();
   EXPECT_THROW(tern::bench::Attacker(attacks()[1], url, tern::bench::any_core), std::runtime_error);
   EXPECT_NE(testing::internal::GetCapturedStderr().find("pages"), std::string::npos);

@@ -1,4 +1,4 @@
-// What tern-bench sends: JSON texts that differ, and frames side by side as an endless stream.
+// The messages of tern-bench: different JSON texts, and an endless stream of frames in one buffer.
 
 #include "support/socket_pair.h"
 #include "throughput/frames.h"
@@ -25,7 +25,7 @@ using Bytes = std::vector<std::byte>;
 
 constexpr std::uint32_t variants = 32;
 
-/// Whether a text is one JSON value (RFC 8259). Whitespace and escapes are not understood.
+/// Checks whether a text is one JSON value (RFC 8259). It does not support whitespace and escapes.
 class Json {
  public:
   static bool is_valid(std::string_view text) {
@@ -85,7 +85,7 @@ class Json {
   std::string_view rest_;
 };
 
-TEST(BenchFrames, TheJsonCheckItself) {
+TEST(BenchFrames, TheJsonCheckFindsErrors) {
   for (const std::string_view good : {R"([{"a":1,"b":[true,false,0.5]},"",{}])", "[]", "10"}) {
     EXPECT_TRUE(Json::is_valid(good)) << good;
   }
@@ -94,7 +94,7 @@ TEST(BenchFrames, TheJsonCheckItself) {
   }
 }
 
-TEST(BenchFrames, EachVariantOfJsonIsAnotherTextOfTheSameSize) {
+TEST(BenchFrames, JsonVariantsDifferButHaveOneSize) {
   for (const std::size_t size : {512u, 1024u, 1025u, 16'384u, 65'536u}) {
     std::set<std::string> seen;
     for (std::uint32_t i = 0; i < variants; ++i) {
@@ -113,7 +113,7 @@ TEST(BenchFrames, OtherPayloadsHaveOneVariant) {
   }
 }
 
-// Frames of 3, 1 and 5 bytes, no two of which are the same.
+// Frames of 3, 1 and 5 different bytes.
 std::vector<Bytes> three_frames() {
   std::vector<Bytes> frames;
   int value = 0;
@@ -125,7 +125,7 @@ std::vector<Bytes> three_frames() {
   return frames;
 }
 
-// So many frames of the stream, beginning with number `first`.
+// `count` frames of the stream, beginning with number `first`.
 Bytes stream_of(const std::vector<Bytes>& frames, std::size_t first, std::size_t count) {
   Bytes bytes;
   for (std::size_t i = first; i < first + count; ++i) {
@@ -135,7 +135,7 @@ Bytes stream_of(const std::vector<Bytes>& frames, std::size_t first, std::size_t
   return bytes;
 }
 
-TEST(FrameTrain, AsMuchAsWasAskedForIsInOnePiece) {
+TEST(FrameTrain, TheRequestedSizeIsOnePiece) {
   const std::vector<Bytes> frames = three_frames();
   const Bytes expected = stream_of(frames, 0, 100);
   for (std::size_t at_least = 0; at_least < 40; ++at_least) {
@@ -150,9 +150,9 @@ TEST(FrameTrain, AsMuchAsWasAskedForIsInOnePiece) {
   }
 }
 
-TEST(FrameTrain, ASenderGoesThroughAllFramesFromItsOwn) {
+TEST(FrameTrain, ASenderSendsAllFramesInTurn) {
   const std::vector<Bytes> frames = three_frames();
-  const FrameTrain train(frames, 0);  // so that a piece often ends within what is owed
+  const FrameTrain train(frames, 0);  // with 0, a piece often ends before the last owed frame
   for (std::size_t first = 0; first < 3; ++first) {
     tern::test::SocketPair sockets;
     TrainSender sender(train, first);
@@ -176,7 +176,7 @@ TEST(FrameTrain, ASenderGoesThroughAllFramesFromItsOwn) {
   }
 }
 
-// They are long: a socket does not take one at once.
+// The frames are so long that a socket does not take one in a single call.
 TEST(FrameTrain, AFrameCountsAsBegunWithItsFirstByte) {
   constexpr std::size_t large = std::size_t{4} << 20;
   const FrameTrain train({Bytes(large), Bytes(large + 1)}, 0);

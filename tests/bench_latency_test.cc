@@ -1,4 +1,4 @@
-// The histogram behind `tern-bench load --latency`, and the ring of send times.
+// The histogram of `tern-bench load --latency`, and the ring of send times.
 
 #include "throughput/latency.h"
 
@@ -19,7 +19,7 @@ using At = tern::bench::Clock::time_point;
 
 constexpr unsigned asked_for[] = {0, 1, 100, 500, 900, 990, 999, 1000};
 
-// As percentile() promises it, of the values themselves.
+// The percentile by the definition of percentile(), from all values.
 std::int64_t exact_percentile(const std::vector<std::int64_t>& sorted, unsigned per_mille) {
   const std::size_t rank = std::max<std::size_t>((sorted.size() * per_mille + 999) / 1000, 1);
   return sorted[rank - 1];
@@ -29,18 +29,18 @@ void expect_within_a_percent(std::int64_t got, std::int64_t exact) {
   EXPECT_LE(std::abs(got - exact) * 100, exact) << got << " for " << exact;
 }
 
-TEST(Latencies, NothingIsZero) {
+TEST(Latencies, AnEmptyHistogramReportsZero) {
   const Latencies none;
   EXPECT_EQ(none.count(), 0u);
   EXPECT_EQ(none.percentile(500), 0ns);
   EXPECT_EQ(none.max(), 0ns);
 }
 
-TEST(Latencies, SmallOnesAreExact) {
+TEST(Latencies, SmallLatenciesAreExact) {
   for (std::int64_t value = 0; value < 128; ++value) {
     Latencies latencies;
     latencies.add(nanoseconds(value));
-    latencies.add(1h);  // so that it is not the longest one that is given back
+    latencies.add(1h);  // so that `value` is not the longest one, which is always exact
     EXPECT_EQ(latencies.percentile(500).count(), value);
   }
 }
@@ -90,7 +90,7 @@ TEST(Latencies, NoPercentileIsAboveTheLongest) {
   for (const unsigned per_mille : asked_for) EXPECT_LE(latencies.percentile(per_mille), 1ms);
 }
 
-TEST(Latencies, WhatIsOutOfReachCounts) {
+TEST(Latencies, LatenciesOutsideOfTheRangeCount) {
   Latencies latencies;
   latencies.add(-1ns);
   latencies.add(24h);
@@ -100,7 +100,7 @@ TEST(Latencies, WhatIsOutOfReachCounts) {
   EXPECT_EQ(latencies.max(), 24h);
 }
 
-TEST(Latencies, ClearForgets) {
+TEST(Latencies, ClearRemovesAllLatencies) {
   Latencies latencies;
   latencies.add(1ms);
   latencies.clear();
@@ -110,7 +110,7 @@ TEST(Latencies, ClearForgets) {
   EXPECT_EQ(latencies.percentile(1000), 3ns);
 }
 
-TEST(SendTimes, TheOldestFirstAsOftenAsOneLikes) {
+TEST(SendTimes, PopReturnsTheOldestTime) {
   SendTimes times(3);
   times.push(At(1ns), 2);
   EXPECT_EQ(times.pop(), At(1ns));
@@ -122,7 +122,7 @@ TEST(SendTimes, TheOldestFirstAsOftenAsOneLikes) {
   EXPECT_EQ(times.pop(), At(19ns));
 }
 
-TEST(SendTimes, OfOne) {
+TEST(SendTimes, WorksWithRoomForOneTime) {
   SendTimes times(1);
   for (std::int64_t i = 1; i < 4; ++i) {
     times.push(At(nanoseconds(i)), 1);

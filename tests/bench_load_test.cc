@@ -1,4 +1,4 @@
-// The load of tern-bench finds out what is not the echo of what it sent.
+// The load of tern-bench detects each reply that is not the echo of its message.
 
 #include "support/running_server.h"
 #include "throughput/load.h"
@@ -21,11 +21,11 @@ using bench::LoadOptions;
 using bench::LoadResult;
 using bench::PayloadKind;
 
-/// Called with the number of the message, counted over all connections, and its content; returns
-/// what to send.
+/// Gets the number of the message, counted over all connections, and its content; returns the
+/// reply.
 using Answer = std::function<std::string(std::size_t, std::string)>;
 
-/// Loads a server that answers so.
+/// Loads a server that answers with `answer`.
 LoadResult load(LoadOptions options, Answer answer) {
   std::size_t count = 0;
   RunningServer running({.deflate = Deflate()});
@@ -47,25 +47,25 @@ LoadResult load_json(Answer answer) {
 
 std::string echo_it(std::size_t, std::string message) { return message; }
 
-TEST(BenchLoad, AConnectionGoesThroughAllMessagesOfJson) {
+TEST(BenchLoad, AConnectionSendsAllJsonVariantsInTurn) {
   for (const std::size_t depth : {1u, 5u, 100u}) {
     std::set<std::string> seen;
     LoadOptions options{.depth = depth, .size = 2000, .kind = PayloadKind::json, .deflate = true};
     const std::uint32_t variants = message_variants(options);
     const LoadResult result = load(options, [&](std::size_t number, std::string message) {
-      if (number >= variants) seen.insert(message);  // no longer while the replies are learnt
+      if (number >= variants) seen.insert(message);  // the first ones teach the load the replies
       return message;
     });
     EXPECT_GT(variants, 1u);
     EXPECT_GE(seen.size(),
-              depth == 100 ? variants : 2u);  // that many were in flight, or came in turn
+              depth == 100 ? variants : 2u);  // a depth of 100 sends each variant
     EXPECT_LE(seen.size(), variants);
     EXPECT_GT(result.reply_bytes, 100u);
     EXPECT_LT(result.reply_bytes, 1000u);
   }
 }
 
-TEST(BenchLoad, EveryOtherLoadIsOfOneMessage) {
+TEST(BenchLoad, OtherLoadsRepeatOneMessage) {
   for (const bool deflate : {false, true}) {
     for (const auto kind : {PayloadKind::binary, PayloadKind::ascii, PayloadKind::mixed}) {
       std::set<std::string> seen;
@@ -79,7 +79,7 @@ TEST(BenchLoad, EveryOtherLoadIsOfOneMessage) {
   }
 }
 
-TEST(BenchLoad, LatencyOfMessagesThatDiffer) {
+TEST(BenchLoad, MeasuresTheLatencyOfDifferentMessages) {
   const LoadOptions options{.connections = 3,
                             .depth = 40,
                             .size = 1000,
@@ -92,9 +92,9 @@ TEST(BenchLoad, LatencyOfMessagesThatDiffer) {
   EXPECT_LT(result.latency->max, std::chrono::seconds(30));
 }
 
-// Of the numbers below: 31 are learnt, and a load does not end before each message in flight had
-// its reply, which are 15 of load_json().
-TEST(BenchLoad, TheEchoOfAnotherMessageIsFound) {
+// The load learns the first 31 replies. It ends only after the replies to all messages in flight,
+// of which load_json() has 15. So reply number 40 is always checked.
+TEST(BenchLoad, DetectsTheEchoOfAnotherMessage) {
   std::string first;
   EXPECT_THROW(load_json([&](std::size_t number, std::string message) {
                  if (number == 0) first = message;
@@ -103,7 +103,7 @@ TEST(BenchLoad, TheEchoOfAnotherMessageIsFound) {
                std::runtime_error);
 }
 
-TEST(BenchLoad, AWrongReplyIsFoundWhileItIsLearnt) {
+TEST(BenchLoad, DetectsAWrongReplyWhileLearning) {
   for (const std::size_t wrong : {0u, 1u, 30u}) {
     std::size_t last = 0;
     EXPECT_THROW(load_json([&](std::size_t number, std::string message) {
@@ -116,7 +116,7 @@ TEST(BenchLoad, AWrongReplyIsFoundWhileItIsLearnt) {
   }
 }
 
-TEST(BenchLoad, AWrongByteIsFoundInTheSample) {
+TEST(BenchLoad, DetectsAWrongByteInTheSample) {
   const auto flip = [](std::size_t number, std::string message) {
     if (number > 40) message.back() ^= 1;
     return message;
@@ -126,7 +126,7 @@ TEST(BenchLoad, AWrongByteIsFoundInTheSample) {
   EXPECT_NO_THROW(load({.depth = 100, .size = 2000, .check_content = false}, flip));
 }
 
-TEST(BenchLoad, AWrongLengthIsFound) {
+TEST(BenchLoad, DetectsAWrongLength) {
   const auto cut = [](std::size_t number, std::string message) {
     if (number == 40) message.pop_back();
     return message;
