@@ -1,5 +1,5 @@
-// Which errors belong to each group. Each test counts over all of Errc, so a new one that belongs
-// to a group by mistake is noticed.
+// The groups of Errc. Each test counts the members of a group over all of Errc, so it finds a new
+// enumerator that is in a group by mistake.
 #include "base/errc_kind.h"
 
 #include <cerrno>
@@ -19,12 +19,12 @@ std::set<Errc> members(Predicate belongs) {
   return found;
 }
 
-TEST(ErrcKind, ThePeerIsSilent) {
+TEST(ErrcKind, SilenceIsATimeoutOfThePeer) {
   EXPECT_EQ(members(is_silence),
             (std::set{Errc::pong_timeout, Errc::close_timeout, Errc::write_stalled}));
 }
 
-TEST(ErrcKind, NothingIsLeftToWaitFor) {
+TEST(ErrcKind, AbruptEndsLeaveNothingToWaitFor) {
   EXPECT_EQ(members(is_abrupt),
             (std::set{Errc::pong_timeout, Errc::close_timeout, Errc::write_stalled,
                       Errc::connection_reset, Errc::terminated, Errc::no_memory, Errc::overloaded,
@@ -33,16 +33,16 @@ TEST(ErrcKind, NothingIsLeftToWaitFor) {
   EXPECT_FALSE(is_abrupt(std::error_code()));
 }
 
-TEST(ErrcKind, TlsFailsWhileTcpWorks) {
+TEST(ErrcKind, TlsFailuresLeaveTcpWorking) {
   EXPECT_EQ(members(is_tls_failure), (std::set{Errc::tls_failed, Errc::tls_certificate_refused}));
 }
 
-TEST(ErrcKind, TcpHasEnded) {
+TEST(ErrcKind, EndsOfTcpIncludeResetAndTruncation) {
   EXPECT_EQ(members(is_end_of_tcp),
             (std::set{Errc::end_of_stream, Errc::connection_reset, Errc::tls_truncated}));
 }
 
-// An error of the system may have the same number as an Errc. It belongs to no group by that.
+// An error of the system may have the same number as an Errc. It still belongs to no group.
 TEST(ErrcKind, ErrorsOfTheSystemHaveNoErrc) {
   const auto other = [](Errc errc) {
     return std::error_code(static_cast<int>(errc), std::system_category());

@@ -194,10 +194,10 @@ TEST(HttpHead, Rfc9112_3_2_2_AbsoluteFormBecomesOriginForm) {
       {"http://a?b=/c", "/?b=/c Host=a;"},
       {"http://a/?", "/? Host=a;"},
   };
-  for (const auto& [target, told] : good) {
+  for (const auto& [target, result] : good) {
     const std::string text = "GET " + target + " HTTP/1.1\r\nX: 1\r\nHost: b\r\n\r\nrest";
     const std::string size = std::to_string(text.size() - 4);
-    std::string expected = size + " GET " + told;
+    std::string expected = size + " GET " + result;
     expected.insert(expected.find(" Host=") + 1, "X=1;");
     EXPECT_EQ(request(text), expected);
   }

@@ -195,9 +195,9 @@ TEST(Loop, DestructorsOfCapturesMayUseTheLoop) {
 }
 
 TEST(Loop, ExceptionsDoNotEndTheLoop) {
-  std::vector<std::string> told;
+  std::vector<std::string> reported;
   Loop loop({.on_exception = [&](std::string_view what) {
-    told.emplace_back(what);
+    reported.emplace_back(what);
     throw std::runtime_error("from the log");
   }});
   tern::test::SocketPair pair;
@@ -217,7 +217,7 @@ TEST(Loop, ExceptionsDoNotEndTheLoop) {
   });
   EXPECT_TRUE(loop.run());
   EXPECT_EQ(beats, 3);
-  const std::multiset<std::string> all(told.begin(), told.end());
+  const std::multiset<std::string> all(reported.begin(), reported.end());
   EXPECT_EQ(all.count("from a watch"), 1u);
   EXPECT_EQ(all.count("from a post"), 1u);
   EXPECT_EQ(all.count("not a std::exception"), 1u);
@@ -226,7 +226,7 @@ TEST(Loop, ExceptionsDoNotEndTheLoop) {
 
 TEST(Loop, ExceptionsAreDroppedWithoutAHook) {
   Loop loop;
-  loop.post([] { throw std::runtime_error("nobody listens"); });
+  loop.post([] { throw std::runtime_error("no hook is set"); });
   loop.post([&] { loop.stop(); });
   EXPECT_TRUE(loop.run());
 }

@@ -200,7 +200,7 @@ TEST(Poller, AgainReadsOnceEvenIfReadable) {
   EXPECT_EQ(recorder.last, std::uint32_t{EPOLLIN});
 }
 
-// Else a peer that is gone and left much work behind would have its turn twice.
+// Otherwise a peer that has ended and has much unread input would get two calls in one turn.
 TEST(Poller, AFailureIsNoTurnBesideAgain) {
   Poller poller;
   Recorder recorder;
@@ -214,7 +214,8 @@ TEST(Poller, AFailureIsNoTurnBesideAgain) {
   ASSERT_EQ(poller.wait(at_once), 1);
   poller.dispatch();
   EXPECT_EQ(recorder.calls, 2);
-  EXPECT_EQ(recorder.last, std::uint32_t{EPOLLHUP}) << "told once nothing else is promised";
+  EXPECT_EQ(recorder.last, std::uint32_t{EPOLLHUP})
+      << "reported because the watcher has no other interest";
 }
 
 TEST(Poller, OtherEventsDoNotWaitForAgain) {

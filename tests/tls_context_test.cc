@@ -29,7 +29,7 @@ std::string load_error(const TlsClient& options) {
 struct BadSetup {
   const char* name;
   TlsServer options;
-  std::vector<std::string> told;
+  std::vector<std::string> reasons;  // parts of the error
 };
 
 std::vector<BadSetup> bad_setups(const PemFiles& files) {
@@ -76,7 +76,7 @@ TEST(TlsContext, LoadingAServerReportsEachFault) {
   for (const BadSetup& setup : bad_setups(files)) {
     SCOPED_TRACE(setup.name);
     const std::string error = load_error(setup.options);
-    for (const std::string& part : setup.told) {
+    for (const std::string& part : setup.reasons) {
       EXPECT_NE(error.find(part), std::string::npos) << part << "\n" << error;
     }
     EXPECT_EQ(ERR_peek_error(), 0u);
@@ -121,7 +121,7 @@ struct Verdict {
   Identity shown;
   TlsClient client;
   std::string host = "localhost";
-  std::vector<std::string> told{};  // empty: accepted
+  std::vector<std::string> reasons{};  // parts of the error; empty: accepted
 };
 
 std::vector<Verdict> verdicts() {
@@ -270,7 +270,7 @@ TEST(TlsContext, Rfc9525_AClientChecksNameTrustAndPin) {
       pair.only_version(version);
       pair.client.to_write = "hello";
       pair.run();
-      if (verdict.told.empty()) {
+      if (verdict.reasons.empty()) {
         EXPECT_EQ(pair.server.got, "hello") << pair.client.tls->explanation();
         continue;
       }
@@ -278,7 +278,7 @@ TEST(TlsContext, Rfc9525_AClientChecksNameTrustAndPin) {
       EXPECT_EQ(pair.client.last.error, Errc::tls_certificate_refused);
       EXPECT_EQ(pair.client.tls->peer_subject(), "") << "the subject of a refused certificate";
       const std::string why = pair.client.tls->explanation();
-      for (const std::string& part : verdict.told) {
+      for (const std::string& part : verdict.reasons) {
         EXPECT_NE(why.find(part), std::string::npos) << part << "\n" << why;
       }
     }
@@ -339,11 +339,11 @@ TEST(TlsContext, Rfc6066_3_AClientSendsTheNameButNoAddress) {
       authority().issue({.names = "DNS:localhost,IP:127.0.0.1,IP:0:0:0:0:0:0:0:1"});
   const std::pair<const char*, const char*> names[] = {
       {"localhost", "localhost"}, {"127.0.0.1", nullptr}, {"::1", nullptr}};
-  for (const auto& [dialled, told] : names) {
+  for (const auto& [dialled, sent] : names) {
     SCOPED_TRACE(dialled);
     TlsPair pair(server_of(leaf), trusting(authority().ca), dialled);
     pair.shake_hands();
-    EXPECT_STREQ(SSL_get_servername(pair.server.ssl, TLSEXT_NAMETYPE_host_name), told);
+    EXPECT_STREQ(SSL_get_servername(pair.server.ssl, TLSEXT_NAMETYPE_host_name), sent);
   }
 }
 
@@ -496,7 +496,7 @@ TEST(TlsContext, AServerChecksClientCertificates) {
     ClientCertificates wanted;
     const Identity* shown;
     const char* subject;  // null: refused
-    const char* told;
+    const char* reason;
   };
   const Case cases[] = {
       {none, nullptr, "", ""},
@@ -533,7 +533,7 @@ TEST(TlsContext, AServerChecksClientCertificates) {
       }
       EXPECT_EQ(pair.server.got, "");
       EXPECT_EQ(pair.server.last.error, Errc::tls_certificate_refused);
-      EXPECT_NE(pair.server.tls->explanation().find(given.told), std::string::npos)
+      EXPECT_NE(pair.server.tls->explanation().find(given.reason), std::string::npos)
           << pair.server.tls->explanation();
       EXPECT_EQ(pair.client.last.error, Errc::tls_failed) << "the client did not receive the alert";
       EXPECT_EQ(pair.server.tls->peer_subject(), "");

@@ -132,9 +132,10 @@ TEST(TlsTransport, ReportsTheFailureOfAnyCall) {
       break;
     }
     const auto io_error = std::make_error_code(std::errc::io_error);
-    const bool told = pair.client.last.error == io_error || pair.client.write_error == io_error ||
-                      pair.server.last.error == io_error || pair.server.write_error == io_error;
-    EXPECT_TRUE(told);
+    const bool reported = pair.client.last.error == io_error ||
+                          pair.client.write_error == io_error ||
+                          pair.server.last.error == io_error || pair.server.write_error == io_error;
+    EXPECT_TRUE(reported);
     ++failures;
   }
   EXPECT_GT(failures, 20u);

@@ -20,7 +20,7 @@ TlsPair localhost() { return TlsPair(server_of(authority().leaf), trusting(autho
 
 // ---- peers that cause work
 
-// The client asks for new keys a thousand times, and says one byte.
+// The client requests new keys a thousand times, and then sends one byte.
 void ask_for_keys(TlsPair& pair) {
   SSL& ssl = *pair.client.ssl;
   pair.rules.capacity = WireRules::all;
