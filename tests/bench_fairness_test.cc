@@ -72,8 +72,8 @@ TEST(BenchAttacks, SendTheFramesOfTheirName) {
   EXPECT_TRUE(text_of(AttackKind::pages).ends_with("\r\n\r\n"));
 }
 
-// The server is an echo with the library. The fairness guide measures its answers; this test checks
-// only that they come.
+// The server is an echo with the library. `tern-bench fairness` measures how fast it answers; this
+// test checks only that it does.
 TEST(BenchFairness, ABystanderIsAnsweredWhileEachAttackerSends) {
   tern::test::RunningServer running({.deflate = tern::Deflate{}});
   running.server.route("/echo",

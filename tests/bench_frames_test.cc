@@ -102,7 +102,7 @@ TEST(BenchFrames, JsonVariantsDifferButHaveOneSize) {
       EXPECT_EQ(text.size(), size);
       EXPECT_TRUE(Json::is_valid(text)) << text;
       EXPECT_EQ(tern::bench::unpack(tern::bench::pack(text)), text);
-      EXPECT_TRUE(seen.insert(text).second) << "variant " << i << " is an earlier one";
+      EXPECT_TRUE(seen.insert(text).second) << "variant " << i << " equals an earlier one";
     }
   }
 }

@@ -36,7 +36,7 @@ TEST(EngineBorrowing, AServerEchoesLentPayloadsWithoutCopying) {
   EXPECT_EQ(bare.engine.output().size(), 2u)
       << "the large message stays where it is, and the small one moves up to it";
 
-  bare.write(3'000);  // in the middle of the first
+  bare.write(3'000);  // ends in the middle of the first frame
   bare.engine.settle();
   EXPECT_EQ(referenced(bare.engine, lent), 0u) << "settle() copies the rest";
   std::fill(bare.lent.begin(), bare.lent.end(), '\xEE');
@@ -187,7 +187,7 @@ TEST(EngineBorrowing, OnlyOneEchoWritesOverTheHeaderOfTheMessage) {
             (Sent{{2, payload.substr(0, 5'000)}, {2, payload.substr(5'000)}, {2, payload}}));
   EXPECT_EQ(sent([](Engine& engine, Message message) {
               const Message second = engine.next().message();
-              engine.send(message);  // in the order of the application, not of arrival
+              engine.send(message);  // the application chooses the order
               engine.send(second);
             }),
             (Sent{{2, payload}, {2, other}}));
@@ -382,7 +382,7 @@ TEST(EngineBorrowing, SharedMessagesAreCopiedAndMovedLikeValues) {
   SharedMessage two{std::string_view("two")};
   two = one;
   EXPECT_EQ(two.message().text(), "one");
-  EXPECT_EQ(two.encoded(), one.encoded()) << "one frame, shared";
+  EXPECT_EQ(two.encoded(), one.encoded()) << "both share one frame";
   const SharedMessage moved = std::move(one);
   EXPECT_EQ(one.encoded(), nullptr);  // NOLINT: documented
   EXPECT_EQ(moved.message().text(), "one");
@@ -432,7 +432,7 @@ TEST(EngineBorrowing, ReadRoomGrowsWithTheReceivedBytes) {
       rest = rest.subspan(size);
     };
     lend(head);
-    EXPECT_TRUE(engine.read_room().empty()) << "never from the header alone";
+    EXPECT_TRUE(engine.read_room().empty()) << "the header alone gives no room";
     lend(64 * kib - 1);
     EXPECT_TRUE(engine.read_room().empty());
     lend(1);
@@ -442,7 +442,7 @@ TEST(EngineBorrowing, ReadRoomGrowsWithTheReceivedBytes) {
       if (room.empty()) break;
       EXPECT_LE(received + room.size(), std::max(64 * kib, 4 * received))
           << "at most four times the received bytes";
-      EXPECT_LE(room.size(), rest.size()) << "never beyond the frame";
+      EXPECT_LE(room.size(), rest.size()) << "the room ends with the frame";
       const std::size_t size = std::min<std::size_t>(room.size(), 50'000);
       std::memcpy(room.data(), rest.data(), size);
       engine.feed(size, {});

@@ -103,7 +103,7 @@ TEST(EngineDeadline, AKeptHttpConnectionHasTwoDeadlines) {
   EXPECT_EQ(peer.due(), 3s) << "http_idle counts from the answer";
   peer.wait(2s);
   peer.receive("GET / ");
-  EXPECT_EQ(peer.due(), 10s) << "the head deadline from the first byte of the next request";
+  EXPECT_EQ(peer.due(), 10s) << "the first byte of a request starts the deadline of its head";
   peer.wait(8s);
   peer.receive("HTTP/1.1\r\nHost: example.org\r\n\r\n");
   EXPECT_EQ(peer.due(), 3s);
@@ -250,7 +250,7 @@ TEST(EngineDeadline, Rfc6455_7_1_1_CloseDeadlineIncludesTheFinOfTheServer) {
     peer.turn();
     if (ours_first) peer.wait(4s);
     peer.receive(closing(1000));
-    EXPECT_EQ(peer.due(), ours_first ? 1s : 5s) << "from our Close frame to the end";
+    EXPECT_EQ(peer.due(), ours_first ? 1s : 5s) << "counted from our Close frame";
     peer.wait(5s);
     ASSERT_TRUE(peer.dead());
     EXPECT_EQ(peer.ending(), (Ending{.code = 1000, .clean = true, .by_peer = !ours_first}));
@@ -396,8 +396,8 @@ TEST(EngineDeadline, AClockThatStandsOrGoesBackDoesNoHarm) {
 TEST(EngineDeadline, ALongSleepCausesOnePing) {
   for (const Role role : roles) {
     Peer peer(role, options);
-    peer.engine().tick(peer.now() +
-                       10h);  // the machine slept, so the peer gets time to answer a ping
+    // The machine slept, so the peer gets time to answer a ping.
+    peer.engine().tick(peer.now() + 10h);
     EXPECT_FALSE(peer.engine().next());
     peer.flush();
     EXPECT_EQ(peer.frames(), Strings{"ping"});

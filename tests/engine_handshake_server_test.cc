@@ -272,7 +272,7 @@ TEST(EngineHandshakeServer, FramesAreHeldWhileTheDecisionIsPending) {
   }
   EXPECT_FALSE(server.engine().wants_input());
   EXPECT_GE(behind - server.unread(), std::size_t{64} << 10) << "64 KiB must fit";
-  EXPECT_LE(behind - server.unread(), std::size_t{69} << 10) << "and no read more";
+  EXPECT_LE(behind - server.unread(), std::size_t{69} << 10) << "no read follows after 64 KiB";
   EXPECT_EQ(server.events(), Strings{"request GET /echo"});
   EXPECT_EQ(server.engine().request().path(), "/echo") << "the view is valid until the answer";
   server.engine().accept();

@@ -124,7 +124,8 @@ TEST(EnginePages, Rfc9110_7_8_100ComesBefore101IfItIsExpected) {
   Server body;
   body.receive(
       with(page_request(), "\r\n\r\n", "\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"));
-  EXPECT_TRUE(body.written().starts_with("HTTP/1.1 400 ")) << "at once, without the body";
+  EXPECT_TRUE(body.written().starts_with("HTTP/1.1 400 "))
+      << "the refusal does not wait for the body";
 }
 
 // The engine has no clock. It gets the time of day once, and advances it with its ticks.
@@ -190,7 +191,7 @@ TEST(EnginePages, RequestsWaitUntilEarlierAnswersAreWritten) {
     for (const char* const next : {"/1", "/2", "/3"}) {
       server.writable = server.engine().queued_bytes() - 1'001;
       server.turn();
-      EXPECT_FALSE(server.engine().has_stash()) << "above the mark";
+      EXPECT_FALSE(server.engine().has_stash()) << "more than the low-water mark waits";
       server.writable = 1;
       server.turn();
       server.writable = 0;

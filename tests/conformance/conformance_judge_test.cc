@@ -238,7 +238,7 @@ TEST(ConformanceTester, Rfc6455_5_3_EachFrameHasItsOwnKey) {
   run({.steps = {send(std::move(frames), frame_wise)}}, link);
   std::set<std::string> keys;
   for (const std::string& bytes : link.written) keys.insert(bytes.substr(2, 4));
-  EXPECT_EQ(link.written.size(), 101u) << "and the Close frame";
+  EXPECT_EQ(link.written.size(), 101u) << "the last frame is the Close frame";
   EXPECT_GT(keys.size(), 95u);
 }
 
