@@ -1,3 +1,4 @@
+// The assertions of base/assert.h, which end the process with a message.
 #include "base/assert.h"
 
 #include <gtest/gtest.h>

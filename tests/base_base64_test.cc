@@ -1,3 +1,4 @@
+// Base64 (RFC 4648), compared with an encoder that follows the definition bit by bit.
 #include "base/base64.h"
 #include "support/guard_page.h"
 

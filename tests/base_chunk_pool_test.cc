@@ -1,3 +1,4 @@
+// ChunkPool::grow(), and the sizes of the chunks that a pool keeps.
 #include "base/chunk_pool.h"
 
 #include <cstring>

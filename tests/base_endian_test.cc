@@ -1,3 +1,4 @@
+// Loads and stores in network byte order, checked for every bit and at every address.
 #include "base/endian.h"
 #include "support/guard_page.h"
 

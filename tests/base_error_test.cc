@@ -1,3 +1,4 @@
+// Errc with its texts and close codes, Error, and Result.
 #include "tern/error.h"
 
 #include <cerrno>

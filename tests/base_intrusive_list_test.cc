@@ -1,3 +1,4 @@
+// IntrusiveList: elements join, leave and move between lists, and may outlive them.
 #include "base/intrusive_list.h"
 
 #include <gtest/gtest.h>

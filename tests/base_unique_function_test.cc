@@ -1,3 +1,4 @@
+// UniqueFunction: where it stores its callable, and how long the callable lives.
 #include "tern/unique_function.h"
 
 #include <array>

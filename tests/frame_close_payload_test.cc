@@ -1,3 +1,4 @@
+// The payload of a Close frame (RFC 6455 §5.5.1, §7.4), decoded and encoded.
 #include "frame/close_payload.h"
 #include "support/guard_page.h"
 

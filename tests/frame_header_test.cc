@@ -1,3 +1,4 @@
+// Headers of frames (RFC 6455 §5.2), compared with their table in the simplest code.
 #include "frame/header.h"
 #include "support/guard_page.h"
 

@@ -1,3 +1,4 @@
+// Address: parsing, printing, comparison, and conversion from addresses of the kernel.
 #include "net/address.h"
 
 #include <arpa/inet.h>

@@ -1,3 +1,4 @@
+// LoopCore: the order of work in a turn, deferred objects, spinning, and guesses.
 #include "tern/error.h"
 #include "tern/loop.h"
 

@@ -1,3 +1,4 @@
+// Loop: run and stop, posted functions, timers, and interruptions by signals.
 #include "tern/error.h"
 #include "tern/loop.h"
 

@@ -1,3 +1,4 @@
+// Mailbox: its bounds, its order, and the wake-ups of a sleeping loop.
 #include "net/mailbox.h"
 
 #include <array>

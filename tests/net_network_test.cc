@@ -1,3 +1,4 @@
+// Network: blocks of addresses with a prefix (RFC 4632).
 #include "net/network.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// Poller: readiness, stale events, again() and guesses, with descriptors of the system.
 #include "net/poller.h"
 
 #include <array>

@@ -1,3 +1,4 @@
+// The functions for sockets: listen, accept, connect, options and errors, on loopback.
 #include "tern/error.h"
 
 #include "net/socket.h"

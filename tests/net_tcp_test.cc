@@ -1,3 +1,4 @@
+// TcpTransport over connected loopback sockets.
 #include "tern/error.h"
 
 #include "net/socket.h"

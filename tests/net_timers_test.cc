@@ -1,3 +1,4 @@
+// Timers in virtual time. Their order is compared with sorting.
 #include "net/timers.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Contexts of TLS: loading, the check of certificates by both sides, names, and resumption.
 #include "support/tls_pair.h"
 #include "tls/context.h"
 

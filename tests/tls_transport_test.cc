@@ -1,3 +1,4 @@
+// TlsTransport over a transport in memory, which can cut the bytes and fail any call.
 #include "support/tls_pair.h"
 #include "tls/transport.h"
 
