@@ -1,5 +1,6 @@
-// The tools of the fault rows do what they say: a fault that is scripted happens, as often as was
-// said, to those that it is meant for; and what is held too long is noticed.
+// Tests the tools of the fault rows. A scripted fault happens as often as its plan says, and only
+// to the calls that the plan names. Aftermath notices each leak, and each row whose fault did not
+// happen.
 #include "faults/support/aftermath.h"
 #include "faults/support/tls_attacked.h"
 #include "net/event.h"
@@ -40,18 +41,18 @@ TEST(Faults, Support_APlanHitsTheCallsItNames) {
 
 TEST(Faults, Support_SizesAreCapped) {
   SocketPair pair;
-  char octets[4] = {};
+  char bytes[4] = {};
   {
     const sys::Faults one({Call::send, Call::recv}, {.at_most = 1});
     EXPECT_EQ(::send(pair.client.get(), "four", 4, MSG_NOSIGNAL), 1);
     ASSERT_TRUE(wait_ready(pair.server.get(), POLLIN));
-    EXPECT_EQ(::recv(pair.server.get(), octets, 4, 0), 1);
+    EXPECT_EQ(::recv(pair.server.get(), bytes, 4, 0), 1);
     EXPECT_EQ(one.fired(), 2u);
   }
   EXPECT_EQ(::send(pair.client.get(), "four", 4, MSG_NOSIGNAL), 4);
 }
 
-TEST(Faults, Support_DiceFallTheSameWithTheSameSeed) {
+TEST(Faults, Support_ASeedRepeatsTheSameFaults) {
   const auto falls = [] {
     sys::Fault half(Call::eventfd, {.error = EMFILE, .percent = 50, .seed = 7});
     std::string all;
@@ -64,7 +65,7 @@ TEST(Faults, Support_DiceFallTheSameWithTheSameSeed) {
   EXPECT_NE(first.find('.'), first.npos);
 }
 
-TEST(Faults, Support_NamesResolveAsTold) {
+TEST(Faults, Support_NamesResolveToTheGivenAddresses) {
   const sys::Names names("somewhere.test", {"127.0.0.2", "::1"});
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
@@ -78,7 +79,7 @@ TEST(Faults, Support_NamesResolveAsTold) {
   EXPECT_EQ(names.fired(), 1u);
 }
 
-TEST(Faults, Support_EpollLiesAboutSockets) {
+TEST(Faults, Support_EpollReportsFalseReadiness) {
   House house;
   ASSERT_TRUE(house.start()) << house.why();
   Aftermath aftermath(house);
@@ -90,7 +91,6 @@ TEST(Faults, Support_EpollLiesAboutSockets) {
   aftermath.expect_clean();
 }
 
-// What a row must not get away with.
 TEST(Faults, Support_ARowWithoutAFaultFails) {
   House house;
   ASSERT_TRUE(house.start()) << house.why();
@@ -99,7 +99,7 @@ TEST(Faults, Support_ARowWithoutAFaultFails) {
   EXPECT_NONFATAL_FAILURE(aftermath.expect_clean(), "no fault fired");
 }
 
-TEST(Faults, Support_TheLevelSeesADescriptorABlockAndAConnection) {
+TEST(Faults, Support_TheLevelCountsDescriptorsBlocksAndConnections) {
   House house;
   ASSERT_TRUE(house.start()) << house.why();
   clean_echoes(house.port(), 10);
@@ -123,7 +123,7 @@ TEST(Faults, Support_TheLevelSeesADescriptorABlockAndAConnection) {
   aftermath.expect_clean();
 }
 
-TEST(Faults, Support_TheLevelSeesWhatOpenSslTakes) {
+TEST(Faults, Support_TheLevelCountsTheBlocksOfOpenSsl) {
   ASSERT_TRUE(openssl_is_counted);
   const std::int64_t before = live_blocks();
   SSL_CTX* const context = SSL_CTX_new(TLS_client_method());
@@ -135,7 +135,7 @@ TEST(Faults, Support_TheLevelSeesWhatOpenSslTakes) {
   EXPECT_EQ(live_blocks(), full);
 }
 
-TEST(Faults, Support_CallsAreNamed) {
+TEST(Faults, Support_EachCallHasAName) {
   std::set<std::string_view> all;
   for (std::size_t i = 0; i < sys::calls; ++i) all.insert(sys::name_of(static_cast<Call>(i)));
   EXPECT_EQ(all.size(), sys::calls);

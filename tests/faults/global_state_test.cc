@@ -1,9 +1,9 @@
-// Nothing that belongs to the whole process changes when tern is linked or runs: signal
-// dispositions and masks, limits, umask, locale, environment, working directory, floating point,
-// handlers of the C++ run-time, timers, random numbers of the C library, threads, descriptors.
-// It is compared before main (by a constructor that comes before those of any object file of tern),
-// in main, and after a server and two kinds of clients have run; and the library has no function
-// that would run by being linked.
+// Linking and running tern changes nothing that belongs to the whole process: signal dispositions
+// and masks, limits, umask, locale, environment, working directory, floating point, handlers of the
+// C++ run-time, timers, random numbers of the C library, threads, descriptors. The test takes a
+// snapshot before main (in a constructor that runs before those of every object file of tern), in
+// main, and after a server and two kinds of clients have run. It also checks that the library
+// contains no function that runs by being linked.
 #include "tern/tern.h"
 
 #include "faults/support/attacked.h"
@@ -127,13 +127,14 @@ Snapshot snapshot() {
   return now;
 }
 
-// No object of this: it is made before any constructor has run, and never destroyed.
+// A pointer, because a snapshot is taken before the constructors of objects run. It is never
+// destroyed.
 Snapshot* before_main = nullptr;
 __attribute__((constructor(101))) void look_before_main() {
   before_main = new Snapshot(snapshot());
 }
 
-// What differs, one line each; `but` is not looked at.
+// Returns the differences, one in each line. The key `but` is skipped.
 std::string differences(const Snapshot& before, const Snapshot& after,
                         const std::string& but = {}) {
   std::string text;
@@ -145,11 +146,11 @@ std::string differences(const Snapshot& before, const Snapshot& after,
   return text;
 }
 
-// The first of these tests, for the others change what they compare.
+// It must be the first test, because the others change the state that it compares.
 TEST(Faults, GlobalState_LinkingRunsNothing) {
   ASSERT_NE(before_main, nullptr);
   EXPECT_EQ(differences(*before_main, snapshot()), "");
-  if (sanitized) return;  // each object file then has a constructor of the sanitizer
+  if (sanitized) return;  // then the sanitizer adds a constructor to each object file
   Process readelf({"readelf", "-SW", TERN_BIN_DIR "/../lib/libtern.a"});
   ASSERT_EQ(readelf.exit_code(), 0) << readelf.err();
   EXPECT_NE(readelf.out().find("live_connection.cc.o"), std::string::npos);
@@ -158,7 +159,7 @@ TEST(Faults, GlobalState_LinkingRunsNothing) {
   }
 }
 
-TEST(Faults, GlobalState_ASnapshotSeesWhatChanges) {
+TEST(Faults, GlobalState_ASnapshotSeesEachChange) {
   const Snapshot before = snapshot();
   EXPECT_EQ(differences(before, snapshot()), "");
   struct sigaction ignore {};
@@ -176,8 +177,8 @@ TEST(Faults, GlobalState_ASnapshotSeesWhatChanges) {
   std::thread([&] { EXPECT_NE(differences(before, snapshot()), ""); }).join();
 }
 
-// A server with two workers that a signal could stop, a blocking client, connections that end in
-// several ways.
+// Runs a server with two workers and a signal that stops it, a blocking client, and connections
+// that end in several ways.
 void run_all_of_it() {
   RunningServer running({.threads = 2, .stop_on = {SIGUSR2}});
   running.server.route("/echo", echo());
@@ -206,16 +207,16 @@ void run_all_of_it() {
 }
 
 TEST(Faults, GlobalState_RunningChangesNothing) {
-  // SIGUSR2 is blocked by run() in its own threads only, and only while it runs.
+  // run() blocks SIGUSR2 only in its own threads, and only while it runs.
   const Snapshot before = snapshot();
   run_all_of_it();
-  // The thread that looked up a name ends a little later than it gave its answer.
+  // The thread that resolved a name ends a little after it has delivered the result.
   EXPECT_TRUE(eventually([&] { return differences(before, snapshot()).empty(); }))
       << differences(before, snapshot());
 }
 
-// rand() is the program's: its sequence goes on as if tern were not there.
-TEST(Faults, GlobalState_TheCLibrarysRandomNumbersGoOn) {
+// The program may use rand(). Its sequence must not depend on tern.
+TEST(Faults, GlobalState_TheSequenceOfRandIsUnchanged) {
   std::srand(42);
   std::string expected;
   for (int i = 0; i < 16; ++i) expected += std::to_string(std::rand()) + ' ';

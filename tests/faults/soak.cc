@@ -1,9 +1,9 @@
-// X24, the soak: echo_server under a mixture of echoes of all sizes, pushes, connections that come
-// and go, and faults (at most one for each twenty good exchanges), for SOAK_MINUTES.
-// Pass: no echo and no handshake fails but those that were meant to; descriptors are at the end
-// what they were; over the last two thirds of the time, resident memory grows by no more than 1 %
-// (or 256 KiB, a few pages of what is used at its busiest). Below 5 minutes the growth is only
-// reported: a process that has just started still fills its pools.
+// X24, the soak: echo_server under a mixed load for SOAK_MINUTES: echoes of all sizes, pushes,
+// connections that come and go, and faults (at most one for each twenty good exchanges).
+// Pass: only the echoes and handshakes that the faults spoil fail. The number of descriptors is the
+// same at the end. Over the last two thirds of the time, resident memory grows by at most 1 % (or
+// 256 KiB, which is a few pages of the maximum). In runs under 5 minutes the growth is only
+// printed, because a process that has just started still fills its pools.
 #include "faults/support/attacked.h"
 #include "faults/support/crowd.h"
 #include "faults/support/memory.h"
@@ -43,7 +43,7 @@ class Load {
  public:
   Load(const EchoServer& server, Tally& tally) : server_(server), tally_(tally) {}
 
-  // Many echoes on one connection, of every size up to the limit; then another.
+  // Sends many echoes of every size up to the limit on one connection, then opens the next one.
   void echo(unsigned seed) const {
     std::mt19937 random(seed);
     std::string payload;
@@ -61,7 +61,7 @@ class Load {
       if (!dialed->close()) return tally_.failed("close");
     }
   }
-  // Connect, echo, close.
+  // Connects, echoes and closes, again and again.
   void churn() const {
     std::string payload;
     while (!tally_.over) {
@@ -73,7 +73,7 @@ class Load {
       }
       ++tally_.echoes;
       if (!dialed->close()) return tally_.failed("close");
-      ::poll(nullptr, 0, 10);  // or the ports of one address run out
+      ::poll(nullptr, 0, 10);  // so that the ports of one address suffice
     }
   }
   void subscribe() const {
@@ -90,11 +90,11 @@ class Load {
       }
     }
   }
-  // At most one fault for each twenty exchanges, and fifty a second.
+  // Makes at most one fault for each twenty exchanges, and at most fifty a second.
   void harm() const {
     std::mt19937 random(24);
     while (!tally_.over) {
-      ::poll(nullptr, 0, 20);  // or the ports of one address run out
+      ::poll(nullptr, 0, 20);  // so that the ports of one address suffice
       if (tally_.faults * 20 > tally_.echoes) continue;
       harm_once(random);
       ++tally_.faults;
@@ -105,26 +105,26 @@ class Load {
   void harm_once(std::mt19937& random) const {
     RawClient client(server_.port(), 4'096);
     if (!client.connected()) return tally_.failed("connect");
-    const std::string octets =
+    const std::string bytes =
         upgrade_request() + wire(Role::client, {text("Hello"), binary(std::string(300, 'b')),
                                                 text("frag", false), ping("p"), more("ment")});
     switch (random() % 5) {
-      case 0:  // a reset somewhere
-        client.send(std::string_view(octets).substr(0, random() % octets.size()));
+      case 0:  // a reset at any byte
+        client.send(std::string_view(bytes).substr(0, random() % bytes.size()));
         return client.reset();
-      case 1:  // an end somewhere
-        client.send(std::string_view(octets).substr(0, random() % octets.size()));
+      case 1:  // a FIN at any byte
+        client.send(std::string_view(bytes).substr(0, random() % bytes.size()));
         return client.finish();
-      case 2:  // against the protocol
-        client.send(octets + '\xFF' + std::string(100, '\xFF'));
+      case 2:  // a violation of the protocol
+        client.send(bytes + '\xFF' + std::string(100, '\xFF'));
         return client.reset();
-      case 3: {  // no WebSocket
+      case 3: {  // bytes that are not HTTP
         std::string noise(500, '\0');
-        for (char& octet : noise) octet = static_cast<char>(random());
+        for (char& byte : noise) byte = static_cast<char>(random());
         client.send(noise);
         return client.finish();
       }
-      default:  // asks for much and reads nothing
+      default:  // a large echo that is not read
         client.upgrade();
         client.send(wire(Role::client, binary(std::string(1 << 20, 'x'))));
         return client.reset();
@@ -140,7 +140,7 @@ struct Sample {
   double resident;
 };
 
-// Bytes per second, by least squares.
+// The growth in bytes per second, by least squares.
 double slope_of(const std::vector<Sample>& samples) {
   double n = 0, x = 0, y = 0, xx = 0, xy = 0;
   for (const Sample& sample : samples) {
@@ -157,13 +157,13 @@ double slope_of(const std::vector<Sample>& samples) {
 std::vector<Sample> watch(const AttackedProgram& server, Tally& tally, Seconds duration) {
   std::vector<Sample> samples;
   const auto begun = Clock::now();
-  double told = 0;
+  double printed = 0;
   for (double now = 0; now < duration.count() && tally.errors == 0;) {
     ::poll(nullptr, 0, 500);
     now = Seconds(Clock::now() - begun).count();
     samples.push_back({now, static_cast<double>(resident_bytes(server.pid()))});
-    if (now - told < 60) continue;
-    told = now;
+    if (now - printed < 60) continue;
+    printed = now;
     std::printf("%5.0f s: %.0f KiB, %zu descriptors, %llu echoes, %llu connections, %llu faults\n",
                 now, samples.back().resident / 1024, descriptors_of(server.pid()),
                 static_cast<unsigned long long>(tally.echoes),
@@ -174,13 +174,13 @@ std::vector<Sample> watch(const AttackedProgram& server, Tally& tally, Seconds d
   return samples;
 }
 
-Seconds duration_asked_for() {
+Seconds duration_from_environment() {
   const char* const minutes = std::getenv("SOAK_MINUTES");
   return Seconds(60 * (minutes == nullptr ? 30.0 : std::strtod(minutes, nullptr)));
 }
 
 TEST(Soak, X24_MemoryIsFlatUnderAMixedLoad) {
-  const Seconds duration = duration_asked_for();
+  const Seconds duration = duration_from_environment();
   ASSERT_GT(duration.count(), 0);
   AttackedProgram server;
   Tally tally;

@@ -149,7 +149,7 @@ TEST(Faults, X01_WithoutDescriptorsAcceptingPausesAndResumes) {
   aftermath.expect_clean();
 }
 
-TEST(FaultsLong, X01_ThoseThatWaitAreServedInHalfASecond) {
+TEST(FaultsLong, X01_WaitingClientsAreServedInHalfASecond) {
   const sys::Bystander bystander;
   House house({.max_connections = 1'000});
   ASSERT_TRUE(house.start()) << house.why();

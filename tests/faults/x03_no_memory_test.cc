@@ -93,7 +93,7 @@ class NoMemory {
   NoMemory& operator=(const NoMemory&) = delete;
 };
 
-TEST(Faults, X03_TheFaultFails) {
+TEST(Faults, X03_OnlyTheNthAllocationFails) {
   std::uint64_t before = 0;
   {
     const NoMemory fault(1);
@@ -128,7 +128,7 @@ void ask(std::uint16_t port, std::string_view request) {
 // The number of sessions constructed, and of those that received their end.
 struct Ends {
   std::atomic<int> constructed = 0;
-  std::atomic<int> told = 0;
+  std::atomic<int> closed = 0;
 };
 
 // Session data of this size. Up to 8 bytes with the pointer lie in the connection; larger ones are
@@ -138,7 +138,7 @@ class Sized {
  public:
   explicit Sized(Ends& ends) : ends_(ends) { ++ends_.constructed; }
   void on_message(Connection& conn, Message msg) { conn.send(msg); }
-  void on_close(Connection&, const CloseInfo&) { ++ends_.told; }
+  void on_close(Connection&, const CloseInfo&) { ++ends_.closed; }
 
  private:
   struct Empty {};
@@ -201,8 +201,8 @@ bool serve_with(std::uint64_t number, bool good) {
   EXPECT_EQ(other.next(), "text others live");
   EXPECT_EQ(clean_echoes(house.port(), 10), 11u);
   EXPECT_EQ(wrong, 0u);
-  EXPECT_TRUE(eventually([&] { return ends.constructed == ends.told; }))
-      << ends.constructed << " constructed, " << ends.told << " heard their end";
+  EXPECT_TRUE(eventually([&] { return ends.constructed == ends.closed; }))
+      << ends.constructed << " constructed, " << ends.closed << " received on_close";
   return happened;
 }
 
@@ -255,7 +255,7 @@ bool construct_with(std::uint64_t number) {
   return fired > 0;
 }
 
-TEST(Faults, X03_AServerIsConstructedOrNot) {
+TEST(Faults, X03_AServerThatCannotBeMadeLeaksNothing) {
   { const Server warm{ServerOptions{}}; }
   construct_with(1'000'000);
   const std::size_t descriptors = open_descriptors();

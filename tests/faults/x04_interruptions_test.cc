@@ -101,9 +101,9 @@ std::size_t echo_differences(std::uint16_t port, std::size_t echoes, std::uint64
   for (std::size_t sent = 0;
        (sent < echoes || sys::interrupted() - before < interruptions) && Clock::now() < give_up;) {
     const std::size_t batch = sent % 1'000 < 100 ? 1 : 100;
-    std::string octets;
-    for (std::size_t i = 0; i < batch; ++i) octets += wire(Role::client, text(payload(sent + i)));
-    client.send(octets);
+    std::string bytes;
+    for (std::size_t i = 0; i < batch; ++i) bytes += wire(Role::client, text(payload(sent + i)));
+    client.send(bytes);
     for (std::size_t i = 0; i < batch; ++i) {
       differences += client.next() != to_string(text(payload(sent + i)));
     }
@@ -228,7 +228,7 @@ TEST(Faults, X04_TimersOfAnInterruptedLoopAreNeverEarly) {
 }
 
 // Takes the best of ten runs, because other work of the machine must not count.
-TEST(FaultsLong, X04_TimersOfAnInterruptedLoopAreLateByFiveMillisecondsAtMost) {
+TEST(FaultsLong, X04_TimersOfAnInterruptedLoopAreWithinFiveMilliseconds) {
   auto best = Clock::duration::max();
   for (int i = 0; i < 10; ++i) best = std::min(best, lateness_of_timers().at(989));
   EXPECT_LE(best, std::chrono::milliseconds(5));

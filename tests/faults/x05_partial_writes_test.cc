@@ -37,7 +37,7 @@ class Payloads {
     const std::size_t top = std::size_t{1} << dice_() % (bits + 1);
     const std::size_t size = std::min(most_, dice_() % (top + 1));
     std::string payload(size, '\0');
-    for (char& octet : payload) octet = static_cast<char>(state_ = state_ * 1664525 + 1013904223);
+    for (char& byte : payload) byte = static_cast<char>(state_ = state_ * 1664525 + 1013904223);
     return payload;
   }
 

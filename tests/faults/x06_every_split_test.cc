@@ -80,26 +80,26 @@ std::uint64_t expect_same_logs(Player& player, const std::vector<Conversation>& 
   std::set<std::string> logs;
   for (const Conversation& conversation : conversations) {
     SCOPED_TRACE(conversation.name);
-    const std::string whole = player.play(conversation.octets);
-    EXPECT_EQ(player.play(conversation.octets), whole);
+    const std::string whole = player.play(conversation.bytes);
+    EXPECT_EQ(player.play(conversation.bytes), whole);
     logs.insert(whole);
     {
       const sys::Faults one({Call::recv, Call::readv}, {.at_most = 1});
-      EXPECT_EQ(player.play(conversation.octets), whole) << "octet by octet";
+      EXPECT_EQ(player.play(conversation.bytes), whole) << "byte by byte";
       EXPECT_GE(one.fired(), 1u);  // after a fault at the beginning there is no further read
       fired += one.fired();
     }
     const std::size_t begin = head + conversation.head;
-    for (const auto& sizes : cuts_of(head + conversation.octets.size(), begin, density)) {
+    for (const auto& sizes : cuts_of(head + conversation.bytes.size(), begin, density)) {
       const Cuts cuts(sizes);
-      const std::string cut = player.play(conversation.octets);
+      const std::string cut = player.play(conversation.bytes);
       EXPECT_EQ(cut, whole) << "cut after " << sizes.front() << ", " << sizes.back();
       EXPECT_GE(cuts.fired(), 1u);
       fired += cuts.fired();
       if (cut != whole) break;
     }
   }
-  EXPECT_GE(logs.size(), conversations.size() / 2) << "conversations that are not told apart";
+  EXPECT_GE(logs.size(), conversations.size() / 2) << "too many conversations have equal logs";
   return fired;
 }
 
@@ -109,7 +109,7 @@ void expect_server_splits(const Density& density) {
   ASSERT_TRUE(house.start()) << house.why();
   const auto conversations = client_conversations();
   ASSERT_GE(conversations.size(), 40u);
-  for (const auto& conversation : conversations) house.play(conversation.octets);
+  for (const auto& conversation : conversations) house.play(conversation.bytes);
   house.forget_log();
   Aftermath aftermath(house);
   aftermath.expect_fired(expect_same_logs(house, conversations, 0, density), "cuts", 2'000);
@@ -147,7 +147,7 @@ std::chrono::nanoseconds cost_of_head(House& house, std::size_t size) {
   return house.cpu_time() - before;
 }
 
-TEST(Faults, X06_ALongHeadCostsByItsLength) {
+TEST(Faults, X06_CostOfAHeadIsLinearInItsLength) {
   const sys::Bystander bystander;
   House house;
   ASSERT_TRUE(house.start()) << house.why();
@@ -169,9 +169,9 @@ TEST(FaultsLong, X06_AHeadOf16KiBInSingleBytesCosts20Milliseconds) {
     ASSERT_TRUE(engine);
     const auto began = std::clock();
     bool asked = false;
-    for (char& octet : head) {
+    for (char& byte : head) {
       engine->tick(std::chrono::steady_clock::now());
-      engine->feed(0, std::as_writable_bytes(std::span(&octet, 1)));
+      engine->feed(0, std::as_writable_bytes(std::span(&byte, 1)));
       while (const Event event = engine->next()) asked = event.kind() == Event::Kind::request;
       engine->settle();
     }

@@ -29,7 +29,7 @@ template <class Player>
 std::vector<std::string> logs_of(Player& player, const std::vector<Conversation>& conversations) {
   std::vector<std::string> logs;
   for (const Conversation& conversation : conversations) {
-    logs.push_back(conversation.name + ": " + player.play(conversation.octets));
+    logs.push_back(conversation.name + ": " + player.play(conversation.bytes));
   }
   return logs;
 }
@@ -84,8 +84,8 @@ void disturb_server(int seeds, bool in_time) {
   aftermath.expect_clean();
 }
 
-TEST(Faults, X07_AServerSeesThroughFalseReadiness) { disturb_server(10, false); }
-TEST(FaultsLong, X07_AServerSeesThroughFalseReadinessInTime) { disturb_server(100, true); }
+TEST(Faults, X07_FalseReadinessChangesNothingForAServer) { disturb_server(10, false); }
+TEST(FaultsLong, X07_FalseReadinessDoesNotDelayAServer) { disturb_server(100, true); }
 
 void disturb_client(int seeds, bool in_time) {
   Reciter reciter;
@@ -106,8 +106,8 @@ TEST(Faults, X07_AClientsCloseFrameWaitsForRoom) {
   EXPECT_EQ(blocked.fired(), 20u);
 }
 
-TEST(Faults, X07_AClientSeesThroughFalseReadiness) { disturb_client(10, false); }
-TEST(FaultsLong, X07_AClientSeesThroughFalseReadinessInTime) { disturb_client(100, true); }
+TEST(Faults, X07_FalseReadinessChangesNothingForAClient) { disturb_client(10, false); }
+TEST(FaultsLong, X07_FalseReadinessDoesNotDelayAClient) { disturb_client(100, true); }
 
 }  // namespace
 }  // namespace tern::test

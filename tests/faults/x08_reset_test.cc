@@ -71,7 +71,7 @@ TEST(Faults, X08_ResetAtEachByteOfTheFramesIsOneCloseEvent) {
     for (const std::string& frames : {whole, long_frame}) {
       for (std::size_t size = 0; size <= frames.size(); ++size) {
         for (const bool waits : {true, false}) {
-          SCOPED_TRACE(std::to_string(size) + (waits ? " octets, later" : " octets, at once"));
+          SCOPED_TRACE(std::to_string(size) + (waits ? " bytes, later" : " bytes, at once"));
           reset_inside(port, std::string_view(frames).substr(0, size), waits);
           ++shots;
           const auto info = attacked.ends.take();
@@ -108,11 +108,11 @@ void receive_until_reset(const std::string& url, bool first_came, bool close_cam
   auto dialed = dial(url);
   ASSERT_TRUE(dialed) << dialed.error().message();
   std::string payload;
-  std::size_t heard = 0;
+  std::size_t messages = 0;
   auto received = dialed->receive(payload);
-  for (; received; received = dialed->receive(payload)) ++heard;
-  EXPECT_EQ(heard >= 1, first_came) << "what came before the reset is told";
-  EXPECT_LE(heard, 3u);
+  for (; received; received = dialed->receive(payload)) ++messages;
+  EXPECT_EQ(messages >= 1, first_came) << "messages before the reset are delivered";
+  EXPECT_LE(messages, 3u);
   const CloseInfo info = dialed->close_info();
   expect_reset(info, close_came);
   EXPECT_EQ(received.error().code(), info.clean ? Errc::closed : Errc::connection_reset)

@@ -27,9 +27,9 @@ struct Said {
   bool all = false;
 };
 
-Said speak_and_reset(std::uint16_t port, int version, std::size_t octets) {
+Said speak_and_reset(std::uint16_t port, int version, std::size_t bytes) {
   TlsClient client(port, version);
-  if (octets != everything) client.stop_after(octets);
+  if (bytes != everything) client.stop_after(bytes);
   Said said;
   said.upgrade = client.shake_hands() && client.send(upgrade_request());
   said.all = said.upgrade && !client.head().empty() && client.send(frames_of(Role::client));
@@ -46,9 +46,9 @@ void reset_the_server(int version, std::size_t step) {
   strike_tls(attacked, [&] {
     Said said;
     std::size_t shots = 0;
-    for (std::size_t octets = round++ % step; !said.all; octets += step, ++shots) {
-      SCOPED_TRACE(std::to_string(octets) + " octets");
-      said = speak_and_reset(port, version, octets);
+    for (std::size_t bytes = round++ % step; !said.all; bytes += step, ++shots) {
+      SCOPED_TRACE(std::to_string(bytes) + " bytes");
+      said = speak_and_reset(port, version, bytes);
       refused += !said.upgrade;
       if (!said.upgrade) continue;
       const auto info = attacked.ends.take();
@@ -66,8 +66,12 @@ void reset_the_server(int version, std::size_t step) {
 
 TEST(Faults, X08_Tls12ResetIsOneRefusalOrOneCloseEvent) { reset_the_server(TLS1_2_VERSION, 7); }
 TEST(Faults, X08_Tls13ResetIsOneRefusalOrOneCloseEvent) { reset_the_server(TLS1_3_VERSION, 7); }
-TEST(FaultsLong, X08_Tls12ResetAtEachByte) { reset_the_server(TLS1_2_VERSION, 1); }
-TEST(FaultsLong, X08_Tls13ResetAtEachByte) { reset_the_server(TLS1_3_VERSION, 1); }
+TEST(FaultsLong, X08_Tls12ResetAtEachByteIsOneRefusalOrOneCloseEvent) {
+  reset_the_server(TLS1_2_VERSION, 1);
+}
+TEST(FaultsLong, X08_Tls13ResetAtEachByteIsOneRefusalOrOneCloseEvent) {
+  reset_the_server(TLS1_3_VERSION, 1);
+}
 
 // Dials, and receives until the end.
 void expect_reset_of_client(const std::string& url, const std::function<Said()>& join) {
@@ -78,12 +82,12 @@ void expect_reset_of_client(const std::string& url, const std::function<Said()>&
     return;
   }
   std::string payload;
-  std::size_t heard = 0;
+  std::size_t messages = 0;
   auto received = dialed->receive(payload);
-  for (; received; received = dialed->receive(payload)) ++heard;
+  for (; received; received = dialed->receive(payload)) ++messages;
   const Said said = join();
   EXPECT_TRUE(said.upgrade);
-  EXPECT_LE(heard, 3u);
+  EXPECT_LE(messages, 3u);
   const CloseInfo info = dialed->close_info();
   expect_reset(info, said.all);
   EXPECT_EQ(received.error().code(), info.clean ? Errc::closed : Errc::connection_reset)
@@ -97,11 +101,11 @@ void reset_the_client(int version, std::size_t step) {
   strike_tls_clients([&] {
     Said said;
     std::size_t shots = 0;
-    for (std::size_t octets = round++ % step; !said.all; octets += step, ++shots) {
-      SCOPED_TRACE(std::to_string(octets) + " octets");
+    for (std::size_t bytes = round++ % step; !said.all; bytes += step, ++shots) {
+      SCOPED_TRACE(std::to_string(bytes) + " bytes");
       TlsPeer peer([&](TlsSocket& socket) {
         SSL_set_max_proto_version(socket.ssl(), version);
-        socket.stop_after(octets);
+        socket.stop_after(bytes);
         said.upgrade = answer(socket);
         said.all = said.upgrade && socket.send(frames);
         socket.reset();
@@ -118,8 +122,12 @@ void reset_the_client(int version, std::size_t step) {
 
 TEST(Faults, X08_Tls12ResetByTheServerIsOneEnd) { reset_the_client(TLS1_2_VERSION, 7); }
 TEST(Faults, X08_Tls13ResetByTheServerIsOneEnd) { reset_the_client(TLS1_3_VERSION, 7); }
-TEST(FaultsLong, X08_Tls12ResetAtEachByteOfTheServer) { reset_the_client(TLS1_2_VERSION, 1); }
-TEST(FaultsLong, X08_Tls13ResetAtEachByteOfTheServer) { reset_the_client(TLS1_3_VERSION, 1); }
+TEST(FaultsLong, X08_Tls12ResetAtEachByteOfTheServerIsOneEnd) {
+  reset_the_client(TLS1_2_VERSION, 1);
+}
+TEST(FaultsLong, X08_Tls13ResetAtEachByteOfTheServerIsOneEnd) {
+  reset_the_client(TLS1_3_VERSION, 1);
+}
 
 }  // namespace
 }  // namespace tern::test

@@ -17,7 +17,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-TEST(Faults, X09_AServerThatWritesToAPeerThatIsGone) {
+TEST(Faults, X09_AServerSurvivesWritesToAPeerThatIsGone) {
   const DeadlySigpipe deadly;
   Attacked attacked({.limits = {.overflow = Overflow::reject}});
   Inbox<bool> blocked;
@@ -53,7 +53,7 @@ TEST(Faults, X09_AServerThatWritesToAPeerThatIsGone) {
   });
 }
 
-TEST(Faults, X09_AClientThatSendsToAServerThatIsGone) {
+TEST(Faults, X09_SendsOfAClientFailIfTheServerIsGone) {
   const DeadlySigpipe deadly;
   strike_clients([&] {
     const std::uint64_t before = sys::broken_pipes();
@@ -99,7 +99,7 @@ TEST(Faults, X09_EchoBackEndsByItselfWhenTheServerIsGone) {
   socket.shutdown_write();
   socket.reset();
   EXPECT_EQ(client.exit_code(), 1);
-  EXPECT_FALSE(client.err().empty()) << "it says why";
+  EXPECT_FALSE(client.err().empty()) << "it prints the reason";
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-TEST(Faults, X09_ATlsServerThatWritesToAPeerThatIsGone) {
+TEST(Faults, X09_ATlsServerSurvivesWritesToAPeerThatIsGone) {
   const DeadlySigpipe deadly;
   AttackedTls attacked({.limits = {.overflow = Overflow::reject}});
   Inbox<bool> blocked;
@@ -53,7 +53,7 @@ TEST(Faults, X09_ATlsServerThatWritesToAPeerThatIsGone) {
   });
 }
 
-TEST(Faults, X09_ATlsClientThatSendsToAServerThatIsGone) {
+TEST(Faults, X09_SendsOfATlsClientFailIfTheServerIsGone) {
   const DeadlySigpipe deadly;
   strike_tls_clients([&] {
     const std::uint64_t before = sys::broken_pipes();
@@ -76,7 +76,7 @@ TEST(Faults, X09_ATlsClientThatSendsToAServerThatIsGone) {
 }
 
 // Each write of a conversation fails in turn, also those of the Close frame and of close_notify.
-TEST(Faults, X09_EachWriteOfATlsServerMeetsABrokenPipe) {
+TEST(Faults, X09_ATlsServerSurvivesABrokenPipeAtEachWrite) {
   AttackedTls attacked;
   const std::uint16_t port = attacked.start();
   strike_tls(attacked, [&] {
@@ -133,7 +133,7 @@ TEST(Faults, X09_EchoBackEndsByItselfWhenTheTlsServerIsGone) {
     });
     Process client({program("echo_back"), "--ca", pem_file("ca.pem"), peer.url()});
     EXPECT_EQ(client.exit_code(), 1);
-    EXPECT_FALSE(client.err().empty()) << "it says why";
+    EXPECT_FALSE(client.err().empty()) << "it prints the reason";
   }
 }
 

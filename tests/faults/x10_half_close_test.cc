@@ -21,14 +21,14 @@ using namespace std::chrono_literals;
 using Row = HalfClose<Attacked, RawClient>;
 
 // Sends these bytes, then FIN. The connection stays open at this end.
-RawClient half_closed(std::uint16_t port, std::string_view octets) {
+RawClient half_closed(std::uint16_t port, std::string_view bytes) {
   RawClient client(port);
-  client.send(octets);
+  client.send(bytes);
   client.finish();
   return client;
 }
 
-TEST(Faults, X10_InsideTheHeadIsARefusalAtOnce) {
+TEST(Faults, X10_FinInsideTheHeadIsARefusalAtOnce) {
   Row row;
   Attacked& attacked = row.attacked;
   const std::string request = upgrade_request();
@@ -50,7 +50,7 @@ TEST(Faults, X10_InsideTheHeadIsARefusalAtOnce) {
   });
 }
 
-TEST(Faults, X10_WithoutACloseFrameIs1006EndOfStream) {
+TEST(Faults, X10_FinWithoutACloseFrameIs1006) {
   Row row;
   Attacked& attacked = row.attacked;
   const std::string message = wire(Role::client, binary(std::string(130, 'x')));
@@ -69,7 +69,7 @@ TEST(Faults, X10_WithoutACloseFrameIs1006EndOfStream) {
   });
 }
 
-TEST(Faults, X10_BehindACloseFrameIsANormalEnd) {
+TEST(Faults, X10_FinBehindACloseFrameIsANormalEnd) {
   Row row;
   Attacked& attacked = row.attacked;
   const std::string all = upgrade_request() + wire(Role::client, {text("x"), closing(1000)});
@@ -135,7 +135,7 @@ void dial_and_receive(const std::string& url, const ServersEnd& row) {
   EXPECT_EQ(dialed->close_info().code, normal ? CloseCode::normal : CloseCode::abnormal);
 }
 
-TEST(Faults, X10_AServerThatEndsItsHalf) {
+TEST(Faults, X10_AClientEndsWhenTheServerEndsItsHalf) {
   const std::string hello = wire(Role::server, text("Hello"));
   const std::vector<ServersEnd> table = {
       {"nothing", 0, "", Errc::end_of_stream},

@@ -19,7 +19,7 @@ namespace {
 using Row = HalfClose<AttackedTls, TlsClient>;
 using Peers = std::vector<std::unique_ptr<TlsClient>>;
 
-TEST(Faults, X10_InsideTheTlsHandshakeIsARefusalAtOnce) {
+TEST(Faults, X10_FinInsideTheTlsHandshakeIsARefusalAtOnce) {
   Row row;
   AttackedTls& attacked = row.attacked;
   std::uint64_t truncated = 0;
@@ -28,14 +28,14 @@ TEST(Faults, X10_InsideTheTlsHandshakeIsARefusalAtOnce) {
     Peers peers;
     for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
       bool all = false;
-      for (std::size_t octets = 0; !all; octets += 19) {
+      for (std::size_t bytes = 0; !all; bytes += 19) {
         peers.push_back(std::make_unique<TlsClient>(attacked.port(), version));
         TlsClient& peer = *peers.back();
-        peer.stop_after(octets);
+        peer.stop_after(bytes);
         all = peer.shake_hands();
         peer.fin();
         EXPECT_TRUE(peer.tcp_ends());
-        octets == 0 ? ++silent : ++truncated;
+        bytes == 0 ? ++silent : ++truncated;
       }
     }
     EXPECT_LE(row.wakeups_at_rest(), 5u);
@@ -45,7 +45,7 @@ TEST(Faults, X10_InsideTheTlsHandshakeIsARefusalAtOnce) {
   });
 }
 
-TEST(Faults, X10_InsideTheHeadIsARefusalAtOnceOverTls) {
+TEST(Faults, X10_FinInsideTheHeadIsARefusalAtOnceOverTls) {
   Row row;
   AttackedTls& attacked = row.attacked;
   const std::string request = upgrade_request();
@@ -74,7 +74,7 @@ TEST(Faults, X10_InsideTheHeadIsARefusalAtOnceOverTls) {
   });
 }
 
-TEST(Faults, X10_WithoutACloseFrameIs1006OverTls) {
+TEST(Faults, X10_FinWithoutACloseFrameIs1006OverTls) {
   Row row;
   AttackedTls& attacked = row.attacked;
   const std::string message = wire(Role::client, binary(std::string(130, 'x')));
@@ -97,7 +97,7 @@ TEST(Faults, X10_WithoutACloseFrameIs1006OverTls) {
 }
 
 // The peer sends Close and ends its half, with or without close_notify, or does not end it.
-TEST(Faults, X10_BehindACloseFrameIsANormalEndOverTls) {
+TEST(Faults, X10_FinBehindACloseFrameIsANormalEndOverTls) {
   Row row;
   AttackedTls& attacked = row.attacked;
   strike_tls(attacked, [&] {
@@ -123,15 +123,15 @@ TEST(Faults, X10_BehindACloseFrameIsANormalEndOverTls) {
 }
 
 // The bytes that a server sends before it ends its half: of its handshake, then of a message.
-void end_half_of_the_server(int version, std::size_t octets, bool& all) {
+void end_half_of_the_server(int version, std::size_t bytes, bool& all) {
   TlsPeer peer([&](TlsSocket& socket) {
     SSL_set_max_proto_version(socket.ssl(), version);
-    socket.stop_after(octets);
+    socket.stop_after(bytes);
     all = answer(socket) && socket.send(wire(Role::server, text("Hello")));
     socket.fin();
     EXPECT_TRUE(socket.tcp_ends()) << "the client ends its half, too";
   });
-  const Errc expected = octets == 0 ? Errc::end_of_stream : Errc::tls_truncated;
+  const Errc expected = bytes == 0 ? Errc::end_of_stream : Errc::tls_truncated;
   auto dialed = dial(peer.url(), trusting({.timeout = patient.handshake, .timeouts = patient}));
   if (!dialed) {
     EXPECT_EQ(dialed.error().code(), expected) << dialed.error().message();
@@ -146,14 +146,14 @@ void end_half_of_the_server(int version, std::size_t octets, bool& all) {
   peer.join();
 }
 
-TEST(Faults, X10_ATlsServerThatEndsItsHalf) {
+TEST(Faults, X10_AClientEndsWhenTheTlsServerEndsItsHalf) {
   strike_tls_clients([&] {
     std::size_t shots = 0;
     for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
       bool all = false;
-      for (std::size_t octets = 0; !all; octets += 71, ++shots) {
-        SCOPED_TRACE(octets);
-        end_half_of_the_server(version, octets, all);
+      for (std::size_t bytes = 0; !all; bytes += 71, ++shots) {
+        SCOPED_TRACE(bytes);
+        end_half_of_the_server(version, bytes, all);
       }
     }
     return shots;

@@ -272,8 +272,10 @@ void stop_the_server() {
   server.expect_clean_end();
 }
 
-TEST(Faults, X11_AClientOfAStoppedServer) { stop_the_server<AttackedProgram>(); }
-TEST(Faults, X11_AClientOfAStoppedServerOverTls) { stop_the_server<AttackedTlsProgram>(); }
+TEST(Faults, X11_SendAndReceiveFailIfTheServerIsStopped) { stop_the_server<AttackedProgram>(); }
+TEST(Faults, X11_SendAndReceiveFailIfTheServerIsStoppedOverTls) {
+  stop_the_server<AttackedTlsProgram>();
+}
 
 }  // namespace
 }  // namespace tern::test

@@ -224,7 +224,7 @@ void slow_one_is_closed(Size size) {
 }
 
 TEST(Faults, X12_OnlyTheSlowOneIsAffectedAndClosed) { slow_one_is_closed(ci); }
-TEST(FaultsLong, X12_OneOfAHundredAtAThousandMessagesASecond) { slow_one_is_closed(full); }
+TEST(FaultsLong, X12_OnlyTheSlowOneOfAHundredIsAffected) { slow_one_is_closed(full); }
 
 TEST(Faults, X12_SendToTheSlowOneIsFullAndDrainsOncePerEpisode) {
   Attacked attacked({.limits = {.overflow = Overflow::reject}, .timeouts = patient});

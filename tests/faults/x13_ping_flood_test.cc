@@ -70,7 +70,7 @@ void flood(int count) {
     most = std::max(most, server.grown());
   } while (!over);
   flooder.join();
-  EXPECT_GE(sent, count) << "pings are read, whoever does not take the pongs";
+  EXPECT_GE(sent, count) << "pings are read, although the peer reads no pongs";
   if (!sanitized) {
     // The loop's buffer of 512 KiB, once it was filled, and the bytes read and not handled yet.
     EXPECT_LE(most, std::size_t{3} << 19);
@@ -83,8 +83,8 @@ void flood(int count) {
   server.expect_clean_end();
 }
 
-TEST(Faults, X13_PingsOfAPeerThatDoesNotRead) { flood(200'000); }
-TEST(FaultsLong, X13_AMillionPings) { flood(1'000'000); }
+TEST(Faults, X13_PongsToAPeerThatDoesNotReadAreBounded) { flood(200'000); }
+TEST(FaultsLong, X13_PongsToAMillionPingsAreBounded) { flood(1'000'000); }
 
 // When it reads at last, it receives few pongs, and the newest is among them.
 TEST(Faults, X13_TheNewestPongIsKept) {
@@ -112,7 +112,7 @@ TEST(Faults, X13_TheNewestPongIsKept) {
 }
 
 // A server that floods its client and reads nothing.
-TEST(Faults, X13_PingsOfAServerThatDoesNotRead) {
+TEST(Faults, X13_PongsToAServerThatDoesNotReadAreBounded) {
   constexpr int count = 100'000;
   strike_clients([&] {
     ScriptedPeer peer([&](Socket& socket) {

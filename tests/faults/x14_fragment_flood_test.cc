@@ -36,24 +36,24 @@ Flood flood_engine(Bare& bare, std::string_view payload) {
   const Role them = bare.us == Role::server ? Role::client : Role::server;
   std::string first = wire(them, binary(std::string(payload), false));
   const std::string each = wire(them, more(std::string(payload), false));
-  std::string octets = first;
-  octets.reserve(64);
+  std::string bytes = first;
+  bytes.reserve(64);
   const std::size_t before = heap_in_use();
   Flood flood;
   for (flood.at = 1; flood.at < 1'000'000; ++flood.at) {
-    bare.engine.feed(0, std::as_writable_bytes(std::span(octets)));
+    bare.engine.feed(0, std::as_writable_bytes(std::span(bytes)));
     if (bare.engine.next().kind() == Event::Kind::closed) return flood;
     bare.engine.settle();
     const std::size_t now = heap_in_use();
     const std::size_t received = payload.size() * static_cast<std::size_t>(flood.at);
     const std::size_t allowed = before + 16 * received / 3;
     flood.heap = std::max(flood.heap, now > allowed ? now - allowed : 0);
-    octets.assign(each);
+    bytes.assign(each);
   }
   return flood;
 }
 
-TEST(Faults, X14_AnEngineEndsItAtTheFirstFragmentBeyondTheLimit) {
+TEST(Faults, X14_AnEngineFailsAtTheFirstFragmentBeyondTheLimit) {
   for (const Role us : {Role::server, Role::client}) {
     const Limits limits{.max_fragments = us == Role::server ? 16'384u : 131'072u};
     for (const std::string_view payload : {"x", ""}) {
@@ -73,22 +73,22 @@ TEST(Faults, X14_ALargeMessageIsNotCopiedForEachFragment) {
   constexpr std::size_t size = 20 << 20;
   constexpr std::size_t each = 4 << 10;
   Bare bare(Role::server, {.limits = {.max_message_bytes = 64 << 20}});
-  std::string octets = wire(Role::client, binary(std::string(each, 'x'), false));
+  std::string bytes = wire(Role::client, binary(std::string(each, 'x'), false));
   const std::string next = wire(Role::client, more(std::string(each, 'x'), false));
   int grown = 0;
   std::size_t heap = heap_in_use();
   for (std::size_t received = each; received <= size; received += each) {
-    bare.engine.feed(0, std::as_writable_bytes(std::span(octets)));
+    bare.engine.feed(0, std::as_writable_bytes(std::span(bytes)));
     ASSERT_FALSE(bare.engine.next());
     bare.engine.settle();
     grown += heap_in_use() != std::exchange(heap, heap_in_use());
-    octets.assign(next);
+    bytes.assign(next);
   }
   EXPECT_GE(grown, 4) << "it cannot be seen";
   EXPECT_LE(grown, 16);
 }
 
-TEST(Faults, X14_TheEchoServerAnswers1008) {
+TEST(Faults, X14_TheEchoServerAnswersTooManyFragmentsWith1008) {
   AttackedProgram server;
   for (const std::string_view payload : {"x", ""}) {
     RawClient enough(server.port());
@@ -137,7 +137,7 @@ TEST(Faults, X14_PingsBetweenFragmentsAreAnsweredAndNotCounted) {
   });
 }
 
-TEST(Faults, X14_AClientAnswers1008) {
+TEST(Faults, X14_AClientAnswersTooManyFragmentsWith1008) {
   strike_clients([&] {
     ScriptedPeer peer([&](Socket& socket) {
       socket.upgrade();

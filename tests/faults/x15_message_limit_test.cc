@@ -37,10 +37,10 @@ TEST(Faults, X15_AnEnginesMemoryFollowsWhatItReceived) {
   for (const Role us : {Role::server, Role::client}) {
     const Role them = us == Role::server ? Role::client : Role::server;
     Bare bare(us);
-    std::string octets = wire_header(them, binary({}), limit);
+    std::string header = wire_header(them, binary({}), limit);
     std::string piece(1'000, 'x');
     const std::size_t before = heap_in_use();
-    bare.engine.feed(0, std::as_writable_bytes(std::span(octets)));
+    bare.engine.feed(0, std::as_writable_bytes(std::span(header)));
     EXPECT_FALSE(bare.engine.next());
     bare.engine.settle();
     EXPECT_LE(heap_in_use(), before + slack) << "the header alone";
@@ -60,7 +60,7 @@ TEST(Faults, X15_AnEnginesMemoryFollowsWhatItReceived) {
   }
 }
 
-TEST(Faults, X15_TheLimitAndOneBeyond) {
+TEST(Faults, X15_TheLimitIsAcceptedAndOneByteMoreIs1009) {
   AttackedProgram server;
   for (const std::size_t count : {1u, 2u, 1'000u}) {
     RawClient fits(server.port());
@@ -120,10 +120,10 @@ void attack_at_once(std::size_t attackers) {
   server.expect_clean_end();
 }
 
-TEST(Faults, X15_TwentyAtOnce) { attack_at_once(20); }
-TEST(FaultsLong, X15_AHundredAtOnce) { attack_at_once(100); }
+TEST(Faults, X15_TwentyAtOnceHoldOnlyWhatTheySent) { attack_at_once(20); }
+TEST(FaultsLong, X15_AHundredAtOnceHoldOnlyWhatTheySent) { attack_at_once(100); }
 
-TEST(Faults, X15_AClientsLimitAndOneBeyond) {
+TEST(Faults, X15_AClientAcceptsItsLimitAndOneByteMoreIs1009) {
   strike_clients([&] {
     for (const std::size_t size : {limit, limit + 1}) {
       ScriptedPeer peer([&](Socket& socket) {

@@ -21,8 +21,8 @@ constexpr std::uint64_t limit = 1 << 20;  // the default
 
 struct Attack {
   std::string name;
-  std::string octets;  // of a client or a server, see attacks_of
-  int code;            // of the Close that answers; 0: none
+  std::string bytes;  // of a client or a server, see attacks_of
+  int code;           // of the Close that answers; 0: none
 };
 
 std::string header(Role sender, unsigned byte_0, std::uint64_t length, int bits) {
@@ -95,7 +95,7 @@ TEST(Faults, X16_NoHeaderMakesAnEngineAllocate) {
       SCOPED_TRACE(attack.name);
       Bare bare(us);
       const std::size_t before = heap_in_use();
-      bare.engine.feed(0, std::as_writable_bytes(std::span(attack.octets)));
+      bare.engine.feed(0, std::as_writable_bytes(std::span(attack.bytes)));
       const Event event = bare.engine.next();
       bare.engine.settle();
       EXPECT_LE(heap_in_use(), before + (64 << 10));
@@ -113,14 +113,14 @@ void expect_close(const std::string& frame, const Attack& attack) {
   EXPECT_TRUE(frame.starts_with("close " + std::to_string(attack.code) + ' ')) << frame;
 }
 
-TEST(Faults, X16_AgainstTheEchoServer) {
+TEST(Faults, X16_TheEchoServerAnswersWrongLengths) {
   AttackedProgram server;
   std::uint64_t refused = 0;
   for (const Attack& attack : attacks_of(Role::client)) {
     SCOPED_TRACE(attack.name);
     RawClient client(server.port());
     ASSERT_TRUE(client.upgrade());
-    ASSERT_TRUE(client.send(attack.octets));
+    ASSERT_TRUE(client.send(attack.bytes));
     if (attack.code == 0) {  // it waits for the payload and only answers the end
       client.finish();
       EXPECT_TRUE(client.ends());
@@ -137,7 +137,7 @@ TEST(Faults, X16_AgainstTheEchoServer) {
   server.expect_clean_end();
 }
 
-TEST(Faults, X16_AgainstAClient) {
+TEST(Faults, X16_AClientAnswersWrongLengths) {
   const std::vector<Attack> attacks = attacks_of(Role::server);
   strike_clients([&] {
     std::uint64_t refused = 0;
@@ -145,7 +145,7 @@ TEST(Faults, X16_AgainstAClient) {
       SCOPED_TRACE(attack.name);
       ScriptedPeer peer([&](Socket& socket) {
         socket.upgrade();
-        socket.send(attack.octets);
+        socket.send(attack.bytes);
         if (attack.code == 0) return socket.shutdown_write();
         FrameSource frames(socket);
         expect_close(frames.next_text(), attack);

@@ -20,9 +20,9 @@ using namespace std::chrono_literals;
 
 std::string noise(std::size_t size, std::uint64_t seed) {
   std::mt19937_64 random(seed);
-  std::string octets(size, '\0');
-  for (char& octet : octets) octet = static_cast<char>(random());
-  return octets;
+  std::string bytes(size, '\0');
+  for (char& byte : bytes) byte = static_cast<char>(random());
+  return bytes;
 }
 
 // The answer of the server: nothing, a plain alert, or its own part of the handshake and then an
@@ -31,7 +31,7 @@ enum class Answer : std::uint8_t { nothing, alert, flight };
 
 struct Garbage {
   const char* name;
-  std::string octets;
+  std::string bytes;
   Errc error;
   Answer answer;
 };
@@ -52,7 +52,7 @@ std::vector<Garbage> kinds(const std::string& hello, std::uint64_t seed) {
       {"a length of no record", std::string("\x16\x03\x01\xff\xff", 5) + noise(507, seed),
        Errc::tls_failed, Answer::alert},
       {"nothing", "", Errc::end_of_stream, Answer::nothing},
-      {"one octet", "\x16", Errc::tls_truncated, Answer::nothing},
+      {"one byte", "\x16", Errc::tls_truncated, Answer::nothing},
       {"half a hello", hello.substr(0, hello.size() / 2), Errc::tls_truncated, Answer::nothing},
       {"a hello of SSL 2",
        std::string("\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10", 11) + noise(37, seed),
@@ -80,7 +80,7 @@ void expect_answer(Socket& socket, const Garbage& garbage) {
   const char expected = garbage.answer == Answer::nothing ? '\0'
                         : garbage.answer == Answer::alert ? '\x15'
                                                           : '\x16';
-  EXPECT_EQ(static_cast<int>(first), static_cast<int>(expected)) << answer.size() << " octets";
+  EXPECT_EQ(static_cast<int>(first), static_cast<int>(expected)) << answer.size() << " bytes";
 }
 
 Socket connect_to(std::uint16_t port) {
@@ -95,7 +95,7 @@ std::uint64_t throw_garbage(std::uint16_t port, int times, std::map<Errc, std::u
     for (const Garbage& garbage : kinds(hello_of_client(port), static_cast<std::uint64_t>(i))) {
       SCOPED_TRACE(garbage.name);
       Socket socket = connect_to(port);
-      EXPECT_TRUE(socket.send(garbage.octets));
+      EXPECT_TRUE(socket.send(garbage.bytes));
       socket.shutdown_write();
       expect_answer(socket, garbage);
       ++thrown[garbage.error];
@@ -128,7 +128,7 @@ TEST(Faults, X18_GarbageIsOneRefusalAndLeaksNothing) {
   });
 }
 
-TEST(FaultsLong, X18_TenThousandInARow) {
+TEST(FaultsLong, X18_TenThousandRefusalsLeakNothing) {
   AttackedTlsProgram server;
   std::map<Errc, std::uint64_t> thrown;
   throw_garbage(server.port(), 50, thrown);
@@ -155,8 +155,8 @@ TEST(Faults, X18_ABrokenRecordOnAnOpenConnectionIsOneEnd) {
         EXPECT_TRUE(client.upgrade());
         std::string record = client.seal(wire(Role::client, text(std::string(60, 'x'))));
         // With a larger length the server would wait for the rest.
-        char& octet = record[bit / 8 == 3 || bit / 8 == 4 ? 0 : bit / 8];
-        octet = static_cast<char>(octet ^ (1 << bit % 8));
+        char& byte = record[bit / 8 == 3 || bit / 8 == 4 ? 0 : bit / 8];
+        byte = static_cast<char>(byte ^ (1 << bit % 8));
         EXPECT_TRUE(client.send_raw(record));
         EXPECT_EQ(client.receive(), "");
         EXPECT_NE(client.reason().find("alert"), std::string::npos) << client.reason();
@@ -175,11 +175,11 @@ TEST(Faults, X18_ABrokenRecordOnAnOpenConnectionIsOneEnd) {
 
 struct ServersGarbage {
   const char* name;
-  std::string octets;
+  std::string bytes;
   Errc error;
 };
 
-TEST(Faults, X18_AClientWhoseServerSendsGarbage) {
+TEST(Faults, X18_AClientRefusesGarbageOfTheServer) {
   const std::vector<ServersGarbage> table = {
       {"plain HTTP", "HTTP/1.1 400 Bad Request\r\n\r\n", Errc::tls_failed},
       {"zeros", std::string(512, '\0'), Errc::tls_failed},
@@ -187,7 +187,7 @@ TEST(Faults, X18_AClientWhoseServerSendsGarbage) {
       {"a length of no record", std::string("\x16\x03\x03\xff\xff", 5) + noise(507, 8),
        Errc::tls_failed},
       {"nothing", "", Errc::end_of_stream},
-      {"one octet", "\x16", Errc::tls_truncated},
+      {"one byte", "\x16", Errc::tls_truncated},
       {"an alert", std::string("\x15\x03\x03\x00\x02\x02\x28", 7), Errc::tls_failed},
       {"close_notify", std::string("\x15\x03\x03\x00\x02\x01\x00", 7), Errc::tls_truncated},
       {"a hello of a client", std::string("\x16\x03\x01\x00\x04\x01\x00\x00\x00", 9),
@@ -201,7 +201,7 @@ TEST(Faults, X18_AClientWhoseServerSendsGarbage) {
       SCOPED_TRACE(garbage.name);
       ScriptedPeer peer([&](Socket& socket) {
         EXPECT_FALSE(socket.receive().empty()) << "a hello";
-        socket.send(garbage.octets);
+        socket.send(garbage.bytes);
         socket.shutdown_write();
         EXPECT_TRUE(socket.receive_end());
       });
@@ -218,12 +218,12 @@ TEST(Faults, X18_AClientWhoseServerSendsGarbage) {
 TEST(Faults, X18_ABrokenRecordOfTheServerIsOneEnd) {
   strike_tls_clients([&] {
     std::uint64_t fired = 0;
-    for (std::size_t octet = 0; octet < 40; octet += octet == 2 ? 3 : 2) {  // not the length
-      SCOPED_TRACE(octet);
+    for (std::size_t byte = 0; byte < 40; byte += byte == 2 ? 3 : 2) {  // not the length
+      SCOPED_TRACE(byte);
       TlsPeer peer([&](TlsSocket& socket) {
         answer(socket, wire(Role::server, text("whole")));
         std::string record = socket.seal(wire(Role::server, text(std::string(40, 'x'))));
-        record[octet] = static_cast<char>(record[octet] ^ 1);
+        record[byte] = static_cast<char>(record[byte] ^ 1);
         socket.send_raw(record);
         EXPECT_EQ(socket.receive(), "");
         EXPECT_NE(socket.reason().find("alert"), std::string::npos) << socket.reason();

@@ -17,14 +17,14 @@ namespace {
 
 std::string noise(std::size_t size, std::uint64_t seed) {
   std::mt19937_64 random(seed);
-  std::string octets(size, '\0');
-  for (char& octet : octets) octet = static_cast<char>(random());
-  return octets;
+  std::string bytes(size, '\0');
+  for (char& byte : bytes) byte = static_cast<char>(random());
+  return bytes;
 }
 
 struct Garbage {
   const char* name;
-  std::string octets;
+  std::string bytes;
 };
 
 // The start of a TLS 1.2 ClientHello, record and handshake header, and its random.
@@ -47,9 +47,9 @@ std::vector<Garbage> kinds(std::uint64_t seed) {
 }
 
 // Sends the bytes and FIN. Returns the answer of the server.
-std::string answer_to(std::uint16_t port, std::string_view octets) {
+std::string answer_to(std::uint16_t port, std::string_view bytes) {
   RawClient client(port);
-  client.send(octets);
+  client.send(bytes);
   client.finish();
   return client.head();
 }
@@ -59,7 +59,7 @@ std::uint64_t throw_garbage(std::uint16_t port, int times) {
   std::uint64_t thrown = 0;
   for (int i = 0; i < times; ++i) {
     for (const Garbage& garbage : kinds(static_cast<std::uint64_t>(i))) {
-      const std::string answer = answer_to(port, garbage.octets);
+      const std::string answer = answer_to(port, garbage.bytes);
       EXPECT_TRUE(answer.empty() || answer.starts_with("HTTP/1.1 4") ||
                   answer.starts_with("HTTP/1.1 505"))
           << garbage.name << ": " << answer;
@@ -92,7 +92,7 @@ TEST(Faults, X19_ObviousFaultsAreAnswered) {
   EXPECT_TRUE(answer_to(port, std::string(20'000, 'A')).starts_with("HTTP/1.1 414 "));
 }
 
-TEST(Faults, X19_MuchOfIt) {
+TEST(Faults, X19_MebibytesOfNoiseTakeNoMemory) {
   AttackedProgram server;
   for (std::uint64_t i = 0; i < 10; ++i) {
     RawClient client(server.port());
@@ -107,7 +107,7 @@ TEST(Faults, X19_MuchOfIt) {
   server.expect_clean_end();
 }
 
-TEST(FaultsLong, X19_TenThousandInARow) {
+TEST(FaultsLong, X19_TenThousandRefusalsLeakNothing) {
   AttackedProgram server;
   throw_garbage(server.port(), 110);
   server.take_level();
@@ -139,7 +139,7 @@ TEST(Faults, X19_NoiseOnAnOpenConnectionIsOneEnd) {
   });
 }
 
-TEST(Faults, X19_AClientWhoseServerSendsGarbage) {
+TEST(Faults, X19_AClientRefusesGarbageOfTheServer) {
   strike_clients([&] {
     std::uint64_t refused = 0;
     for (const bool upgraded : {false, true}) {
@@ -148,7 +148,7 @@ TEST(Faults, X19_AClientWhoseServerSendsGarbage) {
         ScriptedPeer peer([&](Socket& socket) {
           const std::string head = socket.receive_head();
           if (upgraded) socket.send(upgrade_answer(head));
-          socket.send((upgraded ? "\xC1" : "") + garbage.octets);
+          socket.send((upgraded ? "\xC1" : "") + garbage.bytes);
           socket.shutdown_write();
           socket.receive_end();
         });

@@ -1,9 +1,10 @@
 // X20: the peer ends TCP without ending TLS first (no close_notify): before the WebSocket Close,
-// inside of a message or of a record, behind the Close; and with close_notify, to tell them apart.
-// Pass: before the Close it is 1006 with the cause tls_truncated (with close_notify:
-// end_of_stream), what came before is told; behind the Close it is a clean end; and OpenSSL's error
-// queue does not reach the next connection of the same thread: each one echoes and ends cleanly.
-// For CI each kind twice in both versions, full size is 1 000 in a row.
+// inside a message or a record, or behind the Close. Some ends have close_notify, to show the
+// difference.
+// Pass: an end before the Close is 1006 with the cause tls_truncated (with close_notify:
+// end_of_stream), and earlier messages are delivered. An end behind the Close is clean. OpenSSL's
+// error queue does not affect the next connection of the same thread: each one echoes and ends
+// cleanly. For CI each kind runs twice in both versions of TLS; the full size is 1 000 in a row.
 #include "faults/support/tls_attacked.h"
 
 #include <gtest/gtest.h>
@@ -16,9 +17,9 @@ namespace {
 struct Ending {
   const char* name;
   std::vector<Frame> frames;  // in one record, behind "last words"
-  std::size_t cut;            // octets of that record that do not come
+  std::size_t cut;            // bytes of that record that are not sent
   bool close_notify;
-  std::error_code error;  // of the end
+  std::error_code error;  // the cause of the end
 };
 
 std::vector<Ending> endings() {
@@ -39,8 +40,8 @@ std::vector<Ending> endings() {
   };
 }
 
-// All that `sender` says, up to FIN.
-void say(TlsSocket& peer, Role sender, const Ending& ending) {
+// Sends everything that `sender` has to send, up to FIN.
+void send_all(TlsSocket& peer, Role sender, const Ending& ending) {
   EXPECT_TRUE(peer.send(wire(sender, text("last words"))));
   if (!ending.frames.empty()) {
     std::string record = peer.seal(wire(sender, ending.frames));
@@ -68,7 +69,7 @@ void truncate_the_server(int times) {
         SCOPED_TRACE(ending.name);
         TlsClient client(port, version);
         EXPECT_TRUE(client.upgrade());
-        say(client, Role::client, ending);
+        send_all(client, Role::client, ending);
         EXPECT_EQ(client.next(), "text last words");
         const auto info = attacked.ends.take();
         if (!info) return fired;
@@ -87,8 +88,8 @@ void truncate_the_server(int times) {
   });
 }
 
-TEST(Faults, X20_AServerWhosePeerEndsWithoutCloseNotify) { truncate_the_server(4); }
-TEST(FaultsLong, X20_AThousandTimes) { truncate_the_server(125); }
+TEST(Faults, X20_AServerReportsTruncation) { truncate_the_server(4); }
+TEST(FaultsLong, X20_AServerReportsAThousandTruncations) { truncate_the_server(125); }
 
 void dial_and_receive(const std::string& url, const Ending& ending) {
   auto dialed = dial(url, trusting());
@@ -116,7 +117,7 @@ void truncate_the_client(int times) {
         TlsPeer peer([&](TlsSocket& socket) {
           if (i % 2 == 0) SSL_set_max_proto_version(socket.ssl(), TLS1_2_VERSION);
           EXPECT_TRUE(answer(socket));
-          say(socket, Role::server, ending);
+          send_all(socket, Role::server, ending);
           EXPECT_TRUE(socket.tcp_ends());
         });
         dial_and_receive(peer.url(), ending);
@@ -130,8 +131,8 @@ void truncate_the_client(int times) {
   });
 }
 
-TEST(Faults, X20_AClientWhoseServerEndsWithoutCloseNotify) { truncate_the_client(4); }
-TEST(FaultsLong, X20_AThousandTimesForAClient) { truncate_the_client(125); }
+TEST(Faults, X20_AClientReportsTruncation) { truncate_the_client(4); }
+TEST(FaultsLong, X20_AClientReportsAThousandTruncations) { truncate_the_client(125); }
 
 }  // namespace
 }  // namespace tern::test

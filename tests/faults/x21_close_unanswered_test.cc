@@ -1,9 +1,10 @@
-// X21: our Close frame is never answered: the peer goes on with data and pings, or reads nothing.
-// Pass: timeouts.close after the Close was written, TCP ends, never before and whatever traffic
-// there is; what the peer sends until then is taken from it, and told to nobody; the cause is
-// close_timeout. A peer that reads nothing, so that the Close cannot be written, is ended by
-// timeouts.stall. For CI the deadline is 1 s; full size is the default (at most 1 s late, and an
-// eighth for stall).
+// X21: the peer never answers our Close frame: it continues with data and pings, or it reads
+// nothing.
+// Pass: TCP ends when timeouts.close is over after the Close was written, never before, and with
+// any traffic. Until then tern reads the peer's bytes and delivers nothing. The cause is
+// close_timeout. If the peer reads nothing, the Close cannot be written, and timeouts.stall ends
+// the connection. For CI the deadline is 1 s; the full size has the default deadlines (at most 1 s
+// late, and an eighth for stall).
 #include "faults/support/attacked.h"
 #include "faults/support/crowd.h"
 #include "support/socket_peer.h"
@@ -25,7 +26,7 @@ ServerOptions options_with(Nanoseconds close_timeout, Nanoseconds stall = 5min) 
           .timeouts = {.silence = 5min, .pong = 5min, .close = close_timeout, .stall = stall}};
 }
 
-// At "close", it closes; at "much", it first queues more than the kernel takes.
+// A session that closes at "close". At "much" it first queues more bytes than the kernel takes.
 class Closing {
  public:
   explicit Closing(Attacked& attacked) {
@@ -33,7 +34,8 @@ class Closing {
                                              .on_message =
                                                  [this](Connection& conn, Message msg) {
                                                    EXPECT_FALSE(closing_)
-                                                       << "told behind the Close: " << msg.text();
+                                                       << "delivered behind the Close: "
+                                                       << msg.text();
                                                    if (msg.text() == "much")
                                                      conn.send(std::string(12 << 20, 'x'));
                                                    closing_ = true;
@@ -47,11 +49,11 @@ class Closing {
                                                    attacked.ended(info);
                                                  }});
   }
-  /// From the turn in which it closed to on_close; once the end was taken.
+  /// The time from the turn in which it closed to on_close. Valid after its end was taken.
   Nanoseconds took() const { return took_; }
 
  private:
-  bool closing_ = false;  // and below: on the loop
+  bool closing_ = false;  // this and the following members belong to the loop
   Clock::time_point closed_at_{};
   Nanoseconds took_{0};
 };
@@ -111,7 +113,7 @@ void nothing_is_read(Nanoseconds timeout, Nanoseconds late) {
   strike(attacked, [&] {
     RawClient client(port, 4'096);
     EXPECT_TRUE(client.upgrade("/close"));
-    client.send(text("much"));  // so that the Close itself waits
+    client.send(text("much"));  // so the Close waits behind it
     expect_end(attacked, row, Errc::write_stalled, timeout, late);
     return 1;
   });
@@ -119,8 +121,12 @@ void nothing_is_read(Nanoseconds timeout, Nanoseconds late) {
 
 TEST(Faults, X21_DataAndPingsDoNotMoveTheDeadline) { traffic_goes_on(1s, enough_time / 2); }
 TEST(Faults, X21_APeerThatReadsNothingIsEndedByStall) { nothing_is_read(1s, enough_time / 2); }
-TEST(FaultsLong, X21_FiveSecondsWithTraffic) { traffic_goes_on(Timeouts{}.close, 1s); }
-TEST(FaultsLong, X21_ThirtySecondsWithoutReading) { nothing_is_read(Timeouts{}.stall, 5s); }
+TEST(FaultsLong, X21_DataAndPingsDoNotMoveTheDeadlineOf5Seconds) {
+  traffic_goes_on(Timeouts{}.close, 1s);
+}
+TEST(FaultsLong, X21_APeerThatReadsNothingIsEndedAfter30Seconds) {
+  nothing_is_read(Timeouts{}.stall, 5s);
+}
 
 void close_in_time(BlockingClient& client, Nanoseconds timeout) {
   const auto begun = Clock::now();
@@ -131,12 +137,12 @@ void close_in_time(BlockingClient& client, Nanoseconds timeout) {
   EXPECT_EQ(client.close_info().code, CloseCode::abnormal);
 }
 
-TEST(Faults, X21_AClientWhoseServerGoesOn) {
+TEST(Faults, X21_CloseTimesOutIfTheServerKeepsSending) {
   strike_clients([&] {
     int sent = 0;
     ScriptedPeer peer([&](Socket& socket) {
       socket.upgrade();
-      pollfd wait{socket.fd(), 0, 0};  // its end shows as POLLHUP or POLLERR
+      pollfd wait{socket.fd(), 0, 0};  // poll reports its end as POLLHUP or POLLERR
       while (socket.send(wire(Role::server, {text("more"), ping("?")}))) {
         ++sent;
         if (::poll(&wait, 1, 5) == 1) break;
@@ -151,7 +157,7 @@ TEST(Faults, X21_AClientWhoseServerGoesOn) {
   });
 }
 
-TEST(Faults, X21_AClientWhoseServerReadsNothing) {
+TEST(Faults, X21_CloseTimesOutIfTheServerReadsNothing) {
   strike_clients([&] {
     std::promise<void> over;
     ScriptedPeer peer([&](Socket& socket) {
@@ -161,7 +167,7 @@ TEST(Faults, X21_AClientWhoseServerReadsNothing) {
     auto dialed =
         dial(peer.url(), {.limits = {.max_queued_bytes = 64 << 20}, .timeouts = {.stall = 5min}});
     EXPECT_TRUE(dialed);
-    std::thread sender([&] {  // fills the kernel, then waits, until the connection is over
+    std::thread sender([&] {  // fills the buffers, then waits until the connection is over
       const std::string large(12 << 20, 'x');
       EXPECT_FALSE(dialed->send(Message(MessageType::binary, large)));
     });

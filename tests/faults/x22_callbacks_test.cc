@@ -1,9 +1,9 @@
-// X22: whatever ends connections is done in every callback there is: on_open, on_message, on_drain,
-// on_close after a closing handshake and after an error, a timer, a repeated timer, a posted
-// function. (Pings and pongs have no callback. A Server cannot be destroyed while run() runs;
-// stop() without patience is the nearest that a handler can do.)
-// Pass: every cell is legal: one on_close for each on_open, the deed was done once or more, others
-// are served as before. Full size: as it is, 8 callbacks by 8 deeds.
+// X22: user code ends the connection or the server in every callback, in every way: on_open,
+// on_message, on_drain, on_close after a closing handshake and after an error, a timer, a repeated
+// timer, a posted function. Pings and pongs have no callback. A Server cannot be destroyed while
+// run() runs, so stop() with a deadline of 0 is the nearest case.
+// Pass: each pair is legal. There is one on_close for each on_open, the action ran at least once,
+// and others are served as before. CI has the full size: 8 callbacks by 8 actions.
 #include "faults/support/attacked.h"
 #include "support/raw_client.h"
 
@@ -25,7 +25,7 @@ enum class Deed { close, terminate, send_and_close, flood, pause, fail, close_by
 constexpr std::array<const char*, 8> deeds = {"close", "terminate", "send, close", "overflow",
                                               "pause", "throw",     "Handle",      "stop"};
 
-// One route where one deed is done in one callback.
+// A route that runs one action in one callback.
 class Cell {
  public:
   Cell(Attacked& attacked, Callback where, Deed what)
@@ -50,10 +50,10 @@ class Cell {
   }
   int done() const { return done_; }
 
-  // Makes the callback happen, then reads to the end.
+  // Causes the callback, then reads to the end.
   void provoke(std::uint16_t port) const {
     RawClient client(port);
-    // terminate() in on_open drops what is queued, the 101, too.
+    // terminate() in on_open discards the queue, which contains the 101.
     if (!client.upgrade(path())) return;
     if (where_ == Callback::message) client.send(text("go"));
     if (where_ == Callback::close) client.send(closing(1000));
@@ -148,16 +148,19 @@ void every_callback(Deed deed) {
   EXPECT_EQ(attacked.opened, attacked.closed);
 }
 
-TEST(Faults, X22_CloseInEveryCallback) { every_callback(Deed::close); }
-TEST(Faults, X22_TerminateInEveryCallback) { every_callback(Deed::terminate); }
-TEST(Faults, X22_SendAndCloseInEveryCallback) { every_callback(Deed::send_and_close); }
-TEST(Faults, X22_OverflowInEveryCallback) { every_callback(Deed::flood); }
-TEST(Faults, X22_PauseAndCloseInEveryCallback) { every_callback(Deed::pause); }
-TEST(Faults, X22_ThrowInEveryCallback) { every_callback(Deed::fail); }
-TEST(Faults, X22_CloseByHandleInEveryCallback) { every_callback(Deed::close_by_handle); }
+TEST(Faults, X22_CloseInEveryCallbackIsOneOnClose) { every_callback(Deed::close); }
+TEST(Faults, X22_TerminateInEveryCallbackIsOneOnClose) { every_callback(Deed::terminate); }
+TEST(Faults, X22_SendAndCloseInEveryCallbackIsOneOnClose) { every_callback(Deed::send_and_close); }
+TEST(Faults, X22_OverflowInEveryCallbackIsOneOnClose) { every_callback(Deed::flood); }
+TEST(Faults, X22_PauseAndCloseInEveryCallbackIsOneOnClose) { every_callback(Deed::pause); }
+TEST(Faults, X22_ThrowInEveryCallbackIsOneOnClose) { every_callback(Deed::fail); }
+TEST(Faults, X22_CloseByHandleInEveryCallbackIsOneOnClose) {
+  every_callback(Deed::close_by_handle);
+}
 
-// Each with a server of its own, which others use at the same time.
-TEST(Faults, X22_StopWithoutPatienceInEveryCallback) {
+// Each callback has a server of its own, because the action stops it. Another client is connected
+// at the same time.
+TEST(Faults, X22_StopAtOnceInEveryCallbackEndsAllConnections) {
   const std::size_t before = open_descriptors();
   for (std::size_t i = 0; i < callbacks.size(); ++i) {
     Attacked attacked;

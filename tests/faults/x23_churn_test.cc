@@ -1,10 +1,12 @@
-// X23: connections come and go, 64 at a time; and very many are held open at once. Server and
+// X23: connections come and go, 64 at a time, and very many are open at the same time. Server and
 // clients are separate processes.
-// Pass: descriptors are what they were; resident memory after is that after the first part and 5 %;
-// each of the held ones echoes and costs at most 4 KiB of the server's memory, over TLS 20 KiB.
-// For CI 2 000 come and go and 1 000 are held; full size is 10 000 each, as far as the hard limit
-// of descriptors allows, spread over eight addresses of loopback, since one pair has too few ports.
-// Over TLS 500 come and go and 200 are held; whole handshakes, and sessions that are resumed.
+// Pass: the number of descriptors is the same afterwards. Resident memory grows by at most 5 %
+// after the first part. Each open connection echoes and takes at most 4 KiB of the server's memory,
+// over TLS 20 KiB.
+// For CI 2 000 connections come and go and 1 000 are open; the full size is 10 000 each, as far as
+// the hard limit of descriptors allows. They use eight addresses of loopback, because one pair of
+// addresses has too few ports. Over TLS 500 come and go, with whole handshakes and with resumed
+// sessions, and 200 are open.
 #include "faults/support/attacked.h"
 #include "faults/support/crowd.h"
 #include "faults/support/memory.h"
@@ -26,7 +28,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// `count` times connect, echo, close, with tern's clients, 64 at a time; how many went well.
+// Connects, echoes and closes `count` times with tern's clients, 64 at a time. Returns how many of
+// them succeeded.
 int churn(const std::string& url, int count, const DialOptions& options) {
   std::atomic<int> begun = 0;
   std::atomic<int> good = 0;
@@ -48,8 +51,8 @@ int churn(const std::string& url, int count, const DialOptions& options) {
   return good;
 }
 
-// How many are there at the same time is left to chance, and with it how much memory is warm after
-// the first ones: so it is repeated until nothing grows any more. A leak grows each time.
+// The number of connections at the same time is random, and so is the memory of warm pools after
+// the first part. So the test repeats it until nothing grows any more. A leak grows each time.
 void churn_is_flat(AttackedProgram& server, int first, int count, const DialOptions& options = {}) {
   EXPECT_EQ(churn(server.url(), first, options), first);
   const std::size_t ours = open_descriptors();
@@ -79,20 +82,24 @@ void tls_churn_is_flat(int first, int count, bool resumed) {
   churn_is_flat(server, first, count, options);
 }
 
-TEST(Faults, X23_ChurnIsFlat) {
+TEST(Faults, X23_ChurnKeepsMemoryFlat) {
   AttackedProgram server;
   churn_is_flat(server, 500, 2'000);
 }
-TEST(Faults, X23_TlsChurnIsFlat) { tls_churn_is_flat(300, 500, false); }
-TEST(Faults, X23_TlsChurnOfResumedSessionsIsFlat) { tls_churn_is_flat(300, 500, true); }
-TEST(FaultsLong, X23_TenThousandComeAndGo) {
+TEST(Faults, X23_TlsChurnKeepsMemoryFlat) { tls_churn_is_flat(300, 500, false); }
+TEST(Faults, X23_ResumedTlsSessionsKeepMemoryFlat) { tls_churn_is_flat(300, 500, true); }
+TEST(FaultsLong, X23_TenThousandConnectionsKeepMemoryFlat) {
   AttackedProgram server;
   churn_is_flat(server, 1'000, 10'000);
 }
-TEST(FaultsLong, X23_TenThousandComeAndGoOverTls) { tls_churn_is_flat(1'000, 10'000, false); }
-TEST(FaultsLong, X23_TenThousandResumed) { tls_churn_is_flat(1'000, 10'000, true); }
+TEST(FaultsLong, X23_TenThousandTlsConnectionsKeepMemoryFlat) {
+  tls_churn_is_flat(1'000, 10'000, false);
+}
+TEST(FaultsLong, X23_TenThousandResumedTlsSessionsKeepMemoryFlat) {
+  tls_churn_is_flat(1'000, 10'000, true);
+}
 
-// As many descriptors as the system lets us have; what we start inherits that.
+// Raises the limit of descriptors to the hard limit. Child processes inherit it.
 std::size_t raise_descriptor_limit() {
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
@@ -115,7 +122,8 @@ Crowd hold(std::uint16_t port, std::size_t count) {
   Crowd crowd;
   crowd.reserve(count);
   while (crowd.size() < count) {
-    // By hundreds, so that the backlog and the limit of unfinished handshakes are not in the way.
+    // It connects 100 at a time, so that the backlog and the limit of unfinished handshakes
+    // suffice.
     Crowd some;
     for (std::size_t i = crowd.size(); i < std::min(count, crowd.size() + 100); ++i) {
       const auto address = static_cast<in_addr_t>(INADDR_LOOPBACK + i % 8);
@@ -155,7 +163,8 @@ void hold_and_echo(std::size_t wanted) {
   server.expect_clean_end();
 }
 
-// One of OpenSSL's clients after the other; all with one context, which is most of what they take.
+// The clients of OpenSSL connect one after the other. They share a context, because it takes most
+// of their memory.
 void hold_and_echo_over_tls(std::size_t wanted) {
   const std::size_t count = std::min(wanted, raise_descriptor_limit() - 256);
   AttackedTlsProgram server({"--idle-timeout", "600", "--handshake-timeout", "600"});
@@ -184,10 +193,12 @@ void hold_and_echo_over_tls(std::size_t wanted) {
   server.expect_clean_end();
 }
 
-TEST(Faults, X23_TwoHundredHeldOpenOverTls) { hold_and_echo_over_tls(200); }
-TEST(FaultsLong, X23_TenThousandHeldOpenOverTls) { hold_and_echo_over_tls(10'000); }
-TEST(Faults, X23_AThousandHeldOpen) { hold_and_echo(1'000); }
-TEST(FaultsLong, X23_TenThousandHeldOpen) { hold_and_echo(10'000); }
+TEST(Faults, X23_EachOf200OpenTlsConnectionsTakesAtMost20KiB) { hold_and_echo_over_tls(200); }
+TEST(FaultsLong, X23_EachOf10000OpenTlsConnectionsTakesAtMost20KiB) {
+  hold_and_echo_over_tls(10'000);
+}
+TEST(Faults, X23_EachOf1000OpenConnectionsTakesAtMost4KiB) { hold_and_echo(1'000); }
+TEST(FaultsLong, X23_EachOf10000OpenConnectionsTakesAtMost4KiB) { hold_and_echo(10'000); }
 
 }  // namespace
 }  // namespace tern::test

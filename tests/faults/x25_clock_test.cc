@@ -1,12 +1,13 @@
-// X25: somebody sets the clock.
+// X25: the system's clock is set.
 //
-// Pass: no effect: timers within 5 ms (99th percentile) of the undisturbed run; and the library
-// asks no clock but the steady one.
+// Pass: nothing changes. Timers are within 5 ms (99th percentile) of an undisturbed run. The
+// library reads no clock except the steady one; only the Date field of an answer needs the time of
+// day.
 //
-// This program defines clock_gettime, gettimeofday and time itself, which the dynamic linker then
-// gives to libstdc++ as well: the real-time clock jumps by a day, forth and back, each time that it
-// is read; the steady clock is the system's. In CI no timer may be early, none lost or late by
-// seconds; FaultsLong holds to the 5 ms. What the archive of the library refers to is read with nm.
+// This program defines clock_gettime, gettimeofday and time itself, and the dynamic linker uses
+// them for libstdc++ as well. The real-time clock jumps by a day, forth and back, each time that it
+// is read. The steady clock is the system's. In CI no timer may be early or lost, or late by
+// seconds; FaultsLong checks the 5 ms. nm lists the symbols that the library's archive refers to.
 #include "tern/dial.h"
 #include "tern/loop.h"
 
@@ -64,7 +65,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-/// The clock jumps while this lives.
+/// As long as it lives, the clock jumps.
 class Jumping {
  public:
   Jumping() {
@@ -75,7 +76,7 @@ class Jumping {
   Jumping(const Jumping&) = delete;
   Jumping& operator=(const Jumping&) = delete;
 
-  /// Whoever asks through libstdc++ sees two days between one look and the next.
+  /// The number of jumps; 0 if libstdc++ does not see them, because then the test shows nothing.
   std::uint64_t fired() const {
     const auto first = std::chrono::system_clock::now();
     const auto second = std::chrono::system_clock::now();
@@ -83,7 +84,7 @@ class Jumping {
   }
 };
 
-// How late timers of 1 to 50 ms are, sorted.
+// The delays of timers of 1 to 50 ms, sorted.
 std::vector<Clock::duration> lateness(std::size_t count) {
   Loop loop;
   std::vector<Clock::duration> late;
@@ -109,7 +110,7 @@ TEST(Faults, X25_TimersDoNotSeeTheClockJump) {
   EXPECT_GT(clock.fired(), 0u) << "nothing is shown";
 }
 
-// The best of ten runs, since what else the machine does is not the subject.
+// Returns the best of ten runs, because other work of the machine must not count.
 Clock::duration best_p99() {
   auto best = lateness(1'000)[989];
   for (int i = 1; i < 10; ++i) best = std::min(best, lateness(1'000)[989]);
@@ -123,7 +124,8 @@ TEST(FaultsLong, X25_TimersAreWithinFiveMilliseconds) {
   EXPECT_GT(clock.fired(), 0u) << "nothing is shown";
 }
 
-// Deadlines of a server: a ping after silence, an answer to who says nothing; neither at once.
+// Two deadlines of a server, neither of which may fire at once: the ping after silence, and the
+// answer to an unfinished request.
 TEST(Faults, X25_DeadlinesOfAServerDoNotSeeTheClockJump) {
   const sys::Bystander bystander;
   House house({.timeouts = {.handshake = 300ms, .silence = 300ms}});
@@ -168,7 +170,7 @@ TEST(Faults, X25_DeadlinesOfAClientDoNotSeeTheClockJump) {
   aftermath.expect_clean();
 }
 
-// The names that the objects of the library leave to others, and which objects do.
+// The undefined symbols of the library, each with the objects that refer to it.
 std::map<std::string, std::set<std::string>> undefined_symbols() {
   std::map<std::string, std::set<std::string>> all;
   FILE* const pipe = ::popen("nm -A -u '" TERN_ARCHIVE "'", "r");
@@ -186,8 +188,8 @@ std::map<std::string, std::set<std::string>> undefined_symbols() {
   return all;
 }
 
-// As headers and macros may hide a call from a search of the sources, the objects are asked.
-TEST(Faults, X25_TheLibraryRefersToNoOtherClockNorToSignalsNorRand) {
+// The test reads the objects, because headers and macros can hide a call in the sources.
+TEST(Faults, X25_TheLibraryRefersToNoOtherClockSignalOrRand) {
   const auto symbols = undefined_symbols();
   EXPECT_TRUE(symbols.contains("_ZNSt6chrono3_V212steady_clock3nowEv")) << "nothing was read";
   EXPECT_TRUE(symbols.contains("epoll_wait"));

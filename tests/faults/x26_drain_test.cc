@@ -1,8 +1,8 @@
-// X26: the server is told to stop (SIGTERM) while clients are at work and some of them are stopped.
-// Pass: nobody new gets in at once; every client at work gets each message that was accepted, then
-// 1001; the stopped ones hold it up no longer than the deadline; run() returns, the exit code is 0,
-// a second signal does no harm, and the port is free for the next server.
-// For CI 60 clients and 3 stopped ones; full size is 1 000 and 10.
+// X26: the server receives SIGTERM while clients work and some other clients are stopped.
+// Pass: new connections are refused at once. Each working client receives every accepted message
+// and then 1001. The stopped clients delay the end only until the deadline. run() returns, the exit
+// code is 0, a second signal does no harm, and the next server can use the port.
+// CI has 60 clients and 3 stopped ones; the full size is 1 000 and 10.
 #include "faults/support/attacked.h"
 #include "faults/support/crowd.h"
 #include "faults/support/memory.h"
@@ -22,7 +22,7 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-// Sends "<client>:<number>" and counts what comes back, until Close 1001.
+// Sends "<client>:<number>" and counts the echoes, until Close 1001.
 class Worker {
  public:
   Worker(std::uint16_t port, int number, std::string_view path)
@@ -40,7 +40,7 @@ class Worker {
         ++echoed;
       }
     }
-    // A few are always on their way.
+    // Some messages are always on their way.
     while (client->open() && close.empty() && sent - echoed < 8) client->send(text(name(sent++)));
   }
   std::string name(int number) const { return std::to_string(me) + ':' + std::to_string(number); }
@@ -57,7 +57,7 @@ class Workforce {
   Workforce(std::uint16_t port, int count, std::string_view path = "/echo") {
     for (int i = 0; i < count; ++i) workers.emplace_back(port, i, path);
   }
-  // Serves all until each of them is as said.
+  // Serves all workers until `holds` is true for each.
   template <class F>
   bool work_until(F holds) {
     return eventually([&] {
@@ -84,9 +84,9 @@ class Workforce {
   std::vector<Worker> workers{};
 };
 
-TEST(Faults, X26_WhatWasAcceptedIsDeliveredAndTheStoppedOnesHoldItUpNoLonger) {
+TEST(Faults, X26_AStopDeliversAcceptedMessagesBeforeItsDeadline) {
   constexpr int clients = 60;
-  std::vector<int> accepted(clients, 0);  // on the loop, until it ends
+  std::vector<int> accepted(clients, 0);  // belongs to the loop until it ends
   Attacked attacked({.limits = {.max_queued_bytes = 64 << 20},
                      .timeouts = {.silence = 5min, .pong = 5min, .close = 5min, .stall = 5min}});
   attacked.listening = false;
@@ -95,7 +95,7 @@ TEST(Faults, X26_WhatWasAcceptedIsDeliveredAndTheStoppedOnesHoldItUpNoLonger) {
                               static_cast<std::size_t>(std::stoi(std::string(msg.text())));
                           if (conn.send(msg)) ++accepted[me];
                         }});
-  // These get more than the kernel takes and never read.
+  // These clients are sent more than the kernel takes, and never read.
   attacked.server.route("/stopped", Handlers{.on_message = [](Connection& conn, Message) {
                           conn.send(std::string(12 << 20, 'x'));
                         }});
@@ -113,9 +113,9 @@ TEST(Faults, X26_WhatWasAcceptedIsDeliveredAndTheStoppedOnesHoldItUpNoLonger) {
   attacked.server.stop(2s);
   std::thread joiner([&] { attacked.join(); });
   EXPECT_TRUE(force.work_to_the_end());
-  attacked.server.stop(2s);  // harmless
+  attacked.server.stop(2s);  // does nothing
   joiner.join();
-  EXPECT_GE(Clock::now() - begun, 2s - 50ms) << "there was nobody to wait for";
+  EXPECT_GE(Clock::now() - begun, 2s - 50ms) << "there was no client to wait for";
   EXPECT_LT(Clock::now() - begun, enough_time / 2);
   for (Worker& worker : force.workers) {
     EXPECT_EQ(worker.close, "close 1001");
@@ -126,7 +126,7 @@ TEST(Faults, X26_WhatWasAcceptedIsDeliveredAndTheStoppedOnesHoldItUpNoLonger) {
   EXPECT_TRUE(again.listen());
 }
 
-// As users have it: a signal, an exit code, the port.
+// As an operator uses it: a signal, an exit code, the port.
 void drain_by_signal(int clients, int stopped_clients) {
   EchoServer server;
   std::vector<std::unique_ptr<Process>> stopped;
@@ -145,11 +145,11 @@ void drain_by_signal(int clients, int stopped_clients) {
   server.signal(SIGTERM);
   EXPECT_TRUE(eventually([&] { return !RawClient(server.port()).connected(); }));
   testing::Test::RecordProperty("refused_after_ms", static_cast<int>((Clock::now() - begun) / 1ms));
-  EXPECT_NE(state_of(server.pid()), "") << "it was over before anybody could be refused";
+  EXPECT_NE(state_of(server.pid()), "") << "the server ended before it could refuse a client";
   EXPECT_TRUE(force.work_to_the_end());
   EXPECT_EQ(server.exit_code(), 0) << server.err();
   // The stopped ones never answer: timeouts.close (5 s) ends them, before the deadline of 10 s.
-  EXPECT_GE(Clock::now() - begun, 4s) << "there was nobody to wait for";
+  EXPECT_GE(Clock::now() - begun, 4s) << "there was no client to wait for";
   EXPECT_LT(Clock::now() - begun, 10'500ms + enough_time / 2);
   for (Worker& worker : force.workers) {
     EXPECT_EQ(worker.close, "close 1001");
@@ -163,8 +163,8 @@ void drain_by_signal(int clients, int stopped_clients) {
   EXPECT_EQ(again.exit_code(), 0) << again.err();
 }
 
-TEST(Faults, X26_SigtermDrains) { drain_by_signal(60, 3); }
-TEST(FaultsLong, X26_SigtermDrainsAThousand) { drain_by_signal(1'000, 10); }
+TEST(Faults, X26_SigtermDeliversThenClosesWith1001) { drain_by_signal(60, 3); }
+TEST(FaultsLong, X26_SigtermDrainsAThousandClients) { drain_by_signal(1'000, 10); }
 
 }  // namespace
 }  // namespace tern::test

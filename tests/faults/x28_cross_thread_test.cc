@@ -1,8 +1,9 @@
 // X28: threads send to many connections through Handles while others close and terminate at random,
-// and the server stops at the end; and threads share one BlockingClient.
-// Pass: each sender's messages arrive in order without a gap; on connections that were closed
-// properly at the end, all that were accepted; no report of ThreadSanitizer, which runs this row
-// as well. For CI 8 threads by 4 000 sends to 40 connections; full size is 8 by 100 000 to 100.
+// and the server stops at the end. Threads share one BlockingClient.
+// Pass: the messages of each sender arrive in order without a gap. On connections that were closed
+// properly at the end, all accepted messages arrive. ThreadSanitizer, which runs this row as well,
+// reports nothing. For CI 8 threads send 4 000 messages each to 40 connections; the full size is
+// 100 000 each to 100.
 #include "tern/tern.h"
 
 #include "faults/support/crowd.h"
@@ -40,7 +41,7 @@ struct Size {
 constexpr Size ci{40, 4'000, 3min};
 constexpr Size full{100, 100'000, 20min};
 
-// "<sender> <number>": the next number that is due, by sender.
+// The next expected number of each sender. A message is "<sender> <number>".
 using Due = std::array<int, senders>;
 
 class Crossfire {
@@ -69,7 +70,8 @@ class Crossfire {
     const std::uint16_t port = running_->start();
     for (std::size_t i = 0; i < size_.connections; ++i) {
       crowd_.push_back(std::make_unique<CrowdClient>(port));
-      crowd_.back()->upgrade("/fire");  // one after the other: the index is the order
+      crowd_.back()->upgrade(
+          "/fire");  // one by one, so that the index is the order of registration
       while (Clock::now() < give_up_ && registered_ <= i) serve(crowd_, 1);
     }
     std::vector<std::thread> threads;
@@ -77,7 +79,7 @@ class Crossfire {
     threads.emplace_back([this] { reap(); });
     serve_until([&] { return done_ == senders + 1; });
     for (std::thread& thread : threads) thread.join();
-    // A last word for each; who has it, has all.
+    // A last message for each connection. It arrives after all the others.
     for (std::size_t i = 0; i < size_.connections; ++i) {
       if (!reaped_[i]) {
         EXPECT_TRUE(handles_[i].send("done"));
@@ -86,7 +88,7 @@ class Crossfire {
     serve_until([&] { return done_words_ + ended_reaped() == size_.connections; });
   }
 
-  // Senders once more, while the server stops.
+  // Threads send again, while the server stops.
   void stop_under_fire() {
     std::atomic<bool> over = false;
     std::vector<std::thread> threads;
@@ -137,7 +139,7 @@ class Crossfire {
       const std::size_t to = (static_cast<std::size_t>(n) * 7 + me * 3) % size_.connections;
       char payload[32];
       const int length = std::snprintf(payload, sizeof payload, "%zu %d", me, numbers[to]);
-      // False: the mailbox is full. Whoever drains it needs the processor.
+      // False means that the mailbox is full. The loop that empties it needs the processor.
       while (!handles_[to].send(std::string_view(payload, static_cast<std::size_t>(length)))) {
         if (Clock::now() >= give_up_) return;
         std::this_thread::yield();
@@ -148,7 +150,7 @@ class Crossfire {
     ++done_;
   }
 
-  // Closes and terminates a few, spread over the time that the senders need.
+  // Closes and terminates some connections, spread over the time in which the others send.
   void reap() {
     std::mt19937 random(28);
     for (std::size_t n = 0; n < size_.connections / 5; ++n) {
@@ -226,11 +228,11 @@ void crossfire(const Size& size) {
   EXPECT_EQ(descriptors_of(::getpid()), descriptors);
 }
 
-TEST(Faults, X28_ManyThreadsSendWhileOthersClose) { crossfire(ci); }
-TEST(FaultsLong, X28_EightThreadsByAHundredThousand) { crossfire(full); }
+TEST(Faults, X28_MessagesOfEachThreadStayInOrder) { crossfire(ci); }
+TEST(FaultsLong, X28_HundredThousandMessagesOfEachThreadStayInOrder) { crossfire(full); }
 
-// Four threads send, one receives, one pings; then another closes while they are at it.
-TEST(Faults, X28_ThreadsShareAClient) {
+// Four threads send, one receives, one pings. Then another one closes while they continue.
+TEST(Faults, X28_ThreadsThatShareAClientKeepTheirOrder) {
   constexpr int each = 1'000;
   RunningServer running;
   running.server.route("/echo", echo());
@@ -255,7 +257,7 @@ TEST(Faults, X28_ThreadsShareAClient) {
         EXPECT_TRUE(dialed->send(std::to_string(s) + ' ' + std::to_string(n)));
       }
       while (received < 4 * each) std::this_thread::yield();
-      while (dialed->send(std::to_string(s) + " more")) {  // until somebody closes
+      while (dialed->send(std::to_string(s) + " more")) {  // until a thread closes
       }
     });
   }

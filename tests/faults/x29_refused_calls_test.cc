@@ -1,10 +1,11 @@
 // X29: the calls that set things up fail: epoll_create, epoll_ctl, eventfd, setsockopt, getpeername
-// and the rest.
+// and others.
 //
-// Pass: an error result, or that connection closes; no abort, no hang; and who lives on, serves.
+// Pass: a call returns an error, or one connection closes. tern does not abort or hang, and the
+// surviving server or client works.
 //
 // Each call of a whole life (construct, listen, accept, echo, close, stop; dial, echo, close) fails
-// once, the first, the second, and so on until there is none left to fail.
+// once: the first, the second, and so on until no call is left.
 #include "tern/dial.h"
 #include "tern/loop.h"
 
@@ -28,10 +29,10 @@ using sys::Call;
 struct Row {
   Call call;
   int error;
-  std::uint64_t at_least;  // shots until there is none left
+  std::uint64_t at_least;  // the least number of calls that can fail
 };
 
-// An echo, if the server lets us; the fault may end it anywhere.
+// Tries an echo. The fault may end it at any point.
 void talk(std::uint16_t port) {
   const sys::Bystander bystander;
   RawClient client(port);
@@ -43,7 +44,7 @@ void talk(std::uint16_t port) {
   client.ends();
 }
 
-// One life of a server with one failure; whether it happened.
+// Runs one life of a server with one failure. Returns whether the failure happened.
 bool live_with(const Row& row, std::uint64_t number) {
   auto fault = std::make_unique<sys::Fault>(
       row.call, sys::Plan{.error = row.error, .after = number, .times = 1});
@@ -56,7 +57,7 @@ bool live_with(const Row& row, std::uint64_t number) {
     return fault->fired() > 0;
   }
   talk(house.port());
-  talk(house.port());  // it may strike what comes after the first
+  talk(house.port());  // the failure may affect only a later connection
   const bool fired = fault->fired() > 0;
   fault.reset();
   const bool lives = !house.ended() && clean_echoes(house.port(), 10) == 11;
@@ -87,7 +88,7 @@ TEST(Faults, X29_AServerSurvivesEachRefusedCall) {
   EXPECT_EQ(open_descriptors(), descriptors);
 }
 
-// A listener that paused has to come back, also when epoll has no memory for it at that moment.
+// A listener that paused must continue, also if epoll has no memory at that moment.
 TEST(Faults, X29_AListenerThatCannotComeBackTriesAgain) {
   const sys::Bystander bystander;
   House house;
@@ -104,8 +105,8 @@ TEST(Faults, X29_AListenerThatCannotComeBackTriesAgain) {
   aftermath.expect_clean();
 }
 
-// Writing shows first that the peer is gone: the session hears of it now, not when the keepalive
-// has lost patience.
+// A write notices first that the peer is gone. The session receives on_close at once, and not only
+// after the keepalive's deadline.
 TEST(Faults, X29_AWriteThatFailsEndsTheConnection) {
   const sys::Bystander bystander;
   constexpr auto never = std::chrono::nanoseconds::max();
@@ -126,7 +127,7 @@ TEST(Faults, X29_AWriteThatFailsEndsTheConnection) {
   aftermath.expect_clean();
 }
 
-// Nobody knows the peer's name: it is served all the same.
+// A connection whose peer address cannot be read is served like any other.
 TEST(Faults, X29_AConnectionWithoutANameIsServed) {
   const sys::Bystander bystander;
   House house;
@@ -145,7 +146,8 @@ TEST(Faults, X29_AConnectionWithoutANameIsServed) {
   aftermath.expect_clean();
 }
 
-// The counter of an eventfd is full, or says so: what was posted runs.
+// write() to the eventfd returns EAGAIN, as if its counter were full. Posted functions run
+// nevertheless.
 TEST(Faults, X29_PostsArriveThoughTheEventfdIsFull) {
   Loop loop;
   std::thread thread([&] { EXPECT_TRUE(loop.run()); });
@@ -165,7 +167,7 @@ TEST(Faults, X29_PostsArriveThoughTheEventfdIsFull) {
   EXPECT_GE(full.fired(), 100u) << "nothing is shown";
 }
 
-// One life of a client with one failure; whether it happened.
+// Runs one life of a client with one failure. Returns whether the failure happened.
 bool dial_with(const Row& row, std::uint64_t number, const std::string& url) {
   const sys::Fault fault(row.call, {.error = row.error, .after = number, .times = 1});
   auto dialed = dial(url);

@@ -1,8 +1,9 @@
 // X30: the process forks.
 //
-// Pass: the parent is unaffected, also by a child that runs its destructors; a child may serve what
-// the parent has prepared, and the parent's destructors leave it alone; masking keys of parent and
-// child differ: no equal keys in 10 000 pairs; every descriptor is close-on-exec.
+// Pass: the child does not affect the parent, even if the child runs its destructors. A child may
+// serve a server that its parent has prepared, and the parent's destructors do not affect it.
+// Masking keys of parent and child differ: no equal keys in 10 000 pairs. Every descriptor is
+// close-on-exec.
 #include "tern/dial.h"
 #include "tern/engine.h"
 #include "tern/loop.h"
@@ -33,14 +34,14 @@ constexpr std::size_t pairs = 10'000;
 // The masking key of an empty ping, which a client's engine writes.
 std::uint32_t next_key(Engine& engine) {
   engine.ping();
-  std::string octets;
+  std::string bytes;
   for (const iovec& piece : engine.output()) {
-    octets.append(static_cast<const char*>(piece.iov_base), piece.iov_len);
+    bytes.append(static_cast<const char*>(piece.iov_base), piece.iov_len);
   }
-  engine.consume_output(octets.size());
+  engine.consume_output(bytes.size());
   engine.settle();
   std::uint32_t key = 0;
-  if (octets.size() == 6) std::memcpy(&key, octets.data() + 2, 4);
+  if (bytes.size() == 6) std::memcpy(&key, bytes.data() + 2, 4);
   return key;
 }
 
@@ -58,15 +59,15 @@ TEST(Faults, X30_ParentAndChildMaskDifferently) {
   engine->tick(std::chrono::steady_clock::now());
   while (engine->next()) {
   }
-  ASSERT_NE(next_key(*engine), next_key(*engine));  // its random octets are drawn from a block now
+  ASSERT_NE(next_key(*engine), next_key(*engine));  // fills its block of random bytes
   int ends[2];
   ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
   const pid_t child = ::fork();
   if (child == 0) {
     const auto keys = draw_keys(*engine);
-    const auto* octets = reinterpret_cast<const char*>(keys.data());
+    const auto* bytes = reinterpret_cast<const char*>(keys.data());
     for (std::size_t put = 0; put < pairs * 4;) {
-      const ssize_t size = ::write(ends[1], octets + put, pairs * 4 - put);
+      const ssize_t size = ::write(ends[1], bytes + put, pairs * 4 - put);
       if (size <= 0) ::_exit(1);
       put += static_cast<std::size_t>(size);
     }
@@ -127,19 +128,20 @@ namespace {
 bool leaves_without_its_heap = false;
 }
 
-// A child of a process that serves leaves the parent's connections alone, in its heap.
+// A forked child exits without freeing the parent's connections, so LeakSanitizer must not report
+// them.
 extern "C" int __lsan_is_turned_off() { return leaves_without_its_heap ? 1 : 0; }  // NOLINT
 
 namespace tern::test {
 namespace {
 
-// Whether this child ended well.
+// Waits for the child. Returns whether its exit code was 0.
 bool ended_well(pid_t child) {
   int status = -1;
   return ::waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-// Destroyed by exit(), as the static objects of a program are.
+// exit() destroys it, like any static object of a program.
 std::unique_ptr<Server>& static_server() {
   static std::unique_ptr<Server> server;
   return server;
@@ -171,7 +173,7 @@ TEST(Faults, X30_AChildThatRunsItsDestructorsLeavesTheServerAlone) {
     ASSERT_TRUE(clients.back().upgrade());
   }
   for (int round = 0; round < 5; ++round) {
-    // From a thread that is not the server's, and from a handler.
+    // Forks on a thread that is not the server's, and then in a handler.
     const pid_t child = ::fork();
     leaves_without_its_heap = child == 0;
     if (child == 0) std::exit(closed);
@@ -199,7 +201,7 @@ TEST(Faults, X30_AChildServesWhatItsParentDestroys) {
                     conn.send(msg);
                     if (msg.text() == "stop") server->stop();
                   }});
-    if (again) {  // it has run here before
+    if (again) {  // the server has already run in the parent
       server->stop();
       ASSERT_TRUE(server->run());
     }
@@ -214,7 +216,7 @@ TEST(Faults, X30_AChildServesWhatItsParentDestroys) {
     EXPECT_EQ(clean_echoes(port, 10), 11u);
     RawClient client(port);
     ASSERT_TRUE(client.upgrade());
-    server->stop(std::chrono::seconds(0));  // of this process, which does not run it
+    server->stop(std::chrono::seconds(0));  // in the parent, which does not run it
     server.reset();
     client.send(text("still here"));
     EXPECT_EQ(client.next(), "text still here");
@@ -226,7 +228,7 @@ TEST(Faults, X30_AChildServesWhatItsParentDestroys) {
   }
 }
 
-// What a program puts on a loop before it forks is there in both processes.
+// Everything that a program adds to a loop before it forks works in both processes.
 TEST(Faults, X30_ALoopRunsInTheChildAndInTheParent) {
   sigset_t user;
   ::sigemptyset(&user);
@@ -235,35 +237,35 @@ TEST(Faults, X30_ALoopRunsInTheChildAndInTheParent) {
   int ends[2];
   ASSERT_EQ(::pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
   Loop loop;
-  int heard = 0;
-  const auto hear = [&] {
-    if (++heard == 4) loop.stop();
+  int events = 0;
+  const auto count = [&] {
+    if (++events == 4) loop.stop();
   };
   auto watch = loop.watch(ends[0], Interest::read, [&](Ready) {
-    char octet = 0;
-    if (::read(ends[0], &octet, 1) == 1) hear();
+    char byte = 0;
+    if (::read(ends[0], &byte, 1) == 1) count();
   });
   ASSERT_TRUE(watch);
-  ASSERT_TRUE(loop.on_signal(SIGUSR2, [&](int) { hear(); }));
-  loop.after(std::chrono::milliseconds(1), hear);
+  ASSERT_TRUE(loop.on_signal(SIGUSR2, [&](int) { count(); }));
+  loop.after(std::chrono::milliseconds(1), count);
   ASSERT_TRUE(loop.post([&] {
     ::raise(SIGUSR2);
     EXPECT_EQ(::write(ends[1], "x", 1), 1);
-    hear();
+    count();
   }));
   const pid_t child = ::fork();
   if (child == 0) {
     ::alarm(120);
     {
       Watch mine = *std::move(watch);
-      if (!loop.run() || heard != 4) ::_exit(1);
-      mine.close();  // from the child's epoll instance
+      if (!loop.run() || events != 4) ::_exit(1);
+      mine.close();  // leaves only the epoll instance of the child
     }
     ::_exit(0);
   }
   EXPECT_TRUE(ended_well(child));
   ASSERT_TRUE(loop.run());
-  EXPECT_EQ(heard, 4);
+  EXPECT_EQ(events, 4);
   ::close(ends[1]);
 }
 
@@ -278,7 +280,8 @@ std::set<int> descriptors() {
   return all;
 }
 
-// Two workers, a connection, a client, a loop with a signal: all that opens descriptors.
+// Two workers, a connection, a client, and a loop with a signal together open every kind of
+// descriptor.
 TEST(Faults, X30_EveryDescriptorIsCloseOnExec) {
   const std::set<int> before = descriptors();
   sigset_t user;
@@ -298,8 +301,8 @@ TEST(Faults, X30_EveryDescriptorIsCloseOnExec) {
     const int flags = ::fcntl(fd, F_GETFD);
     EXPECT_TRUE(flags >= 0 && (flags & FD_CLOEXEC) != 0) << "descriptor " << fd;
   }
-  // Three loops of two each and a signalfd; two listeners and the stop event; both ends of a
-  // connection and the client's bell.
+  // Three loops with two descriptors each and a signalfd, two listeners and the stop event, both
+  // ends of a connection, and the client's eventfd.
   EXPECT_GE(found, 13u);
   EXPECT_TRUE(dialed->close());
 }

@@ -1,10 +1,10 @@
-// X31: names that fail, addresses that are unreachable, refuse or never answer.
+// X31: names that do not resolve, and addresses that are unreachable, refuse or never answer.
 //
-// Pass: the next address is tried; the deadline holds (30 s by default; short here); the error's
-// text names address and errno.
+// Pass: dial() tries the next address. The deadline holds (30 s by default; short here). The error
+// names the address and the errno.
 //
-// getaddrinfo is scripted, so that nothing leaves this machine; an address that drops is a listener
-// whose queue is full; only IPv6 is made unreachable by the wrappers.
+// getaddrinfo is scripted, so no packet leaves this machine. A listener with a full queue is an
+// address that drops packets. The wrappers make only IPv6 unreachable.
 #include "tern/dial.h"
 
 #include "faults/support/aftermath.h"
@@ -36,7 +36,7 @@ std::string why(const std::string& url, std::chrono::nanoseconds timeout = enoug
   return dialed ? "connected to " + dialed->remote_address() : dialed.error().message();
 }
 
-// A port of 127.0.0.1 that drops: the kernel answers no SYN once the queue is full.
+// A port of 127.0.0.1 that drops packets: the kernel answers no SYN after the queue is full.
 class FullListener : public Listener {
  public:
   FullListener() : Listener(0) {
@@ -58,7 +58,7 @@ class FullListener : public Listener {
   std::deque<Socket> waiting_{};
 };
 
-TEST(Faults, X31_NamesThatFailAreNamed) {
+TEST(Faults, X31_ErrorNamesTheHostThatDoesNotResolve) {
   const std::vector<std::pair<int, Errc>> table = {{EAI_NONAME, Errc::name_not_resolved},
                                                    {EAI_AGAIN, Errc::name_not_resolved},
                                                    {EAI_FAIL, Errc::name_not_resolved},
@@ -125,7 +125,7 @@ TEST(Faults, X31_AnAddressThatDropsDoesNotHoldUpTheNext) {
   EXPECT_EQ(open_descriptors(), descriptors);
 }
 
-TEST(Faults, X31_WhereAllDropTheDeadlineHolds) {
+TEST(Faults, X31_TheDeadlineHoldsIfEachAddressDrops) {
   const std::size_t descriptors = open_descriptors();
   {
     const FullListener full;

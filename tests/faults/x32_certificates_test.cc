@@ -1,8 +1,9 @@
-// X32: certificates that do not pass: expired, not valid yet, for another name, by an unknown CA,
-// self-signed, not the pinned one; a client that shows none, or one of these; keys that do not fit;
-// files that are gone or spoilt when they are loaded again.
-// Pass: each is refused on both sides, and the error or the log says whose certificate and why; the
-// server goes on with what it had; nothing leaked. Full size: it takes a second as it is.
+// X32: invalid certificates: expired, not valid yet, for another name, by an unknown CA,
+// self-signed, not the pinned one. Also a client that shows none or one of these, keys that do not
+// belong to the certificate, and files that are missing or damaged when they are loaded again.
+// Pass: both sides refuse each one, and the error or the log names the certificate and the reason.
+// The server continues with the old certificate. Nothing leaks. CI has the full size, which takes a
+// second.
 #include "faults/support/tls_attacked.h"
 
 #include <gtest/gtest.h>
@@ -17,7 +18,7 @@ const Identity& stranger() {
   static const Identity ca({.common_name = "a stranger's CA", .names = "", .ca = true});
   return ca;
 }
-// It has the name of our CA, and not its key.
+// It has the name of our CA, but another key.
 const Identity& impostor() {
   static const Identity ca({.common_name = "tern test CA", .names = "", .ca = true});
   return ca;
@@ -26,11 +27,11 @@ const Identity& impostor() {
 struct Shown {
   const char* name;
   Identity identity;
-  std::string reason;         // part of what is told
-  std::string server_name{};  // what the client expects, if not the address that it dials
+  std::string reason;         // part of the error or of the log
+  std::string server_name{};  // the expected name; empty: the dialed address
 };
 
-// Of a server or a client, without what concerns its names.
+// Invalid certificates of a server or a client, except those that concern names.
 std::vector<Shown> faulty() {
   const Authority& ours = authority();
   return {
@@ -108,8 +109,8 @@ class Log {
       (lines_ += record.message) += '\n';
     };
   }
-  /// What was told since the last call, when it contains this.
-  bool tells(const std::string& part) {
+  /// Waits until the lines since the last successful call contain this.
+  bool contains(const std::string& part) {
     return eventually([&] {
       const std::lock_guard lock(mutex_);
       if (lines_.find(part) == lines_.npos) return false;
@@ -161,7 +162,7 @@ TEST(Faults, X32_AServerRefusesAClientsCertificate) {
       EXPECT_NE(dialed.error().message().find("the server refused us"), std::string::npos)
           << dialed.error().message();
     }
-    EXPECT_TRUE(log.tells(reason)) << reason;
+    EXPECT_TRUE(log.contains(reason)) << reason;
     ++refused;
   };
   strike(
@@ -177,7 +178,8 @@ TEST(Faults, X32_AServerRefusesAClientsCertificate) {
           }
         }
         EXPECT_TRUE(attacked.deserted());
-        EXPECT_EQ(attacked.opened, sessions) << "a stranger got a session";
+        EXPECT_EQ(attacked.opened, sessions)
+            << "a client without a valid certificate got a session";
         EXPECT_EQ(refusals(attacked.server, Errc::tls_certificate_refused), refused);
         return refused - before;
       },
@@ -206,11 +208,11 @@ TEST(Faults, X32_SpoiltFilesLeaveTheOldCertificateServing) {
   write(first);
   AttackedTls attacked({}, {files.path("cert.pem"), files.path("key.pem")});
   const std::uint16_t port = attacked.start();
-  const auto expect_failure = [&](const std::string& told) {
+  const auto expect_failure = [&](const std::string& part) {
     const auto reloaded = attacked.server.reload_certificates();
     EXPECT_FALSE(reloaded);
     if (!reloaded) {
-      EXPECT_NE(reloaded.error().message().find(told), std::string::npos)
+      EXPECT_NE(reloaded.error().message().find(part), std::string::npos)
           << reloaded.error().message();
     }
     EXPECT_EQ(shown_by(port), "first");
@@ -249,8 +251,8 @@ TEST(Faults, X32_SpoiltFilesLeaveTheOldCertificateServing) {
   });
 }
 
-// What does not fit from the start: no server, and no dial.
-TEST(Faults, X32_KeysThatDoNotFitAreToldAtOnce) {
+// Neither a server nor a dial() starts with such a key.
+TEST(Faults, X32_AKeyOfAnotherCertificateIsAnErrorAtStart) {
   const TlsCertificate mismatch{.certificate_pem = authority().leaf.certificate(),
                                 .private_key_pem = stranger().key()};
   strike_tls_clients([&] {

@@ -1,10 +1,10 @@
-// X33: peers that send legal traffic which is much work or whose answers fill memory: requests for
+// X33: peers send legal traffic that costs much work, or whose answers fill memory: requests for
 // pages whose answers are not read, frames that inflate a thousandfold, blocks that inflate to
 // nothing, tiny frames without end, large messages, echoes that are not read.
 // Pass: the resident memory of the server stays within a bound for each peer, a bystander's echoes
-// go on meanwhile, and a stop keeps its deadline. How much the server does for such peers before a
-// bystander has its turn is counted in x33_bystanders_test.
-// Each plain and over TLS. For CI 16 peers push while a bystander has 50 echoes.
+// continue meanwhile, and a stop keeps its deadline. x33_bystanders_test counts the work that the
+// server does for such peers before it serves a bystander.
+// Each runs plain and over TLS. For CI 16 peers send while a bystander has 50 echoes.
 #include "faults/support/attacked.h"
 #include "faults/support/flood.h"
 #include "faults/support/memory.h"
@@ -26,18 +26,19 @@ using namespace std::chrono_literals;
 constexpr std::size_t peers = 16;
 constexpr std::size_t KiB = 1 << 10;
 
-// What the peers do, and what the server may hold for it.
+// The traffic of the peers, and the memory that the server may use for it.
 struct Attack {
-  std::string_view route;   // empty: they stay with HTTP
-  std::string_view fields;  // of the request for an upgrade
+  std::string_view route;   // empty: the peers stay with HTTP
+  std::string_view fields;  // of the upgrade request
   std::string (*bytes)();   // sent again and again
-  std::size_t most_grown;   // resident bytes a peer
-  // The server reads no more once its peer has not read for a while. Then the kernel holds the
-  // requests in one direction, and in the other one answers that are longer (1), or as long (2).
+  std::size_t most_grown;   // resident bytes for each peer
+  // The server stops reading after its peer has not read for a while. Then the kernel holds the
+  // requests in one direction. In the other direction it holds the answers, which are longer (1) or
+  // as long (2).
   std::size_t flow_ends = 0;
 };
 
-// The bytes that the kernel holds of one connection in one direction, at most.
+// The maximum of bytes that the kernel holds for one connection in one direction.
 std::size_t kernel_buffers() {
   std::size_t all = 0;
   for (const char* name : {"/proc/sys/net/ipv4/tcp_rmem", "/proc/sys/net/ipv4/tcp_wmem"}) {
@@ -50,7 +51,7 @@ std::size_t kernel_buffers() {
   return all;
 }
 
-// Pushes while a bystander has this many echoes, each of which must come.
+// All peers send while a bystander has this many echoes, each of which must arrive.
 template <class Client>
 void push_during_echoes(std::list<Flood<Client>>& floods, Client& bystander, int echoes) {
   for (int i = 0; i < echoes; ++i) {
@@ -104,16 +105,16 @@ void strike(Over over, const Attack& attack) {
   }
 }
 
-// An answer is five times as long as its request, and none is read. What the server takes in is
-// what fits in the kernel's buffers and 64 KiB beyond; so is what it holds.
+// An answer is five times as long as its request, and no answer is read. The server takes only as
+// many requests as fit in the kernel's buffers and 64 KiB more, and holds no more than that.
 const Attack pages{"", "", [] { return page_requests("/time"); }, 256 * KiB, 1};
 TEST(Faults, X33_PagesThatAreNotReadTakeNoMemory) { strike(Over::tcp, pages); }
 TEST(Faults, X33_PagesThatAreNotReadTakeNoMemoryOverTls) { strike(Over::tls, pages); }
 
-// The server reads and drops what peers of /push send, so these floods never end.
+// The server reads and discards the messages of peers of /push, so these floods never end.
 //
-// Six bytes that are an event each: of what a read brought only a part is handled in a turn, and
-// the rest is kept.
+// Each message of six bytes is an event. A turn handles only a part of a read, and the server keeps
+// the rest.
 const Attack tiny{"/push", "", tiny_frames, 640 * KiB};
 TEST(Faults, X33_TinyFramesTakeLittleMemory) { strike(Over::tcp, tiny); }
 TEST(Faults, X33_TinyFramesTakeLittleMemoryOverTls) { strike(Over::tls, tiny); }
@@ -130,13 +131,13 @@ const Attack large{"/push", "", large_messages, 2048 * KiB};
 TEST(Faults, X33_LargeMessagesTakeOneMessageEach) { strike(Over::tcp, large); }
 TEST(Faults, X33_LargeMessagesTakeOneMessageEachOverTls) { strike(Over::tls, large); }
 
-// Echoes of 1 MiB that are not read: the server stops to read at a quarter of its queue's limit.
+// Echoes of 1 MiB that are not read. The server stops reading at a quarter of its queue's limit.
 const Attack echoes{"/echo", "", large_messages, 3584 * KiB, 2};
 TEST(Faults, X33_LargeEchoesThatAreNotReadTakeTwoMessagesEach) { strike(Over::tcp, echoes); }
 TEST(Faults, X33_LargeEchoesThatAreNotReadTakeTwoMessagesEachOverTls) { strike(Over::tls, echoes); }
 
-// Behind a Close nothing is inflated, so the stop is not late, although the kernel holds frames for
-// many seconds of work.
+// Frames behind a Close are not inflated. So the stop is on time, although the kernel holds frames
+// that would need many seconds of work.
 template <class Client, class Server>
 void stop_under(Server& attacked, const std::string& bytes) {
   const std::uint16_t port = attacked.start();

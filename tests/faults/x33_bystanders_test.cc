@@ -1,11 +1,11 @@
-// X33, second part: how long a bystander waits while 16 peers send legal traffic that is much work.
-// Time is not measured, because a busy machine would change it. The handler of a busy peer's
-// message sends the bystander's message and waits until the kernel has it. From then on the turns
-// of the loop and the work that it does for the busy peers are counted, until the bystander's
-// handler runs.
-// Pass: that is the turn under way and the next one, and in each of them each busy peer gets no
-// more than its budget (src/connection/turn_budget.h).
-// Each plain and over TLS. For CI 15 messages of the bystander.
+// X33, second part: how long a bystander waits while 16 peers send legal traffic that costs much
+// work. The test measures no time, because a busy machine would change it. The handler of a busy
+// peer's message sends the bystander's message and waits until the kernel has it. From then on the
+// test counts the turns of the loop, and the work for the busy peers, until the bystander's handler
+// runs.
+// Pass: that takes only the rest of the current turn and the next one. In each of them a busy peer
+// receives at most its budget (src/connection/turn_budget.h).
+// Each runs plain and over TLS. CI takes 15 messages of the bystander.
 #include "faults/support/attacked.h"
 #include "faults/support/flood.h"
 #include "faults/support/syscalls.h"
@@ -27,13 +27,13 @@ namespace {
 constexpr std::size_t peers = 16;
 constexpr int samples = 15;  // each waits for an acknowledgement, which TCP delays by 40 ms
 
-// What the loop has done for the busy peers.
+// The work of the loop for the busy peers.
 struct Work {
   std::uint64_t turns = 0;
   std::uint64_t messages = 0;  // or requests
 };
 
-// Measures on the loop's thread.
+// Counts the work. It runs on the loop's thread.
 class Stopwatch {
  public:
   /// Sends the bystander's message, and waits until the kernel of the server's side has it.
@@ -56,7 +56,7 @@ class Stopwatch {
   }
   Work worst() const { return worst_; }
 
-  std::atomic<bool> open = false;  // samples may be taken
+  std::atomic<bool> open = false;  // whether samples are taken
   std::atomic<bool> done = false;
 
  private:
@@ -71,10 +71,10 @@ class Stopwatch {
 };
 
 struct Traffic {
-  std::string_view route;   // empty: they stay with HTTP
-  std::string_view fields;  // of the request for an upgrade
+  std::string_view route;   // empty: the peers stay with HTTP
+  std::string_view fields;  // of the upgrade request
   std::string (*bytes)();   // sent again and again
-  std::uint64_t most;       // messages or requests of one peer in one turn
+  std::uint64_t most;       // the maximum of messages or requests of a peer in a turn
 };
 
 template <class Client>
@@ -135,30 +135,30 @@ void measure(Over over, const Traffic& traffic) {
   }
 }
 
-// A request is 12 units of 1 024.
+// A request costs 12 of 1 024 units.
 const Traffic pages{"", "", [] { return page_requests("/page"); }, 88};
-TEST(Faults, X33_ABystanderBesidePages) { measure(Over::tcp, pages); }
-TEST(Faults, X33_ABystanderBesidePagesOverTls) { measure(Over::tls, pages); }
+TEST(Faults, X33_PagesDoNotDelayABystander) { measure(Over::tcp, pages); }
+TEST(Faults, X33_PagesDoNotDelayABystanderOverTls) { measure(Over::tls, pages); }
 
-// A message is a unit.
+// A message costs a unit.
 const Traffic tiny{"/busy", "", tiny_frames, 1'040};
-TEST(Faults, X33_ABystanderBesideTinyFrames) { measure(Over::tcp, tiny); }
-TEST(Faults, X33_ABystanderBesideTinyFramesOverTls) { measure(Over::tls, tiny); }
+TEST(Faults, X33_TinyFramesDoNotDelayABystander) { measure(Over::tcp, tiny); }
+TEST(Faults, X33_TinyFramesDoNotDelayABystanderOverTls) { measure(Over::tls, tiny); }
 
-// 64 KiB of a message are 128 units.
+// 64 KiB of a message cost 128 units.
 const Traffic inflating{"/busy", offer, inflating_frames, 1};
-TEST(Faults, X33_ABystanderBesideFramesThatInflate) { measure(Over::tcp, inflating); }
-TEST(Faults, X33_ABystanderBesideFramesThatInflateOverTls) { measure(Over::tls, inflating); }
+TEST(Faults, X33_FramesThatInflateDoNotDelayABystander) { measure(Over::tcp, inflating); }
+TEST(Faults, X33_FramesThatInflateDoNotDelayABystanderOverTls) { measure(Over::tls, inflating); }
 
-// 16 KiB of a message on the wire are 128 units.
+// 16 KiB of a message on the wire cost 128 units.
 const Traffic empty{"/busy", offer, empty_blocks, 3};
-TEST(Faults, X33_ABystanderBesideEmptyBlocks) { measure(Over::tcp, empty); }
-TEST(Faults, X33_ABystanderBesideEmptyBlocksOverTls) { measure(Over::tls, empty); }
+TEST(Faults, X33_EmptyBlocksDoNotDelayABystander) { measure(Over::tcp, empty); }
+TEST(Faults, X33_EmptyBlocksDoNotDelayABystanderOverTls) { measure(Over::tls, empty); }
 
-// A read behind the first one is 128 units, and brings 512 KiB at most.
+// Each read after the first one costs 128 units and returns at most 512 KiB.
 const Traffic large{"/busy", "", large_messages, 5};
-TEST(Faults, X33_ABystanderBesideLargeMessages) { measure(Over::tcp, large); }
-TEST(Faults, X33_ABystanderBesideLargeMessagesOverTls) { measure(Over::tls, large); }
+TEST(Faults, X33_LargeMessagesDoNotDelayABystander) { measure(Over::tcp, large); }
+TEST(Faults, X33_LargeMessagesDoNotDelayABystanderOverTls) { measure(Over::tls, large); }
 
 }  // namespace
 }  // namespace tern::test

@@ -1,8 +1,8 @@
-// X34: a connection ends by a reset while its session has paused, and then the application goes on:
-// it resumes, sends, pings, closes or terminates, several of them in one turn, from a timer or from
+// X34: a reset ends a connection while its session has paused. Then the application continues: it
+// resumes, sends, pings, closes or terminates, several of them in one turn, in a timer or from
 // another thread.
-// Pass: each session that was constructed hears exactly one on_close and is destroyed, also those
-// that a server leaves behind. Plain and over TLS.
+// Pass: each constructed session receives exactly one on_close and is destroyed, also those that
+// exist when the server stops. It runs plain and over TLS.
 #include "faults/support/tls_attacked.h"
 
 #include <array>
@@ -18,7 +18,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// What has become of the sessions.
+// The counts of constructed, closed and destroyed sessions.
 struct Census {
   std::atomic<int> constructed = 0;
   std::atomic<int> closed = 0;
@@ -117,7 +117,7 @@ void leave_paused(Attacked& attacked, Census& census, const Deed& deed, bool by_
       deed.act(conn);
     }
   }));
-  // A session that pauses once more reads nothing, and so it hears of no reset, until it resumes.
+  // A session that pauses again reads nothing, so it notices no reset until it resumes.
   EXPECT_TRUE(eventually([&] {
     if (!census.balanced()) handle.post([](Connection& conn) { conn.resume(); });
     return census.balanced();
@@ -138,7 +138,7 @@ std::uint64_t leave_all(Attacked& attacked, Census& census) {
   return count;
 }
 
-TEST(Faults, X34_EachSessionHearsOneEnd) {
+TEST(Faults, X34_EachSessionReceivesOneOnClose) {
   Census census;
   Attacked attacked;
   attacked.server.route<Pausing>("/pausing", std::ref(census));
@@ -146,7 +146,7 @@ TEST(Faults, X34_EachSessionHearsOneEnd) {
   strike(attacked, [&] { return leave_all<RawClient>(attacked, census); });
 }
 
-TEST(Faults, X34_EachSessionHearsOneEndOverTls) {
+TEST(Faults, X34_EachSessionReceivesOneOnCloseOverTls) {
   Census census;
   AttackedTls attacked;
   attacked.server.route<Pausing>("/pausing", std::ref(census));
@@ -154,8 +154,9 @@ TEST(Faults, X34_EachSessionHearsOneEndOverTls) {
   strike_tls(attacked, [&] { return leave_all<TlsClient>(attacked, census); });
 }
 
-// Open, paused with input behind it, and with output that nobody reads.
-TEST(Faults, X34_SoDoTheLastOnesOfAServer) {
+// The sessions are open, paused with unread input, or paused with output that the peer does not
+// read.
+TEST(Faults, X34_AStopIsOneOnCloseForEachSession) {
   for (const bool waits : {false, true}) {
     Census census;
     std::vector<RawClient> clients;

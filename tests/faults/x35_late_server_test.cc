@@ -1,10 +1,12 @@
-// X35: the server's process is stopped (SIGSTOP) for longer than all its deadlines and goes on
-// (SIGCONT), as a machine does that was suspended or has too much to do. Meanwhile the kernel has
-// taken what the peers owe: a pong, a message, the end of a request, a Close frame.
-// Pass: the server reads before it judges, so no peer is cut: each has its answer, and each
-// connection ends with 1000 on both sides. All that a peer sends is in the kernel before the server
-// goes on, so no peer can be late on a busy machine.
-// Plain and over TLS. Deadlines are 1 s instead of 5 to 20 s; the server is stopped for 1.5 s.
+// X35: the server's process is stopped (SIGSTOP) for longer than all its deadlines and then
+// continues (SIGCONT), like a machine that was suspended or overloaded. Meanwhile the kernel has
+// received the bytes that the server waits for: a pong, a message, the end of a request, a Close
+// frame.
+// Pass: the server reads before it judges, so it drops no peer. Each peer receives its answer, and
+// each connection ends with 1000 on both sides. All bytes of the peers are in the kernel before the
+// server continues, so no peer can be late on a busy machine.
+// It runs plain and over TLS. Deadlines are 1 s instead of 5 to 20 s, and the server is stopped for
+// 1.5 s.
 #include "faults/support/flood.h"
 #include "faults/support/memory.h"
 #include "faults/support/tls_attacked.h"
@@ -35,7 +37,7 @@ constexpr std::chrono::milliseconds stopped_for = 1500ms;
 static_assert(stopped_for > deadlines.silence + deadlines.pong);
 static_assert(stopped_for > deadlines.handshake && stopped_for > deadlines.close);
 
-// A server in a process of its own, which writes its port to a pipe and then how each connection
+// A server in a process of its own. It writes its port to a pipe, and then how each connection
 // ended.
 class Child {
  public:
@@ -49,8 +51,8 @@ class Child {
       ::_exit(serve(tls, ends[1]));
     }
     ::close(ends[1]);
-    told_ = ::fdopen(ends[0], "r");
-    std::setvbuf(told_, nullptr, _IONBF, 0);  // so that poll() sees each line
+    output_ = ::fdopen(ends[0], "r");
+    std::setvbuf(output_, nullptr, _IONBF, 0);  // so that poll() sees each line
     const std::string port = line();
     port_ = port.empty() ? std::uint16_t{0} : static_cast<std::uint16_t>(std::stoi(port));
   }
@@ -62,23 +64,23 @@ class Child {
     int status = -1;
     EXPECT_EQ(::waitpid(pid_, &status, 0), pid_);
     EXPECT_EQ(status, 0);
-    std::fclose(told_);
+    std::fclose(output_);
   }
 
   void signal(int signo) const { ::kill(pid_, signo); }
-  /// Returns when it does nothing more.
+  /// Stops the process. Returns when it no longer runs.
   void stop() const {
     signal(SIGSTOP);
     EXPECT_TRUE(eventually([&] { return state_of(pid_) == "T"; }));
   }
   std::uint16_t port() const { return port_; }
-  /// The next that it writes; it gives up after 60 seconds.
+  /// Returns the next line that it writes. Fails after 60 seconds.
   std::string line() {
-    pollfd ready{::fileno(told_), POLLIN, 0};
+    pollfd ready{::fileno(output_), POLLIN, 0};
     std::array<char, 200> text{};
     if (::poll(&ready, 1, RawClient::patience_ms) != 1 ||
-        std::fgets(text.data(), text.size(), told_) == nullptr) {
-      ADD_FAILURE() << "the server says nothing";
+        std::fgets(text.data(), text.size(), output_) == nullptr) {
+      ADD_FAILURE() << "the server writes nothing";
       return {};
     }
     const std::string_view all(text.data());
@@ -86,7 +88,7 @@ class Child {
   }
 
  private:
-  static int serve(ServerOptions options, int told) {
+  static int serve(ServerOptions options, int output) {
     options.host = "127.0.0.1";
     options.timeouts = deadlines;
     options.stop_on = {SIGTERM};
@@ -97,27 +99,27 @@ class Child {
                                 message.text() == "close" ? conn.close() : void(conn.send(message));
                               },
                           .on_close =
-                              [told](Connection&, const CloseInfo& info) {
-                                ::dprintf(told, "%d %s\n", static_cast<int>(info.code),
+                              [output](Connection&, const CloseInfo& info) {
+                                ::dprintf(output, "%d %s\n", static_cast<int>(info.code),
                                           info.clean ? "clean" : info.error.message().c_str());
                               }});
     if (!server.listen()) return 1;
-    ::dprintf(told, "%d\n", server.port());
+    ::dprintf(output, "%d\n", server.port());
     return server.run() ? 0 : 2;
   }
 
   pid_t pid_ = -1;
-  std::FILE* told_ = nullptr;
+  std::FILE* output_ = nullptr;
   std::uint16_t port_ = 0;
 };
 
-// What waits for the server while it is stopped.
+// The peers of a server that is stopped.
 template <class Client>
 struct Peers {
   explicit Peers(std::uint16_t port)
       : ponging(port), talking(port), answering(port), requesting(port) {}
 
-  // Up to the moment at which the server waits for each of them.
+  // Continues each connection until the server waits for its peer.
   void begin() {
     EXPECT_TRUE(ponging.upgrade());
     EXPECT_TRUE(talking.upgrade());
@@ -139,7 +141,7 @@ struct Peers {
     }
     return false;
   }
-  void send_what_waits() {
+  void send_the_rest() {
     EXPECT_TRUE(ponging.send(pong()));
     EXPECT_TRUE(answering.send(closing(1000)));
     EXPECT_TRUE(requesting.send(request.substr(request.size() / 2)));
@@ -160,10 +162,10 @@ struct Peers {
   }
 
   const std::string request = upgrade_request();
-  Client ponging;     // owes a pong
-  Client talking;     // owes a pong as well, and sends a message instead, which is a sign of life
-  Client answering;   // owes the answer to a Close frame
-  Client requesting;  // owes half of its request
+  Client ponging;     // must send a pong
+  Client talking;     // must send a pong, but sends a message, which is a sign of life
+  Client answering;   // must answer a Close frame
+  Client requesting;  // must send the second half of its request
 };
 
 template <class Client>
@@ -177,13 +179,13 @@ void stop_and_go_on(Over over) {
     ASSERT_LT(again, 20) << "the machine is too slow to stop the server in time";
     server.signal(SIGCONT);
     peers = nullptr;
-    for (int i = 0; i < 3; ++i) server.line();  // of those that were open
+    for (int i = 0; i < 3; ++i) server.line();  // the ends of the open connections
     peers = std::make_unique<Peers<Client>>(server.port());
     peers->begin();
     server.stop();
   }
-  peers->send_what_waits();
-  ::poll(nullptr, 0, static_cast<int>(stopped_for.count()));  // this is the fault
+  peers->send_the_rest();
+  ::poll(nullptr, 0, static_cast<int>(stopped_for.count()));  // the fault itself
   server.signal(SIGCONT);
   peers->expect_answers();
   for (int i = 0; i < 4; ++i) EXPECT_EQ(server.line(), "1000 clean");

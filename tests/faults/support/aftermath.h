@@ -1,15 +1,16 @@
-// What every row of the fault matrix owes when its fault is over: proof that it fired, a thousand
-// echoes without an error, and not one descriptor, heap block or connection more than before.
+// The last part of every row of the fault matrix. It checks that the fault happened, that a
+// thousand echoes succeed afterwards, and that no descriptor, heap block or connection is left
+// over.
 //
 //   Aftermath aftermath(house);                  // takes the level, with warm pools
-//   ... the fault, told by fired() ...
+//   ... the fault, counted by fired() ...
 //   aftermath.expect_fired(fault.fired());
-//   aftermath.expect_clean();                    // echoes, then the level again
+//   aftermath.expect_clean();                    // echoes, then compares the level
 //
-// What a row holds of its own (clients, buffers) must be gone when the level is taken and when it
-// is compared. A loop keeps memory for the next connection, as much as its connections held at the
-// same time, up to 64 (engine/workspace.h): the level is taken with so many; the heap may hold less
-// afterwards but not more; and a row with larger messages runs once before.
+// Objects of the row itself (clients, buffers) must not exist when the level is taken or compared.
+// A loop keeps memory for later connections: as much as its connections held at the same time, for
+// up to 64 of them (engine/workspace.h). So the level is taken after 64 connections. Afterwards the
+// heap may hold less but not more. A row with larger messages runs once before the level is taken.
 #pragma once
 
 #include "tern/server.h"
@@ -29,18 +30,18 @@
 
 namespace tern::test {
 
-/// Open descriptors of a process, as /proc tells; 0 when there is no such process.
+/// The number of open descriptors of a process, from /proc; 0 if there is no such process.
 inline std::size_t open_descriptors(pid_t process = ::getpid()) {
   DIR* const directory = ::opendir(("/proc/" + std::to_string(process) + "/fd").c_str());
   if (directory == nullptr) return 0;
   std::size_t count = 0;
   while (const dirent* const entry = ::readdir(directory)) count += entry->d_name[0] != '.';
   ::closedir(directory);
-  return process == ::getpid() ? count - 1 : count;  // not the one just used
+  return process == ::getpid() ? count - 1 : count;  // without the one of this function
 }
 
-/// Echoes `count` messages of 0 to 4096 octets over a client that is connected, closes. How many
-/// came back as they were sent, in order; the closing handshake counts as one more.
+/// Echoes `count` messages of 0 to 4096 bytes over a connected client, then closes. Returns how
+/// many came back unchanged and in order, plus one for the closing handshake.
 template <class Client>
 std::size_t echoes_over(Client& client, std::size_t count) {
   std::size_t good = 0;
@@ -54,7 +55,7 @@ std::size_t echoes_over(Client& client, std::size_t count) {
   return good + (client.next() == "close 1000" && client.ends() ? 1 : 0);
 }
 
-/// The same with a client of its own, without tern's code.
+/// The same with a new client that does not use tern's code.
 inline std::size_t clean_echoes(std::uint16_t port, std::size_t count = 1'000,
                                 std::string_view path = "/echo") {
   const sys::Bystander bystander;
@@ -63,7 +64,7 @@ inline std::size_t clean_echoes(std::uint16_t port, std::size_t count = 1'000,
   return echoes_over(client, count);
 }
 
-/// What a process holds.
+/// The resources that a process holds.
 struct Level {
   std::size_t descriptors = 0;
   std::int64_t blocks = 0;
@@ -72,7 +73,7 @@ struct Level {
   static Level of(const Server& server) {
     Level level{.descriptors = open_descriptors(),
                 .connections = server.counters().connections_open};
-    level.blocks = live_blocks();  // last: what was needed to look is gone again
+    level.blocks = live_blocks();  // last, when the memory of the calls above is free again
     return level;
   }
   bool within(const Level& before) const {
@@ -87,7 +88,7 @@ inline std::string to_string(const Level& level) {
          " blocks, " + std::to_string(level.connections) + " connections";
 }
 
-/// 64 connections at the same time, each in the middle of all that takes memory.
+/// Opens 64 connections at the same time, each in every state that takes memory.
 template <class Client = RawClient>
 void fill_pools(std::uint16_t port) {
   const sys::Bystander bystander;
@@ -113,7 +114,7 @@ void fill_pools(std::uint16_t port) {
 
 class Aftermath {
  public:
-  /// The house has been started. Takes the level, with what an echo needs already warm.
+  /// Takes the level after some echoes, so that pools are warm. The house must have been started.
   explicit Aftermath(const House& house, std::size_t echoes = 1'000)
       : server_(house.server), port_(house.port()), echoes_(echoes) {
     take_level();
@@ -124,21 +125,21 @@ class Aftermath {
     take_level();
   }
 
-  /// The level is that of now from here on.
+  /// Takes the level again. Later comparisons use this one.
   void take_level() {
-    SCOPED_TRACE("the level");  // makes room for the traces of the row
+    SCOPED_TRACE("the level");  // allocates the memory that the row's traces need
     SCOPED_TRACE("with echoes");
     fill_pools(server_.port());
     echo();
     before_ = settled();
   }
-  /// A row whose fault did not fire has shown nothing.
+  /// Fails the test if the fault did not happen, because then the row has shown nothing.
   void expect_fired(std::uint64_t fired, std::string_view what = "the fault",
                     std::uint64_t at_least = 1) {
     EXPECT_GE(fired, at_least) << what << " fired too seldom: nothing is shown";
     fired_ = fired_ || fired >= at_least;
   }
-  /// Echoes, and waits until what is held is what it was.
+  /// Echoes, and waits until the process holds no more than the level.
   void expect_clean() {
     if (!fired_) {
       ADD_FAILURE() << "no fault fired";
@@ -153,8 +154,8 @@ class Aftermath {
  private:
   void echo() { EXPECT_EQ(clean_echoes(port_, echoes_), echoes_ + 1) << "echoes and a close"; }
 
-  // A connection is counted out before its memory is freed, which nobody is told of. What stays the
-  // same for a while, without connections, is the level.
+  // A connection leaves the counter before its memory is freed, and no event reports that. So the
+  // level is the value that stays the same for a while, without connections.
   Level settled() {
     Level level;
     int same = 0;

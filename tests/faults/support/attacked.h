@@ -1,6 +1,5 @@
-// A tern server in this process that is about to be attacked, and what the rows of the fault matrix
-// ask about it: how its connections ended, and what its counters say. strike() is the frame of a
-// row.
+// A tern server in this process that a row attacks, with queries for the rows: how its connections
+// ended and the values of its counters. strike() runs a whole row.
 #pragma once
 
 #include "tern/dial.h"
@@ -16,7 +15,7 @@
 
 namespace tern::test {
 
-/// How many handshakes failed for this reason.
+/// The number of handshakes that failed for this reason.
 inline std::uint64_t refusals(const Server& server, Errc why) {
   const std::string_view name = errc_name(why);
   for (const auto& [reason, count] : server.counters().refusals) {
@@ -25,7 +24,8 @@ inline std::uint64_t refusals(const Server& server, Errc why) {
   return 0;
 }
 
-/// An echo at /echo that tells how its connections ended. More routes may be added before start().
+/// A server with an echo at /echo that records how its connections end. Routes may be added before
+/// start().
 class Attacked {
  public:
   explicit Attacked(ServerOptions options = {}, Defaults defaults = Defaults::not_set)
@@ -43,12 +43,12 @@ class Attacked {
   }
   void join() { running_.join(); }
 
-  /// For handlers of other routes.
+  /// Records an end. Handlers of other routes call it, too.
   void ended(const CloseInfo& info) {
     if (listening) ends.put(info);
     ++closed;
   }
-  /// All connections are gone.
+  /// Waits until the server has no connection. Returns false if that takes too long.
   bool deserted() {
     return eventually([&] { return server.counters().connections_open == 0; });
   }
@@ -59,18 +59,18 @@ class Attacked {
 
   std::atomic<int> opened = 0;
   std::atomic<int> closed = 0;
-  std::atomic<bool> listening = true;  ///< to the ends
+  std::atomic<bool> listening = true;  ///< whether ends are recorded in `ends`
   Inbox<CloseInfo> ends{};
 
  private:
   const std::string scheme_;
-  RunningServer running_;  // stops before what its handlers refer to is gone
+  RunningServer running_;  // last: it stops before the members that its handlers use are destroyed
 
  public:
   Server& server = running_.server;
 };
 
-/// Echoes by a tern client; how many came back as they were sent, and one more for a clean close.
+/// Echoes with a tern client. Returns how many came back unchanged, plus one for a clean close.
 inline std::size_t tern_echoes(const std::string& url, std::size_t count = 1'000,
                                const DialOptions& options = {}) {
   auto dialed = dial(url, options);
@@ -84,10 +84,10 @@ inline std::size_t tern_echoes(const std::string& url, std::size_t count = 1'000
   return good + (dialed->close() ? 1 : 0);
 }
 
-/// How a reset ends an open connection.
+/// Expects the CloseInfo of an open connection that a reset ended.
 inline void expect_reset(const CloseInfo& info, bool close_was_sent) {
   EXPECT_TRUE(info.opened);
-  if (close_was_sent) {  // the reset may be seen before or after our answer is written
+  if (close_was_sent) {  // the reset may arrive before or after our answer is written
     EXPECT_EQ(info.code, CloseCode::normal);
     EXPECT_TRUE(info.clean || info.error == Errc::connection_reset) << info.error.message();
   } else {
@@ -97,7 +97,7 @@ inline void expect_reset(const CloseInfo& info, bool close_was_sent) {
   }
 }
 
-/// What the attacked server holds when all is quiet: the same for a while, without connections.
+/// Returns the level of the server at rest: without connections, and the same for a while.
 inline Level quiet_level(const Server& server) {
   Level level = Level::of(server);
   int same = 0;
@@ -110,9 +110,9 @@ inline Level quiet_level(const Server& server) {
   return level;
 }
 
-/// The frame of a row: the attack (it tells how often its fault fired), a thousand echoes, and the
-/// level again. Pools and tables grow to what the busiest moment of an attack needed, which is not
-/// always the same; so it is repeated until nothing grows any more. A leak grows each time.
+/// Runs a row: the attack (which returns how often its fault happened), a thousand echoes, and a
+/// comparison of the level. Pools and tables grow to the need of the busiest moment of an attack,
+/// which varies. So the row is repeated until nothing grows any more. A leak grows each time.
 template <class Attack, class Echoes>
 void strike_until_level(const Server& server, Attack attack, Echoes echoes) {
   constexpr int rounds = 6;
@@ -135,7 +135,7 @@ void strike_until_level(const Server& server, Attack attack, Echoes echoes) {
   }
 }
 
-/// `echoes(port)`: 1 001 when all is well.
+/// `echoes(port)` must return 1 001.
 template <class F, class Echoes>
 void strike(Attacked& attacked, F attack, Echoes echoes) {
   strike_until_level(
@@ -144,7 +144,7 @@ void strike(Attacked& attacked, F attack, Echoes echoes) {
         const auto fired = attack();
         EXPECT_TRUE(attacked.deserted());
         EXPECT_EQ(attacked.opened, attacked.closed) << "on_open and on_close come in pairs";
-        EXPECT_TRUE(attacked.ends.empty()) << "an end that nobody expected";
+        EXPECT_TRUE(attacked.ends.empty()) << "an unexpected end";
         return fired;
       },
       [&] {
@@ -159,7 +159,7 @@ void strike(Attacked& attacked, F attack) {
   strike(attacked, attack, [](std::uint16_t port) { return clean_echoes(port); });
 }
 
-/// The same for an attack on tern's clients: a healthy server stands by.
+/// The same for an attack on tern's clients. A healthy server runs beside it and gives the level.
 template <class F>
 void strike_clients(F attack) {
   Attacked healthy;

@@ -1,7 +1,7 @@
-// Recorded conversations: what a client says to a server, and a server to a client, from the
-// upgrade to the end of TCP, right and wrong. A run of one gives a log of all that anybody could
-// notice: the session's events and the octets of the answer. However the kernel cuts or delays the
-// conversation, the log has to be the same.
+// Recorded conversations: the bytes that a client sends to a server, or a server to a client, from
+// the upgrade to the end of TCP, both valid and invalid. A run of a conversation returns a log of
+// everything visible: the events of the session and the bytes of the answer. The log must not
+// depend on how the kernel cuts or delays the bytes.
 #pragma once
 
 #include "tern/dial.h"
@@ -26,8 +26,8 @@ namespace tern::test {
 
 struct Conversation {
   std::string name;
-  std::string octets;    // for a client's: behind the 101
-  std::size_t head = 0;  // octets of the upgrade request, if it is a proper one
+  std::string bytes;     // of a server: those behind its 101
+  std::size_t head = 0;  // size of the upgrade request, if it is a valid one
 };
 
 inline std::string to_log(const CloseInfo& info) {
@@ -36,7 +36,8 @@ inline std::string to_log(const CloseInfo& info) {
          info.error.message() + '\n';
 }
 
-/// Frames behind the handshake, of either side: each form of a header, each fate of a connection.
+/// Frames that either side sends behind the handshake: each form of a header, and each way in which
+/// a connection ends.
 inline std::vector<std::pair<std::string, std::string>> frame_streams(Role sender) {
   const auto end = [&](std::vector<Frame> frames) {
     frames.push_back(closing(1000, "bye"));
@@ -61,7 +62,7 @@ inline std::vector<std::pair<std::string, std::string>> frame_streams(Role sende
       {"ping between fragments", end({binary("a", false), ping("p"), more("b")})},
       {"ping", end({ping("are you there"), text("x")})},
       {"empty ping", end({ping(), ping(), text("x")})},
-      {"pong", end({pong("nobody asked"), text("x")})},
+      {"pong", end({pong("unsolicited"), text("x")})},
       {"125 of ping", end({ping(std::string(125, 'p'))})},
       {"close", wire(sender, closing(1000))},
       {"empty close", wire(sender, closing())},
@@ -80,7 +81,7 @@ inline std::vector<std::pair<std::string, std::string>> frame_streams(Role sende
       {"fragmented ping", wire(sender, Frame{9, "p", false})},
       {"continuation of nothing", wire(sender, more("x"))},
       {"message in a message", wire(sender, {text("a", false), text("b")})},
-      {"close of one octet", wire(sender, Frame{8, "x"})},
+      {"close of one byte", wire(sender, Frame{8, "x"})},
       {"close 1005", wire(sender, closing(1005))},
       {"close not utf-8", wire(sender, closing(1000, "\xFF"))},
       {"wrong mask", wire(sender == Role::client ? Role::server : Role::client, text("x"))},
@@ -92,7 +93,7 @@ inline std::vector<std::pair<std::string, std::string>> frame_streams(Role sende
   };
 }
 
-/// What a client may say: requests alone, and each stream of frames behind the request.
+/// Conversations of a client: requests alone, and each stream of frames behind the request.
 inline std::vector<Conversation> client_conversations() {
   const std::string request = upgrade_request({}, "/log");
   std::vector<Conversation> all = {
@@ -111,20 +112,20 @@ inline std::vector<Conversation> client_conversations() {
       {"http/1.2", "GET /log HTTP/1.2\r\nHost: a\r\n\r\n"},
       {"half a request", request.substr(0, request.size() / 2)},
   };
-  for (auto& [name, octets] : frame_streams(Role::client)) {
-    all.push_back({name, request + octets, request.size()});
+  for (auto& [name, bytes] : frame_streams(Role::client)) {
+    all.push_back({name, request + bytes, request.size()});
   }
   return all;
 }
 
-/// What a server may say behind its 101.
+/// Conversations of a server: each stream of frames behind its 101.
 inline std::vector<Conversation> server_conversations() {
   std::vector<Conversation> all;
-  for (auto& [name, octets] : frame_streams(Role::server)) all.push_back({name, octets});
+  for (auto& [name, bytes] : frame_streams(Role::server)) all.push_back({name, bytes});
   return all;
 }
 
-/// The same without the values of the Date fields: the second may have passed.
+/// Returns `heads` without the values of the Date fields, because the time may have changed.
 inline std::string without_dates(std::string heads) {
   const std::string_view name = "\r\nDate: ";
   for (auto at = heads.find(name); at != heads.npos; at = heads.find(name, at + 1)) {
@@ -155,14 +156,14 @@ class LoggingHouse : public House {
     server.get("/page", [](const Request&) { return Response::text("a page"); });
   }
 
-  /// Says the octets, ends, and reads until the server ends: events, then the answer.
-  std::string play(std::string_view octets) {
+  /// Sends the bytes and FIN, and reads until the server ends. Returns the events, then the answer.
+  std::string play(std::string_view bytes) {
     {
       const std::lock_guard lock(events_mutex_);
       events_.clear();
     }
     RawClient client(port());
-    client.send(octets);
+    client.send(bytes);
     client.finish();
     const std::string answer = without_dates(client.body(std::size_t{1} << 20));
     const std::lock_guard lock(events_mutex_);
@@ -174,7 +175,7 @@ class LoggingHouse : public House {
   std::string events_{};
 };
 
-/// Answers each client's upgrade and says a conversation at once. Its thread is a bystander.
+/// Answers the upgrade of each client and sends a conversation at once. Its thread is a bystander.
 class Reciter : public Listener {
  public:
   Reciter() = default;
@@ -186,15 +187,15 @@ class Reciter : public Listener {
       for (;;) {
         Socket socket = accept();
         if (socket.fd() < 0) return;
-        socket.upgrade({}, octets_);
+        socket.upgrade({}, bytes_);
         socket.shutdown_write();
         FrameReader reader(Role::client);
         for (std::string got = socket.receive(); !got.empty(); got = socket.receive()) {
           reader.feed(got);
         }
-        std::string heard = reader.fault();
-        for (const Frame& frame : reader.frames()) heard += to_string(frame) + '\n';
-        heard_.put(heard);
+        std::string answer = reader.fault();
+        for (const Frame& frame : reader.frames()) answer += to_string(frame) + '\n';
+        answers_.put(answer);
       }
     });
   }
@@ -203,9 +204,9 @@ class Reciter : public Listener {
     if (thread_.joinable()) thread_.join();
   }
 
-  /// A tern client hears the octets: what it received, how it ended, and what it had answered.
-  std::string play(const std::string& octets) {
-    octets_ = octets;
+  /// A tern client receives the bytes. Returns its messages, how it ended, and its answers.
+  std::string play(const std::string& bytes) {
+    bytes_ = bytes;
     std::string log;
     {
       auto dialed = dial(url(), {.limits = {.max_message_bytes = 1'000'000}});
@@ -220,12 +221,12 @@ class Reciter : public Listener {
         log += to_log(dialed->close_info());
       }
     }
-    return log + heard_.take().value_or("nothing");
+    return log + answers_.take().value_or("nothing");
   }
 
  private:
-  std::string octets_{};  // set while no client is connected
-  Inbox<std::string> heard_{};
+  std::string bytes_{};  // set while no client is connected
+  Inbox<std::string> answers_{};
   std::jthread thread_{};
 };
 

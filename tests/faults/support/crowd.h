@@ -1,5 +1,5 @@
-// Many WebSocket clients without tern's code, served by one thread: none of them ever blocks, so
-// that some can be slow, silent or hostile while the others go on.
+// Many WebSocket clients without tern's code, served by one thread. None of them ever blocks, so
+// some can be slow, silent or hostile while the others continue.
 #pragma once
 
 #include "support/upgrade_text.h"
@@ -23,7 +23,8 @@ namespace tern::test {
 
 class CrowdClient {
  public:
-  /// Connects to this address of loopback. `receive_buffer`: SO_RCVBUF, for one that reads slowly.
+  /// Connects to this address of loopback. `receive_buffer` is SO_RCVBUF; a client that reads
+  /// slowly uses a small one.
   explicit CrowdClient(std::uint16_t port, int receive_buffer = 0,
                        in_addr_t address = INADDR_LOOPBACK)
       : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
@@ -42,20 +43,20 @@ class CrowdClient {
   ~CrowdClient() { close(); }
 
   int fd() const { return fd_; }
-  /// TCP is over, by either side, or never was.
+  /// Whether TCP has ended by either side, or was never connected.
   bool ended() const { return ended_; }
-  /// The errno of that; 0 after a FIN.
+  /// The errno of that end; 0 after a FIN.
   int error() const { return error_; }
-  /// The head of the answer, once it is whole.
+  /// The head of the answer; empty until it is complete.
   const std::string& head() const { return head_; }
   bool open() const { return head_.starts_with("HTTP/1.1 101 "); }
-  /// What was wrong with the frames; empty if nothing was.
+  /// The error in the frames; empty if there is none.
   const std::string& fault() const { return reader_.fault(); }
 
-  /// Sends now what goes, and the rest when poll says so.
-  void send(std::string_view octets) {
+  /// Sends as many bytes as the socket takes now. The rest is sent when poll reports room.
+  void send(std::string_view bytes) {
     out_.erase(0, std::exchange(sent_, 0));
-    out_ += octets;
+    out_ += bytes;
     write();
   }
   void send(const Frame& frame) { send(wire(Role::client, frame)); }
@@ -82,20 +83,20 @@ class CrowdClient {
     if ((events & POLLOUT) != 0) write();
     if ((events & (POLLIN | POLLERR | POLLHUP)) != 0) read();
   }
-  /// Reads at most so much of what is there.
+  /// Reads at most `most` of the available bytes.
   void read(std::size_t most = 256 << 10) {
     if (ended_) return;
-    static thread_local std::array<char, 256 << 10> octets;
-    const ssize_t got = ::recv(fd_, octets.data(), std::min(most, octets.size()), MSG_DONTWAIT);
+    static thread_local std::array<char, 256 << 10> bytes;
+    const ssize_t got = ::recv(fd_, bytes.data(), std::min(most, bytes.size()), MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (got <= 0) {
       error_ = got < 0 ? errno : 0;
       ended_ = true;
       return;
     }
-    take({octets.data(), static_cast<std::size_t>(got)});
+    take({bytes.data(), static_cast<std::size_t>(got)});
   }
-  /// The frames that came since the last call, but for pings: they are answered here.
+  /// Returns the frames that arrived since the last call, except pings, which are answered here.
   std::vector<Frame> frames() {
     std::vector<Frame> result;
     for (const Frame& frame : reader_.frames()) {
@@ -110,13 +111,13 @@ class CrowdClient {
     while (unsent() > 0 && !ended_) {
       const ssize_t put = ::send(fd_, out_.data() + sent_, unsent(), MSG_NOSIGNAL | MSG_DONTWAIT);
       if (put < 0 && (errno == EAGAIN || errno == EINTR)) return;
-      // When it failed, what the peer said before it went can still be read.
+      // After a failed write, bytes that the peer sent before its end can still be read.
       sent_ += put < 0 ? unsent() : static_cast<std::size_t>(put);
     }
   }
-  void take(std::string_view octets) {
-    if (head_whole_) return reader_.feed(octets);
-    head_ += octets;
+  void take(std::string_view bytes) {
+    if (head_whole_) return reader_.feed(bytes);
+    head_ += bytes;
     const std::size_t end = head_.find("\r\n\r\n");
     if (end == head_.npos) return;
     head_whole_ = true;
@@ -130,15 +131,15 @@ class CrowdClient {
   bool head_whole_ = false;
   int error_ = 0;
   std::string out_{};
-  std::size_t sent_ = 0;  // of out_
+  std::size_t sent_ = 0;  // bytes of out_
   std::string head_{};
   FrameReader reader_{Role::server};
 };
 
 using Crowd = std::vector<std::unique_ptr<CrowdClient>>;
 
-/// Waits at most `timeout_ms` until something can be read or written, and does so for each client;
-/// how many had something to do. Those that ended are left out.
+/// Waits at most `timeout_ms` until a client can read or write, and lets each such client do so.
+/// Returns their number. Clients that have ended are skipped.
 inline int serve(const Crowd& crowd, int timeout_ms) {
   std::vector<pollfd> waits;
   std::vector<CrowdClient*> who;

@@ -1,5 +1,5 @@
-// The rows of a peer that ends its half of TCP and keeps the other: how the connection ends, and
-// that the loop rests afterwards.
+// The common part of the rows in which a peer ends its half of TCP and keeps the other half: how
+// the connection ends, and that the loop sleeps afterwards.
 #pragma once
 
 #include "faults/support/attacked.h"
@@ -10,14 +10,14 @@
 
 namespace tern::test {
 
-/// No deadline of ours explains an end.
+/// Deadlines that are far away, so that none of them ends a connection in a row.
 constexpr Timeouts patient{.handshake = std::chrono::minutes(5),
                            .silence = std::chrono::minutes(5),
                            .pong = std::chrono::minutes(5),
                            .close = std::chrono::minutes(5),
                            .stall = std::chrono::minutes(5)};
 
-/// A patient server, whose clients without tern's code are of this kind.
+/// A server with these deadlines, and the kind of client without tern's code that attacks it.
 template <class Server, class Client>
 class HalfClose {
  public:
@@ -29,7 +29,7 @@ class HalfClose {
                           }});
     attacked.start();
   }
-  /// How often the loop wakes up in 250 ms when nothing happens but one message and one timer.
+  /// The number of wakeups of the loop in 250 ms in which only one message and one timer occur.
   std::uint64_t wakeups_at_rest() {
     Client clock(attacked.port());
     EXPECT_TRUE(clock.upgrade("/clock"));

@@ -1,5 +1,5 @@
-// malloc and free that count, and operator new and delete on top of them, so that AddressSanitizer
-// still watches each block. ThreadSanitizer has operators of its own, which are not counted.
+// malloc and free that count blocks. operator new and delete use them, so AddressSanitizer still
+// watches each block. ThreadSanitizer has operators of its own, which are not counted.
 #include "faults/support/heap.h"
 
 #include "faults/support/memory.h"

@@ -1,4 +1,4 @@
-// The server of a fault row: an echo at /echo, with all that the row wants to know of it.
+// The server of a fault row: an echo at /echo, with the numbers that a row checks.
 #pragma once
 
 #include "tern/server.h"
@@ -20,10 +20,11 @@
 
 namespace tern::test {
 
-/// What nothing in these tests may exceed, sanitizers and busy machines included.
+/// No wait in these tests may take longer, even with sanitizers and on busy machines.
 constexpr auto enough_time = std::chrono::seconds(30);
 
-/// Waits for what nobody reports: looks again and again. False when it has taken too long.
+/// Waits for a condition that no event reports, by testing it again and again. Returns false after
+/// `within`.
 template <class Predicate>
 bool eventually(Predicate predicate, std::chrono::nanoseconds within = enough_time) {
   const auto give_up = std::chrono::steady_clock::now() + within;
@@ -34,10 +35,10 @@ bool eventually(Predicate predicate, std::chrono::nanoseconds within = enough_ti
   return true;
 }
 
-/// Whether the faults are meant for the server's thread, or for others and it stays out of them.
+/// Whether faults apply to the server's thread (`subject`) or only to other threads (`bystander`).
 enum class Side : std::uint8_t { subject, bystander };
 
-/// An echo server in a thread of its own. More routes may be added to `server` before start().
+/// An echo server in a thread of its own. Routes may be added to `server` before start().
 class House {
  public:
   explicit House(ServerOptions options = {}, Side side = Side::subject)
@@ -51,7 +52,7 @@ class House {
   House(const House&) = delete;
   House& operator=(const House&) = delete;
 
-  /// Listens and serves; false, with the error in why(), when it cannot listen.
+  /// Listens and serves. Returns false if it cannot listen; why() then has the error.
   bool start() {
     if (auto listening = server.listen(); !listening) {
       why_ = listening.error().message();
@@ -64,12 +65,12 @@ class House {
     });
     return true;
   }
-  /// Stops and joins; harmless when done before.
+  /// Stops and joins. Does nothing if it was called before.
   void stop(std::chrono::nanoseconds deadline = std::chrono::seconds(10)) {
     server.stop(deadline);
     if (thread_.joinable()) thread_.join();
   }
-  /// Why listen() or (after stop) run() failed; empty: neither did.
+  /// The error of listen() or, after stop(), of run(); empty if there was none.
   const std::string& why() const { return why_; }
 
   std::string url(const std::string& path = "/echo") const {
@@ -77,7 +78,7 @@ class House {
   }
   std::uint16_t port() const { return server.port(); }
   pthread_t thread() { return thread_.native_handle(); }
-  /// CPU time that its thread has used.
+  /// The CPU time that the server's thread has used.
   std::chrono::nanoseconds cpu_time() {
     clockid_t clock{};
     timespec used{};
@@ -85,16 +86,16 @@ class House {
     ::clock_gettime(clock, &used);
     return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
   }
-  /// run() has returned.
+  /// Whether run() has returned.
   bool ended() const { return ended_; }
-  /// Sessions on /echo that ended.
+  /// The number of sessions on /echo that have ended.
   std::uint64_t closes() const { return closes_; }
-  /// What it logged so far.
+  /// The log so far.
   std::vector<std::string> log() const {
     const std::lock_guard lock(mutex_);
     return log_;
   }
-  /// Gives back what the log takes, before levels are compared.
+  /// Frees the memory of the log, before levels are compared.
   void forget_log() {
     const std::lock_guard lock(mutex_);
     std::vector<std::string>().swap(log_);

@@ -1,4 +1,5 @@
-// What a process holds: heap of this one in bytes, resident memory and descriptors of any.
+// The memory and descriptors of a process: heap bytes of this one, resident memory and descriptors
+// of any.
 #pragma once
 
 #include <chrono>
@@ -26,12 +27,12 @@
 namespace tern::test {
 
 #ifdef TERN_TEST_SANITIZED
-constexpr bool sanitized = true;  // memory and times are larger, and not the library's
+constexpr bool sanitized = true;  // memory and times are larger, because of the sanitizer
 #else
 constexpr bool sanitized = false;
 #endif
 
-/// Bytes allocated and not freed, in all threads of this process.
+/// The number of allocated bytes, in all threads of this process.
 inline std::size_t heap_in_use() {
 #ifdef TERN_TEST_SANITIZED
   return __sanitizer_get_current_allocated_bytes();
@@ -41,7 +42,7 @@ inline std::size_t heap_in_use() {
 #endif
 }
 
-/// A number of /proc/<pid>/status, e.g. "VmRSS:" in KiB; 0 when the process is gone.
+/// A number of /proc/<pid>/status, for example "VmRSS:" in KiB; 0 if the process has ended.
 inline std::size_t status_of(pid_t pid, const std::string& key) {
   std::ifstream status("/proc/" + std::to_string(pid) + "/status");
   std::string word;
@@ -52,7 +53,7 @@ inline std::size_t status_of(pid_t pid, const std::string& key) {
 }
 inline std::size_t resident_bytes(pid_t pid) { return status_of(pid, "VmRSS:") * 1024; }
 
-/// How many descriptors a process has open.
+/// The number of descriptors that a process has open.
 inline std::size_t descriptors_of(pid_t pid) {
   std::size_t count = 0;
   std::error_code error;
@@ -63,7 +64,8 @@ inline std::size_t descriptors_of(pid_t pid) {
   return count;
 }
 
-/// "R", "S", "T" …: running, sleeping, stopped; empty when there is no such process.
+/// The state of a process: "R" for running, "S" for sleeping, "T" for stopped and so on; empty if
+/// there is no such process.
 inline std::string state_of(pid_t pid) {
   std::ifstream status("/proc/" + std::to_string(pid) + "/status");
   std::string word;

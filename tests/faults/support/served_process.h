@@ -1,5 +1,6 @@
-// A program of this tree under attack: what it holds is read from /proc, and the aftermath is that
-// of any other row. Heap blocks of another process cannot be counted; its resident memory can.
+// A program of this tree under attack. Its resources are read from /proc, and its aftermath is that
+// of any other row. The heap blocks of another process cannot be counted, so resident memory takes
+// their place.
 #pragma once
 
 #include "faults/support/aftermath.h"
@@ -17,10 +18,10 @@
 
 namespace tern::test {
 
-/// build/bin/echo_server, and what it held before.
+/// build/bin/echo_server, and the resources that it held before the attack.
 class AttackedProgram : public EchoServer {
  public:
-  /// `echoes(port)`: 1 001 when all is well.
+  /// `echoes(port)` must return 1 001.
   using Echoes = std::function<std::size_t(std::uint16_t port)>;
 
   explicit AttackedProgram(const std::vector<std::string>& flags = {}, Echoes echoes = plain())
@@ -28,13 +29,13 @@ class AttackedProgram : public EchoServer {
     take_level();
   }
 
-  /// The level is that of now from here on.
+  /// Takes the level again. Later comparisons use this one.
   void take_level() {
     EXPECT_EQ(echoes_(port()), 1'001u);
     base_ = settled();
     resident_ = resident_bytes(pid());
   }
-  /// What its resident memory has grown by since.
+  /// The growth of its resident memory since the level, in bytes.
   std::size_t grown() const {
     const std::size_t now = resident_bytes(pid());
     return now > resident_ ? now - resident_ : 0;
@@ -43,7 +44,7 @@ class AttackedProgram : public EchoServer {
     EXPECT_GE(fired, 1u) << "no fault fired: nothing is shown";
     fired_ = fired_ || fired > 0;
   }
-  /// Echoes, as many descriptors as before, and a proper end.
+  /// Expects that it echoes, holds as many descriptors as before, and ends with exit code 0.
   void expect_clean_end() {
     EXPECT_TRUE(fired_) << "no fault fired";
     EXPECT_EQ(echoes_(port()), 1'001u) << "echoes and a close";
@@ -58,7 +59,7 @@ class AttackedProgram : public EchoServer {
     return [](std::uint16_t port) { return clean_echoes(port); };
   }
 
-  // The last connection of the echoes is closed a little later than its peer sees it.
+  // The server closes the last connection of the echoes a little later than its peer sees the end.
   std::size_t settled() const {
     std::size_t count = descriptors_of(pid());
     for (int same = 0; same < 20; ++same) {

@@ -1,4 +1,4 @@
-// SIGPIPE as the system has it: it ends the process that writes to a peer who is gone.
+// SIGPIPE with its default disposition: it ends a process that writes to a peer that is gone.
 #pragma once
 
 #include "tern/dial.h"
@@ -9,7 +9,7 @@
 
 namespace tern::test {
 
-/// SIGPIPE would kill here and now; the end of the scope checks that it still would.
+/// As long as it lives, SIGPIPE would end the process. Its destructor checks that this is still so.
 class DeadlySigpipe {
  public:
   DeadlySigpipe() {
@@ -26,7 +26,7 @@ class DeadlySigpipe {
   DeadlySigpipe(const DeadlySigpipe&) = delete;
   DeadlySigpipe& operator=(const DeadlySigpipe&) = delete;
 
-  /// In the thread that calls.
+  /// Whether the calling thread blocks SIGPIPE.
   static bool blocked() {
     sigset_t mask;
     ::pthread_sigmask(SIG_SETMASK, nullptr, &mask);
@@ -34,7 +34,7 @@ class DeadlySigpipe {
   }
 };
 
-/// The server is gone: each call says so, again and again.
+/// Expects that each call returns an error, again and again, because the server is gone.
 inline void expect_sends_fail(BlockingClient& client) {
   for (int call = 0; call < 3; ++call) {
     const auto sent = client.send("into the void");

@@ -1,5 +1,5 @@
-// The wrappers. Each asks `consult` what its Faults want, does so or makes the real call, and
-// leaves errno as the kernel would. Without Faults the way through is a load of one atomic.
+// The wrappers. Each passes its call to `consult`, then fails, shortens or makes the real call, and
+// leaves errno as the kernel would. Without Faults a wrapper costs one load of an atomic.
 #include "faults/support/syscalls.h"
 
 #include <algorithm>
@@ -69,7 +69,7 @@ struct Verdict {
   std::size_t at_most = any_size;
 };
 
-// What becomes of a call. `detail`: see Plan::operation.
+// Decides what happens to a call. `detail`: see Plan::operation.
 Verdict consult(Call call, int fd = -1, int detail = -1, int family = AF_UNSPEC) noexcept {
   if (bystander > 0) return {};
   counts[static_cast<std::size_t>(call)].fetch_add(1, std::memory_order_relaxed);
@@ -97,7 +97,7 @@ T noted(T result) noexcept {
   return result;
 }
 
-// ---- what epoll was told, so that it can be made to lie
+// ---- the interest of each descriptor, for false readiness
 
 struct Interest {
   std::mutex mutex{};
@@ -136,7 +136,7 @@ bool is_socket(int fd) {
   return __real_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0;
 }
 
-// One more event, for a socket that epoll has nothing to tell of: at a random place, the next one.
+// Adds an event for a watched socket that is not ready: the next one from a random place on.
 int add_lie(int epoll, epoll_event* events, int ready) {
   const std::size_t start = roll() % 64;
   for (std::size_t i = 0; i < interests.size(); ++i) {
@@ -144,10 +144,10 @@ int add_lie(int epoll, epoll_event* events, int ready) {
     Interest& interest = interests[fd];
     const std::lock_guard lock(interest.mutex);
     if (interest.epoll != epoll || !is_socket(static_cast<int>(fd))) continue;
-    const bool told = std::any_of(events, events + ready, [&](const epoll_event& event) {
+    const bool reported = std::any_of(events, events + ready, [&](const epoll_event& event) {
       return event.data.ptr == interest.event.data.ptr;
     });
-    if (told) continue;
+    if (reported) continue;
     events[ready] = interest.event;
     events[ready].events &= EPOLLIN | EPOLLOUT;
     if (events[ready].events == 0) continue;
@@ -163,8 +163,8 @@ std::atomic<int> small_send{0};
 std::atomic<int> small_receive{0};
 std::atomic<std::uint64_t> shrunk{0};
 
-// A window that was offered is not taken back: an accepted socket has its listener's receive
-// buffer.
+// An accepted socket keeps the receive buffer of its listener, because TCP cannot take back a
+// window that it has offered.
 int shrink(int fd, bool accepted) {
   const int send_bytes = small_send.load();
   const int receive_bytes = accepted ? 0 : small_receive.load();
@@ -186,9 +186,10 @@ struct KnownName {
 };
 std::mutex names_mutex;
 KnownName known;  // guarded by names_mutex
-std::atomic<std::uint64_t> names_told{0};
+std::atomic<std::uint64_t> names_returned{0};
 
-// The chain that getaddrinfo would give, made of its own links, so that freeaddrinfo frees it.
+// Builds the list that getaddrinfo would return, from lists of the real one, so that freeaddrinfo
+// can free it.
 int chain(const KnownName& from, const addrinfo* hints, addrinfo** found) {
   *found = nullptr;
   if (from.addresses.empty()) return from.error == 0 ? EAI_NONAME : from.error;
@@ -270,14 +271,14 @@ std::uint64_t SmallBuffers::fired() const noexcept { return shrunk.load(); }
 
 Names::Names(std::string name, std::vector<std::string> addresses, int error) {
   const std::lock_guard lock(names_mutex);
-  names_told = 0;
+  names_returned = 0;
   known = {std::move(name), std::move(addresses), error};
 }
 Names::~Names() {
   const std::lock_guard lock(names_mutex);
   known = {};
 }
-std::uint64_t Names::fired() const noexcept { return names_told.load(); }
+std::uint64_t Names::fired() const noexcept { return names_returned.load(); }
 
 }  // namespace tern::test::sys
 
@@ -342,7 +343,7 @@ int __wrap_getaddrinfo(const char* node, const char* service, const addrinfo* hi
   {
     const std::lock_guard lock(sys::names_mutex);
     if (node != nullptr && !sys::known.name.empty() && sys::known.name == node) {
-      sys::names_told.fetch_add(1);
+      sys::names_returned.fetch_add(1);
       return sys::chain(sys::known, hints, found);
     }
   }
@@ -387,7 +388,8 @@ int __wrap_RAND_bytes(unsigned char* to, int size) {
 ssize_t __wrap_read(int fd, void* to, std::size_t size) {
   const auto verdict = consult(Call::read, fd);
   if (verdict.error != 0) return failed<ssize_t>(verdict.error);
-  return noted(__real_read(fd, to, size));  // never less: counters of an eventfd come whole
+  return noted(__real_read(
+      fd, to, size));  // never fewer bytes, because the counter of an eventfd is read whole
 }
 
 ssize_t __wrap_readv(int fd, const iovec* pieces, int count) {

@@ -1,8 +1,7 @@
-// Faults of the kernel, scripted. The programs in tests/faults are linked with --wrap for each call
-// below (tests/CMakeLists.txt has the same list): every call that the library, or the test itself,
-// makes comes here first and passes through, unless a Fault says otherwise. Faults are told apart
-// by call, descriptor and address, and never meet a thread that is a bystander: so the test's own
-// peers stay out of it.
+// Scripts faults of the kernel. The programs in tests/faults are linked with --wrap for each call
+// below (faults.cmake has the same list). Every such call of the library or of the test comes here
+// first, and reaches the kernel unless a Fault matches it. A Fault matches by call, descriptor and
+// address. It never applies to a thread that is a bystander, so the test's own peers see no faults.
 #pragma once
 
 #include <array>
@@ -51,14 +50,14 @@ constexpr std::size_t calls = 24;
 
 std::string_view name_of(Call call) noexcept;
 
-/// How often threads that are no bystanders made this call, since the program began.
+/// The number of calls of this kind by threads that are not bystanders, since the program began.
 std::uint64_t count_of(Call call) noexcept;
-/// How often the kernel itself (no Fault) answered one of them EINTR.
+/// The number of those calls that the kernel itself, not a Fault, answered with EINTR.
 std::uint64_t interrupted() noexcept;
-/// How often it answered one of them EPIPE.
+/// The number of those calls that the kernel itself answered with EPIPE.
 std::uint64_t broken_pipes() noexcept;
 
-/// The calling thread is the test's, not its subject, while this lives.
+/// As long as it lives, no fault applies to the calling thread.
 class Bystander {
  public:
   Bystander() noexcept;
@@ -67,26 +66,27 @@ class Bystander {
   Bystander& operator=(const Bystander&) = delete;
 };
 
-/// Whether the calling thread is one.
+/// Whether the calling thread is a bystander.
 bool is_bystander() noexcept;
 
-constexpr std::uint64_t for_ever = std::numeric_limits<std::uint64_t>::max();
+constexpr std::uint64_t always = std::numeric_limits<std::uint64_t>::max();
 constexpr std::size_t any_size = std::numeric_limits<std::size_t>::max();
 
-/// What to do to which calls. `error` or `at_most` or both.
+/// The calls that a Fault hits, and what happens to them: `error`, `at_most`, or both.
 struct Plan {
-  int error = 0;                   ///< fails with this errno (getaddrinfo: with this EAI_)
-  std::size_t at_most = any_size;  ///< hands on at most so many bytes
+  int error = 0;                   ///< the call fails with this errno (getaddrinfo: this EAI_)
+  std::size_t at_most = any_size;  ///< the call transfers at most so many bytes
   std::uint64_t after = 0;         ///< so many matching calls pass first
-  std::uint64_t times = for_ever;  ///< then so many are hit
-  unsigned percent = 100;          ///< of these, at random
-  std::uint64_t seed = 1;          ///< of the dice
+  std::uint64_t times = always;    ///< then so many are hit
+  unsigned percent = 100;          ///< the share of these that is hit, chosen at random
+  std::uint64_t seed = 1;          ///< of the random choice
   int fd = -1;                     ///< only this descriptor
   int operation = -1;              ///< epoll_ctl: only this one; setsockopt: only this option
   int family = AF_UNSPEC;          ///< connect, socket: only this address family
 };
 
-/// A plan in force while it lives. Counts what it saw and what it did.
+/// A plan that is in force as long as this object lives. It counts the calls that matched and those
+/// that it hit.
 class Fault {
  public:
   Fault(Call call, Plan plan);
@@ -94,11 +94,11 @@ class Fault {
   Fault(const Fault&) = delete;
   Fault& operator=(const Fault&) = delete;
 
-  /// Calls that matched, and those of them that were hit.
+  /// The number of calls that matched, and the number of those that were hit.
   std::uint64_t seen() const noexcept { return seen_; }
   std::uint64_t fired() const noexcept { return fired_; }
 
-  /// For the wrappers: whether it hits this call.
+  /// Whether this call is hit. Only the wrappers call it.
   bool hits(Call call, int fd, int detail, int family) noexcept;
   const Plan& plan() const noexcept { return plan_; }
 
@@ -110,7 +110,7 @@ class Fault {
   std::atomic<std::uint64_t> fired_{0};
 };
 
-/// The same plan for several calls, each with its own count.
+/// The same plan for several kinds of calls. Each kind has its own count.
 class Faults {
  public:
   Faults(std::initializer_list<Call> which, const Plan& plan);
@@ -121,7 +121,7 @@ class Faults {
   std::vector<std::unique_ptr<Fault>> faults_{};
 };
 
-/// epoll_wait and ppoll tell of readiness where there is none: of sockets that are waited for.
+/// As long as it lives, epoll_wait and ppoll report false readiness of sockets that are watched.
 class SpuriousWakeups {
  public:
   SpuriousWakeups(unsigned percent, std::uint64_t seed);
@@ -132,8 +132,8 @@ class SpuriousWakeups {
   std::uint64_t fired() const noexcept;
 };
 
-/// Sockets made meanwhile, and what is accepted from them, get these sizes; the kernel rounds up to
-/// its least.
+/// As long as it lives, new sockets and those accepted from them get these buffer sizes. The kernel
+/// rounds up to its minimum.
 class SmallBuffers {
  public:
   SmallBuffers(int send_bytes, int receive_bytes) noexcept;
@@ -144,8 +144,8 @@ class SmallBuffers {
   std::uint64_t fired() const noexcept;
 };
 
-/// Names and the numeric addresses that getaddrinfo gives for them meanwhile; no addresses: an
-/// error, EAI_NONAME unless said otherwise.
+/// As long as it lives, getaddrinfo returns these numeric addresses for the name. Without addresses
+/// it returns `error`, or EAI_NONAME if that is 0.
 class Names {
  public:
   Names(std::string name, std::vector<std::string> addresses, int error = 0);

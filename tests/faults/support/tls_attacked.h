@@ -1,6 +1,6 @@
-// The rows of the fault matrix over TLS: who attacks speaks it by OpenSSL alone, and may stop at
-// any octet. OpenSSL's memory is counted like tern's own, from the start of the program, so that
-// the level of a row sees what TLS would leak.
+// The rows of the fault matrix over TLS. The attacker uses only OpenSSL, and may stop at any byte.
+// OpenSSL's memory is counted from the start of the program, so the level of a row includes leaks
+// of TLS.
 #pragma once
 
 #include "tern/dial.h"
@@ -27,20 +27,20 @@
 
 namespace tern::test {
 
-/// OpenSSL's calls of malloc are those of a shared library, which the linker does not send to
-/// heap.cc; these are. It refuses once it has allocated anything.
+/// OpenSSL is a shared library, so the linker does not send its calls of malloc to heap.cc. It uses
+/// these functions instead. OpenSSL accepts them only before its first allocation.
 inline const bool openssl_is_counted =
     CRYPTO_set_mem_functions(
         [](std::size_t size, const char*, int) { return std::malloc(size); },
         [](void* block, std::size_t size, const char*, int) { return std::realloc(block, size); },
         [](void* block, const char*, int) { std::free(block); }) == 1;
 
-/// A CA, and localhost by it; their files.
+/// A CA, and a certificate for localhost that it issued.
 inline const Authority& authority() {
   static const Authority made;
   return made;
 }
-/// "ca.pem", "cert.pem", "key.pem".
+/// The path of one of its files: "ca.pem", "cert.pem" or "key.pem".
 inline std::string pem_file(const std::string& name) {
   static const PemFiles files;
   static const bool written [[maybe_unused]] = [] {
@@ -56,14 +56,14 @@ inline TlsServer our_certificate() {
   return {.certificate_pem = authority().leaf.certificate(),
           .private_key_pem = authority().leaf.key()};
 }
-/// A server's options with a certificate, by default one of the authority's.
+/// Options of a server with a certificate, by default the authority's one for localhost.
 inline ServerOptions over_tls(ServerOptions options = {},
                               TlsServer certificate = our_certificate()) {
   EXPECT_TRUE(openssl_is_counted);
   options.tls = std::move(certificate);
   return options;
 }
-/// A client's options with trust in the authority.
+/// Options of a client that trusts the authority.
 inline DialOptions trusting(DialOptions options = {}) {
   options.tls.ca_pem = authority().ca.certificate();
   return options;
@@ -83,7 +83,7 @@ class TlsClient : public TlsSocket {
   }
   using TlsSocket::send;
   bool send(const Frame& frame) { return send(wire(Role::client, frame)); }
-  /// The next answer's head; what there is when the server ends before.
+  /// Returns the head of the next answer, or the bytes before the server's end.
   std::string head() {
     std::string head = receive_until("\r\n\r\n");
     const std::size_t end = std::min(head.size(), head.find("\r\n\r\n") + 4);
@@ -91,18 +91,18 @@ class TlsClient : public TlsSocket {
     head.resize(end);
     return head;
   }
-  /// The next frame as text, e.g. "close 1000"; "end" when the server ended.
+  /// Returns the next frame as text, for example "close 1000"; "end" after the end of the server.
   std::string next() {
     while (given_ == reader_.frames().size()) {
       reader_.forget();
       given_ = 0;
-      const std::string octets = reader_.fault().empty() ? receive() : std::string();
-      if (octets.empty()) return reader_.fault().empty() ? "end" : reader_.fault();
-      reader_.feed(octets);
+      const std::string bytes = reader_.fault().empty() ? receive() : std::string();
+      if (bytes.empty()) return reader_.fault().empty() ? "end" : reader_.fault();
+      reader_.feed(bytes);
     }
     return to_string(reader_.frames()[given_++]);
   }
-  /// Whether the server ends TLS as it should, without sending anything more.
+  /// Whether the server ends TLS properly and sends nothing before.
   bool ends() { return receive().empty() && closed_properly(); }
 
  private:
@@ -110,15 +110,16 @@ class TlsClient : public TlsSocket {
   std::size_t given_ = 0;
 };
 
-/// As clean_echoes().
+/// clean_echoes() over TLS.
 inline std::size_t clean_tls_echoes(std::uint16_t port, std::size_t count = 1'000) {
   const sys::Bystander bystander;
   TlsClient client(port);
   return client.upgrade() ? echoes_over(client, count) : 0;
 }
 
-/// OpenSSL keeps the texts of the last 16 errors of each thread, in memory that it never gives back
-/// before the thread ends: those of the calling thread are all there from now on.
+/// OpenSSL keeps the texts of the last 16 errors of each thread, and frees them only when the
+/// thread ends. This call allocates all of them in the calling thread, so that they are part of the
+/// level.
 inline void fill_error_queue() {
   for (int i = 0; i < 16; ++i) ERR_raise_data(ERR_LIB_USER, 1, "error %d", i);
   ERR_clear_error();
@@ -138,13 +139,14 @@ class AttackedTls : public Attacked {
       return Response::text("filled");
     });
   }
-  /// CPU time that its thread has used; during a row.
+  /// The CPU time that the server's thread has used. Valid during a row.
   std::chrono::nanoseconds cpu_time() const {
     timespec used{};
     EXPECT_EQ(::clock_gettime(clock_, &used), 0);
     return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
   }
-  /// All that it keeps for good, or for the next connections; in its thread and in this one.
+  /// Allocates everything that TLS keeps for later connections, in the server's thread and in this
+  /// one.
   void warm_up() {
     const sys::Bystander bystander;
     fill_error_queue();
@@ -162,14 +164,14 @@ class AttackedTls : public Attacked {
   std::atomic<clockid_t> clock_ = 0;
 };
 
-/// A row against a server over TLS.
+/// Runs a row against a server over TLS.
 template <class F>
 void strike_tls(AttackedTls& attacked, F attack) {
   attacked.warm_up();
   strike(attacked, attack, [](std::uint16_t port) { return clean_tls_echoes(port); });
 }
 
-/// A row against tern's clients: a healthy server stands by.
+/// Runs a row against tern's clients. A healthy server runs beside it and gives the level.
 template <class F>
 void strike_tls_clients(F attack) {
   AttackedTls healthy;
@@ -209,7 +211,8 @@ class TlsPeer : public ScriptedPeer {
   std::string url() const { return "wss://" + Listener::authority() + "/echo"; }
 };
 
-/// The server's part of both handshakes; `behind` goes with the 101. False when it stopped.
+/// Does the server's part of both handshakes. Sends `behind` after the 101. Returns false if a
+/// handshake failed.
 inline bool answer(TlsSocket& peer, std::string_view behind = {}) {
   if (!peer.shake_hands()) return false;
   const std::string head = peer.receive_until("\r\n\r\n");
