@@ -1,5 +1,6 @@
-// Memory of connections with compression: what is kept, what is not allocated, what a bomb may
-// cost (reliability: fault row X15), and what becomes of it when there is none, zlib's included.
+// Memory of connections with compression: which bytes a connection keeps, that small echoes
+// allocate nothing, what a bomb costs (fault row X15), and what happens when there is no memory,
+// also for zlib.
 #include "tern/engine.h"
 
 #include "support/counting_malloc.h"
@@ -37,11 +38,11 @@ TEST(AllocDeflate, ASmallEchoAllocatesNothing) {
         Workspace workspace;
         const DeflateAgreement agreed{.takeover = takeover, .peer_takeover = takeover};
         QuietDriver driver(role, compress_all, workspace, {.deflate = agreed});
-        const std::string octets = packed(peer_of(role), row.message);
-        for (int i = 0; i < 10; ++i) driver.turn(octets);
+        const std::string bytes = packed(peer_of(role), row.message);
+        for (int i = 0; i < 10; ++i) driver.turn(bytes);
         const std::size_t before = allocations;
         const std::size_t events = driver.events;
-        for (int i = 0; i < 50; ++i) driver.turn(octets);
+        for (int i = 0; i < 50; ++i) driver.turn(bytes);
         EXPECT_EQ(allocations, before);
         EXPECT_EQ(driver.events - events, 50u);
       }
@@ -54,23 +55,24 @@ std::size_t kept_by_each(Role role, const DeflateAgreement& agreed, const Deflat
   constexpr std::size_t connections = 100;
   const EngineOptions options{.deflate = deflate};
   Workspace workspace;
-  const std::string octets = packed(peer_of(role), json(3'000));
+  const std::string bytes = packed(peer_of(role), json(3'000));
   std::vector<std::unique_ptr<QuietDriver>> drivers;
   drivers.reserve(connections + 1);
   const auto add = [&] {
     drivers.push_back(
         std::make_unique<QuietDriver>(role, options, workspace, Agreement{.deflate = agreed}));
-    drivers.back()->turn(octets);
+    drivers.back()->turn(bytes);
     EXPECT_EQ(drivers.back()->events, 2u);
   };
   add();
   const std::size_t before = live_bytes;
   for (std::size_t i = 0; i < connections; ++i) add();
-  const std::size_t own = malloc_usable_size(drivers.back().get()) + 64 * kib;  // of the driver
+  const std::size_t own =
+      malloc_usable_size(drivers.back().get()) + 64 * kib;  // the size of the driver itself
   return (live_bytes - before) / connections - own;
 }
 
-TEST(AllocDeflate, WhatAnIdleConnectionKeeps) {
+TEST(AllocDeflate, IdleConnectionsKeepOnlyTheAgreedContexts) {
   for (const Role role : roles) {
     const Deflate usual{.min_bytes = 0};
     EXPECT_LE(kept_by_each(role, {}, usual), 64u) << "no context of its own";
@@ -107,7 +109,7 @@ TEST(AllocDeflate, TheEndGivesContextsBack) {
 
 constexpr std::size_t slack = 64 * kib;
 
-// 100 MiB of zeros in 100 KiB.
+// A message of 100 MiB of zeros, which takes 100 KiB on the wire.
 const std::string& bomb() {
   static const std::string payload =
       ZlibSender(15, 9).message(std::string(std::size_t{100} << 20, '\0'));
@@ -128,14 +130,14 @@ TEST(AllocDeflate, Rfc6455_10_4_ABombCostsNoMoreThanTheLimit) {
                                       : more(bomb().substr(at, 103), false));
         }
         const std::string cut = wire(peer_of(role), fragments);
-        for (const std::string& octets : {whole, cut}) {
+        for (const std::string& bytes : {whole, cut}) {
           const EngineOptions options{.limits = {.max_message_bytes = limit}};
           Workspace workspace;
           QuietDriver driver(role, options, workspace,
                              {.deflate = DeflateAgreement{.peer_takeover = peer_takeover}});
           const std::size_t before = live_bytes;
           peak_bytes = live_bytes;
-          driver.turn(octets);
+          driver.turn(bytes);
           EXPECT_EQ(driver.engine.close_info().error, Errc::message_too_big);
           EXPECT_LE(peak_bytes - before, limit + slack);
         }
@@ -144,7 +146,7 @@ TEST(AllocDeflate, Rfc6455_10_4_ABombCostsNoMoreThanTheLimit) {
   }
 }
 
-TEST(AllocDeflate, Rfc6455_10_4_ManyBombsAtOnce) {
+TEST(AllocDeflate, Rfc6455_10_4_ManyBombsCostNoMoreThanTheirLimits) {
   const EngineOptions options{.limits = {.max_message_bytes = 200'000}};
   Workspace workspace;
   std::vector<std::unique_ptr<QuietDriver>> drivers;
@@ -152,14 +154,14 @@ TEST(AllocDeflate, Rfc6455_10_4_ManyBombsAtOnce) {
     drivers.push_back(std::make_unique<QuietDriver>(Role::server, options, workspace,
                                                     Agreement{.deflate = DeflateAgreement{}}));
   }
-  // Each holds almost all it may, none is complete.
-  const std::string octets =
+  // Each connection holds almost as much as it may, and no message is complete.
+  const std::string bytes =
       wire(Role::client,
            compressed(binary(ZlibSender().run(std::string(199'999, '\0'), Z_SYNC_FLUSH), false)));
   const std::string rest = wire(Role::client, more(bomb(), false));
   const std::size_t before = live_bytes;
   peak_bytes = live_bytes;
-  for (auto& driver : drivers) driver->turn(octets);
+  for (auto& driver : drivers) driver->turn(bytes);
   EXPECT_LE(peak_bytes - before, drivers.size() * (200'000 + slack));
   for (auto& driver : drivers) {
     driver->turn(rest);
@@ -170,7 +172,7 @@ TEST(AllocDeflate, Rfc6455_10_4_ManyBombsAtOnce) {
 
 // ---- no memory
 
-// Compressed messages in and out, of every kind, with half of the output not written.
+// Compressed messages of every kind in both directions, with half of the output not written.
 class Exercise {
  public:
   explicit Exercise(Role role) : shared_(std::string_view(payload_)) {
@@ -180,7 +182,7 @@ class Exercise {
       return sender.message(text);
     };
     const std::string large = message(json(60'000));
-    octets_ =
+    bytes_ =
         wire(peer_of(role),
              {compressed(text(message("small"))), ping("p"),
               compressed(binary(message(json(40'000)))), text("plain"),
@@ -190,7 +192,7 @@ class Exercise {
   }
 
   void run(Engine& engine) {
-    std::span<std::byte> rest = std::as_writable_bytes(std::span(octets_));
+    std::span<std::byte> rest = std::as_writable_bytes(std::span(bytes_));
     for (std::size_t turn = 0; turn < 8 || (!rest.empty() && engine.wants_input()); ++turn) {
       engine.tick(start_time);
       if (engine.wants_input()) {
@@ -237,14 +239,14 @@ class Exercise {
     }
   }
 
-  std::string octets_{};
+  std::string bytes_{};
   std::string payload_ = json(10'000);
   SharedMessage shared_;
   std::string written_{};
 };
 
 TEST(AllocDeflate, EveryAllocationFailsOnce) {
-  std::size_t told = 0;
+  std::size_t reports = 0;
   for (const Role role : roles) {
     for (const bool takeover : {false, true}) {
       for (const bool good : {false, true}) {
@@ -279,7 +281,7 @@ TEST(AllocDeflate, EveryAllocationFailsOnce) {
             EXPECT_EQ(info.error, Errc::end_of_stream);
             EXPECT_GT(reader.frames().size(), 15u);
           } else if (info.error == Errc::no_memory) {
-            ++told;
+            ++reports;
             EXPECT_EQ(info.code, CloseCode::internal_error);
           }
           QuietDriver next(role, options, workspace, agreement);
@@ -289,7 +291,7 @@ TEST(AllocDeflate, EveryAllocationFailsOnce) {
       }
     }
   }
-  EXPECT_GT(told, 40u);
+  EXPECT_GT(reports, 40u);
 }
 
 // ---- where large messages grow
@@ -300,10 +302,10 @@ TEST(AllocDeflate, ALargeMessageThatGrowsIsNotHeldTwice) {
   Workspace workspace;
   QuietDriver driver(Role::server, options, workspace, {.deflate = DeflateAgreement{}});
   driver.echo = false;
-  const std::string octets = packed(Role::client, std::string(limit, 'x'));
+  const std::string bytes = packed(Role::client, std::string(limit, 'x'));
   const std::size_t before = live_bytes;
   peak_bytes = live_bytes;
-  driver.turn(octets);
+  driver.turn(bytes);
   EXPECT_EQ(driver.events, 2u);
   EXPECT_LE(peak_bytes - before, limit + slack);
 }

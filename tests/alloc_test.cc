@@ -1,4 +1,5 @@
-// Memory: what the engine must not allocate, and what becomes of it when there is none.
+// Memory of an engine: the cases in which it must not allocate, and what happens when there is no
+// memory.
 #include "tern/engine.h"
 
 #include "support/counting_malloc.h"
@@ -29,8 +30,8 @@ TEST(Alloc, TheCounterCounts) {
   EXPECT_EQ(live_bytes, live);
 }
 
-// Whole, cut inside the header, inside the payload, and as fragments: none needs the heap once the
-// workspace is warm; nor do pings, nor the keys of a client.
+// Messages arrive whole, cut inside the header or the payload, and as fragments. None of them needs
+// the heap after the workspace is warm. Neither do pings or the keys of a client.
 TEST(Alloc, ASmallEchoAllocatesNothing) {
   struct Row {
     const char* name;
@@ -53,10 +54,10 @@ TEST(Alloc, ASmallEchoAllocatesNothing) {
         const EngineOptions options;
         Workspace workspace;
         QuietDriver driver(role, options, workspace);
-        const std::string octets = wire(peer_of(role), row.frames);
+        const std::string bytes = wire(peer_of(role), row.frames);
         const std::string_view first =
-            std::string_view(octets).substr(0, std::min(cut, octets.size()));
-        const std::string_view rest = std::string_view(octets).substr(first.size());
+            std::string_view(bytes).substr(0, std::min(cut, bytes.size()));
+        const std::string_view rest = std::string_view(bytes).substr(first.size());
         const auto round = [&] {
           if (!first.empty()) driver.turn(first);
           driver.turn(rest);
@@ -64,7 +65,8 @@ TEST(Alloc, ASmallEchoAllocatesNothing) {
         for (int i = 0; i < 10; ++i) round();
         const std::size_t before = allocations;
         const std::size_t events = driver.events;
-        for (int i = 0; i < 1'100; ++i) round();  // a client's random block is used up and filled
+        for (int i = 0; i < 1'100; ++i)
+          round();  // a client uses up its random block and fills it again
         EXPECT_EQ(allocations, before);
         EXPECT_GE(driver.events - events, 1'100u);
         EXPECT_GT(driver.written, 1'100u);
@@ -91,19 +93,19 @@ TEST(Alloc, AnIdleConnectionHoldsNoHeap) {
   EXPECT_LE(sizeof(Engine), 64u);
 }
 
-// What straddled two reads is forgotten too: the block goes back to the workspace.
+// A frame that was cut by two reads keeps no block: it goes back to the workspace.
 TEST(Alloc, AnIdleConnectionHoldsNoBlockAfterACutFrame) {
-  ::mallopt(M_MMAP_THRESHOLD, 1 << 24);  // else a buffer counts as whole pages, now and then
+  ::mallopt(M_MMAP_THRESHOLD, 1 << 24);  // otherwise a buffer sometimes counts as whole pages
   for (const Role role : roles) {
     for (const Frame& frame : {ping("Hello"), text("Hello")}) {
       const EngineOptions options;
       Workspace workspace;
-      const std::string octets = wire(peer_of(role), frame);
+      const std::string bytes = wire(peer_of(role), frame);
       std::vector<std::unique_ptr<QuietDriver>> drivers;
       const auto add = [&] {
         drivers.push_back(std::make_unique<QuietDriver>(role, options, workspace));
-        drivers.back()->turn(octets.substr(0, octets.size() - 2));
-        drivers.back()->turn(octets.substr(octets.size() - 2));
+        drivers.back()->turn(bytes.substr(0, bytes.size() - 2));
+        drivers.back()->turn(bytes.substr(bytes.size() - 2));
       };
       add();
       const std::size_t warm = live_bytes;
@@ -114,7 +116,7 @@ TEST(Alloc, AnIdleConnectionHoldsNoBlockAfterACutFrame) {
   }
 }
 
-// Memory follows what was received, never what was announced (RFC 6455 §10.4).
+// Memory follows the bytes received, never the length announced (RFC 6455 §10.4).
 TEST(Alloc, AHeaderThatAnnouncesMuchCostsLittle) {
   for (const Role role : roles) {
     for (const std::size_t payload : {std::size_t{0}, std::size_t{1}, std::size_t{1000}}) {
@@ -122,10 +124,10 @@ TEST(Alloc, AHeaderThatAnnouncesMuchCostsLittle) {
       Workspace workspace;
       QuietDriver driver(role, options, workspace);
       const std::size_t before = live_bytes;
-      std::string octets = wire_header(peer_of(role), binary(""), options.limits.max_message_bytes);
-      octets.append(payload, 'x');
+      std::string bytes = wire_header(peer_of(role), binary(""), options.limits.max_message_bytes);
+      bytes.append(payload, 'x');
       const std::size_t own = live_bytes - before;
-      driver.turn(octets);
+      driver.turn(bytes);
       EXPECT_TRUE(driver.engine.is_open());
       EXPECT_TRUE(driver.engine.read_room().empty());
       EXPECT_LE(live_bytes - before - own, 64 * kib);
@@ -153,16 +155,16 @@ TEST(Alloc, UnreadPongsAndPingsAreBounded) {
     const EngineOptions options;
     Workspace workspace;
     QuietDriver driver(role, options, workspace);
-    const std::string octets = wire(peer_of(role), ping(std::string(125, 'x')));
-    std::string lent = octets;
+    const std::string bytes = wire(peer_of(role), ping(std::string(125, 'x')));
+    std::string lent = bytes;
     const std::size_t before = live_bytes;
     for (int i = 0; i < 100'000; ++i) {
-      lent.assign(octets);
+      lent.assign(bytes);
       driver.engine.feed(0, std::as_writable_bytes(std::span(lent)));
       while (driver.engine.next()) {
       }
       if (i % 3 == 0) static_cast<void>(driver.engine.output());
-      driver.engine.ping(std::as_bytes(std::span(octets)));
+      driver.engine.ping(std::as_bytes(std::span(bytes)));
     }
     EXPECT_LE(driver.engine.queued_bytes(), (33u + 17u) * 131u);
     EXPECT_LE(live_bytes - before, 128 * kib);
@@ -177,8 +179,8 @@ TEST(Alloc, LargeMessagesGiveMemoryBack) {
     driver.turn(wire(peer_of(role), text("Hello")));
     const std::size_t before = live_bytes;
     {
-      const std::string octets = wire(peer_of(role), binary(std::string(40 << 20, 'x')));
-      std::string_view rest = octets;
+      const std::string bytes = wire(peer_of(role), binary(std::string(40 << 20, 'x')));
+      std::string_view rest = bytes;
       while (!rest.empty()) {
         driver.turn(rest.substr(0, 200 * kib));
         rest.remove_prefix(std::min<std::size_t>(rest.size(), 200 * kib));
@@ -191,19 +193,20 @@ TEST(Alloc, LargeMessagesGiveMemoryBack) {
 
 // ---- no memory
 
-// All that a connection does, with half of its output not written, and nothing that allocates here.
+// Everything that a connection does, with half of its output not written. This class itself
+// allocates nothing meanwhile.
 class Exercise {
  public:
   explicit Exercise(Role role)
-      : octets_(wire(peer_of(role), {text("small"), ping("p"), binary(std::string(300 * kib, 'b')),
-                                     text("frag", false), ping("q"), more(std::string(20'000, 'f')),
-                                     pong("r"), binary(std::string(5'000, 'c')), text("last")})),
+      : bytes_(wire(peer_of(role), {text("small"), ping("p"), binary(std::string(300 * kib, 'b')),
+                                    text("frag", false), ping("q"), more(std::string(20'000, 'f')),
+                                    pong("r"), binary(std::string(5'000, 'c')), text("last")})),
         shared_(std::string_view(payload_)) {
     written_.reserve(8 << 20);
   }
 
   void run(Engine& engine) {
-    std::span<std::byte> rest = std::as_writable_bytes(std::span(octets_));
+    std::span<std::byte> rest = std::as_writable_bytes(std::span(bytes_));
     for (std::size_t turn = 0; turn < 8 || (!rest.empty() && engine.wants_input()); ++turn) {
       engine.tick(start_time);
       feed(engine, rest);
@@ -218,7 +221,7 @@ class Exercise {
     finish(engine);
   }
 
-  // The rest of the output is written, the peer goes.
+  // Writes the rest of the output. Then the peer ends TCP.
   void finish(Engine& engine) {
     write(engine, 8 << 20);
     engine.feed_eof();
@@ -266,16 +269,16 @@ class Exercise {
     }
   }
 
-  std::string octets_;
+  std::string bytes_;
   std::string payload_ = std::string(10'000, 's');
   SharedMessage shared_;
   std::string written_{};
 };
 
-// Fails the n-th allocation, for every n, once and for good. It costs the one connection, which
-// tells why, once; what it wrote is valid to the last octet; and the next connection lives.
+// The n-th allocation fails, for every n, once and for good. Only that connection ends. It reports
+// the cause once, its written output is valid to the last byte, and the next connection works.
 TEST(Alloc, EveryAllocationFailsOnce) {
-  std::size_t told = 0;
+  std::size_t reports = 0;
   for (const Role role : roles) {
     for (const bool good : {false, true}) {
       bool fired = true;
@@ -306,7 +309,7 @@ TEST(Alloc, EveryAllocationFailsOnce) {
           EXPECT_EQ(info.error, Errc::end_of_stream);
           EXPECT_GT(reader.frames().size(), 20u);
         } else if (info.error == Errc::no_memory) {
-          ++told;
+          ++reports;
           EXPECT_EQ(info.code, CloseCode::internal_error);
           EXPECT_EQ(exercise.opened == 1, info.opened);
         }
@@ -316,7 +319,7 @@ TEST(Alloc, EveryAllocationFailsOnce) {
       }
     }
   }
-  EXPECT_GT(told, 20u);
+  EXPECT_GT(reports, 20u);
 }
 
 TEST(Alloc, EveryAllocationOfAServersHandshakeFails) {
@@ -354,7 +357,8 @@ TEST(Alloc, EveryAllocationOfAServersHandshakeFails) {
   }
 }
 
-// A server that stops closes what is not answered yet: with 503, or without memory with nothing.
+// A server that stops closes a connection whose request is not answered yet: with 503, or with
+// nothing if there is no memory.
 TEST(Alloc, EveryAllocationOfACloseBeforeTheAnswerFails) {
   bool fired = true;
   std::size_t failed = 0;
@@ -410,7 +414,7 @@ TEST(Alloc, EveryAllocationOfAClientsHandshakeFails) {
   const ClientRequest request{.host = "example.org", .target = "/echo"};
   for (const bool good : {false, true}) {
     bool fired = true;
-    std::size_t told = 0;
+    std::size_t reports = 0;
     for (std::size_t n = 0; fired; ++n) {
       SCOPED_TRACE(n);
       const EngineOptions options{.limits = {.max_queued_bytes = 8 << 20}};
@@ -433,12 +437,12 @@ TEST(Alloc, EveryAllocationOfAClientsHandshakeFails) {
       EXPECT_EQ(exercise.closed, 1u);
       EXPECT_TRUE(engine->finished());
       EXPECT_TRUE(fired || engine->close_info().opened);
-      told += engine->close_info().error == Errc::no_memory ? 1 : 0;
+      reports += engine->close_info().error == Errc::no_memory ? 1 : 0;
       FrameReader reader(Role::client);
       reader.feed(exercise.written());
       ASSERT_EQ(reader.fault(), "");
     }
-    EXPECT_GT(told, 3u);
+    EXPECT_GT(reports, 3u);
   }
 }
 

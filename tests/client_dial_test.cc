@@ -183,7 +183,7 @@ struct Answer {
   std::string text{};  // after "upgrade ws://…"
 };
 
-TEST(ClientDial, Rfc6455_4_1_ErrorSaysWhyAResponseIsNoUpgrade) {
+TEST(ClientDial, Rfc6455_4_1_ErrorNamesWhyAResponseIsNoUpgrade) {
   const std::string upgrade =
       "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
   const Answer answers[] = {

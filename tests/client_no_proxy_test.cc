@@ -1,3 +1,5 @@
+// The list NO_PROXY: which hosts and ports a client connects to without the proxy. No name is
+// resolved.
 #include "client/no_proxy.h"
 
 #include <gtest/gtest.h>

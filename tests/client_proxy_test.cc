@@ -1,3 +1,5 @@
+// Which proxy a client chooses for a URL, from the program or from the environment, and the syntax
+// of a proxy's URL. The test replaces the environment by a map.
 #include "client/proxy.h"
 
 #include <cstdlib>
@@ -23,7 +25,7 @@ const char* environment(const char* name) {
   return found == variables.end() ? nullptr : found->second.c_str();
 }
 
-// The chosen proxy as "host:port", "straight", or the error.
+// Returns the chosen proxy as "host:port", "straight", or the error.
 std::string chosen(const Proxy& proxy, std::string_view url) {
   const auto choice = choose_proxy(proxy, *parse_url(url), environment);
   if (!choice) return choice.error().message();

@@ -1,3 +1,5 @@
+// Redirects of a client as pure functions: which status redirects, the URL that a Location leads
+// to, and which fields may go to another origin.
 #include "client/redirect.h"
 
 #include <gtest/gtest.h>
@@ -17,7 +19,7 @@ std::string text_of(const tern::http::Url& url) {
   return (url.secure ? "wss://" : "ws://") + url.host_header() + url.target;
 }
 
-// Where it leads, or why it is refused.
+// Returns the URL that the Location leads to, or the reason of the refusal.
 std::string followed(std::string_view from, std::string_view location) {
   const auto to = follow(*parse_url(from), location);
   return to ? text_of(*to) : to.error().message();
@@ -94,7 +96,7 @@ TEST(Redirect, RefusesAWayBackToPlainText) {
   EXPECT_EQ(followed("wss://a/x", "http://a/x"), "redirect: it leads from wss:// to ws://");
 }
 
-TEST(Redirect, RefusesWhatDialWouldRefuse) {
+TEST(Redirect, RefusesUrlsThatDialRefuses) {
   for (const std::string_view location :
        {"", "ftp://a/", "javascript:alert(1)", "mailto:a@b", "ws:", "http:", "http:/x", "http://",
         "http://user:secret@b/", "http://b:0/", "http://b:99999/", "http://a b/", "/a b",

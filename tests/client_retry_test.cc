@@ -1,3 +1,5 @@
+// Reconnection of a client as pure functions: which failures are transient, how long it waits
+// before the next attempt, and the field Retry-After. The tests supply time and randomness.
 #include "client/retry.h"
 
 #include <algorithm>
@@ -91,7 +93,7 @@ TEST(Backoff, AWaitLiesBetweenTheFloorAndALimitThatDoubles) {
   }
 }
 
-TEST(Backoff, AServerThatAcceptsAndClosesIsAskedLessAndLess) {
+TEST(Backoff, AServerThatAcceptsAndClosesIsDialedLessOften) {
   Backoff backoff(usual);
   for (const auto limit : {5s, 10s, 20s, 40s, 60s, 60s}) {
     const auto wait = backoff.after_end(Verdict::transient, 0s, largest);

@@ -85,7 +85,7 @@ Outcome socks(std::string_view answer, const ProxyServer& proxy = plain,
   return run<Socks5>(answer, proxy, host, port);
 }
 
-TEST(HttpConnect, Rfc9110_9_3_6_AsksForHostAndPort) {
+TEST(HttpConnect, Rfc9110_9_3_6_RequestsHostAndPort) {
   HttpConnect handshake(plain, "example.org", 80, "tern", Limits());
   EXPECT_EQ(take_output(handshake),
             "CONNECT example.org:80 HTTP/1.1\r\nHost: example.org:80\r\nUser-Agent: tern\r\n\r\n");
@@ -149,7 +149,7 @@ TEST(HttpConnect, ARefusalCarriesTheAnswer) {
   EXPECT_EQ(connect("HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n").code, Errc::proxy_refused);
 }
 
-TEST(HttpConnect, A407SaysWhichAuthenticationIsMissing) {
+TEST(HttpConnect, A407NamesTheMissingAuthentication) {
   const Outcome basic = connect(
       "HTTP/1.1 407 x\r\nProxy-Authenticate: basic realm=\"x\"\r\nContent-Length: 0\r\n\r\n");
   EXPECT_EQ(basic.code, Errc::proxy_auth_required);
@@ -180,7 +180,7 @@ TEST(HttpConnect, AnEndlessBodyIsCut) {
   EXPECT_EQ(handshake.error().body().size(), 1024u);
 }
 
-TEST(HttpConnect, WhatIsNoHttpFails) {
+TEST(HttpConnect, AnAnswerThatIsNoHttpFails) {
   for (const std::string_view answer : {"\x05\xFF", "SSH-2.0-x\r\n", "HTTP/2 200\r\n\r\n",
                                         "HTTP/1.1 2x0 OK\r\n\r\n", "\x15\x03\x01"}) {
     EXPECT_EQ(connect(answer).code, Errc::proxy_failed) << answer;
@@ -293,7 +293,7 @@ TEST(Socks5, Rfc1928_6_EachReplyHasAText) {
   }
 }
 
-TEST(Socks5, WhatIsNotSocks5Fails) {
+TEST(Socks5, AnAnswerThatIsNotSocks5Fails) {
   for (const std::string& answer :
        {"\x04\x5A"s, "HT"s, "\x05\x00\x04"s + std::string(3, '\0'), "\x05\x00\x05\x00\x00\x02"s}) {
     EXPECT_EQ(socks(answer).code, Errc::proxy_failed);

@@ -1,3 +1,5 @@
+// The number of open connections. One thread counts and another one reads at the same time. The
+// reader never finds more ends than beginnings.
 #include "connection/metrics.h"
 
 #include <atomic>

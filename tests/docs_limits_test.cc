@@ -1,5 +1,5 @@
-// The defaults, each stated once more in plain numbers, and the guide about them: what its tables
-// say is what the options say, and no option is missing there.
+// The defaults, each repeated as a plain number, and the guide about them: its tables have the
+// values of the options, and no option is missing.
 #include "tern/dial.h"
 #include "tern/options.h"
 #include "tern/server.h"
@@ -19,7 +19,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-TEST(DocsLimits, TheDefaults) {
+TEST(DocsLimits, DefaultsHaveTheDocumentedValues) {
   const Limits limits;
   EXPECT_EQ(limits.max_message_bytes, 1'048'576u);
   EXPECT_EQ(limits.max_fragments, 16'384u);
@@ -56,9 +56,9 @@ TEST(DocsLimits, TheDefaults) {
   EXPECT_EQ(DialOptions{}.limits.max_fragments, 131'072u);
 }
 
-// Options are handed down whole: a server's and a client's are those of the engine, but for the
-// fragments of a client.
-TEST(DocsLimits, OneSetOfDefaults) {
+// The options of a server and of a client have the defaults of the engine. The only exception is
+// max_fragments of a client.
+TEST(DocsLimits, AllRolesShareTheirDefaults) {
   const auto all = [](const Limits& limits) {
     return std::tuple(limits.max_message_bytes, limits.max_head_bytes,
                       limits.max_request_line_bytes, limits.max_header_fields,
@@ -98,7 +98,7 @@ std::string seconds(std::chrono::nanoseconds duration) {
   return std::to_string(duration / 1s) + " s";
 }
 
-// How the guide writes the default of each option.
+// The default of each option in the notation of the guide.
 std::map<std::string, std::string> expected() {
   const Limits limits;
   const Timeouts timeouts;
@@ -144,14 +144,14 @@ std::map<std::string, std::string> rows_of(const std::string& document) {
   return rows;
 }
 
-TEST(DocsLimits, TheGuideSaysTheSame) {
+TEST(DocsLimits, TheGuideHasTheSameDefaults) {
   const auto path =
       std::filesystem::path(TERN_SOURCE_DIR) / "docs" / "guides" / "limits-and-deadlines.md";
   auto rows = rows_of(file_text(path));
   for (const auto& [name, value] : expected()) {
     ASSERT_TRUE(rows.contains(name)) << name << " is not in the guide";
     const std::string cell = rows[name];
-    // Behind the number may stand what it counts: "10 s from accept to 101".
+    // Words may follow the number: "10 s from accept to 101".
     EXPECT_TRUE(cell == value || cell.starts_with(value + ' ')) << name << ": " << cell;
     rows.erase(name);
   }

@@ -1,6 +1,6 @@
-// docs/conformance.md shows how the programs are started for the field's suite. The test starts
-// them with the flags that stand there and sends what group 9 needs: a message of 16 MiB, a message
-// of 131 072 fragments. One byte or one fragment more is refused.
+// docs/conformance.md shows how the programs are started for the Autobahn test suite. The test
+// starts them with the flags in the document and sends the sizes of group 9: a message of 16 MiB
+// and a message of 131 072 fragments. One byte or one fragment more is refused.
 
 #include "support/markdown.h"
 #include "support/process.h"
@@ -21,7 +21,8 @@ namespace {
 constexpr std::size_t most_bytes = 16 << 20;
 constexpr std::size_t most_fragments = 131'072;
 
-// The words behind "$ build/bin/<program>" in the document; empty when no line starts the program.
+// Returns the words behind "$ build/bin/<program>" in the document; empty if no line starts the
+// program.
 std::vector<std::string> words_behind(const std::string& program) {
   const std::filesystem::path path = "docs/conformance.md";
   const std::string start = "$ build/bin/" + program + ' ';
@@ -39,22 +40,22 @@ std::vector<std::string> words_behind(const std::string& program) {
   return {};
 }
 
-// A message of both sizes at once.
+// A message that has both sizes.
 std::string largest_message(Role sender) {
   const std::string part(most_bytes / most_fragments, 'm');
   const std::string middle = wire(sender, more(part, false));
-  std::string octets = wire(sender, text(part, false));
-  octets.reserve(most_fragments * middle.size());
-  for (std::size_t i = 2; i < most_fragments; ++i) octets += middle;
-  return octets + wire(sender, more(part));
+  std::string bytes = wire(sender, text(part, false));
+  bytes.reserve(most_fragments * middle.size());
+  for (std::size_t i = 2; i < most_fragments; ++i) bytes += middle;
+  return bytes + wire(sender, more(part));
 }
 
 std::string one_fragment_more(Role sender) {
   const std::string middle = wire(sender, more("", false));
-  std::string octets = wire(sender, text("", false));
-  octets.reserve(most_fragments * middle.size());
-  for (std::size_t i = 0; i < most_fragments; ++i) octets += middle;
-  return octets;
+  std::string bytes = wire(sender, text("", false));
+  bytes.reserve(most_fragments * middle.size());
+  for (std::size_t i = 0; i < most_fragments; ++i) bytes += middle;
+  return bytes;
 }
 
 struct Case {
@@ -72,14 +73,14 @@ std::vector<Case> cases(Role sender) {
       {"one fragment more", one_fragment_more(sender), failure(Errc::too_many_fragments) + '\n'}};
 }
 
-// The frames that come up to the end of TCP, a line each.
+// Returns the frames up to the end of TCP, one in each line.
 std::string frames_from(const RawSocket& socket, Role sender) {
   FrameReader reader(sender);
   reader.feed(socket.receive_all());
   EXPECT_EQ(reader.fault(), "");
-  std::string told;
-  for (const Frame& frame : reader.frames()) told += to_string(frame) + '\n';
-  return told;
+  std::string lines;
+  for (const Frame& frame : reader.frames()) lines += to_string(frame) + '\n';
+  return lines;
 }
 
 TEST(ProgramConformance, TheFlagsOfEchoServerAreEnoughForGroup9) {

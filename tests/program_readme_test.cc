@@ -181,7 +181,7 @@ TEST(ProgramReadme, TerminalSessionsPrintTheLinesShown) {
   EXPECT_GE(commands, 3);
 }
 
-// Checks the other commands: this test knows each of them and a check that it works.
+// Checks the other commands. The table has each command and its check.
 TEST(ProgramReadme, CommandsExist) {
   const std::string make = "env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make SETUP=: --dry-run ";
   const std::string consumer =

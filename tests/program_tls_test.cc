@@ -102,7 +102,7 @@ TEST(ProgramTls, MakeCertificateRefusesInvalidNames) {
   const std::string no_name = "make_certificate: no host name or IP address: ";
   struct Row {
     std::vector<std::string> words;
-    std::string told;
+    std::string printed;
   };
   for (const Row& row : std::vector<Row>{
            {{"--days", "9"}, unknown + "--days (see --help)\n"},
@@ -115,9 +115,9 @@ TEST(ProgramTls, MakeCertificateRefusesInvalidNames) {
     std::vector<std::string> words = row.words;
     words.insert(words.begin(), script);
     Process process(words);
-    EXPECT_EQ(process.exit_code(), 2) << row.told;
+    EXPECT_EQ(process.exit_code(), 2) << row.printed;
     EXPECT_EQ(process.out(), "");
-    EXPECT_EQ(process.err(), row.told);
+    EXPECT_EQ(process.err(), row.printed);
   }
   EXPECT_FALSE(std::filesystem::exists(files.path("key.pem")));
 }

@@ -253,7 +253,7 @@ struct Empty {
   void on_message(Connection& conn, Message message) { conn.send(message); }
 };
 
-TEST(ServerSessionDeathTest, AskingForAnotherTypeAborts) {
+TEST(ServerSessionDeathTest, RequestingAnotherTypeAborts) {
   testing::FLAGS_gtest_death_test_style = "threadsafe";
   EXPECT_DEATH(
       {
@@ -272,11 +272,11 @@ TEST(ServerSessionDeathTest, AskingForAnotherTypeAborts) {
 // ---- pausing
 
 TEST(ServerPause, KeepsMessagesUntilResume) {
-  Inbox<std::string> heard;
+  Inbox<std::string> messages;
   Inbox<Handle> handles;
   RunningServer running;
   running.server.route("/echo", Handlers{.on_message = [&](Connection& conn, Message message) {
-                         heard.put(std::string(message.text()));
+                         messages.put(std::string(message.text()));
                          if (message.text() == "pause") {
                            conn.pause();
                            handles.put(conn.handle());
@@ -285,7 +285,7 @@ TEST(ServerPause, KeepsMessagesUntilResume) {
   RawClient client(running.start());
   ASSERT_TRUE(client.upgrade());
   client.send(wire(Role::client, {text("pause"), text("a"), text("b")}));
-  EXPECT_EQ(heard.take(), "pause");
+  EXPECT_EQ(messages.take(), "pause");
   const auto handle = handles.take();
   ASSERT_TRUE(handle);
   client.send(text("c"));
@@ -293,11 +293,11 @@ TEST(ServerPause, KeepsMessagesUntilResume) {
   Inbox<bool> turned;
   ASSERT_TRUE(handle->post([&](Connection&) { turned.put(true); }));
   ASSERT_TRUE(turned.take());
-  EXPECT_TRUE(heard.empty());
+  EXPECT_TRUE(messages.empty());
   ASSERT_TRUE(handle->post([](Connection& conn) { conn.resume(); }));
-  EXPECT_EQ(heard.take(), "a");
-  EXPECT_EQ(heard.take(), "b");
-  EXPECT_EQ(heard.take(), "c");
+  EXPECT_EQ(messages.take(), "a");
+  EXPECT_EQ(messages.take(), "b");
+  EXPECT_EQ(messages.take(), "c");
 }
 
 TEST(ServerPause, StopsTheSilenceClock) {

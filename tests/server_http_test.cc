@@ -68,7 +68,7 @@ TEST(ServerHttp, Rfc9110_9_3_2_HeadHasNoBody) {
   EXPECT_EQ(field(client.ask(page_request("/?name=b")), "Content-Length"), "7");
 }
 
-TEST(ServerHttp, Rfc9112_9_6_ClosesWhenAsked) {
+TEST(ServerHttp, Rfc9112_9_6_ClosesOnRequest) {
   Pages pages;
   RawClient client(pages.port);
   const std::string head = client.ask("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");

@@ -74,17 +74,17 @@ KINDS = {
 }
 
 
-def ratio(octets, messages):
-    return octets / sum(len(message) for message in messages)
+def ratio(size, messages):
+    return size / sum(len(message) for message in messages)
 
 
 def zlib_ratio(messages, level):
     """One context of zlib for all messages, RFC 7692 7.2.1."""
     context = zlib.compressobj(level, zlib.DEFLATED, -15)
-    octets = 0
+    size = 0
     for message in messages:
-        octets += len(context.compress(message) + context.flush(zlib.Z_SYNC_FLUSH)) - 4
-    return ratio(octets, messages)
+        size += len(context.compress(message) + context.flush(zlib.Z_SYNC_FLUSH)) - 4
+    return ratio(size, messages)
 
 
 class Client:
@@ -119,7 +119,7 @@ class Client:
         length = bytes([0x80 | size]) if size < 126 else struct.pack("!BH", 0x80 | 126, size)
         self.socket.sendall(b"\x82" + length + b"\0\0\0\0" + message)
         first, second = self.file.read(2)
-        expect(first & 0xBF, 0x82, "first octet of the echo")
+        expect(first & 0xBF, 0x82, "first byte of the echo")
         size = second if second < 126 else struct.unpack("!H", self.file.read(2))[0]
         expect(len(self.file.read(size)), size)
         return size
