@@ -26,6 +26,7 @@ using tern::test::lines_of;
 constexpr std::size_t max_file_lines = 600;
 constexpr std::size_t max_library_file_lines = 400;  // in src and include
 constexpr std::size_t max_function_lines = 60;
+constexpr std::size_t max_test_name = 60;
 
 std::string at(const std::string& path, std::size_t line) {
   return path + ":" + std::to_string(line) + ": ";
@@ -61,6 +62,22 @@ Complaints check_lengths(const std::string& path, std::string_view content) {
       complaints.push_back(at(path, last[indent] + 1) + "a function of more than 60 lines");
     }
     last[indent] = i;
+  }
+  return complaints;
+}
+
+// The name of a test states its rule in at most 60 characters.
+Complaints check_test_names(const std::string& path, std::string_view content) {
+  static const std::regex test(R"(^(TYPED_)?TEST(_F|_P)?\(\w+,\s*(\w+)\))");
+  Complaints complaints;
+  const auto lines = lines_of(content);
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    if (lines[i].find("TEST") == std::string_view::npos) continue;
+    std::string line(lines[i]);
+    if (line.ends_with(',') && i + 1 < lines.size()) line += lines[i + 1];
+    std::smatch match;
+    if (!std::regex_search(line, match, test) || match.str(3).size() <= max_test_name) continue;
+    complaints.push_back(at(path, i + 1) + "a test name of more than 60 characters");
   }
   return complaints;
 }
@@ -291,6 +308,8 @@ void expect_none_in_tree(Check check) {
 
 TEST(Tidy, Lengths) { expect_none_in_tree(check_lengths); }
 
+TEST(Tidy, TestNames) { expect_none_in_tree(check_test_names); }
+
 TEST(Tidy, Words) { expect_none_in_tree(check_words); }
 
 TEST(Tidy, SendsRaiseNoSignal) { expect_none_in_tree(check_sends); }
@@ -424,6 +443,18 @@ TEST(TidyFires, Lengths) {
     SCOPED_TRACE(head);
     EXPECT_EQ(join_complaints(check_lengths("a.cc", head + body59 + end)), "");
   }
+}
+
+TEST(TidyFires, TestNames) {
+  const std::string name60(60, 'a');
+  const std::string found = "1: a test name of more than 60 characters";
+  expect_fires(check_test_names,
+               {
+                   {"a.cc", "TEST(A, " + name60 + ") {\n", ""},
+                   {"a.cc", "TEST(A, " + name60 + "b) {\n", found},
+                   {"a.cc", "\nTEST_F(A, " + name60 + "b) {\n", "2: a test name of"},
+                   {"a.cc", "TEST_P(A,\n       " + name60 + "b) {\n", found},
+               });
 }
 
 TEST(TidyFires, Words) {
