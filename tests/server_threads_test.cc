@@ -23,7 +23,7 @@ using Create = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void
 }  // namespace
 
 extern "C" {
-// That of a sanitizer, if there is one.
+// The function of a sanitizer, or null without one.
 __attribute__((weak)) int __interceptor_pthread_create(pthread_t*, const pthread_attr_t*,  // NOLINT
                                                        void* (*)(void*), void*);
 

@@ -47,8 +47,8 @@ def page():
         closed = browser.run("return {...document.getElementById('push-state').dataset}")
         expect(closed["code"], "1000", "close code")
         expect(closed["clean"], "true", "wasClean")
-        told = browser.run("return document.getElementById('push-state').textContent")
-        expect_in("closed 1000", told, "state")
+        reported = browser.run("return document.getElementById('push-state').textContent")
+        expect_in("closed 1000", reported, "state")
         expect(browser.console(), [], "console")
 
 
@@ -107,8 +107,8 @@ def account():
                 body_end = bytes(said[1]).index(b"}", start) + 1
                 response = bytes(said[1])[head_start:body_end]
         real = len(requests) + len(response)
-        told = numbers["poll-each"]
-        expect(0.95 * real < told < 1.05 * real, True, f"bytes per poll: {told}, in truth {real}")
+        reported = numbers["poll-each"]
+        expect(0.95 * real < reported < 1.05 * real, True, f"bytes per poll: {reported}, in truth {real}")
 
         pushed = next(said for said in proxy.connections if said[0].startswith(b"GET /push "))
         frames = bytes(pushed[1]).partition(b"\r\n\r\n")[2]
@@ -141,9 +141,9 @@ def stopped():
             server.signal(signal.SIGTERM)
             for state in ("push-state", "echo-state"):
                 browser.wait_for(f"document.getElementById('{state}').dataset.code")
-                told = browser.run(f"return {{...document.getElementById('{state}').dataset}}")
-                expect(told["code"], "1001", f"code of {state}")
-                expect(told["clean"], "true", f"wasClean of {state}")
+                reported = browser.run(f"return {{...document.getElementById('{state}').dataset}}")
+                expect(reported["code"], "1001", f"code of {state}")
+                expect(reported["clean"], "true", f"wasClean of {state}")
 
 
 # The positions in CSS pixels of the first screen, and the size of each figure.
@@ -198,8 +198,8 @@ def geometry():
 
 
 STATES = """
-  window.told = [];
-  new MutationObserver(() => told.push(document.getElementById('push-state').textContent))
+  window.reported = [];
+  new MutationObserver(() => reported.push(document.getElementById('push-state').textContent))
       .observe(document.getElementById('push-state'), {childList: true});"""
 
 
@@ -217,8 +217,8 @@ def restarted():
             browser.run(STATES)
             before = browser.run(NUMBERS)
         # The server is gone. The page shows that, and the time of its next try.
-        browser.wait_for("told.some(text => /^closed 1001.* again in [1-9] s$/.test(text))")
-        browser.wait_for("told.some(text => /^connecting, try 2$/.test(text))")
+        browser.wait_for("reported.some(text => /^closed 1001.* again in [1-9] s$/.test(text))")
+        browser.wait_for("reported.some(text => /^connecting, try 2$/.test(text))")
         browser.type("#echo-text", "sent while it was away")
         browser.click("#echo-send")
         with program("echo_server", "--port", port) as server:
@@ -236,11 +236,11 @@ def restarted():
                 " === 'sent while it was away'"
             )
             # A connection that the user closed stays closed.
-            browser.run("told.length = 0")
+            browser.run("reported.length = 0")
             browser.click("#push-toggle")
-            browser.wait_for("told.some(text => /^closed 1000/.test(text))")
+            browser.wait_for("reported.some(text => /^closed 1000/.test(text))")
             browser.wait_for(at_least("poll-messages", after["poll-messages"] + 2))
-            others = browser.run("return told.filter(text => !/^closed 1000|^closing$/.test(text))")
+            others = browser.run("return reported.filter(text => !/^closed 1000|^closing$/.test(text))")
             expect(others, [], "states")
             server.signal(signal.SIGTERM)
             server.expect_exit(0)
@@ -248,7 +248,7 @@ def restarted():
 
 @check("Chromium", "the page: pauses get longer if the server closes at once")
 def closed_at_once():
-    tried = "told.filter(text => /^connecting/.test(text))"
+    tried = "reported.filter(text => /^connecting/.test(text))"
     with echo_server("--max-message", "5") as server, Browser() as browser:
         browser.open(server.http + "/")
         browser.wait_for("document.getElementById('echo-state').dataset.live === 'yes'")
@@ -257,11 +257,11 @@ def closed_at_once():
         browser.type("#echo-text", "sixsix")
         browser.click("#echo-send")
         browser.wait_for(f"/try 4$/.test({tried}.at(-1)) || {tried}.length > 10")
-        all_told = browser.run("return told")
+        all_reported = browser.run("return reported")
         # After a connection that lived for two seconds the page tries at once, and counts from 1.
-        tries = [text for text in all_told if text.startswith("connecting,")]
+        tries = [text for text in all_reported if text.startswith("connecting,")]
         expect(tries, [f"connecting, try {number}" for number in (2, 3, 4)], "tries")
-        waits = [re.fullmatch(r"closed 1009.* again in (\d+) s", text) for text in all_told]
+        waits = [re.fullmatch(r"closed 1009.* again in (\d+) s", text) for text in all_reported]
         waits = [int(wait[1]) for wait in waits if wait]
         expect(max(waits) >= 2, True, f"the waits grow, in seconds: {waits}")
 

@@ -148,21 +148,21 @@ def page():
 @check("curl", "two pages on one connection")
 def keep_alive():
     with echo_server() as server:
-        told = curl(
+        reported = curl(
             "--write-out", "%{http_code} %{num_connects}\n", "--output", "/dev/null",
             server.http + "/", "--output", "/dev/null", server.http + "/time",
         )
-        expect(told, "200 1\n200 0\n", "status and new connections of each")
+        expect(reported, "200 1\n200 0\n", "status and new connections of each")
 
 
 @check("curl", "a refusal ends the connection")
 def refusal_closes():
     with echo_server() as server:
-        told = curl(
+        reported = curl(
             "--write-out", "%{http_code} %{num_connects}\n", "--output", "/dev/null",
             server.http + "/nowhere", "--output", "/dev/null", server.http + "/time",
         )
-        expect(told, "404 1\n200 1\n", "status and new connections of each")
+        expect(reported, "404 1\n200 1\n", "status and new connections of each")
 
 
 @check("curl", "a page by HTTP/1.0, and the methods that are allowed")
@@ -197,5 +197,5 @@ def dates():
     with echo_server() as server:
         for path in ("/", "/nowhere", "/echo"):
             answer = Answer(curl("--include", server.http + path))
-            told = email.utils.parsedate_to_datetime(answer.fields["date"]).timestamp()
-            expect(abs(told - time.time()) < SECONDS, True, f"the Date of {path} is now")
+            reported = email.utils.parsedate_to_datetime(answer.fields["date"]).timestamp()
+            expect(abs(reported - time.time()) < SECONDS, True, f"the Date of {path} is now")

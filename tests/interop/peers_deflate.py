@@ -60,11 +60,11 @@ OFFERS = [
 @check("websockets, client", "compression: every offer of their client, RFC 7692 7.1")
 def offers():
     async def talk(server):
-        for arguments, told in OFFERS:
+        for arguments, reported in OFFERS:
             factory = ClientPerMessageDeflateFactory(**arguments)
             async with connected(server, compression=None, extensions=[factory]) as socket:
                 expect(len(socket.extensions), 1, f"extensions for {arguments}")
-                for name, value in (told or {}).items():
+                for name, value in (reported or {}).items():
                     expect(getattr(socket.extensions[0], name), value, f"{name} for {arguments}")
                 await echo_all(socket)
 
@@ -227,6 +227,6 @@ def chromium():
         ):
             with echo_server(*flags) as server:
                 browser.open(server.http + "/")
-                told = browser.run_async(TALK, server.ws + "/echo")
-                expect(isinstance(told, list), True, told)
-                expect(told[0], extensions, f"extensions with {flags}")
+                reported = browser.run_async(TALK, server.ws + "/echo")
+                expect(isinstance(reported, list), True, reported)
+                expect(reported[0], extensions, f"extensions with {flags}")

@@ -93,7 +93,7 @@ def proxy(name, template, *arguments, behind):
         process = Process(name, command)
         try:
             eventually(lambda: process.popen.poll() is not None or listens(port), f"{name} listens")
-            expect(process.popen.poll(), None, f"exit code of {name}, which says {process.text()}")
+            expect(process.popen.poll(), None, f"exit code of {name}, which printed {process.text()}")
             yield port, directory
         finally:
             process.stop()

@@ -127,19 +127,19 @@ def openssl():
         trust = ["-CAfile", certificate().cert, "-verify_return_error", "-servername", "localhost"]
         for version, _ in VERSIONS:
             flag = "-tls" + version.replace(".", "_")
-            told = s_client(server, *trust, flag, "-alpn", "h2,http/1.1", text=GET)
-            expect_in("Verify return code: 0 (ok)", told)
-            expect_in("ALPN protocol: http/1.1", told)
-            expect_in("HTTP/1.1 200 OK", told)
-            expect_in("closed", told)
+            reported = s_client(server, *trust, flag, "-alpn", "h2,http/1.1", text=GET)
+            expect_in("Verify return code: 0 (ok)", reported)
+            expect_in("ALPN protocol: http/1.1", reported)
+            expect_in("HTTP/1.1 200 OK", reported)
+            expect_in("closed", reported)
 
 
 @check("https, openssl s_client", "h2 alone, TLS 1.1 and renegotiation are refused")
 def openssl_refused():
     with secure_server() as server:
         expect_in("no application protocol", s_client(server, "-alpn", "h2"))
-        told = s_client(server, "-tls1_1", "-cipher", "ALL:@SECLEVEL=0")
-        expect_in("alert protocol version", told)
+        reported = s_client(server, "-tls1_1", "-cipher", "ALL:@SECLEVEL=0")
+        expect_in("alert protocol version", reported)
         # "R" requests a renegotiation.
         command = ["openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", "-tls1_2"]
         done = subprocess.run(
@@ -155,8 +155,8 @@ def openssl_resumes():
             flag = "-tls" + version.replace(".", "_")
             with tempfile.NamedTemporaryFile(prefix="tern-session-") as session:
                 expect_in("New, TLS", s_client(server, flag, "-sess_out", session.name, text=GET))
-                told = s_client(server, flag, "-sess_in", session.name, text=GET)
-                expect_in("Reused, TLS", told)
+                reported = s_client(server, flag, "-sess_in", session.name, text=GET)
+                expect_in("Reused, TLS", reported)
 
 
 @check("https, curl", "the page with its CA, and an error without")

@@ -78,7 +78,7 @@ def daemon(name, port, command):
     process = Process(name, [shutil.which(command[0], path="/usr/sbin:" + os.environ["PATH"]), *command[1:]])
     try:
         eventually(lambda: process.popen.poll() is not None or listens(port), f"{name} listens")
-        expect(process.popen.poll(), None, f"exit code of {name}, which says {process.text()}")
+        expect(process.popen.poll(), None, f"exit code of {name}, which printed {process.text()}")
         yield process
     finally:
         process.stop()
@@ -213,7 +213,7 @@ def microsocks_refuses():
                        "--proxy", f"socks5://127.0.0.1:{port}")
 
 
-@check("dante", "a password that it does not know is refused")
+@check("dante", "a wrong password is refused")
 def dante_password():
     with echo_server() as server, dante(server.port, True) as port:
         expect_refused("does not accept the name and password", server.ws + "/echo",
