@@ -40,7 +40,7 @@ const std::map<std::string_view, Rooms> may_include = {
     {"tls", {"base", "net"}},
     {"connection", {"base", "http", "engine", "topics", "net"}},
     {"server", {"base", "http", "engine", "topics", "net", "tls", "connection"}},
-    {"client", {"base", "http", "engine", "net", "tls", "connection"}},
+    {"client", {"base", "crypto", "http", "engine", "net", "tls", "connection"}},
     // Public headers only, of any room: coroutines are built on the promise.
     {"coroutine", {"base", "http", "engine", "net", "tls", "connection", "server", "client"}},
 };

@@ -100,7 +100,9 @@ enum class Errc {
   proxy_failed,         ///< the proxy could not connect, or its answer is no HTTP or SOCKS5
   redirect_refused,     ///< a redirect that may not be followed; see Error::header("Location")
   too_many_redirects,   ///< more than DialOptions::max_redirects
-  stopped,              ///< DialOptions::stop was requested
+  stopped,              ///< DialOptions::stop was requested, or Client::stop() was called
+  attempt_failed,       ///< Attempt::fail() was called, or every copy went without an answer
+  attempt_given_up,     ///< Attempt::give_up() was called
 };
 
 /// The name of an Errc as it stands above, e.g. "origin_refused", for logs and metrics. It does not

@@ -2,7 +2,9 @@
 // send.
 #pragma once
 
+#include <chrono>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -83,6 +85,8 @@ struct ClientRequest {
   std::vector<std::string> protocols{};  ///< subprotocols to offer, the preferred one first
   /// Fields to add, e.g. Origin, Authorization, Cookie. Fields that tern writes itself are refused.
   std::vector<std::pair<std::string, std::string>> headers{};
+  /// The time until the server's 101, instead of Timeouts::handshake.
+  std::optional<std::chrono::nanoseconds> timeout{};
 };
 
 /// A response that a handler returns. Owns its strings. These fields are refused, because tern

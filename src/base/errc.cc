@@ -105,6 +105,8 @@ constexpr Row rows[] = {
     {Errc::redirect_refused, "redirect_refused", "the redirect may not be followed"},
     {Errc::too_many_redirects, "too_many_redirects", "there were too many redirects"},
     {Errc::stopped, "stopped", "a stop was requested"},
+    {Errc::attempt_failed, "attempt_failed", "the attempt was not made"},
+    {Errc::attempt_given_up, "attempt_given_up", "the application gave up"},
 };
 
 constexpr bool rows_are_in_order() {

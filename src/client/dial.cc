@@ -1,13 +1,13 @@
-// dial(): URL ─▶ route ─▶ socket ─▶ TLS to a proxy ─▶ tunnel ─▶ TLS ─▶ upgraded session, under one
-// absolute deadline. Each stage names itself in its error, so that the text says how far it came. A
-// redirect begins the way again, under the same deadline.
+// dial(): takes the steps of steps.h one after the other, under one absolute deadline. Each step
+// names itself in its error, so that the text says how far it came. A redirect begins the way
+// again, under the same deadline.
 #include "tern/dial.h"
 
 #include "client/connect.h"
-#include "client/redirect.h"
 #include "client/retry.h"
 #include "client/route.h"
 #include "client/session.h"
+#include "client/steps.h"
 #include "client/stop.h"
 #include "client/tunnel.h"
 #include "client/wait.h"
@@ -26,6 +26,7 @@ namespace {
 
 using client::Clock;
 using client::Route;
+using client::Step;
 
 const char* environment(const char* name) { return std::getenv(name); }
 
@@ -43,52 +44,77 @@ class Way {
 
   // Takes over the given socket, if there is one.
   Result<BlockingClient> go(net::Fd given) {
+    given_ = std::move(given);
     // Certificates are loaded first, so that wrong ones fail before any connection is made.
-    std::shared_ptr<tls::ClientContext> context;
     if (url_.secure) {
       auto loaded = context_of(options_.tls);
       if (!loaded) return std::move(loaded).error();
-      context = *std::move(loaded);
+      context_ = *std::move(loaded);
     }
     auto route = client::find_route(url_, options_, environment);
     if (!route) return std::move(route).error();
-
-    auto socket = route->first_hop == Route::FirstHop::given_socket ? take(std::move(given))
-                                                                    : connect(*route);
-    if (!socket) return std::move(socket).error();
-    std::string remote_address = route->first_hop == Route::FirstHop::unix_socket
-                                     ? "unix:" + options_.unix_socket + url_.unix_path
-                                     : net::peer_address(socket->get()).to_string();
-    transport_ = std::make_unique<net::TcpTransport>(*std::move(socket));
-    if (route->proxy) {
-      if (auto passed = pass(*route); !passed) return passed.error();
+    for (Step step = client::first_step(*route); step != Step::upgrade;
+         step = client::step_after(step, *route, url_.secure)) {
+      if (auto done = take(step, *route); !done) return done.error();
     }
-    if (context != nullptr) {
-      if (auto wrapped = wrap(std::move(context), route->server_name, url_.port, 1); !wrapped) {
-        return wrapped.error();
-      }
-    }
-    return upgrade(*route, std::move(remote_address));
+    return upgrade(*route);
   }
 
  private:
-  Result<net::Fd> take(net::Fd given) {
-    if (const auto error = net::set_nonblocking(given.get())) return Error(error, "socket");
-    return given;
+  Result<void> take(Step step, Route& route) {
+    switch (step) {
+      case Step::take_socket:
+        if (const auto error = net::set_nonblocking(given_.get())) return Error(error, "socket");
+        return use(std::move(given_));
+      case Step::connect_unix:
+        return connect_unix(route);
+      case Step::resolve:
+        return resolve_into(addresses_, route.connect_to);
+      case Step::race:
+        return race(route);
+      case Step::secure_proxy:
+        return secure_proxy(*route.proxy);
+      case Step::resolve_target:
+        if (auto found = resolve_into(addresses_, route.tunnel_to); !found) return found;
+        route.tunnel_to.host = addresses_.front().host();
+        return {};
+      case Step::tunnel:
+        return tunnel(route);
+      case Step::secure:
+        return wrap(std::move(context_), route.server_name, url_.port, 1);
+      case Step::upgrade:
+        break;
+    }
+    return {};
   }
 
-  Result<net::Fd> connect(const Route& route) {
-    if (route.first_hop == Route::FirstHop::unix_socket) {
-      net::Opened opened = net::connect_unix(route.unix_path);
-      if (!opened) return Error(opened.error, "connect " + client::name_of(url_));
-      return std::move(opened.fd);
-    }
-    auto addresses = resolve(route.connect_to);
-    if (!addresses) return std::move(addresses).error();
-    auto socket = client::connect_any(*addresses,
+  Result<void> use(net::Fd socket) {
+    remote_address_ = net::peer_address(socket.get()).to_string();
+    transport_ = std::make_unique<net::TcpTransport>(std::move(socket));
+    return {};
+  }
+
+  Result<void> connect_unix(const Route& route) {
+    net::Opened opened = net::connect_unix(route.unix_path);
+    if (!opened) return Error(opened.error, "connect " + client::name_of(url_));
+    if (auto used = use(std::move(opened.fd)); !used) return used;
+    remote_address_ = "unix:" + options_.unix_socket + url_.unix_path;
+    return {};
+  }
+
+  Result<void> race(const Route& route) {
+    auto socket = client::connect_any(addresses_,
                                       {.deadline = deadline_, .from = route.from, .stop = &stop_});
-    if (socket) net::set_nodelay(socket->get());  // an error is ignored: it only costs speed
-    return socket;
+    if (!socket) return std::move(socket).error();
+    net::set_nodelay(socket->get());  // an error is ignored: it only costs speed
+    return use(*std::move(socket));
+  }
+
+  Result<void> resolve_into(net::Addresses& into, const client::Endpoint& to) {
+    auto addresses = resolve(to);
+    if (!addresses) return std::move(addresses).error();
+    into = *std::move(addresses);
+    return {};
   }
 
   Result<net::Addresses> resolve(const client::Endpoint& to) {
@@ -101,20 +127,16 @@ class Way {
     return client::of_family(*std::move(addresses), options_, to.host);
   }
 
+  Result<void> secure_proxy(const client::ProxyServer& proxy) {
+    auto context = context_of(proxy.tls);
+    if (!context) return std::move(context).error();
+    const std::string& name = proxy.tls.server_name.empty() ? proxy.host : proxy.tls.server_name;
+    return wrap(*std::move(context), name, proxy.port, 0);
+  }
+
   // Makes the proxy connect to the server.
-  Result<void> pass(Route& route) {
+  Result<void> tunnel(const Route& route) {
     const client::ProxyServer& proxy = *route.proxy;
-    if (proxy.protocol == client::ProxyServer::Protocol::https) {
-      auto context = context_of(proxy.tls);
-      if (!context) return std::move(context).error();
-      const std::string& name = proxy.tls.server_name.empty() ? proxy.host : proxy.tls.server_name;
-      if (auto wrapped = wrap(*std::move(context), name, proxy.port, 0); !wrapped) return wrapped;
-    }
-    if (proxy.protocol == client::ProxyServer::Protocol::socks5) {
-      auto addresses = resolve(route.tunnel_to);
-      if (!addresses) return std::move(addresses).error();
-      route.tunnel_to.host = addresses->front().host();
-    }
     client::Tunnel tunnel(proxy, route.tunnel_to.host, route.tunnel_to.port, options_.user_agent,
                           options_.limits);
     for (;;) {
@@ -148,10 +170,10 @@ class Way {
     return {};
   }
 
-  Result<BlockingClient> upgrade(const Route& route, std::string remote_address) {
+  Result<BlockingClient> upgrade(const Route& route) {
     auto session =
         std::make_unique<client::Session>(std::move(transport_), std::move(scratch_), options_,
-                                          client::name_of(url_), std::move(remote_address));
+                                          client::name_of(url_), std::move(remote_address_));
     if (auto begun = session->begin(route.request, deadline_); !begun) return begun.error();
     Result<void> opened;
     {
@@ -168,45 +190,27 @@ class Way {
   const DialOptions& options_;
   const Clock::time_point deadline_;
   const client::StopSignal& stop_;
+  net::Fd given_{};
+  std::shared_ptr<tls::ClientContext> context_{};
+  net::Addresses addresses_{};
+  std::string remote_address_{};
   std::unique_ptr<tls::Scratch[]> scratch_{};
   std::unique_ptr<net::Transport> transport_{};
 };
 
-// Whether the failure of an attempt is a redirect that these options want to be followed.
-bool is_redirected(const DialOptions& options, const Error& failure) noexcept {
-  return failure.code() == Errc::upgrade_refused && client::is_redirect(failure.http_status()) &&
-         options.max_redirects > 0 && options.socket < 0;
-}
-
-// The URL to which the attempt is redirected. Errors: why it may not be followed.
-Result<http::Url> redirection(const http::Url& url, const DialOptions& options,
-                              const Error& failure, int followed) {
-  if (followed == options.max_redirects) {
-    return Error(Errc::too_many_redirects, "dial " + client::name_of(url));
-  }
-  auto to = client::follow(url, failure.header("Location"));
-  if (!to) return std::move(to).error();
-  const bool by_path = !url.unix_path.empty() || !options.unix_socket.empty();
-  if (by_path && !client::is_same_origin(url, *to)) {
-    return Error::described(Errc::redirect_refused,
-                            "redirect: it leads from a Unix socket to another host");
-  }
-  to->unix_path = url.unix_path;
-  return to;
-}
-
-Result<BlockingClient> dial_until(http::Url url, const DialOptions& first,
+Result<BlockingClient> dial_until(http::Url url, const DialOptions& options,
                                   Clock::time_point deadline, net::Fd given) {
-  const client::StopSignal stop(first.stop);
-  DialOptions options = first;
-  for (int followed = 0;; ++followed) {
-    if (stop.requested()) return Error(Errc::stopped, "dial " + client::name_of(url));
-    auto opened = Way(url, options, deadline, stop).go(std::exchange(given, net::Fd()));
-    if (opened || !is_redirected(options, opened.error())) return opened;
-    auto next = redirection(url, options, opened.error(), followed);
-    if (!next) return std::move(next).error();
-    options = client::options_after_redirect(options, url, *next);
-    url = *std::move(next);
+  const client::StopSignal stop(options.stop);
+  // Does not own the options, which live longer.
+  client::Destination to(std::move(url),
+                         std::shared_ptr<const DialOptions>(std::shared_ptr<void>(), &options));
+  for (;;) {
+    if (stop.requested()) return Error(Errc::stopped, "dial " + client::name_of(to.url()));
+    auto opened = Way(to.url(), to.options(), deadline, stop).go(std::exchange(given, net::Fd()));
+    if (opened) return opened;
+    auto followed = to.follow(opened.error());
+    if (!followed) return std::move(followed).error();
+    if (!*followed) return opened;
   }
 }
 

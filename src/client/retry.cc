@@ -72,6 +72,7 @@ Verdict judge(const Error& failure) noexcept {
     case Errc::redirect_refused:
     case Errc::too_many_redirects:
     case Errc::stopped:
+    case Errc::attempt_given_up:
     // An answer that breaks RFC 6455 §4.1 or the grammar of HTTP.
     case Errc::http_malformed:
     case Errc::http_version_unsupported:

@@ -26,6 +26,7 @@
 
 #include "base/close_name.h"
 #include "base/errc_kind.h"
+#include "client/failure.h"
 #include "engine/text.h"
 #include "http/token.h"
 #include "net/event.h"
@@ -77,11 +78,11 @@ Session::Session(std::unique_ptr<net::Transport> transport, std::unique_ptr<tls:
       transport_(std::move(transport)),
       buffer_(std::make_unique_for_overwrite<std::byte[]>(buffer_bytes)) {}
 
-Result<void> Session::begin(const ClientRequest& request, Clock::time_point deadline) {
+Result<void> Session::begin(ClientRequest request, Clock::time_point deadline) {
   const Lock lock(mutex_);
   if (!bell_) return Error(bell_.error, "eventfd");
   const auto now = Clock::now();
-  options_.timeouts.handshake =
+  request.timeout =
       deadline == Clock::time_point::max() ? Timeouts::Duration::max() : deadline - now;
   auto made = Engine::client(request, options_, workspace_);
   if (!made) {
@@ -307,34 +308,12 @@ void Session::end_tcp(Leave how) noexcept {
 
 Error Session::end_error() const {
   const CloseInfo& info = engine_->close_info();
-  if (!info.opened) return handshake_error(info.error);
+  if (!info.opened) return handshake_error(*engine_, url_, explanation());
   if (info.error) {
     const std::string more = explanation();
     return Error(info.error, more.empty() ? url_ : url_ + ": " + more);
   }
   return Error::described(Errc::closed, url_ + describe_close(info));
-}
-
-Error Session::handshake_error(std::error_code code) const {
-  Error::Refusal refusal;
-  if (code == Errc::upgrade_refused) {
-    const ResponseHead& response = engine_->response();
-    refusal.status = response.status;
-    for (const HeaderField& field : response.fields) {
-      refusal.fields.emplace_back(field.name, field.value);
-    }
-    refusal.body = engine_->response_body();
-  }
-  std::string stage = (base::is_tls_failure(code) ? "TLS " : "upgrade ") + url_;
-  if (const std::string more = explanation(); !more.empty()) stage += ": " + more;
-  const std::string_view said = engine_->explanation();
-  if (!said.empty()) stage.append(": ").append(said);
-  if (code == Errc::end_of_stream && !said.empty()) {
-    // A TLS server ends the connection like this if it does not get a TLS handshake.
-    if (url_.starts_with("ws://")) stage += "; if it serves TLS on this port, dial wss://";
-    return Error::described(code, stage);
-  }
-  return Error(code, stage, std::move(refusal));
 }
 
 std::string Session::explanation() const {

@@ -34,7 +34,7 @@ class Session {
           const DialOptions& options, std::string url, std::string remote_address);
 
   /// Queues the request of the opening handshake. Errors: those of dial().
-  Result<void> begin(const ClientRequest& request, Clock::time_point deadline);
+  Result<void> begin(ClientRequest request, Clock::time_point deadline);
   /// Waits for the end of the opening handshake, after begin(). Errors: those of dial().
   Result<void> open();
 
@@ -109,7 +109,6 @@ class Session {
   enum class Leave : std::uint8_t { by_fin, as_it_ended };
   void end_tcp(Leave how = Leave::as_it_ended) noexcept;
   Error end_error() const;
-  Error handshake_error(std::error_code code) const;
 
   const std::string url_;
   const std::string remote_address_;

@@ -164,7 +164,10 @@ void LiveConnection::run_timer(TimerTask& task) noexcept {
 
 void LiveConnection::call(UniqueFunction<void(Connection&)>& function) noexcept {
   begin_call();
-  if (!call_application("a posted function or timer", [&] { function(*this); })) {
+  in_call_ = true;
+  const bool fine = call_application("a posted function or timer", [&] { function(*this); });
+  in_call_ = false;
+  if (!fine) {
     engine_.fail(Errc::handler_threw);
     touch();
   }

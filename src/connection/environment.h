@@ -30,12 +30,16 @@ class Owner {
   /// The opening handshake is over: the connection is open, or the request was answered, or the
   /// handshake failed. Called once for each connection.
   virtual void on_opening_over(LiveConnection& connection) noexcept = 0;
+  /// The connection is open and the session's on_open has returned.
+  virtual void on_opened(LiveConnection&) noexcept {}
+  /// The queue that was congested is short again. The session's on_drain follows.
+  virtual void on_drained(LiveConnection&) noexcept {}
   /// The connection has ended and engine().close_info() is complete. The session, if there was one,
   /// has received its on_close. LiveConnection::is_opening() is true if the handshake failed.
   /// Called once for each connection.
   virtual void on_closed(LiveConnection& connection) noexcept = 0;
-  /// The connection is about to be freed: the loop does it at the end of the turn. This is the last
-  /// call for this connection.
+  /// The connection is retired: the loop frees it at the end of the turn, and what is retired from
+  /// now on after it. This is the last call for this connection.
   virtual void on_gone(LiveConnection& connection) noexcept = 0;
   /// The text that stands for LiveConnection::set_label() in the log; may be empty.
   virtual std::string_view name_of(std::uint16_t) const noexcept { return {}; }

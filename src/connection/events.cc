@@ -29,10 +29,11 @@ void LiveConnection::on_open() noexcept {
   const SessionType* const type = session_.type();
   if (type == nullptr) return engine_.fail(Errc::handler_threw);
   end_opening();
-  if (type->on_open == nullptr) return;
-  if (!call_application("on_open", [&] { type->on_open(session_.get(), *this); })) {
-    engine_.fail(Errc::handler_threw);
+  if (type->on_open != nullptr &&
+      !call_application("on_open", [&] { type->on_open(session_.get(), *this); })) {
+    return engine_.fail(Errc::handler_threw);
   }
+  environment_->owner.on_opened(*this);
 }
 
 void LiveConnection::on_closed() noexcept {
@@ -68,6 +69,7 @@ void LiveConnection::drain() noexcept {
     return;
   }
   congested_ = false;
+  environment_->owner.on_drained(*this);
   const SessionType* const type = session_.type();
   if (type == nullptr || type->on_drain == nullptr) return;
   if (!call_application("on_drain", [&] { type->on_drain(session_.get(), *this); })) {

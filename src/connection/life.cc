@@ -45,8 +45,8 @@ void LiveConnection::die() noexcept {
   cancel_timers();
   environment_->registry->remove(slot_);
   environment_->metrics.connections_ended.add_last();
-  environment_->owner.on_gone(*this);
   environment_->core.retire(*this);
+  environment_->owner.on_gone(*this);
 }
 
 void LiveConnection::abandon() noexcept {

@@ -62,11 +62,15 @@ class LiveConnection final : public Connection,
   SessionBox& session() noexcept { return session_; }
   /// Like Request::client_subject().
   std::string peer_subject() const { return transport_->peer_subject(); }
+  /// Why the transport failed, for people; may be empty.
+  std::string explanation() const { return transport_->explanation(); }
   Registry::Place place() const noexcept {
     return {slot_, environment_->registry->generation(slot_)};
   }
   /// Returns whether the opening handshake goes on: Owner::on_opening_over is still to come.
   bool is_opening() const noexcept { return state_ == State::opening; }
+  /// Returns whether a function of this connection, and maybe of its session, runs now.
+  bool is_busy() const noexcept { return in_turn_ || in_call_; }
   /// Returns whether all is written and this end waits only for the peer's FIN.
   bool is_lingering() const noexcept { return state_ == State::lingering; }
   /// Gives the log a name for this connection: Owner::name_of() translates the label.
@@ -186,6 +190,7 @@ class LiveConnection final : public Connection,
   State state_ = State::opening;
   Blocked blocked_ = Blocked::no;
   bool in_turn_ : 1 = false;  // on_ready runs, and it will flush
+  bool in_call_ : 1 = false;  // a posted function or a timer of the application runs
   bool paused_ : 1 = false;
   bool congested_ : 1 = false;      // on_drain is owed
   bool read_ended_ : 1 = false;     // the peer's FIN, or a failure

@@ -34,6 +34,7 @@ Result<void> ClientOpening::start(const ClientRequest& request, crypto::Random& 
   if (const std::error_code error = random.fill(nonce)) return Error(error, "request");
   key_ = base::base64_encode(nonce);
   protocols_ = request.protocols;
+  timeout_ = request.timeout;
   std::string head;
   const auto offered = deflate::usable(options_->deflate);
   const std::string extensions = offered ? deflate::offer_text(*offered) : std::string();

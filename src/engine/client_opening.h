@@ -36,6 +36,10 @@ class ClientOpening {
   OpeningStep next(std::error_code input_end);
   bool wants_input() const noexcept { return !in_->has_stash(); }
 
+  /// The time from start() to the server's 101.
+  Timeouts::Duration limit() const noexcept {
+    return timeout_.value_or(options_->timeouts.handshake);
+  }
   /// The deadline has come. Throws std::bad_alloc.
   OpeningStep expire();
 
@@ -60,8 +64,9 @@ class ClientOpening {
   Inbound* in_;
   Outbound* out_;
   http::HeadParser head_{};
-  std::string key_{};                     // of the request
-  std::vector<std::string> protocols_{};  // of the request
+  std::string key_{};                            // of the request
+  std::vector<std::string> protocols_{};         // of the request
+  std::optional<Timeouts::Duration> timeout_{};  // of the request
   ResponseHead response_{};
   http::BodyReader body_{};
   std::string explanation_{};

@@ -78,9 +78,10 @@ void Engine::opened() noexcept {
 
 // How long the peer may take, counted by clock_.
 Timeouts::Duration Engine::opening_limit() const noexcept {
-  const ServerOpening* const server = server_opening();
-  const Timeouts& timeouts = options_->timeouts;
-  return server != nullptr ? server->limit(timeouts) : timeouts.handshake;
+  if (const ServerOpening* const server = server_opening())
+    return server->limit(options_->timeouts);
+  const ClientOpening* const client = client_opening();
+  return client != nullptr ? client->limit() : options_->timeouts.handshake;
 }
 
 void Engine::on_opening_timeout() {

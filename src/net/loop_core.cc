@@ -48,6 +48,7 @@ void LoopCore::refuse_posts() noexcept {
 void LoopCore::shut_down() noexcept {
   TERN_ASSERT(!running());
   refuse_posts();
+  while (!dependents_.empty()) dependents_.pop_front().on_loop_end();
   batch_.clear();
   next_in_batch_ = 0;
   free_retired();
@@ -55,13 +56,10 @@ void LoopCore::shut_down() noexcept {
 
 Result<void> LoopCore::run() noexcept {
   if (error_) return Error(error_, "start the loop");
-  auto nobody = std::thread::id();
-  if (!thread_.compare_exchange_strong(nobody, std::this_thread::get_id())) {
-    return Errc::already_running;
-  }
+  if (!mailbox_->begin_reading()) return Errc::already_running;
   while (!stop_.load() && !poller_.error()) turn();
   stop_.store(false);
-  thread_.store(std::thread::id());
+  mailbox_->end_reading();
   if (poller_.error()) return Error(poller_.error(), "wait for events");
   return {};
 }

@@ -21,6 +21,7 @@
 namespace tern::net {
 
 struct TurnTag;
+struct DependentTag;
 
 /// An object that is freed when no caller in this turn can still use it.
 class Retired : public base::ListHook<TurnTag> {
@@ -43,6 +44,17 @@ class Deferred : public Retired {
 
  protected:
   ~Deferred() = default;
+};
+
+/// An object that needs the loop and may outlive it, such as a client.
+class Dependent : public base::ListHook<DependentTag> {
+ public:
+  /// The loop ends. It no longer runs, and this is the last moment at which it can be used.
+  virtual void on_loop_end() noexcept = 0;
+
+ protected:
+  Dependent() noexcept = default;
+  ~Dependent() = default;
 };
 
 /// The loop for the other rooms of tern. A turn is: epoll_wait (or a guess) → now() → ready
@@ -71,20 +83,16 @@ class LoopCore {
   /// Refuses later posts and destroys the waiting ones. Does nothing in a copy, because a thread of
   /// the parent may have held the mailbox's lock at the fork, and the lock then stays locked.
   void refuse_posts() noexcept;
-  /// Ends the loop: refuses later posts, and destroys waiting posts and retired objects. The loop
-  /// must not be running.
+  /// Ends the loop: refuses later posts, calls the dependents, and destroys waiting posts and
+  /// retired objects. The loop must not be running.
   void shut_down() noexcept;
   time_point now() const noexcept { return now_; }
-  bool in_loop_thread() const noexcept {
-    return thread_.load(std::memory_order_relaxed) == std::this_thread::get_id();
-  }
+  bool in_loop_thread() const noexcept { return mailbox_->reader() == std::this_thread::get_id(); }
   /// In debug builds, aborts unless this is the loop's thread or the loop does not run.
   void assert_thread() const noexcept {
     TERN_DEBUG_ASSERT(in_loop_thread() || !running() || is_copy());
   }
-  bool running() const noexcept {
-    return thread_.load(std::memory_order_relaxed) != std::thread::id();
-  }
+  bool running() const noexcept { return mailbox_->reader() != std::thread::id(); }
   /// Returns whether a turn is in progress. Then callers up the stack may hold references.
   bool in_turn() const noexcept { return in_turn_; }
 
@@ -105,6 +113,11 @@ class LoopCore {
     object.unlink();
     retired_.push_back(object);
   }
+  /// Calls object.on_loop_end() when the loop ends, unless the object has left the list before.
+  void add(Dependent& object) noexcept { dependents_.push_back(object); }
+  /// The object that all clients of this loop share, while there are any. The room `client` defines
+  /// its type.
+  std::weak_ptr<void>& shared_by_clients() noexcept { return shared_by_clients_; }
   /// Makes the loop call watcher.on_ready(EPOLLIN) in the next turn, which then does not sleep. For
   /// a watcher that stopped while bytes were unread.
   void again(Watcher& watcher) noexcept {
@@ -153,7 +166,6 @@ class LoopCore {
   LoopOptions options_;
   time_point now_;
   std::atomic<bool> stop_{false};
-  std::atomic<std::thread::id> thread_{};
   bool in_turn_ = false;
   Poller poller_{};
   Timers timers_{};
@@ -164,6 +176,8 @@ class LoopCore {
   std::size_t next_in_batch_ = 0;
   base::IntrusiveList<Deferred, TurnTag> deferred_{};
   base::IntrusiveList<Retired, TurnTag> retired_{};
+  base::IntrusiveList<Dependent, DependentTag> dependents_{};
+  std::weak_ptr<void> shared_by_clients_{};
   std::unique_ptr<std::byte[]> receive_buffer_{};
 };
 

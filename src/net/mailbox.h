@@ -9,6 +9,7 @@
 #include <limits>
 #include <mutex>
 #include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -16,7 +17,7 @@ namespace tern::net {
 
 /// Holds the functions that other threads post to a loop.
 /// Lifetime: the loop and the posting threads share it; it may outlive the loop.
-/// Thread: any for post, wake, close and closed; the loop's for all other calls.
+/// Thread: any for post, wake, close, closed and reader; the loop's for all other calls.
 class Mailbox {
  public:
   using Function = UniqueFunction<void()>;
@@ -61,6 +62,15 @@ class Mailbox {
   bool prepare_to_sleep() noexcept;
   void awake() noexcept { asleep_.store(false, std::memory_order_relaxed); }
 
+  /// The thread in which the loop runs; no thread if it does not run.
+  std::thread::id reader() const noexcept { return reader_.load(std::memory_order_relaxed); }
+  /// The loop begins to run in this thread. Returns false if it runs already.
+  bool begin_reading() noexcept {
+    auto none = std::thread::id();
+    return reader_.compare_exchange_strong(none, std::this_thread::get_id());
+  }
+  void end_reading() noexcept { reader_.store(std::thread::id()); }
+
   /// Returns a descriptor that wakes the loop. Watch it edge-triggered (EPOLLET); the loop does not
   /// read it.
   int fd() const noexcept { return event_.get(); }
@@ -75,6 +85,7 @@ class Mailbox {
   std::error_code error_{};
   std::atomic<bool> waiting_{false};  // the queue is not empty
   std::atomic<bool> asleep_{false};   // the loop sleeps, or is about to
+  std::atomic<std::thread::id> reader_{};
   mutable std::mutex mutex_{};
   // Guarded by mutex_:
   std::vector<Function> queue_{};

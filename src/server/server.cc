@@ -1,6 +1,7 @@
 // The public class of a server. It checks each route and gives it to the core.
 #include "tern/server.h"
 
+#include "connection/handlers_session.h"
 #include "engine/validate.h"
 #include "server/core.h"
 
@@ -10,25 +11,12 @@
 #include <utility>
 
 namespace tern {
+
+using connection::HandlersSession;
+
 namespace {
 
 constexpr auto websocket = server::Router::Kind::websocket;
-
-// The session of a route of plain functions.
-struct HandlersSession {
-  Handlers* handlers;
-
-  void on_open(Connection& conn) {
-    if (handlers->on_open) handlers->on_open(conn);
-  }
-  void on_message(Connection& conn, Message message) { handlers->on_message(conn, message); }
-  void on_drain(Connection& conn) {
-    if (handlers->on_drain) handlers->on_drain(conn);
-  }
-  void on_close(Connection& conn, const CloseInfo& info) {
-    if (handlers->on_close) handlers->on_close(conn, info);
-  }
-};
 
 }  // namespace
 

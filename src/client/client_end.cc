@@ -1,0 +1,271 @@
+// How attempts and connections end, and what follows: another attempt after a while, or nothing.
+#include "base/later.h"
+#include "client/loop_client.h"
+#include "connection/dispatch.h"
+#include "http/url.h"
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+namespace tern::client {
+
+using connection::LiveConnection;
+
+namespace {
+
+std::optional<std::chrono::nanoseconds> retry_after(const Error& failure) {
+  const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  return parse_retry_after(failure.header("Retry-After"), now);
+}
+
+std::string in_seconds(std::chrono::nanoseconds time) {
+  const auto tenths = std::chrono::duration_cast<std::chrono::milliseconds>(time).count() / 100;
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " s";
+}
+
+// The end of a connection as an error; nothing if both sides closed it.
+std::optional<Error> error_of(const CloseInfo& info, const std::string& url) {
+  if (info.clean) return {};
+  return Error(info.error ? info.error : make_error_code(Errc::end_of_stream), url);
+}
+
+}  // namespace
+
+// The URL of the attempt, for people.
+std::string LoopClient::shown_url() const {
+  if (attempt_ != nullptr) return client::name_of(attempt_->destination().url());
+  const auto url = http::parse_url(url_);
+  return url ? client::name_of(*url) : std::string();
+}
+
+// ---- ends
+
+void LoopClient::fail(Error failure, Stage stage) noexcept {
+  const auto self = shared_from_this();
+  if (over_) return;
+  try {
+    const std::string url = shown_url();
+    close_attempt();
+    Ended ended{.url = url, .failure = &failure, .stage = stage};
+    ended.retry_after = retry_after(failure);
+    const auto wait = backoff_.after_failure(
+        ground_->draw(), ended.retry_after.value_or(std::chrono::nanoseconds(0)));
+    conclude(ended, judge(failure), wait);
+  } catch (const std::bad_alloc&) {
+    close_attempt();
+    halt(Error(Errc::no_memory));
+    const Error no_memory(Errc::no_memory);
+    report({.failure = &no_memory, .stage = stage, .failures = backoff_.failures()});
+  }
+}
+
+void LoopClient::end(const CloseInfo& info) noexcept {
+  try {
+    const std::string url = shown_url();
+    Ended ended{.url = url, .close = &info, .stage = Stage::open};
+    if (state() == ClientState::open && todo_ == Todo::replace) {  // reconnect() ended it
+      todo_ = Todo::nothing;
+      ended.transient = true;
+      ended.failures = backoff_.failures();
+      ended.wait = std::chrono::nanoseconds(0);
+      set_state(ClientState::connecting);
+      schedule(Todo::attempt);
+      return report(ended);
+    }
+    const Verdict verdict = judge(info);
+    const auto wait = backoff_.after_end(verdict, core().now() - since_, ground_->draw());
+    conclude(ended, verdict, wait);
+  } catch (const std::bad_alloc&) {
+    halt(Error(Errc::no_memory));
+    report({.close = &info, .stage = Stage::open, .failures = backoff_.failures()});
+  }
+}
+
+// Decides whether another attempt follows. The state is set before the application receives the
+// end, so that it may call reconnect() or stop() then.
+void LoopClient::conclude(Ended& ended, Verdict verdict,
+                          std::optional<std::chrono::nanoseconds> wait) {
+  ended.failures = backoff_.failures();
+  ended.transient = verdict != Verdict::fatal;
+  bool goes_on = ended.transient;
+  if (auto& again = settings_->options->retry.again; again && !stopping_) {
+    try {
+      goes_on = again(ended);
+    } catch (...) {
+      connection::log_exception(options().log, ended.url, "retry.again", {});
+    }
+    if (over_) return;
+  }
+  if (goes_on && wait && !stopping_) {
+    since_ = base::later(core().now(), *wait);
+    core().timers().arm(*this, since_);
+    set_state(ClientState::waiting);
+    ended.wait = wait;
+  } else {
+    const std::string url(ended.url);
+    std::optional<Error> why;
+    if (!stopping_)
+      why = ended.failure ? std::optional(*ended.failure) : error_of(*ended.close, url);
+    halt(std::move(why));
+  }
+  log_end(ended);
+  report(ended);
+}
+
+// Stops for good.
+void LoopClient::halt(std::optional<Error> why) noexcept {
+  error_ = std::move(why);
+  set_state(ClientState::stopped);
+  if (outbox_) outbox_->clear();
+}
+
+void LoopClient::report(const Ended& ended) noexcept {
+  auto& on_ended = settings_->options->on_ended;
+  if (over_ || !on_ended) return;
+  try {
+    on_ended(ended);
+  } catch (...) {
+    connection::log_exception(options().log, ended.url, "on_ended", {});
+  }
+}
+
+void LoopClient::log_end(const Ended& ended) noexcept {
+  connection::log_composed(options().log, [&] {
+    std::string text;
+    if (ended.failure != nullptr) {
+      text = "attempt " + std::to_string(ended.failures) + ": " + ended.failure->message();
+    } else {
+      text = "the connection to " + std::string(ended.url) + " ended with " +
+             std::to_string(static_cast<int>(ended.close->code));
+      if (ended.close->error) text += " (" + ended.close->error.message() + ")";
+    }
+    text += ended.wait ? "; next attempt in " + in_seconds(*ended.wait) : "; no further attempt";
+    const bool is_failure = ended.failure != nullptr || !ended.close->clean;
+    connection::log(options().log, is_failure ? LogLevel::warning : LogLevel::info, text);
+  });
+}
+
+void LoopClient::on_timer(net::Timer::time_point) noexcept {
+  if (state() == ClientState::waiting) prepare();
+}
+
+// ---- stopping
+
+bool LoopClient::stop(CloseCode code, std::string_view reason) noexcept {
+  if (ground_->registry->mailbox().reader() == std::this_thread::get_id()) {
+    stop_here(code, reason);
+    return true;
+  }
+  try {
+    return ground_->registry->mailbox().post(
+        [client = weak_from_this(), code, reason = std::string(reason)] {
+          if (const auto self = client.lock()) self->stop_here(code, reason);
+        },
+        {.bounded = false});
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
+void LoopClient::stop_here(CloseCode code, std::string_view reason) noexcept {
+  if (over_ || stopping_ || state() == ClientState::stopped) return;
+  stopping_ = true;
+  if (state() == ClientState::open) {
+    set_state(ClientState::closing);
+    todo_ = Todo::nothing;
+    return connection_->close(code, reason);
+  }
+  cancel();
+  halt({});
+  schedule(Todo::report_stop);
+}
+
+void LoopClient::report_stop() noexcept {
+  try {
+    const std::string url = shown_url();
+    const Error stopped(Errc::stopped, url);
+    report({.url = url, .failure = &stopped, .failures = backoff_.failures()});
+  } catch (const std::bad_alloc&) {
+    const Error stopped{make_error_code(Errc::stopped)};
+    report({.failure = &stopped, .failures = backoff_.failures()});
+  }
+}
+
+void LoopClient::StopPost::operator()() const noexcept {
+  try {
+    mailbox->post(
+        [client = client] {
+          if (const auto self = client.lock()) self->on_stop_requested();
+        },
+        {.bounded = false});
+  } catch (const std::bad_alloc&) {  // the next attempt sees the stop
+  }
+}
+
+// Has no effect on an open connection.
+void LoopClient::on_stop_requested() noexcept {
+  const ClientState now = state();
+  if (now == ClientState::connecting || now == ClientState::waiting) stop_here({}, {});
+}
+
+void LoopClient::reconnect() noexcept {
+  if (over_ || type_ == nullptr) return;
+  switch (state()) {
+    case ClientState::idle:
+    case ClientState::connecting:
+      return;
+    case ClientState::waiting:
+      core().timers().cancel(*this);
+      break;
+    case ClientState::open:
+    case ClientState::closing:
+      stopping_ = false;
+      set_state(ClientState::open);
+      connection_->close(CloseCode::normal, {});
+      return schedule(Todo::replace);
+    case ClientState::stopped:
+      stopping_ = false;
+      error_.reset();
+      backoff_.settle();
+      break;
+  }
+  set_state(ClientState::connecting);
+  schedule(Todo::attempt);
+}
+
+void LoopClient::settle() noexcept {
+  if (state() == ClientState::open) backoff_.settle();
+}
+
+void LoopClient::abandon() noexcept {
+  if (over_) return;
+  over_ = true;
+  const auto self = shared_from_this();
+  static_cast<Settler*>(this)->unlink();
+  on_stop_.reset();
+  cancel();
+  halt({});
+}
+
+void LoopClient::on_loop_end() noexcept {
+  const auto self = shared_from_this();
+  const bool begun = type_ != nullptr && state() != ClientState::stopped;
+  on_stop_.reset();
+  stopping_ = true;
+  cancel();
+  halt({});
+  if (begun) report_stop();
+  over_ = true;
+}
+
+// ---- what an application reads
+
+std::optional<Loop::Clock::time_point> LoopClient::next_attempt() const noexcept {
+  if (state() != ClientState::waiting) return {};
+  return since_;
+}
+
+std::optional<Error> LoopClient::error() const { return error_; }
+
+}  // namespace tern::client

@@ -1,0 +1,52 @@
+// A loop holds its ground weakly, so that it goes with the last client.
+#include "client/ground.h"
+
+#include "connection/live_connection.h"
+
+#include <array>
+#include <cstring>
+
+namespace tern::client {
+
+Ground::Ground(net::LoopCore& core)
+    : scratch(&core),
+      proxy_scratch(&core),
+      registry(std::make_shared<connection::Registry>(core.mailbox())) {
+  core.add(*this);
+}
+
+std::shared_ptr<Ground> Ground::of(net::LoopCore& core) {
+  if (auto ground = std::static_pointer_cast<Ground>(core.shared_by_clients().lock())) {
+    return ground;
+  }
+  auto ground = std::make_shared<Ground>(core);
+  core.shared_by_clients() = ground;
+  return ground;
+}
+
+std::shared_ptr<const Settings> Ground::settings_of(std::shared_ptr<ClientOptions> options) {
+  auto last = last_settings_.lock();
+  if (last != nullptr && last->options == options) return last;
+  auto settings = std::make_shared<const Settings>(std::move(options));
+  last_settings_ = settings;
+  return settings;
+}
+
+// Without randomness all clients wait for half of their limit, which is no worse than the usual
+// backoff of others.
+std::uint64_t Ground::draw() noexcept {
+  constexpr std::uint64_t half = std::uint64_t{1} << 63;
+  std::array<std::byte, sizeof(std::uint64_t)> bytes;
+  if (random_.fill(bytes)) return half;
+  std::uint64_t number;
+  std::memcpy(&number, bytes.data(), sizeof number);
+  return number;
+}
+
+// The clients first, so that none of them sees the end of its connection as a reason to try again.
+void Ground::on_loop_end() noexcept {
+  while (!clients_.empty()) clients_.pop_front().on_loop_end();
+  registry->for_each([](connection::LiveConnection& connection) { connection.abandon(); });
+}
+
+}  // namespace tern::client

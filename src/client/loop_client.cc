@@ -1,0 +1,307 @@
+// A client on a loop: which attempt runs, which connection counts, and how both begin.
+//
+//   start ─▶ prepare ─▶ before_attempt ─▶ go ─▶ LoopAttempt ─▶ LiveConnection ─▶ open
+//               ▲                                   │ fail           │ on_closed: fail, end
+//               └──────────── wait ◀── conclude ◀───┴────────────────┘
+//
+// Only prepare, conclude and report call code of the application, besides the session's handlers.
+// The application may destroy the Client in any of them, so each one keeps the object until it
+// returns, and looks at is_over() afterwards.
+#include "client/loop_client.h"
+
+#include "base/errc_kind.h"
+#include "base/later.h"
+#include "client/failure.h"
+#include "connection/dispatch.h"
+#include "engine/validate.h"
+#include "http/token.h"
+#include "http/url.h"
+#include "tls/context.h"
+
+#include <algorithm>
+#include <exception>
+#include <new>
+#include <utility>
+
+namespace tern::client {
+
+using connection::LiveConnection;
+
+namespace {
+
+BackoffOptions backoff_options(const Retry& retry) noexcept {
+  return {.first = retry.first,
+          .first_after_end = retry.first_after_end,
+          .most = retry.most,
+          .stable = retry.stable,
+          .attempts = retry.attempts};
+}
+
+// Why these options can never work, besides those of dial; empty if they can.
+std::string why_invalid(const ClientOptions& options) {
+  const Retry& retry = options.retry;
+  if (options.dial.socket >= 0) return "dial.socket: a Client makes its own sockets";
+  std::string why = engine::why_invalid_time("retry.first", retry.first, true);
+  if (why.empty()) why = engine::why_invalid_time("retry.most", retry.most, true);
+  if (why.empty()) why = engine::why_invalid_time("retry.stable", retry.stable, true);
+  if (why.empty()) {
+    why = engine::why_invalid_time("retry.first_after_end", retry.first_after_end, true);
+  }
+  if (!why.empty() || !options.outbox) return why;
+  if (options.outbox->max_bytes > options.dial.limits.max_queued_bytes) {
+    return "outbox.max_bytes: more than dial.limits.max_queued_bytes";
+  }
+  return engine::why_invalid_time("outbox.max_age", options.outbox->max_age, true);
+}
+
+// The options of one attempt: each given field replaces those of its name.
+std::shared_ptr<const DialOptions> with_fields(
+    const DialOptions& dial, std::vector<std::pair<std::string, std::string>> fields) {
+  auto changed = std::make_shared<DialOptions>(dial);
+  for (auto& field : fields) {
+    std::erase_if(changed->headers,
+                  [&](const auto& old) { return http::iequals(old.first, field.first); });
+  }
+  for (auto& field : fields) changed->headers.push_back(std::move(field));
+  return changed;
+}
+
+}  // namespace
+
+LoopClient::LoopClient(Loop& loop, std::string url, std::shared_ptr<ClientOptions> options)
+    : url_(std::move(url)),
+      ground_(Ground::of(loop.core())),
+      settings_(ground_->settings_of(std::move(options))),
+      environment_{loop,
+                   loop.core(),
+                   ground_->workspace,
+                   settings_->engine,
+                   ground_->registry,
+                   ground_->metrics,
+                   *this,
+                   settings_->options->log},
+      backoff_(backoff_options(settings_->options->retry)) {
+  ground_->add(*this);
+  if (this->options().outbox) {
+    outbox_ = std::make_unique<OutboxQueue>(*this->options().outbox);
+  }
+}
+
+LoopClient::~LoopClient() = default;
+
+// ---- beginning
+
+Result<void> LoopClient::start(const connection::SessionType& type, Construct construct) {
+  if (over_) return Error(Errc::closed, "the loop has ended");
+  if (type_ != nullptr) return Errc::already_running;
+  if (auto checked = check(); !checked) {
+    connection::log_composed(options().log, [&] {
+      connection::log(options().log, LogLevel::error, checked.error().message());
+    });
+    return checked;
+  }
+  construct_ = std::make_unique<Construct>(std::move(construct));
+  if (options().dial.stop.stop_possible()) {
+    on_stop_ = std::make_unique<std::stop_callback<StopPost>>(
+        options().dial.stop, StopPost{weak_from_this(), core().mailbox()});
+  }
+  type_ = &type;
+  set_state(ClientState::connecting);
+  schedule(Todo::attempt);
+  return {};
+}
+
+// Certificates are loaded here, so that wrong ones are an error of connect().
+Result<void> LoopClient::check() {
+  const DialOptions& dial = options().dial;
+  auto url = http::parse_url(url_);
+  if (!url) return std::move(url).error();
+  if (auto checked = check_options(*url, dial); !checked) return checked;
+  if (const std::string why = why_invalid(options()); !why.empty()) {
+    return Error::described(Errc::options_invalid, "client " + client::name_of(*url) + ": " + why);
+  }
+  if (!url->secure) return {};
+  TlsMemory& memory = dial.tls.memory != nullptr ? *dial.tls.memory : ground_->tls;
+  if (auto context = memory.contexts().get(dial.tls); !context) return std::move(context).error();
+  return {};
+}
+
+void LoopClient::schedule(Todo todo) noexcept {
+  todo_ = todo;
+  core().defer(*this);
+}
+
+void LoopClient::at_turn_end() noexcept {
+  const auto self = shared_from_this();
+  switch (std::exchange(todo_, Todo::nothing)) {
+    case Todo::nothing:
+      return;
+    case Todo::attempt:
+      return prepare();
+    case Todo::replace:
+      if (connection_ != nullptr) connection_->abandon();
+      return;
+    case Todo::report_stop:
+      return report_stop();
+  }
+}
+
+void LoopClient::prepare() noexcept {
+  set_state(ClientState::connecting);
+  const std::uint64_t number = ++attempt_number_;
+  std::shared_ptr<PendingAttempt> pending;
+  try {
+    if (!options().before_attempt) return go({});
+    pending = std::make_shared<PendingAttempt>(weak_from_this(), core().mailbox(), number,
+                                               backoff_.failures());
+  } catch (const std::bad_alloc&) {
+    return fail(Error(Errc::no_memory), Stage::prepare);
+  }
+  try {
+    settings_->options->before_attempt(Attempt(pending));
+  } catch (...) {
+    connection::log_exception(options().log, {}, "before_attempt", {});
+    pending->answer({.kind = AttemptAnswer::Kind::fail, .text = "before_attempt threw"});
+  }
+}
+
+void LoopClient::on_answer(std::uint64_t number, AttemptAnswer answer) noexcept {
+  if (over_ || number != attempt_number_ || state() != ClientState::connecting || attempt_) return;
+  try {
+    if (answer.kind == AttemptAnswer::Kind::go) return go(std::move(answer));
+    const bool fatal = answer.kind == AttemptAnswer::Kind::give_up;
+    fail(Error(fatal ? Errc::attempt_given_up : Errc::attempt_failed, answer.text), Stage::prepare);
+  } catch (const std::bad_alloc&) {
+    fail(Error(Errc::no_memory), Stage::prepare);
+  }
+}
+
+void LoopClient::go(AttemptAnswer answer) {
+  auto url = http::parse_url(answer.text.empty() ? url_ : answer.text);
+  if (!url) return fail(std::move(url).error(), Stage::prepare);
+  std::shared_ptr<const DialOptions> dial(settings_->options, &options().dial);
+  const bool changed = !answer.text.empty() || !answer.headers.empty();
+  if (!answer.headers.empty()) dial = with_fields(*dial, std::move(answer.headers));
+  if (auto checked = changed ? check_options(*url, *dial) : Result<void>(); !checked) {
+    return fail(checked.error(), Stage::prepare);
+  }
+  const auto deadline = base::later(core().now(), dial->timeout);
+  attempt_ = new LoopAttempt(core(), *ground_, *this, Destination(*std::move(url), dial), deadline);
+  attempt_->start();
+}
+
+// ---- an attempt
+
+void LoopClient::on_way_open(LoopAttempt& attempt) noexcept {
+  try {
+    connect(attempt);
+  } catch (const std::bad_alloc&) {
+    fail(Error(Errc::no_memory), Stage::upgrade);
+  }
+}
+
+void LoopClient::on_way_failed(LoopAttempt&, Error failure, Stage stage) noexcept {
+  fail(std::move(failure), stage);
+}
+
+void LoopClient::connect(LoopAttempt& attempt) {
+  auto engine = Engine::client(attempt.request(), settings_->engine, ground_->workspace);
+  if (!engine) return fail(std::move(engine).error(), Stage::upgrade);
+  LoopAttempt::Way way = attempt.take_way();
+  ++connections_;
+  self_ = shared_from_this();
+  if (auto* socket = std::get_if<net::Fd>(&way)) {
+    connection_ = LiveConnection::start(std::move(*socket), *std::move(engine), environment_);
+  } else {
+    connection_ =
+        LiveConnection::start(std::move(*std::get_if<std::unique_ptr<net::Transport>>(&way)),
+                              *std::move(engine), environment_);
+  }
+  if (connection_ == nullptr) {
+    if (--connections_ == 0) self_.reset();
+    return fail(Error(Errc::no_memory), Stage::upgrade);
+  }
+  if (connection_->is_opening()) return;
+  // It has ended already, because epoll has no room for it.
+  const std::error_code why = std::exchange(connection_, nullptr)->engine().close_info().error;
+  fail(Error(why, "upgrade " + shown_url()), Stage::upgrade);
+}
+
+// Drops what runs, without a word to the application.
+void LoopClient::cancel() noexcept {
+  core().timers().cancel(*this);
+  static_cast<net::Deferred*>(this)->unlink();
+  todo_ = Todo::nothing;
+  ++attempt_number_;
+  close_attempt();
+  place_.store(nowhere, std::memory_order_relaxed);
+  LiveConnection* const connection = std::exchange(connection_, nullptr);
+  if (connection == nullptr) return;
+  // The session must not go while one of its functions runs.
+  connection->is_busy() ? connection->terminate(Errc::terminated) : connection->abandon();
+}
+
+void LoopClient::close_attempt() noexcept {
+  if (LoopAttempt* const attempt = std::exchange(attempt_, nullptr)) attempt->close();
+}
+
+// ---- events of the connection
+
+void LoopClient::on_head(LiveConnection& connection) noexcept {
+  if (&connection != connection_) return;
+  connection.make_session(
+      *type_, [&](void* memory) { (*construct_)(memory, connection.engine().response()); });
+}
+
+void LoopClient::on_opening_over(LiveConnection& connection) noexcept {
+  if (&connection != connection_ || !connection.session()) return;
+  close_attempt();
+  since_ = core().now();
+  const connection::Registry::Place at = connection.place();
+  place_.store(std::uint64_t{at.slot} << 32 | at.generation, std::memory_order_relaxed);
+  set_state(ClientState::open);
+}
+
+void LoopClient::on_opened(LiveConnection& connection) noexcept {
+  if (&connection == connection_) flush_outbox();
+}
+
+void LoopClient::on_drained(LiveConnection& connection) noexcept {
+  if (&connection == connection_) flush_outbox();
+}
+
+void LoopClient::on_closed(LiveConnection& connection) noexcept {
+  if (&connection != connection_) return;
+  const auto self = shared_from_this();
+  connection_ = nullptr;
+  place_.store(nowhere, std::memory_order_relaxed);
+  if (!connection.is_opening()) return end(connection.engine().close_info());
+  try {
+    on_refused(connection);
+  } catch (const std::bad_alloc&) {
+    fail(Error(Errc::no_memory), Stage::upgrade);
+  }
+}
+
+// Continues with a redirect, or reports the failure.
+void LoopClient::on_refused(LiveConnection& connection) {
+  const std::error_code why = connection.engine().close_info().error;
+  const Stage stage = base::is_tls_failure(why) ? Stage::tls : Stage::upgrade;
+  Error failure = handshake_error(connection.engine(), shown_url(), connection.explanation());
+  Destination to = attempt_->destination();
+  auto followed = to.follow(failure);
+  if (!followed) return fail(std::move(followed).error(), stage);
+  if (!*followed) return fail(std::move(failure), stage);
+  attempt_->start(std::move(to));
+}
+
+void LoopClient::on_gone(LiveConnection&) noexcept {
+  if (--connections_ == 0) core().retire(keeper_);
+}
+
+// The connections are freed. This may destroy the object.
+void LoopClient::release() noexcept {
+  if (connections_ == 0) std::exchange(self_, nullptr).reset();
+}
+
+}  // namespace tern::client

@@ -1,0 +1,149 @@
+// The driver of a Client on its loop.
+#pragma once
+
+#include "tern/client.h"
+
+#include "client/ground.h"
+#include "client/loop_attempt.h"
+#include "client/outbox.h"
+#include "client/pending_attempt.h"
+#include "client/retry.h"
+#include "connection/environment.h"
+#include "connection/live_connection.h"
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+
+namespace tern::client {
+
+/// Attempts, waits and connections of one Client. Thread: the loop's; stop(), send(), handle() and
+/// state() from any. Lifetime: the Client and its connections own it.
+class LoopClient final : public std::enable_shared_from_this<LoopClient>,
+                         private Settler,
+                         private connection::Owner,
+                         private LoopAttempt::Owner,
+                         private net::Timer,
+                         private net::Deferred {
+ public:
+  using Construct = UniqueFunction<void(void*, const ResponseHead&)>;
+
+  LoopClient(Loop& loop, std::string url, std::shared_ptr<ClientOptions> options);
+  ~LoopClient();
+  LoopClient(const LoopClient&) = delete;
+  LoopClient& operator=(const LoopClient&) = delete;
+
+  // The functions of Client. abandon() is its destructor.
+  Result<void> start(const connection::SessionType& type, Construct construct);
+  void abandon() noexcept;
+  bool stop(CloseCode code, std::string_view reason) noexcept;
+  void reconnect() noexcept;
+  void settle() noexcept;
+  Handle handle() const noexcept;
+  SendStatus send(Message message, SendOptions options) noexcept;
+  ClientState state() const noexcept { return state_.load(std::memory_order_relaxed); }
+  std::optional<Loop::Clock::time_point> next_attempt() const noexcept;
+  std::size_t dropped() const noexcept { return outbox_ ? outbox_->dropped() : 0; }
+  std::optional<Error> error() const;
+
+  /// The application has answered the attempt with this number.
+  void on_answer(std::uint64_t number, AttemptAnswer answer) noexcept;
+
+ private:
+  // The work that waits for the end of the turn, because a function that the application calls
+  // never calls the application.
+  enum class Todo : std::uint8_t { nothing, attempt, replace, report_stop };
+
+  // Keeps the client until the loop has freed its connections.
+  struct Keeper final : net::Retired {
+    explicit Keeper(LoopClient& of) noexcept : client(of) {}
+    void on_retired() noexcept override { client.release(); }
+    LoopClient& client;
+  };
+  struct StopPost {
+    std::weak_ptr<LoopClient> client;
+    std::shared_ptr<net::Mailbox> mailbox;
+    void operator()() const noexcept;
+  };
+
+  // Settler
+  void on_loop_end() noexcept override;
+  // connection::Owner
+  void on_head(connection::LiveConnection& connection) noexcept override;
+  void on_opening_over(connection::LiveConnection& connection) noexcept override;
+  void on_opened(connection::LiveConnection& connection) noexcept override;
+  void on_drained(connection::LiveConnection& connection) noexcept override;
+  void on_closed(connection::LiveConnection& connection) noexcept override;
+  void on_gone(connection::LiveConnection& connection) noexcept override;
+  // LoopAttempt::Owner
+  void on_way_open(LoopAttempt& attempt) noexcept override;
+  void on_way_failed(LoopAttempt& attempt, Error failure, Stage stage) noexcept override;
+  // Timer, Deferred
+  void on_timer(net::Timer::time_point now) noexcept override;
+  void at_turn_end() noexcept override;
+  void on_retired() noexcept override {}
+
+  const ClientOptions& options() const noexcept { return *settings_->options; }
+  net::LoopCore& core() const noexcept { return environment_.core; }
+  bool is_over() const noexcept { return over_; }
+  void set_state(ClientState state) noexcept { state_.store(state, std::memory_order_relaxed); }
+  void schedule(Todo todo) noexcept;
+
+  // loop_client.cc: attempts and connections
+  Result<void> check();
+  void prepare() noexcept;
+  void go(AttemptAnswer answer);
+  void connect(LoopAttempt& attempt);
+  void on_refused(connection::LiveConnection& connection);
+  void cancel() noexcept;
+  void close_attempt() noexcept;
+  void release() noexcept;
+  // client_end.cc: ends and what follows
+  void fail(Error failure, Stage stage) noexcept;
+  void end(const CloseInfo& info) noexcept;
+  void conclude(Ended& ended, Verdict verdict, std::optional<std::chrono::nanoseconds> wait);
+  void halt(std::optional<Error> why) noexcept;
+  void report(const Ended& ended) noexcept;
+  void log_end(const Ended& ended) noexcept;
+  void report_stop() noexcept;
+  void stop_here(CloseCode code, std::string_view reason) noexcept;
+  void on_stop_requested() noexcept;
+  std::string shown_url() const;
+  // client_send.cc: messages
+  SendStatus send_here(Message message, SendOptions options);
+  SendStatus keep(const SharedMessage& message, SendOptions options);
+  SendStatus post(Message message, SendOptions options);
+  void flush_outbox() noexcept;
+
+  const std::string url_;
+  const std::shared_ptr<Ground> ground_;
+  const std::shared_ptr<const Settings> settings_;
+  connection::Environment environment_;
+  const connection::SessionType* type_ = nullptr;
+  std::unique_ptr<Construct> construct_{};
+  Backoff backoff_;
+  std::unique_ptr<OutboxQueue> outbox_{};
+  std::unique_ptr<std::stop_callback<StopPost>> on_stop_{};
+
+  LoopAttempt* attempt_ = nullptr;                    // until the connection is open
+  connection::LiveConnection* connection_ = nullptr;  // that counts; others only linger
+  std::uint32_t connections_ = 0;                     // those that are not freed
+  std::shared_ptr<LoopClient> self_{};                // set while there are connections
+  Keeper keeper_{*this};
+  std::uint64_t attempt_number_ = 0;
+  Loop::Clock::time_point since_{};  // open: since when; waiting: the next attempt
+  std::optional<Error> error_{};
+  std::atomic<std::uint64_t> place_{nowhere};  // of the open connection in the registry
+  std::atomic<ClientState> state_{ClientState::idle};
+  Todo todo_ = Todo::nothing;
+  bool stopping_ = false;  // stop() was called
+  bool over_ = false;      // the Client is destroyed, or the loop ends
+
+  static constexpr std::uint64_t nowhere = ~std::uint64_t{0};
+};
+
+}  // namespace tern::client

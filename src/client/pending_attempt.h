@@ -1,0 +1,52 @@
+// An attempt that waits for the answer of ClientOptions::before_attempt.
+#pragma once
+
+#include "net/mailbox.h"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace tern::client {
+
+class LoopClient;
+
+/// The answer of an application.
+struct AttemptAnswer {
+  enum class Kind : std::uint8_t { go, fail, give_up };
+  Kind kind = Kind::go;
+  std::string text{};  ///< go: the URL, or nothing; else: why
+  std::vector<std::pair<std::string, std::string>> headers{};
+};
+
+/// Passes the first answer to the client, on its loop. Thread: any.
+class PendingAttempt {
+ public:
+  PendingAttempt(std::weak_ptr<LoopClient> client, std::shared_ptr<net::Mailbox> mailbox,
+                 std::uint64_t number, std::size_t failures) noexcept
+      : client_(std::move(client)),
+        mailbox_(std::move(mailbox)),
+        number_(number),
+        failures_(failures) {}
+  /// Answers if nothing else did.
+  ~PendingAttempt();
+  PendingAttempt(const PendingAttempt&) = delete;
+  PendingAttempt& operator=(const PendingAttempt&) = delete;
+
+  std::size_t failures() const noexcept { return failures_; }
+  /// Does nothing after the first call.
+  void answer(AttemptAnswer answer) noexcept;
+
+ private:
+  const std::weak_ptr<LoopClient> client_;
+  const std::shared_ptr<net::Mailbox> mailbox_;
+  const std::uint64_t number_;
+  const std::size_t failures_;
+  std::atomic<bool> answered_{false};
+};
+
+}  // namespace tern::client

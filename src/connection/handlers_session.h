@@ -1,0 +1,23 @@
+#pragma once
+
+#include "tern/connection.h"
+
+namespace tern::connection {
+
+/// The session that calls plain functions, which several connections share.
+struct HandlersSession {
+  Handlers* handlers;
+
+  void on_open(Connection& conn) {
+    if (handlers->on_open) handlers->on_open(conn);
+  }
+  void on_message(Connection& conn, Message message) { handlers->on_message(conn, message); }
+  void on_drain(Connection& conn) {
+    if (handlers->on_drain) handlers->on_drain(conn);
+  }
+  void on_close(Connection& conn, const CloseInfo& info) {
+    if (handlers->on_close) handlers->on_close(conn, info);
+  }
+};
+
+}  // namespace tern::connection
