@@ -28,6 +28,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -111,6 +112,10 @@ class World {
                  {.on_open = [this](tern::Connection&) { ++opened_; },
                   .on_message = [](tern::Connection& conn, tern::Message msg) { conn.send(msg); },
                   .on_drain = [](tern::Connection&) {},
+                  .on_pong =
+                      [](tern::Connection& conn, std::span<const std::byte> payload) {
+                        if (payload.empty()) conn.ping(payload);
+                      },
                   .on_close =
                       [this](tern::Connection&, const tern::CloseInfo& info) {
                         if (info.opened) --opened_;

@@ -22,9 +22,12 @@
 namespace {
 
 // Each read from the client with this port fills the server's buffer, without end: with messages of
-// a block, or with large ones.
+// a block, with large ones, or with pongs.
+enum class Hose { blocks, large, pongs };
 std::atomic<std::uint16_t> hose_port{0};
-std::atomic<bool> hose_is_large{false};
+std::atomic<Hose> hose_kind{Hose::blocks};
+std::atomic<std::size_t> pongs_in_turn{0};
+std::atomic<std::size_t> pongs_most{0};
 std::atomic<std::size_t> hose_in_turn{0};
 std::atomic<std::size_t> hose_most{0};
 std::atomic<std::size_t> hose_turns{0};
@@ -42,6 +45,13 @@ constexpr std::size_t block_bytes = 4096;
 std::string block() {
   std::string bytes("\x82\xFE\x0F\xF8\0\0\0\0", 8);
   bytes.resize(block_bytes, 'x');
+  return bytes;
+}
+
+// Pongs of two bytes that fill a block.
+std::string block_of_pongs() {
+  std::string bytes;
+  while (bytes.size() < block_bytes) bytes.append("\x8A\x82\0\0\0\0pp", 8);
   return bytes;
 }
 
@@ -76,13 +86,16 @@ ssize_t __wrap_recv(int fd, void* buffer, std::size_t size, int flags) {  // NOL
   if (hose_in_turn > hose_limit) hose_port = 0;
   if (!leads_to(fd, hose_port)) return __real_recv(fd, buffer, size, flags);
   auto* const to = static_cast<char*>(buffer);
-  static const std::string full = block();
+  static const std::string messages = block();
+  static const std::string pongs = block_of_pongs();
+  const bool is_large = hose_kind == Hose::large;
+  const std::string& full = hose_kind == Hose::pongs ? pongs : messages;
   static std::size_t large_at = 0;
   std::size_t given = 0;
-  if (hose_is_large) {
+  if (is_large) {
     while (given < size) to[given++] = large_byte(large_at++);
   }
-  for (; !hose_is_large && size - given >= block_bytes; given += block_bytes) {
+  for (; !is_large && size - given >= block_bytes; given += block_bytes) {
     std::memcpy(to + given, full.data(), block_bytes);
   }
   hose_in_turn += given;
@@ -120,6 +133,7 @@ ssize_t __wrap_sendmsg(int fd, const msghdr* message, int flags) {  // NOLINT
 
 int __wrap_epoll_wait(int epoll, epoll_event* events, int most, int timeout) {  // NOLINT
   if (hose_in_turn.exchange(0) > 0) ++hose_turns;
+  pongs_in_turn = 0;
   return __real_epoll_wait(epoll, events, most, timeout);
 }
 }
@@ -142,10 +156,18 @@ std::size_t keep_the_hose_open(const ServerOptions& options) {
   std::atomic<std::size_t> flood{0};
   hose_in_turn = hose_most = hose_turns = 0;
   RunningServer running(options);
-  running.server.route("/hose", Handlers{.on_message = [&](Connection& conn, Message message) {
-                         flood += message.size();
-                         if (hose_port == 0) conn.terminate();
-                       }});
+  running.server.route("/hose",
+                       Handlers{.on_message =
+                                    [&](Connection& conn, Message message) {
+                                      flood += message.size();
+                                      if (hose_port == 0) conn.terminate();
+                                    },
+                                .on_pong =
+                                    [&](Connection& conn, std::span<const std::byte> payload) {
+                                      flood += payload.size();
+                                      pongs_most = std::max(pongs_most.load(), ++pongs_in_turn);
+                                      if (hose_port == 0) conn.terminate();
+                                    }});
   running.server.route("/echo", echo());
   const std::uint16_t port = running.start();
   RawClient other(port);
@@ -166,16 +188,25 @@ std::size_t keep_the_hose_open(const ServerOptions& options) {
 }
 
 TEST(ConnectionTurn, ReadsAtMost512KiBInATurn) {
-  hose_is_large = false;
+  hose_kind = Hose::blocks;
   EXPECT_GT(keep_the_hose_open({}), std::size_t{19} * (500 << 10));
   EXPECT_EQ(hose_most, std::size_t{512} << 10);
 }
 
 // Otherwise each of a hundred connections would hold a buffer with half a message.
 TEST(ConnectionTurn, ReadsAtMost2MiBOfALargeMessage) {
-  hose_is_large = true;
+  hose_kind = Hose::large;
   EXPECT_GE(keep_the_hose_open({.limits = {.max_message_bytes = large_bytes}}), large_bytes);
   EXPECT_EQ(hose_most, std::size_t{2} << 20);
+}
+
+// Each pong is an event for the session. In one turn of the loop a connection may be called twice:
+// because its socket is readable, and because a rest was left.
+TEST(ConnectionTurn, HandlesAtMost1024PongsInATurn) {
+  hose_kind = Hose::pongs;
+  pongs_most = 0;
+  EXPECT_GT(keep_the_hose_open({}), 2u * 1'024u);
+  EXPECT_LE(pongs_most, 2u * 1'024u);
 }
 
 // Congested above high_water_bytes; drained at low_water_bytes and not one byte before.

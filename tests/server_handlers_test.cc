@@ -6,15 +6,18 @@
 #include "support/running_server.h"
 
 #include <atomic>
+#include <cstddef>
+#include <functional>
 #include <future>
 #include <gtest/gtest.h>
+#include <span>
 #include <stdexcept>
 #include <string>
 
 namespace tern::test {
 namespace {
 
-enum class Callback { open, message, drain, close, timer, posted };
+enum class Callback { open, message, drain, pong, close, timer, posted };
 enum class Deed { close, terminate, send_and_close, pause, fail, stop };
 
 struct Cell {
@@ -23,7 +26,8 @@ struct Cell {
 };
 
 std::string name_of(const testing::TestParamInfo<Cell>& info) {
-  static const char* const callbacks[] = {"Open", "Message", "Drain", "Close", "Timer", "Posted"};
+  static const char* const callbacks[] = {"Open",  "Message", "Drain", "Pong",
+                                          "Close", "Timer",   "Posted"};
   static const char* const deeds[] = {"Closes", "Terminates", "SendsAndCloses",
                                       "Pauses", "Throws",     "StopsTheServer"};
   return std::string(callbacks[static_cast<int>(info.param.callback)]) +
@@ -97,6 +101,8 @@ TEST_P(HandlerMatrix, EndsOneConnectionOnceAndNothingElse) {
                    },
                .on_message = [&](Connection& conn, Message) { act(Callback::message, conn); },
                .on_drain = [&](Connection& conn) { act(Callback::drain, conn); },
+               .on_pong = [&](Connection& conn,
+                              std::span<const std::byte>) { act(Callback::pong, conn); },
                .on_close =
                    [&](Connection& conn, const CloseInfo& info) {
                      ends.put(info);
@@ -109,6 +115,7 @@ TEST_P(HandlerMatrix, EndsOneConnectionOnceAndNothingElse) {
   const bool cut_off = cell.callback == Callback::open && cell.deed == Deed::terminate;
   EXPECT_EQ(client.upgrade("/act"), !cut_off) << "terminate() drops what is queued, the 101, too";
   if (cell.callback == Callback::message) client.send(text("go"));
+  if (cell.callback == Callback::pong) client.send(pong("go"));
   if (cell.callback == Callback::close) client.send(closing(1000));
   for (auto frame = client.frame(); frame; frame = client.frame()) {
     if (frame->opcode == 8) client.send(wire(Role::client, closing(1000)));
@@ -267,6 +274,103 @@ TEST(ServerSessionDeathTest, RequestingAnotherTypeAborts) {
         client.next();
       },
       "assertion failed");
+}
+
+// ---- pongs
+
+std::string text_of(std::span<const std::byte> payload) {
+  return {reinterpret_cast<const char*>(payload.data()), payload.size()};
+}
+
+struct HearsPongs {
+  explicit HearsPongs(std::reference_wrapper<Inbox<std::string>> inbox) : heard(inbox) {}
+  void on_message(Connection& conn, Message message) {
+    heard.put("message " + std::string(message.text()));
+    if (message.text() == "ping") conn.ping(std::as_bytes(std::span("asked", 5)));
+    if (message.text() == "close") conn.close();
+  }
+  void on_pong(Connection& conn, std::span<const std::byte> payload) {
+    heard.put("pong " + text_of(payload));
+    if (!payload.empty()) return;
+    conn.pause();
+    conn.after(std::chrono::milliseconds(10), [this](Connection& same) {
+      heard.put("resume");
+      same.resume();
+    });
+  }
+  void on_close(Connection&, const CloseInfo&) { heard.put("close"); }
+
+  Inbox<std::string>& heard;
+};
+
+TEST(ServerPong, Rfc6455_5_5_3_EachPongIsReportedInOrder) {
+  Inbox<std::string> heard;
+  RunningServer running;
+  running.server.route<HearsPongs>("/echo", std::ref(heard));
+  RawClient client(running.start());
+  ASSERT_TRUE(client.upgrade());
+  const std::string longest(125, 'p');
+  client.send(wire(Role::client, {text("ping"), pong("not asked for"), text("a"), pong(longest)}));
+  EXPECT_EQ(client.next(), "ping asked");
+  client.send(pong("asked"));
+  for (const std::string& expected :
+       {std::string("message ping"), std::string("pong not asked for"), std::string("message a"),
+        "pong " + longest, std::string("pong asked")}) {
+    EXPECT_EQ(heard.take(), expected);
+  }
+  // A pong between the fragments of a message, byte by byte (§5.4).
+  for (const char octet : wire(Role::client, {text("he", false), pong("amid"), more("llo")})) {
+    client.send(std::string_view(&octet, 1));
+  }
+  EXPECT_EQ(heard.take(), "pong amid");
+  EXPECT_EQ(heard.take(), "message hello");
+}
+
+TEST(ServerPong, ArePausedLikeMessagesAndEndWithClose) {
+  Inbox<std::string> heard;
+  RunningServer running;
+  running.server.route<HearsPongs>("/echo", std::ref(heard));
+  RawClient client(running.start());
+  ASSERT_TRUE(client.upgrade());
+  client.send(wire(Role::client, {pong(), pong("while paused")}));
+  EXPECT_EQ(heard.take(), "pong ");
+  EXPECT_EQ(heard.take(), "resume");
+  EXPECT_EQ(heard.take(), "pong while paused");
+  client.send(closing(1000));
+  EXPECT_EQ(heard.take(), "close");
+
+  RawClient other(running.server.port());
+  ASSERT_TRUE(other.upgrade());
+  other.send(wire(Role::client, {text("close"), pong("after close()"), closing(1000)}));
+  EXPECT_EQ(heard.take(), "message close");
+  EXPECT_EQ(heard.take(), "close");
+  EXPECT_EQ(other.next(), "close 1000");
+}
+
+TEST(ServerPong, HandlersWithoutOnPongDropIt) {
+  RunningServer running;
+  running.server.route("/echo", echo());
+  const std::uint16_t port = running.start();
+  RawClient client(port);
+  ASSERT_TRUE(client.upgrade());
+  client.send(wire(Role::client, {pong("x"), text("still here")}));
+  EXPECT_EQ(client.next(), "text still here");
+}
+
+// Plain functions of an Upgrade have the same event.
+TEST(ServerPong, ReachesTheFunctionsOfAnUpgrade) {
+  Inbox<std::string> heard;
+  RunningServer running;
+  running.server.route("/echo", [&](Upgrade upgrade) {
+    upgrade.accept(Handlers{
+        .on_message = [](Connection&, Message) {},
+        .on_pong = [&](Connection&,
+                       std::span<const std::byte> payload) { heard.put(text_of(payload)); }});
+  });
+  RawClient client(running.start());
+  ASSERT_TRUE(client.upgrade());
+  client.send(pong("hello"));
+  EXPECT_EQ(heard.take(), "hello");
 }
 
 // ---- pausing

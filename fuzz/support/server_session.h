@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <deque>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -66,6 +67,13 @@ class Acting {
   void on_drain(Connection& conn) {
     demand(life_.opened && !life_.closed, "on_drain before on_open or after on_close");
     if (++drains_ < 3) conn.send(std::string(2000, 'd'));
+  }
+
+  void on_pong(Connection&, std::span<const std::byte> payload) {
+    demand(life_.opened && !life_.closed, "a pong before on_open or after on_close");
+    demand(!quiet_, "a pong after close() or terminate()");
+    demand(!paused_, "a pong while paused");
+    demand(payload.size() <= 125, "a pong of more than 125 bytes");
   }
 
   void on_close(Connection& conn, const CloseInfo& info) {

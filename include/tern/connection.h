@@ -57,8 +57,8 @@ class Connection {
   /// Ends TCP at once, without a Close frame. The loop calls on_close once.
   void terminate() noexcept;
 
-  /// Stops on_message until resume(). Nothing is read either, so that the peer slows down.
-  /// Meanwhile the silence and pong clocks stand still. Idempotent.
+  /// Stops on_message and on_pong until resume(). Nothing is read either, so that the peer slows
+  /// down. Meanwhile the silence and pong clocks stand still. Idempotent.
   void pause() noexcept;
   /// Undoes pause(). The loop delivers the messages, not this call. Idempotent.
   void resume() noexcept;
@@ -135,10 +135,15 @@ class Handle {
 };
 
 /// Your object for each connection. It is constructed when the upgrade is accepted and destroyed
-/// right after on_close. It must have on_message. It may have on_open(conn), on_drain(conn) and
-/// on_close(conn, info). A member of such a name that cannot be called like this is an error of the
-/// compiler, because it would never be called. An exception that leaves a handler closes this
-/// connection with 1011.
+/// right after on_close. It must have on_message. It may have on_open(conn), on_drain(conn),
+/// on_pong(conn, payload) and on_close(conn, info). A member of such a name that cannot be called
+/// like this is an error of the compiler, because it would never be called. An exception that
+/// leaves a handler closes this connection with 1011.
+///
+/// on_pong receives each pong of the peer as std::span<const std::byte>: the answer to
+/// Connection::ping, to a ping of the keepalive, or one that answers nothing. It comes in the order
+/// of the messages, and like on_message not while the connection is paused and not after close() or
+/// the peer's Close frame. Lifetime of the payload: until the handler returns. RFC 6455 §5.5.3.
 template <class S>
 concept Session = std::is_class_v<S> && requires(S session, Connection& conn, Message message) {
   session.on_message(conn, message);
@@ -151,6 +156,7 @@ struct Handlers {
   UniqueFunction<void(Connection&)> on_open{};
   UniqueFunction<void(Connection&, Message)> on_message{};
   UniqueFunction<void(Connection&)> on_drain{};
+  UniqueFunction<void(Connection&, std::span<const std::byte>)> on_pong{};
   UniqueFunction<void(Connection&, const CloseInfo&)> on_close{};
 };
 
@@ -164,6 +170,7 @@ struct SessionType {
   void (*on_open)(void*, Connection&);
   void (*on_message)(void*, Connection&, Message);
   void (*on_drain)(void*, Connection&);
+  void (*on_pong)(void*, Connection&, std::span<const std::byte>);
   void (*on_close)(void*, Connection&, const CloseInfo&);
 };
 
@@ -172,6 +179,7 @@ struct SessionType {
 struct OptionalHandlers {
   void on_open();
   void on_drain();
+  void on_pong();
   void on_close();
 };
 template <class S>
@@ -184,13 +192,15 @@ concept NamesOnOpen = (requires { &S::on_open; }) || (!requires { &N::on_open; }
 template <class S, class N = typename Named<S>::type>
 concept NamesOnDrain = (requires { &S::on_drain; }) || (!requires { &N::on_drain; });
 template <class S, class N = typename Named<S>::type>
+concept NamesOnPong = (requires { &S::on_pong; }) || (!requires { &N::on_pong; });
+template <class S, class N = typename Named<S>::type>
 concept NamesOnClose = (requires { &S::on_close; }) || (!requires { &N::on_close; });
 
 template <Session S>
 constexpr SessionType make_session_type() noexcept {
   SessionType type{sizeof(S), alignof(S), [](void* s) noexcept { static_cast<S*>(s)->~S(); },
                    nullptr,   nullptr,    nullptr,
-                   nullptr};
+                   nullptr,   nullptr};
   type.on_message = [](void* s, Connection& conn, Message message) {
     static_cast<S*>(s)->on_message(conn, message);
   };
@@ -207,6 +217,17 @@ constexpr SessionType make_session_type() noexcept {
     static_assert(!NamesOnDrain<S>,
                   "this session's on_drain would never be called: it must be public and take "
                   "(tern::Connection&)");
+  }
+  if constexpr (requires(S s, Connection & conn, std::span<const std::byte> payload) {
+                  s.on_pong(conn, payload);
+                }) {
+    type.on_pong = [](void* s, Connection& conn, std::span<const std::byte> payload) {
+      static_cast<S*>(s)->on_pong(conn, payload);
+    };
+  } else {
+    static_assert(!NamesOnPong<S>,
+                  "this session's on_pong would never be called: it must be public and take "
+                  "(tern::Connection&, std::span<const std::byte>)");
   }
   if constexpr (requires(S s, Connection & conn, const CloseInfo& info) {
                   s.on_close(conn, info);
@@ -239,6 +260,9 @@ constexpr SessionType make_session_type<Handlers>() noexcept {
           },
           [](void* s, Connection& conn) {
             if (auto& on_drain = static_cast<Handlers*>(s)->on_drain) on_drain(conn);
+          },
+          [](void* s, Connection& conn, std::span<const std::byte> payload) {
+            if (auto& on_pong = static_cast<Handlers*>(s)->on_pong) on_pong(conn, payload);
           },
           [](void* s, Connection& conn, const CloseInfo& info) {
             if (auto& on_close = static_cast<Handlers*>(s)->on_close) on_close(conn, info);

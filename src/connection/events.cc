@@ -13,12 +13,13 @@ void LiveConnection::on_event(const Event& event, TurnBudget& budget) noexcept {
       return environment_->owner.on_head(*this);
     case Event::Kind::open:
       return on_open();
+    case Event::Kind::pong:
+      return on_pong(event.message());
     case Event::Kind::closed:
       return on_closed();
     case Event::Kind::none:
     case Event::Kind::message:
     case Event::Kind::ping:
-    case Event::Kind::pong:
       return;
   }
 }
@@ -34,6 +35,15 @@ void LiveConnection::on_open() noexcept {
     return engine_.fail(Errc::handler_threw);
   }
   environment_->owner.on_opened(*this);
+}
+
+void LiveConnection::on_pong(Message payload) noexcept {
+  const SessionType* const type = session_.type();
+  if (type == nullptr || type->on_pong == nullptr) return;
+  if (!call_application("on_pong",
+                        [&] { type->on_pong(session_.get(), *this, payload.bytes()); })) {
+    engine_.fail(Errc::handler_threw);
+  }
 }
 
 void LiveConnection::on_closed() noexcept {

@@ -2,6 +2,9 @@
 
 #include "tern/connection.h"
 
+#include <cstddef>
+#include <span>
+
 namespace tern::connection {
 
 /// The session that calls plain functions, which several connections share.
@@ -14,6 +17,9 @@ struct HandlersSession {
   void on_message(Connection& conn, Message message) { handlers->on_message(conn, message); }
   void on_drain(Connection& conn) {
     if (handlers->on_drain) handlers->on_drain(conn);
+  }
+  void on_pong(Connection& conn, std::span<const std::byte> payload) {
+    if (handlers->on_pong) handlers->on_pong(conn, payload);
   }
   void on_close(Connection& conn, const CloseInfo& info) {
     if (handlers->on_close) handlers->on_close(conn, info);

@@ -159,6 +159,7 @@ class LiveConnection final : public Connection,
   // events.cc
   void on_event(const Event& event, TurnBudget& budget) noexcept;
   void on_open() noexcept;
+  void on_pong(Message payload) noexcept;
   void on_closed() noexcept;
   void drain() noexcept;
   // deadlines.cc

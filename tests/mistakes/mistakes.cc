@@ -1,6 +1,9 @@
 // Mistakes in the use of tern that the compiler must find. With MISTAKES defined, the compiler has
 // to say something about each line that ends in "// refused", and has to print each text that
 // stands behind "// says:". Without it, all of this compiles.
+#include <cstddef>
+#include <span>
+#include <string>
 #include <tern/tern.h>
 
 #ifdef MISTAKES
@@ -19,6 +22,7 @@ struct Base {
 struct Good : Base {
   void on_open(tern::Connection&) {}
   void on_drain(const tern::Connection&) {}
+  void on_pong(tern::Connection&, std::span<const std::byte>) {}
   template <class Info>
   void on_close(tern::Connection&, Info) {}
 };
@@ -41,6 +45,9 @@ struct Final final : Base {
 struct Member : Base {
   MISTAKE(int on_open = 0;)
 };
+struct Pong : Base {
+  MISTAKE(void on_pong(tern::Connection&, std::string){})
+};
 struct NeedsNumber : Base {
   explicit NeedsNumber(MISTAKE(int)) {}
 };
@@ -50,6 +57,7 @@ void routes(tern::Server& server) {
   server.route<FinalAndGood>("/good");
   // says: on_open would never be called: it must be public and take (tern::Connection&)
   // says: on_drain would never be called: it must be public and take (tern::Connection&)
+  // says: on_pong would never be called: it must be public and take (tern::Connection&, std::span<
   // says: on_close would never be called: it must be public and take (tern::Connection&, const
   server.route<Open>("/");        // refused
   server.route<Overloaded>("/");  // refused
@@ -57,6 +65,7 @@ void routes(tern::Server& server) {
   server.route<Inherited>("/");   // refused
   server.route<Final>("/");       // refused
   server.route<Member>("/");      // refused
+  server.route<Pong>("/");        // refused
   // says: the session cannot be constructed from copies of these arguments
   server.route<NeedsNumber>("/");  // refused
 }
