@@ -133,14 +133,16 @@ void LoopClient::schedule(Todo todo) noexcept {
 
 void LoopClient::at_turn_end() noexcept {
   const auto self = shared_from_this();
+  if (todo_ == Todo::replace) {  // end() sees it
+    if (connection_ != nullptr) connection_->abandon();
+    return;
+  }
   switch (std::exchange(todo_, Todo::nothing)) {
     case Todo::nothing:
+    case Todo::replace:
       return;
     case Todo::attempt:
       return prepare();
-    case Todo::replace:
-      if (connection_ != nullptr) connection_->abandon();
-      return;
     case Todo::report_stop:
       return report_stop();
   }

@@ -1,0 +1,401 @@
+// The Client on a loop: stop, reconnect, what is sent while nothing is open, and destruction in
+// every place.
+#include "tern/client.h"
+#include "tern/server.h"
+
+#include "support/recorded_client.h"
+#include "support/running_server.h"
+#include "support/socket_peer.h"
+
+#include <atomic>
+#include <gtest/gtest.h>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using tern::Client;
+using tern::ClientOptions;
+using tern::ClientState;
+using tern::Connection;
+using tern::Ended;
+using tern::Errc;
+using tern::Loop;
+using tern::Message;
+using tern::Retry;
+using tern::Stage;
+using tern::test::Listener;
+using tern::test::quick;
+using tern::test::Recorded;
+using tern::test::run;
+using tern::test::RunningServer;
+using tern::test::url_of;
+
+// ---- stop, reconnect, settle
+
+TEST(ClientLoopEnd, StopEndsAnAttemptAndAWait) {
+  const Listener silent;
+  Recorded connecting;
+  Client& first = connecting.client(silent.url());
+  connecting.connect();
+  connecting.loop.after({}, [&] {
+    EXPECT_EQ(first.state(), ClientState::connecting);
+    EXPECT_TRUE(first.stop());
+    EXPECT_EQ(first.state(), ClientState::stopped);
+    EXPECT_TRUE(connecting.ends.empty()) << "stop() called the application";
+  });
+  run(connecting.loop);
+  ASSERT_EQ(connecting.ends.size(), 1u);
+  EXPECT_EQ(connecting.ends[0].code, Errc::stopped);
+  EXPECT_FALSE(first.error());
+
+  const tern::test::RefusedPort refused;
+  Recorded waiting(2);
+  Client& second = waiting.client(refused.url());
+  waiting.connect();
+  waiting.on_end = [&](const Ended& ended) {
+    if (ended.wait) second.stop();
+  };
+  run(waiting.loop);
+  ASSERT_EQ(waiting.ends.size(), 2u);
+  EXPECT_EQ(waiting.ends[1].code, Errc::stopped);
+}
+
+TEST(ClientLoopEnd, StopFromAnotherThreadSendsTheClose) {
+  RunningServer served;
+  tern::test::Inbox<tern::CloseInfo> closed;
+  served.server.route(
+      "/", {.on_message = [](Connection&, Message) {},
+            .on_close = [&](Connection&, const tern::CloseInfo& info) { closed.put(info); }});
+  Recorded recorded;
+  Client& client = recorded.client(url_of(served.start()));
+  std::jthread stopper;
+  ASSERT_TRUE(client.connect({.on_open =
+                                  [&](Connection&) {
+                                    stopper = std::jthread([&] {
+                                      EXPECT_TRUE(client.stop(tern::CloseCode(4000), "bye"));
+                                    });
+                                  },
+                              .on_message = [](Connection&, Message) {}}));
+  run(recorded.loop);
+  const auto info = closed.take();
+  ASSERT_TRUE(info);
+  EXPECT_EQ(info->code, tern::CloseCode(4000));
+  EXPECT_EQ(info->reason, "bye");
+  ASSERT_EQ(recorded.ends.size(), 1u);
+  EXPECT_TRUE(recorded.ends[0].last);
+}
+
+TEST(ClientLoopEnd, ReconnectCutsTheWaitShort) {
+  const tern::test::RefusedPort refused;
+  Recorded recorded(2);
+  Client& client = recorded.client(
+      refused.url(), {.retry = {.first = std::chrono::hours(24), .most = std::chrono::hours(24)}});
+  recorded.connect();
+  recorded.on_end = [&](const Ended&) { client.reconnect(); };
+  run(recorded.loop);
+  EXPECT_EQ(recorded.ends.size(), 2u);
+}
+
+TEST(ClientLoopEnd, ReconnectReplacesTheOpenConnection) {
+  RunningServer served;
+  served.server.route("/", tern::test::echo());
+  Recorded recorded(9);
+  Client& client = recorded.client(url_of(served.start()));
+  std::vector<std::string> events;
+  ASSERT_TRUE(client.connect(
+      {.on_open =
+           [&](Connection&) {
+             events.push_back("open");
+             events.size() == 1 ? client.reconnect() : void(client.stop());
+           },
+       .on_message = [](Connection&, Message) {},
+       .on_close = [&](Connection&, const tern::CloseInfo&) { events.push_back("close"); }}));
+  run(recorded.loop);
+  EXPECT_EQ(events, (std::vector<std::string>{"open", "close", "open", "close"}));
+  ASSERT_EQ(recorded.ends.size(), 2u);
+  EXPECT_FALSE(recorded.ends[0].last);
+  EXPECT_EQ(recorded.ends[0].failures, 0u);
+}
+
+TEST(ClientLoopEnd, ReconnectBeginsAgainAfterAStop) {
+  RunningServer served;
+  served.server.route("/", tern::test::echo());
+  const std::string url = url_of(served.start());
+  Loop loop;
+  int opened = 0;
+  int ended = 0;
+  ClientOptions options;
+  std::optional<Client> client;
+  options.on_ended = [&](const Ended&) { ++ended == 1 ? client->reconnect() : loop.stop(); };
+  client.emplace(loop, url, std::move(options));
+  ASSERT_TRUE(client->connect({.on_open =
+                                   [&](Connection&) {
+                                     ++opened;
+                                     client->stop();
+                                   },
+                               .on_message = [](Connection&, Message) {}}));
+  run(loop);
+  EXPECT_EQ(opened, 2);
+}
+
+TEST(ClientLoopEnd, SettleForgetsTheFailures) {
+  RunningServer served;
+  served.server.route("/", tern::test::echo());
+  Recorded recorded(3);
+  Client& client = recorded.client(url_of(served.start()), {.retry = quick()});
+  int opened = 0;
+  ASSERT_TRUE(client.connect({.on_open =
+                                  [&](Connection& conn) {
+                                    if (++opened == 3) client.settle();
+                                    conn.terminate();
+                                  },
+                              .on_message = [](Connection&, Message) {}}));
+  run(recorded.loop);
+  ASSERT_EQ(recorded.ends.size(), 3u);
+  EXPECT_EQ(recorded.ends[0].failures, 1u);
+  EXPECT_EQ(recorded.ends[1].failures, 2u) << "an early end counts as a failure";
+  EXPECT_EQ(recorded.ends[2].failures, 1u);
+}
+
+TEST(ClientLoopEnd, AStopTokenEndsTheAttempt) {
+  const Listener silent;
+  std::stop_source source;
+  Recorded recorded;
+  recorded.client(silent.url(), {.dial = {.stop = source.get_token()}});
+  recorded.connect();
+  recorded.loop.after({}, [&] { source.request_stop(); });
+  run(recorded.loop);
+  ASSERT_EQ(recorded.ends.size(), 1u);
+  EXPECT_EQ(recorded.ends[0].code, Errc::stopped);
+  EXPECT_TRUE(recorded.ends[0].last);
+}
+
+// ---- sending
+
+TEST(ClientLoopEnd, SendReachesTheOpenConnectionFromAnyThread) {
+  RunningServer served;
+  tern::test::Inbox<std::string> received;
+  served.server.route("/", {.on_message = [&](Connection&, Message message) {
+                        received.put(std::string(message.text()));
+                      }});
+  Recorded recorded;
+  Client& client = recorded.client(url_of(served.start()));
+  EXPECT_EQ(client.send("too early"), tern::SendStatus::closed);
+  EXPECT_FALSE(client.handle().send("too early"));
+  std::jthread sender;
+  ASSERT_TRUE(client.connect({.on_open =
+                                  [&](Connection&) {
+                                    EXPECT_TRUE(client.send("a"));
+                                    sender = std::jthread([&] {
+                                      EXPECT_EQ(client.send("b"), tern::SendStatus::queued);
+                                      EXPECT_EQ(client.send("\xff"), tern::SendStatus::not_utf8);
+                                      EXPECT_TRUE(client.handle().send("c"));
+                                      client.stop();
+                                    });
+                                  },
+                              .on_message = [](Connection&, Message) {}}));
+  run(recorded.loop);
+  for (const char* text : {"a", "b", "c"}) EXPECT_EQ(received.take(), text);
+  EXPECT_EQ(client.send("too late"), tern::SendStatus::closed);
+}
+
+TEST(ClientLoopEnd, TheOutboxIsSentAfterOnOpen) {
+  RunningServer served;
+  tern::test::Inbox<std::string> received;
+  served.server.route("/", {.on_message = [&](Connection&, Message message) {
+                        received.put(std::string(message.text()));
+                      }});
+  Recorded recorded;
+  Client& client =
+      recorded.client(url_of(served.start()), {.outbox = tern::Outbox{.max_messages = 2}});
+  EXPECT_EQ(client.send("\xff"), tern::SendStatus::not_utf8);
+  ASSERT_TRUE(client.connect({.on_open =
+                                  [&](Connection& conn) {
+                                    conn.send("login");
+                                    recorded.loop.after({}, [&] { client.stop(); });
+                                  },
+                              .on_message = [](Connection&, Message) {}}));
+  recorded.loop.after({}, [&] {
+    EXPECT_EQ(client.send("1"), tern::SendStatus::queued);
+    EXPECT_EQ(client.send("2"), tern::SendStatus::queued);
+    EXPECT_EQ(client.send("3"), tern::SendStatus::full);
+  });
+  run(recorded.loop);
+  for (const char* text : {"login", "1", "2"}) EXPECT_EQ(received.take(), text);
+  EXPECT_EQ(client.dropped(), 0u);
+}
+
+// ---- lifetimes
+
+TEST(ClientLoopEnd, DestructionGivesTheSessionItsEnd) {
+  RunningServer served;
+  served.server.route("/", tern::test::echo());
+  Recorded recorded;
+  Client& client = recorded.client(url_of(served.start()));
+  bool closed = false;
+  ASSERT_TRUE(
+      client.connect({.on_open =
+                          [&](Connection&) {
+                            recorded.loop.after({}, [&] {
+                              recorded.destroy();
+                              EXPECT_TRUE(closed);
+                              recorded.loop.stop();
+                            });
+                          },
+                      .on_message = [](Connection&, Message) {},
+                      .on_close = [&](Connection&, const tern::CloseInfo&) { closed = true; }}));
+  run(recorded.loop);
+  EXPECT_TRUE(recorded.ends.empty()) << "the destructor reports no end";
+}
+
+TEST(ClientLoopEnd, MayBeDestroyedInsideOfItsSession) {
+  RunningServer served;
+  served.server.route("/", tern::test::echo());
+  const std::string url = url_of(served.start());
+  for (const char* where : {"open", "message", "close", "ended", "timer", "post"}) {
+    SCOPED_TRACE(where);
+    Loop loop;
+    std::optional<Client> client;
+    const std::string place = where;
+    bool closed = false;
+    const auto destroy_at = [&](const char* here) {
+      if (place == here) client.reset();
+    };
+    ClientOptions options{.retry = quick()};
+    options.on_ended = [&](const Ended&) {
+      destroy_at("ended");
+      loop.stop();
+    };
+    client.emplace(loop, url, std::move(options));
+    ASSERT_TRUE(client->connect({.on_open =
+                                     [&](Connection& conn) {
+                                       conn.send("x");
+                                       if (place == "timer")
+                                         conn.after({}, [&](Connection&) { destroy_at("timer"); });
+                                       if (place == "post")
+                                         conn.handle().post(
+                                             [&](Connection&) { destroy_at("post"); });
+                                       destroy_at("open");
+                                     },
+                                 .on_message =
+                                     [&](Connection& conn, Message) {
+                                       if (place != "timer" && place != "post") conn.close();
+                                       destroy_at("message");
+                                     },
+                                 .on_close =
+                                     [&](Connection&, const tern::CloseInfo&) {
+                                       closed = true;
+                                       destroy_at("close");
+                                       if (!client) loop.stop();
+                                     }}));
+    run(loop);
+    EXPECT_TRUE(closed);
+    EXPECT_FALSE(client);
+  }
+}
+
+TEST(ClientLoopEnd, ALoopThatEndsFirstStopsTheClient) {
+  RunningServer served;
+  served.server.route("/", tern::test::echo());
+  auto loop = std::make_unique<Loop>();
+  std::vector<std::string> events;
+  ClientOptions options;
+  options.on_ended = [&](const Ended& ended) { events.push_back(ended.wait ? "waits" : "over"); };
+  Client client(*loop, url_of(served.start()), std::move(options));
+  ASSERT_TRUE(client.connect(
+      {.on_open = [&](Connection&) { loop->stop(); },
+       .on_message = [](Connection&, Message) {},
+       .on_close = [&](Connection&, const tern::CloseInfo&) { events.push_back("close"); }}));
+  run(*loop);
+  const tern::Handle handle = client.handle();
+  loop.reset();
+  EXPECT_EQ(events, (std::vector<std::string>{"close", "over"}));
+  EXPECT_EQ(client.state(), ClientState::stopped);
+  EXPECT_EQ(client.send("x"), tern::SendStatus::closed);
+  EXPECT_FALSE(client.stop());
+  EXPECT_FALSE(handle.send("x"));
+  client.reconnect();
+  client.settle();
+  EXPECT_FALSE(client.next_attempt());
+}
+
+TEST(ClientLoopEnd, ASessionOfAServerMayOpenAClient) {
+  RunningServer back;
+  back.server.route("/", tern::test::echo());
+  const std::string url = url_of(back.start());
+  RunningServer front;
+  // Each connection of the front passes its messages to a client of its own on the same loop.
+  struct Relay {
+    explicit Relay(std::string to) : to_(std::move(to)) {}
+    void on_open(Connection& conn) {
+      client_.emplace(conn.loop(), to_, ClientOptions{.outbox = tern::Outbox{}});
+      EXPECT_TRUE(
+          client_->connect({.on_message = [front = conn.handle()](Connection&, Message message) {
+            front.send(message);
+          }}));
+    }
+    void on_message(Connection&, Message message) { EXPECT_TRUE(client_->send(message)); }
+    std::string to_;
+    std::optional<Client> client_{};
+  };
+  front.server.route<Relay>("/", url);
+  auto dialled = tern::dial(url_of(front.start()));
+  ASSERT_TRUE(dialled);
+  ASSERT_TRUE(dialled->send("through both"));
+  std::string received;
+  ASSERT_TRUE(dialled->receive(received));
+  EXPECT_EQ(received, "through both");
+  front.stop(std::chrono::milliseconds(100));
+}
+
+TEST(ClientLoopEnd, ClientsMayShareTheirOptions) {
+  RunningServer served;
+  served.server.route("/", tern::test::echo());
+  const std::string url = url_of(served.start());
+  Loop loop;
+  constexpr int count = 50;
+  int ended = 0;
+  auto options = std::make_shared<ClientOptions>();
+  options->retry = Retry::never();
+  options->on_ended = [&](const Ended& end) {
+    EXPECT_NE(end.close, nullptr);
+    if (++ended == count) loop.stop();
+  };
+  std::vector<Client> clients;
+  for (int i = 0; i < count; ++i) {
+    clients.emplace_back(loop, url, options);
+    ASSERT_TRUE(
+        clients.back().connect({.on_open = [](Connection& conn) { conn.send("x"); },
+                                .on_message = [](Connection& conn, Message) { conn.close(); }}));
+  }
+  run(loop);
+  EXPECT_EQ(ended, count);
+}
+
+// ---- liveness
+
+TEST(ClientLoopEnd, AnAcceptThatIsClosedAtOnceIsNeverHitFasterThanTheFloor) {
+  Listener closes;
+  std::atomic<bool> over{false};
+  std::jthread acceptor([&] {
+    while (!over) {
+      tern::test::Socket socket = closes.accept();
+      if (socket.fd() < 0) return;
+    }
+  });
+  Recorded recorded(5);
+  recorded.client(closes.url(), {.retry = quick()});
+  recorded.connect();
+  const auto began = Loop::Clock::now();
+  run(recorded.loop);
+  EXPECT_GE(Loop::Clock::now() - began, std::chrono::milliseconds(400)) << "5 attempts, 4 waits";
+  over = true;
+  ::shutdown(closes.fd(), SHUT_RDWR);
+}
+
+}  // namespace
