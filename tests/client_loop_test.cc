@@ -360,4 +360,25 @@ TEST(ClientLoop, BeforeAttemptMayFail) {
   EXPECT_TRUE(recorded.ends[4].last);
 }
 
+TEST(ClientLoop, OnOpenReadsTheHeadOfTheAnswer) {
+  RunningServer served;
+  served.server.route("/", tern::test::echo(), {.headers = {{"X-Served-By", "me"}}});
+  Loop loop;
+  std::string served_by;
+  Client client(loop, url_of(served.start()), {.retry = Retry::never()});
+  ASSERT_TRUE(client.connect({.on_open =
+                                  [&](Connection& conn) {
+                                    ASSERT_NE(conn.response(), nullptr);
+                                    served_by = conn.response()->header("X-Served-By");
+                                    conn.send("hello");
+                                  },
+                              .on_message =
+                                  [&](Connection& conn, Message) {
+                                    EXPECT_EQ(conn.response(), nullptr);
+                                    loop.stop();
+                                  }}));
+  run(loop);
+  EXPECT_EQ(served_by, "me");
+}
+
 }  // namespace

@@ -6,6 +6,7 @@
 #include "support/upgrade_text.h"
 #include "support/wire.h"
 
+#include <functional>
 #include <gtest/gtest.h>
 #include <memory>
 #include <stdexcept>
@@ -22,17 +23,21 @@ using Events = std::vector<std::string>;
 /// Records its calls.
 struct Recorder {
   Events& events;
+  const std::function<void(Connection&)>& at_open;
 
   void on_open(Connection& conn) {
     events.push_back("on_open " + std::string(conn.protocol()));
     conn.send("hello");
+    if (at_open) at_open(conn);
   }
   void on_message(Connection& conn, Message message) {
+    EXPECT_EQ(conn.response(), nullptr);
     events.push_back("on_message " + std::string(message.text()));
     if (message.text() == "throw") throw std::runtime_error("as asked");
     if (message.text() == "close") conn.close(CloseCode::going_away, "bye");
   }
-  void on_close(Connection&, const CloseInfo& info) {
+  void on_close(Connection& conn, const CloseInfo& info) {
+    EXPECT_EQ(conn.response(), nullptr);
     events.push_back("on_close " + std::to_string(static_cast<int>(info.code)) +
                      (info.clean ? " clean" : ""));
   }
@@ -55,6 +60,8 @@ class ClientStage final : private connection::Owner {
         [](connection::LiveConnection& connection) { connection.abandon(); });
     loop_.core().shut_down();
   }
+
+  std::function<void(Connection&)> at_open{};  ///< called by the session's on_open
 
   const Events& events() const { return events_; }
   connection::LiveConnection& connection() { return *connection_; }
@@ -103,8 +110,10 @@ class ClientStage final : private connection::Owner {
   void on_head(connection::LiveConnection& connection) noexcept override {
     add("head " + std::to_string(connection.engine().response().status));
     if (!makes_session_) return;
-    connection.make_session(connection::session_type<Recorder>,
-                            [this](void* at) { ::new (at) Recorder{events_}; });
+    connection.make_session(connection::session_type<Recorder>, [&](void* at) {
+      EXPECT_NE(connection.response(), nullptr);
+      ::new (at) Recorder{events_, at_open};
+    });
   }
   void on_opening_over(connection::LiveConnection& connection) noexcept override {
     add(connection.engine().is_open() ? "opened" : "not opened");
@@ -152,6 +161,33 @@ TEST(LiveConnection, AClientsEngineIsDriven) {
                                     "on_close 1000 clean", "closed Success", "gone"}));
   EXPECT_EQ(stage.metrics().messages_received.get(), 1u);
   EXPECT_EQ(stage.metrics().messages_sent.get(), 1u);
+}
+
+TEST(LiveConnection, OnOpenReadsTheHeadOfTheAnswer) {
+  for (const std::string deed : {"", "pause", "terminate", "throw"}) {
+    ClientStage stage;
+    std::string served_by;
+    stage.at_open = [&](Connection& conn) {
+      ASSERT_NE(conn.response(), nullptr);
+      EXPECT_EQ(conn.response()->status, 101);
+      served_by = conn.response()->header("X-Served-By");
+      if (deed == "pause") conn.pause();
+      if (deed == "terminate") conn.terminate();
+      if (deed == "throw") throw std::runtime_error("as asked");
+    };
+    EXPECT_EQ(stage.connection().response(), nullptr);
+    stage.send(
+        upgrade_answer(stage.receive(), "Sec-WebSocket-Protocol: chat\r\nX-Served-By: me\r\n"));
+    if (deed == "terminate" || deed == "throw") {
+      stage.end_tcp();
+      stage.run_until("gone");
+    } else {
+      EXPECT_EQ(stage.receive_frames(), "text hello;");
+      EXPECT_EQ(stage.connection().response(), nullptr);
+      EXPECT_TRUE(stage.connection().engine().rests()) << deed << ": it keeps no head";
+    }
+    EXPECT_EQ(served_by, "me") << deed;
+  }
 }
 
 TEST(LiveConnection, Rfc6455_7_1_1_AClientWaitsForTheFin) {

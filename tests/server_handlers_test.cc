@@ -179,6 +179,7 @@ class Greeter {
   }
   void on_open(Connection& conn) {
     EXPECT_EQ(&conn.session<Greeter>(), this);
+    EXPECT_EQ(conn.response(), nullptr) << "a server receives a request";
     conn.send(text_);
   }
   void on_message(Connection& conn, Message message) { conn.send(message); }

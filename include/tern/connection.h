@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tern/close.h"
+#include "tern/http.h"
 #include "tern/loop.h"
 #include "tern/message.h"
 #include "tern/options.h"
@@ -71,6 +72,10 @@ class Connection {
   std::string_view protocol() const noexcept;
   /// The agreement on compression; absent if messages are not compressed. RFC 7692 §7.
   std::optional<DeflateAgreement> deflate() const noexcept;
+  /// A client's connection: the server's 101, while the session is constructed and until on_open
+  /// has returned. Null afterwards, because an open connection does not keep it, and on a server.
+  /// Copy the fields that you need later. Lifetime: until on_open has returned. RFC 6455 §4.2.2.
+  const ResponseHead* response() const noexcept;
   /// The peer's address, as "192.0.2.7:51234". Each call is a system call. Throws std::bad_alloc.
   std::string remote_address() const;
   /// The loop of the connection. Lifetime: until the server runs again or is destroyed.

@@ -159,7 +159,7 @@ class Engine {
   Event next() noexcept;
   /// Copies the unread rest of the lent bytes. Call it to stop before next() returned none. A
   /// second call does nothing. Lifetime: the view of the last event stays valid only if its message
-  /// was assembled. If it lies in the lent bytes, it ends.
+  /// was assembled. If it lies in the lent bytes, it ends. After Kind::open, response() ends.
   void stash() noexcept;
   /// Returns whether the driver should feed more now. It returns false
   ///  - when the engine needs no more input from the peer;
@@ -198,8 +198,8 @@ class Engine {
   std::string_view explanation() const noexcept;
 
   /// Client: returns the head of the server's answer.
-  /// Lifetime: from Kind::open, or from Kind::closed after a refusal, until the next call of next()
-  /// or feed().
+  /// Lifetime: from Kind::open, or from Kind::closed after a refusal, until the next call of
+  /// next(), stash() or feed(). An open connection does not keep it.
   const ResponseHead& response() const noexcept;
   /// Client: returns the first KiB of the body of a refusal.
   /// Lifetime: as response().

@@ -124,6 +124,11 @@ void LiveConnection::on_exception(std::string_view what) noexcept {
                 peer.port() != 0 ? peer.format(buffer) : std::string_view());
 }
 
+const ResponseHead* LiveConnection::response() const noexcept {
+  const ResponseHead& head = engine_.response();
+  return shows_head_ && head.status != 0 ? &head : nullptr;
+}
+
 std::string LiveConnection::remote_address() const {
   return net::peer_address(transport_->fd()).to_string();
 }
@@ -210,6 +215,7 @@ std::string_view Connection::protocol() const noexcept { return live(*this).engi
 std::optional<DeflateAgreement> Connection::deflate() const noexcept {
   return live(*this).engine().deflate();
 }
+const ResponseHead* Connection::response() const noexcept { return live(*this).response(); }
 std::string Connection::remote_address() const { return live(*this).remote_address(); }
 Loop& Connection::loop() noexcept { return live(*this).environment().loop; }
 Handle Connection::handle() const noexcept { return live(*this).handle(); }

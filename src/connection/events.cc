@@ -24,17 +24,22 @@ void LiveConnection::on_event(const Event& event, TurnBudget& budget) noexcept {
   }
 }
 
-// A server's owner made the session when it accepted the request. A client's owner makes it now.
 void LiveConnection::on_open() noexcept {
+  shows_head_ = true;
+  const bool fine = open_session();
+  shows_head_ = false;
+  if (!fine) return engine_.fail(Errc::handler_threw);
+  environment_->owner.on_opened(*this);
+}
+
+// A server's owner made the session when it accepted the request. A client's owner makes it now.
+bool LiveConnection::open_session() noexcept {
   if (!session_) environment_->owner.on_head(*this);
   const SessionType* const type = session_.type();
-  if (type == nullptr) return engine_.fail(Errc::handler_threw);
+  if (type == nullptr) return false;
   end_opening();
-  if (type->on_open != nullptr &&
-      !call_application("on_open", [&] { type->on_open(session_.get(), *this); })) {
-    return engine_.fail(Errc::handler_threw);
-  }
-  environment_->owner.on_opened(*this);
+  return type->on_open == nullptr ||
+         call_application("on_open", [&] { type->on_open(session_.get(), *this); });
 }
 
 void LiveConnection::on_pong(Message payload) noexcept {

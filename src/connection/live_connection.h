@@ -48,6 +48,7 @@ class LiveConnection final : public Connection,
   void terminate(std::error_code why) noexcept;
   void pause() noexcept;
   void resume() noexcept;
+  const ResponseHead* response() const noexcept;
   std::string remote_address() const;
   Handle handle() const noexcept;
   TimerId start_timer(Loop::Duration delay, bool repeat,
@@ -159,6 +160,7 @@ class LiveConnection final : public Connection,
   // events.cc
   void on_event(const Event& event, TurnBudget& budget) noexcept;
   void on_open() noexcept;
+  bool open_session() noexcept;
   void on_pong(Message payload) noexcept;
   void on_closed() noexcept;
   void drain() noexcept;
@@ -190,8 +192,9 @@ class LiveConnection final : public Connection,
   std::uint8_t interest_ = 0;  // what epoll was asked for
   State state_ = State::opening;
   Blocked blocked_ = Blocked::no;
-  bool in_turn_ : 1 = false;  // on_ready runs, and it will flush
-  bool in_call_ : 1 = false;  // a posted function or a timer of the application runs
+  bool in_turn_ : 1 = false;     // on_ready runs, and it will flush
+  bool in_call_ : 1 = false;     // a posted function or a timer of the application runs
+  bool shows_head_ : 1 = false;  // the session is constructed, or its on_open runs
   bool paused_ : 1 = false;
   bool congested_ : 1 = false;      // on_drain is owed
   bool read_ended_ : 1 = false;     // the peer's FIN, or a failure

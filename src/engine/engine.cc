@@ -232,7 +232,9 @@ inline Event Engine::next_frame() {
 }
 
 void Engine::stash() noexcept {
-  if (active_) guarded([&] { active_->in.stash(); });
+  if (!active_) return;
+  if (phase_ == Phase::open && active_->due == Event::Kind::none) active_->opening.reset();
+  guarded([&] { active_->in.stash(); });
 }
 
 [[gnu::hot]] bool Engine::wants_input() const noexcept {
