@@ -9,7 +9,7 @@ namespace tern::net {
 
 namespace {
 
-bool asks(Interest interest, Interest what) noexcept {
+bool includes(Interest interest, Interest what) noexcept {
   return (static_cast<unsigned>(interest) & static_cast<unsigned>(what)) != 0;
 }
 
@@ -30,12 +30,12 @@ std::error_code WatchedDescriptor::reopen() noexcept {
   return apply(fd_.get(), std::exchange(interest_, Interest::none));
 }
 
-// Without an interest the descriptor is removed from epoll, because epoll would report a hang-up in
-// every turn even if it is not requested.
+// A descriptor without an interest is removed from epoll, because epoll reports a hang-up in every
+// turn even if no event is requested.
 std::error_code WatchedDescriptor::apply(int fd, Interest interest) noexcept {
   core_->assert_thread();
-  const std::uint32_t events = (asks(interest, Interest::read) ? std::uint32_t{EPOLLIN} : 0) |
-                               (asks(interest, Interest::write) ? std::uint32_t{EPOLLOUT} : 0);
+  const std::uint32_t events = (includes(interest, Interest::read) ? std::uint32_t{EPOLLIN} : 0) |
+                               (includes(interest, Interest::write) ? std::uint32_t{EPOLLOUT} : 0);
   Poller& poller = core_->poller();
   std::error_code error;
   if (interest == Interest::none) {
@@ -52,11 +52,11 @@ std::error_code WatchedDescriptor::apply(int fd, Interest interest) noexcept {
 void WatchedDescriptor::on_ready(std::uint32_t events) noexcept {
   const bool ended = (events & (EPOLLHUP | EPOLLERR)) != 0;
   const Ready ready{
-      .readable = (ended || (events & EPOLLIN) != 0) && asks(interest_, Interest::read),
-      .writable = (ended || (events & EPOLLOUT) != 0) && asks(interest_, Interest::write),
+      .readable = (ended || (events & EPOLLIN) != 0) && includes(interest_, Interest::read),
+      .writable = (ended || (events & EPOLLOUT) != 0) && includes(interest_, Interest::write),
       .hung_up = ended,
   };
-  // This event is older than a change of the interest in the same turn.
+  // epoll reported this event before the interest changed in the same turn.
   if (!ready.readable && !ready.writable) return;
   core_->call_user(function_, ready);
 }
@@ -68,7 +68,7 @@ void WatchedDescriptor::close() noexcept {
   if (interest_ != Interest::none) core_->poller().remove(fd_.get(), *this);
   interest_ = Interest::none;
   fd_.reset();
-  // During a turn, the caller may be the function itself, so the object must live until its end.
+  // During a turn, the caller may be function_ itself. So this object must live until it returns.
   if (core_->in_turn()) {
     core_->retire(*this);
   } else {
@@ -80,7 +80,8 @@ void WatchedDescriptor::detach() noexcept {
   if (interest_ != Interest::none) core_->poller().remove(fd_.get(), *this);
   interest_ = Interest::none;
   core_ = nullptr;
-  // This is last, because the captures may hold the Watch, and its destructor destroys this object.
+  // The captures may hold the Watch, whose destructor destroys this object. So function_ is
+  // destroyed last.
   const Function last = std::move(function_);
 }
 
