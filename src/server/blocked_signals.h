@@ -9,10 +9,10 @@
 
 namespace tern::server {
 
-/// While it lives, it blocks these signals in this thread and in the threads that this thread
-/// starts. Only then the loop receives them (signalfd) and they do not end the program. The
-/// destructor takes a signal that came after the loop ended, because it must end neither the
-/// program nor the next run().
+/// Blocks the given signals in this thread, and in the threads that this thread starts, until the
+/// object is destroyed. The loop can receive a signal (signalfd) only while the signal is blocked;
+/// otherwise the signal ends the program. The destructor discards signals that came after the loop
+/// ended, because they must end neither the program nor the next run().
 class BlockedSignals {
  public:
   explicit BlockedSignals(const std::vector<int>& signals) noexcept : any_(!signals.empty()) {
