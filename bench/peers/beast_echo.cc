@@ -39,11 +39,11 @@ class Session : public std::enable_shared_from_this<Session<Next>> {
     stream_.read_message_max(options.max_message);
     stream_.auto_fragment(false);
     stream_.write_buffer_bytes(options.write_buffer);
-    if (options.level == 0) return;
+    if (options.deflate_level == 0) return;
     websocket::permessage_deflate deflate;
     deflate.server_enable = true;
     deflate.server_no_context_takeover = deflate.client_no_context_takeover = !options.takeover;
-    deflate.compLevel = options.level;
+    deflate.compLevel = options.deflate_level;
     deflate.memLevel = 8;  // zlib's own, and tern's
     stream_.set_option(deflate);
   }

@@ -1,10 +1,10 @@
-// An echo server on libwebsockets, for the comparison with tern's: one thread, no log, no timeouts
-// that could fire. The library allows one lws_write() for each writeable callback, so every reply
-// of a pipeline takes a turn of its loop and a system call. Three choices are left: the event loop
-// (poll was the fastest), the size of a read, and the size of a write. The library copies bytes
-// that the kernel does not take, so a long message is sent in several frames. The server collects a
-// message behind LWS_PRE bytes of room, in which the library writes the header, so nothing else is
-// copied.
+// An echo server on libwebsockets, to compare with the echo server of tern: one thread, no log, no
+// timeouts that could fire. The library allows one lws_write() for each writeable callback, so
+// every reply of a pipeline takes a turn of its loop and a system call. The options set the event
+// loop (poll was the fastest), the size of a read, and the size of a write. The library copies
+// bytes that the kernel does not take, so a long message is sent in several frames. The server
+// collects a message behind LWS_PRE free bytes. The library writes the header there, so the server
+// copies a payload only once.
 #include "options.h"
 
 #include <CLI/CLI.hpp>
@@ -32,7 +32,7 @@ struct Options : peers::Options {
 Options options;  // NOLINT
 
 struct Message {
-  std::vector<unsigned char> bytes{};  // LWS_PRE of them are not payload
+  std::vector<unsigned char> bytes{};  // LWS_PRE bytes for the header, then the payload
   lws_write_protocol kind = LWS_WRITE_BINARY;
   std::size_t sent = 0;
 };
@@ -47,30 +47,30 @@ struct Session {
 // Free buffers of all connections. The last one is still in the cache.
 std::vector<std::vector<unsigned char>> spare;  // NOLINT
 
-void keep(std::vector<unsigned char>& buffer) {
+void recycle(std::vector<unsigned char>& buffer) {
   if (buffer.capacity() > 0) spare.push_back(std::move(buffer));
 }
 
 void begin_session(lws* wsi, void* memory) {
   new (memory) Session();
-  if (options.level == 0) return;
+  if (options.deflate_level == 0) return;
   const auto set = [wsi](const char* name, int value) {
     lws_set_extension_option(wsi, "permessage-deflate", name, std::to_string(value).c_str());
   };
-  set("compression_level", options.level);
-  set("mem_level", 8);     // zlib's own, and tern's
-  set("rx_buf_size", 16);  // as powers of 2
+  set("compression_level", options.deflate_level);
+  set("mem_level", 8);     // the default of zlib and of tern
+  set("rx_buf_size", 16);  // 2^16 bytes
   set("tx_buf_size", 16);
 }
 
 void end_session(Session& session) {
-  keep(session.incoming.bytes);
-  keep(session.sent);
-  for (Message& message : session.outgoing) keep(message.bytes);
+  recycle(session.incoming.bytes);
+  recycle(session.sent);
+  for (Message& message : session.outgoing) recycle(message.bytes);
   session.~Session();
 }
 
-// Not 0: the connection ends.
+// Returns 0, or -1 to end the connection.
 int on_receive(lws* wsi, Session& session, const unsigned char* bytes, std::size_t size) {
   Message& message = session.incoming;
   if (lws_is_first_fragment(wsi) != 0) {
@@ -97,14 +97,14 @@ int on_writeable(lws* wsi, Session& session) {
   if (session.outgoing.empty()) return 0;
   Message& message = session.outgoing.front();
   const std::size_t left = message.bytes.size() - LWS_PRE - message.sent;
-  const std::size_t size = options.level != 0 ? left : std::min(left, options.frame);
+  const std::size_t size = options.deflate_level != 0 ? left : std::min(left, options.frame);
   const int flags = lws_write_ws_flags(message.kind, message.sent == 0, size == left);
   const int written = lws_write(wsi, message.bytes.data() + LWS_PRE + message.sent, size,
                                 static_cast<lws_write_protocol>(flags));
   if (written < static_cast<int>(size)) return -1;
   message.sent += size;
   if (size == left) {
-    keep(session.sent);
+    recycle(session.sent);
     session.sent = std::move(message.bytes);
     session.outgoing.pop_front();
   }
@@ -149,7 +149,7 @@ int run() {
   info.port = options.port;
   info.iface = "127.0.0.1";
   info.protocols = protocols;
-  if (options.level != 0) info.extensions = extensions;
+  if (options.deflate_level != 0) info.extensions = extensions;
   info.pt_serv_buf_size = static_cast<unsigned>(options.buffer);
   info.options = loops.at(options.loop);
   if (!options.certificate.empty()) {
@@ -180,9 +180,9 @@ int main(int argc, char** argv) {
   CLI::App app("WebSocket echo on any path, on libwebsockets.", "lws_echo");
   peers::add_options(app, options);
   peers::add_deflate_level(app, options);
-  app.add_option("--buffer", options.buffer, "bytes, of each connection");
-  app.add_option("--frame", options.frame, "bytes that are written at once");
-  app.add_option("--loop", options.loop, "poll, or libev's or libuv's")
+  app.add_option("--buffer", options.buffer, "bytes of one read");
+  app.add_option("--frame", options.frame, "bytes of one write");
+  app.add_option("--loop", options.loop, "event loop: poll, ev (libev) or uv (libuv)")
       ->check(CLI::IsMember({"poll", "ev", "uv"}));
   CLI11_PARSE(app, argc, argv);
   return run();

@@ -1,4 +1,5 @@
-// The options that the servers here share. They have the names of echo_server's.
+// The options that all servers of this directory share. The options of echo_server have the same
+// names.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -11,7 +12,7 @@ namespace peers {
 struct Options {
   std::uint16_t port = 9001;
   std::size_t max_message = std::size_t{1} << 20;
-  int level = 0;              // of compression; 0: none
+  int deflate_level = 0;      // 0: no compression
   std::string certificate{};  // empty: ws://
   std::string key{};
 };
@@ -25,9 +26,10 @@ inline void add_options(CLI::App& app, Options& options) {
   app.add_option("--key", options.key, "PEM file with its key")->needs(certificate);
 }
 
-// Only for servers that have a level.
+// Only for servers whose library lets them choose the level of compression.
 inline void add_deflate_level(CLI::App& app, Options& options) {
-  app.add_option("--deflate-level", options.level, "accept compression; 0: do not")
+  app.add_option("--deflate-level", options.deflate_level,
+                 "level of compression; 0: accept no compression")
       ->check(CLI::Range(0, 9));
 }
 

@@ -17,7 +17,7 @@ struct NoData {};
 template <bool Tls>
 int serve(const peers::Options& options, const uWS::SocketContextOptions& context) {
   using Socket = uWS::WebSocket<Tls, true, NoData>;
-  const bool deflate = options.level > 0;
+  const bool deflate = options.deflate_level > 0;
   bool listens = false;
   uWS::TemplatedApp<Tls> app(context);
   app.template ws<NoData>(

@@ -1,6 +1,7 @@
 // An echo server on websocketpp in the fastest form that its configuration offers: one thread, no
 // locks in the library or in Asio, no log compiled in, no random numbers, a large buffer for
-// reading. It joins its output by itself. Its permessage-deflate has no option for the level.
+// reading. The library joins waiting messages into one write. Its permessage-deflate has no option
+// for the level.
 #define BOOST_ASIO_DISABLE_THREADS
 
 #include "options.h"

@@ -73,8 +73,8 @@ class Sender {
       records_.clear();
       at_ = 0;
       for (std::size_t i = 0; i < records_at_once; ++i) {
-        wire_.seal(bytes_.subspan(plain_, 1), records_);
-        plain_ = (plain_ + 1) % bytes_.size();
+        wire_.seal(bytes_.subspan(next_plain_, 1), records_);
+        next_plain_ = (next_plain_ + 1) % bytes_.size();
       }
     }
     return std::span(records_).subspan(at_);
@@ -82,14 +82,15 @@ class Sender {
 
   Wire wire_;
   std::span<const std::byte> bytes_;
-  std::size_t at_ = 0;  // of bytes_, or of records_
-  std::size_t plain_ = 0;
+  std::size_t at_ = 0;          // of bytes_, or of records_
+  std::size_t next_plain_ = 0;  // the next byte of bytes_ that becomes a record
   std::vector<std::byte> records_{};
 };
 
-class Assault {
+// All connections of one attack.
+class RunningAttack {
  public:
-  Assault(const Attack& attack, const std::string& url)
+  RunningAttack(const Attack& attack, const std::string& url)
       : reads_(attack.kind != AttackKind::pages),
         bytes_(attack_bytes(attack.kind)),
         target_(Target::parse(url, needs_of(attack.kind) == Needs::deflate)) {
@@ -146,8 +147,8 @@ class Assault {
   unset_realtime();
   ::setpriority(PRIO_PROCESS, 0, lowest_priority);
   try {
-    Assault assault(attack, url);
-    if (::write(begun, "", 1) == 1) assault.run(sent, ended);
+    RunningAttack running(attack, url);
+    if (::write(begun, "", 1) == 1) running.run(sent, ended);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "tern-bench: attack '%s': %s\n", std::string(attack.name).c_str(),
                  error.what());
@@ -164,16 +165,16 @@ Attacker::Attacker(const Attack& attack, const std::string& url, int core) {
   shared_ = new (memory) Shared;
   std::array<int, 2> ends;
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw_errno("pipe2");
-  const net::Fd reads(ends[0]);
-  net::Fd writes(ends[1]);
+  const net::Fd read_end(ends[0]);
+  net::Fd write_end(ends[1]);
   pid_ = ::fork();
   if (pid_ < 0) throw_errno("fork");
-  if (pid_ == 0) become(attack, url, core, writes.get(), shared_->sent, shared_->ended);
-  writes = {};  // so that the pipe reports the end of the process
+  if (pid_ == 0) become(attack, url, core, write_end.get(), shared_->sent, shared_->ended);
+  write_end = {};  // so that the pipe reports the end of the process
   char begun = 0;
   ssize_t got = 0;
   do {
-    got = ::read(reads.get(), &begun, 1);
+    got = ::read(read_end.get(), &begun, 1);
   } while (got < 0 && errno == EINTR);
   if (got != 1) {
     ::waitpid(pid_, nullptr, 0);

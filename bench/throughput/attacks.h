@@ -16,7 +16,7 @@ enum class AttackKind : std::uint8_t {
   bombs,           ///< frames of 1 033 bytes that inflate to 1 MiB
   empty_blocks,    ///< compressed messages of 64 KiB that inflate to nothing
   empty_frames,    ///< messages of 4 000 fragments without a byte
-  tiny_messages,   ///< messages of one byte, as many as one read holds
+  tiny_messages,   ///< messages of one byte; one read of the server holds many
   large_messages,  ///< messages of 1 MiB
   tiny_records,    ///< over TLS: messages of one byte; each byte of a frame is a record of its own
 };
@@ -30,13 +30,13 @@ struct Attack {
   std::size_t senders;  ///< connections that send as fast as the server reads
 };
 
-/// All attacks, in the order of the table. The first is "none".
+/// All attacks, in the order of the printed rows. The first is "none".
 std::span<const Attack> attacks() noexcept;
 
 Needs needs_of(AttackKind kind) noexcept;
 
 /// The bytes that a connection sends over and over: HTTP for `pages`, masked frames for all others.
-/// Whole messages of at least 64 KiB together, or one message that is longer.
+/// They are whole messages, and at least 64 KiB of them.
 std::vector<std::byte> attack_bytes(AttackKind kind);
 
 }  // namespace tern::bench

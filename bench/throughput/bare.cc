@@ -31,10 +31,12 @@ namespace {
 using Buffer = std::vector<std::byte>;
 
 constexpr std::size_t buffer_bytes = std::size_t{512} << 10;  // grows to hold a frame
-// In turns, 100 x 16 of 16 KiB took 7.6 us a message when all kept their buffers, and 6.3 with this
-// limit.
+// A longer rest stays in its buffer. Measured with 100 connections and 16 messages of 16 KiB in
+// flight on each: a message took 7.6 us when all connections kept their buffers, and 6.3 us with
+// this limit.
 constexpr std::size_t most_copied = std::size_t{64} << 10;
-constexpr std::size_t most_moved = std::size_t{8} << 10;  // moving more costs more than a piece
+// To move more bytes costs more than to send one piece more.
+constexpr std::size_t most_moved = std::size_t{8} << 10;
 
 /// Buffers that no connection uses at the moment.
 class Buffers {

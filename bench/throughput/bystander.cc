@@ -33,7 +33,7 @@ Bystander::Bystander(Target target)
 // The kernel always has room for these few bytes, even if the server reads nothing.
 void Bystander::ask() {
   const ssize_t sent = wire_.send(question_);
-  if (sent != static_cast<ssize_t>(question_.size())) throw_errno("the bystander asks");
+  if (sent != static_cast<ssize_t>(question_.size())) throw_errno("the bystander cannot send");
 }
 
 // Returns the number of answers that came.
@@ -43,7 +43,7 @@ std::size_t Bystander::receive() {
     if (got == 0) throw std::runtime_error("the server ended the connection of the bystander");
     if (got < 0) {
       if (errno == EAGAIN) return answers;
-      throw_errno("the bystander");
+      throw_errno("the bystander cannot receive");
     }
     got_bytes_ += static_cast<std::size_t>(got);
     if (got_bytes_ < got_.size()) continue;
@@ -67,7 +67,7 @@ Wait Bystander::watch(Seconds duration) {
   std::deque<Clock::time_point> asked;
   auto due = Clock::now();
   const auto end = due + std::chrono::duration_cast<Clock::duration>(duration);
-  const auto last = end + patience;
+  const auto give_up = end + patience;
   for (;;) {
     for (std::size_t answers = receive(); answers > 0 && !asked.empty(); --answers) {
       latencies.add(Clock::now() - asked.front());
@@ -75,13 +75,13 @@ Wait Bystander::watch(Seconds duration) {
       ++wait.answers;
     }
     const auto now = Clock::now();
-    if (now >= (asked.empty() ? end : last)) break;
+    if (now >= (asked.empty() ? end : give_up)) break;
     if (now >= due && now < end) {
       ask();
       asked.push_back(now);
       due = std::max(due + every, now);
     }
-    await(due < end ? due : asked.empty() ? end : last);
+    await(due < end ? due : asked.empty() ? end : give_up);
   }
   wait.starved = !asked.empty();
   for (const auto at : asked) latencies.add(Clock::now() - at);

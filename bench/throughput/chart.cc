@@ -19,15 +19,15 @@ namespace {
 
 constexpr double width = 880;
 constexpr double margin = 12;
-constexpr double head = 56;
-constexpr double column = (width - 2 * margin) / 2;
-constexpr double names = 86;    // of the servers, before the bars
-constexpr double numbers = 44;  // behind them
-constexpr double bars = column - names - numbers - margin;
-constexpr double line = 15;   // from one bar to the next
-constexpr double thick = 11;  // of a bar
-constexpr double title = 22;  // of a group, above its bars
-constexpr double gap = 14;    // between groups
+constexpr double head_height = 56;
+constexpr double column_width = (width - 2 * margin) / 2;
+constexpr double names_width = 86;   // the names of the servers, before the bars
+constexpr double ratios_width = 44;  // the ratios, behind the bars
+constexpr double bars_width = column_width - names_width - ratios_width - margin;
+constexpr double bar_distance = 15;  // from the top of a bar to the top of the next
+constexpr double bar_height = 11;
+constexpr double title_height = 22;  // the title of a group, above its bars
+constexpr double group_gap = 14;
 
 constexpr char style[] =
     "<style>\n"
@@ -58,7 +58,7 @@ constexpr char style[] =
 }
 
 double height_of(const BarGroup& group) {
-  return title + line * static_cast<double>(group.bars.size()) + gap;
+  return title_height + bar_distance * static_cast<double>(group.bars.size()) + group_gap;
 }
 
 /// The ratio of a bar that fills all of the room for bars.
@@ -72,24 +72,24 @@ double scale_of(const std::vector<BarGroup>& groups) {
 
 void draw_group(std::string& out, const BarGroup& group, const std::string& subject, double x,
                 double y, double scale) {
-  append(out, "<text class=\"group\" x=\"%.1f\" y=\"%.1f\">%s</text>\n", x + names, y + 14,
+  append(out, "<text class=\"group\" x=\"%.1f\" y=\"%.1f\">%s</text>\n", x + names_width, y + 14,
          group.workload.c_str());
-  const double left = x + names;
-  double top = y + title;
+  const double left = x + names_width;
+  double top = y + title_height;
   for (const Bar& bar : group.bars) {
     const bool is_subject = bar.server == subject;
-    const double length = bar.ratio / scale * bars;
+    const double length = bar.ratio / scale * bars_width;
     append(out, "<text class=\"name%s\" x=\"%.1f\" y=\"%.1f\">%s</text>\n",
            is_subject ? " group" : "", left - 6, top + 10, bar.server.c_str());
     append(out, "<rect%s x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.0f\" rx=\"1.5\"/>\n",
-           is_subject ? " class=\"subject\"" : "", left, top, std::max(length, 1.0), thick);
+           is_subject ? " class=\"subject\"" : "", left, top, std::max(length, 1.0), bar_height);
     append(out, "<text%s x=\"%.1f\" y=\"%.1f\">%.2f</text>\n", is_subject ? " class=\"group\"" : "",
-           left + std::max(length, bars / scale) + 6, top + 10, bar.ratio);
-    top += line;
+           left + std::max(length, bars_width / scale) + 6, top + 10, bar.ratio);
+    top += bar_distance;
   }
-  const double ceiling = left + bars / scale;
-  append(out, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n", ceiling, y + title - 3,
-         ceiling, top);
+  const double ceiling = left + bars_width / scale;
+  append(out, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n", ceiling,
+         y + title_height - 3, ceiling, top);
 }
 
 }  // namespace
@@ -97,14 +97,15 @@ void draw_group(std::string& out, const BarGroup& group, const std::string& subj
 std::string draw_chart(const std::vector<BarGroup>& groups, const std::string& subject) {
   const double scale = scale_of(groups);
   std::string body;
-  double y = head;
+  double y = head_height;
   for (std::size_t i = 0; i < groups.size(); i += 2) {
-    double lower = 0;
+    double highest = 0;
     for (std::size_t j = i; j < std::min(i + 2, groups.size()); ++j) {
-      draw_group(body, groups[j], subject, margin + static_cast<double>(j - i) * column, y, scale);
-      lower = std::max(lower, height_of(groups[j]));
+      draw_group(body, groups[j], subject, margin + static_cast<double>(j - i) * column_width, y,
+                 scale);
+      highest = std::max(highest, height_of(groups[j]));
     }
-    y += lower;
+    y += highest;
   }
   std::string out;
   append(out,

@@ -5,8 +5,9 @@
 
 namespace tern::bench {
 
-/// `clients` of the command line. It uses the options repetitions, duration, only, realtime and
-/// json. Throws as a tern client and as the start of the ceiling.
+/// Runs the command `tern-bench clients`. It uses the options repetitions, duration, only, realtime
+/// and json. Throws std::runtime_error or std::system_error when a client of tern or the raw echo
+/// server fails; the client of a rival that fails is left out.
 int run_clients(const CompareOptions& options);
 
 }  // namespace tern::bench

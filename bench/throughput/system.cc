@@ -73,7 +73,7 @@ std::chrono::nanoseconds settled_cpu_time(pid_t process) {
 
 namespace {
 
-std::size_t bytes_in(const std::string& path, std::string_view name) {
+std::size_t memory_field(const std::string& path, std::string_view name) {
   std::ifstream file(path);
   for (std::string word; file >> word;) {
     std::size_t kilobytes = 0;
@@ -87,11 +87,11 @@ std::string directory_of(pid_t process) { return "/proc/" + std::to_string(proce
 }  // namespace
 
 std::size_t resident_bytes(pid_t process) {
-  return bytes_in(directory_of(process) + "/smaps_rollup", "Rss:");
+  return memory_field(directory_of(process) + "/smaps_rollup", "Rss:");
 }
 
 std::size_t peak_resident_bytes(pid_t process) {
-  return bytes_in(directory_of(process) + "/status", "VmHWM:");
+  return memory_field(directory_of(process) + "/status", "VmHWM:");
 }
 
 }  // namespace tern::bench

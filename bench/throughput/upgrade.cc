@@ -24,7 +24,7 @@ constexpr std::string_view offer =
     "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
     "client_no_context_takeover\r\n";
 constexpr int wait_seconds = 30;
-constexpr std::size_t connections_a_source = 20'000;
+constexpr std::size_t connections_per_source = 20'000;
 
 sockaddr_in resolve(const std::string& host, std::uint16_t port) {
   const addrinfo hints{.ai_flags = AI_NUMERICSERV,
@@ -70,8 +70,8 @@ std::string read_head(Wire& wire) {
   return head;
 }
 
-// The same for every server, because the figures must be comparable: windows of 2^15 (RFC 7692
-// §7.1.2), no context takeover.
+// Every server must agree to windows of 2^15 bytes (RFC 7692 §7.1.2) without context takeover,
+// because the figures must be comparable.
 bool agrees_to_offer(std::string_view head) noexcept {
   return head.find(": permessage-deflate;") != std::string_view::npos &&
          head.find("server_no_context_takeover") != std::string_view::npos &&
@@ -131,7 +131,7 @@ Wire connect_and_upgrade(const Target& target, int source) {
 }
 
 int source_of(std::size_t connection) noexcept {
-  return static_cast<int>(connection / connections_a_source) + 1;
+  return static_cast<int>(connection / connections_per_source) + 1;
 }
 
 void reset_on_close(int socket) noexcept {
