@@ -196,7 +196,7 @@ TEST(Error, MovedFromIsEmpty) {
 }
 
 TEST(Error, WithoutMemoryBecomesNoMemoryAndDoesNotThrow) {
-  for (int round = 0; round < 3; ++round) {  // the static box outlives its owners
+  for (int round = 0; round < 3; ++round) {  // copies never destroy the static box
     memory_is_gone = true;
     Error error(Errc::closed, "a stage that is too long to be stored inside of a string object");
     const Error copy = error;

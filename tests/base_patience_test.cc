@@ -24,7 +24,7 @@ Patience started() {
 TEST(BasePatience, WithoutALookTheLimitDoesNotMove) {
   const Patience patience = started();
   EXPECT_EQ(patience.next_look(limit, false), start + 8s);
-  EXPECT_EQ(patience.next_look(limit, true), start + 1s) << "eight looks";
+  EXPECT_EQ(patience.next_look(limit, true), start + 1s) << "eight looks divide a limit";
   EXPECT_FALSE(patience.is_over(start + 8s - 1ns, limit));
   EXPECT_TRUE(patience.is_over(start + 8s, limit));
 }
@@ -35,7 +35,7 @@ TEST(BasePatience, WithoutALimitItIsNeverOver) {
   EXPECT_FALSE(patience.is_over(Patience::TimePoint::max(), Patience::Duration::max()));
 }
 
-TEST(BasePatience, BytesGainTimeByTheRateUpToTheLimit) {
+TEST(BasePatience, EachByteAddsTimeUpToOneLimit) {
   struct Row {
     std::size_t bytes;
     std::size_t rate;
@@ -50,11 +50,12 @@ TEST(BasePatience, BytesGainTimeByTheRateUpToTheLimit) {
   }
 }
 
-TEST(BasePatience, OnlyBytesAheadOfAQuestionCount) {
+TEST(BasePatience, CountsQuestionIgnoresBytesBehindTheQuestion) {
   for (const Counts counts : {Counts::question, Counts::all}) {
     Patience patience = started();
     patience.look(start + 1s, {.acknowledged = 7, .waiting = 500}, limit, 100, counts);
-    EXPECT_EQ(patience.since(), start + 1s) << "some of it may have been taken just now";
+    EXPECT_EQ(patience.since(), start + 1s)
+        << "the peer may have taken some of the 500 bytes just now";
     patience.look(start + 2s, {.acknowledged = 307, .waiting = 9'000}, limit, 100, counts);
     EXPECT_EQ(patience.since(), start + 2s);
     patience.look(start + 8s, {.acknowledged = 10'000, .waiting = 9'000}, limit, 100, counts);
@@ -79,11 +80,11 @@ TEST(BasePatience, LooksComeEveryEighthOfTheLimitUntilItIsOver) {
     patience.look(now, {.acknowledged = 0, .waiting = 100}, limit, 100, Counts::question);
     ++looks;
   }
-  EXPECT_EQ(now, start + 9s) << "the first look does not know the time before it";
+  EXPECT_EQ(now, start + 9s) << "the first look counts the waiting bytes as taken";
   EXPECT_LE(looks, 10);
 }
 
-TEST(BasePatience, CountersMayWrapAndAFinIsNoByte) {
+TEST(BasePatience, TheCounterMayWrapAndAFinIsNotCounted) {
   Patience patience = started();
   patience.look(start + 1s, {.acknowledged = 0xFFFF'FF00, .waiting = 10'000}, limit, 100,
                 Counts::all);

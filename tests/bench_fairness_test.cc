@@ -1,5 +1,5 @@
-// The attacks of `tern-bench fairness`, which are checked by their frames, and the bystander, which
-// must be answered during each attack.
+// Tests `tern-bench fairness`: each attack sends the frames that its name promises, and the
+// bystander receives answers during each attack.
 
 #include "support/raw_socket.h"
 #include "support/running_server.h"
@@ -49,12 +49,12 @@ TEST(BenchAttacks, HaveUniqueNamesAndBeginWithNone) {
   EXPECT_EQ(attacks().size(), 10u);
 }
 
-TEST(BenchAttacks, SendTheFramesOfTheirName) {
-  const std::string bomb = text_of(AttackKind::bombs);
+TEST(BenchAttacks, SendTheFramesThatTheirNamesPromise) {
+  const std::string bomb_bytes = text_of(AttackKind::bombs);
   const auto bombs = frames_of(AttackKind::bombs, true);
   ASSERT_FALSE(bombs.empty());
   EXPECT_EQ(bombs[0].payload, std::string(1 << 20, '\0'));
-  EXPECT_LT(bomb.size() / bombs.size(), 1'050u) << "bytes of one frame";
+  EXPECT_LT(bomb_bytes.size() / bombs.size(), 1'050u) << "bytes of one frame";
 
   const auto blocks = frames_of(AttackKind::empty_blocks, true);
   ASSERT_FALSE(blocks.empty());
@@ -72,7 +72,7 @@ TEST(BenchAttacks, SendTheFramesOfTheirName) {
   EXPECT_TRUE(text_of(AttackKind::pages).ends_with("\r\n\r\n"));
 }
 
-// The server is an echo with the library. `tern-bench fairness` measures how fast it answers; this
+// The server is an echo server of tern. `tern-bench fairness` measures how fast it answers; this
 // test checks only that it does.
 TEST(BenchFairness, ABystanderIsAnsweredWhileEachAttackerSends) {
   tern::test::RunningServer running({.deflate = tern::Deflate{}});

@@ -52,7 +52,7 @@ TEST_F(EngineRandom, AWorkspaceNeedsRandomBytes) {
 }
 
 // Sends until no fetched random bytes are left, so the next frame needs the source.
-std::size_t send_all(Peer& peer, std::size_t most) {
+std::size_t send_until_a_key_is_missing(Peer& peer, std::size_t most) {
   for (std::size_t sent = 0; sent < most; ++sent) {
     if (!peer.at_now().send(std::string_view("x"))) return sent;
     peer.turn();
@@ -66,20 +66,19 @@ TEST_F(EngineRandom, Rfc6455_10_3_AClientWithoutAFreshKeyEnds) {
   {
     Peer probe(Role::client);
     fails = true;
-    keys = send_all(probe, 100'000);
+    keys = send_until_a_key_is_missing(probe, 100'000);
     ASSERT_GT(keys, 0u);
     ASSERT_LT(keys, 100'000u);
   }
-  for (const char* what :
+  for (const std::string_view way :
        {"send", "shared", "borrowed", "ping", "pong", "close", "answer", "fault", "silence"}) {
-    SCOPED_TRACE(what);
+    SCOPED_TRACE(way);
     fails = false;
     Peer peer(Role::client);
     fails = true;
-    ASSERT_EQ(send_all(peer, keys), keys);
+    ASSERT_EQ(send_until_a_key_is_missing(peer, keys), keys);
     peer.frames();
     Engine& engine = peer.at_now();
-    const std::string_view way = what;
     if (way == "send") {
       EXPECT_EQ(engine.send(std::string_view("x")), SendStatus::closed);
     }
@@ -97,7 +96,7 @@ TEST_F(EngineRandom, Rfc6455_10_3_AClientWithoutAFreshKeyEnds) {
     if (way == "silence") peer.wait(20s);
     peer.turn();
     EXPECT_EQ(peer.frames(), Strings{"close 1011"})
-        << "masked with zeros, because it contains no secret";
+        << "the mask may be zero, because a Close frame contains no secret";
     ASSERT_TRUE(peer.saw_closed());
     const Ending ending = peer.ending();
     EXPECT_EQ(ending.error, Errc::random_unavailable);

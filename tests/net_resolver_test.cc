@@ -14,7 +14,7 @@
 namespace {
 
 // Abandoned threads may still read this variable when the process ends, so it has no destructor.
-std::atomic<bool> slow_answers = false;
+std::atomic<bool> slow_lookups_may_end = false;
 
 }  // namespace
 
@@ -24,7 +24,7 @@ int __real_getaddrinfo(const char*, const char*, const addrinfo*, addrinfo**);  
 int __wrap_getaddrinfo(const char* host, const char* service, const addrinfo* hints,  // NOLINT
                        addrinfo** result) {
   const std::string_view name = host;
-  if (name == "slow.invalid") slow_answers.wait(false);
+  if (name == "slow.invalid") slow_lookups_may_end.wait(false);
   return name.ends_with(".invalid") ? EAI_NONAME : __real_getaddrinfo(host, service, hints, result);
 }
 }
@@ -81,11 +81,11 @@ TEST(Resolver, KeepsItsDeadline) {
     EXPECT_EQ(resolved.error().code(), tern::Errc::timed_out);
     EXPECT_GE(Clock::now(), deadline);
   }
-  slow_answers = true;  // ends the two abandoned threads
-  slow_answers.notify_all();
+  slow_lookups_may_end = true;  // ends the two abandoned threads
+  slow_lookups_may_end.notify_all();
 }
 
-TEST(Resolver, CallsDoneInAThreadOfItsOwn) {
+TEST(Resolver, ResolveAsyncAnswersOnAnotherThread) {
   std::promise<std::thread::id> answered;
   tern::net::resolve_async("localhost", 80, [&](tern::Result<Addresses> result) {
     EXPECT_TRUE(result);

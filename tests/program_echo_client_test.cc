@@ -59,7 +59,7 @@ TEST(ProgramEchoClient, RefusedUpgradeExitsOneWithTheStatus) {
   EXPECT_NE((client.out() + client.err()).find("404"), std::string::npos) << client.err();
 }
 
-// The path never runs into the port, as in "localhost:18122nowhere".
+// A path without a slash gets one. Otherwise the URL would be "localhost:18122nowhere".
 TEST(ProgramEchoClient, PathMayLackItsSlashAndAddressMayHaveAPath) {
   const RawSocket closed_port = RawSocket::bound();
   const std::string at = address(closed_port.port());

@@ -1,5 +1,5 @@
-// The ten-line server as a process. Its port is fixed, so another program may hold it. In that case
-// the test checks only the error.
+// Runs examples/echo.cc, the server of ten lines, as a process. Its port is fixed, so another
+// program may hold it. In that case the test checks only the error.
 
 #include "tern/dial.h"
 
@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::uint16_t port = 9001;
 
-// Only one run of this test at a time on a machine, because two would compete for the port.
+// Lets a machine run this test only once at a time, because two runs would compete for the port.
 class PortLock {
  public:
   PortLock() {
@@ -38,9 +38,9 @@ class PortLock {
 
 TEST(ProgramEcho, EchoesOrReportsThatItsPortIsInUse) {
   const PortLock lock;
-  const bool free = static_cast<bool>(RawSocket::bound(port));
+  const bool port_is_free = static_cast<bool>(RawSocket::bound(port));
   Process server({program("echo")});
-  if (free) {
+  if (port_is_free) {
     const auto deadline = std::chrono::steady_clock::now() + patience;
     while (!RawSocket::connect(port) && std::chrono::steady_clock::now() < deadline) {
       ::poll(nullptr, 0, 5);  // the server prints nothing when it listens
@@ -56,7 +56,7 @@ TEST(ProgramEcho, EchoesOrReportsThatItsPortIsInUse) {
   EXPECT_EQ(second.exit_code(), 1);
   EXPECT_NE(second.err().find("9001"), std::string::npos) << second.err();
   EXPECT_NE(second.err().find("in use"), std::string::npos) << second.err();
-  if (free) {
+  if (port_is_free) {
     server.signal(SIGTERM);
     EXPECT_EQ(server.exit_code(), 0) << server.err();
   }
