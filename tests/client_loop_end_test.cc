@@ -175,6 +175,41 @@ TEST(ClientLoopEnd, AStopTokenEndsTheAttempt) {
   EXPECT_TRUE(recorded.ends[0].last);
 }
 
+TEST(ClientLoopEnd, AStopInsideOfAgainIsReportedOnce) {
+  const tern::test::RefusedPort refused;
+  Recorded failed(9);
+  ClientOptions options{.retry = quick()};
+  options.retry.again = [&](const Ended&) {
+    failed.client().stop();
+    failed.client().reconnect();
+    return true;
+  };
+  failed.client(refused.url(), std::move(options));
+  failed.connect();
+  failed.loop.after(std::chrono::milliseconds(200), [&] { failed.loop.stop(); });
+  failed.on_end = [&](const Ended& ended) { EXPECT_FALSE(ended.wait); };
+  run(failed.loop);
+  ASSERT_EQ(failed.ends.size(), 1u);
+  EXPECT_EQ(failed.client().state(), ClientState::stopped);
+
+  RunningServer served;
+  served.server.route("/", tern::test::echo());
+  Recorded ended(9);
+  ClientOptions other{.retry = quick()};
+  other.retry.again = [&](const Ended&) {
+    EXPECT_EQ(ended.client().send("nothing is open"), tern::SendStatus::closed);
+    ended.client().settle();
+    ended.client().stop();
+    return true;
+  };
+  Client& client = ended.client(url_of(served.start()), std::move(other));
+  ASSERT_TRUE(client.connect({.on_open = [](Connection& conn) { conn.terminate(); },
+                              .on_message = [](Connection&, Message) {}}));
+  run(ended.loop);
+  ASSERT_EQ(ended.ends.size(), 1u);
+  EXPECT_TRUE(ended.ends[0].last);
+}
+
 // ---- sending
 
 TEST(ClientLoopEnd, SendReachesTheOpenConnectionFromAnyThread) {
@@ -322,6 +357,28 @@ TEST(ClientLoopEnd, ALoopThatEndsFirstStopsTheClient) {
   client.reconnect();
   client.settle();
   EXPECT_FALSE(client.next_attempt());
+}
+
+TEST(ClientLoopEnd, MayBeDestroyedWhenItsLoopEnds) {
+  RunningServer served;
+  served.server.route("/", tern::test::echo());
+  const std::string url = url_of(served.start());
+  for (const bool in_the_session : {true, false}) {
+    auto loop = std::make_unique<Loop>();
+    std::optional<Client> client;
+    ClientOptions options;
+    options.on_ended = [&](const Ended&) { client.reset(); };
+    client.emplace(*loop, url, std::move(options));
+    ASSERT_TRUE(client->connect({.on_open = [&](Connection&) { loop->stop(); },
+                                 .on_message = [](Connection&, Message) {},
+                                 .on_close =
+                                     [&](Connection&, const tern::CloseInfo&) {
+                                       if (in_the_session) client.reset();
+                                     }}));
+    run(*loop);
+    loop.reset();
+    EXPECT_FALSE(client);
+  }
 }
 
 TEST(ClientLoopEnd, ASessionOfAServerMayOpenAClient) {

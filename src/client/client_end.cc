@@ -88,15 +88,8 @@ void LoopClient::conclude(Ended& ended, Verdict verdict,
                           std::optional<std::chrono::nanoseconds> wait) {
   ended.failures = backoff_.failures();
   ended.transient = verdict != Verdict::fatal;
-  bool goes_on = ended.transient;
-  if (auto& again = settings_->options->retry.again; again && !stopping_) {
-    try {
-      goes_on = again(ended);
-    } catch (...) {
-      connection::log_exception(options().log, ended.url, "retry.again", {});
-    }
-    if (over_) return;
-  }
+  const bool goes_on = asks_again(ended);
+  if (over_) return;
   if (goes_on && wait && !stopping_) {
     since_ = base::later(core().now(), *wait);
     core().timers().arm(*this, since_);
@@ -111,6 +104,22 @@ void LoopClient::conclude(Ended& ended, Verdict verdict,
   }
   log_end(ended);
   report(ended);
+}
+
+// Asks the application whether to go on. A stop() that it calls meanwhile is only noted.
+bool LoopClient::asks_again(const Ended& ended) noexcept {
+  auto& again = settings_->options->retry.again;
+  if (!again || stopping_) return ended.transient;
+  set_state(ClientState::connecting);
+  judging_ = true;
+  bool goes_on = ended.transient;
+  try {
+    goes_on = again(ended);
+  } catch (...) {
+    connection::log_exception(options().log, ended.url, "retry.again", {});
+  }
+  judging_ = false;
+  return goes_on;
 }
 
 // Stops for good.
@@ -171,6 +180,7 @@ bool LoopClient::stop(CloseCode code, std::string_view reason) noexcept {
 void LoopClient::stop_here(CloseCode code, std::string_view reason) noexcept {
   if (over_ || stopping_ || state() == ClientState::stopped) return;
   stopping_ = true;
+  if (judging_) return;  // conclude() follows
   if (state() == ClientState::open) {
     set_state(ClientState::closing);
     todo_ = Todo::nothing;

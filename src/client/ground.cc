@@ -45,6 +45,7 @@ std::uint64_t Ground::draw() noexcept {
 
 // The clients first, so that none of them sees the end of its connection as a reason to try again.
 void Ground::on_loop_end() noexcept {
+  const auto self = shared_from_this();  // the last client may go meanwhile
   while (!clients_.empty()) clients_.pop_front().on_loop_end();
   registry->for_each([](connection::LiveConnection& connection) { connection.abandon(); });
 }

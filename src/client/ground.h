@@ -45,7 +45,7 @@ class Settler : public base::ListHook<GroundTag> {
 
 /// The memory and the connections of the clients of one loop. Lifetime: as long as a client of the
 /// loop or one of its connections. Thread: the loop's.
-class Ground final : private net::Dependent {
+class Ground final : public std::enable_shared_from_this<Ground>, private net::Dependent {
  public:
   explicit Ground(net::LoopCore& core);
   Ground(const Ground&) = delete;

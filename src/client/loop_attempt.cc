@@ -146,18 +146,25 @@ LoopAttempt::Progress LoopAttempt::resolve(const Endpoint& name) {
     return use_addresses(net::Addresses{*numeric});
   }
   link_ = std::make_shared<Link>(Link{this});
-  // Something else bounds these posts: there is one for each attempt.
-  const net::Mailbox::Load unbounded{.bounded = false};
-  net::resolve_async(
-      name.host, name.port,
-      [link = link_, mailbox = core_.mailbox(), unbounded](Result<net::Addresses> found) mutable {
-        mailbox->post(
-            [link = std::move(link), found = std::move(found)]() mutable {
-              if (link->attempt) link->attempt->on_resolved(std::move(found));
-            },
-            unbounded);
-      });
+  net::resolve_async(name.host, name.port,
+                     [link = link_, mailbox = core_.mailbox()](Result<net::Addresses> found) {
+                       answer(*mailbox, link, std::move(found));
+                     });
   return Progress::waits;
+}
+
+// Brings the result of a look-up to the loop. Without memory for it the attempt waits for its
+// deadline. There is one post for each attempt, so they need no bound.
+void LoopAttempt::answer(net::Mailbox& mailbox, std::shared_ptr<Link> link,
+                         Result<net::Addresses> found) noexcept {
+  try {
+    mailbox.post(
+        [link = std::move(link), found = std::move(found)]() mutable {
+          if (link->attempt) link->attempt->on_resolved(std::move(found));
+        },
+        {.bounded = false});
+  } catch (const std::bad_alloc&) {
+  }
 }
 
 void LoopAttempt::on_resolved(Result<net::Addresses> found) noexcept {

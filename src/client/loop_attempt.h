@@ -74,6 +74,8 @@ class LoopAttempt final : private net::Watcher, private net::Timer, private net:
   void run(Step step) noexcept;
   Progress take(Step step);
   Progress resolve(const Endpoint& name);
+  static void answer(net::Mailbox& mailbox, std::shared_ptr<Link> link,
+                     Result<net::Addresses> found) noexcept;
   void on_resolved(Result<net::Addresses> found) noexcept;
   Progress use_addresses(Result<net::Addresses> found);
   Progress race();

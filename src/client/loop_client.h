@@ -106,6 +106,7 @@ class LoopClient final : public std::enable_shared_from_this<LoopClient>,
   void fail(Error failure, Stage stage) noexcept;
   void end(const CloseInfo& info) noexcept;
   void conclude(Ended& ended, Verdict verdict, std::optional<std::chrono::nanoseconds> wait);
+  bool asks_again(const Ended& ended) noexcept;
   void halt(std::optional<Error> why) noexcept;
   void report(const Ended& ended) noexcept;
   void log_end(const Ended& ended) noexcept;
@@ -141,6 +142,7 @@ class LoopClient final : public std::enable_shared_from_this<LoopClient>,
   std::atomic<ClientState> state_{ClientState::idle};
   Todo todo_ = Todo::nothing;
   bool stopping_ = false;  // stop() was called
+  bool judging_ = false;   // Retry::again runs
   bool over_ = false;      // the Client is destroyed, or the loop ends
 
   static constexpr std::uint64_t nowhere = ~std::uint64_t{0};
