@@ -395,9 +395,15 @@ TEST(ClientClose, FailedSendKeepsMessagesOfThePeer) {
   const auto received = client.receive(payload);
   ASSERT_TRUE(received) << received.error().message();
   EXPECT_EQ(payload, "last");
-  EXPECT_EQ(receive_error(client), Errc::connection_reset);
-  EXPECT_EQ(end_of(client), (End{1001, "bye", Errc::connection_reset, false, true}));
-  EXPECT_FALSE(client.close());
+  // If the Close frame was read first, the answer may even have reached the peer's system before
+  // the peer ended TCP.
+  const std::error_code over = receive_error(client);
+  const End lost{1001, "bye", Errc::connection_reset, false, true};
+  const End answered{1001, "bye", {}, true, true};
+  const bool is_answered = why == Errc::closed && over == Errc::closed;
+  EXPECT_TRUE(is_answered || over == Errc::connection_reset) << over.message();
+  EXPECT_EQ(end_of(client), is_answered ? answered : lost);
+  EXPECT_EQ(client.close(), is_answered);
 }
 
 // ---- faults of the peer
