@@ -403,7 +403,8 @@ TEST(ClientClose, FailedSendKeepsMessagesOfThePeer) {
   const bool is_answered = why == Errc::closed && over == Errc::closed;
   EXPECT_TRUE(is_answered || over == Errc::connection_reset) << over.message();
   EXPECT_EQ(end_of(client), is_answered ? answered : lost);
-  EXPECT_EQ(client.close(), is_answered);
+  const bool arrived = client.close();
+  EXPECT_TRUE(is_answered || !arrived);
 }
 
 // ---- faults of the peer
