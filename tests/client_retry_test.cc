@@ -57,8 +57,8 @@ TEST(RetryVerdict, TheNetworkIsTransientAndOurOwnMistakeIsFatal) {
   EXPECT_EQ(judge(Error(std::make_error_code(std::errc::connection_refused))), Verdict::transient);
   for (const Errc errc :
        {Errc::url_invalid, Errc::invalid_header, Errc::options_invalid, Errc::tls_options_invalid,
-        Errc::tls_certificate_refused, Errc::redirect_refused, Errc::too_many_redirects,
-        Errc::stopped, Errc::accept_invalid, Errc::extension_not_offered,
+        Errc::tls_certificate_refused, Errc::tls_own_certificate_refused, Errc::redirect_refused,
+        Errc::too_many_redirects, Errc::stopped, Errc::accept_invalid, Errc::extension_not_offered,
         Errc::extension_answer_invalid, Errc::protocol_not_offered, Errc::upgrade_header_invalid,
         Errc::http_malformed}) {
     EXPECT_EQ(judge(Error(errc)), Verdict::fatal) << errc_name(errc);

@@ -536,7 +536,11 @@ TEST(TlsContext, AServerChecksClientCertificates) {
       EXPECT_EQ(pair.server.last.error, Errc::tls_certificate_refused);
       EXPECT_NE(pair.server.tls->explanation().find(given.reason), std::string::npos)
           << pair.server.tls->explanation();
-      EXPECT_EQ(pair.client.last.error, Errc::tls_failed) << "the client did not receive the alert";
+      // Without a certificate OpenSSL's server sends another alert over TLS 1.2: handshake_failure.
+      const bool unclear = given.shown == nullptr && version == TLS1_2_VERSION;
+      EXPECT_EQ(pair.client.last.error,
+                unclear ? Errc::tls_failed : Errc::tls_own_certificate_refused)
+          << "the client did not receive the alert";
       EXPECT_EQ(pair.server.tls->peer_subject(), "");
     }
   }

@@ -86,10 +86,12 @@ enum class Errc {
   name_not_resolved,   ///< the resolver found no address
 
   // TLS. The message of the Error and the log have the details.
-  tls_failed,               ///< the handshake or a record failed, or the peer sent an alert
-  tls_certificate_refused,  ///< the peer's certificate is not accepted, or a client sent none
-  tls_truncated,            ///< the peer ended TCP without close_notify, RFC 8446 §6.1
-  tls_options_invalid,      ///< a certificate, a key or another TLS option cannot be used
+  tls_failed,                   ///< the handshake or a record failed, or the peer sent an alert
+  tls_certificate_refused,      ///< the peer's certificate is not accepted, or a client sent none
+  tls_own_certificate_refused,  ///< the peer's alert says that it does not accept our certificate,
+                                ///< or that it wants one, RFC 8446 §6.2
+  tls_truncated,                ///< the peer ended TCP without close_notify, RFC 8446 §6.1
+  tls_options_invalid,          ///< a certificate, a key or another TLS option cannot be used
 
   options_invalid,  ///< an option or a route can never work; the message names it
 

@@ -96,6 +96,8 @@ constexpr Row rows[] = {
     {Errc::name_not_resolved, "name_not_resolved", "the name has no address"},
     {Errc::tls_failed, "tls_failed", "TLS failed"},
     {Errc::tls_certificate_refused, "tls_certificate_refused", "the peer's certificate is refused"},
+    {Errc::tls_own_certificate_refused, "tls_own_certificate_refused",
+     "the peer refused our certificate or wants one"},
     {Errc::tls_truncated, "tls_truncated", "the peer ended TCP without ending TLS first"},
     {Errc::tls_options_invalid, "tls_options_invalid", "the TLS options cannot be used"},
     {Errc::options_invalid, "options_invalid", "an option can never work"},

@@ -24,7 +24,8 @@ inline bool is_abrupt(std::error_code why) noexcept {
 
 /// Returns whether TLS failed while TCP still works, so that the alert can reach the peer.
 inline bool is_tls_failure(std::error_code why) noexcept {
-  return why == Errc::tls_failed || why == Errc::tls_certificate_refused;
+  return why == Errc::tls_failed || why == Errc::tls_certificate_refused ||
+         why == Errc::tls_own_certificate_refused;
 }
 
 /// Returns whether the peer ended TCP, or TCP broke, before the connection was over.

@@ -68,6 +68,7 @@ Verdict judge(const Error& failure) noexcept {
     case Errc::options_invalid:
     case Errc::tls_options_invalid:
     case Errc::tls_certificate_refused:
+    case Errc::tls_own_certificate_refused:
     case Errc::proxy_auth_required:
     case Errc::redirect_refused:
     case Errc::too_many_redirects:

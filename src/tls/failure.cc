@@ -155,10 +155,24 @@ std::string describe_failure(std::string_view peer) {
   }
 }
 
-bool lacks_certificate() noexcept {
+Errc kind_of_failure() noexcept {
   const unsigned long error = ERR_peek_error();
-  return ERR_GET_LIB(error) == ERR_LIB_SSL &&
-         ERR_GET_REASON(error) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE;
+  if (ERR_GET_LIB(error) != ERR_LIB_SSL) return Errc::tls_failed;
+  switch (ERR_GET_REASON(error)) {
+    case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+      return Errc::tls_certificate_refused;
+    case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+    case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+    case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
+    case SSL_R_TLSV1_ALERT_ACCESS_DENIED:
+    case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
+      return Errc::tls_own_certificate_refused;
+    default:
+      return Errc::tls_failed;
+  }
 }
 
 }  // namespace tern::tls

@@ -1,6 +1,8 @@
 // Texts for the failures of TLS.
 #pragma once
 
+#include "tern/error.h"
+
 #include "tls/openssl.h"
 
 #include <string>
@@ -36,7 +38,8 @@ std::string describe_refusal(X509_STORE_CTX& store, std::string_view expected);
 /// `peer` is "server" or "client". Throws std::bad_alloc.
 std::string describe_failure(std::string_view peer);
 
-/// Returns whether the oldest error in the queue means that the client sent no certificate.
-bool lacks_certificate() noexcept;
+/// Returns the kind of the oldest error in the queue: a certificate that the peer did not send or
+/// that it refuses, or any other failure of TLS.
+Errc kind_of_failure() noexcept;
 
 }  // namespace tern::tls

@@ -171,9 +171,8 @@ void TlsTransport::fail(std::error_code code, std::string explanation) noexcept 
 void TlsTransport::fail_by_openssl() noexcept {
   try {
     if (explanation_ != nullptr) return fail(Errc::tls_certificate_refused, *explanation_);
-    const bool no_certificate = lacks_certificate();
-    const std::string why = describe_failure(is_server() ? "client" : "server");
-    fail(no_certificate ? Errc::tls_certificate_refused : Errc::tls_failed, why);
+    const Errc kind = kind_of_failure();
+    fail(kind, describe_failure(is_server() ? "client" : "server"));
   } catch (const std::bad_alloc&) {
     ERR_clear_error();
     fail(Errc::no_memory);

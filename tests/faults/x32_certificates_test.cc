@@ -158,7 +158,11 @@ TEST(Faults, X32_AServerRefusesAClientsCertificate) {
     const auto dialed = dial(attacked.url(), showing(shown));
     EXPECT_FALSE(dialed);
     if (!dialed) {
-      EXPECT_EQ(dialed.error().code(), Errc::tls_failed);
+      // OpenSSL's alert for a false signature is decrypt_error, which has other causes too.
+      const bool unclear = reason.ends_with("signature failure");
+      EXPECT_EQ(dialed.error().code(),
+                unclear ? Errc::tls_failed : Errc::tls_own_certificate_refused);
+      EXPECT_EQ(is_transient(dialed.error()), unclear);
       EXPECT_NE(dialed.error().message().find("the server refused us"), std::string::npos)
           << dialed.error().message();
     }
