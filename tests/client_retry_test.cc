@@ -140,12 +140,15 @@ TEST(Backoff, TheServersWishIsTheLeast) {
 
 TEST(Backoff, ExtremeOptionsDoNotOverflow) {
   const auto longest = std::chrono::nanoseconds::max();
-  Backoff backoff({.first = longest, .first_after_end = longest, .most = longest, .stable = {}});
+  const BackoffOptions widest{
+      .first = longest, .first_after_end = longest, .most = longest, .stable = {}};
+  Backoff backoff(widest);
   for (int i = 0; i < 100; ++i) {
     EXPECT_GE(backoff.after_failure(largest), Backoff::floor);
     EXPECT_GE(backoff.after_end(Verdict::failure, 0s, largest), Backoff::floor);
   }
-  Backoff zero({});
+  const BackoffOptions nothing;
+  Backoff zero(nothing);
   EXPECT_EQ(zero.after_failure(largest), Backoff::floor) << "no options go below the floor";
 }
 

@@ -56,7 +56,7 @@ class ClientStage final : private connection::Owner {
     EXPECT_NE(connection_, nullptr);
   }
   ~ClientStage() {
-    environment_.registry->for_each(
+    shared_.registry->for_each(
         [](connection::LiveConnection& connection) { connection.abandon(); });
     loop_.core().shut_down();
   }
@@ -132,15 +132,9 @@ class ClientStage final : private connection::Owner {
   std::string until_{};
   connection::Metrics metrics_{};
   LogSink log_{};
-  connection::Environment environment_{
-      loop_,
-      loop_.core(),
-      workspace_,
-      options_,
-      std::make_shared<connection::Registry>(loop_.core().mailbox()),
-      metrics_,
-      *this,
-      log_};
+  connection::Shared shared_{loop_, workspace_, options_,
+                             std::make_shared<connection::Registry>(loop_.core().mailbox()), log_};
+  connection::Environment environment_{loop_.core(), metrics_, *this, shared_};
   connection::LiveConnection* connection_ = nullptr;
 };
 

@@ -110,7 +110,7 @@ class Stage final : private connection::Owner {
   ~Stage() {
     loop_.stop();
     thread_.join();
-    environment_.registry->for_each(
+    shared_.registry->for_each(
         [](connection::LiveConnection& connection) { connection.abandon(); });
     loop_.core().shut_down();  // frees the connection while the workspace exists
   }
@@ -171,15 +171,9 @@ class Stage final : private connection::Owner {
   std::size_t pages_of_a_turn_ = 0;
   connection::Metrics metrics_{};
   LogSink log_{};
-  connection::Environment environment_{
-      loop_,
-      loop_.core(),
-      workspace_,
-      options_,
-      std::make_shared<connection::Registry>(loop_.core().mailbox()),
-      metrics_,
-      *this,
-      log_};
+  connection::Shared shared_{loop_, workspace_, options_,
+                             std::make_shared<connection::Registry>(loop_.core().mailbox()), log_};
+  connection::Environment environment_{loop_.core(), metrics_, *this, shared_};
   std::thread thread_{};
 };
 

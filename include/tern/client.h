@@ -28,6 +28,46 @@ namespace tern {
 namespace client {
 class LoopClient;
 class PendingAttempt;
+
+/// Constructs the session of each connection. For tern's own rooms.
+class SessionMaker {
+ public:
+  explicit SessionMaker(const connection::SessionType& made) noexcept : type(made) {}
+  SessionMaker(const SessionMaker&) = delete;
+  SessionMaker& operator=(const SessionMaker&) = delete;
+  virtual ~SessionMaker() = default;
+  virtual void make(void* memory, const ResponseHead& response) = 0;
+
+  const connection::SessionType& type;
+};
+
+/// Constructs each S from copies of the same arguments.
+template <class S, class... A>
+class MakerOf final : public SessionMaker {
+ public:
+  static constexpr bool reads_response =
+      std::is_constructible_v<S, const ResponseHead&, const A&...>;
+
+  template <class... G>
+  explicit MakerOf(G&&... given)
+      : SessionMaker(connection::session_type<S>), kept_(std::forward<G>(given)...) {}
+
+  void make(void* memory, const ResponseHead& response) override {
+    std::apply(
+        [&](const A&... each) {
+          if constexpr (reads_response) {
+            ::new (memory) S(response, each...);
+          } else {
+            ::new (memory) S(each...);
+          }
+        },
+        kept_);
+  }
+
+ private:
+  std::tuple<A...> kept_;
+};
+
 }  // namespace client
 
 /// How far an attempt to connect came, or `open` for a connection that was open.
@@ -187,32 +227,18 @@ class Client {
   std::optional<Error> error() const;
 
  private:
-  using Construct = UniqueFunction<void(void*, const ResponseHead&)>;
-  Result<void> start(const connection::SessionType& type, Construct construct);
+  Result<void> start(std::unique_ptr<client::SessionMaker> maker);
 
   std::shared_ptr<client::LoopClient> client_;
 };
 
 template <Session S, class... A>
 requires(!std::is_same_v<S, Handlers>) Result<void> Client::connect(A&&... arguments) {
-  constexpr bool reads_response =
-      std::is_constructible_v<S, const ResponseHead&, const std::decay_t<A>&...>;
-  static_assert(reads_response || std::is_constructible_v<S, const std::decay_t<A>&...>,
+  using Maker = client::MakerOf<S, std::decay_t<A>...>;
+  static_assert(Maker::reads_response || std::is_constructible_v<S, const std::decay_t<A>&...>,
                 "the session cannot be constructed from copies of these arguments, with the "
                 "ResponseHead before them or without");
-  return start(connection::session_type<S>,
-               [kept = std::tuple<std::decay_t<A>...>(std::forward<A>(arguments)...)](
-                   void* memory, const ResponseHead& response) {
-                 std::apply(
-                     [&](const auto&... each) {
-                       if constexpr (reads_response) {
-                         ::new (memory) S(response, each...);
-                       } else {
-                         ::new (memory) S(each...);
-                       }
-                     },
-                     kept);
-               });
+  return start(std::make_unique<Maker>(std::forward<A>(arguments)...));
 }
 
 }  // namespace tern

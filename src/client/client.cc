@@ -75,19 +75,33 @@ Client::~Client() {
   if (client_) client_->abandon();
 }
 
-Result<void> Client::start(const connection::SessionType& type, Construct construct) {
-  return client_->start(type, std::move(construct));
+namespace {
+
+// The sessions of plain functions share them.
+class HandlersMaker final : public client::SessionMaker {
+ public:
+  explicit HandlersMaker(Handlers handlers)
+      : SessionMaker(connection::session_type<connection::HandlersSession>),
+        handlers_(std::move(handlers)) {}
+  void make(void* memory, const ResponseHead&) override {
+    ::new (memory) connection::HandlersSession{&handlers_};
+  }
+
+ private:
+  Handlers handlers_;
+};
+
+}  // namespace
+
+Result<void> Client::start(std::unique_ptr<client::SessionMaker> maker) {
+  return client_->start(std::move(maker));
 }
 
 Result<void> Client::connect(Handlers handlers) {
   if (!handlers.on_message) {
     return Error::described(Errc::options_invalid, "client: on_message is missing");
   }
-  return start(
-      connection::session_type<connection::HandlersSession>,
-      [kept = std::make_unique<Handlers>(std::move(handlers))](void* memory, const ResponseHead&) {
-        ::new (memory) connection::HandlersSession{kept.get()};
-      });
+  return start(std::make_unique<HandlersMaker>(std::move(handlers)));
 }
 
 bool Client::stop(CloseCode code, std::string_view reason) noexcept {

@@ -35,7 +35,7 @@ std::optional<Error> error_of(const CloseInfo& info, const std::string& url) {
 // The URL of the attempt, for people.
 std::string LoopClient::shown_url() const {
   if (attempt_ != nullptr) return client::name_of(attempt_->destination().url());
-  const auto url = http::parse_url(url_);
+  const auto url = http::parse_url(url_.view());
   return url ? client::name_of(*url) : std::string();
 }
 
@@ -50,7 +50,7 @@ void LoopClient::fail(Error failure, Stage stage) noexcept {
     Ended ended{.url = url, .failure = &failure, .stage = stage};
     ended.retry_after = retry_after(failure);
     const auto wait = backoff_.after_failure(
-        ground_->draw(), ended.retry_after.value_or(std::chrono::nanoseconds(0)));
+        ground().draw(), ended.retry_after.value_or(std::chrono::nanoseconds(0)));
     conclude(ended, judge(failure), wait);
   } catch (const std::bad_alloc&) {
     close_attempt();
@@ -74,7 +74,7 @@ void LoopClient::end(const CloseInfo& info) noexcept {
       return report(ended);
     }
     const Verdict verdict = judge(info);
-    const auto wait = backoff_.after_end(verdict, core().now() - since_, ground_->draw());
+    const auto wait = backoff_.after_end(verdict, core().now() - since_, ground().draw());
     conclude(ended, verdict, wait);
   } catch (const std::bad_alloc&) {
     halt(Error(Errc::no_memory));
@@ -162,12 +162,12 @@ void LoopClient::on_timer(net::Timer::time_point) noexcept {
 // ---- stopping
 
 bool LoopClient::stop(CloseCode code, std::string_view reason) noexcept {
-  if (ground_->registry->mailbox().reader() == std::this_thread::get_id()) {
+  if (ground().registry->mailbox().reader() == std::this_thread::get_id()) {
     stop_here(code, reason);
     return true;
   }
   try {
-    return ground_->registry->mailbox().post(
+    return ground().registry->mailbox().post(
         [client = weak_from_this(), code, reason = std::string(reason)] {
           if (const auto self = client.lock()) self->stop_here(code, reason);
         },
@@ -220,7 +220,7 @@ void LoopClient::on_stop_requested() noexcept {
 }
 
 void LoopClient::reconnect() noexcept {
-  if (over_ || type_ == nullptr) return;
+  if (over_ || maker_ == nullptr) return;
   switch (state()) {
     case ClientState::idle:
     case ClientState::connecting:
@@ -260,13 +260,15 @@ void LoopClient::abandon() noexcept {
 
 void LoopClient::on_loop_end() noexcept {
   const auto self = shared_from_this();
-  const bool begun = type_ != nullptr && state() != ClientState::stopped;
+  const bool begun = maker_ != nullptr && state() != ClientState::stopped;
   on_stop_.reset();
   stopping_ = true;
   cancel();
   halt({});
   if (begun) report_stop();
   over_ = true;
+  cancel();  // what the application has begun meanwhile
+  set_state(ClientState::stopped);
 }
 
 // ---- what an application reads

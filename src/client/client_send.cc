@@ -12,13 +12,13 @@ namespace tern::client {
 Handle LoopClient::handle() const noexcept {
   const std::uint64_t place = place_.load(std::memory_order_relaxed);
   if (place == nowhere) return {};
-  return {ground_->registry, static_cast<std::uint32_t>(place >> 32),
+  return {settings_->shared.registry, static_cast<std::uint32_t>(place >> 32),
           static_cast<std::uint32_t>(place)};
 }
 
 SendStatus LoopClient::send(Message message, SendOptions options) noexcept {
   try {
-    const net::Mailbox& mailbox = ground_->registry->mailbox();
+    const net::Mailbox& mailbox = ground().registry->mailbox();
     if (mailbox.reader() == std::this_thread::get_id()) return send_here(message, options);
     return post(message, options);
   } catch (const std::bad_alloc&) {
@@ -47,7 +47,7 @@ SendStatus LoopClient::post(Message message, SendOptions options) {
   if (options.check_text && !engine::is_valid_text(message)) return SendStatus::not_utf8;
   options.check_text = false;
   SharedMessage shared(message);
-  net::Mailbox& mailbox = ground_->registry->mailbox();
+  net::Mailbox& mailbox = ground().registry->mailbox();
   const bool posted = mailbox.post(
       [client = weak_from_this(), shared = std::move(shared), options] {
         const auto self = client.lock();

@@ -8,6 +8,19 @@
 
 namespace tern::client {
 
+Settings::Settings(Loop& loop, std::shared_ptr<Ground> on, std::shared_ptr<ClientOptions> given)
+    : ground(std::move(on)),
+      options(std::move(given)),
+      engine{.limits = options->dial.limits,
+             .timeouts = options->dial.timeouts,
+             .deflate = options->dial.deflate},
+      backoff{.first = options->retry.first,
+              .first_after_end = options->retry.first_after_end,
+              .most = options->retry.most,
+              .stable = options->retry.stable,
+              .attempts = options->retry.attempts},
+      shared{loop, ground->workspace, engine, ground->registry, options->log} {}
+
 Ground::Ground(net::LoopCore& core)
     : scratch(&core),
       proxy_scratch(&core),
@@ -24,12 +37,20 @@ std::shared_ptr<Ground> Ground::of(net::LoopCore& core) {
   return ground;
 }
 
-std::shared_ptr<const Settings> Ground::settings_of(std::shared_ptr<ClientOptions> options) {
-  auto last = last_settings_.lock();
+std::shared_ptr<const Settings> Ground::settings_of(Loop& loop,
+                                                    std::shared_ptr<ClientOptions> options) {
+  auto ground = of(loop.core());
+  std::weak_ptr<const Settings>& of_last = ground->last_settings_;
+  auto last = of_last.lock();
   if (last != nullptr && last->options == options) return last;
-  auto settings = std::make_shared<const Settings>(std::move(options));
-  last_settings_ = settings;
+  auto settings = std::make_shared<const Settings>(loop, std::move(ground), std::move(options));
+  of_last = settings;
   return settings;
+}
+
+SharedText Ground::url_of(std::string_view url) {
+  if (last_url_.view() != url) last_url_ = SharedText(url);
+  return last_url_;
 }
 
 // Without randomness all clients wait for half of their limit, which is no worse than the usual

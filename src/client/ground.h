@@ -6,6 +6,9 @@
 #include "tern/tls.h"
 
 #include "base/intrusive_list.h"
+#include "client/retry.h"
+#include "client/shared_text.h"
+#include "connection/environment.h"
 #include "connection/metrics.h"
 #include "connection/registry.h"
 #include "crypto/random.h"
@@ -13,21 +16,22 @@
 #include "tls/scratch.h"
 
 #include <memory>
-#include <string>
-#include <vector>
+#include <string_view>
 
 namespace tern::client {
 
-/// The options of one or more clients, in the form that their engines need.
-struct Settings {
-  explicit Settings(std::shared_ptr<ClientOptions> given)
-      : options(std::move(given)),
-        engine{.limits = options->dial.limits,
-               .timeouts = options->dial.timeouts,
-               .deflate = options->dial.deflate} {}
+class Ground;
 
+/// The options of one or more clients of a loop, in the forms that are needed. So a client itself
+/// is small.
+struct Settings {
+  Settings(Loop& loop, std::shared_ptr<Ground> on, std::shared_ptr<ClientOptions> given);
+
+  const std::shared_ptr<Ground> ground;
   const std::shared_ptr<ClientOptions> options;
   const EngineOptions engine;
+  const BackoffOptions backoff;
+  const connection::Shared shared;
 };
 
 struct GroundTag;
@@ -51,11 +55,14 @@ class Ground final : public std::enable_shared_from_this<Ground>, private net::D
   Ground(const Ground&) = delete;
   Ground& operator=(const Ground&) = delete;
 
-  /// Returns the ground of this loop; makes it for the first client. Throws std::bad_alloc.
-  static std::shared_ptr<Ground> of(net::LoopCore& core);
-  /// Returns the settings of these options. Clients that are made one after the other with the same
-  /// options share them. Throws std::bad_alloc.
-  std::shared_ptr<const Settings> settings_of(std::shared_ptr<ClientOptions> options);
+  /// Returns the settings of these options on the ground of this loop, which the first client
+  /// makes. Clients that are made one after the other with the same options share their settings.
+  /// Throws std::bad_alloc.
+  static std::shared_ptr<const Settings> settings_of(Loop& loop,
+                                                     std::shared_ptr<ClientOptions> options);
+  /// Returns this URL. Clients that are made one after the other for the same URL share it. Throws
+  /// std::bad_alloc.
+  SharedText url_of(std::string_view url);
   void add(Settler& client) noexcept { clients_.push_back(client); }
   /// Returns a random number, uniform over all values.
   std::uint64_t draw() noexcept;
@@ -70,10 +77,12 @@ class Ground final : public std::enable_shared_from_this<Ground>, private net::D
   const std::shared_ptr<connection::Registry> registry;
 
  private:
+  static std::shared_ptr<Ground> of(net::LoopCore& core);
   void on_loop_end() noexcept override;
 
   crypto::Random random_{};
   std::weak_ptr<const Settings> last_settings_{};
+  SharedText last_url_{};
   base::IntrusiveList<Settler, GroundTag> clients_{};
 };
 

@@ -29,14 +29,6 @@ using connection::LiveConnection;
 
 namespace {
 
-BackoffOptions backoff_options(const Retry& retry) noexcept {
-  return {.first = retry.first,
-          .first_after_end = retry.first_after_end,
-          .most = retry.most,
-          .stable = retry.stable,
-          .attempts = retry.attempts};
-}
-
 // Why these options can never work, besides those of dial; empty if they can.
 std::string why_invalid(const ClientOptions& options) {
   const Retry& retry = options.retry;
@@ -68,20 +60,12 @@ std::shared_ptr<const DialOptions> with_fields(
 
 }  // namespace
 
-LoopClient::LoopClient(Loop& loop, std::string url, std::shared_ptr<ClientOptions> options)
-    : url_(std::move(url)),
-      ground_(Ground::of(loop.core())),
-      settings_(ground_->settings_of(std::move(options))),
-      environment_{loop,
-                   loop.core(),
-                   ground_->workspace,
-                   settings_->engine,
-                   ground_->registry,
-                   ground_->metrics,
-                   *this,
-                   settings_->options->log},
-      backoff_(backoff_options(settings_->options->retry)) {
-  ground_->add(*this);
+LoopClient::LoopClient(Loop& loop, std::string_view url, std::shared_ptr<ClientOptions> options)
+    : settings_(Ground::settings_of(loop, std::move(options))),
+      url_(ground().url_of(url)),
+      environment_{loop.core(), ground().metrics, *this, settings_->shared},
+      backoff_(settings_->backoff) {
+  ground().add(*this);
   if (this->options().outbox) {
     outbox_ = std::make_unique<OutboxQueue>(*this->options().outbox);
   }
@@ -91,21 +75,20 @@ LoopClient::~LoopClient() = default;
 
 // ---- beginning
 
-Result<void> LoopClient::start(const connection::SessionType& type, Construct construct) {
+Result<void> LoopClient::start(std::unique_ptr<SessionMaker> maker) {
   if (over_) return Error(Errc::closed, "the loop has ended");
-  if (type_ != nullptr) return Errc::already_running;
+  if (maker_ != nullptr) return Errc::already_running;
   if (auto checked = check(); !checked) {
     connection::log_composed(options().log, [&] {
       connection::log(options().log, LogLevel::error, checked.error().message());
     });
     return checked;
   }
-  construct_ = std::make_unique<Construct>(std::move(construct));
   if (options().dial.stop.stop_possible()) {
     on_stop_ = std::make_unique<std::stop_callback<StopPost>>(
         options().dial.stop, StopPost{weak_from_this(), core().mailbox()});
   }
-  type_ = &type;
+  maker_ = std::move(maker);
   set_state(ClientState::connecting);
   schedule(Todo::attempt);
   return {};
@@ -114,20 +97,21 @@ Result<void> LoopClient::start(const connection::SessionType& type, Construct co
 // Certificates are loaded here, so that wrong ones are an error of connect().
 Result<void> LoopClient::check() {
   const DialOptions& dial = options().dial;
-  auto url = http::parse_url(url_);
+  auto url = http::parse_url(url_.view());
   if (!url) return std::move(url).error();
   if (auto checked = check_options(*url, dial); !checked) return checked;
   if (const std::string why = why_invalid(options()); !why.empty()) {
     return Error::described(Errc::options_invalid, "client " + client::name_of(*url) + ": " + why);
   }
   if (!url->secure) return {};
-  TlsMemory& memory = dial.tls.memory != nullptr ? *dial.tls.memory : ground_->tls;
+  TlsMemory& memory = dial.tls.memory != nullptr ? *dial.tls.memory : ground().tls;
   if (auto context = memory.contexts().get(dial.tls); !context) return std::move(context).error();
   return {};
 }
 
 void LoopClient::schedule(Todo todo) noexcept {
   todo_ = todo;
+  static_cast<net::Deferred*>(this)->unlink();  // it may wait for its release
   core().defer(*this);
 }
 
@@ -135,9 +119,15 @@ void LoopClient::at_turn_end() noexcept {
   const auto self = shared_from_this();
   if (todo_ == Todo::replace) {  // end() sees it
     if (connection_ != nullptr) connection_->abandon();
-    return;
+    if (todo_ == Todo::replace) todo_ = Todo::nothing;
+  } else {
+    run(std::exchange(todo_, Todo::nothing));
   }
-  switch (std::exchange(todo_, Todo::nothing)) {
+  wait_for_release();
+}
+
+void LoopClient::run(Todo todo) noexcept {
+  switch (todo) {
     case Todo::nothing:
     case Todo::replace:
       return;
@@ -150,7 +140,7 @@ void LoopClient::at_turn_end() noexcept {
 
 void LoopClient::prepare() noexcept {
   set_state(ClientState::connecting);
-  const std::uint64_t number = ++attempt_number_;
+  const std::uint32_t number = ++attempt_number_;
   std::shared_ptr<PendingAttempt> pending;
   try {
     if (!options().before_attempt) return go({});
@@ -167,7 +157,7 @@ void LoopClient::prepare() noexcept {
   }
 }
 
-void LoopClient::on_answer(std::uint64_t number, AttemptAnswer answer) noexcept {
+void LoopClient::on_answer(std::uint32_t number, AttemptAnswer answer) noexcept {
   if (over_ || number != attempt_number_ || state() != ClientState::connecting || attempt_) return;
   try {
     if (answer.kind == AttemptAnswer::Kind::go) return go(std::move(answer));
@@ -179,7 +169,7 @@ void LoopClient::on_answer(std::uint64_t number, AttemptAnswer answer) noexcept 
 }
 
 void LoopClient::go(AttemptAnswer answer) {
-  auto url = http::parse_url(answer.text.empty() ? url_ : answer.text);
+  auto url = http::parse_url(answer.text.empty() ? url_.view() : answer.text);
   if (!url) return fail(std::move(url).error(), Stage::prepare);
   std::shared_ptr<const DialOptions> dial(settings_->options, &options().dial);
   const bool changed = !answer.text.empty() || !answer.headers.empty();
@@ -188,7 +178,7 @@ void LoopClient::go(AttemptAnswer answer) {
     return fail(checked.error(), Stage::prepare);
   }
   const auto deadline = base::later(core().now(), dial->timeout);
-  attempt_ = new LoopAttempt(core(), *ground_, *this, Destination(*std::move(url), dial), deadline);
+  attempt_ = new LoopAttempt(core(), ground(), *this, Destination(*std::move(url), dial), deadline);
   attempt_->start();
 }
 
@@ -207,7 +197,7 @@ void LoopClient::on_way_failed(LoopAttempt&, Error failure, Stage stage) noexcep
 }
 
 void LoopClient::connect(LoopAttempt& attempt) {
-  auto engine = Engine::client(attempt.request(), settings_->engine, ground_->workspace);
+  auto engine = Engine::client(attempt.request(), settings_->engine, ground().workspace);
   if (!engine) return fail(std::move(engine).error(), Stage::upgrade);
   LoopAttempt::Way way = attempt.take_way();
   ++connections_;
@@ -220,7 +210,8 @@ void LoopClient::connect(LoopAttempt& attempt) {
                               *std::move(engine), environment_);
   }
   if (connection_ == nullptr) {
-    if (--connections_ == 0) self_.reset();
+    --connections_;
+    wait_for_release();
     return fail(Error(Errc::no_memory), Stage::upgrade);
   }
   if (connection_->is_opening()) return;
@@ -237,10 +228,11 @@ void LoopClient::cancel() noexcept {
   ++attempt_number_;
   close_attempt();
   place_.store(nowhere, std::memory_order_relaxed);
-  LiveConnection* const connection = std::exchange(connection_, nullptr);
-  if (connection == nullptr) return;
-  // The session must not go while one of its functions runs.
-  connection->is_busy() ? connection->terminate(Errc::terminated) : connection->abandon();
+  if (LiveConnection* const connection = std::exchange(connection_, nullptr)) {
+    // The session must not go while one of its functions runs.
+    connection->is_busy() ? connection->terminate(Errc::terminated) : connection->abandon();
+  }
+  wait_for_release();
 }
 
 void LoopClient::close_attempt() noexcept {
@@ -252,7 +244,7 @@ void LoopClient::close_attempt() noexcept {
 void LoopClient::on_head(LiveConnection& connection) noexcept {
   if (&connection != connection_) return;
   connection.make_session(
-      *type_, [&](void* memory) { (*construct_)(memory, connection.engine().response()); });
+      maker_->type, [&](void* memory) { maker_->make(memory, connection.engine().response()); });
 }
 
 void LoopClient::on_opening_over(LiveConnection& connection) noexcept {
@@ -298,11 +290,19 @@ void LoopClient::on_refused(LiveConnection& connection) {
 }
 
 void LoopClient::on_gone(LiveConnection&) noexcept {
-  if (--connections_ == 0) core().retire(keeper_);
+  --connections_;
+  wait_for_release();
 }
 
-// The connections are freed. This may destroy the object.
-void LoopClient::release() noexcept {
+// The loop frees the connections at the end of the turn, and then this object, which is behind the
+// last of them. If there is work before that, at_turn_end() calls this again.
+void LoopClient::wait_for_release() noexcept {
+  if (connections_ > 0 || self_ == nullptr || todo_ != Todo::nothing) return;
+  core().retire(*this);
+}
+
+// This may destroy the object.
+void LoopClient::on_retired() noexcept {
   if (connections_ == 0) std::exchange(self_, nullptr).reset();
 }
 

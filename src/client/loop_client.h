@@ -8,6 +8,7 @@
 #include "client/outbox.h"
 #include "client/pending_attempt.h"
 #include "client/retry.h"
+#include "client/shared_text.h"
 #include "connection/environment.h"
 #include "connection/live_connection.h"
 
@@ -27,18 +28,16 @@ class LoopClient final : public std::enable_shared_from_this<LoopClient>,
                          private Settler,
                          private connection::Owner,
                          private LoopAttempt::Owner,
-                         private net::Timer,
-                         private net::Deferred {
+                         private net::Deferred,
+                         private net::Timer {
  public:
-  using Construct = UniqueFunction<void(void*, const ResponseHead&)>;
-
-  LoopClient(Loop& loop, std::string url, std::shared_ptr<ClientOptions> options);
+  LoopClient(Loop& loop, std::string_view url, std::shared_ptr<ClientOptions> options);
   ~LoopClient();
   LoopClient(const LoopClient&) = delete;
   LoopClient& operator=(const LoopClient&) = delete;
 
   // The functions of Client. abandon() is its destructor.
-  Result<void> start(const connection::SessionType& type, Construct construct);
+  Result<void> start(std::unique_ptr<SessionMaker> maker);
   void abandon() noexcept;
   bool stop(CloseCode code, std::string_view reason) noexcept;
   void reconnect() noexcept;
@@ -51,19 +50,13 @@ class LoopClient final : public std::enable_shared_from_this<LoopClient>,
   std::optional<Error> error() const;
 
   /// The application has answered the attempt with this number.
-  void on_answer(std::uint64_t number, AttemptAnswer answer) noexcept;
+  void on_answer(std::uint32_t number, AttemptAnswer answer) noexcept;
 
  private:
   // The work that waits for the end of the turn, because a function that the application calls
   // never calls the application.
   enum class Todo : std::uint8_t { nothing, attempt, replace, report_stop };
 
-  // Keeps the client until the loop has freed its connections.
-  struct Keeper final : net::Retired {
-    explicit Keeper(LoopClient& of) noexcept : client(of) {}
-    void on_retired() noexcept override { client.release(); }
-    LoopClient& client;
-  };
   struct StopPost {
     std::weak_ptr<LoopClient> client;
     std::shared_ptr<net::Mailbox> mailbox;
@@ -85,13 +78,15 @@ class LoopClient final : public std::enable_shared_from_this<LoopClient>,
   // Timer, Deferred
   void on_timer(net::Timer::time_point now) noexcept override;
   void at_turn_end() noexcept override;
-  void on_retired() noexcept override {}
+  void on_retired() noexcept override;
 
   const ClientOptions& options() const noexcept { return *settings_->options; }
   net::LoopCore& core() const noexcept { return environment_.core; }
   bool is_over() const noexcept { return over_; }
   void set_state(ClientState state) noexcept { state_.store(state, std::memory_order_relaxed); }
+  Ground& ground() const noexcept { return *settings_->ground; }
   void schedule(Todo todo) noexcept;
+  void run(Todo todo) noexcept;
 
   // loop_client.cc: attempts and connections
   Result<void> check();
@@ -101,7 +96,7 @@ class LoopClient final : public std::enable_shared_from_this<LoopClient>,
   void on_refused(connection::LiveConnection& connection);
   void cancel() noexcept;
   void close_attempt() noexcept;
-  void release() noexcept;
+  void wait_for_release() noexcept;
   // client_end.cc: ends and what follows
   void fail(Error failure, Stage stage) noexcept;
   void end(const CloseInfo& info) noexcept;
@@ -120,23 +115,20 @@ class LoopClient final : public std::enable_shared_from_this<LoopClient>,
   SendStatus post(Message message, SendOptions options);
   void flush_outbox() noexcept;
 
-  const std::string url_;
-  const std::shared_ptr<Ground> ground_;
+  std::uint32_t connections_ = 0;     // those that are not freed
+  std::uint32_t attempt_number_ = 0;  // an answer to another attempt comes too late
   const std::shared_ptr<const Settings> settings_;
+  const SharedText url_;
   connection::Environment environment_;
-  const connection::SessionType* type_ = nullptr;
-  std::unique_ptr<Construct> construct_{};
+  std::unique_ptr<SessionMaker> maker_{};  // null: connect() was not called
   Backoff backoff_;
   std::unique_ptr<OutboxQueue> outbox_{};
   std::unique_ptr<std::stop_callback<StopPost>> on_stop_{};
 
   LoopAttempt* attempt_ = nullptr;                    // until the connection is open
   connection::LiveConnection* connection_ = nullptr;  // that counts; others only linger
-  std::uint32_t connections_ = 0;                     // those that are not freed
   std::shared_ptr<LoopClient> self_{};                // set while there are connections
-  Keeper keeper_{*this};
-  std::uint64_t attempt_number_ = 0;
-  Loop::Clock::time_point since_{};  // open: since when; waiting: the next attempt
+  Loop::Clock::time_point since_{};                   // open: since when; waiting: the next attempt
   std::optional<Error> error_{};
   std::atomic<std::uint64_t> place_{nowhere};  // of the open connection in the registry
   std::atomic<ClientState> state_{ClientState::idle};

@@ -27,7 +27,7 @@ struct AttemptAnswer {
 class PendingAttempt {
  public:
   PendingAttempt(std::weak_ptr<LoopClient> client, std::shared_ptr<net::Mailbox> mailbox,
-                 std::uint64_t number, std::size_t failures) noexcept
+                 std::uint32_t number, std::size_t failures) noexcept
       : client_(std::move(client)),
         mailbox_(std::move(mailbox)),
         number_(number),
@@ -44,7 +44,7 @@ class PendingAttempt {
  private:
   const std::weak_ptr<LoopClient> client_;
   const std::shared_ptr<net::Mailbox> mailbox_;
-  const std::uint64_t number_;
+  const std::uint32_t number_;
   const std::size_t failures_;
   std::atomic<bool> answered_{false};
 };

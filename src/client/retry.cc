@@ -127,7 +127,7 @@ std::optional<nanoseconds> parse_retry_after(std::string_view field,
 nanoseconds Backoff::wait(nanoseconds first, std::size_t doublings,
                           std::uint64_t random) const noexcept {
   const nanoseconds longest =
-      std::max<nanoseconds>(doubled(first, doublings, options_.most), floor);
+      std::max<nanoseconds>(doubled(first, doublings, options_->most), floor);
   return floor + share_of(longest - floor, random);
 }
 
@@ -135,18 +135,18 @@ std::optional<nanoseconds> Backoff::after_failure(std::uint64_t random,
                                                   nanoseconds at_least) noexcept {
   ++failures_;
   if (!may_go_on()) return {};
-  return at_least + wait(options_.first, failures_ - 1, random);
+  return at_least + wait(options_->first, failures_ - 1, random);
 }
 
 std::optional<nanoseconds> Backoff::after_end(Verdict verdict, nanoseconds open_for,
                                               std::uint64_t random) noexcept {
-  if (verdict == Verdict::transient && open_for >= options_.stable) {
+  if (verdict == Verdict::transient && open_for >= options_->stable) {
     failures_ = 0;
-    return wait(options_.first_after_end, 0, random);
+    return wait(options_->first_after_end, 0, random);
   }
   ++failures_;
   if (!may_go_on()) return {};
-  return wait(options_.first_after_end, failures_ - 1, random);
+  return wait(options_->first_after_end, failures_ - 1, random);
 }
 
 }  // namespace tern::client

@@ -47,7 +47,9 @@ class Backoff {
   /// The shortest wait, so that a server that accepts and closes at once is not flooded.
   static constexpr std::chrono::milliseconds floor{100};
 
-  explicit Backoff(const BackoffOptions& options) noexcept : options_(options) {}
+  /// Lifetime: `options` must outlive this object.
+  explicit Backoff(const BackoffOptions& options) noexcept : options_(&options) {}
+  explicit Backoff(const BackoffOptions&&) = delete;
 
   /// An attempt failed. `random` is uniform over all its values; `at_least` is what the server asks
   /// for. Returns the time until the next attempt, or nothing if there were enough.
@@ -66,10 +68,10 @@ class Backoff {
   std::chrono::nanoseconds wait(std::chrono::nanoseconds first, std::size_t doublings,
                                 std::uint64_t random) const noexcept;
   bool may_go_on() const noexcept {
-    return options_.attempts == 0 || failures_ < options_.attempts;
+    return options_->attempts == 0 || failures_ < options_->attempts;
   }
 
-  BackoffOptions options_;
+  const BackoffOptions* options_;
   std::size_t failures_ = 0;
 };
 

@@ -56,8 +56,8 @@ SendStatus LiveConnection::after_send(SendStatus status) noexcept {
 [[gnu::cold]] void LiveConnection::report_text() noexcept {
   if (text_reported_) return;
   text_reported_ = true;
-  log_composed(environment_->log, [&] {
-    log(environment_->log, LogLevel::warning,
+  log_composed(environment_->shared.log, [&] {
+    log(environment_->shared.log, LogLevel::warning,
         "send: a text message is not UTF-8 and was not sent; send bytes as binary "
         "(logged once for each connection)",
         remote_address());
@@ -86,8 +86,8 @@ void LiveConnection::ping(std::span<const std::byte> payload) noexcept {
 void LiveConnection::close(CloseCode code, std::string_view reason) noexcept {
   begin_call();
   if (code != CloseCode::no_status && !may_be_sent(code)) {
-    log_composed(environment_->log, [&] {
-      log(environment_->log, LogLevel::warning,
+    log_composed(environment_->shared.log, [&] {
+      log(environment_->shared.log, LogLevel::warning,
           "close: code " + std::to_string(static_cast<int>(code)) + " may not be sent, 1011 is");
     });
   }
@@ -120,7 +120,7 @@ void LiveConnection::resume() noexcept {
 void LiveConnection::on_exception(std::string_view what) noexcept {
   std::array<char, net::Address::max_text> buffer;
   const net::Address peer = net::peer_address(transport_->fd());
-  log_exception(environment_->log, environment_->owner.name_of(label_), what,
+  log_exception(environment_->shared.log, environment_->owner.name_of(label_), what,
                 peer.port() != 0 ? peer.format(buffer) : std::string_view());
 }
 
@@ -135,7 +135,7 @@ std::string LiveConnection::remote_address() const {
 
 Handle LiveConnection::handle() const noexcept {
   const Registry::Place at = place();
-  return {environment_->registry, at.slot, at.generation};
+  return {environment_->shared.registry, at.slot, at.generation};
 }
 
 // ---- timers that die with the connection
@@ -156,8 +156,8 @@ TimerId LiveConnection::start_timer(Loop::Duration delay, bool repeat,
   auto task = std::make_unique<TimerTask>(TimerTask{this, std::move(function), repeat});
   TimerTask& entry = *task;
   auto run = [task = std::move(task)] { task->connection->run_timer(*task); };
-  entry.id = repeat ? environment_->loop.every(delay, std::move(run))
-                    : environment_->loop.after(delay, std::move(run));
+  entry.id = repeat ? environment_->shared.loop.every(delay, std::move(run))
+                    : environment_->shared.loop.after(delay, std::move(run));
   timers_->push_back(entry.id);
   return entry.id;
 }
@@ -180,13 +180,13 @@ void LiveConnection::call(UniqueFunction<void(Connection&)>& function) noexcept 
 
 void LiveConnection::cancel_timers() noexcept {
   if (!timers_) return;
-  for (const TimerId timer : *timers_) environment_->loop.cancel(timer);
+  for (const TimerId timer : *timers_) environment_->shared.loop.cancel(timer);
   timers_.reset();
 }
 
 bool LiveConnection::cancel_timer(TimerId timer) noexcept {
   if (!timers_ || std::erase(*timers_, timer) == 0) return false;
-  return environment_->loop.cancel(timer);
+  return environment_->shared.loop.cancel(timer);
 }
 
 }  // namespace connection
@@ -217,7 +217,7 @@ std::optional<DeflateAgreement> Connection::deflate() const noexcept {
 }
 const ResponseHead* Connection::response() const noexcept { return live(*this).response(); }
 std::string Connection::remote_address() const { return live(*this).remote_address(); }
-Loop& Connection::loop() noexcept { return live(*this).environment().loop; }
+Loop& Connection::loop() noexcept { return live(*this).environment().shared.loop; }
 Handle Connection::handle() const noexcept { return live(*this).handle(); }
 
 TimerId Connection::after(Loop::Duration delay, UniqueFunction<void(Connection&)> function) {

@@ -71,7 +71,7 @@ bool LiveConnection::deserves_time(net::Timer::time_point due,
 // first, and then discard the peer's input until it sends FIN, too.
 void LiveConnection::start_linger() noexcept {
   const CloseInfo& info = engine_.close_info();
-  const bool parted = info.clean && environment_->stopping;  // the peer sends nothing more
+  const bool parted = info.clean && environment_->shared.stopping;  // the peer sends nothing more
   const bool over = read_ended_ || parted || mute_ || base::is_abrupt(info.error);
   if (!over || info.clean) transport_->shutdown_write();
   if (over) return die();
@@ -84,7 +84,7 @@ void LiveConnection::start_linger() noexcept {
 void LiveConnection::wait_for_fin() noexcept {
   try {
     environment_->core.timers().arm(
-        *this, base::later(environment_->core.now(), environment_->options.timeouts.close));
+        *this, base::later(environment_->core.now(), environment_->shared.options.timeouts.close));
   } catch (const std::bad_alloc&) {
     die();
   }
@@ -95,7 +95,7 @@ void LiveConnection::on_linger_timer() noexcept {
   linger();
   if (state_ == State::gone) return;
   const Delivery delivery = transport_->delivery();
-  const auto limit = environment_->options.timeouts.close;
+  const auto limit = environment_->shared.options.timeouts.close;
   base::Patience patience;
   const auto now = environment_->core.now();
   patience.start(now - std::min<Duration>(limit, now.time_since_epoch()));

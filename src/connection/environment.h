@@ -48,19 +48,26 @@ class Owner {
   ~Owner() = default;
 };
 
-/// Lifetime: until the loop has freed the last connection.
-struct Environment {
+/// The objects and options that owners share. They stand apart because no message needs them, and
+/// because each client of a loop is an owner. Lifetime: until the loop has freed the last
+/// connection.
+struct Shared {
   Loop& loop;
-  net::LoopCore& core;
   Workspace& workspace;
   const EngineOptions& options;
   std::shared_ptr<Registry> registry;
-  Metrics& metrics;
-  Owner& owner;
   const LogSink& log;
   /// The owner stops: a connection whose Close frames have crossed does not wait for the peer's
   /// FIN.
   bool stopping = false;
+};
+
+/// Lifetime: until the loop has freed the last connection.
+struct Environment {
+  net::LoopCore& core;
+  Metrics& metrics;
+  Owner& owner;
+  const Shared& shared;
 };
 
 }  // namespace tern::connection

@@ -14,7 +14,7 @@ LiveConnection* LiveConnection::start_any(T transport, Engine&& engine,
       new (std::nothrow) LiveConnection(std::move(transport), std::move(engine), environment);
   if (connection == nullptr) return nullptr;
   try {
-    connection->slot_ = environment.registry->add(*connection).slot;
+    connection->slot_ = environment.shared.registry->add(*connection).slot;
   } catch (const std::bad_alloc&) {
     delete connection;
     return nullptr;
@@ -43,7 +43,7 @@ void LiveConnection::die() noexcept {
   static_cast<net::Watcher*>(this)->unlink();
   environment_->core.timers().cancel(*this);
   cancel_timers();
-  environment_->registry->remove(slot_);
+  environment_->shared.registry->remove(slot_);
   environment_->metrics.connections_ended.add_last();
   environment_->core.retire(*this);
   environment_->owner.on_gone(*this);

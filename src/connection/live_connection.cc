@@ -150,9 +150,9 @@ inline bool LiveConnection::may_read() const noexcept {
 // from us and not from the peer.
 void LiveConnection::on_read_failed(std::error_code error, TurnBudget& budget) noexcept {
   read_ended_ = !base::is_tls_failure(error);
-  if (environment_->log && !read_ended_) {
+  if (environment_->shared.log && !read_ended_) {
     call_application("a log of TLS", [&] {
-      log(environment_->log, LogLevel::info,
+      log(environment_->shared.log, LogLevel::info,
           error_category().message(error.value()) + ": " + transport_->explanation(),
           remote_address());
     });

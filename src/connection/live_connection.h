@@ -66,7 +66,7 @@ class LiveConnection final : public Connection,
   /// Why the transport failed, for people; may be empty.
   std::string explanation() const { return transport_->explanation(); }
   Registry::Place place() const noexcept {
-    return {slot_, environment_->registry->generation(slot_)};
+    return {slot_, environment_->shared.registry->generation(slot_)};
   }
   /// Returns whether the opening handshake goes on: Owner::on_opening_over is still to come.
   bool is_opening() const noexcept { return state_ == State::opening; }

@@ -34,7 +34,7 @@ void Handshake::respond_internal_error() noexcept {
 }
 
 void Handshake::reject_answer(std::string_view why) noexcept {
-  const LogSink& sink = connection_.environment().log;
+  const LogSink& sink = connection_.environment().shared.log;
   connection::log_composed(sink, [&] {
     connection::log(sink, LogLevel::error, unsent + std::string(why), connection_.remote_address());
   });
@@ -59,9 +59,9 @@ void Handshake::answered(std::error_code error) noexcept {
     environment.metrics.upgrades.add();
   } else if (error) {
     environment.metrics.refused(error);
-    connection::log_composed(environment.log, [&] {
+    connection::log_composed(environment.shared.log, [&] {
       const bool of_application = error == Errc::invalid_header;
-      connection::log(environment.log, of_application ? LogLevel::error : LogLevel::info,
+      connection::log(environment.shared.log, of_application ? LogLevel::error : LogLevel::info,
                       refusal_text(error), connection_.remote_address());
     });
   } else {

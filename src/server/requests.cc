@@ -45,8 +45,8 @@ void serve_websocket(LiveConnection& connection, Route& route, const Request& re
                             [&](void* memory) { route.construct(memory, request); });
   }
   const connection::Registry::Place place = connection.place();
-  route.decide(Upgrade(std::make_shared<PendingUpgrade>(request, connection.environment().registry,
-                                                        place.slot, place.generation)));
+  route.decide(Upgrade(std::make_shared<PendingUpgrade>(
+      request, connection.environment().shared.registry, place.slot, place.generation)));
 }
 
 void serve(LiveConnection& connection, Route& route) {

@@ -45,14 +45,9 @@ Worker::Worker(Core& core, connection::Metrics& metrics, bool first)
     : core_(core),
       loop_(loop_options(core.options)),
       metrics_(metrics),
-      environment_{loop_,
-                   loop_.core(),
-                   workspace_,
-                   core.engine_options,
-                   std::make_shared<connection::Registry>(loop_.core().mailbox()),
-                   metrics_,
-                   *this,
-                   core.options.log},
+      shared_{loop_, workspace_, core.engine_options,
+              std::make_shared<connection::Registry>(loop_.core().mailbox()), core.options.log},
+      environment_{loop_.core(), metrics_, *this, shared_},
       listener_(loop_.core(), *this),
       first_(first) {}
 
@@ -62,7 +57,7 @@ Worker::~Worker() { end(); }
 void Worker::end() noexcept {
   listener_.stop();
   loop_.core().refuse_posts();
-  environment_.registry->for_each([](LiveConnection& connection) { connection.abandon(); });
+  shared_.registry->for_each([](LiveConnection& connection) { connection.abandon(); });
   loop_.core().timers().cancel(*this);
   loop_.core().shut_down();  // frees what was abandoned, while the workspace lives
 }
@@ -165,7 +160,7 @@ LiveConnection* Worker::serve(net::Fd socket) noexcept {
 const Worker::Begun* Worker::oldest_unfinished() noexcept {
   for (; !begun_.empty(); begun_.pop_front()) {
     const Begun& oldest = begun_.front();
-    const LiveConnection* connection = environment_.registry->find(oldest.slot, oldest.generation);
+    const LiveConnection* connection = shared_.registry->find(oldest.slot, oldest.generation);
     if (connection != nullptr && connection->is_opening()) return &oldest;
   }
   return nullptr;
@@ -175,8 +170,7 @@ const Worker::Begun* Worker::oldest_unfinished() noexcept {
 void Worker::drop_oldest_unfinished() noexcept {
   const Begun* const oldest = oldest_unfinished();
   if (oldest == nullptr) return;
-  Handshake(*environment_.registry->find(oldest->slot, oldest->generation))
-      .give_up(Errc::overloaded);
+  Handshake(*shared_.registry->find(oldest->slot, oldest->generation)).give_up(Errc::overloaded);
 }
 
 // ---- events of connections
@@ -229,8 +223,8 @@ void Worker::on_ready(std::uint32_t) noexcept {
 void Worker::begin_stop() noexcept {
   stopping_ = true;
   listener_.stop();
-  environment_.stopping = true;
-  environment_.registry->for_each([](LiveConnection& connection) {
+  shared_.stopping = true;
+  shared_.registry->for_each([](LiveConnection& connection) {
     if (connection.is_lingering()) return connection.abandon();
     connection.close(CloseCode::going_away, {});
   });
@@ -246,13 +240,13 @@ void Worker::keep_deadline() noexcept {
 }
 
 void Worker::finish_if_deserted() noexcept {
-  if (environment_.registry->size() != 0) return;
+  if (shared_.registry->size() != 0) return;
   if (!first_ || core_.others_running() == 0) loop_.stop();
 }
 
 void Worker::on_timer(net::Timer::time_point) noexcept {
   loop_.core().refuse_posts();  // no connection is left that could receive them
-  environment_.registry->for_each([](LiveConnection& connection) { connection.abandon(); });
+  shared_.registry->for_each([](LiveConnection& connection) { connection.abandon(); });
   finish_if_deserted();
 }
 

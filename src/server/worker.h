@@ -70,6 +70,7 @@ class Worker final : private connection::Owner,
   Workspace workspace_{};
   tls::Scratch scratch_{&loop_.core()};
   connection::Metrics& metrics_;
+  connection::Shared shared_;
   connection::Environment environment_;
   Listener listener_;
   std::deque<Begun> begun_{};  // handshakes in the order of their start; some may be over
