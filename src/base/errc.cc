@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <iterator>
+#include <new>
 
 namespace tern {
 namespace {
@@ -135,8 +136,10 @@ class Category final : public std::error_category {
 }  // namespace
 
 const std::error_category& error_category() noexcept {
-  static const Category category;
-  return category;
+  // It is never destroyed, because threads may still make and read errors when main returns.
+  alignas(Category) static std::byte room[sizeof(Category)];
+  static const Category* const category = new (room) Category;
+  return *category;
 }
 
 std::error_code make_error_code(Errc errc) noexcept {
