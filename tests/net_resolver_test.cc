@@ -4,27 +4,62 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
 #include <future>
 #include <gtest/gtest.h>
 #include <netdb.h>
+#include <stop_token>
 #include <string>
 #include <string_view>
+#include <sys/wait.h>
 #include <thread>
+#include <unistd.h>
+#include <vector>
 
 namespace {
 
-// Abandoned threads may still read this variable when the process ends, so it has no destructor.
-std::atomic<bool> slow_lookups_may_end = false;
+// Threads may still use these variables when the process ends, so they have no destructor.
+std::atomic<bool> late_answers = false;  // look-ups of late.invalid wait for it
+std::atomic<int> slow_round = 0;         // look-ups of slow.invalid wait for the next one
+std::atomic<int> slow_ones = 0;          // look-ups of slow.invalid that have begun
+std::atomic<int> unwanted_ones = 0;      // of unwanted.invalid
+
+// Runs in a child of LookupsMayRunWhenMainReturns, when all static objects are destroyed that were
+// made after the beginning of main.
+struct AfterMain {
+  bool wanted = false;
+  std::atomic<int> answer = 0;
+
+  ~AfterMain() {
+    if (!wanted) return;
+    ++slow_round;
+    slow_round.notify_all();
+    answer.wait(0);
+    ::_exit(answer);
+  }
+} after_main;
 
 }  // namespace
 
 extern "C" {
+// The thread sanitizer would end a child of fork() that starts threads.
+const char* __tsan_default_options() { return "die_after_fork=0"; }  // NOLINT
+
 int __real_getaddrinfo(const char*, const char*, const addrinfo*, addrinfo**);  // NOLINT
 
 int __wrap_getaddrinfo(const char* host, const char* service, const addrinfo* hints,  // NOLINT
                        addrinfo** result) {
   const std::string_view name = host;
-  if (name == "slow.invalid") slow_lookups_may_end.wait(false);
+  if (name == "slow.invalid") {
+    const int round = slow_round;
+    ++slow_ones;
+    slow_ones.notify_all();
+    slow_round.wait(round);
+  }
+  if (name == "late.invalid") late_answers.wait(false);
+  if (name == "unwanted.invalid") ++unwanted_ones;
   return name.ends_with(".invalid") ? EAI_NONAME : __real_getaddrinfo(host, service, hints, result);
 }
 }
@@ -34,9 +69,15 @@ namespace {
 using namespace std::chrono_literals;
 using tern::net::Address;
 using tern::net::Addresses;
+using tern::net::Lookup;
 using Clock = std::chrono::steady_clock;
 
 const auto never = Clock::time_point::max();
+
+void let_slow_ones_end() {
+  ++slow_round;
+  slow_round.notify_all();
+}
 
 TEST(Resolver, NumericHostsNeedNoLookup) {
   for (const char* host : {"192.0.2.7", "2001:db8::7", "[2001:db8::7]"}) {
@@ -76,21 +117,102 @@ TEST(Resolver, Rfc6761_6_4_ReportsTheReasonForAnUnknownName) {
 
 TEST(Resolver, KeepsItsDeadline) {
   for (const auto deadline : {Clock::now() - 1s, Clock::now() + 50ms}) {
-    const auto resolved = tern::net::resolve("slow.invalid", 80, deadline);
+    const auto resolved = tern::net::resolve("late.invalid", 80, deadline);
     ASSERT_FALSE(resolved);
     EXPECT_EQ(resolved.error().code(), tern::Errc::timed_out);
     EXPECT_GE(Clock::now(), deadline);
   }
-  slow_lookups_may_end = true;  // ends the two abandoned threads
-  slow_lookups_may_end.notify_all();
+  late_answers = true;  // ends the abandoned threads
+  late_answers.notify_all();
+}
+
+// The status of a child of fork() that runs `body` and ends with its result.
+int status_of_child(const std::function<int()>& body) {
+  std::fflush(nullptr);  // or else the child writes it too
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(60);      // ends a child that waits without end
+    ::_exit(body());  // without looking for what the threads of the parent leave behind
+  }
+  int status = -1;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+// Keeps all threads of look-ups busy with slow.invalid.
+class AllBusy {
+ public:
+  AllBusy() {
+    slow_ones = 0;
+    for (int begun = 0; begun < 8; ++begun) {
+      // The others would share a look-up that has not begun.
+      wishes_.push_back(tern::net::resolve_async("slow.invalid", 80, [](const auto&) {}));
+      slow_ones.wait(begun);
+    }
+  }
+  ~AllBusy() { let_slow_ones_end(); }
+  Lookup& first() { return wishes_.front(); }
+
+ private:
+  std::vector<Lookup> wishes_{};
+};
+
+TEST(Resolver, ALookupThatIsGivenUpInTheQueueIsNotRun) {
+  {
+    const AllBusy all_busy;
+    const auto resolved = tern::net::resolve("unwanted.invalid", 80, Clock::now() - 1s);
+    ASSERT_FALSE(resolved);
+    EXPECT_EQ(resolved.error().code(), tern::Errc::timed_out);
+    std::stop_source stop;
+    stop.request_stop();
+    const auto stopped = tern::net::resolve("unwanted.invalid", 80, never, stop.get_token());
+    ASSERT_FALSE(stopped);
+    EXPECT_EQ(stopped.error().code(), tern::Errc::stopped);
+  }
+  // It comes after the others in the queue.
+  EXPECT_FALSE(tern::net::resolve("last.invalid", 80, never));
+  EXPECT_EQ(unwanted_ones, 0);
+}
+
+TEST(Resolver, AChildOfForkHasThreadsOfItsOwn) {
+  AllBusy all_busy;
+  std::atomic<bool> queued_answered = false;
+  const Lookup queued =
+      tern::net::resolve_async("queued.invalid", 80, [&](const auto&) { queued_answered = true; });
+  const int status = status_of_child([&] {
+    all_busy.first() = Lookup();  // a wish of the parent
+    const auto resolved = tern::net::resolve("no.such.host.invalid", 80, never);
+    if (resolved || resolved.error().code() != tern::Errc::name_not_resolved) return 1;
+    // And the child's own child.
+    return status_of_child([] { return tern::net::resolve("localhost", 80, never) ? 0 : 1; });
+  });
+  EXPECT_EQ(status, 0);
+  EXPECT_FALSE(queued_answered) << "the look-ups of the parent go on as before";
+}
+
+TEST(Resolver, LookupsMayRunWhenMainReturns) {
+  EXPECT_EQ(status_of_child([]() -> int {
+              slow_ones = 0;
+              after_main.wanted = true;
+              static const Lookup* const lookup =
+                  new Lookup(tern::net::resolve_async("slow.invalid", 80, [](const auto& answer) {
+                    const std::string text = answer.error().message();
+                    after_main.answer = text.starts_with("resolve slow.invalid (") ? 42 : 1;
+                    after_main.answer.notify_all();
+                  }));
+              slow_ones.wait(0);
+              std::exit(lookup == nullptr ? 1 : 0);
+            }),
+            42);
 }
 
 TEST(Resolver, ResolveAsyncAnswersOnAnotherThread) {
   std::promise<std::thread::id> answered;
-  tern::net::resolve_async("localhost", 80, [&](tern::Result<Addresses> result) {
-    EXPECT_TRUE(result);
-    answered.set_value(std::this_thread::get_id());
-  });
+  const Lookup lookup =
+      tern::net::resolve_async("localhost", 80, [&](tern::Result<Addresses> result) {
+        EXPECT_TRUE(result);
+        answered.set_value(std::this_thread::get_id());
+      });
   auto future = answered.get_future();
   ASSERT_EQ(future.wait_for(30s), std::future_status::ready);
   EXPECT_NE(future.get(), std::this_thread::get_id());

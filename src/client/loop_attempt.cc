@@ -50,6 +50,7 @@ void LoopAttempt::start(Destination to) noexcept {
 void LoopAttempt::close() noexcept {
   owner_ = nullptr;
   if (link_) link_->attempt = nullptr;
+  lookup_ = net::Lookup();  // drops it if it waits in the queue
   if (race_) race_->cancel();
   stop_watching();
   core_.timers().cancel(*this);
@@ -146,10 +147,11 @@ LoopAttempt::Progress LoopAttempt::resolve(const Endpoint& name) {
     return use_addresses(net::Addresses{*numeric});
   }
   link_ = std::make_shared<Link>(Link{this});
-  net::resolve_async(name.host, name.port,
-                     [link = link_, mailbox = core_.mailbox()](Result<net::Addresses> found) {
-                       answer(*mailbox, link, std::move(found));
-                     });
+  lookup_ =
+      net::resolve_async(name.host, name.port,
+                         [link = link_, mailbox = core_.mailbox()](Result<net::Addresses> found) {
+                           answer(*mailbox, link, std::move(found));
+                         });
   return Progress::waits;
 }
 
@@ -169,6 +171,7 @@ void LoopAttempt::answer(net::Mailbox& mailbox, std::shared_ptr<Link> link,
 
 void LoopAttempt::on_resolved(Result<net::Addresses> found) noexcept {
   link_.reset();
+  lookup_ = net::Lookup();
   try {
     if (use_addresses(std::move(found)) != Progress::done) return;
   } catch (const std::bad_alloc&) {

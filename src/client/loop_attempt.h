@@ -97,7 +97,8 @@ class LoopAttempt final : private net::Watcher, private net::Timer, private net:
   Owner* owner_;  // null once closed
   Destination to_;
   const TimePoint deadline_;
-  std::shared_ptr<Link> link_{};  // of the look-up that runs
+  std::shared_ptr<Link> link_{};  // of the look-up, and of its answer while that is posted
+  net::Lookup lookup_{};
   Route route_{};
   Step step_{};
   net::Addresses addresses_{};

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <sys/socket.h>
+#include <vector>
 
 namespace tern::net {
 
@@ -52,5 +53,7 @@ class Address {
   };
   Storage storage_;
 };
+
+using Addresses = std::vector<Address>;
 
 }  // namespace tern::net

@@ -1,42 +1,28 @@
 // Resolves names to addresses. getaddrinfo blocks without a limit and cannot be cancelled. So a
-// lookup runs in a thread of its own, which the caller abandons when the deadline passes. The
-// thread owns everything that it uses and ends with its answer.
+// look-up runs in a thread of Lookups, and the caller abandons it when the deadline passes.
 #include "net/resolver.h"
 
+#include <atomic>
 #include <condition_variable>
-#include <cstring>
 #include <memory>
 #include <mutex>
 #include <netdb.h>
-#include <new>
 #include <optional>
-#include <signal.h>
 #include <string>
 #include <system_error>
-#include <thread>
 #include <utility>
 
 namespace tern::net {
 
 namespace {
 
-using Done = UniqueFunction<void(Result<Addresses>)>;
-
-struct Lookup {
-  std::string host;
-  std::uint16_t port;
-  Done done;
-};
-
-std::string stage_of(std::string_view host) { return "resolve " + std::string(host); }
-
 Error resolver_error(std::string_view host, int code, int error_number) {
-  if (code == EAI_SYSTEM) return Error({error_number, std::system_category()}, stage_of(host));
-  if (code == EAI_MEMORY) return Error(Errc::no_memory, stage_of(host));
-  return Error(Errc::name_not_resolved, stage_of(host) + " (" + ::gai_strerror(code) + ")");
+  if (code == EAI_SYSTEM) return Error({error_number, std::system_category()}, lookup_stage(host));
+  if (code == EAI_MEMORY) return Error(Errc::no_memory, lookup_stage(host));
+  return Error(Errc::name_not_resolved, lookup_stage(host) + " (" + ::gai_strerror(code) + ")");
 }
 
-Result<Addresses> look_up(const std::string& host, std::uint16_t port) {
+Result<Addresses> look_up(const std::string& host) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* raw = nullptr;
@@ -45,8 +31,7 @@ Result<Addresses> look_up(const std::string& host, std::uint16_t port) {
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> found(raw, ::freeaddrinfo);
   Addresses addresses;
   for (const addrinfo* entry = raw; entry != nullptr; entry = entry->ai_next) {
-    if (auto address = Address::from(entry->ai_addr, entry->ai_addrlen)) {
-      address->set_port(port);
+    if (const auto address = Address::from(entry->ai_addr, entry->ai_addrlen)) {
       addresses.push_back(*address);
     }
   }
@@ -55,19 +40,26 @@ Result<Addresses> look_up(const std::string& host, std::uint16_t port) {
   return addresses;
 }
 
-void run_lookup(Lookup& lookup) noexcept {
-  // This thread blocks all signals, because the signals of the application are for its own threads.
-  sigset_t all;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
-  const auto result = [&]() -> Result<Addresses> {
-    try {
-      return look_up(lookup.host, lookup.port);
-    } catch (const std::bad_alloc&) {
-      return Errc::no_memory;
+struct OfProcess {
+  Lookups lookups{look_up};
+  OfProcess* parents;  // that of the process that forked this one; nothing uses it any more
+};
+
+// The one exception from the rule that tern has no variables for the whole process: a bound for the
+// process needs a count for the process. The first look-up creates the object. It is never
+// destroyed, because a look-up may still run when main returns; the pointer stays, so that no
+// checker takes the object for a leak. A child of fork() replaces the object, because the threads
+// that its copy counts do not exist in the child, and one of them may have held the lock.
+Lookups& lookups_of_process() {
+  constinit static std::atomic<OfProcess*> current = nullptr;
+  OfProcess* held = current.load(std::memory_order_acquire);
+  while (held == nullptr || held->lookups.in_child()) {
+    auto made = std::make_unique<OfProcess>(OfProcess{.parents = held});
+    if (current.compare_exchange_strong(held, made.get(), std::memory_order_acq_rel)) {
+      return made.release()->lookups;
     }
-  };
-  lookup.done(result());
+  }
+  return held->lookups;
 }
 
 struct Answer {
@@ -92,23 +84,23 @@ void interleave_families(Addresses& addresses) {
   }
 }
 
-void resolve_async(std::string_view host, std::uint16_t port, Done done) {
-  if (const auto numeric = Address::parse(host, port)) return done(Addresses{*numeric});
+Lookup resolve_async(std::string_view host, std::uint16_t port, Lookups::Done done) {
+  if (const auto numeric = Address::parse(host, port)) {
+    done(Addresses{*numeric});
+    return {};
+  }
   if (host.empty() || host.find('\0') != host.npos) {
-    return done(resolver_error(host, EAI_NONAME, 0));
+    done(resolver_error(host, EAI_NONAME, 0));
+    return {};
   }
-  const auto lookup = std::make_shared<Lookup>(Lookup{std::string(host), port, std::move(done)});
-  try {
-    std::thread([lookup] { run_lookup(*lookup); }).detach();
-  } catch (const std::system_error& failure) {
-    lookup->done(Error(failure.code(), stage_of(host)));
-  }
+  return lookups_of_process().add(host, port, std::move(done));
 }
 
 Result<Addresses> resolve(std::string_view host, std::uint16_t port,
                           std::chrono::steady_clock::time_point deadline, std::stop_token stop) {
   const auto answer = std::make_shared<Answer>();
-  resolve_async(host, port, [answer](Result<Addresses> result) {
+  // Its destructor drops the look-up from the queue if this function gives up.
+  const Lookup lookup = resolve_async(host, port, [answer](Result<Addresses> result) {
     const std::lock_guard lock(answer->mutex);
     answer->result.emplace(std::move(result));
     answer->arrived.notify_one();
@@ -121,7 +113,7 @@ Result<Addresses> resolve(std::string_view host, std::uint16_t port,
     answer->arrived.wait_until(lock, stop, deadline, here);
   }
   if (!here()) {
-    return Error(stop.stop_requested() ? Errc::stopped : Errc::timed_out, stage_of(host));
+    return Error(stop.stop_requested() ? Errc::stopped : Errc::timed_out, lookup_stage(host));
   }
   return std::move(*answer->result);
 }

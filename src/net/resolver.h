@@ -1,34 +1,35 @@
 #pragma once
 
 #include "tern/error.h"
-#include "tern/unique_function.h"
 
 #include "net/address.h"
+#include "net/lookups.h"
 
 #include <chrono>
 #include <cstdint>
 #include <stop_token>
 #include <string_view>
-#include <vector>
 
 namespace tern::net {
 
-using Addresses = std::vector<Address>;
-
 /// Returns the addresses of `host`. Families alternate, and the family of the resolver's first
-/// address is first (RFC 8305 §4). A numeric host needs no lookup. Waits at most until `deadline`;
-/// a lookup that takes longer is abandoned, as one during which `stop` is requested. Errors:
-/// Errc::name_not_resolved with the text of the resolver; Errc::timed_out; Errc::stopped; an error
-/// of the system if no thread can be started.
+/// address is first (RFC 8305 §4). A numeric host needs no look-up. Other hosts are looked up at
+/// most Lookups::max_threads at a time in this process; the others wait in the order in which they
+/// came. Waits at most until `deadline`. A look-up that is not wanted any more, because the
+/// deadline passed or `stop` was requested, is dropped if it still waits, and abandoned if it runs.
+/// Errors: Errc::name_not_resolved with the text of the resolver; Errc::timed_out; Errc::stopped;
+/// Errc::no_memory; an error of the system if no thread runs and none can be started. Throws
+/// std::bad_alloc.
 Result<Addresses> resolve(std::string_view host, std::uint16_t port,
                           std::chrono::steady_clock::time_point deadline,
                           std::stop_token stop = {});
 
-/// Does the same without waiting. Calls `done` once, in a thread that exists only for this lookup.
-/// For a numeric host, or if no thread can be started, it calls `done` in this thread before it
-/// returns. `done` must not throw.
-void resolve_async(std::string_view host, std::uint16_t port,
-                   UniqueFunction<void(Result<Addresses>)> done);
+/// Does the same without waiting. Calls `done` once, in a thread of the look-ups, unless the Lookup
+/// is cancelled or destroyed before. For a numeric host or a host that cannot be a name, or if no
+/// thread runs and none can be started, it calls `done` in this thread before it returns. `done`
+/// must not throw. Works in a child of fork() too. Throws std::bad_alloc; then `done` is not
+/// called.
+Lookup resolve_async(std::string_view host, std::uint16_t port, Lookups::Done done);
 
 /// Reorders the addresses so that families alternate. The family of the first address stays first,
 /// and the order within each family stays the same.
