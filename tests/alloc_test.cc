@@ -90,7 +90,7 @@ TEST(Alloc, AnIdleConnectionHoldsNoHeap) {
     EXPECT_FALSE(engines.back().next());
   }
   EXPECT_EQ(live_bytes, before);
-  EXPECT_LE(sizeof(Engine), 64u);
+  EXPECT_LE(sizeof(Engine), 80u);  // LiveConnection has room for that, see there
 }
 
 // A frame that was cut by two reads keeps no block: it goes back to the workspace.

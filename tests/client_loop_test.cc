@@ -9,6 +9,8 @@
 
 #include <functional>
 #include <gtest/gtest.h>
+#include <optional>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -358,6 +360,26 @@ TEST(ClientLoop, BeforeAttemptMayFail) {
   EXPECT_NE(recorded.ends[4].text.find("the account is closed"), std::string::npos);
   EXPECT_EQ(recorded.ends[4].stage, Stage::prepare);
   EXPECT_TRUE(recorded.ends[4].last);
+}
+
+TEST(ClientLoop, PongsOfTheKeepaliveGiveTheRoundTrip) {
+  RunningServer served;
+  served.server.route("/", tern::test::echo());
+  Loop loop;
+  std::optional<tern::RoundTrip> time;
+  Client client(
+      loop, url_of(served.start()),
+      {.dial = {.timeouts = {.silence = std::chrono::milliseconds(20)}}, .retry = Retry::never()});
+  ASSERT_TRUE(client.connect({.on_open = [](Connection& conn) { EXPECT_FALSE(conn.rtt()); },
+                              .on_message = [](Connection&, Message) {},
+                              .on_pong =
+                                  [&](Connection& conn, std::span<const std::byte>) {
+                                    time = conn.rtt();
+                                    loop.stop();
+                                  }}));
+  run(loop);
+  ASSERT_TRUE(time);
+  EXPECT_GT(time->last, std::chrono::nanoseconds(0));
 }
 
 TEST(ClientLoop, OnOpenReadsTheHeadOfTheAnswer) {

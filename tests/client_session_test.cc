@@ -233,7 +233,7 @@ TEST(ClientSession, PongsKeepASilentConnectionOpen) {
     socket.upgrade();
     FrameSource frames(socket);
     for (int i = 0; i < 3; ++i) {
-      EXPECT_EQ(frames.next_text(), "ping");
+      EXPECT_EQ(frames.next_text(), "ping tern-" + std::to_string(i + 1));
       socket.send(test::pong());
     }
     socket.send(test::text("enough"));
@@ -250,12 +250,46 @@ TEST(ClientSession, PongsKeepASilentConnectionOpen) {
   EXPECT_TRUE(client->close(CloseCode::normal, {}, patience));
 }
 
+TEST(ClientSession, PongsOfTheKeepaliveGiveTheRoundTrip) {
+  ScriptedPeer peer([](Socket& socket) {
+    socket.upgrade();
+    FrameSource frames(socket);
+    EXPECT_EQ(frames.next_text(), "ping tern-1");
+    // In one segment, because otherwise Nagle's algorithm delays the answer to the next ping.
+    socket.send(test::wire(Role::server, {test::pong("not this one"), test::text("first")}));
+    for (const char* number : {"tern-2", "tern-3"}) {
+      EXPECT_EQ(frames.next_text(), std::string("ping ") + number);
+      socket.send(test::pong(number));
+    }
+    socket.send(test::text("second"));
+    test::Frame frame = frames.next();
+    while (frame.opcode == 9) frame = frames.next();
+    EXPECT_EQ(test::to_string(frame), "close 1000");
+    socket.send(test::closing(1000));
+  });
+  auto client = dial(peer.url(), {.timeouts = {.silence = 20ms, .pong = patience}});
+  ASSERT_TRUE(client);
+  EXPECT_FALSE(client->rtt());
+  std::string payload;
+  ASSERT_TRUE(client->receive(payload));
+  EXPECT_EQ(payload, "first");
+  EXPECT_FALSE(client->rtt());
+  ASSERT_TRUE(client->receive(payload));
+  EXPECT_EQ(payload, "second");
+  const auto time = client->rtt();
+  ASSERT_TRUE(time);
+  EXPECT_GT(time->last, 0ns);
+  EXPECT_GT(time->smoothed, 0ns);
+  EXPECT_TRUE(client->close(CloseCode::normal, {}, patience));
+  EXPECT_TRUE(client->rtt());
+}
+
 TEST(ClientSession, ShortTimeoutsStillFindADeadPeer) {
   for (const auto timeout : {std::chrono::nanoseconds(3ms), std::chrono::nanoseconds::max()}) {
     ScriptedPeer peer([](Socket& socket) {
       socket.upgrade();
       FrameSource frames(socket);
-      EXPECT_EQ(frames.next_text(), "ping");
+      EXPECT_EQ(frames.next_text(), "ping tern-1");
       EXPECT_EQ(frames.next().opcode, 15u);
     });
     auto client = dial(peer.url(), {.timeouts = {.silence = 20ms, .pong = 20ms}});
@@ -283,7 +317,7 @@ TEST(ClientSession, BytesThatAreNotReadYetAreNoSilence) {
       while (frame.opcode == 9) frame = frames.next();
       return test::to_string(frame);
     };
-    EXPECT_EQ(frames.next_text(), "ping");
+    EXPECT_EQ(frames.next_text(), "ping tern-1");
     not_receiving.get_future().wait();
     socket.send(test::text("alive"));
     sent_alive.set_value();

@@ -133,7 +133,7 @@ TEST(EngineDeadline, Rfc6455_5_5_2_SilenceCausesAPingAndThenTheEnd) {
     peer.wait(20s - 1ns);
     EXPECT_EQ(peer.frames(), Strings{});
     peer.wait(1ns);
-    EXPECT_EQ(peer.frames(), Strings{"ping"});
+    EXPECT_EQ(peer.frames(), Strings{"ping tern-1"});
     EXPECT_EQ(peer.due(), 7s);
     peer.wait(7s - 1ns);
     EXPECT_FALSE(peer.saw_closed());
@@ -147,9 +147,10 @@ TEST(EngineDeadline, AnyByteIsASignOfLife) {
   for (const Role role : roles) {
     Peer peer(role, options);
     const std::string bytes = wire(peer.them, text("Hello, world!"));
+    int pings = 0;
     for (const char byte : bytes) {
       peer.wait(25s);  // the ping is sent after 20 s, and the byte comes after 25 s
-      EXPECT_EQ(peer.frames(), Strings{"ping"});
+      EXPECT_EQ(peer.frames(), Strings{"ping tern-" + std::to_string(++pings)});
       EXPECT_EQ(peer.due(), 2s);
       peer.receive(std::string(1, byte));
       EXPECT_EQ(peer.due(), 20s);
@@ -170,7 +171,7 @@ TEST(EngineDeadline, OurOwnSendingIsNoSignOfLife) {
     peer.turn();
     EXPECT_EQ(peer.due(), 5s);
     peer.wait(12s);
-    EXPECT_EQ(peer.frames(), (Strings{"text tick", "ping"}));
+    EXPECT_EQ(peer.frames(), (Strings{"text tick", "ping tern-1"}));
     EXPECT_TRUE(peer.dead());
   }
 }
@@ -186,7 +187,7 @@ TEST(EngineDeadline, SilenceDoesNotCountWhileReadingIsPaused) {
     peer.at_now().reading(true);
     EXPECT_EQ(peer.due(), 20s) << "the time of silence starts again";
     peer.wait(22s);
-    EXPECT_EQ(peer.frames(), Strings{"ping"});
+    EXPECT_EQ(peer.frames(), Strings{"ping tern-1"});
     peer.at_now().reading(false);
     peer.at_now().reading(false);
     EXPECT_EQ(peer.due(), never);
@@ -194,7 +195,7 @@ TEST(EngineDeadline, SilenceDoesNotCountWhileReadingIsPaused) {
     EXPECT_FALSE(peer.saw_closed());
     peer.at_now().reading(true);
     peer.wait(20s);
-    EXPECT_EQ(peer.frames(), Strings{"ping"});
+    EXPECT_EQ(peer.frames(), Strings{"ping tern-2"});
     peer.wait(7s);
     EXPECT_TRUE(peer.dead());
   }
@@ -389,7 +390,7 @@ TEST(EngineDeadline, AClockThatStandsOrGoesBackDoesNoHarm) {
     EXPECT_FALSE(peer.engine().next());
     EXPECT_EQ(peer.due(), 20s);
     peer.wait(20s);
-    EXPECT_EQ(peer.frames(), Strings{"ping"});
+    EXPECT_EQ(peer.frames(), Strings{"ping tern-1"});
   }
 }
 
@@ -400,7 +401,7 @@ TEST(EngineDeadline, ALongSleepCausesOnePing) {
     peer.engine().tick(peer.now() + 10h);
     EXPECT_FALSE(peer.engine().next());
     peer.flush();
-    EXPECT_EQ(peer.frames(), Strings{"ping"});
+    EXPECT_EQ(peer.frames(), Strings{"ping tern-1"});
   }
 }
 

@@ -239,7 +239,7 @@ TEST(EngineDefaults, Rfc6455_5_5_2_SilenceAndPongAreTwentySecondsEach) {
     peer.wait(20s - 1ns);
     EXPECT_EQ(peer.frames(), Strings{});
     peer.wait(1ns);
-    EXPECT_EQ(peer.frames(), Strings{"ping"});
+    EXPECT_EQ(peer.frames(), Strings{"ping tern-1"});
     expect_end_after(peer, 20s, Errc::pong_timeout);
   }
 }

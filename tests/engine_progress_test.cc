@@ -94,7 +94,7 @@ TEST(EngineProgress, Rfc6455_5_5_2_PongDeadlineCountsFromTheWrittenPing) {
     EXPECT_FALSE(peer.saw_closed());
     peer.writable = Peer::all;
     peer.turn();
-    EXPECT_EQ(peer.frames(), (Strings{"ping", "text " + std::string(100, 'x')}));
+    EXPECT_EQ(peer.frames(), (Strings{"ping tern-1", "text " + std::string(100, 'x')}));
     EXPECT_EQ(peer.due(), 7s);
     peer.wait(7s);
     ASSERT_TRUE(peer.dead());
@@ -109,7 +109,7 @@ TEST(EngineProgress, Rfc6455_5_5_2_AcknowledgedBytesAreASignOfLife) {
     peer.delivery = Delivery{.acknowledged = 5, .waiting = 1'000'000};
     peer.engine().tick(peer.now(), *peer.delivery);
     peer.wait(20s);
-    EXPECT_EQ(peer.frames(), Strings{"ping"});
+    EXPECT_EQ(peer.frames(), Strings{"ping tern-1"});
     for (int second = 0; second < 50; ++second) {
       peer.wait(1s);
       ASSERT_FALSE(peer.saw_closed()) << second;
@@ -129,7 +129,7 @@ TEST(EngineProgress, Rfc6455_5_5_2_APeerThatNeverAnswersIsEnded) {
     peer.delivery = Delivery{};
     peer.engine().tick(peer.now(), *peer.delivery);
     peer.wait(20s);
-    EXPECT_EQ(peer.frames(), Strings{"ping"});
+    EXPECT_EQ(peer.frames(), Strings{"ping tern-1"});
     // The peer takes all bytes, also the ping, and we continue to send.
     Duration took(0);
     for (; !peer.dead() && took < 60s; took += 1s) {
@@ -364,7 +364,7 @@ TEST(EngineProgress, AReceivedByteAllowsNewPostponements) {
   Peer peer(Role::server, options);
   for (int i = 0; i < 10; ++i) {
     peer.wait(20s);
-    EXPECT_EQ(peer.frames(), Strings{"ping"});
+    EXPECT_EQ(peer.frames(), Strings{"ping tern-" + std::to_string(i + 1)});
     auto late = peer.now() + 9s;
     peer.engine().advance(late);
     EXPECT_TRUE(peer.engine().postpone(late + 1s)) << i;

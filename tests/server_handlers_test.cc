@@ -423,7 +423,7 @@ TEST(ServerPause, StopsTheSilenceClock) {
   const auto begun = std::chrono::steady_clock::now();
   RawClient client(running.start());
   ASSERT_TRUE(client.upgrade());
-  EXPECT_EQ(client.next(), "ping");  // only after resume()
+  EXPECT_EQ(client.next(), "ping tern-1");  // only after resume()
   EXPECT_GE(std::chrono::steady_clock::now() - begun, std::chrono::milliseconds(300));
   EXPECT_TRUE(client.ends());
   const auto info = ends.take();

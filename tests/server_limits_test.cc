@@ -4,8 +4,12 @@
 #include "support/raw_client.h"
 #include "support/running_server.h"
 
+#include <cstddef>
 #include <gtest/gtest.h>
+#include <optional>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace tern::test {
@@ -184,10 +188,42 @@ TEST(ServerLimits, Rfc6455_5_5_2_ASilentPeerThatAnswersPingsStays) {
   RawClient client(running.start());
   ASSERT_TRUE(client.upgrade());
   for (int i = 0; i < 3; ++i) {
-    EXPECT_EQ(client.next(), "ping");
+    EXPECT_EQ(client.next(), "ping tern-" + std::to_string(i + 1));
     client.send(pong());
   }
+  EXPECT_EQ(client.next(), "ping tern-4");
+}
+
+// The session sees the round trip in its on_pong already.
+TEST(ServerLimits, APongOfTheKeepaliveGivesTheRoundTrip) {
+  Inbox<std::optional<RoundTrip>> measured;
+  RunningServer running({.timeouts = {.silence = 20ms}});
+  running.server.route(
+      "/echo", Handlers{.on_open =
+                            [&](Connection& conn) {
+                              EXPECT_FALSE(conn.rtt());
+                              conn.ping();
+                            },
+                        .on_message = [](Connection&, Message) {},
+                        .on_pong = [&](Connection& conn,
+                                       std::span<const std::byte>) { measured.put(conn.rtt()); }});
+  RawClient client(running.start());
+  ASSERT_TRUE(client.upgrade());
   EXPECT_EQ(client.next(), "ping");
+  client.send(pong());
+  EXPECT_EQ(measured.take(), std::optional<std::optional<RoundTrip>>(std::in_place))
+      << "the application's own ping is not measured";
+  // On a busy machine an answer may come after the next ping. Then it does not count.
+  std::optional<RoundTrip> time;
+  while (!time) {
+    const auto ping = client.frame();
+    ASSERT_TRUE(ping);
+    ASSERT_TRUE(ping->payload.starts_with("tern-")) << ping->payload;
+    client.send(pong(ping->payload));
+    time = measured.take().value_or(std::nullopt);
+  }
+  EXPECT_GT(time->last, 0ns);
+  EXPECT_EQ(time->smoothed, time->last);
 }
 
 TEST(ServerLimits, Rfc6455_5_5_2_SilenceAfterAPingEndsTheConnection) {
@@ -198,7 +234,7 @@ TEST(ServerLimits, Rfc6455_5_5_2_SilenceAfterAPingEndsTheConnection) {
                         .on_close = [&](Connection&, const CloseInfo& info) { ends.put(info); }});
   RawClient client(running.start());
   ASSERT_TRUE(client.upgrade());
-  EXPECT_EQ(client.next(), "ping");
+  EXPECT_EQ(client.next(), "ping tern-1");
   EXPECT_TRUE(client.ends());
   const auto info = ends.take();
   ASSERT_TRUE(info);

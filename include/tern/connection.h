@@ -6,6 +6,7 @@
 #include "tern/loop.h"
 #include "tern/message.h"
 #include "tern/options.h"
+#include "tern/round_trip.h"
 #include "tern/unique_function.h"
 
 #include <chrono>
@@ -72,6 +73,12 @@ class Connection {
   std::string_view protocol() const noexcept;
   /// The agreement on compression; absent if messages are not compressed. RFC 7692 §7.
   std::optional<DeflateAgreement> deflate() const noexcept;
+  /// Returns the time from pings of the keepalive (Timeouts::silence) to their pongs; nothing
+  /// before the first pong. A connection on which the peer sends all the time sends no such ping.
+  /// The loop reads its clock once a turn, so a time is exact to the length of a turn, and it
+  /// includes the time for which a handler blocks the loop. A ping that waits when pause() is
+  /// called does not count, nor do the pongs of ping(). Thread: the connection's loop.
+  std::optional<RoundTrip> rtt() const noexcept;
   /// A client's connection: the server's 101, while the session is constructed and until on_open
   /// has returned. Null afterwards, because an open connection does not keep it, and on a server.
   /// Copy the fields that you need later. Lifetime: until on_open has returned. RFC 6455 §4.2.2.

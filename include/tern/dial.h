@@ -6,6 +6,7 @@
 #include "tern/message.h"
 #include "tern/options.h"
 #include "tern/proxy.h"
+#include "tern/round_trip.h"
 #include "tern/tls.h"
 
 #include <chrono>
@@ -115,6 +116,11 @@ class BlockingClient {
   std::string_view protocol() const noexcept;
   /// The agreement on compression; nothing if messages are not compressed. RFC 7692 §7.
   std::optional<DeflateAgreement> deflate() const;
+  /// Returns the time from pings of the keepalive (Timeouts::silence) to their pongs; nothing
+  /// before the first pong. Pings and pongs move only while a thread is in a call. So a pong that
+  /// came between two calls counts as received in the second one. A ping that waits while messages
+  /// fill the memory for received messages does not count, nor do the pongs of ping(). Thread: any.
+  std::optional<RoundTrip> rtt() const;
   /// The value of a header field of the server's 101; empty if it is absent.
   std::string header(std::string_view name) const;
   /// The address of the server or, behind a proxy, of the proxy: e.g. "192.0.2.7:9001".

@@ -9,6 +9,8 @@
 #include "tern/http.h"
 #include "tern/message.h"
 #include "tern/options.h"
+#include "tern/round_trip.h"
+#include "tern/workspace.h"
 
 #include <chrono>
 #include <cstddef>
@@ -30,7 +32,6 @@ struct Header;
 }
 
 namespace engine {
-class Memory;
 struct Active;
 struct ReturnActive {
   void operator()(Active* active) const noexcept;
@@ -65,35 +66,6 @@ struct Accept {
 struct Agreement {
   std::string protocol{};                     ///< the chosen subprotocol; empty if there is none
   std::optional<DeflateAgreement> deflate{};  ///< compression; absent if there is none
-};
-
-/// Memory that the engines of one thread share: buffers, parsers, random bytes.
-/// Lifetime: it outlives its engines.
-/// Thread: one thread at a time uses the workspace and all its engines.
-class Workspace {
- public:
-  /// Throws std::bad_alloc.
-  Workspace();
-  ~Workspace();
-  Workspace(Workspace&&) noexcept;
-  Workspace& operator=(Workspace&&) noexcept;
-
-  /// Sets the time of day that belongs to `now`. From then on a server's answers have a Date field,
-  /// which the engine computes from the time that Engine::tick() receives. Call it again from time
-  /// to time, because the two clocks drift apart. Without a call, answers have no Date. RFC 9110
-  /// §6.6.1.
-  void set_wall_clock(std::chrono::steady_clock::time_point now,
-                      std::chrono::sys_time<std::chrono::nanoseconds> wall) noexcept;
-  /// Returns the value of the Date field at `now`; empty without a wall clock. The text is written
-  /// once a second.
-  /// Lifetime of the view: until the next call.
-  std::string_view date(std::chrono::steady_clock::time_point now) noexcept;
-
-  /// For the engine.
-  engine::Memory& memory() noexcept { return *memory_; }
-
- private:
-  std::unique_ptr<engine::Memory> memory_;
 };
 
 /// One end of a WebSocket connection without its socket, in either role, from the first byte of the
@@ -279,6 +251,12 @@ class Engine {
   /// TimePoint::min().
   TimePoint deadline() const noexcept;
 
+  /// Returns the time from pings of the keepalive (Timeouts::silence) to their pongs; nothing
+  /// before the first pong. A round trip lasts from the call of consume_output() that takes the
+  /// ping to the next() that reads its pong, by the times that advance() gave. Only the pong with
+  /// the payload of the newest ping counts, and no ping that waits when reading(false) is called.
+  /// RFC 6455 §5.5.3.
+  std::optional<RoundTrip> rtt() const noexcept { return round_trip_.read(); }
   /// Returns how the connection ended. Valid after Kind::closed, which comes exactly once.
   /// Lifetime: the engine.
   const CloseInfo& close_info() const noexcept;
@@ -377,6 +355,7 @@ class Engine {
   void on_silence(const Delivery* delivery);
   bool is_answer_late(const Delivery* delivery, Timeouts::Duration limit);
   void on_written(std::size_t bytes) noexcept;
+  void on_pong(Message payload) noexcept;
 
   Workspace* workspace_;
   const EngineOptions* options_;
@@ -387,6 +366,7 @@ class Engine {
   TimePoint now_ = TimePoint::min();
   // Counts the one deadline of the phase: handshake, silence, pong or close.
   base::Patience clock_{};
+  base::RoundTripMeter round_trip_{};
   std::optional<DeflateAgreement> deflate_{};
   Role role_;
   Phase phase_ = Phase::opening;

@@ -15,6 +15,8 @@
 #include "tern/observe.h"
 #include "tern/options.h"
 #include "tern/proxy.h"
+#include "tern/round_trip.h"
 #include "tern/server.h"
 #include "tern/tls.h"
 #include "tern/unique_function.h"
+#include "tern/workspace.h"

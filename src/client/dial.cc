@@ -269,6 +269,8 @@ std::string_view BlockingClient::protocol() const noexcept { return session_->pr
 
 std::optional<DeflateAgreement> BlockingClient::deflate() const { return session_->deflate(); }
 
+std::optional<RoundTrip> BlockingClient::rtt() const { return session_->rtt(); }
+
 std::string BlockingClient::header(std::string_view name) const { return session_->header(name); }
 
 std::string BlockingClient::remote_address() const { return session_->remote_address(); }

@@ -341,6 +341,11 @@ std::optional<DeflateAgreement> Session::deflate() const {
   return engine_->deflate();
 }
 
+std::optional<RoundTrip> Session::rtt() const {
+  const Lock lock(mutex_);
+  return engine_->rtt();
+}
+
 std::string Session::header(std::string_view name) const {
   for (const auto& [field_name, value] : fields_) {
     if (http::iequals(field_name, name)) return value;

@@ -56,6 +56,8 @@ class Session {
   /// As BlockingClient.
   std::optional<DeflateAgreement> deflate() const;
   /// As BlockingClient.
+  std::optional<RoundTrip> rtt() const;
+  /// As BlockingClient.
   std::string header(std::string_view name) const;
   /// As BlockingClient.
   const std::string& remote_address() const noexcept { return remote_address_; }

@@ -215,6 +215,7 @@ std::string_view Connection::protocol() const noexcept { return live(*this).engi
 std::optional<DeflateAgreement> Connection::deflate() const noexcept {
   return live(*this).engine().deflate();
 }
+std::optional<RoundTrip> Connection::rtt() const noexcept { return live(*this).engine().rtt(); }
 const ResponseHead* Connection::response() const noexcept { return live(*this).response(); }
 std::string Connection::remote_address() const { return live(*this).remote_address(); }
 Loop& Connection::loop() noexcept { return live(*this).environment().shared.loop; }

@@ -46,20 +46,21 @@ void log_exception(const LogSink& sink, std::string_view route, std::string_view
 }
 
 void* SessionBox::allocate(const SessionType& type) {
-  heap_ = type.size > inline_bytes || type.alignment > alignof(void*);
-  if (heap_) large_ = ::operator new(type.size, std::align_val_t(type.alignment));
-  return get();
+  if (!is_large(type)) return small_;
+  large_ = ::operator new(type.size, std::align_val_t(type.alignment));
+  return large_;
 }
 
 void SessionBox::release(const SessionType& type) noexcept {
-  if (heap_) ::operator delete(large_, std::align_val_t(type.alignment));
-  heap_ = false;
+  if (is_large(type)) ::operator delete(large_, std::align_val_t(type.alignment));
 }
 
 void SessionBox::destroy() noexcept {
   if (type_ == nullptr) return;
-  const SessionType& type = *std::exchange(type_, nullptr);
-  type.destroy(get());
+  const SessionType& type = *type_;
+  void* const session = get();
+  type_ = nullptr;
+  type.destroy(session);
   release(type);
 }
 

@@ -57,11 +57,14 @@ class SessionBox {
 
   explicit operator bool() const noexcept { return type_ != nullptr; }
   const SessionType* type() const noexcept { return type_; }
-  void* get() noexcept { return heap_ ? large_ : static_cast<void*>(small_); }
+  void* get() noexcept { return is_large(*type_) ? large_ : static_cast<void*>(small_); }
 
  private:
   static constexpr std::size_t inline_bytes = 16;
 
+  static bool is_large(const SessionType& type) noexcept {
+    return type.size > inline_bytes || type.alignment > alignof(void*);
+  }
   void* allocate(const SessionType& type);
   void release(const SessionType& type) noexcept;
 
@@ -70,7 +73,6 @@ class SessionBox {
     alignas(8) std::byte small_[inline_bytes];
     void* large_;
   };
-  bool heap_ = false;
 };
 
 }  // namespace tern::connection

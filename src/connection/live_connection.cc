@@ -102,7 +102,8 @@ inline bool LiveConnection::may_read() const noexcept {
   while (may_read()) {
     std::span<std::byte> buffer = environment_->core.receive_buffer();
     std::span<std::byte> room = engine_.rests() ? std::span<std::byte>() : engine_.read_room();
-    buffer = buffer.first(std::min<std::size_t>(buffer.size(), read_limit_));
+    buffer =
+        buffer.first(std::min<std::size_t>(buffer.size(), reads_whole_ ? whole_read : small_read));
     const std::size_t most = room.empty() ? read_budget : message_budget;
     if (total >= most) return environment_->core.again(*this);
     if (total > 0) {
@@ -137,11 +138,11 @@ inline bool LiveConnection::may_read() const noexcept {
     flush();
     engine_.settle();
     if (budget.spent()) {
-      read_limit_ = small_read;
+      reads_whole_ = false;
       return;
     }
     if (!space.may_have_more(got)) return;
-    read_limit_ = whole_read;
+    reads_whole_ = true;
     total += got.bytes;
   }
 }

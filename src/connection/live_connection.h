@@ -22,8 +22,8 @@ namespace tern::connection {
 
 class LiveConnection final : public Connection,
                              private net::Watcher,
-                             private net::Timer,
-                             private net::Deferred {
+                             private net::Deferred,
+                             private net::Timer {
  public:
   /// Starts to drive `engine` over a connected socket. Output that the engine has already, such as
   /// a client's request, is written at the end of the turn. The connection owns itself from then
@@ -179,15 +179,15 @@ class LiveConnection final : public Connection,
   [[gnu::cold]] void on_exception(std::string_view what) noexcept;
   void run_timer(TimerTask& task) noexcept;
 
+  // Beside Timer there is room for four bytes.
+  std::uint32_t slot_ = 0;
   Environment* environment_;
   Engine engine_;
   TransportBox transport_;
   SessionBox session_{};
   std::unique_ptr<std::vector<TimerId>> timers_{};
-  std::uint32_t slot_ = 0;
   std::uint32_t discarded_ = 0;     // while lingering
   std::uint32_t acknowledged_ = 0;  // while lingering: at the last look
-  std::uint32_t read_limit_ = small_read;
   std::uint16_t label_ = 0;
   std::uint8_t interest_ = 0;  // what epoll was asked for
   State state_ = State::opening;
@@ -198,6 +198,7 @@ class LiveConnection final : public Connection,
   bool paused_ : 1 = false;
   bool congested_ : 1 = false;      // on_drain is owed
   bool read_ended_ : 1 = false;     // the peer's FIN, or a failure
+  bool reads_whole_ : 1 = false;    // one read may fill whole_read, not only small_read
   bool more_ : 1 = false;           // the transport holds input that epoll does not report
   bool text_reported_ : 1 = false;  // a text that is not UTF-8 was logged
   bool mute_ : 1 = false;  // it ended in the handshake: nothing was sent that a reset could destroy

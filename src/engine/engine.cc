@@ -202,6 +202,8 @@ inline Event Engine::next_frame() {
         append_control(true, event.message().bytes());
         return event;
       case Event::Kind::pong:
+        on_pong(event.message());
+        return event;
       case Event::Kind::working:
         return event;
       case Event::Kind::closed:
@@ -255,6 +257,7 @@ bool Engine::has_stash() const noexcept {
 void Engine::reading(bool on) noexcept {
   if (on == (keepalive_ != Keepalive::paused)) return;
   keepalive_ = on ? Keepalive::listening : Keepalive::paused;
+  if (!on) round_trip_.forget();  // otherwise the pause would count
   if (phase_ == Phase::open) clock_.restart(now_);
 }
 

@@ -8,6 +8,9 @@
 //   socket; until then only the stall clock runs. Afterwards the deadline moves while the peer
 //   takes the bytes in front of the question, because it cannot answer a question that it has not
 //   received.
+// - The payload of a ping has a number, so that its pong is known. The round trip from the ping to
+//   that pong is measured. A ping of which the moment of writing or reading is not known, because
+//   the driver stopped reading, is not measured.
 // - The stall clock runs while output waits to be written, and moves while the peer takes bytes.
 //
 // A peer "takes" bytes if it takes them at the rate of Limits::min_drain_bytes_per_second
@@ -17,11 +20,37 @@
 #include "engine/workspace.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
 
 namespace tern {
 
 using base::later;
 using base::Patience;
+
+namespace {
+
+// The payload of a ping of the keepalive: "tern-" and its number. An application has another one.
+class PingPayload {
+ public:
+  explicit PingPayload(std::uint16_t number) noexcept {
+    end_ = std::to_chars(text_.data() + prefix, text_.data() + text_.size(), number).ptr;
+  }
+  std::string_view text() const noexcept { return {text_.data(), end_}; }
+  std::span<const std::byte> bytes() const noexcept { return std::as_bytes(std::span(text())); }
+
+ private:
+  static constexpr std::size_t prefix = 5;
+
+  std::array<char, 10> text_{'t', 'e', 'r', 'n', '-'};
+  const char* end_;
+};
+
+}  // namespace
 
 // The deadline of an open connection that has no output, which is the usual case.
 inline Engine::TimePoint Engine::silence_deadline() const noexcept {
@@ -142,7 +171,7 @@ void Engine::on_silence(const Delivery* delivery) {
     return;
   }
   activate();
-  append_control(false, {});
+  append_control(false, PingPayload(round_trip_.ask()).bytes());
   keepalive_ = Keepalive::ping_queued;
 }
 
@@ -155,11 +184,20 @@ bool Engine::is_answer_late(const Delivery* delivery, Timeouts::Duration limit) 
   return clock_.is_over(now_, limit);
 }
 
+[[gnu::cold]] void Engine::on_pong(Message payload) noexcept {
+  const bool answers =
+      round_trip_.is_written() && payload.text() == PingPayload(round_trip_.number()).text();
+  if (answers) round_trip_.answered(now_);
+}
+
 // A part of the output was written.
 [[gnu::cold]] void Engine::on_written(std::size_t bytes) noexcept {
-  if (keepalive_ == Keepalive::ping_queued && !active_->out.has_pings()) {
-    keepalive_ = Keepalive::ping_written;
-    clock_.start(now_);
+  if (round_trip_.is_queued() && !active_->out.has_pings()) {
+    round_trip_.written(now_);
+    if (keepalive_ == Keepalive::ping_queued) {
+      keepalive_ = Keepalive::ping_written;
+      clock_.start(now_);
+    }
   }
   if (!active_->out.empty()) {
     active_->stall.credit(now_, bytes, options_->limits.min_drain_bytes_per_second);

@@ -249,7 +249,7 @@ void Engine::ping(std::span<const std::byte> payload) noexcept {
 [[gnu::hot]] void Engine::consume_output(std::size_t written) noexcept {
   if (!active_ || written == 0) return;
   active_->out.consume(written);
-  if (phase_ != Phase::open || keepalive_ == Keepalive::ping_queued || !active_->out.empty())
+  if (phase_ != Phase::open || round_trip_.is_queued() || !active_->out.empty())
     on_written(written);
   complete_close();
   rest();

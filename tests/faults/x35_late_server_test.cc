@@ -123,8 +123,8 @@ struct Peers {
   void begin() {
     EXPECT_TRUE(ponging.upgrade());
     EXPECT_TRUE(talking.upgrade());
-    EXPECT_EQ(ponging.next(), "ping");
-    EXPECT_EQ(talking.next(), "ping");
+    EXPECT_EQ(ponging.next(), "ping tern-1");
+    EXPECT_EQ(talking.next(), "ping tern-1");
     EXPECT_TRUE(answering.upgrade());
     EXPECT_TRUE(answering.send(text("close")));
     EXPECT_EQ(answering.next(), "close 1000");
