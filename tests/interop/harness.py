@@ -16,6 +16,22 @@ SECONDS = 30  # the limit of every wait; a step that takes longer has failed
 
 CHECKS = []
 BIN = ""
+RUNNING = set()  # each Process that was not stopped
+ENDING = []  # the signal that ends the run
+
+
+class Stopped(BaseException):
+    """A signal ends the run."""
+
+
+def on_signal(signo, _):
+    """Kills all programs, so that no wait for one of them delays the end."""
+    signal.signal(signo, signal.SIG_DFL)
+    ENDING.append(signal.Signals(signo).name)
+    for process in list(RUNNING):
+        process.kill()
+    if all(process.popen for process in list(RUNNING)):  # else Process() raises it when it has started
+        raise Stopped
 
 
 def check(peer, name):
@@ -29,9 +45,12 @@ def check(peer, name):
 
 
 def run_all(bin_directory, words=()):
-    """Runs the checks whose name contains all the words. Returns whether all passed."""
+    """Runs the checks whose name contains all the words. Returns whether all passed. SIGINT, SIGTERM
+    and SIGHUP end it, with all programs that it has started."""
     global BIN
     BIN = bin_directory
+    for signo in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signo, on_signal)
     passed = failed = 0
     for name, function in CHECKS:
         if not all(word in name for word in words):
@@ -41,10 +60,14 @@ def run_all(bin_directory, words=()):
             function()
             passed += 1
             print(f"ok    {name} ({time.monotonic() - began:.2f} s)", flush=True)
-        except Exception as error:  # a failed check does not end the others
+        except (Exception, Stopped) as error:  # a failed check does not end the others
             failed += 1
             print(f"FAIL  {name}: {error or type(error).__name__}", flush=True)
-            traceback.print_exc(limit=-3, file=sys.stderr)
+            if not ENDING:
+                traceback.print_exc(limit=-3, file=sys.stderr)
+        if ENDING:
+            print(f"{ENDING[0]} ends the run")
+            return False
     print(f"{passed} passed, {failed} failed")
     return failed == 0 and passed > 0
 
@@ -75,7 +98,22 @@ class Process:
         self.name = name
         self.lines = []
         self.arrived = queue.Queue()
-        self.popen = subprocess.Popen(
+        self.popen = None
+        RUNNING.add(self)
+        try:
+            self.popen = self._start(command, env, limit)
+        except BaseException:
+            RUNNING.discard(self)
+            raise
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+        if ENDING:
+            self.stop()
+            raise Stopped
+
+    @staticmethod
+    def _start(command, env, limit):
+        return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -86,8 +124,6 @@ class Process:
             preexec_fn=limit,
             start_new_session=True,
         )
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
 
     def _read(self):
         for line in self.popen.stdout:
@@ -126,10 +162,16 @@ class Process:
     def expect_exit(self, code):
         expect(self.wait(), code, f"exit code of {self.name}, which printed {self.text()!r}")
 
+    def kill(self):
+        """Ends the program and its children at once."""
+        if self.popen:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.popen.pid, signal.SIGKILL)
+
     def stop(self):
-        """Ends the program and its children in any case."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.popen.pid, signal.SIGKILL)
+        """Ends the program and its children in any case, and waits for it."""
+        self.kill()
+        RUNNING.discard(self)
         self.popen.wait()
         self.reader.join()
         self.popen.stdout.close()
