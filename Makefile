@@ -66,7 +66,8 @@ soak:  ## load the server for SOAK_MINUTES (30); its memory must not grow
 coverage:  ## count the lines of the library that the tests run; fail if they are too few
 	@scripts/coverage.sh
 
-interop: all  ## connect with Chromium, python3-websockets, node ws, curl and openssl
+interop: $(BUILD)/.with-tests  ## connect with Chromium, python3-websockets, node ws, curl, openssl and proxies
+	@$(call build,programs)
 	@scripts/interop.sh $(BUILD)
 
 bench: $(BUILD)/.with-bench  ## run the benchmarks

@@ -2,6 +2,7 @@
 // and exits with 2.
 #pragma once
 
+#include "tern/dial.h"
 #include "tern/tls.h"
 
 #include <CLI/CLI.hpp>
@@ -74,6 +75,25 @@ inline void add_trust(CLI::App& app, tern::TlsClient& tls) {
       ->check(not_empty());
   app.add_flag("--insecure", tls.insecure_accept_any_certificate,
                "accept any certificate, even an impostor's");
+}
+
+/// Adds the flags that select the way to the server.
+inline void add_way(CLI::App& app, tern::DialOptions& options) {
+  app.add_option_function<std::string>(
+         "--proxy",
+         [&options](const std::string& url) {
+           auto proxy = tern::Proxy::parse(url);
+           if (!proxy) throw CLI::ValidationError("--proxy", proxy.error().message());
+           options.proxy = *std::move(proxy);
+         },
+         "URL of a proxy: http, https, socks5 or socks5h")
+      ->check(not_empty());
+  app.add_option("--unix-socket", options.unix_socket, "path of a Unix socket to connect to")
+      ->check(not_empty());
+  app.add_option("--connect-to", options.connect_to, "host:port to connect to instead of the URL's")
+      ->check(not_empty());
+  app.add_option("--max-redirects", options.max_redirects, "number of redirects to follow")
+      ->check(CLI::Range(0, 100).description(""));
 }
 
 }  // namespace cli

@@ -52,25 +52,6 @@ std::string url_of(const std::string& address, const std::string& path) {
 // because two threads print.
 void print(const std::string& line) { std::cout << line + '\n' << std::flush; }
 
-// Adds the flags that select the way to the server. An https:// proxy is trusted as the server is.
-void add_way(CLI::App& app, tern::DialOptions& options) {
-  app.add_option_function<std::string>(
-         "--proxy",
-         [&options](const std::string& url) {
-           auto proxy = tern::Proxy::parse(url);
-           if (!proxy) throw CLI::ValidationError("--proxy", proxy.error().message());
-           options.proxy = *std::move(proxy);
-         },
-         "URL of a proxy: http, https, socks5 or socks5h")
-      ->check(cli::not_empty());
-  app.add_option("--unix-socket", options.unix_socket, "path of a Unix socket to connect to")
-      ->check(cli::not_empty());
-  app.add_option("--connect-to", options.connect_to, "host:port to connect to instead of the URL's")
-      ->check(cli::not_empty());
-  app.add_option("--max-redirects", options.max_redirects, "number of redirects to follow")
-      ->check(CLI::Range(0, 100).description(""));
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -87,14 +68,14 @@ int main(int argc, char** argv) {
       ->check(cli::not_empty())
       ->excludes(by_address);
   cli::add_trust(app, options.tls);
-  add_way(app, options);
+  cli::add_way(app, options);
   bool deflate = false;
   app.add_flag("--deflate", deflate, "offer compression (permessage-deflate)");
   cli::parse(app, argc, argv);
 
   const std::string url = url_of(whole.empty() ? address : whole, path);
   print("connecting to " + url);
-  options.proxy.tls(options.tls);
+  options.proxy.tls(options.tls);  // an https:// proxy is trusted as the server is
   if (deflate) options.deflate = tern::Deflate{.min_bytes = 0};
   auto dialed = tern::dial(url, options);
   if (!dialed) return std::cerr << "dial: " << dialed.error().message() << '\n', 1;

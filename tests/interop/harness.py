@@ -1,6 +1,7 @@
 """The common part of the interop checks: a list of checks, processes, and the echo server."""
 
 import contextlib
+import functools
 import os
 import queue
 import re
@@ -34,11 +35,32 @@ def on_signal(signo, _):
         raise Stopped
 
 
-def check(peer, name):
-    """Registers a function as a check."""
+# tern's clients as commands: the blocking one and the one on a loop. Each talker sends a message and
+# prints "recv: " and the echo, until SIGINT. Each echoer echoes until the server closes.
+TALKERS = (("echo_client",), ("loop_client",))
+ECHOERS = (("echo_back",), ("loop_client", "--echo"))
+
+
+def persistent(command):
+    """The command of a client. The client on a loop tries once more if the failure is transient."""
+    return (*command, "--retry", "--attempts", "2") if command[0] == "loop_client" else command
+
+
+def expect_fatal(printed):
+    """The client has made one attempt; only the client on a loop prints its attempts."""
+    attempts = [line for line in printed.split("\n") if line.startswith("ended ")]
+    expect(len(attempts) < 2, True, f"one attempt in {printed!r}")
+
+
+def check(peer, name, each=None):
+    """Registers a function as a check; with `each` as a check for each of these commands, whose first
+    word replaces {} in the name."""
 
     def register(function):
-        CHECKS.append((peer + ": " + name, function))
+        if each is None:
+            CHECKS.append((peer + ": " + name, function))
+        for command in each or ():
+            CHECKS.append((f"{peer}: {name.format(command[0])}", functools.partial(function, command)))
         return function
 
     return register

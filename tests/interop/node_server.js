@@ -7,12 +7,17 @@ const https = require('https');
 const {WebSocketServer} = require('ws');
 const {next, expect, expectEchoes, run} = require('./node_shared.js');
 
-// A server whose first connection is returned.
-async function accept(options = {}) {
+// A web server, over TLS if the environment names a certificate.
+function createServer() {
   const {TERN_CERT, TERN_KEY} = process.env;
-  const web = TERN_CERT
+  return TERN_CERT
       ? https.createServer({cert: fs.readFileSync(TERN_CERT), key: fs.readFileSync(TERN_KEY)})
       : http.createServer();
+}
+
+// A server whose first connection is returned.
+async function accept(options = {}) {
+  const web = createServer();
   const server = new WebSocketServer({server: web, ...options});
   web.listen(0, '127.0.0.1');
   await next(server, 'listening');
@@ -53,7 +58,7 @@ run({
     await next(server, 'close');
   },
   async unix(path) {
-    const web = http.createServer();
+    const web = createServer();
     const server = new WebSocketServer({server: web});
     server.on('connection', socket => socket.on(
         'message', (data, isBinary) => socket.send(data, {binary: isBinary})));
@@ -61,6 +66,12 @@ run({
     await next(server, 'listening');
     console.log('listening');
     await next(server, 'close');
+  },
+  async pinged() {
+    const socket = await accept();
+    for (let i = 0; i < 3; ++i) await next(socket, 'ping');
+    socket.close(1000, 'done');
+    expect((await next(socket, 'close'))[0], 1000, 'close code');
   },
   async drop() {
     const socket = await accept();

@@ -8,7 +8,7 @@ from websockets.extensions.permessage_deflate import (
 )
 
 import peers_node
-from harness import check, echo_server, expect, program
+from harness import ECHOERS, check, echo_server, expect, program
 from peers_websockets import SIZES, binary_of, connected, expect_close, serve, text_of, within
 from webdriver import Browser
 
@@ -106,8 +106,8 @@ def too_big():
         within(talk(server))
 
 
-@check("websockets, server", "compression: every answer of their server to echo_back")
-def answers():
+@check("websockets, server", "compression: every answer of their server to {}", each=ECHOERS)
+def answers(echoer):
     async def ask(socket):
         expect(len(socket.extensions), 1, "extensions")
         await echo_all(socket)
@@ -134,7 +134,7 @@ def answers():
     ):
         factory = ServerPerMessageDeflateFactory(**arguments)
         code, printed = serve(
-            "echo_back",
+            echoer,
             ["--deflate", "ws://127.0.0.1:{port}/"],
             ask,
             after,
@@ -160,7 +160,7 @@ def client_offers():
 
     for compression in ("deflate", None):
         serve(
-            "echo_client",
+            ("echo_client",),
             ["--deflate", "--addr", "127.0.0.1:{port}"],
             look,
             after,
@@ -182,8 +182,8 @@ def node_client():
                 client.stop()
 
 
-@check("node ws, server", "compression: each of their options")
-def node_server():
+@check("node ws, server", "compression: each of their options, to {}", each=ECHOERS)
+def node_server(echoer):
     for options in (
         {},
         {"serverNoContextTakeover": True, "clientNoContextTakeover": True},
@@ -193,7 +193,7 @@ def node_server():
         server = peers_node.node("node_server.js", "compressed", json.dumps(options))
         try:
             port = server.wait_line(r"^\d+$")
-            with program("echo_back", "--deflate", f"ws://127.0.0.1:{port}/") as client:
+            with program(*echoer, "--deflate", f"ws://127.0.0.1:{port}/") as client:
                 client.expect_exit(0)
             server.expect_exit(0)
         finally:

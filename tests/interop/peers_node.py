@@ -3,17 +3,19 @@
 import os
 import signal
 
-from harness import Process, check, echo_server, expect, expect_in, program
+from harness import (
+    ECHOERS, Process, check, echo_server, expect, expect_fatal, expect_in, persistent, program,
+)
+from peers_websockets import expect_one_error
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # Debian's modules, even for a node that comes from elsewhere.
 ENVIRONMENT = {"NODE_PATH": "/usr/share/nodejs:/usr/lib/nodejs", "NODE_NO_WARNINGS": "1"}
 
 
-def node(script, *arguments):
-    return Process(
-        "node " + script, ["node", os.path.join(HERE, script), *arguments], env=ENVIRONMENT
-    )
+def node(script, *arguments, env=None):
+    return Process("node " + script, ["node", os.path.join(HERE, script), *arguments],
+                   env={**ENVIRONMENT, **(env or {})})
 
 
 # ---- their client, our server
@@ -50,13 +52,13 @@ client_case("stopped", "SIGTERM is 1001")
 # ---- their server, our clients
 
 
-def serve(case, name, *arguments, during=None):
+def serve(case, command, *arguments, during=None):
     """Runs one of our clients against a case of node_server.js, which must succeed, too."""
     server = node("node_server.js", case)
     try:
         port = server.wait_line(r"^\d+$")
         words = [word.format(port=port) for word in arguments]
-        with program(name, *words) as client:
+        with program(*command, *words) as client:
             if during is not None:
                 during(client)
             code = client.wait()
@@ -67,34 +69,36 @@ def serve(case, name, *arguments, during=None):
         server.stop()
 
 
-@check("node ws, server", "echo_back echoes every size and type, exit 0 after 1000")
-def back_sizes():
-    code, printed = serve("sizes", "echo_back", "ws://127.0.0.1:{port}/")
+@check("node ws, server", "{} echoes every size and type, exit 0 after 1000", each=ECHOERS)
+def back_sizes(echoer):
+    code, printed = serve("sizes", echoer, "ws://127.0.0.1:{port}/")
     expect(code, 0, f"exit code, printed {printed!r}")
 
 
-@check("node ws, server", "echo_back exits 1 when TCP is dropped")
-def back_dropped():
-    code, printed = serve("drop", "echo_back", "ws://127.0.0.1:{port}/")
+@check("node ws, server", "{} exits 1 when TCP is dropped", each=ECHOERS)
+def back_dropped(echoer):
+    code, printed = serve("drop", echoer, "ws://127.0.0.1:{port}/")
     expect(code, 1, "exit code")
-    expect(printed.count("\n"), 0, f"more than one line: {printed!r}")
+    expect_one_error(printed)
 
 
-@check("node ws, server", "echo_back exits 1 on a masked frame, RFC 6455 5.1")
-def back_masked():
-    code, printed = serve("masked", "echo_back", "ws://127.0.0.1:{port}/")
+@check("node ws, server", "{} exits 1 on a masked frame, RFC 6455 5.1", each=ECHOERS)
+def back_masked(echoer):
+    code, printed = serve("masked", echoer, "ws://127.0.0.1:{port}/")
     expect(code, 1, f"exit code, printed {printed!r}")
 
 
 @check("node ws, server", "clients exit 1 and print the status of a refusal")
 def refused():
-    for name, arguments in (
-        ("echo_back", ["ws://127.0.0.1:{port}/"]),
-        ("echo_client", ["--addr", "127.0.0.1:{port}"]),
+    for command, arguments in (
+        (("echo_back",), ["ws://127.0.0.1:{port}/"]),
+        (("echo_client",), ["--addr", "127.0.0.1:{port}"]),
+        (persistent(("loop_client",)), ["ws://127.0.0.1:{port}/"]),
     ):
-        code, printed = serve("refuse", name, *arguments)
-        expect(code, 1, f"exit code of {name}, which printed {printed!r}")
-        expect_in("403", printed, f"what {name} printed")
+        code, printed = serve("refuse", command, *arguments)
+        expect(code, 1, f"exit code of {command[0]}, which printed {printed!r}")
+        expect_in("403", printed, f"what {command[0]} printed")
+        expect_fatal(printed)
 
 
 @check("node ws, server", "echo_client sends the time, prints echoes, closes with 1000 on SIGINT")
@@ -105,6 +109,6 @@ def client_talks():
         client.wait_line("^recv: .")
         client.signal(signal.SIGINT)
 
-    code, printed = serve("talk", "echo_client", "--addr", "127.0.0.1:{port}", during=during)
+    code, printed = serve("talk", ("echo_client",), "--addr", "127.0.0.1:{port}", during=during)
     expect(code, 0, f"exit code, printed {printed!r}")
     expect_in("interrupt", printed)

@@ -11,8 +11,12 @@ import tempfile
 
 import websockets
 
-from harness import SECONDS, Process, check, echo_server, expect, expect_in, program
-from peers_node import ENVIRONMENT, HERE
+import peers_node
+from harness import (
+    ECHOERS, SECONDS, TALKERS, Process, check, echo_server, expect, expect_fatal, expect_in, persistent,
+    program,
+)
+from peers_node import HERE
 from peers_websockets import SIZES, binary_of, text_of, within
 from webdriver import Browser
 
@@ -89,16 +93,12 @@ def stopped():
         within(talk(server))
 
 
-def node(script, *arguments):
-    environment = {**ENVIRONMENT, "NODE_EXTRA_CA_CERTS": certificate().cert}
-    return Process("node", ["node", os.path.join(HERE, script), *arguments], env=environment)
-
-
 def node_case(name, about, *flags):
     @check("wss, node ws, client", about)
     def run():
         with secure_server(*flags) as server:
-            client = node("node_client.js", name, server.ws)
+            trust = {"NODE_EXTRA_CA_CERTS": certificate().cert}
+            client = peers_node.node("node_client.js", name, server.ws, env=trust)
             try:
                 client.expect_exit(0)
             finally:
@@ -191,7 +191,7 @@ def chromium():
 # ---- our clients
 
 
-def back_over(version):
+def back_over(version, echoer):
     async def ask(client):
         for size in SIZES:
             for payload in (text_of(size), binary_of(size)):
@@ -219,38 +219,39 @@ def back_over(version):
         ) as server:
             port = server.sockets[0].getsockname()[1]
             url = f"wss://localhost:{port}/"
-            with program("echo_back", url, "--ca", certificate().cert) as client:
+            with program(*echoer, url, "--ca", certificate().cert) as client:
                 await ended
                 code = await loop.run_in_executor(None, client.wait)
                 expect(code, 0, f"exit code, printed {client.text()!r}")
-            with program("echo_back", url) as client:
+            with program(*persistent(echoer), url) as client:
                 code = await loop.run_in_executor(None, client.wait)
                 expect(code, 1, "exit code without --ca")
                 expect_in("certificate of CN=localhost", client.text())
+                expect_fatal(client.text())
 
     within(run())
 
 
 for name, number in VERSIONS:
-    check("wss, websockets, server", f"echo_back over TLS {name}, and not without its CA")(
+    check("wss, websockets, server", f"{{}} over TLS {name}, and not without its CA", each=ECHOERS)(
         functools.partial(back_over, number)
     )
 
 
-@check("wss, node ws, server", "echo_back and echo_client exchange messages with it")
+def secure_node_server(*arguments):
+    environment = {"TERN_CERT": certificate().cert, "TERN_KEY": certificate().key}
+    return peers_node.node("node_server.js", *arguments, env=environment)
+
+
+@check("wss, node ws, server", "our clients exchange messages with it")
 def node_server():
-    trust = ["--ca", certificate().cert]
-    for case, name in (("sizes", "echo_back"), ("talk", "echo_client")):
-        environment = {"TERN_CERT": certificate().cert, "TERN_KEY": certificate().key}
-        server = Process(
-            "node",
-            ["node", os.path.join(HERE, "node_server.js"), case],
-            env={**ENVIRONMENT, **environment},
-        )
+    for case, command in (*(("sizes", each) for each in ECHOERS), *(("talk", each) for each in TALKERS)):
+        server = secure_node_server(case)
         try:
             port = server.wait_line(r"^\d+$")
-            with program(name, f"wss://127.0.0.1:{port}/", *trust) as client:
-                if name == "echo_client":
+            url = f"wss://127.0.0.1:{port}/"
+            with program(*command, url, "--ca", certificate().cert) as client:
+                if case == "talk":
                     client.wait_line("^recv: .")
                     client.signal(signal.SIGINT)
                 client.expect_exit(0)
@@ -259,8 +260,8 @@ def node_server():
             server.stop()
 
 
-@check("wss, openssl s_server", "echo_back connects to it, and reports its alert")
-def openssl_server():
+@check("wss, openssl s_server", "{} connects to it, and reports its alert", each=ECHOERS)
+def openssl_server(echoer):
     own = ["-cert", certificate().cert, "-key", certificate().key]
     for flags, wanted in (([], "upgrade wss://"), (["-Verify", "1"], "certificate required")):
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -270,8 +271,9 @@ def openssl_server():
         try:
             server.wait_line("^ACCEPT")
             url = f"wss://127.0.0.1:{port}/"
-            with program("echo_back", url, "--ca", certificate().cert) as client:
+            with program(*persistent(echoer), url, "--ca", certificate().cert) as client:
                 expect(client.wait(), 1, "exit code")
                 expect_in(wanted, client.text())
+                expect_fatal(client.text())
         finally:
             server.stop()

@@ -1,4 +1,4 @@
-"""tern's client through proxies, Unix sockets and redirects of other projects: tinyproxy, squid,
+"""tern's clients through proxies, Unix sockets and redirects of other projects: tinyproxy, squid,
 microsocks, dante, nginx, python3-websockets and node's ws."""
 
 import asyncio
@@ -13,10 +13,12 @@ import tempfile
 
 import websockets
 
-from harness import SECONDS, Process, check, echo_server, expect, expect_in, program
+from harness import (
+    SECONDS, TALKERS, Process, check, echo_server, expect, expect_fatal, expect_in, persistent, program,
+)
 from peers_node import node
 from peers_proxies import NGINX_HEAD, eventually, free_port, listens
-from peers_tls import certificate, secure_server
+from peers_tls import certificate, secure_node_server, secure_server
 from peers_websockets import within
 
 TINYPROXY = """
@@ -137,8 +139,8 @@ def squid_tls(allowed, credentials):
 
 
 @contextlib.contextmanager
-def microsocks(allowed, credentials):
-    port = free_port()
+def microsocks(allowed, credentials, port=None):
+    port = port or free_port()
     words = ["-u", "me", "-P", "secret"] if credentials else []
     with daemon("microsocks", port, ["microsocks", "-i", "127.0.0.1", "-p", str(port), *words]):
         yield port
@@ -149,29 +151,33 @@ def dante(allowed, credentials):
                       method="username" if credentials else "none", user=getpass.getuser())
 
 
-def expect_echo(url, *flags):
-    """echo_client gets its message back."""
-    with program("echo_client", url, "--ca", certificate().cert, *flags) as client:
+def expect_echo(talker, url, *flags):
+    """The client gets its message back."""
+    with program(*talker, url, "--ca", certificate().cert, *flags) as client:
         client.wait_line("^recv: ")
         client.signal(signal.SIGINT)
         client.expect_exit(0)
 
 
-def expect_refused(words, url, *flags):
-    with program("echo_client", url, "--ca", certificate().cert, *flags) as client:
+def expect_refused(talker, words, url, *flags):
+    """The client prints why it is not connected, and does not try again."""
+    command = persistent((*talker, url, "--ca", certificate().cert, *flags))
+    with program(*command) as client:
         client.expect_exit(1)
-        expect_in(words, client.text(), "what echo_client prints")
+        expect_in(words, client.text(), f"what {client.name} prints")
+        expect_fatal(client.text())
+        if "--proxy" in flags and client.name == "loop_client":
+            expect_in("stage=proxy", client.text(), "the stage")
 
 
-def passes(start, scheme, credentials):
+def passes(start, scheme, credentials, talker):
     user = "me:secret@" if credentials else ""
     for server_of in (echo_server, secure_server):
         with server_of() as server, start(server.port, credentials) as port:
-            flags = ["--proxy", f"{scheme}://{user}127.0.0.1:{port}"]
-            expect_echo(server.ws + "/echo", *flags)
+            expect_echo(talker, server.ws + "/echo", "--proxy", f"{scheme}://{user}127.0.0.1:{port}")
             if credentials:
                 for wrong in ("", "me:wrong@"):
-                    expect_refused("proxy 127.0.0.1", server.ws + "/echo", "--proxy",
+                    expect_refused(talker, "proxy 127.0.0.1", server.ws + "/echo", "--proxy",
                                    f"{scheme}://{wrong}127.0.0.1:{port}")
 
 
@@ -181,19 +187,20 @@ for name, start, scheme in (
     ("squid", squid_tls, "https"),
     ("microsocks", microsocks, "socks5"),
     ("microsocks", microsocks, "socks5h"),
+    ("dante", dante, "socks5"),
     ("dante", dante, "socks5h"),
 ):
-    check(name, f"ws and wss pass it as {scheme}")(
+    check(name, f"ws and wss of {{}} pass it as {scheme}", each=TALKERS)(
         functools.partial(passes, start, scheme, False))
     if start is not dante:  # whose passwords are those of the system's users
-        check(name, f"ws and wss pass it as {scheme} with a password, a wrong one does not")(
-            functools.partial(passes, start, scheme, True))
+        check(name, f"ws and wss of {{}} pass it as {scheme} with a password, a wrong one does not",
+              each=TALKERS)(functools.partial(passes, start, scheme, True))
 
 
-def refuses(start, scheme, words):
+def refuses(start, scheme, words, talker):
     """The proxy allows another port than that of the server."""
     with echo_server() as server, start(free_port(), False) as port:
-        expect_refused(words, server.ws + "/echo", "--proxy", f"{scheme}://127.0.0.1:{port}")
+        expect_refused(talker, words, server.ws + "/echo", "--proxy", f"{scheme}://127.0.0.1:{port}")
 
 
 for name, start, scheme, words in (
@@ -202,64 +209,74 @@ for name, start, scheme, words in (
     ("squid", squid_tls, "https", "403"),
     ("dante", dante, "socks5h", "do not allow"),
 ):
-    check(name, f"a port that it forbids is refused as {scheme}")(
+    check(name, f"a port that it forbids is refused to {{}} as {scheme}", each=TALKERS)(
         functools.partial(refuses, start, scheme, words))
 
 
-@check("microsocks", "a port on which nothing listens is refused")
-def microsocks_refuses():
+@check("microsocks", "a port on which nothing listens is refused to {}", each=TALKERS)
+def microsocks_refuses(talker):
     with microsocks(0, False) as port:
-        expect_refused("the connection was refused", f"ws://127.0.0.1:{free_port()}/echo",
-                       "--proxy", f"socks5://127.0.0.1:{port}")
+        url = f"ws://127.0.0.1:{free_port()}/echo"
+        with program(*persistent((*talker, url, "--proxy", f"socks5://127.0.0.1:{port}"))) as client:
+            client.expect_exit(1)
+            expect_in("the connection was refused", client.text(), f"what {client.name} prints")
+            if client.name == "loop_client":  # it may listen later
+                expect(client.text().count("stage=proxy"), 2, f"attempts in {client.text()!r}")
 
 
-@check("dante", "a wrong password is refused")
-def dante_password():
+@check("dante", "a wrong password of {} is refused", each=TALKERS)
+def dante_password(talker):
     with echo_server() as server, dante(server.port, True) as port:
-        expect_refused("does not accept the name and password", server.ws + "/echo",
+        expect_refused(talker, "does not accept the name and password", server.ws + "/echo",
                        "--proxy", f"socks5h://unknown:wrong@127.0.0.1:{port}")
 
 
-@check("nginx", "its redirects are followed, never from wss to ws, and only as many as allowed")
-def redirects():
+@check("nginx", "its redirects are followed by {}, never from wss to ws, and only as many as allowed",
+       each=TALKERS)
+def redirects(talker):
     front = free_port()
     with echo_server() as server, secure_server() as secure, configured(
         "nginx", NGINX, ["nginx", "-e", "stderr", "-c"], behind=server.port, secure=secure.port,
         front=front, cert=certificate().cert, key=certificate().key,
     ) as port:
         at = f"ws://127.0.0.1:{port}"
-        expect_echo(at + "/there", "--max-redirects", "1")
-        expect_echo(at + "/secure", "--max-redirects", "1")
-        expect_refused("307", at + "/there")
-        expect_refused("redirect", at + "/loop", "--max-redirects", "5")
-        expect_refused("from wss:// to ws://", f"wss://127.0.0.1:{front}/", "--max-redirects", "1")
+        expect_echo(talker, at + "/there", "--max-redirects", "1")
+        expect_echo(talker, at + "/secure", "--max-redirects", "1")
+        expect_refused(talker, "307", at + "/there")
+        expect_refused(talker, "redirect", at + "/loop", "--max-redirects", "5")
+        expect_refused(talker, "from wss:// to ws://", f"wss://127.0.0.1:{front}/",
+                       "--max-redirects", "1")
 
 
-@check("websockets, server", "behind a Unix socket, by ws+unix:// and by --unix-socket")
-def unix_websockets():
+@check("websockets, server", "{} reaches a Unix socket, by ws+unix, wss+unix and --unix-socket",
+       each=TALKERS)
+def unix_websockets(talker):
     async def echo(socket):
         async for message in socket:
             await socket.send(message)
 
-    async def run():
+    async def run(scheme, context):
         with tempfile.TemporaryDirectory() as directory:
             path = os.path.join(directory, "socket")
-            async with websockets.unix_serve(echo, path, close_timeout=SECONDS):
+            async with websockets.unix_serve(echo, path, ssl=context, close_timeout=SECONDS):
                 loop = asyncio.get_running_loop()
-                await loop.run_in_executor(None, expect_echo, f"ws+unix://{path}:/echo")
-                await loop.run_in_executor(None, expect_echo, "ws://example.org/echo",
-                                           "--unix-socket", path)
+                for way in ([f"{scheme}+unix://{path}:/echo"],
+                            [f"{scheme}://localhost/echo", "--unix-socket", path]):
+                    await loop.run_in_executor(None, expect_echo, talker, *way)
 
-    within(run())
+    within(run("ws", None))
+    within(run("wss", certificate().server_context()))
 
 
-@check("node ws, server", "behind a Unix socket, by ws+unix://")
-def unix_node():
-    with tempfile.TemporaryDirectory() as directory:
-        path = os.path.join(directory, "socket")
-        server = node("node_server.js", "unix", path)
-        try:
-            server.wait_line("^listening$")
-            expect_echo(f"ws+unix://{path}:/echo?a=b")
-        finally:
-            server.stop()
+@check("node ws, server", "{} reaches a Unix socket, by ws+unix and wss+unix", each=TALKERS)
+def unix_node(talker):
+    for scheme, start in (("ws", functools.partial(node, "node_server.js")),
+                          ("wss", secure_node_server)):
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "socket")
+            server = start("unix", path)
+            try:
+                server.wait_line("^listening$")
+                expect_echo(talker, f"{scheme}+unix://{path}:/echo?a=b")
+            finally:
+                server.stop()

@@ -3,11 +3,14 @@
 import asyncio
 import contextlib
 import http
+import re
 import signal
 
 import websockets
 
-from harness import SECONDS, check, echo_server, expect, expect_in, program
+from harness import (
+    ECHOERS, SECONDS, check, echo_server, expect, expect_fatal, expect_in, persistent, program,
+)
 
 CLIENT = "websockets, client"
 SERVER = "websockets, server"
@@ -201,7 +204,7 @@ def origins():
 # ---- their server, our clients
 
 
-def serve(name, arguments, handler, after=None, **options):
+def serve(command, arguments, handler, after=None, **options):
     """Runs one of our clients against `handler`, then `after(client, end)`; returns the client.
 
     The first word of `arguments` that holds {port} gets the server's port."""
@@ -223,7 +226,7 @@ def serve(name, arguments, handler, after=None, **options):
         ) as server:
             port = server.sockets[0].getsockname()[1]
             words = [word.format(port=port) for word in arguments]
-            with program(name, *words) as client:
+            with program(*command, *words) as client:
                 loop = asyncio.get_running_loop()
                 if after is not None:
                     await after(client, ended, loop)
@@ -233,8 +236,8 @@ def serve(name, arguments, handler, after=None, **options):
     return within(run())
 
 
-@check(SERVER, "echo_back echoes every size and type, exit 0 after 1000")
-def back_sizes():
+@check(SERVER, "{} echoes every size and type, exit 0 after 1000", each=ECHOERS)
+def back_sizes(echoer):
     async def ask(socket):
         for size in SIZES:
             for payload in (text_of(size), binary_of(size)):
@@ -250,12 +253,12 @@ def back_sizes():
     async def after(client, ended, loop):
         await ended
 
-    code, printed = serve("echo_back", ["ws://127.0.0.1:{port}/"], ask, after)
+    code, printed = serve(echoer, ["ws://127.0.0.1:{port}/"], ask, after)
     expect(code, 0, f"exit code, printed {printed!r}")
 
 
-@check(SERVER, "echo_back offers no compression")
-def back_offers_nothing():
+@check(SERVER, "{} offers no compression", each=ECHOERS)
+def back_offers_nothing(echoer):
     async def look(socket):
         expect(socket.request_headers.get("Sec-WebSocket-Extensions"), None, "offer")
         expect(socket.extensions, [], "extensions")
@@ -263,19 +266,25 @@ def back_offers_nothing():
     async def after(client, ended, loop):
         await ended
 
-    serve("echo_back", ["ws://127.0.0.1:{port}/"], look, after)
+    serve(echoer, ["ws://127.0.0.1:{port}/"], look, after)
 
 
-@check(SERVER, "echo_back exits 1 when TCP is dropped")
-def back_dropped():
+def expect_one_error(printed):
+    """An echoer printed one line, besides those of the client on a loop about its session."""
+    errors = [line for line in printed.split("\n") if not re.match("open |closed ", line)]
+    expect(len(errors), 1, f"lines of {printed!r}")
+
+
+@check(SERVER, "{} exits 1 when TCP is dropped", each=ECHOERS)
+def back_dropped(echoer):
     async def drop(socket):
         await socket.send("soon gone")
         expect(await socket.recv(), "soon gone")
         socket.transport.abort()
 
-    code, printed = serve("echo_back", ["ws://127.0.0.1:{port}/"], drop)
+    code, printed = serve(echoer, ["ws://127.0.0.1:{port}/"], drop)
     expect(code, 1, "exit code")
-    expect(printed.count("\n"), 0, f"more than one line: {printed!r}")
+    expect_one_error(printed)
 
 
 @check(SERVER, "clients exit 1 and print the status of a refusal")
@@ -286,13 +295,15 @@ def refused():
     async def never(socket):
         raise AssertionError("the handshake went through")
 
-    for name, arguments in (
-        ("echo_back", ["ws://127.0.0.1:{port}/"]),
-        ("echo_client", ["--addr", "127.0.0.1:{port}"]),
+    for command, arguments in (
+        (("echo_back",), ["ws://127.0.0.1:{port}/"]),
+        (("echo_client",), ["--addr", "127.0.0.1:{port}"]),
+        (persistent(("loop_client",)), ["ws://127.0.0.1:{port}/"]),
     ):
-        code, printed = serve(name, arguments, never, process_request=refuse)
-        expect(code, 1, f"exit code of {name}, which printed {printed!r}")
-        expect_in("403", printed, f"what {name} printed")
+        code, printed = serve(command, arguments, never, process_request=refuse)
+        expect(code, 1, f"exit code of {command[0]}, which printed {printed!r}")
+        expect_in("403", printed, f"what {command[0]} printed")
+        expect_fatal(printed)
 
 
 @check(SERVER, "echo_client sends the time, prints echoes, closes with 1000 on SIGINT")
@@ -313,6 +324,6 @@ def client_talks():
         await loop.run_in_executor(None, client.wait_line, "^interrupt$")
 
     code, printed = serve(
-        "echo_client", ["--addr", "127.0.0.1:{port}", "--path", "/path"], echo, after
+        ("echo_client",), ["--addr", "127.0.0.1:{port}", "--path", "/path"], echo, after
     )
     expect(code, 0, f"exit code, printed {printed!r}")
