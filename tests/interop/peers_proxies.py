@@ -6,11 +6,13 @@ import shutil
 import socket
 import tempfile
 import time
+import types
 
 import websockets
 
 from harness import SECONDS, Process, check, echo_server, expect, expect_in
 from peers_curl import Answer, curl
+from peers_tls import certificate
 from peers_websockets import within
 
 # The beginning of each configuration: nginx stays in the foreground and in its folder.
@@ -31,6 +33,9 @@ http {{
 
 NGINX = NGINX_HEAD + """  server {{
     listen 127.0.0.1:{port};
+    listen 127.0.0.1:{secure} ssl;
+    ssl_certificate {directory}/pem;
+    ssl_certificate_key {directory}/pem;
     location / {{ proxy_pass http://127.0.0.1:{behind}; }}
     location /echo {{
       proxy_pass http://127.0.0.1:{behind};
@@ -52,12 +57,14 @@ defaults
   timeout connect 5s
   timeout client 30s
   timeout server 30s
+  retries 0
 frontend front
   bind 127.0.0.1:{port}
+  bind 127.0.0.1:{secure} ssl crt {directory}/pem
   default_backend back
 backend back
-  option httpchk
-  server tern 127.0.0.1:{behind} check inter 100ms
+  {option}
+  server tern 127.0.0.1:{behind} {check}
 """
 
 
@@ -82,19 +89,24 @@ def listens(port):
 
 
 @contextlib.contextmanager
-def proxy(name, template, *arguments, behind):
-    """The proxy, with its port and its directory."""
+def proxy(name, template, *arguments, **values):
+    """The proxy, with its ports, plain and TLS, and its directory."""
     with tempfile.TemporaryDirectory() as directory:
-        port = free_port()
+        front = types.SimpleNamespace(port=free_port(), secure=free_port(), directory=directory)
+        with open(os.path.join(directory, "pem"), "w") as pem:
+            for part in (certificate().cert, certificate().key):
+                with open(part) as file:
+                    pem.write(file.read())
         path = os.path.join(directory, "conf")
         with open(path, "w") as conf:
-            conf.write(template.format(directory=directory, port=port, behind=behind))
+            conf.write(template.format(**vars(front), **values))
         command = [shutil.which(name, path="/usr/sbin:" + os.environ["PATH"]), *arguments, path]
         process = Process(name, command)
         try:
-            eventually(lambda: process.popen.poll() is not None or listens(port), f"{name} listens")
+            eventually(lambda: process.popen.poll() is not None or listens(front.port),
+                       f"{name} listens")
             expect(process.popen.poll(), None, f"exit code of {name}, which printed {process.text()}")
-            yield port, directory
+            yield front
         finally:
             process.stop()
 
@@ -103,8 +115,8 @@ def nginx(behind):
     return proxy("nginx", NGINX, "-e", "stderr", "-c", behind=behind)
 
 
-def haproxy(behind):
-    return proxy("haproxy", HAPROXY, "-db", "-f", behind=behind)
+def haproxy(behind, option="", check=""):
+    return proxy("haproxy", HAPROXY, "-db", "-f", behind=behind, option=option, check=check)
 
 
 def echoes(url):
@@ -118,20 +130,20 @@ def echoes(url):
 
 @check("nginx", "a default proxy_pass, which uses HTTP/1.0, gets the page")
 def nginx_page():
-    with echo_server() as server, nginx(server.port) as (port, _):
+    with echo_server() as server, nginx(server.port) as front:
         for path in ("/", "/time", "/"):
-            got = Answer(curl("--include", f"http://127.0.0.1:{port}{path}"))
+            got = Answer(curl("--include", f"http://127.0.0.1:{front.port}{path}"))
             expect(got.status, 200, "status of " + path)
             expect(int(got.fields["content-length"]), len(got.body.encode()), "Content-Length")
 
 
 @check("nginx", "a WebSocket, and 426 where proxy_http_version is not set")
 def nginx_websocket():
-    with echo_server() as server, nginx(server.port) as (port, _):
-        echoes(f"ws://127.0.0.1:{port}/echo")
+    with echo_server() as server, nginx(server.port) as front:
+        echoes(f"ws://127.0.0.1:{front.port}/echo")
         refused = None
         try:
-            echoes(f"ws://127.0.0.1:{port}/stock/echo")
+            echoes(f"ws://127.0.0.1:{front.port}/stock/echo")
         except websockets.InvalidStatusCode as error:
             refused = error.status_code
         expect(refused, 426, "status without proxy_http_version")
@@ -153,8 +165,10 @@ def health(directory):
 
 @check("haproxy", "the default health check, OPTIONS by HTTP/1.0, reports the server as up")
 def haproxy_health():
-    with echo_server() as server, haproxy(server.port) as (port, directory):
-        eventually(lambda: health(directory)[1].startswith("L7"), "a health check")
-        expect(health(directory), ("UP", "L7OK"), "health")
-        expect_in("</html>", curl(f"http://127.0.0.1:{port}/"), "page")
-        echoes(f"ws://127.0.0.1:{port}/echo")
+    with echo_server() as server, haproxy(
+        server.port, "option httpchk", "check inter 100ms"
+    ) as front:
+        eventually(lambda: health(front.directory)[1].startswith("L7"), "a health check")
+        expect(health(front.directory), ("UP", "L7OK"), "health")
+        expect_in("</html>", curl(f"http://127.0.0.1:{front.port}/"), "page")
+        echoes(f"ws://127.0.0.1:{front.port}/echo")
