@@ -92,9 +92,9 @@ tidy:  ## run clang-tidy on the library
 	@scripts/tidy.sh
 
 format:  ## run clang-format on all sources
-	@find include src tests fuzz bench examples -name '*.h' -o -name '*.cc' | xargs clang-format -i
+	@find include src tests fuzz bench examples tools -name '*.h' -o -name '*.cc' | xargs clang-format -i
 
-install: all  ## install the library and its headers: make install PREFIX=/usr/local
+install: all  ## install the library, its headers and the command tern: make install PREFIX=/usr/local
 	@cmake --install $(BUILD) --prefix $(PREFIX)
 
 clean:  ## remove everything that was built

@@ -7,7 +7,8 @@ set -euo pipefail
 
 # Each word is one need: "package", or "package:command" if any package may provide the command.
 # "libclang-rt" stands for clang's sanitizer and fuzzer run-times; the package name contains the version.
-build="cmake:cmake g++:c++ ninja-build:ninja libssl-dev zlib1g-dev libcli11-dev"
+build="cmake:cmake g++:c++ ninja-build:ninja libssl-dev zlib1g-dev libcli11-dev
+  nlohmann-json3-dev"
 test="$build libgtest-dev pkg-config:pkg-config clang-format:clang-format openssl:openssl"
 check="$test clang:clang++ clang-tidy:clang-tidy llvm:llvm-cov libwslay-dev libclang-rt
   patch:patch valgrind:valgrind"

@@ -299,7 +299,7 @@ using Check = Complaints (*)(const std::string& path, std::string_view content);
 
 void expect_none_in_tree(Check check) {
   const auto tree = tern::test::read_source_tree(
-      TERN_SOURCE_DIR, {"include", "src", "tests", "fuzz", "bench", "examples"});
+      TERN_SOURCE_DIR, {"include", "src", "tests", "fuzz", "bench", "examples", "tools"});
   EXPECT_FALSE(tree.empty());
   std::string all;
   for (const auto& [path, content] : tree) all += join_complaints(check(path, content));
@@ -360,7 +360,7 @@ class Format : public testing::Test {
 TEST_F(Format, EveryFile) {
   std::string files;
   for (const auto& [path, content] : tern::test::read_source_tree(
-           TERN_SOURCE_DIR, {"include", "src", "tests", "fuzz", "bench", "examples"})) {
+           TERN_SOURCE_DIR, {"include", "src", "tests", "fuzz", "bench", "examples", "tools"})) {
     files += " '" + path + "'";
   }
   const std::string complaints = complaints_of(files);

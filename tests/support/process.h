@@ -39,8 +39,9 @@ inline int until(std::chrono::steady_clock::time_point deadline) {
 class Process {
  public:
   /// Starts the program with these arguments; the first one is searched in PATH. It runs in
-  /// `directory`.
-  explicit Process(std::vector<std::string> words, const std::string& directory = ".")
+  /// `directory`. `input` is its standard input, which the caller closes; -1: /dev/null.
+  explicit Process(std::vector<std::string> words, const std::string& directory = ".",
+                   int input = -1)
       : name_(words.front()) {
     std::array<int, 2> out{};
     std::array<int, 2> err{};
@@ -50,7 +51,11 @@ class Process {
     }
     posix_spawn_file_actions_t actions;
     ::posix_spawn_file_actions_init(&actions);
-    ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    if (input >= 0) {
+      ::posix_spawn_file_actions_adddup2(&actions, input, 0);
+    } else {
+      ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    }
     ::posix_spawn_file_actions_adddup2(&actions, out[1], 1);
     ::posix_spawn_file_actions_adddup2(&actions, err[1], 2);
     ::posix_spawn_file_actions_addchdir_np(&actions, directory.c_str());

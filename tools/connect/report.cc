@@ -1,0 +1,132 @@
+#include "connect/report.h"
+
+#include "text.h"
+
+#include <array>
+#include <cstdio>
+#include <iostream>
+#include <unistd.h>
+
+namespace command {
+namespace {
+
+std::string quoted(std::string_view text) { return '"' + escape(text) + '"'; }
+
+std::string quoted(std::span<const std::byte> bytes) {
+  return quoted({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+}
+
+std::string tenths(double value) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.1f", value);
+  return text.data();
+}
+
+// Fields that may hold a secret.
+bool is_secret(std::string_view name) {
+  std::string lower(name);
+  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  return lower == "authorization" || lower == "proxy-authorization" || lower == "cookie";
+}
+
+}  // namespace
+
+Report::Report(const ConnectOptions& options, Output& output, bool with_prompt)
+    : options_(options),
+      printer_(options, output, with_prompt),
+      events_(output.is_terminal(), options.timestamps),
+      shown_url_(options.url.substr(0, options.url.find('?'))),
+      errors_on_terminal_(with_prompt && ::isatty(STDERR_FILENO) == 1) {}
+
+// A line on stderr. The server's words in it cannot control a terminal.
+void Report::notice(std::string_view text) {
+  if (options_.quiet) return;
+  const std::string line = escape(text) + '\n';
+  std::cerr << (errors_on_terminal_ ? "\r\x1b[K" + line : line) << std::flush;
+}
+
+void Report::problem(std::string_view text) {
+  notice("tern: " + std::string(text));
+  if (options_.json) printer_.line(events_.error(text));
+}
+
+// ---- attempts
+
+void Report::attempt(std::size_t number) {
+  if (options_.json) printer_.line(events_.attempt(number, shown_url_));
+  if (!options_.verbose) return;
+  notice("* attempt " + std::to_string(number) + ": " + shown_url_);
+  show_request();
+}
+
+// The fields that the command line sets. tern adds those of the handshake.
+void Report::show_request() {
+  const tern::DialOptions& dial = options_.dial;
+  if (!dial.host.empty()) notice("> Host: " + dial.host);
+  if (!dial.user_agent.empty()) notice("> User-Agent: " + dial.user_agent);
+  for (const std::string& protocol : dial.protocols) {
+    notice("> Sec-WebSocket-Protocol: " + protocol);
+  }
+  for (const auto& [name, value] : dial.headers) {
+    notice("> " + name + ": " + (is_secret(name) ? "(not shown)" : value));
+  }
+}
+
+void Report::open(const tern::Connection& connection, const tern::ResponseHead& response) {
+  if (options_.json) printer_.line(events_.open(connection, shown_url_));
+  if (!options_.verbose) return;
+  notice("< HTTP/1.1 " + std::to_string(response.status) + ' ' + std::string(response.reason));
+  for (const tern::HeaderField& field : response.fields) {
+    notice("< " + std::string(field.name) + ": " + std::string(field.value));
+  }
+  notice("* open: " + connection.remote_address() +
+         (connection.deflate() ? ", compressed" : ", not compressed"));
+}
+
+// ---- a connection
+
+void Report::message(tern::Message message) {
+  options_.json ? printer_.line(events_.message(message)) : printer_.message(message);
+}
+
+void Report::ping(std::span<const std::byte> payload) {
+  if (!options_.show_control) return;
+  if (options_.json) return printer_.line(events_.ping(payload));
+  notice("> ping " + quoted(payload));
+}
+
+void Report::pong(std::span<const std::byte> payload, std::optional<double> rtt_ms) {
+  if (!options_.show_control) return;
+  if (options_.json) return printer_.line(events_.pong(payload, rtt_ms));
+  notice("< pong " + quoted(payload) + (rtt_ms ? ", " + tenths(*rtt_ms) + " ms" : ""));
+}
+
+void Report::closed(const tern::CloseInfo& end) {
+  if (options_.json) printer_.line(events_.close(end));
+  const bool is_usual = end.clean && end.code <= tern::CloseCode::going_away;
+  const bool has_no_code = end.clean && end.code == tern::CloseCode::no_status;
+  if ((is_usual || has_no_code) && !options_.verbose) return;
+  std::string text = options_.verbose ? "* " : "tern: ";
+  if (end.clean) {
+    text += end.by_peer ? "the server closed with " : "closed with ";
+    text += std::to_string(static_cast<int>(end.code));
+    if (!end.reason.empty()) text += ' ' + quoted(end.reason);
+  } else {
+    text += "the connection is lost";
+    if (end.error) text += ": " + end.error.message();
+  }
+  notice(text);
+}
+
+void Report::ended(const tern::Ended& end) {
+  if (end.failure != nullptr) {
+    if (options_.json) printer_.line(events_.error(*end.failure, end.stage));
+    notice("tern: " + end.failure->message());
+  }
+  if (end.wait) {
+    const double wait = std::chrono::duration<double>(*end.wait).count();
+    notice("tern: next attempt in " + tenths(wait) + " s");
+  }
+}
+
+}  // namespace command
