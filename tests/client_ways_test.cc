@@ -305,7 +305,9 @@ TEST(ClientWays, ConnectsToUnixSockets) {
   {
     const Echo echo;
     const UnixSocket socket(path, echo.port);
-    expect_echo("ws+unix://" + path + ":/echo", {});
+    auto client = dial("ws+unix://" + path + ":/echo");
+    ASSERT_TRUE(client);
+    EXPECT_EQ(client->remote_address(), "unix:" + path);
   }
   ::unlink(path.c_str());
   {
@@ -317,7 +319,9 @@ TEST(ClientWays, ConnectsToUnixSockets) {
   {
     const Echo echo;
     const UnixSocket socket(abstract, echo.port);
-    expect_echo("ws+unix://" + abstract + ":/echo", {});
+    auto client = dial("ws+unix://" + abstract + ":/echo");
+    ASSERT_TRUE(client);
+    EXPECT_EQ(client->remote_address(), "unix:" + abstract);
   }
   const Error missing = failure("ws+unix:///no/such/socket:/echo?secret", {});
   EXPECT_EQ(missing.code(), std::errc::no_such_file_or_directory);

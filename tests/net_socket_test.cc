@@ -26,6 +26,7 @@ using tern::net::listen_tcp;
 using tern::net::local_address;
 using tern::net::Opened;
 using tern::net::peer_address;
+using tern::net::peer_name;
 using tern::net::PortUse;
 using tern::net::reset_close;
 using tern::net::send_once;
@@ -223,6 +224,7 @@ TEST(SocketAddresses, AreKnownForBothEnds) {
   const SocketPair pair;
   EXPECT_EQ(peer_address(pair.server.get()), local_address(pair.client.get()));
   EXPECT_EQ(peer_address(pair.client.get()), local_address(pair.server.get()));
+  EXPECT_EQ(peer_name(pair.client.get()), peer_address(pair.client.get()).to_string());
   EXPECT_EQ(peer_address(-1), Address());
   EXPECT_EQ(local_address(-1), Address());
 }

@@ -89,7 +89,7 @@ class Way {
   }
 
   Result<void> use(net::Fd socket) {
-    remote_address_ = net::peer_address(socket.get()).to_string();
+    remote_address_ = net::peer_name(socket.get());
     transport_ = std::make_unique<net::TcpTransport>(std::move(socket));
     return {};
   }
@@ -97,9 +97,7 @@ class Way {
   Result<void> connect_unix(const Route& route) {
     net::Opened opened = net::connect_unix(route.unix_path);
     if (!opened) return Error(opened.error, "connect " + client::name_of(url_));
-    if (auto used = use(std::move(opened.fd)); !used) return used;
-    remote_address_ = "unix:" + options_.unix_socket + url_.unix_path;
-    return {};
+    return use(std::move(opened.fd));
   }
 
   Result<void> race(const Route& route) {

@@ -129,9 +129,7 @@ const ResponseHead* LiveConnection::response() const noexcept {
   return shows_head_ && head.status != 0 ? &head : nullptr;
 }
 
-std::string LiveConnection::remote_address() const {
-  return net::peer_address(transport_->fd()).to_string();
-}
+std::string LiveConnection::remote_address() const { return net::peer_name(transport_->fd()); }
 
 Handle LiveConnection::handle() const noexcept {
   const Registry::Place at = place();

@@ -175,6 +175,19 @@ Address peer_address(int fd) noexcept {
   return name_of([](int s, sockaddr* n, socklen_t* b) { return ::getpeername(s, n, b); }, fd);
 }
 
+std::string peer_name(int fd) {
+  sockaddr_un name{};
+  socklen_t bytes = sizeof name;
+  const bool is_unix = ::getpeername(fd, reinterpret_cast<sockaddr*>(&name), &bytes) == 0 &&
+                       name.sun_family == AF_UNIX;
+  if (!is_unix) return peer_address(fd).to_string();
+  constexpr std::size_t start = offsetof(sockaddr_un, sun_path);
+  std::string path(name.sun_path, bytes > start ? bytes - start : 0);
+  const bool is_abstract = !path.empty() && path.front() == '\0';
+  if (is_abstract) return "unix:@" + path.substr(1);
+  return "unix:" + path.substr(0, path.find('\0'));
+}
+
 std::uint32_t unacknowledged_bytes(int fd) noexcept {
   int bytes = 0;
   if (::ioctl(fd, SIOCOUTQ, &bytes) != 0 || bytes < 0) return 0;

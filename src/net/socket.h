@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <system_error>
 
@@ -65,6 +66,9 @@ std::error_code set_nodelay(int fd) noexcept;
 Address local_address(int fd) noexcept;
 /// Returns the address of the peer; 0.0.0.0:0 if the connection has ended.
 Address peer_address(int fd) noexcept;
+/// Returns the name of the peer for people: "192.0.2.7:51234", or "unix:" and the path of a Unix
+/// socket, '@' in front of an abstract one. Throws std::bad_alloc.
+std::string peer_name(int fd);
 /// Returns the number of written bytes that the peer's system has not acknowledged; a FIN counts as
 /// one. Returns 0 if the system does not report it.
 std::uint32_t unacknowledged_bytes(int fd) noexcept;
