@@ -36,6 +36,7 @@ std::string name_of(const testing::TestParamInfo<Cell>& info) {
 
 class HandlerMatrix : public testing::TestWithParam<Cell> {
  protected:
+  void expect_failure(const CloseInfo& info);
   void act(Callback callback, Connection& conn) {
     if (callback != GetParam().callback) return;
     ++fired;
@@ -83,6 +84,16 @@ void expect_an_echo(std::uint16_t port) {
   client.reset();
 }
 
+void HandlerMatrix::expect_failure(const CloseInfo& info) {
+  if (GetParam().callback != Callback::close) {
+    EXPECT_EQ(info.code, CloseCode::internal_error);
+    EXPECT_EQ(info.error, Errc::handler_threw);
+  }
+  const auto line = logged.take();
+  ASSERT_TRUE(line);
+  EXPECT_NE(line->find("threw: on purpose"), std::string::npos) << *line;
+}
+
 TEST_P(HandlerMatrix, EndsOneConnectionOnceAndNothingElse) {
   const Cell cell = GetParam();
   running.server.route(
@@ -124,15 +135,7 @@ TEST_P(HandlerMatrix, EndsOneConnectionOnceAndNothingElse) {
   const auto info = ends.take();
   ASSERT_TRUE(info);
   EXPECT_TRUE(info->opened);
-  if (cell.deed == Deed::fail && cell.callback != Callback::close) {
-    EXPECT_EQ(info->code, CloseCode::internal_error);
-    EXPECT_EQ(info->error, Errc::handler_threw);
-  }
-  if (cell.deed == Deed::fail) {
-    const auto line = logged.take();
-    ASSERT_TRUE(line);
-    EXPECT_NE(line->find("threw: on purpose"), std::string::npos) << *line;
-  }
+  if (cell.deed == Deed::fail) expect_failure(*info);
   EXPECT_EQ(fired, 1);
 
   if (cell.deed == Deed::stop) {
