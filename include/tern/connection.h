@@ -177,8 +177,11 @@ namespace connection {
 
 /// Plain functions that call a Session's members; null for a member that it does not have.
 struct SessionType {
+  static constexpr std::size_t inline_bytes = 16;
+
   std::size_t size;
   std::size_t alignment;
+  bool is_large;  // a connection has no room for it inside
   void (*destroy)(void*) noexcept;
   void (*on_open)(void*, Connection&);
   void (*on_message)(void*, Connection&, Message);
@@ -209,11 +212,21 @@ concept NamesOnPong = (requires { &S::on_pong; }) || (!requires { &N::on_pong; }
 template <class S, class N = typename Named<S>::type>
 concept NamesOnClose = (requires { &S::on_close; }) || (!requires { &N::on_close; });
 
+template <class S>
+inline constexpr bool is_large_session = sizeof(S) > SessionType::inline_bytes ||
+                                         alignof(S) > alignof(void*);
+
 template <Session S>
 constexpr SessionType make_session_type() noexcept {
-  SessionType type{sizeof(S), alignof(S), [](void* s) noexcept { static_cast<S*>(s)->~S(); },
-                   nullptr,   nullptr,    nullptr,
-                   nullptr,   nullptr};
+  SessionType type{sizeof(S),
+                   alignof(S),
+                   is_large_session<S>,
+                   [](void* s) noexcept { static_cast<S*>(s)->~S(); },
+                   nullptr,
+                   nullptr,
+                   nullptr,
+                   nullptr,
+                   nullptr};
   type.on_message = [](void* s, Connection& conn, Message message) {
     static_cast<S*>(s)->on_message(conn, message);
   };
@@ -262,6 +275,7 @@ template <>
 constexpr SessionType make_session_type<Handlers>() noexcept {
   return {sizeof(Handlers),
           alignof(Handlers),
+          is_large_session<Handlers>,
           [](void* s) noexcept { static_cast<Handlers*>(s)->~Handlers(); },
           [](void* s, Connection& conn) {
             if (auto& on_open = static_cast<Handlers*>(s)->on_open) on_open(conn);

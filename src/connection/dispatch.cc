@@ -46,13 +46,13 @@ void log_exception(const LogSink& sink, std::string_view route, std::string_view
 }
 
 void* SessionBox::allocate(const SessionType& type) {
-  if (!is_large(type)) return small_;
+  if (!type.is_large) return small_;
   large_ = ::operator new(type.size, std::align_val_t(type.alignment));
   return large_;
 }
 
 void SessionBox::release(const SessionType& type) noexcept {
-  if (is_large(type)) ::operator delete(large_, std::align_val_t(type.alignment));
+  if (type.is_large) ::operator delete(large_, std::align_val_t(type.alignment));
 }
 
 void SessionBox::destroy() noexcept {

@@ -57,20 +57,15 @@ class SessionBox {
 
   explicit operator bool() const noexcept { return type_ != nullptr; }
   const SessionType* type() const noexcept { return type_; }
-  void* get() noexcept { return is_large(*type_) ? large_ : static_cast<void*>(small_); }
+  void* get() noexcept { return type_->is_large ? large_ : static_cast<void*>(small_); }
 
  private:
-  static constexpr std::size_t inline_bytes = 16;
-
-  static bool is_large(const SessionType& type) noexcept {
-    return type.size > inline_bytes || type.alignment > alignof(void*);
-  }
   void* allocate(const SessionType& type);
   void release(const SessionType& type) noexcept;
 
   const SessionType* type_ = nullptr;
   union {
-    alignas(8) std::byte small_[inline_bytes];
+    alignas(8) std::byte small_[SessionType::inline_bytes];
     void* large_;
   };
 };
