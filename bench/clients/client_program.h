@@ -74,10 +74,10 @@ class Measurement {
       : in_flight_(options.connections * options.depth), duration_(options.seconds) {}
 
   /// Call it again and again once all connections are open, with the number of replies so far.
-  /// Returns true at the end of the measurement. The warm-up lasts until all connections could have
-  /// had their reply, at most 2 s. The measurement lasts until at least one reply came, because on
-  /// a machine with other work a short time may have none. Throws std::runtime_error when none
-  /// comes for five seconds.
+  /// Returns true at the end of the measurement. The warm-up lasts until the number of
+  /// replies reaches the number of messages in flight, at most 2 s. The measurement lasts until at
+  /// least one reply came, because on a machine with other work a short time may have none. Throws
+  /// std::runtime_error when none comes for five seconds.
   bool is_over(std::uint64_t replies) {
     const double at = now(CLOCK_MONOTONIC);
     if (began_ == 0) began_ = at;

@@ -11,9 +11,9 @@
 // first connection warms up everything that is made only once. Upgrades are counted one by one. All
 // connections stay open to the end, because the time at which the server notices a close is random.
 //
-// Before each connection a line on standard output names its part of the sum of its workload:
-// "<workload> <messages>". The number is negative if the connection must be subtracted. A last
-// connection, "end 0", only marks the end.
+// Before each connection this program prints a line: "<workload> <messages>". The script adds the
+// counts of all connections of a workload. A negative number means that it must subtract the count.
+// A last connection, "end 0", only marks the end.
 
 #include "simd/cpu.h"
 #include "throughput/frames.h"

@@ -26,7 +26,7 @@ var (
 	size        = flag.Int("size", 64, "bytes of a message")
 	seconds     = flag.Float64("seconds", 1, "to measure, after a warm-up of 0.2 s")
 	noContent   = flag.Bool("no-content", false, "do not compare contents")
-	readBuffer  = flag.Int("read-buffer", 64<<10, "bytes, of each connection")
+	readBuffer  = flag.Int("read-buffer", 64<<10, "bytes of the buffer for reading, for each connection")
 	replies     atomic.Uint64
 )
 

@@ -42,7 +42,7 @@ Bytes empty_blocks() {
   return frame_of(blocks, true);
 }
 
-// FIN is the first bit of a frame (RFC 6455 §5.2).
+// make_frame() sets FIN, the first bit of a frame (RFC 6455 §5.2), so it is cleared here.
 Bytes empty_frames() {
   constexpr std::size_t fragments = 4'000;
   constexpr std::byte fin{0x80};

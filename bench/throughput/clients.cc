@@ -6,8 +6,8 @@
 #include "throughput/clients.h"
 
 #include "throughput/child.h"
+#include "throughput/contest.h"
 #include "throughput/entrants.h"
-#include "throughput/field.h"
 #include "throughput/system.h"
 #include "throughput/visits.h"
 
@@ -72,7 +72,7 @@ Visit visit(const Row& row, const Entrant& entrant, const ServerProcess& server,
   if (first != "measuring" || !second ||
       std::sscanf(second->c_str(), R"({"messages":%llu,"seconds":%lf,"cpu_seconds":%lf})",
                   &messages, &seconds, &cpu_seconds) != 3) {
-    throw std::runtime_error("its client ended without a result");
+    throw std::runtime_error("the client program ended without a result");
   }
   const auto count = static_cast<double>(messages);
   return {.per_second = count / seconds,
@@ -121,12 +121,12 @@ int run_clients(const CompareOptions& options) {
   std::vector<Entrant> entrants = client_entrants();
   if (entrants.size() == tern_clients)
     std::fputs("no rival is beside this program; `make bench-peers` builds them\n", stderr);
-  Field field(std::move(entrants), options);
+  Contest contest(std::move(entrants), options);
   print_head(options);
   for (const Row& row : rows) {
     if (std::string_view(row.name).find(options.only) == std::string_view::npos) continue;
     const auto standings =
-        field.run_row(row.name, [&](const Entrant& entrant, const ServerProcess& server) {
+        contest.run_row(row.name, [&](const Entrant& entrant, const ServerProcess& server) {
           return visit(row, entrant, server, options);
         });
     for (const Standing& standing : standings) {

@@ -1,13 +1,13 @@
 // The speed of a machine changes within minutes by more than servers differ. So figures of
 // different times are never compared: each repetition visits every server in turn and gives a ratio
-// for each, and the figure is the median of these ratios. The larger one of two ratios counts: of
-// the rates, and of the messages for each second of the server's CPU time. The second one is valid
-// even when the client is the limit.
+// for each, and the figure is the median of these ratios. A server has two ratios: that
+// of its rate, and that of its messages for each second of its CPU time. The larger one counts. The
+// second one is valid even when the client is the limit.
 #include "throughput/compare.h"
 
 #include "throughput/chart.h"
+#include "throughput/contest.h"
 #include "throughput/entrants.h"
-#include "throughput/field.h"
 #include "throughput/load.h"
 #include "throughput/ratio_table.h"
 #include "throughput/rivals.h"
@@ -60,7 +60,7 @@ std::string name_of(const Workload& workload) {
   return name;
 }
 
-bool any_plain_row_is_wanted(const CompareOptions& options) {
+bool any_row_of_the_chart_is_wanted(const CompareOptions& options) {
   return is_wanted(upgrades_row, options) ||
          std::ranges::any_of(
              workloads, [&](const Workload& each) { return is_wanted(name_of(each), options); });
@@ -88,7 +88,7 @@ std::vector<Entrant> beside_ceiling(const CompareOptions& options) {
 class Comparison {
  public:
   explicit Comparison(const CompareOptions& options)
-      : options_(options), field_(beside_ceiling(options), options), table_(options.json) {}
+      : options_(options), contest_(beside_ceiling(options), options), table_(options.json) {}
 
   void run() {
     for (const Workload& workload : workloads) {
@@ -114,9 +114,9 @@ class Comparison {
   }
 
  private:
-  void run_row(const std::string& name, const Field::Visiting& visit) {
+  void run_row(const std::string& name, const Contest::Visiting& visit) {
     if (!is_wanted(name, options_)) return;
-    const std::vector<Standing> standings = field_.run_row(name, visit);
+    const std::vector<Standing> standings = contest_.run_row(name, visit);
     table_.print(name, standings);
     groups_.push_back({.workload = name});
     for (const Standing& standing : std::span(standings).subspan(1)) {
@@ -127,7 +127,7 @@ class Comparison {
   }
 
   const CompareOptions& options_;
-  Field field_;
+  Contest contest_;
   RatioTable table_;
   std::vector<BarGroup> groups_{};
 };
@@ -145,8 +145,9 @@ std::size_t prepare(CompareOptions& options) {
 
 int run_compare(const CompareOptions& asked) {
   CompareOptions options = asked;
-  if (!options.chart.empty() && !any_plain_row_is_wanted(options)) {
-    std::fprintf(stderr, "no row but the ceiling's contains '%s', so %s is not written\n",
+  if (!options.chart.empty() && !any_row_of_the_chart_is_wanted(options)) {
+    std::fprintf(stderr,
+                 "no row of the chart has a name that contains '%s', so %s is not written\n",
                  options.only.c_str(), options.chart.c_str());
     return 1;
   }

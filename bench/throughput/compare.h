@@ -33,7 +33,7 @@ inline bool is_wanted(std::string_view row, const CompareOptions& options) noexc
 /// open.
 std::size_t prepare(CompareOptions& options);
 
-/// `compare` of the command line. Throws as run_load() and ServerProcess.
+/// Runs the command `tern-bench compare`. Throws as run_load() and ServerProcess.
 int run_compare(const CompareOptions& options);
 
 }  // namespace tern::bench

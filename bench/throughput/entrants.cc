@@ -35,12 +35,12 @@ constexpr Rival rivals[] = {
     {.name = "ws", .program = "node_echo", .warm_up = Seconds(1)},
 };
 
-bool stands_beside(std::string_view program) {
+bool is_beside_this_program(std::string_view program) {
   return !program.empty() && std::filesystem::exists(beside_this_program(std::string(program)));
 }
-bool is_here(const Rival& rival) { return stands_beside(rival.program); }
+bool is_here(const Rival& rival) { return is_beside_this_program(rival.program); }
 
-// The limits do not apply to the load. All checks stay on.
+// The limits are so high that the load never reaches them. Every check of the server stays on.
 std::vector<std::string> command_of(const std::string& program,
                                     const std::vector<std::string>& flags) {
   std::vector<std::string> command{program, "--port", "0", "--max-message", "16777216"};
@@ -80,7 +80,7 @@ std::vector<Entrant> client_entrants() {
   add("tern", "tern_client", false);
   add("tern blocking", "tern_blocking_client", false);
   for (const Rival& rival : rivals) {
-    if (stands_beside(rival.client)) add(rival.name, rival.client, true);
+    if (is_beside_this_program(rival.client)) add(rival.name, rival.client, true);
   }
   return all;
 }

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "throughput/compare.h"
-#include "throughput/field.h"
+#include "throughput/contest.h"
 
 #include <cstddef>
 #include <string>

@@ -8,8 +8,8 @@
 #include "throughput/attacks.h"
 #include "throughput/bystander.h"
 #include "throughput/certificate.h"
+#include "throughput/contest.h"
 #include "throughput/entrants.h"
-#include "throughput/field.h"
 #include "throughput/progress.h"
 #include "throughput/server_process.h"
 
@@ -196,8 +196,8 @@ int run_fairness(const CompareOptions& asked) {
   CompareOptions options = asked;
   if (options.servers.empty()) options.servers.push_back(beside_this_program("echo_server"));
   raise_descriptor_limit();
-  // Not real-time, because the system then takes 50 ms of each second from a server that is never
-  // idle.
+  // This is not real-time priority: the system takes 50 ms of each second from a real-time server
+  // that is never idle.
   constexpr int highest_priority = -20;
   if (options.first && ::setpriority(PRIO_PROCESS, 0, highest_priority) != 0) {
     std::fputs("--first has no effect: this user has no right to it\n", stderr);

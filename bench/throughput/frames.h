@@ -61,12 +61,12 @@ class TrainSender {
   TrainSender(const FrameTrain& train, std::uint64_t first) noexcept
       : sent_(train.offset_of(first)), end_(first), begun_(first) {}
 
-  /// Adds frames to those that are to send.
+  /// Adds `frames` to the frames that wait to be sent.
   void owe(std::size_t frames, const FrameTrain& train) noexcept {
     end_ += frames;
     owed_ = static_cast<std::size_t>(train.offset_of(end_) - sent_);
   }
-  /// Bytes that are to send.
+  /// The number of bytes that wait to be sent.
   std::size_t owed() const noexcept { return owed_; }
   /// The number of frames begun since the last call: at least one byte of each was sent.
   std::size_t take_begun(const FrameTrain& train) noexcept;

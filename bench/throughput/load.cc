@@ -220,7 +220,7 @@ class Load {
   // During the first messages buffers grow and pages are used for the first time.
   void warm_up() {
     for (Peer& peer : peers_) peer.ask(options_.depth);
-    const Clock::time_point began = last_ = heard_ = Clock::now();
+    const Clock::time_point began = last_ = last_reply_ = Clock::now();
     run_until(began + std::chrono::duration_cast<Clock::duration>(options_.warm_up));
     while (exchange_.replies < peers_.size() * options_.depth && last_ - began < max_warm_up) {
       run_until(last_ + std::chrono::milliseconds(10));
@@ -248,10 +248,10 @@ class Load {
       }
       const Clock::time_point now = Clock::now();
       if (ready > 0) {
-        heard_ = now;
+        last_reply_ = now;
       } else {
         idle_ += now - last_;
-        if (now - heard_ > patience) throw std::runtime_error("no reply for five seconds");
+        if (now - last_reply_ > patience) throw std::runtime_error("no reply for five seconds");
       }
       last_ = now;
     }
@@ -271,7 +271,7 @@ class Load {
   net::Fd epoll_{::epoll_create1(EPOLL_CLOEXEC)};
   std::vector<Peer> peers_{};
   Clock::time_point last_{};
-  Clock::time_point heard_{};
+  Clock::time_point last_reply_{};
   Clock::duration idle_{};
 };
 

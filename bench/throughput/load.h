@@ -20,8 +20,9 @@ struct LoadOptions {
   std::size_t size = 16;  ///< bytes of payload
   PayloadKind kind = PayloadKind::binary;
   bool deflate = false;  ///< compress messages, without context takeover; JSON messages then differ
-  Seconds warm_up{
-      0.2};  ///< longer until as many replies came as messages are in flight, at most 2 s
+  /// At least this time. The warm-up lasts until the number of replies reaches the number of
+  /// messages in flight, but not longer than 2 s.
+  Seconds warm_up{0.2};
   Seconds duration{1.0};
   bool check_content =
       true;          ///< check the content of a sample; length, opcode and FIN are always checked

@@ -7,9 +7,10 @@
 namespace tern::bench {
 namespace {
 
+// A sync flush ends with these bytes, which a message omits (RFC 7692 §7.2.1).
 constexpr std::string_view tail("\0\0\xFF\xFF", 4);
 
-Bytef* input(std::string_view bytes) noexcept {
+Bytef* zlib_bytes(std::string_view bytes) noexcept {
   return reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
 }
 
@@ -21,9 +22,9 @@ std::string pack(std::string_view message) {
     throw std::runtime_error("zlib does not compress");
   }
   std::string packed(deflateBound(&stream, static_cast<uLong>(message.size())) + 16, '\0');
-  stream.next_in = input(message);
+  stream.next_in = zlib_bytes(message);
   stream.avail_in = static_cast<uInt>(message.size());
-  stream.next_out = input(packed);
+  stream.next_out = zlib_bytes(packed);
   stream.avail_out = static_cast<uInt>(packed.size());
   ::deflate(&stream, Z_SYNC_FLUSH);
   packed.resize(packed.size() - stream.avail_out - tail.size());
@@ -35,7 +36,7 @@ std::string unpack(std::string_view payload) {
   const std::string packed = std::string(payload).append(tail);
   z_stream stream{};
   if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) throw std::runtime_error("zlib does not inflate");
-  stream.next_in = input(packed);
+  stream.next_in = zlib_bytes(packed);
   stream.avail_in = static_cast<uInt>(packed.size());
   std::string message;
   std::array<char, 16'384> buffer;

@@ -1,7 +1,7 @@
 // The table of servers and their ratios to the ceiling.
 #pragma once
 
-#include "throughput/field.h"
+#include "throughput/contest.h"
 #include "throughput/visits.h"
 
 #include <span>

@@ -46,7 +46,7 @@ class Reader {
       const frame::Decoded decoded = frame::decode_header(std::span(bytes_).subspan(at),
                                                           frame::Masking::unmasked, header, rsv1);
       if (decoded.failed() || (decoded.size > 0 && frame::is_control(header.opcode))) {
-        throw std::runtime_error("a frame of the reply is not one of an echo");
+        throw std::runtime_error("the reply has a frame that no echo can have");
       }
       if (decoded.size == 0) continue;
       at += decoded.size;

@@ -7,8 +7,8 @@
 #include "throughput/rivals.h"
 
 #include "throughput/certificate.h"
+#include "throughput/contest.h"
 #include "throughput/entrants.h"
-#include "throughput/field.h"
 #include "throughput/load.h"
 #include "throughput/upgrades.h"
 #include "throughput/visits.h"
@@ -45,12 +45,12 @@ class Rivals {
  public:
   /// All entrants get `flags`.
   Rivals(const CompareOptions& options, const std::vector<std::string>& flags)
-      : options_(options), field_(entrants(options, flags), options) {}
+      : options_(options), contest_(entrants(options, flags), options) {}
 
   void run(const Row& row, bool deflate) {
     const std::string name(row.name);
     if (!is_wanted(name, options_)) return;
-    print(name, field_.run_row(name, [&](const Entrant& entrant, const ServerProcess& server) {
+    print(name, contest_.run_row(name, [&](const Entrant& entrant, const ServerProcess& server) {
       return Visit::of(run_load({.url = server.url(),
                                  .connections = 100,
                                  .size = row.size,
@@ -65,7 +65,7 @@ class Rivals {
   void run_upgrades() {
     const std::string name(tls_upgrades);
     if (!is_wanted(name, options_)) return;
-    print(name, field_.run_row(name, [&](const Entrant& entrant, const ServerProcess& server) {
+    print(name, contest_.run_row(name, [&](const Entrant& entrant, const ServerProcess& server) {
       return Visit::of(bench::run_upgrades({.url = server.url(),
                                             .in_flight = 16,
                                             .warm_up = entrant.warm_up,
@@ -119,7 +119,7 @@ class Rivals {
   }
 
   const CompareOptions& options_;
-  Field field_;
+  Contest contest_;
 };
 
 bool any_wanted(const CompareOptions& options) {

@@ -12,8 +12,8 @@
 // rests and would delay that loop by a tenth of a second each time, so these rows run without it.
 #include "throughput/scaling.h"
 
+#include "throughput/contest.h"
 #include "throughput/entrants.h"
-#include "throughput/field.h"
 #include "throughput/load.h"
 #include "throughput/ratio_table.h"
 #include "throughput/upgrade.h"
@@ -105,11 +105,11 @@ class Scaling {
       : options_(options), descriptors_(descriptors), table_(options.json, std::string(notes)) {}
 
   void run_connections() {
-    Field field(beside_ceiling(options_), options_);
+    Contest contest(beside_ceiling(options_), options_);
     for (const std::size_t connections : connection_rows) {
       const std::string name = "connections " + std::to_string(connections);
       if (!is_wanted_and_possible(name, connections)) continue;
-      run_row(field, name, [&](const Entrant& entrant, const ServerProcess& server) {
+      run_row(contest, name, [&](const Entrant& entrant, const ServerProcess& server) {
         return Visit::of(run_load({.url = server.url(),
                                    .connections = connections,
                                    .size = connection_size,
@@ -121,11 +121,11 @@ class Scaling {
   }
 
   void run_openings() {
-    Field field(beside_ceiling(options_), options_);
+    Contest contest(beside_ceiling(options_), options_);
     for (const Opening& row : opening_rows) {
       const std::string name = "opening " + std::to_string(row.from) + "-" + std::to_string(row.to);
       if (!is_wanted_and_possible(name, row.to)) continue;
-      run_row(field, name, [&](const Entrant&, const ServerProcess& server) {
+      run_row(contest, name, [&](const Entrant&, const ServerProcess& server) {
         return visit_opening(row, server);
       });
     }
@@ -134,10 +134,10 @@ class Scaling {
   void run_loops() {
     CompareOptions options = options_;
     if (std::exchange(options.realtime, false)) unset_realtime();
-    Field field(with_loops(options), options);
+    Contest contest(with_loops(options), options);
     for (const LoopsRow& row : loops_rows) {
       const std::string name(row.name);
-      run_row(field, name, [&](const Entrant& entrant, const ServerProcess& server) {
+      run_row(contest, name, [&](const Entrant& entrant, const ServerProcess& server) {
         return Visit::of(run_load({.url = server.url(),
                                    .connections = loops_connections,
                                    .depth = row.depth,
@@ -158,8 +158,8 @@ class Scaling {
     return false;
   }
 
-  void run_row(Field& field, const std::string& name, const Field::Visiting& visit) {
-    if (is_wanted(name, options_)) table_.print(name, field.run_row(name, visit));
+  void run_row(Contest& contest, const std::string& name, const Contest::Visiting& visit) {
+    if (is_wanted(name, options_)) table_.print(name, contest.run_row(name, visit));
   }
 
   const CompareOptions& options_;

@@ -28,15 +28,17 @@ struct Target {
 bool is_accepted(std::string_view head) noexcept;
 
 /// Starts to connect a socket, from 127.0.0.<source> unless that is 0, because each source address
-/// has only 28 000 ports. `flags` as SOCK_NONBLOCK. Throws std::system_error.
+/// has only 28 000 ports. `flags` are those of socket(), such as SOCK_NONBLOCK. Throws
+/// std::system_error.
 net::Fd start_connect(const Target& target, int source, int flags);
 
 /// Connects, upgrades, and returns the non-blocking socket. Waits for the answer, at most 30 s.
-/// Throws std::runtime_error, also when compression was not agreed on as it was offered, and
+/// Throws std::runtime_error, also when the server did not agree to the compression as offered, and
 /// std::system_error.
 Wire connect_and_upgrade(const Target& target, int source = 0);
 
-/// The source address of a program's connection with this number: each address takes 20 000.
+/// The source for start_connect() of the connection with this number. Each source address has 20
+/// 000 connections.
 int source_of(std::size_t connection) noexcept;
 
 /// Makes close() send RST, so that no port stays in TIME_WAIT.

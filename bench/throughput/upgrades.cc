@@ -59,10 +59,10 @@ class Upgrades {
       }
       const auto now = Clock::now();
       if (ready > 0) {
-        heard_ = now;
+        last_answer_ = now;
       } else {
         idle_ += now - last;
-        if (now - heard_ > patience) throw std::runtime_error("no answer for five seconds");
+        if (now - last_answer_ > patience) throw std::runtime_error("no answer for five seconds");
       }
       last = now;
     }
@@ -154,7 +154,7 @@ class Upgrades {
   std::vector<Attempt> attempts_;
   std::array<char, 16'384> buffer_{};
   std::uint64_t upgrades_ = 0;
-  Clock::time_point heard_ = Clock::now();
+  Clock::time_point last_answer_ = Clock::now();
   Clock::duration idle_{};
 };
 

@@ -20,7 +20,7 @@ void wait_for(const Wire& wire, short events) {
   pollfd ready{.fd = wire.socket(), .events = events, .revents = 0};
   if (::poll(&ready, 1, patience_ms) != 1) {
     throw std::runtime_error(events == POLLIN ? "no reply for five seconds"
-                                              : "nothing was read for five seconds");
+                                              : "the server read nothing for five seconds");
   }
 }
 

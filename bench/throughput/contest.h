@@ -1,7 +1,7 @@
 // Visits the servers or the clients of a comparison in turns. Each visit has a new process and new
-// connections, because the position of their memory and the kernel's in the caches is random. For
-// large messages it changes the result by a factor of up to 1.6. So each repetition has another
-// one.
+// connections, because the position of their memory, and of the kernel's memory, in the caches is
+// random. For large messages this position changes the result by a factor of up to 1.6. So each
+// repetition must have a new one.
 #pragma once
 
 #include "throughput/compare.h"
@@ -31,7 +31,8 @@ struct Entrant {
   std::vector<std::string> command;
   std::string_view rows{};  ///< takes part only in rows whose names start with this
   std::span<const Gap> gaps{};
-  bool may_fail = false;  ///< a row in which it fails goes on without it, and prints that
+  /// If it fails in a row, the row continues without it and prints the reason.
+  bool may_fail = false;
   bool echoes_content = true;
   Seconds warm_up = usual_warm_up;  ///< longer for a program that is slow at first
   std::string client{};             ///< the program that loads the server, if clients are compared
@@ -45,15 +46,15 @@ struct Standing {
   std::string left_out{};  ///< the reason if it was left out, else empty
 };
 
-class Field {
+class Contest {
  public:
-  Field(std::vector<Entrant> entrants, const CompareOptions& options);
+  Contest(std::vector<Entrant> entrants, const CompareOptions& options);
 
   using Visiting = std::function<Visit(const Entrant&, const ServerProcess&)>;
 
   /// Visits all that take part in turn, once for each repetition. Returns the standings in the
-  /// order of the entrants. Throws as a visit or the start of a server, unless the entrant may
-  /// fail.
+  /// order of the entrants. Throws the errors of `visit` and of ServerProcess, unless the entrant
+  /// may fail.
   std::vector<Standing> run_row(const std::string& name, const Visiting& visit);
 
  private:

@@ -1,4 +1,4 @@
-#include "throughput/field.h"
+#include "throughput/contest.h"
 
 #include "throughput/progress.h"
 
@@ -28,10 +28,10 @@ std::string line_of(std::string_view text) {
 
 }  // namespace
 
-Field::Field(std::vector<Entrant> entrants, const CompareOptions& options)
+Contest::Contest(std::vector<Entrant> entrants, const CompareOptions& options)
     : options_(options), entrants_(std::move(entrants)) {}
 
-std::vector<Standing> Field::run_row(const std::string& name, const Visiting& visit) {
+std::vector<Standing> Contest::run_row(const std::string& name, const Visiting& visit) {
   std::vector<Standing> standings;
   std::vector<std::size_t> takes_part;
   for (std::size_t i = 0; i < entrants_.size(); ++i) {
@@ -52,7 +52,7 @@ std::vector<Standing> Field::run_row(const std::string& name, const Visiting& vi
   return standings;
 }
 
-void Field::visit_one(std::size_t at, Standing& standing, const Visiting& visit) {
+void Contest::visit_one(std::size_t at, Standing& standing, const Visiting& visit) {
   const Entrant& entrant = entrants_[at];
   try {
     const ServerProcess server(entrant.command, entrant.core, options_.realtime);
