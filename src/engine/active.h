@@ -28,7 +28,7 @@ struct Active {
 
   /// Whether next() has something to report beside the bytes that were fed: an end, or the rest of
   /// a handshake.
-  bool has_more_to_tell() const noexcept {
+  bool has_more_events() const noexcept {
     return eof || due != Event::Kind::none || error.value() != 0 || opening != nullptr;
   }
   /// The reason why no input follows the bytes that were fed. No error if more may follow.
@@ -36,7 +36,7 @@ struct Active {
     return error || !eof ? error : make_error_code(Errc::end_of_stream);
   }
   /// Whether nothing is unread, begun, handed out, waiting to be written or waiting to be reported.
-  bool rests() const noexcept { return out.empty() && in.idle() && !has_more_to_tell(); }
+  bool rests() const noexcept { return out.empty() && in.idle() && !has_more_events(); }
 
   Memory* memory;
   Active* next = nullptr;  // in the Workspace's list

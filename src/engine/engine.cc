@@ -80,14 +80,15 @@ Result<Engine> Engine::established(Role role, const Agreement& agreement,
     start_opening();
 }
 
-// With nothing in it to clear: that is for the end.
+// Returns an empty block to the workspace. put_back() clears nothing, because an empty block has
+// nothing to clear; give_back() clears the block of a connection that ends.
 [[gnu::hot]] void Engine::rest() noexcept {
   if (phase_ == Phase::open && active_ && active_->rests()) {
     workspace_->memory().put_back(active_.release());
   }
 }
 
-// ---- what is kept
+// ---- the state that is kept without a block
 
 engine::Kept& Engine::keep() {
   if (!kept_) kept_.reset(new engine::Kept);
@@ -157,7 +158,7 @@ void Engine::feed_error(std::error_code error) noexcept {
 }
 
 [[gnu::hot]] Event Engine::next() noexcept {
-  if (phase_ == Phase::open && active_ && !active_->has_more_to_tell()) {
+  if (phase_ == Phase::open && active_ && !active_->has_more_events()) {
     const Event event = active_->in.next_whole();
     if (event.kind() == Event::Kind::message) return event;
   }
@@ -182,7 +183,7 @@ inline Event Engine::next_event() {
       return next_frame();
     case Phase::ended:
     case Phase::closed:
-      active_->in.clear();  // the view that was handed out before the end ends here
+      active_->in.clear();  // ends the view of the last message
       break;
   }
   return next_end();
@@ -195,9 +196,9 @@ inline Event Engine::next_frame() {
   active_->opening.reset();
   while (!peer_has_closed()) {
     const Event event = active_->in.next();
-    switch (event.kind()) {  // after our Close only the peer's comes
+    switch (event.kind()) {  // behind our Close frame, only the peer's Close frame is an event
       case Event::Kind::message:
-        return active_->has_more_to_tell() ? event.as_not_last() : event;
+        return active_->has_more_events() ? event.as_not_last() : event;
       case Event::Kind::ping:
         append_control(true, event.message().bytes());
         return event;
@@ -261,7 +262,7 @@ void Engine::reading(bool on) noexcept {
   if (phase_ == Phase::open) clock_.restart(now_);
 }
 
-// ---- asked
+// ---- queries
 
 std::string_view Engine::protocol() const noexcept {
   return kept_ ? std::string_view(kept_->protocol) : std::string_view();

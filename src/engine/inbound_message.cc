@@ -150,9 +150,9 @@ bool Inbound::check_text(std::span<const std::byte> piece) noexcept {
 }
 
 // Makes room for `needed` bytes of the message. The pool's chunks are up to four times as large as
-// needed. A larger message asks for four times as much itself, because otherwise each fragment
-// would copy all bytes before it. It asks for no more than the message can become, so memory
-// follows the bytes that were received.
+// needed. For a larger message, this function requests four times as much, because otherwise
+// each fragment would copy all bytes before it. It requests no more than the message can become, so
+// memory follows the bytes that were received.
 void Inbound::grow(std::size_t needed) {
   if (needed <= assembly_.capacity()) return;
   std::size_t wanted = needed;

@@ -1,6 +1,7 @@
 // The output queue. Small frames are copied side by side into a pooled chunk, the tail, and are one
 // piece. A large payload is referenced: its piece stores the header and points to the payload. A
-// borrowed frame lies in memory as it is sent; those that follow each other are one piece.
+// borrowed frame is complete in the memory of its owner. Borrowed frames that follow each other
+// there are one piece.
 //
 //   pieces_   [ written … | begun? | HTTP … | pings and pongs … | frames … ]   run_   [ frames ]
 //                         head_
@@ -78,7 +79,7 @@ bool Outbound::is_consistent() const noexcept {
 
 // ---- appending
 
-// Afterwards, pieces_ has room for the run, for a piece more, and for that of append_emergency().
+// Makes room in pieces_ for three more: the run, a new piece, and the piece of append_emergency().
 void Outbound::make_room() {
   constexpr std::size_t more = 3;
   if (pieces_.size() + more <= pieces_.capacity()) return;
@@ -107,7 +108,7 @@ void Outbound::close_run() noexcept {
   run_ = {};
 }
 
-// The run is closed before the tail changes, because it shares the tail's chunk then.
+// The run is closed before tail_ changes, because its piece must own the chunk that it lies in.
 void Outbound::make_tail_room(std::size_t bytes) {
   make_room();
   close_run();
@@ -180,14 +181,14 @@ void Outbound::append_emergency(std::span<const std::byte> frame) noexcept {
 
 // ---- pings and pongs
 
-// The first piece from the head on that is no HTTP.
+// Returns the index of the first piece from the head on that is not HTTP.
 std::size_t Outbound::first_frame() const noexcept {
   std::size_t i = head_;
   while (i < pieces_.size() && pieces_[i].kind() == Piece::Kind::http) ++i;
   return i;
 }
 
-// The first place from the head on where a frame may enter.
+// Returns the first index from the head on at which a frame may be inserted.
 std::size_t Outbound::border() const noexcept {
   const std::size_t i = first_frame();
   return i == head_ && head_begun_ ? i + 1 : i;
@@ -200,7 +201,7 @@ void Outbound::append_control(const frame::Header& header, std::span<const std::
   std::byte* const out = tail_next_;
   const std::size_t size = write_frame(out, header, payload);
   tail_next_ += size;
-  // The new one enters behind the others that wait.
+  // The new control frame is inserted behind the others that wait.
   std::size_t at = border();
   std::size_t waiting = 0;
   std::size_t newest = at;
@@ -220,7 +221,7 @@ void Outbound::append_control(const frame::Header& header, std::span<const std::
   check();
 }
 
-// Pings stand among the first frames.
+// Control frames wait in front of all messages, so the search ends at the first message.
 bool Outbound::has_pings() const noexcept {
   std::size_t i = first_frame();
   if (i == head_ && head_begun_ && !pieces_[i].is_control()) ++i;

@@ -1,4 +1,4 @@
-// Messages to bytes: the queue of what is to be written, in the order of the wire.
+// Encodes messages, and holds the bytes that wait for the socket, in the order of the wire.
 #pragma once
 
 #include "tern/engine.h"
@@ -35,7 +35,7 @@ class Outbound {
   std::size_t queued_bytes() const noexcept { return queued_; }
   bool has_pings() const noexcept;
 
-  // The append functions throw std::bad_alloc. The queue is then what it was before.
+  // The append functions throw std::bad_alloc. In that case the queue is unchanged.
 
   /// Copies a frame. A client masks it meanwhile with `header.key`.
   void append_copy(const frame::Header& header, std::span<const std::byte> payload);
@@ -117,7 +117,7 @@ class Outbound {
 
   // The run is the last piece of the queue while it grows: small frames that are copied side by
   // side, or borrowed frames that follow each other in memory. It joins pieces_ when anything else
-  // happens. Usually it is all that waits.
+  // happens. Usually nothing else waits.
   iovec run_{};  // iov_len is 0: none
   Source run_source_ = Source::tail;
   Piece::Kind run_kind_ = Piece::Kind::frames;
@@ -135,7 +135,7 @@ class Outbound {
   std::byte* tail_next_ = nullptr;
   std::byte* tail_end_ = nullptr;
 
-  std::vector<iovec> iovecs_;  // of the last output_pieces(); the size is what fits
+  std::vector<iovec> iovecs_;  // of the last output_pieces(); the size is the limit of a call
 };
 
 inline void Outbound::start(Role role) noexcept {
@@ -164,7 +164,8 @@ inline void Outbound::wrote(std::size_t bytes) noexcept {
 inline std::size_t Outbound::write_frame(std::byte* out, const frame::Header& header,
                                          std::span<const std::byte> payload) const noexcept {
   const std::size_t size = frame::encode_header(out, header, masking_);
-  // A server's key is 0. So a short payload may be masked with it, which needs no call.
+  // The key of a server is 0, so mask_copy() only copies. For a short payload it is inline, and
+  // memcpy() would be a call.
   if (masking_ == frame::Masking::masked || payload.size() <= simd::max_inline_mask) {
     simd::mask_copy(out + size, payload, header.key);
   } else {

@@ -51,7 +51,7 @@ std::string why_invalid(const Limits& limits) {
   }
   if (limits.high_water_bytes > limits.max_queued_bytes) {
     return high + " is above " + number("max_queued_bytes", limits.max_queued_bytes) +
-           ", so send() would never say congested; lower it, and low_water_bytes with it";
+           ", so send() would never return congested; lower it, and low_water_bytes with it";
   }
   return {};
 }
