@@ -16,9 +16,10 @@ constexpr std::uint32_t most_postponements = 3;
 
 }  // namespace
 
-Patience::TimePoint Patience::next_look(Duration limit, bool tells) const noexcept {
+Patience::TimePoint Patience::next_look(Duration limit, bool reports_delivery) const noexcept {
   const bool nothing_moves_it = known_ && ahead_ == 0;
-  if (limit == Duration::max() || !tells || nothing_moves_it || looks_ == looks_in_a_limit - 1) {
+  if (limit == Duration::max() || !reports_delivery || nothing_moves_it ||
+      looks_ == looks_in_a_limit - 1) {
     return later(since_, limit);
   }
   return later(since_, limit / looks_in_a_limit * (static_cast<int>(looks_) + 1));
