@@ -1,6 +1,6 @@
 // dial(): takes the steps of steps.h one after the other, under one absolute deadline. Each step
-// names itself in its error, so that the text says how far it came. A redirect begins the way
-// again, under the same deadline.
+// names itself in its error, so that the text says how far it came. A redirect starts
+// again with the first step, under the same deadline.
 #include "tern/dial.h"
 
 #include "client/connect.h"
@@ -35,11 +35,11 @@ Result<std::shared_ptr<tls::ClientContext>> context_of(const TlsClient& options)
   return tls::ClientContext::load(options);
 }
 
-// One way to a server, step by step.
-class Way {
+// Opens one connection to a server: the steps, and the objects that one step leaves for the next.
+class Opening {
  public:
-  Way(const http::Url& url, const DialOptions& options, Clock::time_point deadline,
-      const client::StopSignal& stop) noexcept
+  Opening(const http::Url& url, const DialOptions& options, Clock::time_point deadline,
+          const client::StopSignal& stop) noexcept
       : url_(url), options_(options), deadline_(deadline), stop_(stop) {}
 
   // Takes over the given socket, if there is one.
@@ -204,7 +204,8 @@ Result<BlockingClient> dial_until(http::Url url, const DialOptions& options,
                          std::shared_ptr<const DialOptions>(std::shared_ptr<void>(), &options));
   for (;;) {
     if (stop.requested()) return Error(Errc::stopped, "dial " + client::name_of(to.url()));
-    auto opened = Way(to.url(), to.options(), deadline, stop).go(std::exchange(given, net::Fd()));
+    auto opened =
+        Opening(to.url(), to.options(), deadline, stop).go(std::exchange(given, net::Fd()));
     if (opened) return opened;
     auto followed = to.follow(opened.error());
     if (!followed) return std::move(followed).error();

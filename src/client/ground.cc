@@ -1,4 +1,5 @@
-// A loop holds its ground weakly, so that it goes with the last client.
+// Implements the memory that the clients of a loop share. The loop has only a weak pointer to it,
+// so the last client frees it.
 #include "client/ground.h"
 
 #include "connection/live_connection.h"
@@ -53,8 +54,8 @@ SharedText Ground::url_of(std::string_view url) {
   return last_url_;
 }
 
-// Without randomness all clients wait for half of their limit, which is no worse than the usual
-// backoff of others.
+// Without random bytes it returns half of the range. Then all clients wait for half of their limit,
+// which is no worse than a backoff without randomness.
 std::uint64_t Ground::draw() noexcept {
   constexpr std::uint64_t half = std::uint64_t{1} << 63;
   std::array<std::byte, sizeof(std::uint64_t)> bytes;
@@ -64,7 +65,7 @@ std::uint64_t Ground::draw() noexcept {
   return number;
 }
 
-// The clients first, so that none of them sees the end of its connection as a reason to try again.
+// The clients are notified first. Otherwise a client would try again when its connection ends.
 void Ground::on_loop_end() noexcept {
   const auto self = shared_from_this();  // the last client may go meanwhile
   while (!clients_.empty()) clients_.pop_front().on_loop_end();

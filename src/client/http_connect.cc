@@ -16,7 +16,8 @@ namespace {
 
 constexpr std::size_t max_refusal_body = 1024;  // as for an upgrade that a server refuses
 
-// The limit of the parts that have none of their own: interim answers, and the framing of chunks.
+// The limit for the parts of an answer that have no other limit: interim answers, and the framing
+// of chunks.
 constexpr std::size_t max_more_bytes = std::size_t{64} << 10;
 
 std::size_t most_bytes(const Limits& limits) noexcept {

@@ -16,7 +16,7 @@
 namespace tern::client {
 
 /// The race of a client to the addresses of a server, without sockets: when each attempt begins and
-/// which one wins. An address that drops packets so costs the others little time. RFC 8305 §5.
+/// which one wins. So an address that drops packets delays the others only a little. RFC 8305 §5.
 class Race {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
@@ -31,7 +31,7 @@ class Race {
   std::optional<std::size_t> start_next(TimePoint now) noexcept;
   /// The attempt to this address failed.
   void fail(std::size_t attempt, std::error_code why) noexcept;
-  /// Returns when start_next() is worth another call, at the earliest; time_point::max(): never.
+  /// Returns the time at which start_next() may return an address; time_point::max(): never.
   TimePoint next_start() const noexcept;
   /// Returns whether all attempts failed.
   bool is_lost() const noexcept { return failed_ == entries_.size(); }

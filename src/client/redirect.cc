@@ -1,5 +1,6 @@
-// Where a redirect leads, and what may go there. A reference is resolved as text and then parsed as
-// any other URL, so that a redirect cannot lead to a URL that dial() would refuse.
+// Resolves the target of a redirect, and chooses the fields that may be sent there. A reference is
+// resolved as text and then parsed as any other URL, so that a redirect cannot lead to a URL that
+// dial() would refuse.
 
 #include "client/redirect.h"
 

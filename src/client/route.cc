@@ -1,6 +1,6 @@
-// Which way leads to a server. A Unix socket and a given socket come before a proxy, because they
-// lead to a place that no proxy can reach. `connect_to` changes where bytes go and nothing of what
-// they say, so Host and the name for TLS stay those of the URL.
+// Finds the way to a server. A Unix socket and a given socket come before a proxy, because they
+// lead to a place that no proxy can reach. `connect_to` changes only the address of the
+// connection, so Host and the name for TLS stay those of the URL.
 #include "client/route.h"
 
 #include "client/redirect.h"
@@ -44,7 +44,8 @@ bool is_family(const net::Address& address, AddressFamily family) noexcept {
   return family == AddressFamily::any || is_ipv4 == (family == AddressFamily::ipv4);
 }
 
-// Why the options of the way can never work; the text names the option. Empty if they can.
+// Explains why the options for the way to the server can never work, and names the option. Returns
+// an empty text if they can work.
 std::string why_invalid_way(const http::Url& url, const DialOptions& options) {
   const int ways = (options.unix_socket.empty() ? 0 : 1) + (options.connect_to.empty() ? 0 : 1) +
                    (options.socket >= 0 ? 1 : 0) + (url.unix_path.empty() ? 0 : 1);
@@ -66,7 +67,7 @@ std::string why_invalid_way(const http::Url& url, const DialOptions& options) {
   return {};
 }
 
-// The same of limits, times and names.
+// The same for all options except those for the request.
 std::string why_invalid(const http::Url& url, const DialOptions& options) {
   const std::string name = expected_name(url, options.tls);
   if (url.secure && !is_server_name(name)) return '"' + name + "\" is no name of a server";
@@ -80,7 +81,7 @@ std::string why_invalid(const http::Url& url, const DialOptions& options) {
   return why.empty() ? why_invalid_way(url, options) : why;
 }
 
-// The same of the parts of the request.
+// The same for the options for the request.
 std::string why_invalid_request(const DialOptions& options) {
   std::string why = engine::why_invalid_protocols(options.protocols);
   if (why.empty()) why = engine::why_invalid_headers(options.headers);

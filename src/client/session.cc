@@ -231,7 +231,7 @@ bool Session::close(CloseCode code, std::string_view reason, std::chrono::nanose
     const bool nothing_to_come = write_error_ || (input_over_ && engine_->finished());
     const auto now = Clock::now();
     const auto next_look = patience.next_look(timeout, true);
-    if (end_error_ && nothing_to_come && knows_close_arrived()) {
+    if (end_error_ && nothing_to_come && has_close_arrived()) {
       end_tcp();
     } else if (!looked || now < next_look) {
       if (end_error_ && nothing_to_come) {
@@ -270,14 +270,14 @@ void Session::on_end() noexcept {
     end_error_.emplace(engine_->close_info().error);
   }
   const bool waits = has_unsent() && !base::is_silence(engine_->close_info().error);
-  if (engine_->finished() && !waits && knows_close_arrived()) end_tcp();
+  if (engine_->finished() && !waits && has_close_arrived()) end_tcp();
   report();
 }
 
 // If the peer is gone when our Close frame arrives, its system answers with a reset, although
 // reading shows a proper end if the peer's Close frame and FIN are here. Returns true if it is
 // known which of the two happened.
-bool Session::knows_close_arrived() noexcept {
+bool Session::has_close_arrived() noexcept {
   if (!engine_->close_info().clean || close_lost_ || fin_sent_ || !has_tcp()) return true;
   const bool waiting = delivery().waiting > 0;
   pollfd socket{transport_->fd(), 0, 0};

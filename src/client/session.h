@@ -68,8 +68,8 @@ class Session {
   // A sending thread looks for input only this often, so that a message costs no further system
   // call.
   static constexpr std::chrono::milliseconds look_every{1};
-  // A thread that received so recently will receive again soon, and then gets all messages in
-  // order.
+  // A thread that received within this time will probably receive again soon. So the other threads
+  // leave the messages to it.
   static constexpr std::chrono::seconds returns_within{1};
 
   struct Waiting {
@@ -107,7 +107,7 @@ class Session {
   Delivery delivery() const noexcept { return has_tcp() ? transport_->delivery() : Delivery{}; }
   std::string explanation() const;
   void on_end() noexcept;
-  bool knows_close_arrived() noexcept;
+  bool has_close_arrived() noexcept;
   enum class Leave : std::uint8_t { by_fin, as_it_ended };
   void end_tcp(Leave how = Leave::as_it_ended) noexcept;
   Error end_error() const;

@@ -177,7 +177,7 @@ bool Session::flush() noexcept {
   }
   // A fault that we found was reported in a Close frame. The peer reads it before it sees the end
   // of TCP.
-  if (end_error_ && has_tcp() && !fin_sent_ && engine_->finished() && knows_close_arrived()) {
+  if (end_error_ && has_tcp() && !fin_sent_ && engine_->finished() && has_close_arrived()) {
     transport_->shutdown_write();
     fin_sent_ = true;
   }

@@ -12,7 +12,8 @@ namespace tern::client {
 /// Turns a stop_token into a descriptor for poll. Costs nothing if no stop can be requested.
 class StopSignal {
  public:
-  /// Throws std::bad_alloc. If the system has no event left, a stop is seen at the next wake-up.
+  /// Throws std::bad_alloc. If no descriptor is left for the event, a stop is noticed at the next
+  /// wake-up.
   explicit StopSignal(std::stop_token token) : token_(std::move(token)) {
     if (!token_.stop_possible()) return;
     event_ = net::open_event().fd;

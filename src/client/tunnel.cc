@@ -48,9 +48,8 @@ Tunnel::State Tunnel::advance(net::Transport& transport) {
       const auto input = std::span(buffer).first(read.bytes);
       const std::size_t taken = input.empty() ? 0 : handshake.feed(input);
       if (handshake.status() == ProxyStatus::done && taken < input.size()) {
-        return fail(
-            Error::described(Errc::proxy_failed,
-                             proxy_.name() + ": bytes follow its answer before the client spoke"));
+        return fail(Error::described(Errc::proxy_failed,
+                                     proxy_.name() + ": it sent bytes behind its answer"));
       }
       if (read.state == Read::wait_read && !read.more) return State::wait_read;
       if (read.state == Read::wait_write) return State::wait_write;
