@@ -48,7 +48,7 @@ SendStatus LiveConnection::after_send(SendStatus status) noexcept {
   } else if (status == SendStatus::not_utf8) {
     report_text();
   }
-  touch();
+  defer_to_turn_end();
   return status;
 }
 
@@ -80,7 +80,7 @@ SendStatus LiveConnection::after_send(SendStatus status) noexcept {
 void LiveConnection::ping(std::span<const std::byte> payload) noexcept {
   begin_call();
   engine_.ping(payload);
-  touch();
+  defer_to_turn_end();
 }
 
 void LiveConnection::close(CloseCode code, std::string_view reason) noexcept {
@@ -92,13 +92,13 @@ void LiveConnection::close(CloseCode code, std::string_view reason) noexcept {
     });
   }
   engine_.close(code, reason);
-  touch();
+  defer_to_turn_end();
 }
 
 void LiveConnection::terminate(std::error_code why) noexcept {
   begin_call();
   engine_.terminate(why);
-  touch();
+  defer_to_turn_end();
 }
 
 void LiveConnection::pause() noexcept {
@@ -106,7 +106,7 @@ void LiveConnection::pause() noexcept {
   if (paused_) return;
   paused_ = true;
   engine_.reading(false);
-  touch();
+  defer_to_turn_end();
 }
 
 void LiveConnection::resume() noexcept {
@@ -172,7 +172,7 @@ void LiveConnection::call(UniqueFunction<void(Connection&)>& function) noexcept 
   in_call_ = false;
   if (!fine) {
     engine_.fail(Errc::handler_threw);
-    touch();
+    defer_to_turn_end();
   }
 }
 

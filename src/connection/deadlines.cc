@@ -14,14 +14,15 @@ namespace {
 
 using Duration = std::chrono::nanoseconds;
 
-// A timer is later than this only if the loop did not run: a handler blocked it, or the process was
-// stopped.
-constexpr Duration noticeable = std::chrono::milliseconds(100);
-// If the loop was late, the peer gets so many times that lateness to answer, at most a whole limit.
+// A timer that is later than this shows that the loop did not run: a handler blocked it, or the
+// process was stopped.
+constexpr Duration usual_lateness = std::chrono::milliseconds(100);
+// If the loop was late, the peer gets this many times the lateness to answer, but at most its whole
+// time limit.
 constexpr int patience_for_lateness = 10;
 constexpr Duration longest_lateness = std::chrono::hours(1);  // more does not count
 // The time for the next turns to read input that a turn left unread.
-constexpr Duration moment = std::chrono::milliseconds(50);
+constexpr Duration time_to_read = std::chrono::milliseconds(50);
 
 constexpr std::uint32_t max_discarded = std::uint32_t{64} << 10;
 
@@ -56,13 +57,13 @@ void LiveConnection::judge(net::Timer::time_point due, net::Timer::time_point no
 // So the deadline holds even if the loop is always late or the peer never stops sending.
 bool LiveConnection::deserves_time(net::Timer::time_point due,
                                    net::Timer::time_point now) noexcept {
-  if (now - due > noticeable) {
+  if (now - due > usual_lateness) {
     const auto lateness = std::min<Duration>(now - due, longest_lateness);
     return engine_.postpone(now + patience_for_lateness * lateness);
   }
   const bool reads_again = static_cast<net::Watcher*>(this)->linked();
   if (!reads_again && !net::has_input(transport_->fd())) return false;
-  return engine_.postpone(now + moment);
+  return engine_.postpone(now + time_to_read);
 }
 
 // ---- the end

@@ -38,8 +38,8 @@ class Owner {
   /// has received its on_close. LiveConnection::is_opening() is true if the handshake failed.
   /// Called once for each connection.
   virtual void on_closed(LiveConnection& connection) noexcept = 0;
-  /// The connection is retired: the loop frees it at the end of the turn, and what is retired from
-  /// now on after it. This is the last call for this connection.
+  /// The connection is retired: the loop frees it at the end of the turn, before the objects
+  /// that are retired later. This is the last call for this connection.
   virtual void on_gone(LiveConnection& connection) noexcept = 0;
   /// The text that stands for LiveConnection::set_label() in the log; may be empty.
   virtual std::string_view name_of(std::uint16_t) const noexcept { return {}; }

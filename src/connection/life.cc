@@ -27,7 +27,7 @@ LiveConnection* LiveConnection::start_any(T transport, Engine&& engine,
   connection->engine_.tick(environment.core.now(), Delivery{});
   connection->update_interest();
   connection->update_timer();
-  if (connection->engine_.queued_bytes() > 0) connection->touch();
+  if (connection->engine_.queued_bytes() > 0) connection->defer_to_turn_end();
   return connection;
 }
 

@@ -55,7 +55,7 @@ void LiveConnection::at_turn_end() noexcept {
 }
 
 // Something was queued or ended outside of on_ready. The end of the loop's turn handles it.
-[[gnu::hot]] void LiveConnection::touch() noexcept {
+[[gnu::hot]] void LiveConnection::defer_to_turn_end() noexcept {
   if (!in_turn_ && engine_runs()) environment_->core.defer(*this);
 }
 

@@ -112,9 +112,9 @@ class LiveConnection final : public Connection,
   }
 
  private:
-  // How much of the shared buffer one read may fill. A turn keeps in memory what it does not
-  // handle. So a connection begins with small reads, and it returns to them when its input was more
-  // work than a turn allows.
+  // The number of bytes that one read may put into the shared buffer. Bytes that a turn does not
+  // handle must be copied and kept. So a connection begins with small reads, and it returns to
+  // small reads when its input was more work than a turn allows.
   static constexpr std::uint32_t small_read = std::uint32_t{64} << 10;
   static constexpr std::uint32_t whole_read = net::LoopCore::receive_buffer_bytes;
 
@@ -143,7 +143,7 @@ class LiveConnection final : public Connection,
   // life.cc
   void die() noexcept;
   // live_connection.cc
-  void touch() noexcept;
+  void defer_to_turn_end() noexcept;
   void finish_turn(TurnBudget& budget) noexcept;
   bool goes_on() const noexcept;
   bool may_read() const noexcept;
@@ -196,7 +196,7 @@ class LiveConnection final : public Connection,
   bool in_call_ : 1 = false;     // a posted function or a timer of the application runs
   bool shows_head_ : 1 = false;  // the session is constructed, or its on_open runs
   bool paused_ : 1 = false;
-  bool congested_ : 1 = false;      // on_drain is owed
+  bool congested_ : 1 = false;      // on_drain must be called when the queue is short
   bool read_ended_ : 1 = false;     // the peer's FIN, or a failure
   bool reads_whole_ : 1 = false;    // one read may fill whole_read, not only small_read
   bool more_ : 1 = false;           // the transport holds input that epoll does not report
