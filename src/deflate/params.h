@@ -18,7 +18,8 @@ namespace tern::deflate {
 inline constexpr int min_window_bits = 9;
 inline constexpr int max_window_bits = 15;
 
-/// Later offers in a list are ignored, and so is an offer with more parameters.
+/// Offers behind the first 16 of a list are ignored, and so is an offer with more than 16
+/// parameters.
 inline constexpr std::size_t max_offers = 16;
 inline constexpr std::size_t max_parameters = 16;
 
