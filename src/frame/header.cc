@@ -19,8 +19,8 @@ constexpr bool known(std::uint8_t opcode) noexcept {
 
 constexpr Decoded fault(Errc errc) noexcept { return {0, errc}; }
 
-// The rules of §5.2, §5.5 and RFC 7692 §6 for byte 0. header.h has those for the bytes behind it,
-// because the short way of a usual header uses them, too.
+// The rules of §5.2, §5.5 and RFC 7692 §6 for byte 0. header.h has the rules for the bytes behind
+// it, because the fast path for usual headers also applies them.
 constexpr Errc check_byte_0(std::uint8_t byte, Rsv1 rsv1) noexcept {
   const auto opcode = static_cast<std::uint8_t>(byte & opcode_bits);
   if ((byte & reserved_bits) != 0) {
