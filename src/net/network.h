@@ -11,7 +11,8 @@ namespace tern::net {
 class Network {
  public:
   /// Parses "10.0.0.0/8", "fd00::/8", "192.0.2.7" or "[2001:db8::7]". Bits behind the prefix are
-  /// ignored. A block of IPv4 addresses that are mapped into IPv6 becomes the block of IPv4.
+  /// ignored. A block of mapped IPv4 addresses becomes a block of IPv4 addresses:
+  /// "::ffff:10.0.0.0/104" is 10.0.0.0/8.
   /// Returns nothing if the address is not numeric or the prefix is longer than the address.
   static std::optional<Network> parse(std::string_view text) noexcept;
 
