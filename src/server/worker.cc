@@ -203,7 +203,8 @@ std::string_view Worker::name_of(std::uint16_t label) const noexcept {
 
 void Worker::on_trouble(std::error_code error, bool for_good) noexcept {
   metrics_.accept_pauses.add();
-  const std::string_view what = for_good ? "accepting ended: " : "accepting pauses: ";
+  const std::string_view what =
+      for_good ? "no connections are accepted any more: " : "no connections are accepted for now: ";
   connection::log_composed(core_.options.log, [&] {
     connection::log(core_.options.log, LogLevel::error, std::string(what) + error.message());
   });
