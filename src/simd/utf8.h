@@ -52,7 +52,7 @@ bool utf8_valid_long(const std::byte* data, std::size_t size) noexcept;
 
 }  // namespace detail
 
-/// Returns whether a whole text is UTF-8. An incomplete sequence at the end is not.
+/// Returns whether a whole text is UTF-8. A text that ends inside a sequence is not UTF-8.
 /// Thread: any. RFC 3629 §4; RFC 6455 §8.1.
 inline bool utf8_valid(std::span<const std::byte> text) noexcept {
   return (text.size() <= detail::max_inline_ascii &&
