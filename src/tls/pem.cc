@@ -101,10 +101,10 @@ Result<void> use_certificate(SSL_CTX& context, const TlsCertificate& certificate
   if (!pem) return std::move(pem).error();
   auto chain = parse_certificates(*pem);
   if (!chain) return std::move(chain).error();
-  const bool beside = certificate.private_key.empty() && certificate.private_key_pem.empty();
+  const bool is_key_beside = certificate.private_key.empty() && certificate.private_key_pem.empty();
   Result<Pem> key_pem =
-      beside ? Result<Pem>(Pem(*pem))
-             : load_pem(certificate.private_key, certificate.private_key_pem, "private key");
+      is_key_beside ? Result<Pem>(Pem(*pem))
+                    : load_pem(certificate.private_key, certificate.private_key_pem, "private key");
   if (!key_pem) return std::move(key_pem).error();
   auto key = parse_private_key(*key_pem);
   if (!key) return std::move(key).error();

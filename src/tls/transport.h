@@ -94,7 +94,7 @@ class TlsTransport final : public net::Transport {
   std::error_code error_{};             // the reason of the failure
   std::error_code write_error_{};       // the reason why it cannot send; it still reads
   std::unique_ptr<std::string> explanation_{};
-  std::unique_ptr<std::string> name_{};  // client: the server and port; the name of its sessions
+  std::unique_ptr<std::string> name_{};  // client: the server and port; the key of its sessions
   Phase phase_ = Phase::handshake;
   std::uint16_t records_ = 0;     // within a call: records that OpenSSL has begun to read
   std::uint8_t receives_ = 0;     // within a call: received buffers of ciphertext
