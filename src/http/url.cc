@@ -39,7 +39,7 @@ Result<Url> parse_unix_url(std::string_view text, bool secure) {
     return refuse("the path of the Unix socket is malformed");
   }
   if (path->empty() || path->size() > max_unix_path) {
-    return refuse("the path of the Unix socket has not 1 to 107 bytes");
+    return refuse("the path of the Unix socket must have 1 to 107 bytes");
   }
   if (path->find('\0', 1) != path->npos) return refuse("the path of the Unix socket has a NUL");
   Url url{.secure = secure, .host = "localhost", .port = default_port(secure)};
