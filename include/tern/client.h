@@ -105,8 +105,9 @@ struct Retry {
   /// Limit after the end of an open connection. It is longer, because all clients of a server that
   /// restarts lose their connections at the same moment.
   std::chrono::nanoseconds first_after_end = std::chrono::seconds(5);
-  std::chrono::nanoseconds most = std::chrono::seconds(60);    ///< the limit never grows beyond it
-  std::chrono::nanoseconds stable = std::chrono::seconds(10);  ///< open for so long: starts over
+  std::chrono::nanoseconds most = std::chrono::seconds(60);  ///< the limit never grows beyond it
+  /// After a connection that was open for this time, the earlier failures are forgotten.
+  std::chrono::nanoseconds stable = std::chrono::seconds(10);
   std::size_t attempts = 0;  ///< failures in a row after which the client stops; 0: no bound
   /// Decides whether to go on; empty: Ended::transient decides. Thread: the loop's.
   UniqueFunction<bool(const Ended&)> again{};
@@ -127,7 +128,7 @@ struct Outbox {
 };
 
 /// One attempt to connect that waits for go(). Copyable. The first answer counts. If the last copy
-/// goes without an answer, the attempt has failed. Thread: any.
+/// is destroyed without an answer, the attempt has failed. Thread: any.
 class Attempt {
  public:
   /// The number of failures in a row before this attempt; 0 for the first.
@@ -158,7 +159,7 @@ struct ClientOptions {
   /// answers now or later. DialOptions::timeout starts with the answer.
   UniqueFunction<void(Attempt)> before_attempt{};
   /// Called for each attempt that failed and for each end of an open connection (after the
-  /// session's on_close). The last call has no `wait`. Not called because of the destructor.
+  /// session's on_close). The last call has no `wait`. The destructor does not call it.
   UniqueFunction<void(const Ended&)> on_ended{};
   std::optional<Outbox> outbox{};  ///< absent: nothing is kept
   LogSink log{};
@@ -187,7 +188,8 @@ class Client {
   Client(Client&&) noexcept;
   Client& operator=(Client&&) noexcept;
   /// Ends all at once, without a Close frame. An open session receives its on_close before the
-  /// destructor returns; inside of a callback of that session it receives it when the turn ends.
+  /// destructor returns; inside of a callback of that session, on_close is called when the turn
+  /// ends.
   ~Client();
 
   /// Connects, and constructs an S for each opened connection from copies of the arguments

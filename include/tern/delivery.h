@@ -39,8 +39,8 @@ class Patience {
   TimePoint since() const noexcept { return since_; }
 
   /// The time at which look() is due, or is_over() if the driver does not report deliveries
-  /// (`tells` is false). TimePoint::max() for a limit of Duration::max().
-  TimePoint next_look(Duration limit, bool tells) const noexcept;
+  /// (`reports_delivery` is false). TimePoint::max() for a limit of Duration::max().
+  TimePoint next_look(Duration limit, bool reports_delivery) const noexcept;
   /// Credits `bytes` that the peer took. `rate` is in bytes per second; 0: one byte gives the whole
   /// limit.
   void credit(TimePoint now, std::size_t bytes, std::size_t rate) noexcept;
@@ -48,7 +48,7 @@ class Patience {
   void look(TimePoint now, Delivery delivery, Duration limit, std::size_t rate,
             Counts counts) noexcept;
   bool is_over(TimePoint now, Duration limit) const noexcept;
-  /// Moves the end of the limit to `end` or later, but the limit counts at the latest from now.
+  /// Moves the end of the limit to `end` or later, but not beyond one whole limit from now.
   /// Returns false and has no effect if this was granted three times since the start, or since the
   /// peer last took bytes at the rate.
   bool postpone(TimePoint now, TimePoint end, Duration limit) noexcept;

@@ -103,7 +103,8 @@ enum class Errc {
   redirect_refused,     ///< a redirect that may not be followed; see Error::header("Location")
   too_many_redirects,   ///< more than DialOptions::max_redirects
   stopped,              ///< DialOptions::stop was requested, or Client::stop() was called
-  attempt_failed,       ///< Attempt::fail() was called, or every copy went without an answer
+  attempt_failed,       ///< Attempt::fail() was called, or all copies of an Attempt were
+                        ///< destroyed without a call
   attempt_given_up,     ///< Attempt::give_up() was called
 };
 
@@ -169,7 +170,7 @@ class Error {
   const Detail* detail_;
 };
 
-/// A T, or the error because of which there is none. It is true if it has a T. It has a subset of
+/// A T, or the error that explains why there is no T. It is true if it has a T. It has a subset of
 /// the interface of std::expected; only value() throws.
 template <class T>
 class [[nodiscard]] Result {

@@ -28,8 +28,8 @@ struct LoopOptions {
   std::size_t max_posted = 65'536;
   /// The number of bytes of messages sent through Handles that may wait. Beyond it Handle::send()
   /// returns false. An empty mailbox takes any one message. A SharedMessage that goes to many
-  /// connections in a row counts once. As many bytes may be in delivery in addition to those that
-  /// wait.
+  /// connections in a row counts once. Bytes that the loop is delivering at the moment do not
+  /// count, so up to twice this number may exist.
   std::size_t max_posted_bytes = std::size_t{64} << 20;
   /// Called with what() of an exception that left a posted function, a timer, a watch or a signal
   /// handler. Such exceptions never end the loop. Empty: they are dropped.
@@ -125,10 +125,10 @@ class Loop {
   Result<Watch> watch(int fd, Interest interest, UniqueFunction<void(Ready)> function);
 
   /// Calls `function` with `signo` whenever that signal arrives. It replaces the function of an
-  /// earlier call; an empty one ends that. The application must block the signal before, in every
-  /// thread that could take it, because the loop never changes a mask. Errors:
-  /// Errc::signal_not_blocked when it is not blocked in this thread; Errc::signal_in_use when
-  /// another loop or server of this process takes it; EINVAL; signalfd's.
+  /// earlier call. An empty function ends the handling of the signal. The application must block
+  /// the signal before, in every thread that could take it, because the loop never changes a mask.
+  /// Errors: Errc::signal_not_blocked when it is not blocked in this thread; Errc::signal_in_use
+  /// when another loop or server of this process takes it; EINVAL; signalfd's.
   Result<void> on_signal(int signo, UniqueFunction<void(int)> function);
 
   /// The time of this turn; read from the clock once per epoll_wait.
