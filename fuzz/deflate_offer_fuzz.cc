@@ -84,9 +84,9 @@ void check_server(const std::vector<HeaderField>& fields, const Deflate& options
   const auto answer = reference(tern::deflate::answer_text(*accepted));
   require(answer.has_value());
   const int asked = window_in(*offer, "server_max_window_bits");
-  const int told = window_in(*answer, "server_max_window_bits");
-  require(asked == 0 || (told != 0 && told <= asked));
-  require(agreed.window_bits == (told == 0 ? 15 : told) && agreed.window_bits >= 9);
+  const int granted = window_in(*answer, "server_max_window_bits");
+  require(asked == 0 || (granted != 0 && granted <= asked));
+  require(agreed.window_bits == (granted == 0 ? 15 : granted) && agreed.window_bits >= 9);
   require(agreed.window_bits <= options.window_bits);
   require(answer->contains("server_no_context_takeover") == !agreed.takeover);
   require(!offer->contains("server_no_context_takeover") || !agreed.takeover);
