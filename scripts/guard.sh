@@ -36,7 +36,8 @@ compiler() {
   fail "$build is not a Release build"
 flags=$(cached CMAKE_CXX_FLAGS)
 version=$(compiler VERSION)
-# Callgrind runs on valgrind's processor, which has not all features of the machine's.
+# Valgrind simulates a processor that lacks some features of the real one, so guard_client prints the
+# SIMD level that tern detects under valgrind.
 simd=$(valgrind --tool=none --log-file=/dev/null "$build/bin/guard_client" --simd) || fail "valgrind does not run"
 here="$(compiler ID) ${version%%.*}, $(uname -m), $simd, $(getconf GNU_LIBC_VERSION)${flags:+, $flags}"
 
