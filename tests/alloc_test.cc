@@ -93,7 +93,7 @@ TEST(Alloc, AnIdleConnectionHoldsNoHeap) {
   EXPECT_LE(sizeof(Engine), 80u);  // LiveConnection has room for that, see there
 }
 
-// A frame that was cut by two reads keeps no block: it goes back to the workspace.
+// After a frame that came in two reads, the block of the connection goes back to the workspace.
 TEST(Alloc, AnIdleConnectionHoldsNoBlockAfterACutFrame) {
   ::mallopt(M_MMAP_THRESHOLD, 1 << 24);  // otherwise a buffer sometimes counts as whole pages
   for (const Role role : roles) {
@@ -275,12 +275,13 @@ class Exercise {
   std::string written_{};
 };
 
-// The n-th allocation fails, for every n, once and for good. Only that connection ends. It reports
-// the cause once, its written output is valid to the last byte, and the next connection works.
+// The n-th allocation fails, for every n: alone, or with all later ones. Only that connection ends.
+// It reports the cause once, its written output is valid to the last byte, and the next connection
+// works.
 TEST(Alloc, EveryAllocationFailsOnce) {
   std::size_t reports = 0;
   for (const Role role : roles) {
-    for (const bool good : {false, true}) {
+    for (const bool permanent : {false, true}) {
       bool fired = true;
       for (std::size_t n = 0; fired; ++n) {
         SCOPED_TRACE(n);
@@ -289,7 +290,7 @@ TEST(Alloc, EveryAllocationFailsOnce) {
         Exercise exercise(role);
         const Agreement agreement{.protocol = "a protocol of some length"};
         faults = 0;
-        for_good = good;
+        for_good = permanent;
         fails_at = allocations + n;
         auto engine = Engine::established(role, agreement, options, workspace);
         if (engine) exercise.run(*engine);
@@ -326,7 +327,7 @@ TEST(Alloc, EveryAllocationOfAServersHandshakeFails) {
   const std::string request =
       "GET /echo HTTP/1.1\r\nHost: example.org\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
       "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-  for (const bool good : {false, true}) {
+  for (const bool permanent : {false, true}) {
     bool fired = true;
     std::size_t refused = 0;
     for (std::size_t n = 0; fired; ++n) {
@@ -336,7 +337,7 @@ TEST(Alloc, EveryAllocationOfAServersHandshakeFails) {
       Exercise exercise(Role::server);
       std::string lent = request;
       faults = 0;
-      for_good = good;
+      for_good = permanent;
       fails_at = allocations + n;
       auto engine = Engine::server(options, workspace);
       if (engine) {
@@ -412,7 +413,7 @@ TEST(Alloc, EveryAllocationOfAClientsRequestFails) {
 
 TEST(Alloc, EveryAllocationOfAClientsHandshakeFails) {
   const ClientRequest request{.host = "example.org", .target = "/echo"};
-  for (const bool good : {false, true}) {
+  for (const bool permanent : {false, true}) {
     bool fired = true;
     std::size_t reports = 0;
     for (std::size_t n = 0; fired; ++n) {
@@ -427,7 +428,7 @@ TEST(Alloc, EveryAllocationOfAClientsHandshakeFails) {
       std::string answer = upgrade_answer({static_cast<const char*>(head.iov_base), head.iov_len});
       engine->consume_output(head.iov_len);
       faults = 0;
-      for_good = good;
+      for_good = permanent;
       fails_at = allocations + n;
       engine->feed(0, std::as_writable_bytes(std::span(answer)));
       exercise.pull(*engine, 1);

@@ -22,7 +22,7 @@ static_assert(UniqueFunction<void()>::inline_bytes >= 48);
 static_assert(!std::is_constructible_v<UniqueFunction<void()>, int>);
 static_assert(!std::is_constructible_v<UniqueFunction<int()>, void (*)()>);
 
-// Counts its living objects. A call returns its own address.
+// Counts its living objects. A call returns the address of the object.
 template <std::size_t Bytes, bool NothrowMove = true>
 struct Counted {
   explicit Counted(int* living) : living_(living) { ++*living_; }

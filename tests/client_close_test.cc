@@ -442,8 +442,6 @@ TEST(ClientClose, Rfc6455_7_1_7_AFaultIsReportedToThePeer) {
   }
 }
 
-// ---- terminate
-
 TEST(ClientClose, Rfc6455_7_1_7_InvalidAnswerToOurCloseEndsTheConnection) {
   const struct {
     test::Frame answer;
@@ -470,6 +468,8 @@ TEST(ClientClose, Rfc6455_7_1_7_InvalidAnswerToOurCloseEndsTheConnection) {
     EXPECT_EQ(receive_error(client), row.error);
   }
 }
+
+// ---- terminate
 
 TEST(ClientClose, TerminateEndsReceiveAndSendOfOtherThreads) {
   std::promise<bool> ended;

@@ -436,7 +436,7 @@ TEST(ClientLoopEnd, ClientsMayShareTheirOptions) {
 
 // ---- liveness
 
-TEST(ClientLoopEnd, AnAcceptThatIsClosedAtOnceIsNeverHitFasterThanTheFloor) {
+TEST(ClientLoopEnd, AServerThatClosesAtOnceIsTriedEvery100MsAtMost) {
   Listener closes;
   std::atomic<bool> over{false};
   std::jthread acceptor([&] {

@@ -27,7 +27,7 @@ const Authority& authority() {
   return made;
 }
 
-// An echo server that reports the Host field of each client.
+// An echo server. /report also stores fields of the request in `hosts` and `fields`.
 class Echo : public RunningServer {
  public:
   enum class Security : std::uint8_t { plain, tls };
@@ -215,7 +215,7 @@ TEST(ClientWays, AnInvalidProxyOfTheEnvironmentIsNamed) {
 
 // ---- redirects
 
-// Answers each request with the next of these answers.
+// Answers each request with a redirect to `location`.
 class Redirector : public RunningServer {
  public:
   explicit Redirector(std::string location, int status = 302) {
@@ -365,7 +365,7 @@ TEST(ClientWays, FamilyAndSourceAddressAreObeyed) {
             std::errc::address_not_available);
 }
 
-TEST(ClientWays, OptionsThatExcludeEachOtherAreErrors) {
+TEST(ClientWays, OptionsThatCanNeverWorkAreErrors) {
   for (const DialOptions& options :
        {DialOptions{.unix_socket = "/a", .connect_to = "b:1"}, DialOptions{.connect_to = "b"},
         DialOptions{.connect_to = "b:0"}, DialOptions{.host = "a b"},
@@ -382,7 +382,7 @@ TEST(ClientWays, OptionsThatExcludeEachOtherAreErrors) {
 
 // ---- a stop
 
-// Requests a stop when `ready` says so, from another thread.
+// Requests a stop from another thread when `ready` returns.
 template <class F>
 Error stopped_when(F&& ready, const std::string& url, DialOptions options) {
   std::stop_source source;

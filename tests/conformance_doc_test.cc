@@ -1,10 +1,10 @@
-// docs/conformance.md says which rule stands where and what tests it. Whatever it names exists:
-// each file, each word that it says stands there, each test, each case of the suite. And whatever
-// section of an RFC a test carries in its name has a row.
+// docs/conformance.md lists each rule with its code and its tests. These tests check that all names
+// in it exist: each file, each word in that file, each test, and each case of the suite. They also
+// check that a row exists for each section of an RFC that the name of a test contains.
 //
-// A row of its tables is | section | rule | where | tests |. Where is one or more code spans, each
-// of a path and a word in that file ("src/frame/header.cc: check_byte_0"); tests are code spans
-// "Suite.Name", or "case 5.19" for what tests/conformance runs.
+// A row of its tables is | section | rule | where | tests |. "where" has one or more code spans of
+// a path and a word in that file ("src/frame/header.cc: check_byte_0"). "tests" has code spans
+// "Suite.Name", or "case 5.19" for a case of tests/conformance.
 
 #include "conformance/cases.h"
 #include "support/markdown.h"
@@ -30,7 +30,7 @@ struct Row {
   std::vector<std::string> tests{};
 };
 
-// What must have a row: the sections of RFC 6455 with rules for an endpoint.
+// The sections of RFC 6455 with rules for an endpoint. Each must have a row.
 const std::vector<std::string> sections_of_6455 = {
     "3",     "4.1",   "4.2.1", "4.2.2", "4.3",   "4.4",   "5.1",   "5.2",   "5.3", "5.4",
     "5.5",   "5.5.1", "5.5.2", "5.5.3", "5.6",   "5.7",   "5.8",   "6.1",   "6.2", "7.1.1",
@@ -97,7 +97,7 @@ std::string complaint_of_where(const std::filesystem::path& root, const std::str
   const std::filesystem::path path = root / where.substr(0, colon);
   if (!std::filesystem::is_regular_file(path)) return where + ": no such file";
   if (file_text(path).find(where.substr(colon + 2)) == std::string::npos) {
-    return where + ": that does not stand there";
+    return where + ": the file does not contain the word";
   }
   return {};
 }
@@ -121,7 +121,7 @@ Complaints check_rows(const std::vector<Row>& rows, const std::filesystem::path&
     if (!what.empty()) complaints.push_back(std::to_string(row.line) + ": " + what);
   };
   for (const Row& row : rows) {
-    if (row.where.empty()) complain(row, "says not where");
+    if (row.where.empty()) complain(row, "names no file");
     if (row.tests.empty()) complain(row, "names no test");
     for (const std::string& where : row.where) complain(row, complaint_of_where(root, where));
     for (const std::string& name : row.tests) complain(row, complaint_of_test(tests, name));
@@ -140,7 +140,8 @@ std::pair<std::string, std::string> section_in(const std::string& test) {
   return {found[1], section};
 }
 
-// A name may hold more ("5.1.5.2", "15.5.9.408") or less ("7") than the section of its row.
+// The section in the name of a test may be longer ("5.1.5.2", "15.5.9.408") or shorter ("7") than
+// that of its row.
 bool has_row(const std::vector<Row>& rows, const std::string& rfc, const std::string& section) {
   return std::ranges::any_of(rows, [&](const Row& row) {
     const bool same = (section + '.').starts_with(row.section + '.') ||
@@ -168,7 +169,7 @@ class ConformanceDoc : public testing::Test {
   const std::set<std::string> tests_ = tests_of(read_source_tree(root_, {"tests"}));
 };
 
-TEST_F(ConformanceDoc, WhatItNamesExists) {
+TEST_F(ConformanceDoc, AllNamesInItExist) {
   EXPECT_GT(rows_.size(), 100u);
   EXPECT_EQ(join_complaints(check_rows(rows_, root_, tests_)), "");
 }
@@ -182,20 +183,21 @@ TEST_F(ConformanceDoc, EverySectionHasARow) {
   EXPECT_EQ(join_complaints(check_sections(rows_, tests_)), "");
 }
 
-TEST_F(ConformanceDoc, Fires) {
+TEST_F(ConformanceDoc, FindsEachMistake) {
   const std::string document =
       "## RFC 6455\n\n| § | rule | where | tests |\n|---|---|---|---|\n"
-      "| 5.2 | a | `src/frame/header.cc: decode_header` | `ConformanceDoc.Fires`, `case 5.19` |\n"
-      "| 5.3 | b | `src/frame/header.cc: no_such_word` | `ConformanceDoc.Fires` |\n"
+      "| 5.2 | a | `src/frame/header.cc: decode_header` | `ConformanceDoc.FindsEachMistake`, `case "
+      "5.19` |\n"
+      "| 5.3 | b | `src/frame/header.cc: no_such_word` | `ConformanceDoc.FindsEachMistake` |\n"
       "| 5.4 | c | `src/frame/nowhere.cc: x` | `ConformanceDoc.Gone` |\n"
       "| 5.5 | d | nowhere | `case 11.1` |\n"
       "| 5.6 | e | `src/frame/header.cc` | none |\n";
   const std::vector<Row> rows = rows_of(document);
   ASSERT_EQ(rows.size(), 5u);
   EXPECT_EQ(check_rows(rows, root_, tests_),
-            (Complaints{"6: src/frame/header.cc: no_such_word: that does not stand there",
+            (Complaints{"6: src/frame/header.cc: no_such_word: the file does not contain the word",
                         "7: src/frame/nowhere.cc: x: no such file",
-                        "7: ConformanceDoc.Gone: no such test", "8: says not where",
+                        "7: ConformanceDoc.Gone: no such test", "8: names no file",
                         "8: case 11.1: no such case", "9: names no test",
                         "9: src/frame/header.cc: no word behind the path"}));
   EXPECT_EQ(check_sections(rows, {"A.Rfc6455_5_2_X", "A.Rfc6455_5_2_1_X", "A.Rfc6455_9_1_X",

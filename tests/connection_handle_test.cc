@@ -1,5 +1,5 @@
 // Handles: from other threads, after the end, compared and hashed; timers that die with their
-// connection; counters of code that threw.
+// connection; shared messages.
 #include "tern/tern.h"
 
 #include "support/raw_client.h"

@@ -117,7 +117,8 @@ TEST(EngineBorrowing, MessagesDoNotMoveIntoAnEarlierRead) {
   Bare bare(Role::server);
   const auto both = bare.lend({text("one"), text("two"), text("three")});
   std::string second = bare.lent.substr(2 * (2 + 4 + 3) + 1);
-  bare.engine.feed(0, both.first(both.size() - second.size()));  // and one byte of the third
+  // The first read ends behind the first byte of the third message.
+  bare.engine.feed(0, both.first(both.size() - second.size()));
   while (bare.engine.next()) {
   }
   const std::string first = bare.lent;
@@ -232,8 +233,8 @@ TEST(EngineBorrowing, AnEchoJoinsTheOneBeforeOnlyOnce) {
   EXPECT_EQ(written(bare), (Sent{{2, "one"}, {2, payload}, {1, payload}}));
 }
 
-// The room in front of a message may be used until the next call of next(). The frame that is being
-// read then has its own room, which must not be used for an earlier message.
+// An echo may use the room in front of its message only until the next call of next(). After that
+// call there may be room in front of the next frame, and an earlier message must not use it.
 TEST(EngineBorrowing, NextEndsTheUseOfTheRoomForAHeader) {
   Bare bare(Role::server);
   const auto lent =
@@ -504,7 +505,7 @@ TEST(EngineBorrowing, ViewsOutliveWritesAndOtherEngines) {
       other.tick(Engine::TimePoint() + 1h);
       ASSERT_EQ(other.next().kind(), Event::Kind::open);
       ASSERT_FALSE(other.next());
-      const auto cut = [&](Engine& engine, const std::string& payload) {
+      const auto feed_in_two_reads = [&](Engine& engine, const std::string& payload) {
         const auto lent =
             control ? bare.lend({ping(payload)})
                     : bare.lend({binary(payload.substr(0, 3), false), more(payload.substr(3))});
@@ -513,11 +514,11 @@ TEST(EngineBorrowing, ViewsOutliveWritesAndOtherEngines) {
         engine.feed(0, lent.last(2));
         return engine.next();
       };
-      const Event event = cut(bare.engine, "a payload to look at");
+      const Event event = feed_in_two_reads(bare.engine, "a payload to look at");
       bare.engine.send(std::string_view("answer"));
       bare.write();
       bare.engine.settle();
-      EXPECT_EQ(cut(other, "XXXXXXXXXXXXXXXXXXXX").message().size(), 20u);
+      EXPECT_EQ(feed_in_two_reads(other, "XXXXXXXXXXXXXXXXXXXX").message().size(), 20u);
       EXPECT_EQ(event.message().text(), "a payload to look at");
     }
   }

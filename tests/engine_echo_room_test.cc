@@ -115,7 +115,7 @@ TEST(EngineEchoRoom, RoomIsUsedOnce) {
   EXPECT_FALSE(read.room.holds(payload));
 }
 
-TEST(EngineEchoRoom, NothingMovesAndNothingHoldsAfterReset) {
+TEST(EngineEchoRoom, AfterResetItHoldsNothingAndMovesNothing) {
   Read read;
   read.add("first");
   read.add("second");

@@ -76,7 +76,7 @@ TEST(EngineProgress, AcknowledgedBytesPreventAStall) {
     peer.wait(30s);
     EXPECT_FALSE(peer.dead()) << "30 s without a byte are allowed";
     peer.wait(8s);
-    ASSERT_TRUE(peer.dead()) << "the engine notices it within one more eighth";
+    ASSERT_TRUE(peer.dead()) << "the engine notices it within one more eighth of the limit";
     EXPECT_EQ(peer.ending(), (Ending{.code = 1006, .error = Errc::write_stalled}));
   }
 }

@@ -58,7 +58,7 @@ TEST(EngineValidate, WaterMarksAreInOrder) {
   EXPECT_EQ(why_invalid(Limits{.max_queued_bytes = 262'144}), "");
   EXPECT_EQ(why_invalid(Limits{.max_queued_bytes = 262'143}),
             "limits.high_water_bytes (262144) is above limits.max_queued_bytes (262143), so send() "
-            "would never say congested; lower it, and low_water_bytes with it");
+            "would never return congested; lower it, and low_water_bytes with it");
 }
 
 TEST(EngineValidate, TimesAreNotNegative) {

@@ -130,22 +130,22 @@ TEST(Watch, MayEndInsideTheCallbackOfAnother) {
 TEST(Watch, InterestMayChange) {
   Loop loop;
   const int fd = ::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);  // readable and writable
-  std::string heard;
+  std::string reported;
   std::optional<Watch> watch;
   auto made = loop.watch(fd, Interest::none, [&](Ready ready) {
-    heard += ready.readable && ready.writable ? 'b' : ready.readable ? 'r' : 'w';
-    const Interest next = heard.size() == 1   ? Interest::write
-                          : heard.size() == 2 ? Interest::read_write
-                                              : Interest::none;
+    reported += ready.readable && ready.writable ? 'b' : ready.readable ? 'r' : 'w';
+    const Interest next = reported.size() == 1   ? Interest::write
+                          : reported.size() == 2 ? Interest::read_write
+                                                 : Interest::none;
     EXPECT_TRUE(watch->set_interest(next));
   });
   ASSERT_TRUE(made);
   watch = std::move(*made);
   run_some_turns(loop);
-  EXPECT_EQ(heard, "");
+  EXPECT_EQ(reported, "");
   EXPECT_TRUE(watch->set_interest(Interest::read));
   run_some_turns(loop);
-  EXPECT_EQ(heard, "rwb");
+  EXPECT_EQ(reported, "rwb");
 }
 
 // Both events are already in the batch when the first callback removes the interest of the other.

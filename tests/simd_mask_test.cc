@@ -64,7 +64,7 @@ std::vector<Subject> subjects() {
   return all;
 }
 
-TEST(Mask, Rfc6455_5_7_MaskedHello) {
+TEST(Mask, Rfc6455_5_7_UnmasksTheExampleHello) {
   std::array data{std::byte{0x7F}, std::byte{0x9F}, std::byte{0x4D}, std::byte{0x51},
                   std::byte{0x58}};
   mask(data, key_of(key_bytes));

@@ -84,7 +84,7 @@ TEST(TlsContext, LoadingAServerReportsEachFault) {
   }
 }
 
-TEST(TlsContext, LoadsFilesTextAndBothInOneFile) {
+TEST(TlsContext, LoadsFilesAndTextAndACombinedFile) {
   const PemFiles files;
   const Identity& leaf = authority().leaf;
   const std::string both = leaf.key() + leaf.certificate();
@@ -125,7 +125,7 @@ struct Verdict {
   std::vector<std::string> reasons{};  // parts of the error; empty: accepted
 };
 
-std::vector<Verdict> verdicts() {
+std::vector<Verdict> acceptances() {
   const Authority& ours = authority();
   const TlsClient trust = trusting(ours.ca);
   const std::string ca = ours.ca.certificate();
@@ -157,12 +157,12 @@ std::vector<Verdict> refusals() {
   const Identity stranger({.common_name = "stranger"});
   std::vector<Verdict> all;
   all.push_back({"expired",
-                 ours.issue({.days_before = -9, .days_after = -2}),
+                 ours.issue({.valid_from = -9, .valid_until = -2}),
                  trust,
                  "localhost",
                  {"certificate of CN=tern test", "expired on", "renew it"}});
   all.push_back({"not yet valid",
-                 ours.issue({.days_before = 2}),
+                 ours.issue({.valid_from = 2}),
                  trust,
                  "localhost",
                  {"certificate of CN=tern test", "not valid before", "clock"}});
@@ -198,7 +198,11 @@ std::vector<Verdict> refusals() {
                  trust,
                  "localhost",
                  {"certificate of CN=tern test", "issuer CN=other CA is not known", "ca_file"}});
-  all.push_back({"the system does not know it", ours.issue({}), {}, "localhost", {"is not known"}});
+  all.push_back({"a CA that the system's store does not contain",
+                 ours.issue({}),
+                 {},
+                 "localhost",
+                 {"is not known"}});
   return all;
 }
 
@@ -260,7 +264,7 @@ std::vector<Verdict> refusals_of_pins() {
 }
 
 TEST(TlsContext, Rfc9525_AClientChecksNameTrustAndPin) {
-  std::vector<Verdict> all = verdicts();
+  std::vector<Verdict> all = acceptances();
   for (Verdict& refusal : refusals()) all.push_back(std::move(refusal));
   for (Verdict& refusal : refusals_of_subjects()) all.push_back(std::move(refusal));
   for (Verdict& refusal : refusals_of_pins()) all.push_back(std::move(refusal));
@@ -491,7 +495,7 @@ TEST(TlsContext, AServerChecksClientCertificates) {
   const Authority& ours = authority();
   const Identity alice = ours.issue({.common_name = "alice", .names = ""});
   const Identity mallory({.common_name = "mallory", .names = ""});
-  const Identity late = ours.issue({.common_name = "late", .days_before = -9, .days_after = -2});
+  const Identity late = ours.issue({.common_name = "late", .valid_from = -9, .valid_until = -2});
   using enum ClientCertificates;
   struct Case {
     ClientCertificates wanted;

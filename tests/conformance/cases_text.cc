@@ -81,7 +81,7 @@ void add_fail_fast(std::vector<Case>& cases) {
   }
 }
 
-// A code point in its shortest form.
+// The UTF-8 form of a code point that needs three or four bytes.
 std::string encoded(char32_t point) {
   const auto continuation = [&](int shift) {
     return static_cast<char>(0x80 | (point >> shift & 0x3F));
@@ -93,7 +93,7 @@ std::string encoded(char32_t point) {
           continuation(0)};
 }
 
-// One whole frame for each payload. '-' before a payload means that it is not UTF-8.
+// Adds cases that send one whole frame, and numbers them within their subgroup.
 class Sequences {
  public:
   explicit Sequences(std::vector<Case>& cases) : cases_(cases) {}

@@ -1,4 +1,5 @@
-// Groups 12 and 13 with 1000 messages a case, or 16 MiB of them. `make conformance` runs it.
+// Groups 12 and 13 at full size: a case has 1000 messages, or fewer that have 16 MiB together.
+// `make conformance` runs it.
 #include "conformance/deflate_subjects.h"
 
 namespace tern::conformance {

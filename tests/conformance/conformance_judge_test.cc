@@ -1,5 +1,5 @@
-// Tests of the suite itself: every number exists, and a wrong subject gets the right verdict. A
-// simulated subject makes each fault that has a verdict once.
+// Tests of the suite itself: every number exists, and a wrong subject gets the right verdict. For
+// each verdict, a simulated subject makes the fault that leads to it.
 #include "conformance/cases.h"
 #include "conformance/judge.h"
 
@@ -85,7 +85,7 @@ class PaperLink : public Link {
   std::size_t next_ = 0;
 };
 
-Read say(Role subject, const std::vector<Frame>& frames) {
+Read sent_by(Role subject, const std::vector<Frame>& frames) {
   return {Read::State::bytes, wire(subject, frames)};
 }
 const Read fin{Read::State::fin};
@@ -119,7 +119,7 @@ void expect_verdicts(Role subject, const std::vector<Row>& table) {
 const Frame hello = text("Hello");
 
 TEST(ConformanceJudge, Rfc6455_7_JudgesEveryKindOfServer) {
-  const auto by = [](const std::vector<Frame>& frames) { return say(Role::server, frames); };
+  const auto by = [](const std::vector<Frame>& frames) { return sent_by(Role::server, frames); };
   const Read echoed = by({hello});
   Script fatal = echo(hello);
   fatal.ending.code_fatal = true;
@@ -158,12 +158,12 @@ TEST(ConformanceJudge, Rfc6455_7_JudgesEveryKindOfServer) {
           {"leaves TCP to us", echo(hello), {echoed, by({closing(1000)}), nothing}, "OK UNCLEAN"},
           {"wrong code", echo(hello), {echoed, by({closing(1001)}), fin}, "OK WRONG-CODE"},
           {"wrong code, fatal", fatal, {echoed, by({closing(1001)}), fin}, "FAILED WRONG-CODE"},
-          {"masked", echo(hello), {say(Role::client, {hello})}, "FAILED UNCLEAN"},
+          {"masked", echo(hello), {sent_by(Role::client, {hello})}, "FAILED UNCLEAN"},
       });
 }
 
 TEST(ConformanceJudge, Rfc6455_7_JudgesServersThatMustFail) {
-  const auto by = [](const std::vector<Frame>& frames) { return say(Role::server, frames); };
+  const auto by = [](const std::vector<Frame>& frames) { return sent_by(Role::server, frames); };
   Script forgiven = failure({hello}, 1002);
   forgiven.expected = {"text Hello"};
   forgiven.non_strict = Events{};
@@ -195,7 +195,7 @@ TEST(ConformanceJudge, Rfc6455_7_JudgesServersThatMustFail) {
 }
 
 TEST(ConformanceJudge, Rfc6455_7_1_1_AClientWaitsForTheEndOfTcp) {
-  const auto by = [](const std::vector<Frame>& frames) { return say(Role::client, frames); };
+  const auto by = [](const std::vector<Frame>& frames) { return sent_by(Role::client, frames); };
   expect_verdicts(
       Role::client,
       {
@@ -210,12 +210,12 @@ TEST(ConformanceJudge, Rfc6455_7_1_1_AClientWaitsForTheEndOfTcp) {
            {by({hello}), by({closing(1000)}), nothing, nothing},
            "OK UNCLEAN"},
           {"fails", failure({hello}, 1002), {by({closing(1002)}), fin}, "OK OK"},
-          {"not masked", echo(hello), {say(Role::server, {hello})}, "FAILED UNCLEAN"},
+          {"not masked", echo(hello), {sent_by(Role::server, {hello})}, "FAILED UNCLEAN"},
       });
 }
 
 TEST(ConformanceJudge, Rfc6455_8_1_RecognizesFailingFast) {
-  const auto by = [](const std::vector<Frame>& frames) { return say(Role::server, frames); };
+  const auto by = [](const std::vector<Frame>& frames) { return sent_by(Role::server, frames); };
   const Script script = [] {
     for (const Case& each : all_cases()) {
       if (each.id == "6.4.3") return each.script();

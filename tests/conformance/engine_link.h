@@ -7,7 +7,7 @@
 
 namespace tern::conformance {
 
-/// Limits that no case exceeds, also not group 9 with its 16 MiB and 65537 fragments.
+/// Limits that no case exceeds. The largest cases are those of group 9: 16 MiB, or 65537 fragments.
 inline EngineOptions bulk_options() {
   return {.limits = {.max_message_bytes = 16u << 20,
                      .max_fragments = 131'072,

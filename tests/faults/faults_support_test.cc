@@ -53,14 +53,14 @@ TEST(Faults, Support_SizesAreCapped) {
 }
 
 TEST(Faults, Support_ASeedRepeatsTheSameFaults) {
-  const auto falls = [] {
+  const auto failures = [] {
     sys::Fault half(Call::eventfd, {.error = EMFILE, .percent = 50, .seed = 7});
     std::string all;
     for (int i = 0; i < 64; ++i) all += net::open_event().error ? 'x' : '.';
     return all;
   };
-  const std::string first = falls();
-  EXPECT_EQ(first, falls());
+  const std::string first = failures();
+  EXPECT_EQ(first, failures());
   EXPECT_NE(first.find('x'), first.npos);
   EXPECT_NE(first.find('.'), first.npos);
 }
@@ -95,7 +95,7 @@ TEST(Faults, Support_ARowWithoutAFaultFails) {
   House house;
   ASSERT_TRUE(house.start()) << house.why();
   Aftermath aftermath(house, 10);
-  EXPECT_NONFATAL_FAILURE(aftermath.expect_fired(0), "nothing is shown");
+  EXPECT_NONFATAL_FAILURE(aftermath.expect_fired(0), "the test proves nothing");
   EXPECT_NONFATAL_FAILURE(aftermath.expect_clean(), "no fault fired");
 }
 

@@ -78,7 +78,7 @@ bool echoes(RawClient& client) {
 std::size_t pauses_logged(const House& house) {
   const auto log = house.log();
   return static_cast<std::size_t>(std::count_if(log.begin(), log.end(), [](const auto& line) {
-    return line.starts_with("accepting pauses: Too many open files");
+    return line.starts_with("no connections are accepted for now: Too many open files");
   }));
 }
 

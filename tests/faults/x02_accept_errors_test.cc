@@ -37,7 +37,7 @@ TEST(Faults, X02_ErrorsOfOneConnectionAreSkipped) {
   aftermath.expect_clean();
 }
 
-void expect_patience(House& house, Aftermath& aftermath, std::uint64_t times) {
+void expect_pauses(House& house, Aftermath& aftermath, std::uint64_t times) {
   for (const int error : pausing) {
     SCOPED_TRACE(std::strerror(error));
     const std::size_t logged = house.log().size();
@@ -54,8 +54,9 @@ void expect_patience(House& house, Aftermath& aftermath, std::uint64_t times) {
     EXPECT_LE(turns, 25 * wall.count() + 2);
     EXPECT_LE(used / wall, 0.05);
     EXPECT_TRUE(waiting.upgrade());
-    ASSERT_EQ(house.log().size(), logged + 1) << "one line an episode";
-    EXPECT_EQ(house.log().back(), std::string("accepting pauses: ") + std::strerror(error));
+    ASSERT_EQ(house.log().size(), logged + 1) << "all pauses of a shortage log one line";
+    EXPECT_EQ(house.log().back(),
+              std::string("no connections are accepted for now: ") + std::strerror(error));
     aftermath.expect_fired(fault.fired(), "accept4", times);
   }
 }
@@ -65,7 +66,7 @@ TEST(Faults, X02_ShortagesPauseTheListener) {
   House house;
   ASSERT_TRUE(house.start()) << house.why();
   Aftermath aftermath(house);
-  expect_patience(house, aftermath, 5);
+  expect_pauses(house, aftermath, 5);
   house.forget_log();
   aftermath.expect_clean();
 }
@@ -75,7 +76,7 @@ TEST(FaultsLong, X02_ShortagesPauseTheListenerAThousandTimes) {
   House house;
   ASSERT_TRUE(house.start()) << house.why();
   Aftermath aftermath(house);
-  expect_patience(house, aftermath, 1'000);
+  expect_pauses(house, aftermath, 1'000);
   house.forget_log();
   aftermath.expect_clean();
 }

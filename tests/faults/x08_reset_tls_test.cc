@@ -22,19 +22,19 @@ std::string frames_of(Role sender) {
 constexpr std::size_t everything = static_cast<std::size_t>(-1);
 
 // The parts of its output that the peer has sent.
-struct Said {
+struct Sent {
   bool upgrade = false;  // the request or its answer
   bool all = false;
 };
 
-Said speak_and_reset(std::uint16_t port, int version, std::size_t bytes) {
+Sent send_and_reset(std::uint16_t port, int version, std::size_t bytes) {
   TlsClient client(port, version);
   if (bytes != everything) client.stop_after(bytes);
-  Said said;
-  said.upgrade = client.shake_hands() && client.send(upgrade_request());
-  said.all = said.upgrade && !client.head().empty() && client.send(frames_of(Role::client));
+  Sent sent;
+  sent.upgrade = client.shake_hands() && client.send(upgrade_request());
+  sent.all = sent.upgrade && !client.head().empty() && client.send(frames_of(Role::client));
   client.reset();
-  return said;
+  return sent;
 }
 
 void reset_the_server(int version, std::size_t step) {
@@ -44,16 +44,16 @@ void reset_the_server(int version, std::size_t step) {
   std::uint64_t refused = 0;
   std::size_t round = 0;
   strike_tls(attacked, [&] {
-    Said said;
+    Sent sent;
     std::size_t shots = 0;
-    for (std::size_t bytes = round++ % step; !said.all; bytes += step, ++shots) {
+    for (std::size_t bytes = round++ % step; !sent.all; bytes += step, ++shots) {
       SCOPED_TRACE(std::to_string(bytes) + " bytes");
-      said = speak_and_reset(port, version, bytes);
-      refused += !said.upgrade;
-      if (!said.upgrade) continue;
+      sent = send_and_reset(port, version, bytes);
+      refused += !sent.upgrade;
+      if (!sent.upgrade) continue;
       const auto info = attacked.ends.take();
       if (!info) return shots;
-      expect_reset(*info, said.all);
+      expect_reset(*info, sent.all);
     }
     EXPECT_GT(shots, 500 / step);
     EXPECT_TRUE(eventually([&] {
@@ -74,7 +74,7 @@ TEST(FaultsLong, X08_Tls13ResetAtEachByteIsOneRefusalOrOneCloseEvent) {
 }
 
 // Dials, and receives until the end.
-void expect_reset_of_client(const std::string& url, const std::function<Said()>& join) {
+void expect_reset_of_client(const std::string& url, const std::function<Sent()>& join) {
   auto dialed = dial(url, trusting());
   if (!dialed) {
     EXPECT_FALSE(join().upgrade);
@@ -85,11 +85,11 @@ void expect_reset_of_client(const std::string& url, const std::function<Said()>&
   std::size_t messages = 0;
   auto received = dialed->receive(payload);
   for (; received; received = dialed->receive(payload)) ++messages;
-  const Said said = join();
-  EXPECT_TRUE(said.upgrade);
+  const Sent sent = join();
+  EXPECT_TRUE(sent.upgrade);
   EXPECT_LE(messages, 3u);
   const CloseInfo info = dialed->close_info();
-  expect_reset(info, said.all);
+  expect_reset(info, sent.all);
   EXPECT_EQ(received.error().code(), info.clean ? Errc::closed : Errc::connection_reset)
       << received.error().message();
 }
@@ -99,20 +99,20 @@ void reset_the_client(int version, std::size_t step) {
   const std::string frames = frames_of(Role::server);
   std::size_t round = 0;
   strike_tls_clients([&] {
-    Said said;
+    Sent sent;
     std::size_t shots = 0;
-    for (std::size_t bytes = round++ % step; !said.all; bytes += step, ++shots) {
+    for (std::size_t bytes = round++ % step; !sent.all; bytes += step, ++shots) {
       SCOPED_TRACE(std::to_string(bytes) + " bytes");
       TlsPeer peer([&](TlsSocket& socket) {
         SSL_set_max_proto_version(socket.ssl(), version);
         socket.stop_after(bytes);
-        said.upgrade = answer(socket);
-        said.all = said.upgrade && socket.send(frames);
+        sent.upgrade = answer(socket);
+        sent.all = sent.upgrade && socket.send(frames);
         socket.reset();
       });
       expect_reset_of_client(peer.url(), [&] {
         peer.join();
-        return said;
+        return sent;
       });
     }
     EXPECT_GT(shots, 500 / step);

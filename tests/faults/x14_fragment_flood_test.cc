@@ -84,7 +84,7 @@ TEST(Faults, X14_ALargeMessageIsNotCopiedForEachFragment) {
     grown += heap_in_use() != std::exchange(heap, heap_in_use());
     bytes.assign(next);
   }
-  EXPECT_GE(grown, 4) << "it cannot be seen";
+  EXPECT_GE(grown, 4) << "the heap does not show the growth of the buffer";
   EXPECT_LE(grown, 16);
 }
 

@@ -52,9 +52,11 @@ int churn(const std::string& url, int count, const DialOptions& options) {
 }
 
 // The number of connections at the same time is random, and so is the memory of warm pools after
-// the first part. So the test repeats it until nothing grows any more. A leak grows each time.
-void churn_is_flat(AttackedProgram& server, int first, int count, const DialOptions& options = {}) {
-  EXPECT_EQ(churn(server.url(), first, options), first);
+// the first part. So the test repeats the second part until memory grows no more. A leak grows each
+// time.
+void churn_is_flat(AttackedProgram& server, int warm_up, int count,
+                   const DialOptions& options = {}) {
+  EXPECT_EQ(churn(server.url(), warm_up, options), warm_up);
   const std::size_t ours = open_descriptors();
   std::size_t resident = 0;
   std::size_t most = 0;
@@ -75,11 +77,11 @@ void churn_is_flat(AttackedProgram& server, int first, int count, const DialOpti
   server.expect_clean_end();
 }
 
-void tls_churn_is_flat(int first, int count, bool resumed) {
+void tls_churn_is_flat(int warm_up, int count, bool resumed) {
   AttackedTlsProgram server;
   DialOptions options = trusting();
   if (resumed) options.tls.memory = std::make_shared<TlsMemory>();
-  churn_is_flat(server, first, count, options);
+  churn_is_flat(server, warm_up, count, options);
 }
 
 TEST(Faults, X23_ChurnKeepsMemoryFlat) {

@@ -30,7 +30,7 @@ class Worker {
     client->upgrade(path);
   }
 
-  void take() {
+  void receive_and_send() {
     for (const Frame& frame : client->frames()) {
       if (frame.opcode == 8) {
         close = to_string(frame);
@@ -69,7 +69,7 @@ class Workforce {
       ::poll(waits.data(), waits.size(), 20);
       for (std::size_t i = 0; i < workers.size(); ++i) {
         if (waits[i].revents != 0) workers[i].client->on_ready(waits[i].revents);
-        workers[i].take();
+        workers[i].receive_and_send();
       }
       return std::all_of(workers.begin(), workers.end(), holds);
     });
@@ -95,7 +95,7 @@ TEST(Faults, X26_AStopDeliversAcceptedMessagesBeforeItsDeadline) {
                               static_cast<std::size_t>(std::stoi(std::string(msg.text())));
                           if (conn.send(msg)) ++accepted[me];
                         }});
-  // These clients are sent more than the kernel takes, and never read.
+  // The server sends these clients more than the kernel takes. They never read it.
   attacked.server.route("/stopped", Handlers{.on_message = [](Connection& conn, Message) {
                           conn.send(std::string(12 << 20, 'x'));
                         }});
@@ -126,7 +126,7 @@ TEST(Faults, X26_AStopDeliversAcceptedMessagesBeforeItsDeadline) {
   EXPECT_TRUE(again.listen());
 }
 
-// As an operator uses it: a signal, an exit code, the port.
+// Checks what an operator can see: the signal ends the program with code 0 and frees the port.
 void drain_by_signal(int clients, int stopped_clients) {
   EchoServer server;
   std::vector<std::unique_ptr<Process>> stopped;

@@ -31,7 +31,7 @@ std::string url_of(const std::string& host, std::uint16_t port) {
   return "ws://" + host + ':' + std::to_string(port) + "/echo";
 }
 
-std::string why(const std::string& url, std::chrono::nanoseconds timeout = enough_time) {
+std::string outcome_of(const std::string& url, std::chrono::nanoseconds timeout = enough_time) {
   auto dialed = dial(url, {.timeout = timeout});
   return dialed ? "connected to " + dialed->remote_address() : dialed.error().message();
 }
@@ -85,13 +85,13 @@ TEST(Faults, X31_UnreachableAddressesAreSkipped) {
   {
     const sys::Names names("both.test", {"2001:db8::1", "127.0.0.1"});
     const sys::Fault unreachable(Call::connect, {.error = ENETUNREACH, .family = AF_INET6});
-    EXPECT_EQ(why(url_of("both.test", house.port())), "connected to 127.0.0.1:" + port);
+    EXPECT_EQ(outcome_of(url_of("both.test", house.port())), "connected to 127.0.0.1:" + port);
     aftermath.expect_fired(unreachable.fired(), "ENETUNREACH");
   }
   {
     const sys::Names names("six.test", {"2001:db8::1", "2001:db8::2"});
     const sys::Fault unreachable(Call::connect, {.error = ENETUNREACH, .family = AF_INET6});
-    EXPECT_EQ(why(url_of("six.test", house.port())),
+    EXPECT_EQ(outcome_of(url_of("six.test", house.port())),
               "connect [2001:db8::1]:" + port + " (Network is unreachable), [2001:db8::2]:" + port +
                   ": Network is unreachable");
     aftermath.expect_fired(unreachable.fired(), "ENETUNREACH", 2);
@@ -102,11 +102,11 @@ TEST(Faults, X31_UnreachableAddressesAreSkipped) {
 TEST(Faults, X31_ARefusedAddressIsSkipped) {
   const RefusedPort refused;
   const std::string port = std::to_string(refused.port());
-  EXPECT_EQ(why(refused.url()), "connect 127.0.0.1:" + port + ": Connection refused");
+  EXPECT_EQ(outcome_of(refused.url()), "connect 127.0.0.1:" + port + ": Connection refused");
   House house({.host = "127.0.0.2", .port = refused.port()}, Side::bystander);
   ASSERT_TRUE(house.start()) << house.why();
   const sys::Names names("two.test", {"127.0.0.1", "127.0.0.2"});
-  EXPECT_EQ(why(url_of("two.test", refused.port())), "connected to 127.0.0.2:" + port);
+  EXPECT_EQ(outcome_of(url_of("two.test", refused.port())), "connected to 127.0.0.2:" + port);
   EXPECT_EQ(names.fired(), 1u);
 }
 
@@ -114,12 +114,12 @@ TEST(Faults, X31_AnAddressThatDropsDoesNotHoldUpTheNext) {
   const std::size_t descriptors = open_descriptors();
   {
     const FullListener full;
-    ASSERT_LT(full.tried(), 16u) << "the queue does not fill: nothing is shown";
+    ASSERT_LT(full.tried(), 16u) << "the queue does not fill: the test proves nothing";
     const std::string port = std::to_string(full.port());
     House house({.host = "127.0.0.2", .port = full.port()}, Side::bystander);
     ASSERT_TRUE(house.start()) << house.why();
     const sys::Names names("two.test", {"127.0.0.1", "127.0.0.2"});
-    EXPECT_EQ(why(url_of("two.test", full.port())), "connected to 127.0.0.2:" + port);
+    EXPECT_EQ(outcome_of(url_of("two.test", full.port())), "connected to 127.0.0.2:" + port);
     EXPECT_EQ(names.fired(), 1u);
   }
   EXPECT_EQ(open_descriptors(), descriptors);
@@ -129,7 +129,7 @@ TEST(Faults, X31_TheDeadlineHoldsIfEachAddressDrops) {
   const std::size_t descriptors = open_descriptors();
   {
     const FullListener full;
-    ASSERT_LT(full.tried(), 16u) << "the queue does not fill: nothing is shown";
+    ASSERT_LT(full.tried(), 16u) << "the queue does not fill: the test proves nothing";
     const auto began = Clock::now();
     auto dialed = dial(full.url(), {.timeout = std::chrono::milliseconds(300)});
     ASSERT_FALSE(dialed);

@@ -35,9 +35,9 @@ struct Shown {
 std::vector<Shown> faulty() {
   const Authority& ours = authority();
   return {
-      {"expired", ours.issue({.common_name = "old", .days_before = -20, .days_after = -10}),
+      {"expired", ours.issue({.common_name = "old", .valid_from = -20, .valid_until = -10}),
        "certificate of CN=old: expired on "},
-      {"not valid yet", ours.issue({.common_name = "early", .days_before = 10}),
+      {"not valid yet", ours.issue({.common_name = "early", .valid_from = 10}),
        "certificate of CN=early: not valid before "},
       {"by an unknown CA", Identity({.common_name = "foreign"}, &stranger()),
        "certificate of CN=foreign: its issuer CN=a stranger's CA is not known"},

@@ -88,7 +88,7 @@ def daemon(name, port, command):
 
 @contextlib.contextmanager
 def configured(name, template, command, **values):
-    """A program that reads a file; `command` gets the file's path. The value is its port."""
+    """A program that reads a file; `command` gets the file's path. Yields its port."""
     with tempfile.TemporaryDirectory() as directory:
         os.chmod(directory, 0o755)  # a daemon started by root reads it as another user
         port = free_port()
@@ -190,10 +190,10 @@ for name, start, scheme in (
     ("dante", dante, "socks5"),
     ("dante", dante, "socks5h"),
 ):
-    check(name, f"ws and wss of {{}} pass it as {scheme}", each=TALKERS)(
+    check(name, f"ws and wss of {{}} pass through it as {scheme}", each=TALKERS)(
         functools.partial(passes, start, scheme, False))
     if start is not dante:  # whose passwords are those of the system's users
-        check(name, f"ws and wss of {{}} pass it as {scheme} with a password, a wrong one does not",
+        check(name, f"ws and wss of {{}} pass through it as {scheme} with a password, not with a wrong one",
               each=TALKERS)(functools.partial(passes, start, scheme, True))
 
 

@@ -3,7 +3,7 @@
 
 Sends three kinds of messages to echo servers and counts the bytes of the compressed payloads that come
 back, for each byte of the messages. The client offers takeover and sends uncompressed messages, so that
-only the server's compressor counts. The first row is one context of zlib that compresses every message.
+only the server's compressor counts. The rows of zlib are one context that compresses every message.
 Prints the table of docs/guides/compression.md.
 """
 
@@ -137,24 +137,24 @@ def ratio_of(port, messages):
     return result
 
 
-def of_server(port):
+def ratios_of_server(port):
     return [ratio_of(port, messages) for messages in KINDS.values()]
 
 
-def of_tern(*flags):
+def ratios_of_tern(*flags):
     with echo_server("--deflate-takeover", *flags) as server:
-        return of_server(server.port)
+        return ratios_of_server(server.port)
 
 
-def of_node():
+def ratios_of_node():
     server = peers_node.node("node_server.js", "echo", "{}")
     try:
-        return of_server(int(server.wait_line(r"^\d+$")))
+        return ratios_of_server(int(server.wait_line(r"^\d+$")))
     finally:
         server.stop()
 
 
-def of_websockets():
+def ratios_of_websockets():
     """The defaults, but with a window of 15 bits instead of 12."""
     ready = threading.Event()
     shared = {}
@@ -176,7 +176,7 @@ def of_websockets():
     thread.start()
     expect(ready.wait(harness.SECONDS), True, "the server starts")
     try:
-        return of_server(shared["port"])
+        return ratios_of_server(shared["port"])
     finally:
         shared["loop"].call_soon_threadsafe(shared["stop"].set)
         thread.join(harness.SECONDS)
@@ -185,7 +185,7 @@ def of_websockets():
 @check("zlib", "compression with takeover: as small as with one context of zlib")
 def as_small_as_zlib():
     for level in (1, 6):
-        measured = of_tern("--deflate-level", str(level))
+        measured = ratios_of_tern("--deflate-level", str(level))
         for ours, (name, messages) in zip(measured, KINDS.items()):
             theirs = zlib_ratio(messages, level)
             expect(ours <= theirs * 1.001, True, f"{name}, level {level}: {ours}, zlib {theirs}")
@@ -194,12 +194,12 @@ def as_small_as_zlib():
 def main():
     columns = {
         "zlib, level 1": [zlib_ratio(messages, 1) for messages in KINDS.values()],
-        "tern, level 1 (default)": of_tern(),
-        "tern, min_bytes = 1024": of_tern("--deflate-min-bytes", "1024"),
+        "tern, level 1 (default)": ratios_of_tern(),
+        "tern, min_bytes = 1024": ratios_of_tern("--deflate-min-bytes", "1024"),
         "zlib, level 6": [zlib_ratio(messages, 6) for messages in KINDS.values()],
-        "tern, level 6": of_tern("--deflate-level", "6"),
-        "node ws, level 6": of_node(),
-        "python3-websockets, level 6": of_websockets(),
+        "tern, level 6": ratios_of_tern("--deflate-level", "6"),
+        "node ws, level 6": ratios_of_node(),
+        "python3-websockets, level 6": ratios_of_websockets(),
     }
     names = list(KINDS)
     print("| bytes on the wire for each byte sent | " + " | ".join(names) + " |")

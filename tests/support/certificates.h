@@ -25,8 +25,8 @@ struct CertificateSpec {
   std::string common_name = "tern test";
   std::string names = "DNS:localhost,IP:127.0.0.1";  ///< subjectAltName; empty: none
   bool ca = false;
-  long days_before = -1;  ///< valid from so many days from now
-  long days_after = 30;   ///< valid until so many days from now
+  long valid_from = -1;   ///< in days from now
+  long valid_until = 30;  ///< in days from now
 };
 
 /// A certificate with its key. Copies share the certificate and the key.
@@ -40,8 +40,8 @@ class Identity {
     std::uint64_t serial = 0;
     RAND_bytes(reinterpret_cast<unsigned char*>(&serial), sizeof serial);
     ASN1_INTEGER_set_uint64(X509_get_serialNumber(x), serial >> 1);
-    X509_time_adj_ex(X509_getm_notBefore(x), static_cast<int>(spec.days_before), 0, nullptr);
-    X509_time_adj_ex(X509_getm_notAfter(x), static_cast<int>(spec.days_after), 0, nullptr);
+    X509_time_adj_ex(X509_getm_notBefore(x), static_cast<int>(spec.valid_from), 0, nullptr);
+    X509_time_adj_ex(X509_getm_notAfter(x), static_cast<int>(spec.valid_until), 0, nullptr);
     X509_NAME* const subject = X509_get_subject_name(x);
     X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8,
                                reinterpret_cast<const unsigned char*>(spec.common_name.c_str()), -1,

@@ -32,7 +32,7 @@ inline std::string url_of(std::uint16_t port, const std::string& path = "/") {
   return "ws://127.0.0.1:" + std::to_string(port) + path;
 }
 
-// Waits that a test need not wait for: 100 ms, the shortest.
+// The shortest waits between attempts, 100 ms, so that tests are quick.
 inline Retry quick() {
   return {.first = std::chrono::milliseconds(0), .first_after_end = std::chrono::milliseconds(0)};
 }

@@ -47,7 +47,8 @@ class Inbox {
   std::vector<T> values_{};
 };
 
-/// Whether a deadline with the default of the library was set on purpose or not set.
+/// The meaning of a deadline that equals the default of the library: the test did not set it, or
+/// the test needs that value.
 enum class Defaults : std::uint8_t { not_set, meant };
 
 /// Listens on 127.0.0.1, on a port that the system chooses, after start() was called. Deadlines

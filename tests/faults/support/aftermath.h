@@ -136,7 +136,7 @@ class Aftermath {
   /// Fails the test if the fault did not happen, because then the row has shown nothing.
   void expect_fired(std::uint64_t fired, std::string_view what = "the fault",
                     std::uint64_t at_least = 1) {
-    EXPECT_GE(fired, at_least) << what << " fired too seldom: nothing is shown";
+    EXPECT_GE(fired, at_least) << what << " fired too seldom: the test proves nothing";
     fired_ = fired_ || fired >= at_least;
   }
   /// Echoes, and waits until the process holds no more than the level.

@@ -119,7 +119,8 @@ void strike_until_level(const Server& server, Attack attack, Echoes echoes) {
   echoes();
   Level before = quiet_level(server);
   for (int round = 1;; ++round) {
-    EXPECT_GE(static_cast<std::uint64_t>(attack()), 1u) << "no fault fired: nothing is shown";
+    EXPECT_GE(static_cast<std::uint64_t>(attack()), 1u)
+        << "no fault fired: the test proves nothing";
     echoes();
     const Level now = quiet_level(server);
     EXPECT_EQ(now.descriptors, before.descriptors);

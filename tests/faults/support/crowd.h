@@ -63,6 +63,7 @@ class CrowdClient {
   void upgrade(std::string_view target = "/echo") { send(upgrade_request({}, target)); }
   std::size_t unsent() const { return out_.size() - sent_; }
 
+  /// Ends our half of TCP with a FIN.
   void finish() { ::shutdown(fd_, SHUT_WR); }
   /// Ends TCP with RST.
   void reset() {

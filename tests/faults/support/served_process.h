@@ -41,7 +41,7 @@ class AttackedProgram : public EchoServer {
     return now > resident_ ? now - resident_ : 0;
   }
   void expect_fired(std::uint64_t fired) {
-    EXPECT_GE(fired, 1u) << "no fault fired: nothing is shown";
+    EXPECT_GE(fired, 1u) << "no fault fired: the test proves nothing";
     fired_ = fired_ || fired > 0;
   }
   /// Expects that it echoes, holds as many descriptors as before, and ends with exit code 0.

@@ -136,7 +136,8 @@ bool is_socket(int fd) {
   return __real_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0;
 }
 
-// Adds an event for a watched socket that is not ready: the next one from a random place on.
+// Adds an event for a watched socket that is not ready. Starts the search for one at a random
+// descriptor.
 int add_lie(int epoll, epoll_event* events, int ready) {
   const std::size_t start = roll() % 64;
   for (std::size_t i = 0; i < interests.size(); ++i) {
