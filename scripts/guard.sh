@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# `make guard`: counts the instructions and the system calls of BUILD/bin/echo_server for each message,
-# and compares both with bench/guard/figures.txt. Callgrind counts them, so other work on the machine
-# changes no figure. bench/guard/guard_client.cc makes the figures independent of time.
+# `make guard`: counts the instructions and the system calls of BUILD/bin/echo_server and of a client
+# on a loop (BUILD/bin/guard_echo_client) for each message, and compares both with
+# bench/guard/figures.txt. Callgrind counts them, so other work on the machine changes no figure. Their
+# peers, bench/guard/guard_client.cc and guard_server.cc, make the figures independent of time.
 #   scripts/guard.sh [build directory] [--renew]     (`make guard` builds it first)
 # It fails when instructions differ by more than 3 % or a system call by more than 0.01 a message. It
 # also fails when they become fewer: if a figure is too high, a later loss of the same size passes. With
@@ -19,8 +20,10 @@ for argument; do
 done
 committed=bench/guard/figures.txt
 work=$build/guard
-# The server enters this function once for each connection. There callgrind starts a new count.
+# The server and the client each enter one of these functions once for each connection. There callgrind
+# starts a new count.
 boundary='tern::server::Listener::on_ready*'
+client_boundary='tern::bench::(anonymous namespace)::Clients::begin_count*'
 
 fail() {
   echo "guard: $*" >&2
@@ -41,32 +44,53 @@ version=$(compiler VERSION)
 simd=$(valgrind --tool=none --log-file=/dev/null "$build/bin/guard_client" --simd) || fail "valgrind does not run"
 here="$(compiler ID) ${version%%.*}, $(uname -m), $simd, $(getconf GNU_LIBC_VERSION)${flags:+, $flags}"
 
-rm -rf "$work" && mkdir -p "$work" && mkfifo "$work/said" || exit
-valgrind --tool=callgrind --collect-systime=yes --vgdb=no --log-file="$work/valgrind.log" \
-  --callgrind-out-file="$work/counted" --dump-before="$boundary" \
-  "$build/bin/echo_server" --port 0 --idle-timeout 3600 --handshake-timeout 3600 >"$work/said" &
+# count NAME BOUNDARY PROGRAM…: runs the program; its counts are $work/NAME.1 and so on.
+count() {
+  exec valgrind --tool=callgrind --collect-systime=yes --vgdb=no --log-file="$work/$1.valgrind" \
+    --callgrind-out-file="$work/$1" --dump-before="$2" "${@:3}"
+}
+
+# rows NAME: prints the rows of a program, by its plan. NAME.1 is the start and NAME.2 the first
+# connection. The count of the last connection ends with the program.
+rows() {
+  local connections counted
+  connections=$(wc -l <"$work/$1-plan")
+  [[ $(find "$work" -regex ".*/$1\.[0-9]+" | wc -l) == "$connections" ]] ||
+    fail "the boundary of $1 was not entered once for each of $connections connections"
+  mapfile -t counted < <(seq -f "$work/$1.%.0f" 2 "$connections")
+  awk -f bench/guard/count.awk "$work/$1-plan" "${counted[@]}"
+}
+
+rm -rf "$work" && mkdir -p "$work" && mkfifo "$work/said" "$work/peer-said" || exit
+count server "$boundary" "$build/bin/echo_server" --port 0 --idle-timeout 3600 \
+  --handshake-timeout 3600 >"$work/said" &
 server=$!
 trap 'kill "$server" 2>/dev/null' EXIT
 exec {said}<"$work/said"
-read -r -t 300 -u "$said" _ _ url || fail "the server does not start, see $work/valgrind.log"
-"$build/bin/guard_client" "$url" >"$work/plan" || fail "the client failed"
+read -r -t 300 -u "$said" _ _ url || fail "the server does not start, see $work/server.valgrind"
+"$build/bin/guard_client" "$url" >"$work/server-plan" || fail "the client failed"
 kill -TERM "$server"
-wait "$server" || fail "the server failed, see $work/valgrind.log"
+wait "$server" || fail "the server failed, see $work/server.valgrind"
+
+"$build/bin/guard_server" >"$work/peer-said" &
+server=$!
+exec {said}<"$work/peer-said"
+read -r -t 300 -u "$said" url || fail "guard_server does not start"
+cat <&"$said" >"$work/client-plan" &
+plan=$!
+(count client "$client_boundary" "$build/bin/guard_echo_client" "$url") ||
+  fail "the client failed, see $work/client.valgrind"
+kill -TERM "$server"
+wait "$server" || fail "guard_server failed"
+wait "$plan"
 trap - EXIT
 
-# counted.1 is the start and counted.2 the first connection. The count of the last one ends with the
-# server.
-connections=$(wc -l <"$work/plan")
-[[ $(find "$work" -name 'counted.*' | wc -l) == "$connections" ]] ||
-  fail "$boundary was not entered once for each of $connections connections"
-
-mapfile -t counted < <(seq -f "$work/counted.%.0f" 2 "$connections")
-awk -f bench/guard/count.awk "$work/plan" "${counted[@]}" >"$work/rows" &&
-  [[ -s $work/rows ]] || fail "nothing was counted"
+{ rows server && rows client; } >"$work/rows" && [[ -s $work/rows ]] || fail "nothing was counted"
 {
   echo "# Cost of one echoed message (<kind>-<bytes>x<messages in flight>) or one upgrade: instructions of"
-  echo "# the server; its calls of recv, send, epoll_wait; other system calls; clock_gettime, which is a"
-  echo "# system call under valgrind only. Written by: make guard RENEW=1"
+  echo "# the server or, in the rows client-…, of a client on a loop; its calls of recv, send, epoll_wait;"
+  echo "# other system calls; clock_gettime, which is a system call under valgrind only."
+  echo "# Written by: make guard RENEW=1"
   echo "# for: $here"
   cat "$work/rows"
 } >"$work/figures.txt"
@@ -86,7 +110,7 @@ fi
 if awk -v comparable=$comparable -f bench/guard/compare.awk "$committed" "$work/figures.txt"; then
   echo "guard: passed in $SECONDS s"
 else
-  echo "guard: to find the instructions: callgrind_annotate $work/counted.N (connection N - 1 of $work/plan)"
+  echo "guard: to find the instructions: callgrind_annotate $work/server.N (connection N - 1 of $work/server-plan)"
   echo "guard: if the change is intended: make guard RENEW=1, and commit $committed with the reason"
   exit 1
 fi

@@ -77,7 +77,8 @@ std::vector<Entrant> client_entrants() {
                    .may_fail = may_fail,
                    .client = beside_this_program(std::string(program))});
   };
-  add("tern", "tern_client", false);
+  add("tern", "tern_loop_client", false);
+  add("tern engine", "tern_client", false);
   add("tern blocking", "tern_blocking_client", false);
   for (const Rival& rival : rivals) {
     if (is_beside_this_program(rival.client)) add(rival.name, rival.client, true);
