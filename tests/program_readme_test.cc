@@ -87,8 +87,8 @@ TEST(ProgramReadme, TheTenLineServerIsTheExample) {
 TEST(ProgramReadme, SnippetsCompile) {
   const Scratch scratch;
   std::string fragments =
-      "#include <chrono>\n#include <csignal>\n#include <string>\n#include <thread>\n#include "
-      "\"tern/tern.h\"\n";
+      "#include <chrono>\n#include <csignal>\n#include <iostream>\n#include <string>\n"
+      "#include <thread>\n#include <vector>\n#include \"tern/tern.h\"\n";
   std::vector<std::string> files;
   int count = 0;
   for (const fs::path& path : documents()) {
