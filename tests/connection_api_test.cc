@@ -54,6 +54,48 @@ TEST(ConnectionApi, ReportsItsProperties) {
   EXPECT_EQ(client.next(), "close 1000");
 }
 
+// The peer's messages behind our Close frame are delivered, also after a pause.
+TEST(ConnectionApi, Rfc6455_5_5_1_FinishDeliversUntilThePeersClose) {
+  for (const bool pauses : {false, true}) {
+    Inbox<std::string> received;
+    Inbox<CloseInfo> ended;
+    Inbox<Handle> paused;
+    RunningServer running;
+    Handlers handlers = on_message([&](Connection& conn, Message message) {
+      received.put(std::string(message.text()));
+      if (message.text() != "last") return;
+      conn.send(std::string_view("answer"));
+      conn.finish(CloseCode::normal, "bye");
+      EXPECT_FALSE(conn.is_open());
+      if (pauses) conn.pause();
+      if (pauses) paused.put(conn.handle());
+    });
+    handlers.on_close = [&](Connection&, const CloseInfo& info) { ended.put(info); };
+    running.server.route("/echo", std::move(handlers));
+    RawClient client(running.start());
+    ASSERT_TRUE(client.upgrade("/echo"));
+    client.send(wire(Role::client, {text("last"), text("one")}));
+    EXPECT_EQ(client.next(), "text answer");
+    EXPECT_EQ(client.next(), "close 1000 bye");
+    client.send(wire(Role::client, {text("two"), closing(1000), text("too late")}));
+    EXPECT_EQ(received.take(), "last");
+    if (pauses) {
+      const auto handle = paused.take();
+      ASSERT_TRUE(handle);
+      handle->post([&](Connection& conn) {
+        EXPECT_TRUE(received.empty()) << "nothing comes while it is paused";
+        conn.resume();
+      });
+    }
+    EXPECT_EQ(received.take(), "one");
+    EXPECT_EQ(received.take(), "two");
+    const auto info = ended.take();
+    ASSERT_TRUE(info);
+    EXPECT_TRUE(info->clean && !info->by_peer);
+    EXPECT_TRUE(received.empty());
+  }
+}
+
 // The call returns it. The log has it once, for a handler that ignores what send() returns.
 TEST(ConnectionApi, Rfc6455_5_6_TextThatIsNotUtf8IsNotSent) {
   for (const bool tls : {false, true}) {

@@ -178,6 +178,86 @@ TEST(EngineClosing, Rfc6455_5_5_1_OurCloseFrameIsAlwaysValid) {
   }
 }
 
+// ---- the application finishes
+
+TEST(EngineClosing, Rfc6455_5_5_1_FinishDeliversUntilThePeersClose) {
+  for (const Role role : roles) {
+    for (const std::size_t step : {Peer::all, std::size_t{1}}) {
+      SCOPED_TRACE(name(role));
+      Peer peer(role);
+      peer.echo = false;
+      peer.engine().send(std::string_view("question"));
+      peer.engine().finish(CloseCode::going_away, "bye");
+      EXPECT_FALSE(peer.engine().is_open());
+      EXPECT_EQ(peer.engine().send(std::string_view("late")), SendStatus::closed);
+      peer.engine().finish(CloseCode::normal, "a second time");
+      peer.engine().ping();
+      peer.turn();
+      EXPECT_EQ(peer.frames(), (Strings{"text question", "close 1001 bye"}));
+      peer.receive(wire(peer.them, {text("ans", false), ping("x"), more("wer"), binary("more"),
+                                    pong("y"), closing(1001), text("too late")}),
+                   step);
+      peer.receive_eof();
+      EXPECT_EQ(peer.frames(), Strings{}) << "a ping is not answered behind our Close";
+      EXPECT_EQ(peer.events(),
+                (Strings{"ping x", "text answer", "binary more", "pong y", "closed"}));
+      ASSERT_TRUE(peer.dead());
+      EXPECT_EQ(peer.ending(), (Ending{.code = 1001, .clean = true}));
+    }
+  }
+}
+
+TEST(EngineClosing, FinishStillChecksWhatThePeerSends) {
+  for (const Role role : roles) {
+    Peer peer(role);
+    peer.engine().finish(CloseCode::normal);
+    peer.receive(text("\xFF"));
+    ASSERT_TRUE(peer.dead());
+    EXPECT_EQ(peer.events(), Strings{"closed"});
+    EXPECT_EQ(peer.frames(), Strings{"close 1000"});
+    EXPECT_EQ(peer.ending(), (Ending{.code = 1006, .error = Errc::text_not_utf8}));
+  }
+}
+
+TEST(EngineClosing, CloseAfterFinishEndsTheDelivery) {
+  for (const Role role : roles) {
+    Peer peer(role);
+    peer.echo = false;
+    peer.engine().finish(CloseCode::normal);
+    peer.receive({text("one"), text("two", false)});
+    peer.engine().close(CloseCode::going_away);
+    peer.receive({more("!"), text("three"), closing(1000)});
+    peer.receive_eof();
+    EXPECT_EQ(peer.events(), (Strings{"text one", "closed"}));
+    EXPECT_EQ(peer.frames(), Strings{"close 1000"});
+    EXPECT_EQ(peer.ending(), (Ending{.code = 1000, .clean = true}));
+  }
+}
+
+TEST(EngineClosing, FinishWaitsAsLongAsThePeerSends) {
+  for (const Role role : roles) {
+    Peer peer(role, {.timeouts = {.close = 5s}});
+    peer.echo = false;
+    peer.engine().finish(CloseCode::normal);
+    peer.turn();
+    EXPECT_EQ(peer.due(), 5s);
+    for (int i = 0; i < 4; ++i) {
+      peer.wait(4s);
+      peer.receive(text("still"));
+      EXPECT_EQ(peer.due(), 5s);
+    }
+    peer.engine().reading(false);
+    EXPECT_EQ(peer.due(), Timeouts::Duration::max())
+        << "silence proves nothing while we do not read";
+    peer.wait(60s);
+    peer.at_now().reading(true);
+    EXPECT_EQ(peer.due(), 5s);
+    peer.wait(5s);
+    ASSERT_TRUE(peer.dead());
+    EXPECT_EQ(peer.ending(), (Ending{.code = 1006, .error = Errc::close_timeout}));
+  }
+}
+
 // ---- TCP ends
 
 TEST(EngineClosing, Rfc6455_7_1_5_EofWithoutCloseIs1006) {

@@ -56,6 +56,11 @@ class Connection {
   /// the loop calls on_close once. A reason over 123 bytes is cut at a character. A code that may
   /// not be sent becomes 1011 and is logged. Later calls do nothing. RFC 6455 §5.5.1, §7.1.2.
   void close(CloseCode code = CloseCode::normal, std::string_view reason = {}) noexcept;
+  /// Like close(), but the messages that the peer sends before its own Close frame are delivered.
+  /// Use it after the last question, so that the answers still come. Pings are not answered any
+  /// more. timeouts.close starts again with every byte that is received, and stands still while the
+  /// connection is paused. close() afterwards ends the delivery. RFC 6455 §5.5.1.
+  void finish(CloseCode code = CloseCode::normal, std::string_view reason = {}) noexcept;
   /// Ends TCP at once, without a Close frame. The loop calls on_close once.
   void terminate() noexcept;
 

@@ -210,6 +210,10 @@ class Engine {
   /// that may not be sent becomes 1011. Before Kind::open it ends the connection instead, and a
   /// server answers a waiting request with 503. Later calls do nothing. RFC 6455 §5.5.1, §7.1.2.
   void close(CloseCode code, std::string_view reason = {}) noexcept;
+  /// Like close(), but messages are delivered until the peer's Close frame comes. Pings are not
+  /// answered any more. timeouts.close starts again with every byte that is received, and stands
+  /// still after reading(false). close() afterwards ends the delivery. RFC 6455 §5.5.1.
+  void finish(CloseCode code, std::string_view reason = {}) noexcept;
   /// Fails the connection: it queues a Close frame with close_code(why) and close_reason(why), and
   /// ends. If there is no memory, the frame has no reason. RFC 6455 §7.1.7.
   void fail(std::error_code why) noexcept;
@@ -265,6 +269,8 @@ class Engine {
   bool rests() const noexcept { return phase_ == Phase::open && !active_; }
   /// Returns whether send() accepts messages: from Kind::open to the first Close frame or the end.
   bool is_open() const noexcept { return phase_ == Phase::open; }
+  /// Returns whether messages may still come: it is open, or finish() was called.
+  bool delivers() const noexcept { return phase_ == Phase::open || phase_ == Phase::finishing; }
   /// Returns the limits of this connection.
   const Limits& limits() const noexcept { return options_->limits; }
 
@@ -272,9 +278,10 @@ class Engine {
   enum class Phase : std::uint8_t {
     opening,  // HTTP: an engine::ServerOpening or engine::ClientOpening has the state
     open,
-    closing,  // our Close frame is queued, or the peer's came
-    ended,    // Kind::closed is the next event
-    closed,   // Kind::closed was reported
+    finishing,  // our Close frame is queued by finish(), and messages still come
+    closing,    // our Close frame is queued, or the peer's came
+    ended,      // Kind::closed is the next event
+    closed,     // Kind::closed was reported
   };
   // Which Close frames there were, RFC 6455 §7.
   enum class CloseFrames : std::uint8_t {
@@ -327,7 +334,7 @@ class Engine {
   void complete_close() noexcept;
   void on_peer_close(Message payload);
   void stop_awaiting_fin() noexcept;
-  void start_close(CloseCode code, std::string_view reason);
+  void start_close(CloseCode code, std::string_view reason, Phase next = Phase::closing);
   void end(CloseCode code, std::error_code why) noexcept;
   void drop() noexcept;
   // sending.cc

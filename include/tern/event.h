@@ -18,7 +18,7 @@ class Event {
     request,  ///< server: request() waits for accept() or respond()
     open,     ///< the handshake is done
     message,  ///< a whole data message
-    ping,     ///< a ping; its pong is queued already (RFC 6455 §5.5.2)
+    ping,     ///< a ping; its pong is queued already, but not after Engine::finish (§5.5.2)
     pong,     ///< a pong, asked for or not (RFC 6455 §5.5.3)
     closed,   ///< the end, exactly once: see close_info()
     working,  ///< nothing to report yet, but there is more to do: call next() again. A driver with

@@ -85,14 +85,24 @@ void LiveConnection::ping(std::span<const std::byte> payload) noexcept {
 
 void LiveConnection::close(CloseCode code, std::string_view reason) noexcept {
   begin_call();
-  if (code != CloseCode::no_status && !may_be_sent(code)) {
-    log_composed(environment_->shared.log, [&] {
-      log(environment_->shared.log, LogLevel::warning,
-          "close: code " + std::to_string(static_cast<int>(code)) + " may not be sent, 1011 is");
-    });
-  }
+  report_code(code);
   engine_.close(code, reason);
   defer_to_turn_end();
+}
+
+void LiveConnection::finish(CloseCode code, std::string_view reason) noexcept {
+  begin_call();
+  report_code(code);
+  engine_.finish(code, reason);
+  defer_to_turn_end();
+}
+
+void LiveConnection::report_code(CloseCode code) const noexcept {
+  if (code == CloseCode::no_status || may_be_sent(code)) return;
+  log_composed(environment_->shared.log, [&] {
+    log(environment_->shared.log, LogLevel::warning,
+        "close: code " + std::to_string(static_cast<int>(code)) + " may not be sent, 1011 is");
+  });
 }
 
 void LiveConnection::terminate(std::error_code why) noexcept {
@@ -201,6 +211,9 @@ using connection::live;
 void Connection::ping(std::span<const std::byte> payload) noexcept { live(*this).ping(payload); }
 void Connection::close(CloseCode code, std::string_view reason) noexcept {
   live(*this).close(code, reason);
+}
+void Connection::finish(CloseCode code, std::string_view reason) noexcept {
+  live(*this).finish(code, reason);
 }
 void Connection::terminate() noexcept { live(*this).terminate(Errc::terminated); }
 void Connection::pause() noexcept { live(*this).pause(); }

@@ -86,14 +86,14 @@ void LiveConnection::at_turn_end() noexcept {
 // Once the answers before them are written, requests go on with what the engine kept or what the
 // transport holds. The connection does not read while it cannot write the answers to what it read.
 bool LiveConnection::goes_on() const noexcept {
-  if (engine_.is_open()) return false;
+  if (engine_.delivers()) return false;
   return engine_.has_stash() || (more_ && may_read() && !transport_->has_unsent());
 }
 
 // ---- reading
 
 inline bool LiveConnection::may_read() const noexcept {
-  return engine_runs() && !read_ended_ && !(paused_ && engine_.is_open()) &&
+  return engine_runs() && !read_ended_ && !(paused_ && engine_.delivers()) &&
          (engine_.rests() || engine_.wants_input());
 }
 
@@ -176,7 +176,7 @@ void LiveConnection::on_broken() noexcept {
 // the engine keeps the rest.
 [[gnu::hot]] void LiveConnection::pump(TurnBudget& budget) noexcept {
   while (engine_runs()) {
-    if (paused_ && engine_.is_open()) return engine_.stash();
+    if (paused_ && engine_.delivers()) return engine_.stash();
     const Event event = engine_.next();
     if (event.kind() == Event::Kind::message) {
       on_message(event);

@@ -44,6 +44,7 @@ class LiveConnection final : public Connection,
   SendStatus send(const SharedMessage& message, SendOptions options) noexcept;
   void ping(std::span<const std::byte> payload) noexcept;
   void close(CloseCode code, std::string_view reason) noexcept;
+  void finish(CloseCode code, std::string_view reason) noexcept;
   /// Ends TCP at once; on_close receives `why`.
   void terminate(std::error_code why) noexcept;
   void pause() noexcept;
@@ -176,6 +177,7 @@ class LiveConnection final : public Connection,
   void make_room(std::size_t bytes) noexcept;
   SendStatus after_send(SendStatus status) noexcept;
   void report_text() noexcept;
+  void report_code(CloseCode code) const noexcept;
   [[gnu::cold]] void on_exception(std::string_view what) noexcept;
   void run_timer(TimerTask& task) noexcept;
 

@@ -5,6 +5,8 @@
 //   open ──────────────────────▶ closing ─────────────────────────▶ both: ended, clean,
 //     └── the peer's Close: ours is queued in answer ──▶ closing      once ours is written
 //
+// finish() queues Close, too, but messages of the peer are delivered until its Close frame comes.
+//
 // A connection that fails (§7.1.7) queues a Close frame with the code of the fault and ends at
 // once. Later bytes of the peer are not read. Without a Close frame the code is 1006.
 #include "engine/guarded.h"
@@ -27,6 +29,7 @@ void Engine::on_peer_close(Message payload) {
   info.opened = true;
   info.by_peer = we_answer;
   active_->in.discard();
+  if (phase_ == Phase::finishing) phase_ = Phase::closing;
   if (we_answer) start_close(close.code, {});
   if (has_ended()) return;  // there was no masking key for the answer
   if (role_ == Role::client && !active_->eof && !active_->error) {
@@ -53,17 +56,17 @@ void Engine::complete_close() noexcept {
   return Event(Event::Kind::closed);
 }
 
-void Engine::start_close(CloseCode code, std::string_view reason) {
+void Engine::start_close(CloseCode code, std::string_view reason, Phase next) {
   std::array<std::byte, frame::max_control_payload> payload;
   const std::size_t size = frame::encode_close(payload, code, reason);
   frame::Header header{.length = size, .opcode = Opcode::close, .fin = true};
   if (!draw_key(header.key)) return;
   active_->will_write(now_);
   active_->out.append_copy(header, std::span(payload).first(size));
-  active_->in.skip_messages();
+  if (next == Phase::closing) active_->in.skip_messages();
   close_frames_ = close_frames_ == CloseFrames::none ? CloseFrames::sent : CloseFrames::both;
   if (phase_ == Phase::open) {
-    phase_ = Phase::closing;
+    phase_ = next;
     if (keepalive_ != Keepalive::paused) keepalive_ = Keepalive::listening;
   }
 }
@@ -79,11 +82,24 @@ void Engine::close(CloseCode code, std::string_view reason) noexcept {
     case Phase::opening:
       guarded([&] { close_opening(); });
       return;
+    case Phase::finishing:
+      active_->in.skip_messages();
+      phase_ = Phase::closing;
+      return;
     case Phase::closing:
     case Phase::ended:
     case Phase::closed:
       return;
   }
+}
+
+void Engine::finish(CloseCode code, std::string_view reason) noexcept {
+  if (phase_ == Phase::finishing) return;
+  if (phase_ != Phase::open) return close(code, reason);
+  guarded([&] {
+    activate();
+    start_close(code, reason, Phase::finishing);
+  });
 }
 
 void Engine::terminate(std::error_code why) noexcept {
@@ -137,7 +153,7 @@ void Engine::fail(std::error_code why) noexcept {
 
 // The close_info is complete, so Kind::closed is the next event. Output stays.
 void Engine::end(CloseCode code, std::error_code why) noexcept {
-  const bool opened = phase_ == Phase::open || phase_ == Phase::closing;
+  const bool opened = delivers() || phase_ == Phase::closing;
   if (phase_ != Phase::closing) clock_.start(now_);
   phase_ = Phase::ended;
   stop_awaiting_fin();

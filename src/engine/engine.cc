@@ -112,7 +112,7 @@ void Engine::take_compressed() noexcept {
 
 [[gnu::hot]] std::span<std::byte> Engine::read_room() noexcept {
   std::span<std::byte> room;
-  if (active_ && (phase_ == Phase::open || phase_ == Phase::closing)) {
+  if (active_ && (delivers() || phase_ == Phase::closing)) {
     guarded([&] { room = active_->in.read_room(); });
   }
   return room;
@@ -130,6 +130,8 @@ inline void Engine::restart_silence() noexcept {
     restart_silence();
   } else if (has_ended() || peer_has_closed()) {
     return;
+  } else if (phase_ == Phase::finishing) {
+    clock_.restart(now_);
   } else if (auto* server = server_opening(); server != nullptr && server->begin_request()) {
     clock_.restart(now_);  // the deadline of a request head starts at its first byte
   }
@@ -179,6 +181,7 @@ inline Event Engine::next_event() {
     case Phase::opening:
       return next_opening();
     case Phase::open:
+    case Phase::finishing:
     case Phase::closing:
       return next_frame();
     case Phase::ended:
@@ -196,11 +199,11 @@ inline Event Engine::next_frame() {
   active_->opening.reset();
   while (!peer_has_closed()) {
     const Event event = active_->in.next();
-    switch (event.kind()) {  // behind our Close frame, only the peer's Close frame is an event
+    switch (event.kind()) {  // behind close(), only the peer's Close frame is an event
       case Event::Kind::message:
         return active_->has_more_events() ? event.as_not_last() : event;
       case Event::Kind::ping:
-        append_control(true, event.message().bytes());
+        if (phase_ == Phase::open) append_control(true, event.message().bytes());
         return event;
       case Event::Kind::pong:
         on_pong(event.message());
@@ -259,7 +262,7 @@ void Engine::reading(bool on) noexcept {
   if (on == (keepalive_ != Keepalive::paused)) return;
   keepalive_ = on ? Keepalive::listening : Keepalive::paused;
   if (!on) round_trip_.forget();  // otherwise the pause would count
-  if (phase_ == Phase::open) clock_.restart(now_);
+  if (delivers()) clock_.restart(now_);
 }
 
 // ---- queries

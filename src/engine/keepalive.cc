@@ -86,6 +86,9 @@ Engine::TimePoint Engine::phase_deadline() const noexcept {
       // The bytes that the driver stashed may be the answer.
       if (active_ && active_->in.has_stash()) return TimePoint::max();
       return silence_deadline();
+    case Phase::finishing:
+      if (keepalive_ == Keepalive::paused || active_->in.has_stash()) return TimePoint::max();
+      break;
     case Phase::closing:
       break;
     case Phase::ended:
@@ -143,6 +146,7 @@ void Engine::on_deadline(const Delivery* delivery) noexcept {
         return on_opening_timeout();
       case Phase::open:
         return on_silence(delivery);
+      case Phase::finishing:
       case Phase::closing:
         // The peer did not answer in time (§7.1.1).
         if (is_answer_late(delivery, options_->timeouts.close)) terminate(Errc::close_timeout);
@@ -201,7 +205,7 @@ bool Engine::is_answer_late(const Delivery* delivery, Timeouts::Duration limit) 
   }
   if (!active_->out.empty()) {
     active_->stall.credit(now_, bytes, options_->limits.min_drain_bytes_per_second);
-  } else if (phase_ == Phase::closing ||
+  } else if (phase_ == Phase::closing || phase_ == Phase::finishing ||
              (phase_ == Phase::opening && role_ == Role::server && undecided() == nullptr)) {
     clock_.start(now_);
   }

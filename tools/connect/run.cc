@@ -191,7 +191,11 @@ void Run::at_eof() {
 void Run::close() {
   if (phase_ != Phase::talking) return;
   phase_ = Phase::closing;
-  connection_->close(options_.close_code, options_.close_reason);
+  if (options_.at_eof == AtEof::exit) {
+    connection_->close(options_.close_code, options_.close_reason);
+  } else {
+    connection_->finish(options_.close_code, options_.close_reason);
+  }
 }
 
 // ---- receiving
