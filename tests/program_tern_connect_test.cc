@@ -121,6 +121,82 @@ TEST(TernConnectInput, MayBeNothing) {
   EXPECT_EQ(tern.out(), "Hello\n");
 }
 
+// stdin is read only when the connection is open.
+TEST(TernConnectInput, BeforeTheConnectionIsNotLost) {
+  std::promise<void> typed;
+  Words seen;
+  {
+    ScriptedPeer peer([&](Socket& socket) {
+      const std::string head = socket.receive_head();
+      typed.get_future().wait();
+      socket.send(upgrade_answer(head));
+      FrameSource frames(socket);
+      for (int i = 0; i < 3; ++i) seen.push_back(frames.next_text());
+      socket.send(closing(1000));
+    });
+    Tern tern({peer.url()});
+    tern.type("early\nbird\n");
+    tern.end_input();
+    typed.set_value();
+    EXPECT_EQ(tern->exit_code(), 0) << tern->err();
+  }
+  EXPECT_EQ(seen, (Words{"text early", "text bird", "close 1000"}));
+}
+
+TEST(TernConnectInput, FlagsSayWhatAMessageIs) {
+  const std::string nulls("a\0b\n\0", 5);
+  EXPECT_EQ(frames_of({}, "a\nb\n"), (Words{"text a", "text b", "close 1000"}));
+  EXPECT_EQ(frames_of({"-B"}, "a\n\xFF\n"), (Words{"binary a", "binary \xFF", "close 1000"}));
+  EXPECT_EQ(frames_of({"--binary", "-e", "x"}), (Words{"binary x", "close 1000"}));
+  EXPECT_EQ(frames_of({"--hex", "-e", "4142"}, "01 fF\n"),
+            (Words{"binary AB", "binary \x01\xFF", "close 1000"}));
+  EXPECT_EQ(frames_of({"--base64"}, "SGVsbG8=\nSGVsbG8\n"),
+            (Words{"binary Hello", "binary Hello", "close 1000"}));
+  EXPECT_EQ(frames_of({"-0"}, nulls), (Words{"text a", "text b\n", "close 1000"}));
+  EXPECT_EQ(frames_of({"--null"}, "a"), (Words{"text a", "close 1000"}));
+  EXPECT_EQ(frames_of({"-e", "one", "--send", "two"}, "three\n"),
+            (Words{"text one", "text two", "text three", "close 1000"}));
+}
+
+TEST(TernConnectInput, WrongMessagesAreReportedAndNotSent) {
+  EXPECT_EQ(frames_of({}, "a\n\xFF\nb\n", 1), (Words{"text a", "text b", "close 1000"}));
+  EXPECT_EQ(frames_of({"--hex"}, "0g\n41\n", 1), (Words{"binary A", "close 1000"}));
+  EXPECT_EQ(frames_of({"--base64"}, "!\n", 1), Words{"close 1000"});
+  EXPECT_EQ(frames_of({"--max-message", "4"}, "1234\n12345\n1\n", 1),
+            (Words{"text 1234", "close 1000"}));
+}
+
+// The server reads nothing until stdin is blocked. If the command read on, poll() would not time
+// out; a slow machine can only make this test weaker.
+TEST(TernConnectInput, WaitsForASlowServer) {
+  constexpr std::size_t most = std::size_t{64} << 20;
+  std::promise<void> blocked;
+  std::size_t received = 0;
+  std::size_t sent = 0;
+  {
+    ScriptedPeer peer([&](Socket& socket) {
+      socket.upgrade();
+      blocked.get_future().wait();
+      FrameSource frames(socket);
+      Frame frame = frames.next();
+      for (; frame.opcode == 1; frame = frames.next()) received += frame.payload.size() + 1;
+      socket.send(frame);
+    });
+    Tern tern({peer.url()});
+    const std::string line = std::string(8191, 'x') + '\n';
+    pollfd room{tern.input(), POLLOUT, 0};
+    while (sent < most && ::poll(&room, 1, 500) == 1) {
+      tern.type(std::string_view(line).substr(sent % line.size(), 4096));
+      sent += 4096;
+    }
+    EXPECT_LT(sent, most);
+    blocked.set_value();
+    tern.end_input();
+    EXPECT_EQ(tern->exit_code(), 0) << tern->err();
+  }
+  EXPECT_EQ(received, sent + (sent % 8192 == 0 ? 0 : 1));
+}
+
 // ---- stdout
 
 TEST(TernConnectOutput, GoesToTheFileOfTheFlag) {
@@ -133,6 +209,179 @@ TEST(TernConnectOutput, GoesToTheFileOfTheFlag) {
     EXPECT_EQ(outcome.out, "");
     EXPECT_EQ(read_file(path), "Hello\n");
   }
+}
+
+TEST(TernConnectOutput, InAPipeIsRaw) {
+  const auto received = [](Words arguments) {
+    ScriptedPeer peer([](Socket& socket) {
+      socket.upgrade();
+      socket.send(text("a\nb\x1B[2J\xC2\x9B"));
+      socket.send(binary(std::string("\0\xFF", 2)));
+      socket.send(text("\xC3\xA9"));
+      socket.send(closing(1000));
+    });
+    arguments.push_back(peer.url());
+    const Outcome outcome = run_tern(arguments);
+    EXPECT_EQ(outcome.code, 0);
+    EXPECT_EQ(outcome.err, "");
+    return outcome.out;
+  };
+  EXPECT_EQ(received({"--no-close"}), std::string("a\nb\x1B[2J\xC2\x9B\n\0\xFF\xC3\xA9\n", 15));
+  EXPECT_EQ(received({"--no-close", "-0"}),
+            std::string("a\nb\x1B[2J\xC2\x9B\0\0\xFF\0\xC3\xA9\0", 16));
+  EXPECT_EQ(received({"--no-close", "--hex"}), "610a621b5b324ac29b\n00ff\nc3a9\n");
+  EXPECT_EQ(received({"--no-close", "--base64"}), "YQpiG1sySsKb\nAP8=\nw6k=\n");
+}
+
+// The server sends much more than the command may keep. All of it comes, in order.
+TEST(TernConnectOutput, SlowReaderLosesNothing) {
+  constexpr int count = 640;
+  const std::string filling(100'000, 'x');
+  std::promise<void> much;
+  ScriptedPeer peer([&](Socket& socket) {
+    socket.upgrade();
+    for (int i = 0; i < count; ++i) {
+      socket.send(text(std::to_string(i) + filling));
+      if (i == 10) much.set_value();
+    }
+    socket.send(closing(1000));
+    socket.receive_end();
+  });
+  Tern tern({"--no-close", peer.url()});
+  much.get_future().wait();
+  for (int i = 0; i < count; ++i) {
+    const std::string line = tern->line();
+    ASSERT_EQ(line.size(), filling.size() + std::to_string(i).size());
+    ASSERT_TRUE(line.starts_with(std::to_string(i) + 'x'));
+    if (i != count - 40) continue;
+    const std::string status = read_file("/proc/" + std::to_string(tern->pid()) + "/status");
+    const std::size_t peak = status.find("VmHWM:");
+    EXPECT_LT(std::stol(status.substr(peak + 6)), 30'000) << "KiB of memory";
+  }
+  EXPECT_EQ(tern->exit_code(), 0) << tern->err();
+}
+
+TEST(TernConnectOutput, JsonHasALineForEachEvent) {
+  ScriptedPeer peer([](Socket& socket) {
+    socket.upgrade();
+    socket.send(text("a\"\n"));
+    socket.send(binary("\xFF"));
+    socket.send(closing(4001, "bye"));
+  });
+  const Outcome outcome = run_tern({"--json", "--no-close", "-q", peer.url("/echo?secret")});
+  EXPECT_EQ(outcome.code, 110);
+  EXPECT_EQ(outcome.err, "");
+  std::istringstream lines(outcome.out);
+  const std::string url = "\"url\":\"" + peer.url("/echo") + '"';
+  for (const std::string& part :
+       {"\"event\":\"attempt\",\"number\":1," + url, "\"event\":\"open\"," + url,
+        std::string("\"event\":\"message\",\"dir\":\"in\",\"type\":\"text\",\"bytes\":3,"
+                    "\"data\":\"a\\\"\\n\"}"),
+        std::string("\"type\":\"binary\",\"bytes\":1,\"base64\":\"/w==\"}"),
+        std::string("\"event\":\"close\",\"code\":4001,\"reason\":\"bye\",\"clean\":true,"
+                    "\"by_peer\":true}")}) {
+    std::string line;
+    std::getline(lines, line);
+    EXPECT_TRUE(line.starts_with("{\"t\":")) << line;
+    EXPECT_NE(line.find(part), std::string::npos) << part << " is not in\n" << line;
+  }
+  EXPECT_EQ(lines.peek(), EOF);
+  const RefusedPort nowhere;
+  const Outcome refused = run_tern({"--json", "--timestamps", nowhere.url()});
+  EXPECT_EQ(refused.code, 7);
+  EXPECT_NE(refused.out.find("\"event\":\"error\",\"stage\":\"connect\",\"message\":\"connect 127"),
+            std::string::npos);
+  EXPECT_NE(refused.out.find("\"time\":\"20"), std::string::npos);
+}
+
+TEST(TernConnectOutput, ShowControlReportsPingsAndPongs) {
+  for (const bool json : {false, true}) {
+    Words pings;
+    ScriptedPeer peer([&](Socket& socket) {
+      socket.upgrade();
+      FrameSource frames(socket);
+      for (int i = 0; i < 2; ++i) {
+        const Frame frame = frames.next();
+        pings.push_back(to_string(frame));
+        socket.send(pong(frame.payload));
+      }
+      socket.send(closing(1000));
+      socket.receive_end();
+    });
+    Words arguments = {"--ping", "0.05", "--no-close", json ? "-P" : "--show-control", peer.url()};
+    if (json) arguments.emplace_back("--json");
+    const Outcome outcome = run_tern(arguments);
+    EXPECT_EQ(pings, (Words{"ping 1", "ping 2"}));
+    const std::string& shown = json ? outcome.out : outcome.err;
+    for (const std::string part :
+         {json ? "\"event\":\"ping\",\"dir\":\"out\",\"base64\":\"MQ==\"}" : "> ping \"1\"\n",
+          json ? "\"event\":\"pong\",\"dir\":\"in\",\"base64\":\"Mg==\",\"rtt_ms\":"
+               : "< pong \"2\", "}) {
+      EXPECT_NE(shown.find(part), std::string::npos) << part << " is not in\n" << shown;
+    }
+  }
+}
+
+TEST(TernConnectOutput, TimestampsStandBeforeEachMessage) {
+  Echo server;
+  const Outcome outcome = run_tern({"--timestamps", "-1", server.url()}, "Hello\n");
+  const std::string pattern = "20dd-dd-ddTdd:dd:dd.dddZ Hello\n";
+  ASSERT_EQ(outcome.out.size(), pattern.size()) << outcome.out;
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    const char c = outcome.out[i];
+    EXPECT_TRUE(pattern[i] == 'd' ? c >= '0' && c <= '9' : c == pattern[i]) << outcome.out;
+  }
+}
+
+TEST(TernConnectOutput, VerboseShowsTheHandshake) {
+  Echo server({.deflate = Deflate{}});
+  for (const std::string flag : {"-v", "--verbose"}) {
+    const Outcome outcome = run_tern({flag, "-z", "-u", "me:secret", "-s", "x", "-H", "Cookie: c=d",
+                                      "-H", "X-A: b", "--close", "1001:bye", server.url()});
+    for (const std::string& line :
+         {"* attempt 1: " + server.url(), std::string("> X-A: b"),
+          std::string("> User-Agent: tern/"), std::string("> Authorization: (not shown)"),
+          std::string("> Cookie: (not shown)"), std::string("> Sec-WebSocket-Protocol: x"),
+          std::string("< HTTP/1.1 101 "), std::string("< Upgrade: websocket\n"),
+          std::string(", compressed\n"), std::string("* closed with 1001\n")}) {
+      EXPECT_NE(outcome.err.find(line), std::string::npos) << line << " is not in\n" << outcome.err;
+    }
+    EXPECT_EQ(outcome.out, "");
+  }
+}
+
+TEST(TernConnectOutput, QuietReportsNothing) {
+  const RefusedPort nowhere;
+  EXPECT_NE(run_tern({nowhere.url()}).err, "");
+  for (const std::string flag : {"-q", "--quiet"}) {
+    const Outcome outcome = run_tern({flag, nowhere.url()});
+    EXPECT_EQ(outcome.code, 7);
+    EXPECT_EQ(outcome.out + outcome.err, "");
+  }
+}
+
+TEST(TernConnectOutput, WriteOutHasTheFigures) {
+  ScriptedPeer peer([](Socket& socket) {
+    socket.upgrade();
+    FrameSource frames(socket);
+    frames.next();
+    socket.send(text("answer"));
+    socket.send(closing(4001, "b\x07ye"));
+  });
+  const Outcome outcome =
+      run_tern({"-q", "-W",
+                "%{http_code} %{attempts} %{messages_received} %{messages_sent} "
+                "%{bytes_received} %{bytes_sent} %{close_code} %{close_reason} %{remote_ip} "
+                "%{exit_code} 100%%\\t%{url}\\n",
+                "--no-close", peer.url("/echo?secret")},
+               "Hello\n");
+  EXPECT_EQ(outcome.err, "101 1 1 1 6 5 4001 b\\x07ye 127.0.0.1 110 100%\t" + peer.url() + '\n');
+  EXPECT_EQ(outcome.out, "answer\n");
+  Echo server;
+  const Outcome json =
+      run_tern({"--write-out", "%{json}|%{time_open}|%{time_total}|%{rtt}\\n", server.url()});
+  EXPECT_TRUE(json.err.starts_with("{\"url\":\"" + server.url() + "\",\"http_code\":101,"))
+      << json.err;
 }
 
 }  // namespace

@@ -69,6 +69,7 @@ class Tern {
   }
 
   void type(std::string_view text) const { input_.write(text); }
+  int input() const { return input_.write_end(); }
   void end_input() { input_.close_write(); }
   Process* operator->() { return &process_; }
 
@@ -99,6 +100,27 @@ inline void answer_close(Socket& socket) {
   Frame frame = frames.next();
   while (frame.opcode != 8 && frame.opcode != 15) frame = frames.next();
   if (frame.opcode == 8) socket.send(frame);
+}
+
+/// The frames that the command sends with these arguments and the URL behind them, as text. The
+/// server answers the Close frame.
+inline Words frames_of(Words arguments, std::string_view input = {}, int code = 0) {
+  Words seen;
+  Outcome outcome;
+  {
+    ScriptedPeer peer([&](Socket& socket) {
+      socket.upgrade();
+      FrameSource frames(socket);
+      for (Frame frame = frames.next(); frame.opcode != 15; frame = frames.next()) {
+        seen.push_back(to_string(frame));
+        if (frame.opcode == 8) return void(socket.send(frame));
+      }
+    });
+    arguments.push_back(peer.url());
+    outcome = run_tern(arguments, input);
+  }
+  EXPECT_EQ(outcome.code, code) << outcome.err;
+  return seen;
 }
 
 /// The request head that the command sends with these arguments and the URL behind them.

@@ -249,8 +249,8 @@ void fill(ConnectOptions& options, const Texts& texts) {
   if (!texts.user.empty()) named("--user", [&] { set_user(options, texts.user); });
   if (!texts.close.empty()) named("--close", [&] { set_close(options, texts.close); });
   fill_dial(options.dial, texts);
-  // The keepalive of the library pings only a silent peer, so a dead one is noticed in time.
-  if (options.ping) options.dial.timeouts.silence = *options.ping;
+  // The library judges a silent peer after a ping of its own, which should not come beside ours.
+  if (options.ping) options.dial.timeouts.silence = 2 * *options.ping;
 
   if (texts.hex) options.encoding = Encoding::hex;
   if (texts.base64) options.encoding = Encoding::base64;

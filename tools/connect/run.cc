@@ -31,6 +31,8 @@ class Talk {
   Run& run_;
 };
 
+constexpr const char* too_long = "a message is longer than --max-message";
+
 std::string without_port(std::string address) {
   if (address.starts_with("unix:")) return address;
   address.resize(address.rfind(':'));
@@ -148,6 +150,7 @@ void Run::pump() {
 bool Run::send_front() {
   const auto record = input_.front();
   if (!record) return false;
+  if (record->size() > options_.dial.limits.max_message_bytes) return end_input(too_long), false;
   try {
     const std::string bytes = decode_message(options_, std::string(*record));
     const tern::SendStatus sent = connection_->send({options_.type, bytes});
@@ -167,12 +170,16 @@ bool Run::send_front() {
 
 void Run::on_input() {
   if (input_.error()) {
-    const bool too_long = input_.error() == std::errc::message_size;
-    problem("stdin: " +
-            (too_long ? "a message is longer than --max-message" : input_.error().message()));
-    return close();
+    const bool is_size = input_.error() == std::errc::message_size;
+    return end_input(is_size ? too_long : input_.error().message());
   }
   if (phase_ == Phase::talking) pump();
+}
+
+// Nothing more of stdin is sent.
+void Run::end_input(std::string_view why) {
+  problem("stdin: " + std::string(why));
+  close();
 }
 
 void Run::on_drain() {
@@ -239,6 +246,7 @@ void Run::on_pong(std::span<const std::byte> payload) {
   std::optional<double> rtt;
   if (pings_ > 0 && text == std::to_string(pings_)) {
     rtt = std::chrono::duration<double, std::milli>(Clock::now() - pinged_).count();
+    figures_.rtt = *rtt / 1000;
   }
   report_->pong(payload, rtt);
 }

@@ -54,6 +54,7 @@ class Run {
   bool send_front();
   void on_input();
   void at_eof();
+  void end_input(std::string_view why);
   void close();
   // Receiving.
   void on_output();

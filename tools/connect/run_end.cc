@@ -24,7 +24,8 @@ void Run::on_close(const tern::CloseInfo& end) {
   if (phase_ == Phase::stopping) return;
   report_->closed(end);
   if (phase_ == Phase::talking) phase_ = Phase::connecting;
-  exit_code_ = exit_code(end, options_.close_code);
+  // With all messages that were asked for, it does not matter what the server said then.
+  exit_code_ = end.clean && has_enough() ? done : exit_code(end, options_.close_code);
 }
 
 void Run::on_ended(const tern::Ended& end) {

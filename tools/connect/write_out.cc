@@ -15,6 +15,7 @@ nlohmann::ordered_json values_of(const Figures& figures) {
   return {{"url", figures.url},
           {"http_code", figures.http_code},
           {"attempts", figures.attempts},
+          {"rtt", figures.rtt},
           {"time_open", figures.time_open},
           {"time_total", figures.time_total},
           {"messages_received", figures.messages_received},

@@ -22,6 +22,7 @@ struct Figures {
   std::uint64_t messages_sent = 0;
   std::uint64_t bytes_received = 0;  ///< of payloads
   std::uint64_t bytes_sent = 0;
+  double rtt = 0;         ///< seconds of the last round trip; 0: none was measured
   double time_open = 0;   ///< seconds from the start of the last attempt to its 101
   double time_total = 0;  ///< seconds
 };
