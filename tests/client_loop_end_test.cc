@@ -359,6 +359,28 @@ TEST(ClientLoopEnd, ALoopThatEndsFirstStopsTheClient) {
   EXPECT_FALSE(client.next_attempt());
 }
 
+// The leak checker sees a client that waits for a turn which never comes.
+TEST(ClientLoopEnd, ReconnectHasNoEffectWhileTheLoopEnds) {
+  RunningServer served;
+  served.server.route("/", tern::test::echo());
+  const std::string url = url_of(served.start());
+  auto loop = std::make_unique<Loop>();
+  std::optional<Client> client;
+  int ended = 0;
+  ClientOptions options;
+  options.on_ended = [&](const Ended&) {
+    ++ended;
+    client->reconnect();
+  };
+  client.emplace(*loop, url, std::move(options));
+  ASSERT_TRUE(client->connect(
+      {.on_open = [&](Connection&) { loop->stop(); }, .on_message = [](Connection&, Message) {}}));
+  run(*loop);
+  loop.reset();
+  EXPECT_EQ(ended, 1);
+  EXPECT_EQ(client->state(), ClientState::stopped);
+}
+
 TEST(ClientLoopEnd, MayBeDestroyedWhenItsLoopEnds) {
   RunningServer served;
   served.server.route("/", tern::test::echo());
