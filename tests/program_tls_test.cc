@@ -49,6 +49,18 @@ TEST(ProgramTls, ClientsReachTheServer) {
   EXPECT_EQ(server.exit_code(), 0);
 }
 
+TEST(ProgramTls, ClientsOnALoopReachTheServer) {
+  const Certificate made;
+  EchoServer server({"--cert", made.cert, "--key", made.key});
+  Process many({program("many"), server.url(), "--connections", "150", "--ca", made.cert});
+  EXPECT_EQ(many.exit_code(), 0) << many.out();
+  EXPECT_EQ(many.line(), "opened 150, failed 0, echoed 150");
+
+  Process refused({program("feed"), server.url()});
+  EXPECT_EQ(refused.exit_code(), 1) << "a certificate that is not trusted is no transient failure";
+  EXPECT_NE(refused.err().find("certificate"), std::string::npos) << refused.err();
+}
+
 TEST(ProgramTls, UntrustedCertificatesAreRefused) {
   const Certificate made;
   const Certificate other;
