@@ -20,6 +20,7 @@ ExitCode of_attempt(Errc code, Stage stage) noexcept {
       return stage == Stage::proxy ? proxy_not_resolved : host_not_resolved;
     case Errc::handshake_timeout:
     case Errc::timed_out:
+    case Errc::write_stalled:
       return timed_out;
     case Errc::tls_certificate_refused:
       return certificate_refused;
@@ -79,6 +80,7 @@ ExitCode exit_code(const tern::Error& failure, Stage stage) noexcept {
   if (code.category() == tern::error_category()) {
     return of_attempt(static_cast<Errc>(code.value()), stage);
   }
+  if (stage == Stage::prepare) return own_certificate;  // only files are opened there
   return stage < Stage::tls ? not_connected : connection_lost;
 }
 

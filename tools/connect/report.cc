@@ -101,11 +101,9 @@ void Report::pong(std::span<const std::byte> payload, std::optional<double> rtt_
   notice("< pong " + quoted(payload) + (rtt_ms ? ", " + tenths(*rtt_ms) + " ms" : ""));
 }
 
-void Report::closed(const tern::CloseInfo& end) {
+void Report::closed(const tern::CloseInfo& end, bool as_wanted) {
   if (options_.json) printer_.line(events_.close(end));
-  const bool is_usual = end.clean && end.code <= tern::CloseCode::going_away;
-  const bool has_no_code = end.clean && end.code == tern::CloseCode::no_status;
-  if ((is_usual || has_no_code) && !options_.verbose) return;
+  if (as_wanted && !options_.verbose) return;
   std::string text = options_.verbose ? "* " : "tern: ";
   if (end.clean) {
     text += end.by_peer ? "the server closed with " : "closed with ";

@@ -24,7 +24,8 @@ class Report {
   void ping(std::span<const std::byte> payload);
   void pong(std::span<const std::byte> payload, std::optional<double> rtt_ms);
   void ended(const tern::Ended& end);
-  void closed(const tern::CloseInfo& end);
+  /// `as_wanted`: it is nothing to report.
+  void closed(const tern::CloseInfo& end, bool as_wanted);
   /// A problem of the command itself, for example with stdin.
   void problem(std::string_view text);
   /// The user may type the next line.

@@ -22,10 +22,10 @@ void Run::on_close(const tern::CloseInfo& end) {
   figures_.close_code = static_cast<int>(end.code);
   figures_.close_reason = end.reason;
   if (phase_ == Phase::stopping) return;
-  report_->closed(end);
-  if (phase_ == Phase::talking) phase_ = Phase::connecting;
   // With all messages that were asked for, it does not matter what the server said then.
   exit_code_ = end.clean && has_enough() ? done : exit_code(end, options_.close_code);
+  report_->closed(end, exit_code_ == done);
+  if (phase_ == Phase::talking) phase_ = Phase::connecting;
 }
 
 void Run::on_ended(const tern::Ended& end) {
