@@ -38,11 +38,12 @@ Report::Report(const ConnectOptions& options, Output& output, bool with_prompt)
       shown_url_(options.url.substr(0, options.url.find('?'))),
       errors_on_terminal_(with_prompt && ::isatty(STDERR_FILENO) == 1) {}
 
-// A line on stderr. The server's words in it cannot control a terminal.
+// A line on stderr. The server's words in it cannot control a terminal. If stdout is a terminal,
+// too, the line goes there, behind the messages that came before.
 void Report::notice(std::string_view text) {
   if (options_.quiet) return;
-  const std::string line = escape(text) + '\n';
-  std::cerr << (errors_on_terminal_ ? "\r\x1b[K" + line : line) << std::flush;
+  if (errors_on_terminal_) return printer_.line(escape(text));
+  std::cerr << escape(text) + '\n' << std::flush;
 }
 
 void Report::problem(std::string_view text) {

@@ -38,6 +38,7 @@ void Run::on_ended(const tern::Ended& end) {
   }
   if (end.wait) return;
   phase_ = Phase::over;
+  report_->finish();
   leave_if_written();
 }
 
@@ -93,7 +94,6 @@ void Run::look_at_wait() {
 // ---- the figures
 
 void Run::write_figures() {
-  if (report_) report_->finish();
   if (options_.write_out.empty()) return;
   figures_.url = options_.url.substr(0, options_.url.find('?'));
   figures_.attempts = attempts_;
