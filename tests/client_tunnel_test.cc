@@ -127,6 +127,24 @@ Error feed_endlessly(std::string_view begin, std::string_view piece, std::size_t
 TEST(HttpConnect, EndlessInterimAnswersFail) {
   const Error error = feed_endlessly("", "HTTP/1.1 100 Continue\r\n\r\n", 1 << 20);
   EXPECT_EQ(error.code(), Errc::proxy_failed);
+  EXPECT_NE(error.message().find("too many interim"), std::string::npos) << error.message();
+}
+
+TEST(HttpConnect, Rfc9110_15_2_SixteenInterimAnswersAreSkipped) {
+  std::string answer;
+  for (int i = 0; i < 16; ++i) answer += "HTTP/1.1 103 Early Hints\r\n\r\n";
+  HttpConnect handshake(plain, "example.org", 443, "", Limits());
+  handshake.feed(std::as_bytes(std::span(answer)));
+  EXPECT_EQ(handshake.status(), ProxyStatus::more);
+  const std::string_view opened = "HTTP/1.1 200 OK\r\n\r\n";
+  handshake.feed(std::as_bytes(std::span(opened)));
+  EXPECT_EQ(handshake.status(), ProxyStatus::done);
+}
+
+TEST(HttpConnect, ALongRowOfInterimAnswersFails) {
+  const std::string hints = "HTTP/1.1 103 X\r\nLink: " + std::string(8000, 'x') + "\r\n\r\n";
+  const Error error = feed_endlessly("", hints, 1 << 20);
+  EXPECT_EQ(error.code(), Errc::proxy_failed);
   EXPECT_NE(error.message().find("too long"), std::string::npos) << error.message();
 }
 

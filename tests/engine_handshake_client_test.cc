@@ -153,6 +153,24 @@ TEST(EngineHandshakeClient, Rfc6455_4_1_AcceptsEveryValidAnswer) {
   }
 }
 
+TEST(EngineHandshakeClient, Rfc9110_15_2_SkipsAtMost16InterimAnswers) {
+  std::string interim;
+  for (int i = 0; i < 16; ++i) interim += "HTTP/1.1 100 Continue\r\n\r\n";
+  for (const std::size_t step : {Peer::all, std::size_t{1}}) {
+    Client client;
+    client.receive(interim, step);
+    client.upgrade();
+    EXPECT_TRUE(client.engine().is_open());
+
+    Client flooded;
+    flooded.receive(interim + "HTTP/1.1 103 X\r\n\r\n", step);
+    ASSERT_TRUE(flooded.dead());
+    EXPECT_EQ(flooded.ending(),
+              (Ending{.code = 1006, .error = Errc::http_malformed, .opened = false}));
+    EXPECT_EQ(flooded.engine().explanation(), "the server sent too many interim answers");
+  }
+}
+
 struct BadAnswer {
   const char* rfc;
   Change change;

@@ -6,6 +6,7 @@
 
 #include "base/base64.h"
 #include "http/authority.h"
+#include "http/interim.h"
 #include "http/response.h"
 #include "http/token.h"
 
@@ -29,8 +30,6 @@ std::string basic(const Credentials& credentials) {
   const std::string text = credentials.name + ':' + credentials.password;
   return "Basic " + base::base64_encode(std::as_bytes(std::span(text)));
 }
-
-bool is_interim(int status) noexcept { return status >= 100 && status < 200 && status != 101; }
 
 bool offers_basic(const ResponseHead& answer) noexcept {
   return std::ranges::any_of(answer.fields, [](const HeaderField& field) {
@@ -87,7 +86,10 @@ std::size_t HttpConnect::take(std::span<const std::byte> input) {
 // A 2xx has no body, whatever its fields say (RFC 9110 §9.3.6).
 void HttpConnect::on_head() {
   const ResponseHead answer = head_.response();
-  if (is_interim(answer.status)) {
+  if (http::is_interim(answer.status)) {
+    if (++interim_answers_ > http::max_interim_answers) {
+      return fail("the proxy sent too many interim answers");
+    }
     head_.start(http::HeadParser::Kind::response, limits_);
   } else if (answer.status >= 200 && answer.status < 300) {
     status_ = ProxyStatus::done;

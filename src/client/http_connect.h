@@ -16,8 +16,9 @@
 namespace tern::client {
 
 /// The client's side of HTTP CONNECT, without I/O. Any 2xx opens the tunnel, by HTTP/1.1 or 1.0;
-/// interim answers are skipped. An answer with its interim answers is at most 64 KiB longer than
-/// Limits::max_head_bytes, so that a hostile proxy cannot keep the client busy. RFC 9110 §9.3.6.
+/// at most 16 interim answers are skipped. An answer with its interim answers is at most 64 KiB
+/// longer than Limits::max_head_bytes, so that a hostile proxy cannot keep the client busy.
+/// RFC 9110 §9.3.6.
 class HttpConnect {
  public:
   /// Asks `proxy` for a tunnel to a host (an IPv6 address without brackets) and a port.
@@ -51,7 +52,8 @@ class HttpConnect {
   const Limits limits_;
   std::string request_{};
   std::size_t sent_ = 0;
-  std::size_t left_ = 0;  // bytes that the proxy may still send
+  std::size_t left_ = 0;          // bytes that the proxy may still send
+  unsigned interim_answers_ = 0;  // that were skipped
   http::HeadParser head_{};
   std::optional<http::BodyReader> body_{};  // of an answer that refuses
   ProxyStatus status_ = ProxyStatus::more;

@@ -5,6 +5,7 @@
 #include "base/base64.h"
 #include "deflate/params.h"
 #include "handshake/client.h"
+#include "http/interim.h"
 
 #include <array>
 #include <span>
@@ -59,6 +60,10 @@ OpeningStep ClientOpening::next(std::error_code input_end) {
     }
     response_ = head_.response();
     if (handshake::is_interim(response_.status)) {
+      if (++interim_answers_ > http::max_interim_answers) {
+        explanation_ = "the server sent too many interim answers";
+        return {.kind = OpeningStep::Kind::end, .why = Errc::http_malformed};
+      }
       head_.start(http::HeadParser::Kind::response, options_->limits);
       continue;
     }

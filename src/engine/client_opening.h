@@ -70,6 +70,7 @@ class ClientOpening {
   ResponseHead response_{};
   http::BodyReader body_{};
   std::string explanation_{};
+  unsigned interim_answers_ = 0;  // that were skipped
   State state_ = State::reading;
 };
 

@@ -5,6 +5,8 @@
 #include "tern/http.h"
 #include "tern/options.h"
 
+#include "http/interim.h"
+
 #include <optional>
 #include <span>
 #include <string>
@@ -23,11 +25,7 @@ std::optional<Errc> write_request(std::string& out, const ClientRequest& request
 /// Throws std::bad_alloc.
 std::string why_unfit(const ClientRequest& request);
 
-/// Whether another response follows on the same connection: 1xx except 101. The client skips such a
-/// response. RFC 9110 §15.2.
-constexpr bool is_interim(int status) noexcept {
-  return status >= 100 && status < 200 && status != 101;
-}
+using http::is_interim;
 
 /// Checks whether the response opens the WebSocket. Returns nothing if it does, else
 /// upgrade_refused (not 101), http_version_unsupported, upgrade_header_invalid, accept_invalid,
