@@ -175,6 +175,32 @@ TEST(ClientLoopEnd, AStopTokenEndsTheAttempt) {
   EXPECT_TRUE(recorded.ends[0].last);
 }
 
+TEST(ClientLoopEnd, AStopTokenEndsAClientBetweenItsConnections) {
+  RunningServer served;
+  served.server.route("/", tern::test::echo());
+  std::stop_source source;
+  Recorded recorded(99);
+  Client& client = recorded.client(url_of(served.start()),
+                                   {.dial = {.stop = source.get_token()}, .retry = quick()});
+  ASSERT_TRUE(client.connect({.on_open =
+                                  [&](Connection& conn) {
+                                    source.request_stop();
+                                    conn.send("x");
+                                  },
+                              .on_message = [](Connection& conn, Message) { conn.close(); }}));
+  run(recorded.loop);
+  ASSERT_EQ(recorded.ends.size(), 1u) << "the stop does not touch an open connection";
+  EXPECT_TRUE(recorded.ends[0].was_open);
+  EXPECT_TRUE(recorded.ends[0].last);
+  EXPECT_FALSE(client.error());
+
+  client.reconnect();  // the stop still holds
+  run(recorded.loop);
+  ASSERT_EQ(recorded.ends.size(), 2u);
+  EXPECT_EQ(recorded.ends[1].code, Errc::stopped);
+  EXPECT_EQ(client.state(), ClientState::stopped);
+}
+
 TEST(ClientLoopEnd, AStopInsideOfAgainIsReportedOnce) {
   const tern::test::RefusedPort refused;
   Recorded failed(9);
@@ -266,6 +292,36 @@ TEST(ClientLoopEnd, TheOutboxIsSentAfterOnOpen) {
 }
 
 // ---- lifetimes
+
+TEST(ClientLoopEnd, TheOutboxKeepsWhatAClosingConnectionRefuses) {
+  RunningServer served;
+  served.server.route("/", tern::test::echo());
+  Recorded recorded(99);
+  Client& client =
+      recorded.client(url_of(served.start()), {.retry = quick(), .outbox = tern::Outbox{}});
+  int opened = 0;
+  std::vector<std::string> heard;
+  ASSERT_TRUE(client.connect({.on_open =
+                                  [&](Connection& conn) {
+                                    if (++opened == 2) return;
+                                    conn.close();
+                                    EXPECT_EQ(client.state(), ClientState::open);
+                                    EXPECT_EQ(client.send("1"), tern::SendStatus::queued);
+                                  },
+                              .on_message =
+                                  [&](Connection&, Message message) {
+                                    heard.emplace_back(message.text());
+                                    if (heard.size() == 2) client.stop();
+                                  },
+                              .on_close =
+                                  [&](Connection&, const tern::CloseInfo&) {
+                                    if (opened == 1) {
+                                      EXPECT_EQ(client.send("2"), tern::SendStatus::queued);
+                                    }
+                                  }}));
+  run(recorded.loop);
+  EXPECT_EQ(heard, (std::vector<std::string>{"1", "2"}));
+}
 
 TEST(ClientLoopEnd, DestructionGivesTheSessionItsEnd) {
   RunningServer served;
@@ -378,6 +434,60 @@ TEST(ClientLoopEnd, ReconnectHasNoEffectWhileTheLoopEnds) {
   run(*loop);
   loop.reset();
   EXPECT_EQ(ended, 1);
+  EXPECT_EQ(client->state(), ClientState::stopped);
+}
+
+// The session's on_close runs while the client is cancelled, by its destructor or by its loop.
+TEST(ClientLoopEnd, OnCloseMayCallAClientThatIsCancelled) {
+  RunningServer served;
+  served.server.route("/", tern::test::echo());
+  const std::string url = url_of(served.start());
+  for (const bool by_its_loop : {true, false}) {
+    SCOPED_TRACE(by_its_loop ? "by its loop" : "by its destructor");
+    auto loop = std::make_unique<Loop>();
+    std::vector<std::string> events;
+    ClientOptions options{.outbox = tern::Outbox{}};
+    options.on_ended = [&](const Ended& ended) { events.push_back(ended.wait ? "waits" : "over"); };
+    auto client = std::make_unique<Client>(*loop, url, std::move(options));
+    Client& called = *client;
+    ASSERT_TRUE(client->connect({.on_open = [&](Connection&) { loop->stop(); },
+                                 .on_message = [](Connection&, Message) {},
+                                 .on_close =
+                                     [&](Connection&, const tern::CloseInfo&) {
+                                       events.push_back("close");
+                                       EXPECT_EQ(called.send("x"), tern::SendStatus::closed);
+                                       called.reconnect();
+                                       called.settle();
+                                       called.stop();
+                                       EXPECT_EQ(called.state(), ClientState::stopped);
+                                     }}));
+    run(*loop);
+    by_its_loop ? loop.reset() : client.reset();
+    client.reset();
+    loop.reset();
+    EXPECT_EQ(events, by_its_loop ? (std::vector<std::string>{"close", "over"})
+                                  : std::vector<std::string>{"close"});
+  }
+}
+
+TEST(ClientLoopEnd, OnEndedMayCallAClientWhoseLoopEnds) {
+  const Listener silent;
+  auto loop = std::make_unique<Loop>();
+  int ends = 0;
+  std::optional<Client> client;
+  ClientOptions options;
+  options.on_ended = [&](const Ended& ended) {
+    EXPECT_FALSE(ended.wait);
+    ++ends;
+    client->reconnect();
+    EXPECT_FALSE(client->connect({.on_message = [](Connection&, Message) {}}));
+  };
+  client.emplace(*loop, url_of(silent.port()), std::move(options));
+  ASSERT_TRUE(client->connect({.on_message = [](Connection&, Message) {}}));
+  loop->after(std::chrono::milliseconds(0), [&] { loop->stop(); });
+  run(*loop);
+  loop.reset();
+  EXPECT_EQ(ends, 1);
   EXPECT_EQ(client->state(), ClientState::stopped);
 }
 

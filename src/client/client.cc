@@ -22,20 +22,22 @@ namespace client {
 
 PendingAttempt::~PendingAttempt() {
   if (answered_.load(std::memory_order_relaxed)) return;
-  answer({.kind = AttemptAnswer::Kind::fail, .text = "before_attempt gave no answer"});
+  answer({.kind = AttemptAnswer::Kind::none});
 }
 
 // There is one post for each attempt, so they need no bound.
 void PendingAttempt::answer(AttemptAnswer answer) noexcept {
   if (answered_.exchange(true)) return;
+  bool posted = false;
   try {
-    mailbox_->post(
+    posted = mailbox_->post(
         [client = client_, number = number_, answer = std::move(answer)]() mutable {
           if (const auto self = client.lock()) self->on_answer(number, std::move(answer));
         },
         {.bounded = false});
-  } catch (const std::bad_alloc&) {  // DialOptions::timeout does not run yet
+  } catch (const std::bad_alloc&) {
   }
+  if (!posted) answered_.store(false);  // the destructor tries again
 }
 
 }  // namespace client

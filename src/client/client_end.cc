@@ -25,85 +25,77 @@ std::string in_seconds(std::chrono::nanoseconds time) {
 }
 
 // The end of a connection as an error; nothing if both sides closed it.
-std::optional<Error> error_of(const CloseInfo& info, const std::string& url) {
+std::optional<Error> error_of(const CloseInfo& info, std::string_view url) noexcept {
   if (info.clean) return {};
   return Error(info.error ? info.error : make_error_code(Errc::end_of_stream), url);
 }
 
 }  // namespace
 
-// The URL of the attempt, for people.
-std::string LoopClient::shown_url() const {
-  if (attempt_ != nullptr) return client::name_of(attempt_->destination().url());
-  const auto url = http::parse_url(url_.view());
-  return url ? client::name_of(*url) : std::string();
+// The URL of the attempt, for people. Empty if memory is out.
+std::string LoopClient::shown_url() const noexcept {
+  try {
+    if (attempt_ != nullptr) return client::name_of(attempt_->destination().url());
+    const auto url = http::parse_url(url_.view());
+    return url ? client::name_of(*url) : std::string();
+  } catch (const std::bad_alloc&) {
+    return {};
+  }
 }
 
 // ---- ends
 
 void LoopClient::fail(Error failure, Stage stage) noexcept {
   const auto self = shared_from_this();
-  if (over_) return;
-  try {
-    const std::string url = shown_url();
-    close_attempt();
-    Ended ended{.url = url, .failure = &failure, .stage = stage};
-    ended.retry_after = retry_after(failure);
-    const auto wait = backoff_.after_failure(
-        ground().draw(), ended.retry_after.value_or(std::chrono::nanoseconds(0)));
-    conclude(ended, judge(failure), wait);
-  } catch (const std::bad_alloc&) {
-    close_attempt();
-    halt(Error(Errc::no_memory));
-    const Error no_memory(Errc::no_memory);
-    report({.failure = &no_memory, .stage = stage, .failures = backoff_.failures()});
-  }
+  if (!is_running()) return;
+  const std::string url = shown_url();
+  close_attempt();
+  Ended ended{.url = url, .failure = &failure, .stage = stage};
+  ended.retry_after = retry_after(failure);
+  const auto wait = backoff_.after_failure(ground().draw(),
+                                           ended.retry_after.value_or(std::chrono::nanoseconds(0)));
+  conclude(ended, judge(failure), wait);
 }
 
 void LoopClient::end(const CloseInfo& info) noexcept {
-  try {
-    const std::string url = shown_url();
-    Ended ended{.url = url, .close = &info, .stage = Stage::open};
-    if (state() == ClientState::open && todo_ == Todo::replace) {  // reconnect() ended it
-      todo_ = Todo::nothing;
-      ended.transient = true;
-      ended.failures = backoff_.failures();
-      ended.wait = std::chrono::nanoseconds(0);
-      set_state(ClientState::connecting);
-      schedule(Todo::attempt);
-      return report(ended);
-    }
-    const Verdict verdict = judge(info);
-    const auto wait = backoff_.after_end(verdict, core().now() - since_, ground().draw());
-    conclude(ended, verdict, wait);
-  } catch (const std::bad_alloc&) {
-    halt(Error(Errc::no_memory));
-    report({.close = &info, .stage = Stage::open, .failures = backoff_.failures()});
+  const std::string url = shown_url();
+  Ended ended{.url = url, .close = &info, .stage = Stage::open};
+  if (state() == ClientState::open && todo_ == Todo::replace) {  // reconnect() ended it
+    todo_ = Todo::nothing;
+    ended.transient = true;
+    ended.failures = backoff_.failures();
+    ended.wait = std::chrono::nanoseconds(0);
+    set_state(ClientState::connecting);
+    schedule(Todo::attempt);
+    return report(ended);
   }
+  const Verdict verdict = judge(info);
+  const auto wait = backoff_.after_end(verdict, core().now() - since_, ground().draw());
+  conclude(ended, verdict, wait);
 }
 
 // Decides whether another attempt follows. The state is set before the application receives the
 // end, so that it may call reconnect() or stop() then.
 void LoopClient::conclude(Ended& ended, Verdict verdict,
-                          std::optional<std::chrono::nanoseconds> wait) {
+                          std::optional<std::chrono::nanoseconds> wait) noexcept {
   ended.failures = backoff_.failures();
   ended.transient = verdict != Verdict::fatal;
   const bool goes_on = asks_again(ended);
-  if (over_) return;
+  if (is_over()) return;
+  if (options().dial.stop.stop_requested()) stopping_ = true;
   if (goes_on && wait && !stopping_) {
     since_ = base::later(core().now(), *wait);
-    core().timers().arm(*this, since_);
+    wait_until(since_);
     set_state(ClientState::waiting);
     ended.wait = wait;
   } else {
-    const std::string url(ended.url);
     std::optional<Error> why;
     if (!stopping_)
-      why = ended.failure ? std::optional(*ended.failure) : error_of(*ended.close, url);
+      why = ended.failure ? std::optional(*ended.failure) : error_of(*ended.close, ended.url);
     halt(std::move(why));
   }
-  log_end(ended);
   report(ended);
+  if (!is_over()) log_end(ended);  // last, because the log may stop the client, too
 }
 
 // Asks the application whether to go on. A stop() that it calls meanwhile is only noted.
@@ -131,7 +123,7 @@ void LoopClient::halt(std::optional<Error> why) noexcept {
 
 void LoopClient::report(const Ended& ended) noexcept {
   auto& on_ended = settings_->options->on_ended;
-  if (over_ || !on_ended) return;
+  if (is_over() || !on_ended) return;
   try {
     on_ended(ended);
   } catch (...) {
@@ -156,6 +148,7 @@ void LoopClient::log_end(const Ended& ended) noexcept {
 }
 
 void LoopClient::on_timer(net::Timer::time_point) noexcept {
+  wait_until(no_attempt);
   if (state() == ClientState::waiting) prepare();
 }
 
@@ -178,7 +171,7 @@ bool LoopClient::stop(CloseCode code, std::string_view reason) noexcept {
 }
 
 void LoopClient::stop_here(CloseCode code, std::string_view reason) noexcept {
-  if (over_ || stopping_ || state() == ClientState::stopped) return;
+  if (!is_running() || stopping_ || state() == ClientState::stopped) return;
   stopping_ = true;
   if (judging_) return;  // conclude() follows
   if (state() == ClientState::open) {
@@ -187,19 +180,13 @@ void LoopClient::stop_here(CloseCode code, std::string_view reason) noexcept {
     return connection_->close(code, reason);
   }
   cancel();
-  halt({});
   schedule(Todo::report_stop);
 }
 
 void LoopClient::report_stop() noexcept {
-  try {
-    const std::string url = shown_url();
-    const Error stopped(Errc::stopped, url);
-    report({.url = url, .failure = &stopped, .failures = backoff_.failures()});
-  } catch (const std::bad_alloc&) {
-    const Error stopped{make_error_code(Errc::stopped)};
-    report({.failure = &stopped, .failures = backoff_.failures()});
-  }
+  const std::string url = shown_url();
+  const Error stopped(Errc::stopped, url);
+  report({.url = url, .failure = &stopped, .failures = backoff_.failures()});
 }
 
 void LoopClient::StopPost::operator()() const noexcept {
@@ -220,13 +207,13 @@ void LoopClient::on_stop_requested() noexcept {
 }
 
 void LoopClient::reconnect() noexcept {
-  if (over_ || maker_ == nullptr) return;
+  if (!is_running() || maker_ == nullptr) return;
   switch (state()) {
     case ClientState::idle:
     case ClientState::connecting:
       return;
     case ClientState::waiting:
-      core().timers().cancel(*this);
+      wait_until(no_attempt);
       break;
     case ClientState::open:
     case ClientState::closing:
@@ -249,26 +236,24 @@ void LoopClient::settle() noexcept {
 }
 
 void LoopClient::abandon() noexcept {
-  if (over_) return;
-  over_ = true;
+  if (is_over()) return;
+  life_ = Life::over;
   const auto self = shared_from_this();
   static_cast<Settler*>(this)->unlink();
   on_stop_.reset();
   cancel();
-  halt({});
+  core().timers().cancel(*this);
 }
 
 void LoopClient::on_loop_end() noexcept {
   const auto self = shared_from_this();
   const bool begun = maker_ != nullptr && state() != ClientState::stopped;
+  life_ = Life::ending;
   on_stop_.reset();
-  stopping_ = true;
   cancel();
-  halt({});
+  core().timers().cancel(*this);
   if (begun) report_stop();
-  over_ = true;
-  cancel();  // what the application has begun meanwhile
-  set_state(ClientState::stopped);
+  life_ = Life::over;
 }
 
 // ---- what an application reads

@@ -28,7 +28,10 @@ SendStatus LoopClient::send(Message message, SendOptions options) noexcept {
 
 SendStatus LoopClient::send_here(Message message, SendOptions options) {
   const bool nothing_waits = !outbox_ || outbox_->empty();
-  if (state() == ClientState::open && nothing_waits) return connection_->send(message, options);
+  if (state() == ClientState::open && nothing_waits) {
+    const SendStatus status = connection_->send(message, options);
+    if (status != SendStatus::closed || !outbox_) return status;  // closed: it is about to end
+  }
   if (!outbox_ || state() == ClientState::stopped) return SendStatus::closed;
   if (options.check_text && !engine::is_valid_text(message)) return SendStatus::not_utf8;
   return keep(SharedMessage(message), options);
@@ -51,7 +54,7 @@ SendStatus LoopClient::post(Message message, SendOptions options) {
   const bool posted = mailbox.post(
       [client = weak_from_this(), shared = std::move(shared), options] {
         const auto self = client.lock();
-        if (self != nullptr && !self->over_) self->send_here(shared.message(), options);
+        if (self != nullptr && self->is_running()) self->send_here(shared.message(), options);
       },
       {.bytes = message.size()});
   if (posted) return SendStatus::queued;

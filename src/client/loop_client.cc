@@ -76,7 +76,8 @@ LoopClient::~LoopClient() = default;
 // ---- beginning
 
 Result<void> LoopClient::start(std::unique_ptr<SessionMaker> maker) {
-  if (over_) return Error(Errc::closed, "the loop has ended");
+  const auto self = shared_from_this();  // the log may destroy the Client
+  if (!is_running()) return Error(Errc::closed, "the loop has ended");
   if (maker_ != nullptr) return Errc::already_running;
   if (auto checked = check(); !checked) {
     connection::log_composed(options().log, [&] {
@@ -84,6 +85,7 @@ Result<void> LoopClient::start(std::unique_ptr<SessionMaker> maker) {
     });
     return checked;
   }
+  wait_until(no_attempt);
   if (options().dial.stop.stop_possible()) {
     on_stop_ = std::make_unique<std::stop_callback<StopPost>>(
         options().dial.stop, StopPost{weak_from_this(), core().mailbox()});
@@ -139,8 +141,10 @@ void LoopClient::run(Todo todo) noexcept {
 }
 
 void LoopClient::prepare() noexcept {
+  const auto self = shared_from_this();
   set_state(ClientState::connecting);
-  const std::uint32_t number = ++attempt_number_;
+  if (options().dial.stop.stop_requested()) return stop_here({}, {});
+  const std::uint64_t number = ++attempt_number_;
   std::shared_ptr<PendingAttempt> pending;
   try {
     if (!options().before_attempt) return go({});
@@ -153,16 +157,27 @@ void LoopClient::prepare() noexcept {
     settings_->options->before_attempt(Attempt(pending));
   } catch (...) {
     connection::log_exception(options().log, {}, "before_attempt", {});
-    pending->answer({.kind = AttemptAnswer::Kind::fail, .text = "before_attempt threw"});
+    pending->answer({.kind = AttemptAnswer::Kind::threw});
   }
 }
 
 void LoopClient::on_answer(std::uint32_t number, AttemptAnswer answer) noexcept {
-  if (over_ || number != attempt_number_ || state() != ClientState::connecting || attempt_) return;
+  if (!is_running() || number != attempt_number_ || state() != ClientState::connecting) return;
+  if (attempt_ != nullptr) return;
+  switch (answer.kind) {
+    case AttemptAnswer::Kind::go:
+      break;
+    case AttemptAnswer::Kind::fail:
+      return fail(Error(Errc::attempt_failed, answer.text), Stage::prepare);
+    case AttemptAnswer::Kind::give_up:
+      return fail(Error(Errc::attempt_given_up, answer.text), Stage::prepare);
+    case AttemptAnswer::Kind::threw:
+      return fail(Error(Errc::attempt_failed, "before_attempt threw"), Stage::prepare);
+    case AttemptAnswer::Kind::none:
+      return fail(Error(Errc::attempt_failed, "before_attempt gave no answer"), Stage::prepare);
+  }
   try {
-    if (answer.kind == AttemptAnswer::Kind::go) return go(std::move(answer));
-    const bool fatal = answer.kind == AttemptAnswer::Kind::give_up;
-    fail(Error(fatal ? Errc::attempt_given_up : Errc::attempt_failed, answer.text), Stage::prepare);
+    go(std::move(answer));
   } catch (const std::bad_alloc&) {
     fail(Error(Errc::no_memory), Stage::prepare);
   }
@@ -220,9 +235,10 @@ void LoopClient::connect(LoopAttempt& attempt) {
   fail(Error(why, "upgrade " + shown_url()), Stage::upgrade);
 }
 
-// Drops what runs, without a word to the application.
+// Stops, and drops what runs. The application hears of it only by the session's on_close, which may
+// call the client: so the client has stopped before.
 void LoopClient::cancel() noexcept {
-  core().timers().cancel(*this);
+  halt({});
   static_cast<net::Deferred*>(this)->unlink();
   todo_ = Todo::nothing;
   ++attempt_number_;

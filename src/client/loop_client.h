@@ -56,6 +56,11 @@ class LoopClient final : public std::enable_shared_from_this<LoopClient>,
   // The work that waits for the end of the turn, because a function that the application calls
   // never calls the application.
   enum class Todo : std::uint8_t { nothing, attempt, replace, report_stop };
+  enum class Life : std::uint8_t {
+    running,
+    ending,  // the loop ends: nothing begins any more
+    over,    // the Client is destroyed, or the loop has ended
+  };
 
   struct StopPost {
     std::weak_ptr<LoopClient> client;
@@ -82,7 +87,10 @@ class LoopClient final : public std::enable_shared_from_this<LoopClient>,
 
   const ClientOptions& options() const noexcept { return *settings_->options; }
   net::LoopCore& core() const noexcept { return environment_.core; }
-  bool is_over() const noexcept { return over_; }
+  bool is_over() const noexcept { return life_ == Life::over; }
+  bool is_running() const noexcept { return life_ == Life::running; }
+  // The timer stays armed, because then no memory is needed to move it.
+  void wait_until(Loop::Clock::time_point time) noexcept { core().timers().arm(*this, time); }
   void set_state(ClientState state) noexcept { state_.store(state, std::memory_order_relaxed); }
   Ground& ground() const noexcept { return *settings_->ground; }
   void schedule(Todo todo) noexcept;
@@ -100,7 +108,8 @@ class LoopClient final : public std::enable_shared_from_this<LoopClient>,
   // client_end.cc: ends and what follows
   void fail(Error failure, Stage stage) noexcept;
   void end(const CloseInfo& info) noexcept;
-  void conclude(Ended& ended, Verdict verdict, std::optional<std::chrono::nanoseconds> wait);
+  void conclude(Ended& ended, Verdict verdict,
+                std::optional<std::chrono::nanoseconds> wait) noexcept;
   bool asks_again(const Ended& ended) noexcept;
   void halt(std::optional<Error> why) noexcept;
   void report(const Ended& ended) noexcept;
@@ -108,7 +117,7 @@ class LoopClient final : public std::enable_shared_from_this<LoopClient>,
   void report_stop() noexcept;
   void stop_here(CloseCode code, std::string_view reason) noexcept;
   void on_stop_requested() noexcept;
-  std::string shown_url() const;
+  std::string shown_url() const noexcept;
   // client_send.cc: messages
   SendStatus send_here(Message message, SendOptions options);
   SendStatus keep(const SharedMessage& message, SendOptions options);
@@ -135,9 +144,11 @@ class LoopClient final : public std::enable_shared_from_this<LoopClient>,
   Todo todo_ = Todo::nothing;
   bool stopping_ = false;  // stop() was called
   bool judging_ = false;   // Retry::again runs
-  bool over_ = false;      // the Client is destroyed, or the loop ends
+  Life life_ = Life::running;
 
   static constexpr std::uint64_t nowhere = ~std::uint64_t{0};
+  static constexpr Loop::Clock::time_point no_attempt =
+      Loop::Clock::time_point::max() - Loop::Clock::duration(1);
 };
 
 }  // namespace tern::client

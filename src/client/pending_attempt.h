@@ -17,9 +17,15 @@ class LoopClient;
 
 /// The answer of an application.
 struct AttemptAnswer {
-  enum class Kind : std::uint8_t { go, fail, give_up };
+  enum class Kind : std::uint8_t {
+    go,
+    fail,
+    give_up,
+    threw,  ///< before_attempt threw an exception
+    none,   ///< all copies of the Attempt went without an answer
+  };
   Kind kind = Kind::go;
-  std::string text{};  ///< go: the URL, or nothing; else: why
+  std::string text{};  ///< go: the URL, or nothing; fail and give_up: why
   std::vector<std::pair<std::string, std::string>> headers{};
 };
 
@@ -38,7 +44,8 @@ class PendingAttempt {
   PendingAttempt& operator=(const PendingAttempt&) = delete;
 
   std::size_t failures() const noexcept { return failures_; }
-  /// Does nothing after the first call.
+  /// Does nothing after the first call. An answer that is lost because memory is out counts as
+  /// none.
   void answer(AttemptAnswer answer) noexcept;
 
  private:

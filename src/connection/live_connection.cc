@@ -195,8 +195,11 @@ void LiveConnection::on_broken() noexcept {
 
 // The same after the engine was terminated: only the event of the end is left.
 void LiveConnection::pump_end() noexcept {
+  const bool outer = in_turn_;
+  in_turn_ = true;
   TurnBudget budget(environment_->core);
   pump(budget);
+  in_turn_ = outer;
 }
 
 inline void LiveConnection::on_message(const Event& event) noexcept {
