@@ -85,7 +85,7 @@ Result<void> LoopClient::start(std::unique_ptr<SessionMaker> maker) {
     });
     return checked;
   }
-  wait_until(no_attempt);
+  core().timers().arm(*this, no_attempt);
   if (options().dial.stop.stop_possible()) {
     on_stop_ = std::make_unique<std::stop_callback<StopPost>>(
         options().dial.stop, StopPost{weak_from_this(), core().mailbox()});

@@ -3,6 +3,8 @@
 // of a certificate, and alerts from the peer.
 #include "tls/failure.h"
 
+#include "net/address.h"
+
 #include <new>
 
 namespace tern::tls {
@@ -100,11 +102,9 @@ bool is_alert(unsigned long error) noexcept {
 
 }  // namespace
 
+// OpenSSL's function needs memory, and without it the answer would be wrong.
 bool is_address(const std::string& name) noexcept {
-  ASN1_OCTET_STRING* const address = a2i_IPADDRESS(name.c_str());
-  ASN1_OCTET_STRING_free(address);
-  ERR_clear_error();
-  return address != nullptr;
+  return name.find_first_of("[%") == name.npos && net::Address::parse(name, 0).has_value();
 }
 
 std::string take_reason() {
@@ -153,6 +153,14 @@ std::string describe_failure(std::string_view peer) {
     default:
       return reason;
   }
+}
+
+bool take_lack_of_memory() noexcept {
+  bool lacks = false;
+  while (const unsigned long error = ERR_get_error()) {
+    lacks = lacks || ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE;
+  }
+  return lacks;
 }
 
 Errc kind_of_failure() noexcept {

@@ -42,4 +42,7 @@ std::string describe_failure(std::string_view peer);
 /// that it refuses, or any other failure of TLS.
 Errc kind_of_failure() noexcept;
 
+/// Returns whether an error in this thread's queue means that memory is out, and empties the queue.
+bool take_lack_of_memory() noexcept;
+
 }  // namespace tern::tls

@@ -170,7 +170,10 @@ void TlsTransport::fail(std::error_code code, std::string explanation) noexcept 
 
 void TlsTransport::fail_by_openssl() noexcept {
   try {
-    if (explanation_ != nullptr) return fail(Errc::tls_certificate_refused, *explanation_);
+    if (explanation_ != nullptr) {  // a good certificate is refused, too, when memory is out
+      const bool no_memory = take_lack_of_memory();
+      return fail(no_memory ? Errc::no_memory : Errc::tls_certificate_refused, *explanation_);
+    }
     const Errc kind = kind_of_failure();
     fail(kind, describe_failure(is_server() ? "client" : "server"));
   } catch (const std::bad_alloc&) {

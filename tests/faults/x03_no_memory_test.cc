@@ -4,13 +4,13 @@
 // leak and no hang over 5 s. Only the affected connection or call fails. Closes are 1011, or 1006
 // with the cause no_memory. Only constructors throw std::bad_alloc.
 //
-// This program replaces the C library's malloc. It sees every allocation of threads that are not
-// bystanders, also those of operator new, of libcrypto and of getaddrinfo. The n-th one fails, for
-// every n until none is left. libcrypto is initialised before: see engine/workspace.cc.
+// The n-th allocation fails, for every n until none is left (support/no_memory.h). libcrypto is
+// initialised before: see engine/workspace.cc.
 // tests/alloc_test.cc does the same to an engine alone.
 #include "tern/dial.h"
 
 #include "faults/support/aftermath.h"
+#include "faults/support/no_memory.h"
 
 #include <array>
 #include <atomic>
@@ -27,71 +27,12 @@
 #include <thread>
 #include <type_traits>
 
-extern "C" {
-void* __libc_malloc(std::size_t);                 // NOLINT
-void* __libc_calloc(std::size_t, std::size_t);    // NOLINT
-void* __libc_realloc(void*, std::size_t);         // NOLINT
-void* __libc_memalign(std::size_t, std::size_t);  // NOLINT
-void __libc_free(void*);                          // NOLINT
-}
-
-namespace {
-
-std::atomic<bool> armed{false};
-std::atomic<std::uint64_t> allocations{0};
-std::atomic<std::uint64_t> fails_at{0};
-std::atomic<bool> for_good{false};
-std::atomic<std::uint64_t> fired{0};
-
-bool fails() noexcept {
-  if (!armed || tern::test::sys::is_bystander()) return false;
-  const std::uint64_t number = allocations.fetch_add(1);
-  if (number < fails_at || (number > fails_at && !for_good)) return false;
-  fired.fetch_add(1);
-  errno = ENOMEM;
-  return true;
-}
-
-}  // namespace
-
-extern "C" {
-void* malloc(std::size_t size) { return fails() ? nullptr : __libc_malloc(size); }
-void* calloc(std::size_t count, std::size_t size) {
-  return fails() ? nullptr : __libc_calloc(count, size);
-}
-void* realloc(void* block, std::size_t size) {
-  return fails() ? nullptr : __libc_realloc(block, size);
-}
-void* memalign(std::size_t alignment, std::size_t size) {
-  return fails() ? nullptr : __libc_memalign(alignment, size);
-}
-void* aligned_alloc(std::size_t alignment, std::size_t size) { return memalign(alignment, size); }
-int posix_memalign(void** block, std::size_t alignment, std::size_t size) {
-  *block = memalign(alignment, size);
-  return *block == nullptr ? ENOMEM : 0;
-}
-void free(void* block) { __libc_free(block); }
-}
-
 namespace tern::test {
 namespace {
 
+using memory_fault::armed;
+using memory_fault::fired;
 using Clock = std::chrono::steady_clock;
-
-/// As long as it lives, the allocation with this number fails, and all later ones if `good`.
-class NoMemory {
- public:
-  explicit NoMemory(std::uint64_t number, bool good = false) {
-    allocations = 0;
-    fired = 0;
-    fails_at = number;
-    for_good = good;
-    armed = true;
-  }
-  ~NoMemory() { armed = false; }
-  NoMemory(const NoMemory&) = delete;
-  NoMemory& operator=(const NoMemory&) = delete;
-};
 
 TEST(Faults, X03_OnlyTheNthAllocationFails) {
   std::uint64_t before = 0;
