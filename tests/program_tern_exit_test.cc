@@ -52,8 +52,9 @@ void resets(Socket& socket) {
   socket.reset();
 }
 
-std::vector<ServerRow> server_rows() {
-  const std::string stay = "--no-close";
+const std::string stay = "--no-close";
+
+std::vector<ServerRow> closes() {
   return {
       {"Close1000", 0, "", sending({closing(1000, "bye")}), {stay}},
       {"Close1001", 0, "", sending({closing(1001)}), {stay}},
@@ -74,6 +75,11 @@ std::vector<ServerRow> server_rows() {
          FrameSource(socket).next();
          socket.send(closing(1008));
        }},
+  };
+}
+
+std::vector<ServerRow> failures() {
+  return {
       {"Status403", 22, "HTTP 403",
        answering("HTTP/1.1 403 Forbidden\r\nContent-Length: 3\r\n\r\nno\n")},
       {"Status200", 22, "HTTP 200", answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")},
@@ -86,6 +92,11 @@ std::vector<ServerRow> server_rows() {
        "the connection is lost: ",
        upgrades_and_reads,
        {"--ping", "0.05", "--pong-timeout", "0.05", stay}},
+  };
+}
+
+std::vector<ServerRow> faults() {
+  return {
       {"NoAnswer", 52, "", [](Socket& socket) { socket.receive_head(); }},
       {"EofWithoutClose", 56, "the connection is lost: ", ends_after_upgrade, {stay}},
       {"Reset", 56, "the connection is lost: ", resets, {stay}},
@@ -118,6 +129,12 @@ std::vector<ServerRow> server_rows() {
                  "Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n")},
       {"NoHttp", 111, "", answering("SSH-2.0-x\r\n\r\n")},
   };
+}
+
+std::vector<ServerRow> server_rows() {
+  std::vector<ServerRow> all = closes();
+  for (const auto& rows : {failures(), faults()}) all.insert(all.end(), rows.begin(), rows.end());
+  return all;
 }
 
 class TernConnectServerExit : public testing::TestWithParam<ServerRow> {};

@@ -3,6 +3,7 @@
 #include "text.h"
 
 #include <array>
+#include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
@@ -10,14 +11,17 @@
 namespace command {
 namespace {
 
+// Seconds with at most 6 decimals.
+double microseconds(double seconds) { return std::round(seconds * 1e6) / 1e6; }
+
 // ordered_json keeps the order of this table.
 nlohmann::ordered_json values_of(const Figures& figures) {
   return {{"url", figures.url},
           {"http_code", figures.http_code},
           {"attempts", figures.attempts},
-          {"rtt", figures.rtt},
-          {"time_open", figures.time_open},
-          {"time_total", figures.time_total},
+          {"rtt", microseconds(figures.rtt)},
+          {"time_open", microseconds(figures.time_open)},
+          {"time_total", microseconds(figures.time_total)},
           {"messages_received", figures.messages_received},
           {"messages_sent", figures.messages_sent},
           {"bytes_received", figures.bytes_received},
