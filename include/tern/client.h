@@ -119,7 +119,7 @@ struct Retry {
 /// Keeps the messages of Client::send() while no connection is open, and sends them after on_open.
 /// Messages that a connection had accepted are never sent again by another one.
 struct Outbox {
-  /// At most so many bytes of payload; at most limits.max_queued_bytes.
+  /// At most so many bytes of payload; at most limits.max_queued_bytes - limits.low_water_bytes.
   std::size_t max_bytes = std::size_t{256} << 10;
   std::size_t max_messages = 1024;
   std::chrono::nanoseconds max_age = std::chrono::seconds(60);  ///< older messages are dropped
@@ -216,15 +216,18 @@ class Client {
   /// The connection that is open now; reaches nothing if none is. Thread: any.
   Handle handle() const noexcept;
   /// Sends on the connection that is open, or keeps the message in the outbox.
-  /// Thread: any. From another thread `queued` means that the loop will send or keep it.
-  /// Errors: `closed` if nothing is open and there is no outbox, or the client has stopped; `full`
-  /// if the outbox or the loop's mailbox is full; `not_utf8`.
+  /// Thread: any. From another thread `queued` means that the loop will send or keep it; if it
+  /// cannot, dropped() counts the message, or without an outbox the message is lost.
+  /// Errors: `closed` if nothing is open and there is no outbox, or stop() was called; `full` if
+  /// the outbox or the loop's mailbox is full; `not_utf8`.
   SendStatus send(Message message, SendOptions options = {}) noexcept;
   /// Thread: any.
   ClientState state() const noexcept;
   /// The time of the next attempt, while it waits.
   std::optional<Loop::Clock::time_point> next_attempt() const noexcept;
-  /// The number of messages that the outbox has dropped since the client was made.
+  /// The number of messages that the outbox has dropped since the client was made: too old,
+  /// replaced, left when the client stopped, or refused after send() in another thread had returned
+  /// `queued`.
   std::size_t dropped() const noexcept;
   /// Why the client stopped; nothing if it has not, or if stop() or a clean close ended it.
   std::optional<Error> error() const;

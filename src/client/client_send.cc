@@ -8,6 +8,14 @@
 #include <utility>
 
 namespace tern::client {
+namespace {
+
+// No connection follows that would send what the outbox keeps.
+bool is_ending(ClientState state) noexcept {
+  return state == ClientState::closing || state == ClientState::stopped;
+}
+
+}  // namespace
 
 Handle LoopClient::handle() const noexcept {
   const std::uint64_t place = place_.load(std::memory_order_relaxed);
@@ -32,7 +40,7 @@ SendStatus LoopClient::send_here(Message message, SendOptions options) {
     const SendStatus status = connection_->send(message, options);
     if (status != SendStatus::closed || !outbox_) return status;  // closed: it is about to end
   }
-  if (!outbox_ || state() == ClientState::stopped) return SendStatus::closed;
+  if (!outbox_ || is_ending(state())) return SendStatus::closed;
   if (options.check_text && !engine::is_valid_text(message)) return SendStatus::not_utf8;
   return keep(SharedMessage(message), options);
 }
@@ -44,7 +52,7 @@ SendStatus LoopClient::keep(const SharedMessage& message, SendOptions options) {
 
 SendStatus LoopClient::post(Message message, SendOptions options) {
   const ClientState now = state();
-  if (now == ClientState::stopped || (now != ClientState::open && !outbox_)) {
+  if (is_ending(now) || (now != ClientState::open && !outbox_)) {
     return SendStatus::closed;
   }
   if (options.check_text && !engine::is_valid_text(message)) return SendStatus::not_utf8;
@@ -54,16 +62,27 @@ SendStatus LoopClient::post(Message message, SendOptions options) {
   const bool posted = mailbox.post(
       [client = weak_from_this(), shared = std::move(shared), options] {
         const auto self = client.lock();
-        if (self != nullptr && self->is_running()) self->send_here(shared.message(), options);
+        if (self != nullptr && self->is_running()) self->send_posted(shared, options);
       },
       {.bytes = message.size()});
   if (posted) return SendStatus::queued;
   return mailbox.closed() ? SendStatus::closed : SendStatus::full;
 }
 
+// The sender was told that the message is queued. So one that is refused now counts as dropped.
+void LoopClient::send_posted(const SharedMessage& message, SendOptions options) noexcept {
+  SendStatus status = SendStatus::full;
+  try {
+    status = send_here(message.message(), options);
+  } catch (const std::bad_alloc&) {
+  }
+  if (!status && outbox_) outbox_->count_dropped();
+}
+
 void LoopClient::flush_outbox() noexcept {
   if (!outbox_ || state() != ClientState::open) return;
   while (const OutboxQueue::Entry* oldest = outbox_->front(core().now())) {
+    if (!connection_->has_room_for(oldest->message.message().size())) return;
     const SendStatus status = connection_->send(oldest->message, oldest->options);
     if (!status) return;
     outbox_->pop();

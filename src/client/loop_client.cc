@@ -40,8 +40,9 @@ std::string why_invalid(const ClientOptions& options) {
     why = engine::why_invalid_time("retry.first_after_end", retry.first_after_end, true);
   }
   if (!why.empty() || !options.outbox) return why;
-  if (options.outbox->max_bytes > options.dial.limits.max_queued_bytes) {
-    return "outbox.max_bytes: more than dial.limits.max_queued_bytes";
+  const Limits& limits = options.dial.limits;
+  if (options.outbox->max_bytes > limits.max_queued_bytes - limits.low_water_bytes) {
+    return "outbox.max_bytes: with dial.limits.low_water_bytes more than max_queued_bytes";
   }
   return engine::why_invalid_time("outbox.max_age", options.outbox->max_age, true);
 }

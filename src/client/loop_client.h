@@ -122,6 +122,7 @@ class LoopClient final : public std::enable_shared_from_this<LoopClient>,
   SendStatus send_here(Message message, SendOptions options);
   SendStatus keep(const SharedMessage& message, SendOptions options);
   SendStatus post(Message message, SendOptions options);
+  void send_posted(const SharedMessage& message, SendOptions options) noexcept;
   void flush_outbox() noexcept;
 
   std::uint32_t connections_ = 0;     // those that are not freed

@@ -29,8 +29,10 @@ class OutboxQueue {
   /// Removes front().
   void pop() noexcept { remove(); }
   bool empty() const noexcept { return entries_.empty(); }
-  /// The number of messages that were dropped: too old, or replaced by newer ones.
+  /// The number of messages that were dropped: too old, replaced by newer ones, or refused after
+  /// their sender was told that they are kept.
   std::size_t dropped() const noexcept { return dropped_; }
+  void count_dropped() noexcept { ++dropped_; }
   /// Drops all messages.
   void clear() noexcept;
 

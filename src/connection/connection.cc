@@ -41,6 +41,14 @@ inline void LiveConnection::make_room(std::size_t bytes) noexcept {
   flush();
 }
 
+bool LiveConnection::has_room_for(std::size_t bytes) noexcept {
+  begin_call();
+  make_room(bytes);
+  if (!engine_.would_overflow(bytes)) return true;
+  congested_ = true;
+  return false;
+}
+
 SendStatus LiveConnection::after_send(SendStatus status) noexcept {
   if (status) {
     environment_->metrics.messages_sent.add();

@@ -32,7 +32,8 @@ class Owner {
   virtual void on_opening_over(LiveConnection& connection) noexcept = 0;
   /// The connection is open and the session's on_open has returned.
   virtual void on_opened(LiveConnection&) noexcept {}
-  /// The queue that was congested is short again. The session's on_drain follows.
+  /// The queue that was congested is short again. The session's on_drain follows, unless the owner
+  /// sends so much that the queue is congested again.
   virtual void on_drained(LiveConnection&) noexcept {}
   /// The connection has ended and engine().close_info() is complete. The session, if there was one,
   /// has received its on_close. LiveConnection::is_opening() is true if the handshake failed.

@@ -84,14 +84,15 @@ void LiveConnection::drain() noexcept {
     return;
   }
   congested_ = false;
+  const std::size_t before = engine_.queued_bytes();
   environment_->owner.on_drained(*this);
   const SessionType* const type = session_.type();
-  if (type == nullptr || type->on_drain == nullptr) return;
-  if (!call_application("on_drain", [&] { type->on_drain(session_.get(), *this); })) {
+  const bool calls = !congested_ && type != nullptr && type->on_drain != nullptr;
+  if (calls && !call_application("on_drain", [&] { type->on_drain(session_.get(), *this); })) {
     engine_.fail(Errc::handler_threw);
   }
-  // The next turn handles what it sent, so that it cannot keep the loop to itself.
-  environment_->core.again(*this);
+  // The next turn handles what they sent, so that they cannot keep the loop to themselves.
+  if (calls || engine_.queued_bytes() != before) environment_->core.again(*this);
 }
 
 }  // namespace tern::connection

@@ -96,6 +96,9 @@ class LiveConnection final : public Connection,
   /// Ends the connection now, and calls on_close: for a loop that will not run again.
   void abandon() noexcept;
 
+  /// Returns whether the queue takes a message of this size. If not, Owner::on_drained follows.
+  bool has_room_for(std::size_t bytes) noexcept;
+
   /// Calls a function of the application with this connection. An exception ends the connection
   /// with 1011.
   void call(UniqueFunction<void(Connection&)>& function) noexcept;
