@@ -196,7 +196,8 @@ class Client {
   /// Connects, and constructs an S for each opened connection from copies of the arguments
   /// (std::ref for shared state). If S takes a ResponseHead, it comes first: that of the 101.
   /// Errors: url_invalid, options_invalid, invalid_header, and those of loading certificates; then
-  /// nothing was begun. already_running if it was called before; closed if the loop has ended.
+  /// nothing was begun. already_running if it was called before; closed if the loop has ended or
+  /// stop() was called.
   template <Session S, class... A>
   requires(!std::is_same_v<S, Handlers>) Result<void> connect(A&&... arguments);
   /// The same with plain functions, which all connections of this client share.

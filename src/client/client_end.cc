@@ -35,7 +35,7 @@ std::optional<Error> error_of(const CloseInfo& info, std::string_view url) noexc
 // The URL of the attempt, for people. Empty if memory is out.
 std::string LoopClient::shown_url() const noexcept {
   try {
-    if (attempt_ != nullptr) return client::name_of(attempt_->destination().url());
+    if (!other_url_.view().empty()) return std::string(other_url_.view());
     const auto url = http::parse_url(url_.view());
     return url ? client::name_of(*url) : std::string();
   } catch (const std::bad_alloc&) {
@@ -179,14 +179,20 @@ void LoopClient::stop_here(CloseCode code, std::string_view reason) noexcept {
     todo_ = Todo::nothing;
     return connection_->close(code, reason);
   }
+  note_stage();
   cancel();
   schedule(Todo::report_stop);
+}
+
+// For report_stop(), because cancel() closes the attempt.
+void LoopClient::note_stage() noexcept {
+  stopped_at_ = attempt_ != nullptr ? attempt_->stage() : Stage::prepare;
 }
 
 void LoopClient::report_stop() noexcept {
   const std::string url = shown_url();
   const Error stopped(Errc::stopped, url);
-  report({.url = url, .failure = &stopped, .failures = backoff_.failures()});
+  report({.url = url, .failure = &stopped, .stage = stopped_at_, .failures = backoff_.failures()});
 }
 
 void LoopClient::StopPost::operator()() const noexcept {
@@ -249,6 +255,7 @@ void LoopClient::on_loop_end() noexcept {
   const auto self = shared_from_this();
   const bool begun = maker_ != nullptr && state() != ClientState::stopped;
   life_ = Life::ending;
+  note_stage();
   on_stop_.reset();
   cancel();
   core().timers().cancel(*this);

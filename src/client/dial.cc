@@ -82,6 +82,7 @@ class Opening {
         return tunnel(route);
       case Step::secure:
         return wrap(std::move(context_), route.server_name, url_.port, 1);
+      case Step::find_route:
       case Step::upgrade:
         break;
     }

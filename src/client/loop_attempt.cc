@@ -24,11 +24,11 @@ LoopAttempt::LoopAttempt(net::LoopCore& core, Ground& ground, Owner& owner, Dest
     : core_(core), ground_(ground), owner_(&owner), to_(std::move(to)), deadline_(deadline) {}
 
 void LoopAttempt::start() noexcept {
+  step_ = Step::find_route;
   try {
     core_.timers().arm(*this, deadline_);
     auto route = find_route(to_.url(), to_.options(), environment);
     if (!route) {
-      step_ = Step::take_socket;
       fail(std::move(route).error());
       return;
     }
@@ -37,7 +37,7 @@ void LoopAttempt::start() noexcept {
     fail(Error(Errc::no_memory));
     return;
   }
-  run(first_step(route_));
+  run(step_after(step_, route_, to_.url().secure));
 }
 
 void LoopAttempt::start(Destination to) noexcept {
@@ -101,6 +101,7 @@ LoopAttempt::Progress LoopAttempt::take(Step step) {
       return tunnel();
     case Step::secure:
       return wrap(to_.options().tls, route_.server_name, to_.url().port, ground_.scratch);
+    case Step::find_route:
     case Step::take_socket:  // ClientOptions::dial has no socket
     case Step::upgrade:
       break;
@@ -109,7 +110,7 @@ LoopAttempt::Progress LoopAttempt::take(Step step) {
 }
 
 LoopAttempt::Progress LoopAttempt::fail(Error failure) noexcept {
-  if (owner_ != nullptr) owner_->on_way_failed(*this, std::move(failure), stage_of(step_, route_));
+  if (owner_ != nullptr) owner_->on_way_failed(*this, std::move(failure), stage());
   return Progress::over;
 }
 

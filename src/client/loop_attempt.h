@@ -58,6 +58,8 @@ class LoopAttempt final : private net::Watcher, private net::Timer, private net:
   /// The request of the upgrade, with the time that is left for it.
   ClientRequest request() const;
   const Destination& destination() const noexcept { return to_; }
+  /// Returns how far the attempt came.
+  Stage stage() const noexcept { return stage_of(step_, route_); }
 
  private:
   enum class Progress : std::uint8_t { done, waits, over };
@@ -100,7 +102,7 @@ class LoopAttempt final : private net::Watcher, private net::Timer, private net:
   std::shared_ptr<Link> link_{};  // of the look-up, and of its answer while that is posted
   net::Lookup lookup_{};
   Route route_{};
-  Step step_{};
+  Step step_ = Step::find_route;
   net::Addresses addresses_{};
   std::unique_ptr<LoopRace> race_{};
   Way way_{};

@@ -80,6 +80,7 @@ Result<void> LoopClient::start(std::unique_ptr<SessionMaker> maker) {
   const auto self = shared_from_this();  // the log may destroy the Client
   if (!is_running()) return Error(Errc::closed, "the loop has ended");
   if (maker_ != nullptr) return Errc::already_running;
+  if (stopping_) return Error(Errc::closed, "stop() was called");
   if (auto checked = check(); !checked) {
     connection::log_composed(options().log, [&] {
       connection::log(options().log, LogLevel::error, checked.error().message());
@@ -106,9 +107,18 @@ Result<void> LoopClient::check() {
   if (const std::string why = why_invalid(options()); !why.empty()) {
     return Error::described(Errc::options_invalid, "client " + client::name_of(*url) + ": " + why);
   }
-  if (!url->secure) return {};
-  TlsMemory& memory = dial.tls.memory != nullptr ? *dial.tls.memory : ground().tls;
-  if (auto context = memory.contexts().get(dial.tls); !context) return std::move(context).error();
+  if (url->secure) {
+    if (auto loaded = load(dial.tls); !loaded) return loaded;
+  }
+  const ProxySettings* const proxy = dial.proxy.settings();
+  const bool tls_to_proxy =
+      proxy != nullptr && proxy->server && proxy->server->protocol == ProxyServer::Protocol::https;
+  return tls_to_proxy ? load(proxy->tls) : Result<void>();
+}
+
+Result<void> LoopClient::load(const TlsClient& options) {
+  TlsMemory& memory = options.memory != nullptr ? *options.memory : ground().tls;
+  if (auto context = memory.contexts().get(options); !context) return std::move(context).error();
   return {};
 }
 
@@ -144,8 +154,9 @@ void LoopClient::run(Todo todo) noexcept {
 void LoopClient::prepare() noexcept {
   const auto self = shared_from_this();
   set_state(ClientState::connecting);
+  other_url_ = SharedText();
   if (options().dial.stop.stop_requested()) return stop_here({}, {});
-  const std::uint64_t number = ++attempt_number_;
+  const std::uint32_t number = ++attempt_number_;
   std::shared_ptr<PendingAttempt> pending;
   try {
     if (!options().before_attempt) return go({});
@@ -187,6 +198,7 @@ void LoopClient::on_answer(std::uint32_t number, AttemptAnswer answer) noexcept 
 void LoopClient::go(AttemptAnswer answer) {
   auto url = http::parse_url(answer.text.empty() ? url_.view() : answer.text);
   if (!url) return fail(std::move(url).error(), Stage::prepare);
+  if (!answer.text.empty()) other_url_ = SharedText(client::name_of(*url));
   std::shared_ptr<const DialOptions> dial(settings_->options, &options().dial);
   const bool changed = !answer.text.empty() || !answer.headers.empty();
   if (!answer.headers.empty()) dial = with_fields(*dial, std::move(answer.headers));
@@ -303,6 +315,7 @@ void LoopClient::on_refused(LiveConnection& connection) {
   auto followed = to.follow(failure);
   if (!followed) return fail(std::move(followed).error(), stage);
   if (!*followed) return fail(std::move(failure), stage);
+  other_url_ = SharedText(client::name_of(to.url()));
   attempt_->start(std::move(to));
 }
 

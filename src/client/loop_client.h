@@ -98,6 +98,7 @@ class LoopClient final : public std::enable_shared_from_this<LoopClient>,
 
   // loop_client.cc: attempts and connections
   Result<void> check();
+  Result<void> load(const TlsClient& options);
   void prepare() noexcept;
   void go(AttemptAnswer answer);
   void connect(LoopAttempt& attempt);
@@ -114,6 +115,7 @@ class LoopClient final : public std::enable_shared_from_this<LoopClient>,
   void halt(std::optional<Error> why) noexcept;
   void report(const Ended& ended) noexcept;
   void log_end(const Ended& ended) noexcept;
+  void note_stage() noexcept;
   void report_stop() noexcept;
   void stop_here(CloseCode code, std::string_view reason) noexcept;
   void on_stop_requested() noexcept;
@@ -129,6 +131,7 @@ class LoopClient final : public std::enable_shared_from_this<LoopClient>,
   std::uint32_t attempt_number_ = 0;  // an answer to another attempt comes too late
   const std::shared_ptr<const Settings> settings_;
   const SharedText url_;
+  SharedText other_url_{};  // of this attempt, for people, if it is not that of the client
   connection::Environment environment_;
   std::unique_ptr<SessionMaker> maker_{};  // null: connect() was not called
   Backoff backoff_;
@@ -143,6 +146,7 @@ class LoopClient final : public std::enable_shared_from_this<LoopClient>,
   std::atomic<std::uint64_t> place_{nowhere};  // of the open connection in the registry
   std::atomic<ClientState> state_{ClientState::idle};
   Todo todo_ = Todo::nothing;
+  Stage stopped_at_ = Stage::prepare;
   bool stopping_ = false;  // stop() was called
   bool judging_ = false;   // Retry::again runs
   Life life_ = Life::running;

@@ -43,6 +43,8 @@ Step step_after(Step done, const Route& route, bool secure) noexcept {
       return Step::tunnel;
     case Step::tunnel:
       return secure ? Step::secure : Step::upgrade;
+    case Step::find_route:
+      return first_step(route);
     case Step::secure:
     case Step::upgrade:
       break;
@@ -52,6 +54,8 @@ Step step_after(Step done, const Route& route, bool secure) noexcept {
 
 Stage stage_of(Step step, const Route& route) noexcept {
   switch (step) {
+    case Step::find_route:
+      return Stage::prepare;
     case Step::resolve:
       return route.proxy ? Stage::proxy : Stage::resolve;
     case Step::take_socket:

@@ -16,6 +16,7 @@ namespace tern::client {
 
 /// One step of an attempt.
 enum class Step : std::uint8_t {
+  find_route,      ///< choose the way; it comes before first_step()
   take_socket,     ///< use the given socket
   connect_unix,    ///< connect to the Unix socket
   resolve,         ///< look up the name of the first hop
