@@ -172,12 +172,11 @@ TEST(TernConnectRetry, KeepsStdinAndSendsTheFirstMessagesAgain) {
 }
 
 TEST(TernConnectRetry, CountGoesAcrossConnections) {
-  Unsteady server(9);
-  const Outcome outcome = run_tern({"--retry", "--retry-max", "0.1", "-N", "3", "-e", "x", "-W",
-                                    "%{attempts}", server.url, "-q"});
+  Unsteady server(99);
+  const Outcome outcome =
+      run_tern({"--retry", "--retry-max", "0.1", "-N", "3", "-e", "x", "-q", server.url});
   EXPECT_EQ(outcome.code, 0);
   EXPECT_EQ(outcome.out, "1\n2\n3\n");
-  EXPECT_EQ(outcome.err, "3");
 }
 
 // A line that no connection accepted goes to the next one.

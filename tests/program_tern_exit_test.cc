@@ -221,7 +221,8 @@ TEST(TernConnectExit, CommandLine) {
   for (const BadLine& row : std::vector<BadLine>{
            {{}, 2, "URL"},
            {{""}, 2, "URL"},
-           {{url, "stray"}, 2, "stray"},
+           {{url, "ws://me:secret@a/"}, 2, "URL: there is more than one"},
+           {{"--key-file=secret", url}, 2, "--key-file: there is no such flag"},
            {{"--unknown", url}, 2, "--unknown"},
            {{"-H", "nothing", url}, 2, "--header"},
            {{"-H", "@/no/such/file", url}, 2, "/no/such/file"},

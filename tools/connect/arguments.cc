@@ -209,6 +209,14 @@ void named(const std::string& flag, const std::function<void()>& work) {
   }
 }
 
+// CLI11's own text would repeat the argument, which may be a URL with a password.
+void refuse_extras(const std::vector<std::string>& arguments) {
+  if (arguments.empty()) return;
+  const std::string& first = arguments.front();
+  if (!first.starts_with('-')) throw CLI::ValidationError("URL", "there is more than one");
+  throw CLI::ValidationError(first.substr(0, first.find('=')), "there is no such flag");
+}
+
 tern::Proxy proxy_of(const Texts& texts) {
   tern::Proxy proxy = tern::Proxy::from_environment();
   if (texts.proxy) {
@@ -293,7 +301,11 @@ ConnectOptions parse_connect(int argc, char** argv) {
   add_messages(app, texts);
   add_end(app, options, texts);
   add_output(app, options);
-  app.callback([&] { fill(options, texts); });
+  app.allow_extras();
+  app.callback([&] {
+    refuse_extras(app.remaining());
+    fill(options, texts);
+  });
   cli::parse(app, argc, argv);
   return options;
 }

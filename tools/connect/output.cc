@@ -15,8 +15,9 @@ namespace {
 // A pipe, a terminal or a socket that is ready takes so many bytes without blocking.
 constexpr std::size_t unblocked_bytes = 4096;
 
+// Non-blocking, because a FIFO without a reader would stop the program: its signals are blocked.
 int open_file(const std::string& path) {
-  return ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  return ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_CLOEXEC, 0666);
 }
 
 }  // namespace

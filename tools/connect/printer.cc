@@ -17,12 +17,21 @@ constexpr std::string_view erase_line = "\r\x1b[K";
 }  // namespace
 
 void Printer::message(tern::Message message) {
-  std::string text = options_.timestamps ? utc_now() + ' ' : std::string();
-  text += shown(message);
   const bool prompted = prompts_;
   remove_prompt();
-  output_.write(text);
+  if (options_.timestamps) output_.write(utc_now() + ' ');
+  if (options_.encoding == Encoding::plain && !output_.is_terminal()) {
+    write_raw(message);
+  } else {
+    output_.write(shown(message));
+  }
   if (prompted) prompt();
+}
+
+void Printer::write_raw(tern::Message message) {
+  output_.write(message.text());
+  const char separator = options_.separator;
+  if (message.is_text() || separator == '\0') output_.write({&separator, 1});
 }
 
 std::string Printer::shown(tern::Message message) const {
@@ -35,13 +44,8 @@ std::string Printer::shown(tern::Message message) const {
     case Encoding::plain:
       break;
   }
-  if (output_.is_terminal()) {
-    if (message.is_text()) return escape(message.text()) + '\n';
-    return message.empty() ? "(empty)\n" : hex_dump(message.text());
-  }
-  std::string bytes(message.text());
-  if (message.is_text() || separator == '\0') bytes += separator;
-  return bytes;
+  if (message.is_text()) return escape(message.text()) + '\n';
+  return message.empty() ? "(empty)\n" : hex_dump(message.text());
 }
 
 void Printer::line(std::string_view text) {

@@ -24,6 +24,7 @@ class Printer {
   void remove_prompt();
 
  private:
+  void write_raw(tern::Message message);
   std::string shown(tern::Message message) const;
 
   const ConnectOptions& options_;

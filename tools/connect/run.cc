@@ -152,7 +152,11 @@ bool Run::send_front() {
   if (!record) return false;
   if (record->size() > options_.dial.limits.max_message_bytes) return end_input(too_long), false;
   try {
-    const std::string bytes = decode_message(options_, std::string(*record));
+    std::string decoded;
+    std::string_view bytes = *record;
+    if (options_.encoding != Encoding::plain) {
+      bytes = decoded = decode_message(options_, std::string(bytes));
+    }
     const tern::SendStatus sent = connection_->send({options_.type, bytes});
     if (sent == tern::SendStatus::closed) return false;  // the next connection sends it
     congested_ = sent == tern::SendStatus::congested || sent == tern::SendStatus::full;
@@ -173,7 +177,9 @@ void Run::on_input() {
     const bool is_size = input_.error() == std::errc::message_size;
     return end_input(is_size ? too_long : input_.error().message());
   }
-  if (phase_ == Phase::talking) pump();
+  if (phase_ == Phase::talking) return pump();
+  if (input_.front()) return input_.want(false);  // the next connection sends it
+  if (phase_ == Phase::connecting && input_.is_over() && has_enough()) stop(done);
 }
 
 // Nothing more of stdin is sent.

@@ -14,11 +14,11 @@ constexpr auto patience = 1s;
 
 }  // namespace
 
-// A congested or paused connection that has ended is neither.
+// While there is no connection, at most one piece of stdin is read: it may be the end.
 void Run::on_close(const tern::CloseInfo& end) {
   connection_ = nullptr;
   paused_ = false;
-  input_.want(false);
+  input_.want(options_.retry && phase_ == Phase::talking && !input_.front());
   figures_.close_code = static_cast<int>(end.code);
   figures_.close_reason = end.reason;
   if (phase_ == Phase::stopping) return;
