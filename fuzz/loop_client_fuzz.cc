@@ -12,7 +12,6 @@
 // Subject: src/client/loop_client.cc
 // Subject: src/client/client_end.cc
 // Subject: src/client/client_send.cc
-// Subject: src/client/loop_attempt.cc
 // Subject: src/client/loop_race.cc
 // Subject: src/client/outbox.cc
 // Subject: src/client/tunnel.cc
@@ -69,6 +68,7 @@ class World {
     client_.emplace(*loop_, (flags & 16) != 0 ? "ws://[::1]:81/a?secret" : "ws://127.0.0.1/echo",
                     options(flags));
     if (client_->connect<Session>(std::ref(*this))) {
+      send("before the loop runs");
       static_cast<void>(loop_->run());
     }
     look();
