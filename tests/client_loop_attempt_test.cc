@@ -114,6 +114,54 @@ TEST(ClientLoopAttempt, ConnectAfterAStopBeginsNothing) {
   EXPECT_TRUE(recorded.ends[0].last);
 }
 
+TEST(ClientLoopAttempt, AnAnswerToAnEarlierAttemptHasNoEffect) {
+  RunningServer served;
+  served.server.route("/", tern::test::echo());
+  Recorded recorded(9);
+  std::vector<tern::Attempt> asked;
+  ClientOptions options{.retry = Retry::never()};
+  options.before_attempt = [&](tern::Attempt attempt) {
+    asked.push_back(attempt);
+    if (asked.size() == 1) {  // the next attempt begins while this one waits for its answer
+      recorded.client().stop();
+      recorded.client().reconnect();
+      return;
+    }
+    asked[0].give_up("too late");
+    asked[1].go();
+  };
+  Client& client = recorded.client(url_of(served.start()), std::move(options));
+  ASSERT_TRUE(client.connect({.on_open = [](Connection& conn) { conn.close(); },
+                              .on_message = [](Connection&, Message) {}}));
+  run(recorded.loop);
+  ASSERT_EQ(recorded.ends.size(), 1u);
+  EXPECT_TRUE(recorded.ends[0].was_open) << recorded.ends[0].text;
+}
+
+TEST(ClientLoopAttempt, ASecondStopLeavesTheClosingHandshake) {
+  RunningServer served;
+  served.server.route("/", tern::test::echo());
+  Recorded recorded;
+  Client& client = recorded.client(url_of(served.start()));
+  std::vector<bool> clean;
+  ASSERT_TRUE(client.connect({.on_open =
+                                  [&](Connection&) {
+                                    EXPECT_TRUE(client.stop());
+                                    EXPECT_TRUE(client.stop());
+                                    EXPECT_EQ(client.state(), ClientState::closing);
+                                  },
+                              .on_message = [](Connection&, Message) {},
+                              .on_close =
+                                  [&](Connection&, const tern::CloseInfo& info) {
+                                    clean.push_back(info.clean);
+                                    client.stop();
+                                  }}));
+  run(recorded.loop);
+  EXPECT_EQ(clean, std::vector<bool>{true});
+  ASSERT_EQ(recorded.ends.size(), 1u);
+  EXPECT_TRUE(recorded.ends[0].was_open);
+}
+
 TEST(ClientLoopAttempt, WrongCertificatesForTheProxyAreAnErrorOfConnect) {
   Recorded recorded;
   auto proxy = tern::Proxy::parse("https://127.0.0.1:9");

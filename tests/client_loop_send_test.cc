@@ -54,15 +54,17 @@ std::vector<std::string> read_messages(tern::test::Socket& socket, std::size_t c
 const std::vector<std::string> eight{"10", "11", "12", "13", "14", "15", "16", "17"};
 
 TEST(ClientLoopSend, AnOutboxAboveTheHighWaterMarkIsSentWithoutFurtherEvents) {
-  constexpr std::size_t bytes = std::size_t{100} << 10;
+  constexpr std::size_t bytes = std::size_t{10} << 10;  // the socket takes all at once
   std::vector<std::string> received;
   tern::test::ScriptedPeer peer([&](tern::test::Socket& socket) {
     socket.upgrade();
     received = read_messages(socket, 8);
   });
   Recorded recorded;
-  ClientOptions options{.dial = {.timeouts = {.silence = std::chrono::hours(1)}},
-                        .retry = tern::Retry::never()};
+  ClientOptions options{
+      .dial = {.limits = {.high_water_bytes = bytes / 2, .low_water_bytes = 0},
+               .timeouts = {.silence = std::chrono::hours(1), .stall = std::chrono::hours(1)}},
+      .retry = tern::Retry::never()};
   options.outbox = tern::Outbox{.max_bytes = 7 * (bytes + 2)};
   Client& client = recorded.client(peer.url(), std::move(options));
   ASSERT_TRUE(client.connect<Login>(numbered(10, bytes)));
@@ -102,6 +104,25 @@ TEST(ClientLoopSend, AnOutboxThatFillsTheQueueWaitsForRoom) {
   });
   run(recorded.loop);
   EXPECT_EQ(received, eight);
+}
+
+TEST(ClientLoopSend, AMessageGoesBehindThoseOfTheOutbox) {
+  std::vector<std::string> received;
+  tern::test::ScriptedPeer peer([&](tern::test::Socket& socket) {
+    socket.upgrade();
+    received = read_messages(socket, 3);
+  });
+  Recorded recorded;
+  Client& client =
+      recorded.client(peer.url(), {.retry = tern::Retry::never(), .outbox = tern::Outbox{}});
+  ASSERT_TRUE(client.connect({.on_open = [&](Connection&) { EXPECT_TRUE(client.send("12")); },
+                              .on_message = [](Connection&, Message) {}}));
+  recorded.loop.after({}, [&] {
+    EXPECT_TRUE(client.send("10"));
+    EXPECT_TRUE(client.send("11"));
+  });
+  run(recorded.loop);
+  EXPECT_EQ(received, (std::vector<std::string>{"10", "11", "12"}));
 }
 
 TEST(ClientLoopSend, APostedMessageThatDoesNotFitIsCounted) {
