@@ -55,6 +55,7 @@ class Crowd {
  public:
   // The session: each connection has one, which is a reference.
   struct Member {
+    explicit Member(Crowd& of) : crowd(of) {}
     Crowd& crowd;
     void on_open(tern::Connection&) { crowd.on_open(); }
     void on_message(tern::Connection&, tern::Message) { crowd.on_echo(); }
