@@ -79,6 +79,27 @@ TEST(EngineDeadline, HandshakeDeadlineAppliesToAClient) {
   }
 }
 
+// Behind TLS the request is not written before the server has answered the handshake of TLS.
+TEST(EngineDeadline, AnUnwrittenRequestHasOnlyTheHandshakeDeadline) {
+  EngineOptions given = options;
+  given.timeouts.handshake = 60s;
+  given.timeouts.stall = 30s;
+  const Engine::TimePoint start{1h};
+  for (const auto& timeout : {std::optional<std::chrono::nanoseconds>(), {40s}}) {
+    Workspace workspace;
+    auto engine = Engine::client({.host = "a", .timeout = timeout}, given, workspace);
+    ASSERT_TRUE(engine);
+    engine->tick(start);
+    const auto limit = timeout.value_or(60s);
+    EXPECT_EQ(engine->deadline(), start + limit);
+    engine->tick(start + 31s);
+    EXPECT_FALSE(engine->finished());
+    engine->tick(start + limit);
+    EXPECT_EQ(engine->next().kind(), Event::Kind::closed);
+    EXPECT_EQ(engine->close_info().error, Errc::handshake_timeout);
+  }
+}
+
 TEST(EngineDeadline, HandshakeDeadlineIncludesTheBodyOfARefusal) {
   Peer peer(Role::client, options, Start::handshake);
   peer.wait(9s);

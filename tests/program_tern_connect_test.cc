@@ -317,6 +317,8 @@ TEST(TernConnectOutput, ShowControlReportsPingsAndPongs) {
         pings.push_back(to_string(frame));
         socket.send(pong(frame.payload));
       }
+      socket.send(ping("theirs"));
+      EXPECT_EQ(to_string(frames.next()), "pong theirs");
       socket.send(closing(1000));
       socket.receive_end();
     });
@@ -327,6 +329,8 @@ TEST(TernConnectOutput, ShowControlReportsPingsAndPongs) {
     const std::string& shown = json ? outcome.out : outcome.err;
     for (const std::string part :
          {json ? "\"event\":\"ping\",\"dir\":\"out\",\"base64\":\"MQ==\"}" : "> ping \"1\"\n",
+          json ? "\"event\":\"ping\",\"dir\":\"in\",\"base64\":\"dGhlaXJz\"}"
+               : "< ping \"theirs\"\n",
           json ? "\"event\":\"pong\",\"dir\":\"in\",\"base64\":\"Mg==\",\"rtt_ms\":"
                : "< pong \"2\", "}) {
       EXPECT_NE(shown.find(part), std::string::npos) << part << " is not in\n" << shown;

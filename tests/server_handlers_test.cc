@@ -323,8 +323,8 @@ TEST(ServerPong, Rfc6455_5_5_3_EachPongIsReportedInOrder) {
     EXPECT_EQ(heard.take(), expected);
   }
   // A pong between the fragments of a message, byte by byte (§5.4).
-  for (const char octet : wire(Role::client, {text("he", false), pong("amid"), more("llo")})) {
-    client.send(std::string_view(&octet, 1));
+  for (const char byte : wire(Role::client, {text("he", false), pong("amid"), more("llo")})) {
+    client.send(std::string_view(&byte, 1));
   }
   EXPECT_EQ(heard.take(), "pong amid");
   EXPECT_EQ(heard.take(), "message hello");
@@ -359,6 +359,32 @@ TEST(ServerPong, HandlersWithoutOnPongDropIt) {
   ASSERT_TRUE(client.upgrade());
   client.send(wire(Role::client, {pong("x"), text("still here")}));
   EXPECT_EQ(client.next(), "text still here");
+}
+
+// The pong is the answer, whether the session looks at the ping or not.
+TEST(ServerPing, Rfc6455_5_5_2_EachPingIsReportedInOrder) {
+  Inbox<std::string> heard;
+  RunningServer running;
+  running.server.route("/echo", {.on_message =
+                                     [&](Connection&, Message message) {
+                                       heard.put("message " + std::string(message.text()));
+                                     },
+                                 .on_ping =
+                                     [&](Connection&, std::span<const std::byte> payload) {
+                                       heard.put("ping " + text_of(payload));
+                                       if (text_of(payload) == "throw")
+                                         throw std::runtime_error("on purpose");
+                                     }});
+  RawClient client(running.start());
+  ASSERT_TRUE(client.upgrade());
+  client.send(wire(Role::client, {text("a"), ping("1"), text("b"), ping("throw"), text("c")}));
+  for (const char* expected : {"message a", "ping 1", "message b", "ping throw"}) {
+    EXPECT_EQ(heard.take(), expected);
+  }
+  EXPECT_EQ(client.next(), "pong 1");
+  EXPECT_EQ(client.next(), "pong throw");
+  EXPECT_EQ(client.next().substr(0, 10), "close 1011");
+  EXPECT_TRUE(heard.empty());
 }
 
 // Plain functions of an Upgrade have the same event.

@@ -64,8 +64,8 @@ class Connection {
   /// Ends TCP at once, without a Close frame. The loop calls on_close once.
   void terminate() noexcept;
 
-  /// Stops on_message and on_pong until resume(). Nothing is read either, so that the peer slows
-  /// down. Meanwhile the silence and pong clocks stand still. Idempotent.
+  /// Stops on_message, on_ping and on_pong until resume(). Nothing is read either, so that the peer
+  /// slows down. Meanwhile the silence and pong clocks stand still. Idempotent.
   void pause() noexcept;
   /// Undoes pause(). The loop delivers the messages, not this call. Idempotent.
   void resume() noexcept;
@@ -154,14 +154,15 @@ class Handle {
 
 /// Your object for each connection. It is constructed when the upgrade is accepted and destroyed
 /// right after on_close. It must have on_message. It may have on_open(conn), on_drain(conn),
-/// on_pong(conn, payload) and on_close(conn, info). A member of such a name that cannot be called
-/// like this is an error of the compiler, because it would never be called. An exception that
-/// leaves a handler closes this connection with 1011.
+/// on_ping(conn, payload), on_pong(conn, payload) and on_close(conn, info). A member of such a name
+/// that cannot be called like this is an error of the compiler, because it would never be called.
+/// An exception that leaves a handler closes this connection with 1011.
 ///
-/// on_pong receives each pong of the peer as std::span<const std::byte>: the answer to
-/// Connection::ping, to a ping of the keepalive, or one that answers nothing. It comes in the order
-/// of the messages, and like on_message not while the connection is paused and not after close() or
-/// the peer's Close frame. Lifetime of the payload: until the handler returns. RFC 6455 §5.5.3.
+/// on_ping receives the payload of each ping of the peer, which tern has answered already.
+/// on_pong receives that of each pong: the answer to Connection::ping, to a ping of the keepalive,
+/// or one that answers nothing. Both come in the order of the messages, and like on_message not
+/// while the connection is paused and not after close() or the peer's Close frame. The payload is a
+/// std::span<const std::byte>. Lifetime: until the handler returns. RFC 6455 §5.5.2, §5.5.3.
 template <class S>
 concept Session = std::is_class_v<S> && requires(S session, Connection& conn, Message message) {
   session.on_message(conn, message);
@@ -174,6 +175,7 @@ struct Handlers {
   UniqueFunction<void(Connection&)> on_open{};
   UniqueFunction<void(Connection&, Message)> on_message{};
   UniqueFunction<void(Connection&)> on_drain{};
+  UniqueFunction<void(Connection&, std::span<const std::byte>)> on_ping{};
   UniqueFunction<void(Connection&, std::span<const std::byte>)> on_pong{};
   UniqueFunction<void(Connection&, const CloseInfo&)> on_close{};
 };
@@ -191,6 +193,7 @@ struct SessionType {
   void (*on_open)(void*, Connection&);
   void (*on_message)(void*, Connection&, Message);
   void (*on_drain)(void*, Connection&);
+  void (*on_ping)(void*, Connection&, std::span<const std::byte>);
   void (*on_pong)(void*, Connection&, std::span<const std::byte>);
   void (*on_close)(void*, Connection&, const CloseInfo&);
 };
@@ -200,6 +203,7 @@ struct SessionType {
 struct OptionalHandlers {
   void on_open();
   void on_drain();
+  void on_ping();
   void on_pong();
   void on_close();
 };
@@ -212,6 +216,8 @@ template <class S, class N = typename Named<S>::type>
 concept NamesOnOpen = (requires { &S::on_open; }) || (!requires { &N::on_open; });
 template <class S, class N = typename Named<S>::type>
 concept NamesOnDrain = (requires { &S::on_drain; }) || (!requires { &N::on_drain; });
+template <class S, class N = typename Named<S>::type>
+concept NamesOnPing = (requires { &S::on_ping; }) || (!requires { &N::on_ping; });
 template <class S, class N = typename Named<S>::type>
 concept NamesOnPong = (requires { &S::on_pong; }) || (!requires { &N::on_pong; });
 template <class S, class N = typename Named<S>::type>
@@ -227,6 +233,7 @@ constexpr SessionType make_session_type() noexcept {
                    alignof(S),
                    is_large_session<S>,
                    [](void* s) noexcept { static_cast<S*>(s)->~S(); },
+                   nullptr,
                    nullptr,
                    nullptr,
                    nullptr,
@@ -248,6 +255,17 @@ constexpr SessionType make_session_type() noexcept {
     static_assert(!NamesOnDrain<S>,
                   "this session's on_drain would never be called: it must be public and take "
                   "(tern::Connection&)");
+  }
+  if constexpr (requires(S s, Connection & conn, std::span<const std::byte> payload) {
+                  s.on_ping(conn, payload);
+                }) {
+    type.on_ping = [](void* s, Connection& conn, std::span<const std::byte> payload) {
+      static_cast<S*>(s)->on_ping(conn, payload);
+    };
+  } else {
+    static_assert(!NamesOnPing<S>,
+                  "this session's on_ping would never be called: it must be public and take "
+                  "(tern::Connection&, std::span<const std::byte>)");
   }
   if constexpr (requires(S s, Connection & conn, std::span<const std::byte> payload) {
                   s.on_pong(conn, payload);
@@ -292,6 +310,9 @@ constexpr SessionType make_session_type<Handlers>() noexcept {
           },
           [](void* s, Connection& conn) {
             if (auto& on_drain = static_cast<Handlers*>(s)->on_drain) on_drain(conn);
+          },
+          [](void* s, Connection& conn, std::span<const std::byte> payload) {
+            if (auto& on_ping = static_cast<Handlers*>(s)->on_ping) on_ping(conn, payload);
           },
           [](void* s, Connection& conn, std::span<const std::byte> payload) {
             if (auto& on_pong = static_cast<Handlers*>(s)->on_pong) on_pong(conn, payload);

@@ -13,13 +13,14 @@ void LiveConnection::on_event(const Event& event, TurnBudget& budget) noexcept {
       return environment_->owner.on_head(*this);
     case Event::Kind::open:
       return on_open();
+    case Event::Kind::ping:
+      return on_ping(event.message());
     case Event::Kind::pong:
       return on_pong(event.message());
     case Event::Kind::closed:
       return on_closed();
     case Event::Kind::none:
     case Event::Kind::message:
-    case Event::Kind::ping:
       return;
   }
 }
@@ -40,6 +41,15 @@ bool LiveConnection::open_session() noexcept {
   end_opening();
   return type->on_open == nullptr ||
          call_application("on_open", [&] { type->on_open(session_.get(), *this); });
+}
+
+void LiveConnection::on_ping(Message payload) noexcept {
+  const SessionType* const type = session_.type();
+  if (type == nullptr || type->on_ping == nullptr) return;
+  if (!call_application("on_ping",
+                        [&] { type->on_ping(session_.get(), *this, payload.bytes()); })) {
+    engine_.fail(Errc::handler_threw);
+  }
 }
 
 void LiveConnection::on_pong(Message payload) noexcept {

@@ -18,6 +18,9 @@ struct HandlersSession {
   void on_drain(Connection& conn) {
     if (handlers->on_drain) handlers->on_drain(conn);
   }
+  void on_ping(Connection& conn, std::span<const std::byte> payload) {
+    if (handlers->on_ping) handlers->on_ping(conn, payload);
+  }
   void on_pong(Connection& conn, std::span<const std::byte> payload) {
     if (handlers->on_pong) handlers->on_pong(conn, payload);
   }

@@ -165,6 +165,7 @@ class LiveConnection final : public Connection,
   void on_event(const Event& event, TurnBudget& budget) noexcept;
   void on_open() noexcept;
   bool open_session() noexcept;
+  void on_ping(Message payload) noexcept;
   void on_pong(Message payload) noexcept;
   void on_closed() noexcept;
   void drain() noexcept;

@@ -71,8 +71,11 @@ Engine::TimePoint Engine::active_deadline() const noexcept {
   return std::min(phase_deadline(), stall_deadline());
 }
 
+// A client's request waits for the handshake's deadline alone: behind it, TLS may not even have
+// begun to write.
 Engine::TimePoint Engine::stall_deadline() const noexcept {
-  if (!active_ || active_->out.empty()) return TimePoint::max();
+  const bool is_request = phase_ == Phase::opening && role_ == Role::client;
+  if (!active_ || active_->out.empty() || is_request) return TimePoint::max();
   return active_->stall.next_look(options_->timeouts.stall, tells_delivery_);
 }
 

@@ -22,6 +22,7 @@ struct Base {
 struct Good : Base {
   void on_open(tern::Connection&) {}
   void on_drain(const tern::Connection&) {}
+  void on_ping(tern::Connection&, std::span<const std::byte>) {}
   void on_pong(tern::Connection&, std::span<const std::byte>) {}
   template <class Info>
   void on_close(tern::Connection&, Info) {}
@@ -45,6 +46,9 @@ struct Final final : Base {
 struct Member : Base {
   MISTAKE(int on_open = 0;)
 };
+struct Ping : Base {
+  MISTAKE(void on_ping(std::span<const std::byte>){})
+};
 struct Pong : Base {
   MISTAKE(void on_pong(tern::Connection&, std::string){})
 };
@@ -57,6 +61,7 @@ void routes(tern::Server& server) {
   server.route<FinalAndGood>("/good");
   // says: on_open would never be called: it must be public and take (tern::Connection&)
   // says: on_drain would never be called: it must be public and take (tern::Connection&)
+  // says: on_ping would never be called: it must be public and take (tern::Connection&, std::span<
   // says: on_pong would never be called: it must be public and take (tern::Connection&, std::span<
   // says: on_close would never be called: it must be public and take (tern::Connection&, const
   server.route<Open>("/");        // refused
@@ -65,6 +70,7 @@ void routes(tern::Server& server) {
   server.route<Inherited>("/");   // refused
   server.route<Final>("/");       // refused
   server.route<Member>("/");      // refused
+  server.route<Ping>("/");        // refused
   server.route<Pong>("/");        // refused
   // says: the session cannot be constructed from copies of these arguments
   server.route<NeedsNumber>("/");  // refused

@@ -85,9 +85,9 @@ std::string Events::message(tern::Message message) const {
   return text_of(line, ascii_);
 }
 
-std::string Events::ping(std::span<const std::byte> payload) const {
+std::string Events::ping(std::span<const std::byte> payload, Direction direction) const {
   Json line = event("ping", now(), with_date_);
-  line["dir"] = "out";
+  line["dir"] = direction == Direction::in ? "in" : "out";
   line["base64"] = to_base64(characters(payload));
   return text_of(line, ascii_);
 }

@@ -23,7 +23,8 @@ class Events {
   std::string attempt(std::size_t number, std::string_view url) const;
   std::string open(const tern::Connection& connection, std::string_view url) const;
   std::string message(tern::Message message) const;
-  std::string ping(std::span<const std::byte> payload) const;
+  enum class Direction : std::uint8_t { in, out };
+  std::string ping(std::span<const std::byte> payload, Direction direction) const;
   std::string pong(std::span<const std::byte> payload, std::optional<double> rtt_ms) const;
   std::string close(const tern::CloseInfo& end) const;
   std::string error(const tern::Error& failure, tern::Stage stage) const;

@@ -90,10 +90,10 @@ void Report::message(tern::Message message) {
   options_.json ? printer_.line(events_.message(message)) : printer_.message(message);
 }
 
-void Report::ping(std::span<const std::byte> payload) {
+void Report::ping(std::span<const std::byte> payload, Events::Direction direction) {
   if (!options_.show_control) return;
-  if (options_.json) return printer_.line(events_.ping(payload));
-  notice("> ping " + quoted(payload));
+  if (options_.json) return printer_.line(events_.ping(payload, direction));
+  notice((direction == Events::Direction::in ? "< ping " : "> ping ") + quoted(payload));
 }
 
 void Report::pong(std::span<const std::byte> payload, std::optional<double> rtt_ms) {

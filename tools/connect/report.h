@@ -21,7 +21,7 @@ class Report {
   void attempt(std::size_t number);
   void open(const tern::Connection& connection, const tern::ResponseHead& response);
   void message(tern::Message message);
-  void ping(std::span<const std::byte> payload);
+  void ping(std::span<const std::byte> payload, Events::Direction direction);
   void pong(std::span<const std::byte> payload, std::optional<double> rtt_ms);
   void ended(const tern::Ended& end);
   /// `as_wanted`: it is nothing to report.

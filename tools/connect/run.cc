@@ -23,6 +23,7 @@ class Talk {
   void on_message(tern::Connection& connection, tern::Message message) {
     run_.on_message(connection, message);
   }
+  void on_ping(tern::Connection&, std::span<const std::byte> payload) { run_.on_ping(payload); }
   void on_pong(tern::Connection&, std::span<const std::byte> payload) { run_.on_pong(payload); }
   void on_drain(tern::Connection&) { run_.on_drain(); }
   void on_close(tern::Connection&, const tern::CloseInfo& end) { run_.on_close(end); }
@@ -244,7 +245,11 @@ void Run::ping(tern::Connection& connection) {
   const std::span bytes = std::as_bytes(std::span(payload));
   pinged_ = Clock::now();
   connection.ping(bytes);
-  report_->ping(bytes);
+  report_->ping(bytes, Events::Direction::out);
+}
+
+void Run::on_ping(std::span<const std::byte> payload) {
+  report_->ping(payload, Events::Direction::in);
 }
 
 void Run::on_pong(std::span<const std::byte> payload) {

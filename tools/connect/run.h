@@ -39,6 +39,7 @@ class Run {
   // The events of the session of each connection.
   void on_open(tern::Connection& connection);
   void on_message(tern::Connection& connection, tern::Message message);
+  void on_ping(std::span<const std::byte> payload);
   void on_pong(std::span<const std::byte> payload);
   void on_drain();
   void on_close(const tern::CloseInfo& end);
