@@ -55,10 +55,10 @@ const std::vector<std::string> eight{"10", "11", "12", "13", "14", "15", "16", "
 
 TEST(ClientLoopSend, AnOutboxAboveTheHighWaterMarkIsSentWithoutFurtherEvents) {
   constexpr std::size_t bytes = std::size_t{10} << 10;  // the socket takes all at once
-  std::vector<std::string> received;
+  tern::test::Inbox<std::vector<std::string>> received;
   tern::test::ScriptedPeer peer([&](tern::test::Socket& socket) {
     socket.upgrade();
-    received = read_messages(socket, 8);
+    received.put(read_messages(socket, 8));
   });
   Recorded recorded;
   ClientOptions options{
@@ -72,7 +72,7 @@ TEST(ClientLoopSend, AnOutboxAboveTheHighWaterMarkIsSentWithoutFurtherEvents) {
     for (int number = 11; number < 18; ++number) EXPECT_TRUE(client.send(numbered(number, bytes)));
   });
   run(recorded.loop);
-  EXPECT_EQ(received, eight);
+  EXPECT_EQ(received.take(), eight);
   EXPECT_EQ(client.dropped(), 0u);
 }
 
@@ -80,11 +80,11 @@ TEST(ClientLoopSend, AnOutboxAboveTheHighWaterMarkIsSentWithoutFurtherEvents) {
 TEST(ClientLoopSend, AnOutboxThatFillsTheQueueWaitsForRoom) {
   constexpr std::size_t mebibyte = std::size_t{1} << 20;
   std::latch filled{1};
-  std::vector<std::string> received;
+  tern::test::Inbox<std::vector<std::string>> received;
   tern::test::ScriptedPeer peer([&](tern::test::Socket& socket) {
     socket.upgrade();
     filled.wait();
-    received = read_messages(socket, 8);
+    received.put(read_messages(socket, 8));
   });
   Recorded recorded;
   ClientOptions options{.dial = {.limits = {.max_message_bytes = 8 * mebibyte,
@@ -103,14 +103,14 @@ TEST(ClientLoopSend, AnOutboxThatFillsTheQueueWaitsForRoom) {
     if (client.state() != tern::ClientState::connecting && !filled.try_wait()) filled.count_down();
   });
   run(recorded.loop);
-  EXPECT_EQ(received, eight);
+  EXPECT_EQ(received.take(), eight);
 }
 
 TEST(ClientLoopSend, AMessageGoesBehindThoseOfTheOutbox) {
-  std::vector<std::string> received;
+  tern::test::Inbox<std::vector<std::string>> received;
   tern::test::ScriptedPeer peer([&](tern::test::Socket& socket) {
     socket.upgrade();
-    received = read_messages(socket, 3);
+    received.put(read_messages(socket, 3));
   });
   Recorded recorded;
   Client& client =
@@ -122,7 +122,7 @@ TEST(ClientLoopSend, AMessageGoesBehindThoseOfTheOutbox) {
     EXPECT_TRUE(client.send("11"));
   });
   run(recorded.loop);
-  EXPECT_EQ(received, (std::vector<std::string>{"10", "11", "12"}));
+  EXPECT_EQ(received.take(), (std::vector<std::string>{"10", "11", "12"}));
 }
 
 TEST(ClientLoopSend, APostedMessageThatDoesNotFitIsCounted) {
