@@ -228,6 +228,32 @@ inline constexpr bool is_large_session = sizeof(S) > SessionType::inline_bytes |
                                          alignof(S) > alignof(void*);
 
 template <Session S>
+constexpr void add_control_handlers(SessionType& type) noexcept {
+  if constexpr (requires(S s, Connection & conn, std::span<const std::byte> payload) {
+                  s.on_ping(conn, payload);
+                }) {
+    type.on_ping = [](void* s, Connection& conn, std::span<const std::byte> payload) {
+      static_cast<S*>(s)->on_ping(conn, payload);
+    };
+  } else {
+    static_assert(!NamesOnPing<S>,
+                  "this session's on_ping would never be called: it must be public and take "
+                  "(tern::Connection&, std::span<const std::byte>)");
+  }
+  if constexpr (requires(S s, Connection & conn, std::span<const std::byte> payload) {
+                  s.on_pong(conn, payload);
+                }) {
+    type.on_pong = [](void* s, Connection& conn, std::span<const std::byte> payload) {
+      static_cast<S*>(s)->on_pong(conn, payload);
+    };
+  } else {
+    static_assert(!NamesOnPong<S>,
+                  "this session's on_pong would never be called: it must be public and take "
+                  "(tern::Connection&, std::span<const std::byte>)");
+  }
+}
+
+template <Session S>
 constexpr SessionType make_session_type() noexcept {
   SessionType type{sizeof(S),
                    alignof(S),
@@ -256,28 +282,7 @@ constexpr SessionType make_session_type() noexcept {
                   "this session's on_drain would never be called: it must be public and take "
                   "(tern::Connection&)");
   }
-  if constexpr (requires(S s, Connection & conn, std::span<const std::byte> payload) {
-                  s.on_ping(conn, payload);
-                }) {
-    type.on_ping = [](void* s, Connection& conn, std::span<const std::byte> payload) {
-      static_cast<S*>(s)->on_ping(conn, payload);
-    };
-  } else {
-    static_assert(!NamesOnPing<S>,
-                  "this session's on_ping would never be called: it must be public and take "
-                  "(tern::Connection&, std::span<const std::byte>)");
-  }
-  if constexpr (requires(S s, Connection & conn, std::span<const std::byte> payload) {
-                  s.on_pong(conn, payload);
-                }) {
-    type.on_pong = [](void* s, Connection& conn, std::span<const std::byte> payload) {
-      static_cast<S*>(s)->on_pong(conn, payload);
-    };
-  } else {
-    static_assert(!NamesOnPong<S>,
-                  "this session's on_pong would never be called: it must be public and take "
-                  "(tern::Connection&, std::span<const std::byte>)");
-  }
+  add_control_handlers<S>(type);
   if constexpr (requires(S s, Connection & conn, const CloseInfo& info) {
                   s.on_close(conn, info);
                 }) {
