@@ -8,15 +8,13 @@
 #include "tern/dial.h"
 
 #include "faults/support/aftermath.h"
+#include "faults/support/full_listener.h"
 #include "support/socket_peer.h"
 
-#include <arpa/inet.h>
 #include <cerrno>
-#include <deque>
 #include <gtest/gtest.h>
 #include <memory>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,28 +33,6 @@ std::string outcome_of(const std::string& url, std::chrono::nanoseconds timeout 
   auto dialed = dial(url, {.timeout = timeout});
   return dialed ? "connected to " + dialed->remote_address() : dialed.error().message();
 }
-
-// A port of 127.0.0.1 that drops packets: the kernel answers no SYN after the queue is full.
-class FullListener : public Listener {
- public:
-  FullListener() : Listener(0) {
-    const sys::Bystander bystander;
-    for (bool full = false; !full && waiting_.size() < 16;) {
-      waiting_.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-      sockaddr_in name{};
-      name.sin_family = AF_INET;
-      name.sin_port = htons(port());
-      name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-      ::connect(waiting_.back().fd(), reinterpret_cast<const sockaddr*>(&name), sizeof name);
-      pollfd wait{waiting_.back().fd(), POLLOUT, 0};
-      full = ::poll(&wait, 1, 200) == 0;
-    }
-  }
-  std::size_t tried() const { return waiting_.size(); }
-
- private:
-  std::deque<Socket> waiting_{};
-};
 
 TEST(Faults, X31_ErrorNamesTheHostThatDoesNotResolve) {
   const std::vector<std::pair<int, Errc>> table = {{EAI_NONAME, Errc::name_not_resolved},

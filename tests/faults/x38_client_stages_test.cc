@@ -1,12 +1,15 @@
-// X38: a loop client meets a server that fails in the middle of TLS: it answers plain bytes, or it
-// resets, ends or stalls after the first bytes of its answer to the ClientHello.
+// X38: what X37 leaves out of the stages of a loop client's attempt. The server fails in the middle
+// of TLS: it answers plain bytes, or it resets, ends or stalls after the first bytes of its answer
+// to the ClientHello. The first address of a name drops packets.
 //
-// Pass: one failure of the stage tls or upgrade, which is transient. The client tries again and
-// opens with the next connection to the same port. Nothing is left: descriptors, connections,
+// Pass: a fault of TLS is one failure of the stage tls or upgrade, which is transient. The client
+// tries again and opens with the next connection to the same port. The next address wins after 250
+// ms, and the error of a lost race names each address. Nothing is left: descriptors, connections,
 // blocks. All sizes run in CI.
 #include "tern/client.h"
 
 #include "faults/support/accepting_peer.h"
+#include "faults/support/full_listener.h"
 #include "faults/support/tls_attacked.h"
 #include "support/recorded_client.h"
 
@@ -110,6 +113,58 @@ TEST(Faults, X38_PlainBytesInsteadOfTlsAreOneFailure) {
     expect_a_failure_of_tls(Fault::plain_bytes, 0);
     return 1u;
   });
+}
+
+// ---- addresses that drop packets
+
+// The time is a lower bound, so a busy machine passes.
+TEST(Faults, X38_TheNextAddressWinsIfTheFirstDropsPackets) {
+  const FullListener full;
+  ASSERT_LT(full.tried(), 16u) << "the queue does not fill: the test proves nothing";
+  House house({.host = "127.0.0.2", .port = full.port()}, Side::bystander);
+  ASSERT_TRUE(house.start()) << house.why();
+  const sys::Names names("two.test", {"127.0.0.1", "127.0.0.2"});
+  Recorded recorded;
+  Client& client = recorded.client("ws://two.test:" + std::to_string(full.port()) + "/echo",
+                                   {.retry = Retry::never()});
+  std::string address;
+  const auto began = Loop::Clock::now();
+  ASSERT_TRUE(client.connect({.on_open =
+                                  [&](Connection& conn) {
+                                    EXPECT_GE(Loop::Clock::now() - began, 250ms);
+                                    address = conn.remote_address();
+                                    conn.terminate();
+                                  },
+                              .on_message = [](Connection&, Message) {}}));
+  test::run(recorded.loop);
+  EXPECT_EQ(address, "127.0.0.2:" + std::to_string(full.port()));
+  EXPECT_EQ(names.fired(), 1u);
+  EXPECT_EQ(recorded.ends.size(), 1u);
+}
+
+// A busy machine may miss the start of the second address within the deadline, so the client tries
+// until it had both.
+TEST(Faults, X38_TheErrorOfALostRaceNamesEachAddress) {
+  const FullListener full;
+  ASSERT_LT(full.tried(), 16u) << "the queue does not fill: the test proves nothing";
+  const std::string port = std::to_string(full.port());
+  const sys::Names names("two.test", {"127.0.0.1", "127.0.0.2"});
+  const std::string both =
+      "connect 127.0.0.1:" + port + ", 127.0.0.2:" + port + " (Connection refused): ";
+  Recorded recorded(99);
+  Client& client = recorded.client("ws://two.test:" + port + "/",
+                                   {.dial = {.timeout = 500ms}, .retry = quick()});
+  recorded.on_end = [&](const Ended&) {
+    recorded.ends.back().text.starts_with(both) ? recorded.loop.stop() : client.reconnect();
+  };
+  recorded.connect();
+  test::run(recorded.loop);
+  ASSERT_FALSE(recorded.ends.empty());
+  const End& end = recorded.ends.back();
+  EXPECT_TRUE(end.text.starts_with(both)) << end.text;
+  EXPECT_EQ(end.stage, Stage::connect);
+  EXPECT_EQ(end.code, Errc::handshake_timeout);
+  EXPECT_TRUE(end.transient);
 }
 
 }  // namespace
