@@ -221,6 +221,23 @@ TEST(ClientLoopWays, PassAProxy) {
   }
 }
 
+TEST(ClientLoopWays, AnEndInsideOfTlsNamesTheStage) {
+  for (const bool reset : {false, true}) {
+    const ScriptedPeer peer([&](Socket& socket) {
+      socket.receive();  // the ClientHello
+      reset ? socket.reset() : socket.close();
+    });
+    Recorded recorded;
+    recorded.client("wss://" + peer.authority(), {.retry = {.attempts = 1}});
+    recorded.connect();
+    run(recorded.loop);
+    ASSERT_EQ(recorded.ends.size(), 1u);
+    EXPECT_EQ(recorded.ends[0].stage, Stage::tls) << recorded.ends[0].text;
+    EXPECT_TRUE(recorded.ends[0].text.starts_with("TLS wss://")) << recorded.ends[0].text;
+    EXPECT_TRUE(recorded.ends[0].transient);
+  }
+}
+
 TEST(ClientLoopWays, ARefusedCertificateIsFatalAndNamesTheStage) {
   Side side(true);
   side.server.route("/", echo());

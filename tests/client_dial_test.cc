@@ -48,7 +48,7 @@ TEST(ClientDial, ErrorsDoNotContainTheQuery) {
   const Failure failure =
       dial_failure("wss://" + peer.authority() + "/echo?secret", {.timeout = 200ms});
   EXPECT_EQ(failure, (Failure{Errc::handshake_timeout,
-                              "upgrade wss://" + peer.authority() +
+                              "TLS wss://" + peer.authority() +
                                   "/echo: in the TLS handshake: the opening handshake took too "
                                   "long"}));
 }

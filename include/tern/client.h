@@ -184,7 +184,8 @@ class Client {
  public:
   /// Throws std::bad_alloc.
   Client(Loop& loop, std::string url, ClientOptions options = {});
-  /// The same with options that many clients share, which saves about 2 KB for each.
+  /// The same with options that many clients share, which saves about 2 KB for each. Do not change
+  /// them any more.
   Client(Loop& loop, std::string url, std::shared_ptr<ClientOptions> options);
   Client(Client&&) noexcept;
   Client& operator=(Client&&) noexcept;
@@ -208,7 +209,8 @@ class Client {
   /// Errors: false if the loop has ended or memory is out.
   bool stop(CloseCode code = CloseCode::normal, std::string_view reason = {}) noexcept;
   /// Connects now: cuts a wait short; sends a Close frame on an open connection and replaces it
-  /// without waiting for the answer. Also begins again after the client has stopped.
+  /// without waiting for the answer. What waits in its queue is lost. Also begins again after the
+  /// client has stopped.
   void reconnect() noexcept;
   /// Forgets the failures before this connection, because the session has proved that it works; for
   /// example its login succeeded.

@@ -9,7 +9,11 @@
 
 namespace tern::client {
 
-Error handshake_error(const Engine& engine, std::string_view url, std::string_view explanation) {
+bool ended_in_tls(std::error_code why, const net::Transport* transport) noexcept {
+  return base::is_tls_failure(why) || (transport != nullptr && !transport->is_ready());
+}
+
+Error handshake_error(const Engine& engine, std::string_view url, const net::Transport* transport) {
   const std::error_code code = engine.close_info().error;
   Error::Refusal refusal;
   if (code == Errc::upgrade_refused) {
@@ -20,8 +24,9 @@ Error handshake_error(const Engine& engine, std::string_view url, std::string_vi
     }
     refusal.body = engine.response_body();
   }
-  std::string stage(base::is_tls_failure(code) ? "TLS " : "upgrade ");
+  std::string stage(ended_in_tls(code, transport) ? "TLS " : "upgrade ");
   stage += url;
+  const std::string explanation = transport ? transport->explanation() : std::string();
   if (!explanation.empty()) stage.append(": ").append(explanation);
   const std::string_view said = engine.explanation();
   if (!said.empty()) stage.append(": ").append(said);

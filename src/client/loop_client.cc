@@ -9,7 +9,6 @@
 // returns, and looks at is_over() afterwards.
 #include "client/loop_client.h"
 
-#include "base/errc_kind.h"
 #include "base/later.h"
 #include "client/failure.h"
 #include "connection/dispatch.h"
@@ -309,8 +308,9 @@ void LoopClient::on_closed(LiveConnection& connection) noexcept {
 // Continues with a redirect, or reports the failure.
 void LoopClient::on_refused(LiveConnection& connection) {
   const std::error_code why = connection.engine().close_info().error;
-  const Stage stage = base::is_tls_failure(why) ? Stage::tls : Stage::upgrade;
-  Error failure = handshake_error(connection.engine(), shown_url(), connection.explanation());
+  const net::Transport* const transport = &connection.transport();
+  const Stage stage = ended_in_tls(why, transport) ? Stage::tls : Stage::upgrade;
+  Error failure = handshake_error(connection.engine(), shown_url(), transport);
   Destination to = attempt_->destination();
   auto followed = to.follow(failure);
   if (!followed) return fail(std::move(followed).error(), stage);

@@ -308,7 +308,7 @@ void Session::end_tcp(Leave how) noexcept {
 
 Error Session::end_error() const {
   const CloseInfo& info = engine_->close_info();
-  if (!info.opened) return handshake_error(*engine_, url_, explanation());
+  if (!info.opened) return handshake_error(*engine_, url_, transport_.get());
   if (info.error) {
     const std::string more = explanation();
     return Error(info.error, more.empty() ? url_ : url_ + ": " + more);

@@ -64,8 +64,7 @@ class LiveConnection final : public Connection,
   SessionBox& session() noexcept { return session_; }
   /// Like Request::client_subject().
   std::string peer_subject() const { return transport_->peer_subject(); }
-  /// Why the transport failed, for people; may be empty.
-  std::string explanation() const { return transport_->explanation(); }
+  const net::Transport& transport() const noexcept { return *transport_; }
   Registry::Place place() const noexcept {
     return {slot_, environment_->shared.registry->generation(slot_)};
   }

@@ -28,6 +28,7 @@ class TransportBox {
   ~TransportBox() { get().~Transport(); }
 
   net::Transport& operator*() noexcept { return get(); }
+  const net::Transport& operator*() const noexcept { return get(); }
   net::Transport* operator->() noexcept { return &get(); }
   const net::Transport* operator->() const noexcept { return &get(); }
 
@@ -43,6 +44,7 @@ class TransportBox {
     bool has_unsent() const noexcept override { return to_->has_unsent(); }
     Transfer flush() noexcept override { return to_->flush(); }
     Delivery delivery() const noexcept override { return to_->delivery(); }
+    bool is_ready() const noexcept override { return to_->is_ready(); }
     std::string explanation() const override { return to_->explanation(); }
     std::string peer_subject() const override { return to_->peer_subject(); }
 

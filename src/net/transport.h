@@ -55,6 +55,8 @@ class Transport {
   virtual Delivery delivery() const noexcept { return {}; }
   /// Sends the bytes that has_unsent() reports. State: ok (all are sent), wait_write or failed.
   virtual Transfer flush() noexcept { return {}; }
+  /// Returns whether its own handshake is done (TLS), also if it failed later.
+  virtual bool is_ready() const noexcept { return true; }
   /// Returns more about the last failure, as a text for people; usually empty. Throws
   /// std::bad_alloc.
   virtual std::string explanation() const { return {}; }

@@ -38,6 +38,7 @@ class TlsTransport final : public net::Transport {
   bool has_unsent() const noexcept override { return !unsent_.empty() || below_->has_unsent(); }
   Transfer flush() noexcept override;
   Delivery delivery() const noexcept override;
+  bool is_ready() const noexcept override { return SSL_is_init_finished(ssl_.get()) == 1; }
   std::string explanation() const override;
   std::string peer_subject() const override;
 
