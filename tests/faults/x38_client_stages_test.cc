@@ -1,19 +1,24 @@
 // X38: what X37 leaves out of the stages of a loop client's attempt. The server fails in the middle
 // of TLS: it answers plain bytes, or it resets, ends or stalls after the first bytes of its answer
-// to the ClientHello. The first address of a name drops packets.
+// to the ClientHello. The first address of a name drops packets. A server or a proxy sends without
+// end, beside another client on the same loop.
 //
 // Pass: a fault of TLS is one failure of the stage tls or upgrade, which is transient. The client
 // tries again and opens with the next connection to the same port. The next address wins after 250
-// ms, and the error of a lost race names each address. Nothing is left: descriptors, connections,
-// blocks. All sizes run in CI.
+// ms, and the error of a lost race names each address. The other client has 100 echoes while
+// the flood goes on, and the flooded one takes less than 8 MiB. Nothing is left: descriptors,
+// connections, blocks. All sizes run in CI.
 #include "tern/client.h"
 
 #include "faults/support/accepting_peer.h"
 #include "faults/support/full_listener.h"
+#include "faults/support/memory.h"
 #include "faults/support/tls_attacked.h"
 #include "support/recorded_client.h"
 
+#include <algorithm>
 #include <gtest/gtest.h>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -165,6 +170,121 @@ TEST(Faults, X38_TheErrorOfALostRaceNamesEachAddress) {
   EXPECT_EQ(end.stage, Stage::connect);
   EXPECT_EQ(end.code, Errc::handshake_timeout);
   EXPECT_TRUE(end.transient);
+}
+
+// ---- bystanders of a flood
+
+// Where the flood comes from, and what it is.
+struct Deluge {
+  const char* name;
+  std::string proxy;      // the scheme; empty: from the server
+  std::string first;      // sent once
+  std::string again;      // sent without end
+  bool opens = false;     // it comes behind a 101
+  bool answered = false;  // the session answers each message, but the peer reads nothing
+};
+
+AcceptingPeer::Script flood_of(const Deluge& deluge) {
+  return [deluge](Socket& socket, std::size_t) {
+    deluge.opens ? socket.upgrade() : socket.receive();
+    std::string bytes = deluge.first;
+    while (socket.send(bytes)) bytes = deluge.again;
+  };
+}
+
+// A client that is flooded and a client that echoes, on one loop. Each end of the flooded client
+// begins the next attempt.
+class Bystanding {
+ public:
+  Bystanding(const Deluge& deluge, const AcceptingPeer& peer, const House& house)
+      : deluge_(deluge) {
+    ClientOptions options{.retry = quick()};
+    options.retry.again = [](const Ended&) { return true; };
+    options.dial.timeouts.close = 20ms;  // the peer reads nothing, also no Close frame
+    options.dial.timeouts.stall = 20ms;
+    std::string url = peer.url();
+    if (!deluge.proxy.empty()) {
+      options.dial.proxy = *Proxy::parse(deluge.proxy + "://" + peer.authority());
+      url = house.url();
+    }
+    recorded_.on_end = [this](const Ended&) {
+      recorded_.client().reconnect();
+      check();
+    };
+    recorded_.client(url, std::move(options));
+    echoing_.emplace(recorded_.loop, house.url(), ClientOptions{.retry = Retry::never()});
+  }
+  void run() {
+    before_ = heap_in_use();
+    Client& flooded = recorded_.client();
+    EXPECT_TRUE(flooded.connect({.on_message = [this](Connection& conn, Message message) {
+      received_ += message.size();
+      if (deluge_.answered) conn.send(message);
+      EXPECT_LE(conn.queued_bytes(), Limits().max_queued_bytes);
+      check();
+    }}));
+    EXPECT_TRUE(echoing_->connect({.on_open = [](Connection& conn) { conn.send("echo"); },
+                                   .on_message =
+                                       [this](Connection& conn, Message message) {
+                                         EXPECT_EQ(message.text(), "echo");
+                                         if (is_flooding()) ++echoes_;
+                                         conn.send(message);
+                                         check();
+                                       }}));
+    test::run(recorded_.loop);
+    EXPECT_GE(echoes_, 100u);
+    EXPECT_LT(most_, std::size_t{8} << 20) << "bytes of heap";
+  }
+
+ private:
+  bool is_flooding() const { return received_ > 0 || !recorded_.ends.empty(); }
+  // Stops the loop once both clients have enough.
+  void check() {
+    most_ = std::max(most_, std::max(heap_in_use(), before_) - before_);
+    const bool lasts = deluge_.opens && !deluge_.answered;
+    const bool flooded = lasts ? received_ >= std::size_t{16} << 20 : recorded_.ends.size() >= 5;
+    if (flooded && echoes_ >= 100) recorded_.loop.stop();
+  }
+
+  const Deluge& deluge_;
+  Recorded recorded_{static_cast<std::size_t>(-1)};
+  std::optional<Client> echoing_{};
+  std::size_t before_ = 0;
+  std::size_t most_ = 0;  // heap beyond `before_`
+  std::size_t received_ = 0;
+  std::size_t echoes_ = 0;
+};
+
+std::vector<Deluge> deluges() {
+  const std::string noise(64 << 10, '\x01');
+  const std::string filler(64 << 10, 'x');
+  std::string interim;
+  std::string frames;
+  for (int i = 0; i < 1000; ++i) interim += "HTTP/1.1 100 Continue\r\n\r\n";
+  for (int i = 0; i < 64; ++i) frames += wire(Role::server, binary(std::string(1024, 'm')));
+  const std::string refusal = "HTTP/1.1 503 No\r\nContent-Length: 99999999999\r\n\r\n";
+  std::vector<Deluge> all;
+  for (const std::string proxy : {"", "http"}) {
+    all.push_back({"interim answers", proxy, interim, interim});
+    all.push_back({"a head", proxy, "HTTP/1.1 200 OK\r\nX: ", filler});
+    all.push_back({"a body", proxy, refusal, filler});
+    all.push_back({"garbage", proxy, noise, noise});
+  }
+  all.push_back({"garbage", "socks5", noise, noise});
+  all.push_back({"messages", "", frames, frames, true});
+  all.push_back({"messages with answers", "", frames, frames, true, true});
+  return all;
+}
+
+TEST(Faults, X38_AFloodStarvesNoOtherClientOfTheLoop) {
+  for (const Deluge& deluge : deluges()) {
+    SCOPED_TRACE(std::string(deluge.name) + " from " +
+                 (deluge.proxy.empty() ? "the server" : "a proxy of " + deluge.proxy));
+    House house({}, Side::bystander);
+    ASSERT_TRUE(house.start()) << house.why();
+    const AcceptingPeer peer(flood_of(deluge));
+    Bystanding(deluge, peer, house).run();
+  }
 }
 
 }  // namespace
