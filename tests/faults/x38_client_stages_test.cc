@@ -1,13 +1,14 @@
 // X38: what X37 leaves out of the stages of a loop client's attempt. The server fails in the middle
 // of TLS: it answers plain bytes, or it resets, ends or stalls after the first bytes of its answer
 // to the ClientHello. The first address of a name drops packets. A server or a proxy sends without
-// end, beside another client on the same loop.
+// end, beside another client on the same loop. The client is on a loop of a server, which stops.
 //
 // Pass: a fault of TLS is one failure of the stage tls or upgrade, which is transient. The client
-// tries again and opens with the next connection to the same port. The next address wins after 250
-// ms, and the error of a lost race names each address. The other client has 100 echoes while
-// the flood goes on, and the flooded one takes less than 8 MiB. Nothing is left: descriptors,
-// connections, blocks. All sizes run in CI.
+// tries again and opens with the next connection to the same port. It leaves nothing: descriptors,
+// connections, blocks. The next address wins after 250 ms, and the error of a lost race names each
+// address. The other client has 100 echoes while the flood goes on, and the flooded one takes less
+// than 8 MiB. The stop of the server gives an open session one on_close and each client its last
+// on_ended, and leaves no descriptor. All sizes run in CI.
 #include "tern/client.h"
 
 #include "faults/support/accepting_peer.h"
@@ -15,6 +16,7 @@
 #include "faults/support/memory.h"
 #include "faults/support/tls_attacked.h"
 #include "support/recorded_client.h"
+#include "support/running_server.h"
 
 #include <algorithm>
 #include <gtest/gtest.h>
@@ -284,6 +286,76 @@ TEST(Faults, X38_AFloodStarvesNoOtherClientOfTheLoop) {
     ASSERT_TRUE(house.start()) << house.why();
     const AcceptingPeer peer(flood_of(deluge));
     Bystanding(deluge, peer, house).run();
+  }
+}
+
+// ---- a client on a loop of a server
+
+// What the client on the server's loop received. The server's thread writes it, and the test reads
+// it after the server's run().
+struct Received {
+  std::size_t opens = 0;
+  std::size_t closes = 0;
+  std::vector<bool> lasts{};  // one for each on_ended
+};
+
+// Makes the client on the loop of a server, waits until it has `state`, and stops the server.
+Received stop_server_with_client(const std::string& url, ClientState state) {
+  Received received;
+  std::optional<Client> client;
+  Inbox<bool> ready;
+  RunningServer front;
+  const auto look = [&](Connection& conn) {
+    conn.every(1ms, [&](Connection&) {
+      if (client->state() == state) ready.put(true);
+    });
+  };
+  front.server.route(
+      "/", {.on_open =
+                [&](Connection& conn) {
+                  ClientOptions options{.retry = quick()};
+                  options.on_ended = [&](const Ended& ended) {
+                    received.lasts.push_back(!ended.wait);
+                  };
+                  client.emplace(conn.loop(), url, std::move(options));
+                  EXPECT_TRUE(client->connect(
+                      {.on_open = [&](Connection&) { ++received.opens; },
+                       .on_message = [](Connection&, Message) {},
+                       .on_close = [&](Connection&, const CloseInfo&) { ++received.closes; }}));
+                  look(conn);
+                },
+            .on_message = [](Connection&, Message) {}});
+  auto dialed = dial(url_of(front.start()));
+  EXPECT_TRUE(dialed);
+  EXPECT_TRUE(ready.take());
+  front.stop(100ms);
+  EXPECT_EQ(client->state(), ClientState::stopped);
+  EXPECT_FALSE(client->stop()) << "the loop has ended";
+  EXPECT_EQ(client->send("x"), SendStatus::closed);
+  return received;
+}
+
+TEST(Faults, X38_AServersStopEndsTheClientOnItsLoop) {
+  House house({}, Side::bystander);
+  ASSERT_TRUE(house.start()) << house.why();
+  const Listener silent;
+  const RefusedPort refused;
+  const std::vector<std::pair<std::string, ClientState>> table = {
+      {house.url(), ClientState::open},
+      {silent.url(), ClientState::connecting},
+      {refused.url(), ClientState::waiting}};
+  stop_server_with_client(house.url(), ClientState::open);
+  const std::size_t descriptors = open_descriptors();
+  for (const auto& [url, state] : table) {
+    SCOPED_TRACE("state " + std::to_string(static_cast<int>(state)));
+    const Received received = stop_server_with_client(url, state);
+    const std::size_t opened = state == ClientState::open ? 1 : 0;
+    EXPECT_EQ(received.opens, opened);
+    EXPECT_EQ(received.closes, opened);
+    ASSERT_FALSE(received.lasts.empty());
+    EXPECT_TRUE(received.lasts.back());
+    EXPECT_EQ(std::count(received.lasts.begin(), received.lasts.end(), true), 1);
+    EXPECT_TRUE(eventually([&] { return open_descriptors() <= descriptors; }));
   }
 }
 
