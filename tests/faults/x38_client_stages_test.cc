@@ -106,7 +106,7 @@ TEST(Faults, X38_AFaultInTheMiddleOfTlsIsOneFailure) {
   strike_tls_clients([] {
     std::uint64_t fired = 0;
     for (const Fault fault : {Fault::reset, Fault::end, Fault::stall}) {
-      for (const std::size_t bytes : {0, 1, 5, 60, 300}) {
+      for (const std::size_t bytes : {0u, 1u, 5u, 60u, 300u}) {
         expect_a_failure_of_tls(fault, bytes);
         ++fired;
       }
