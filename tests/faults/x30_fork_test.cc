@@ -269,6 +269,30 @@ TEST(Faults, X30_ALoopRunsInTheChildAndInTheParent) {
   ::close(ends[1]);
 }
 
+// A child that never runs the loop shares the epoll instance of its parent.
+TEST(Faults, X30_AChildThatClosesAWatchLeavesThatOfItsParent) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+  Loop loop;
+  bool fired = false;
+  auto watch = loop.watch(ends[0], Interest::read, [&](Ready) {
+    fired = true;
+    loop.stop();
+  });
+  ASSERT_TRUE(watch);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    watch->close();
+    ::_exit(0);
+  }
+  EXPECT_TRUE(ended_well(child));
+  EXPECT_EQ(::write(ends[1], "x", 1), 1);
+  loop.after(std::chrono::seconds(1), [&] { loop.stop(); });  // a turn looks at descriptors first
+  ASSERT_TRUE(loop.run());
+  EXPECT_TRUE(fired);
+  ::close(ends[1]);
+}
+
 std::set<int> descriptors() {
   std::set<int> all;
   DIR* const directory = ::opendir("/proc/self/fd");
