@@ -104,7 +104,7 @@ TEST(AllocClient, AnIdleClientIsSmall) {
     EXPECT_LE(each - connection, same_url ? 344u : 400u) << each;
     testing::Test::RecordProperty(same_url ? "one_url" : "many_urls", static_cast<int>(each));
   }
-  EXPECT_LE(sizeof(client::LoopClient), 280u);
+  EXPECT_LE(sizeof(client::LoopClient), 288u);
 }
 
 TEST(AllocClient, ASmallMessageAllocatesNothing) {

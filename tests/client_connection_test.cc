@@ -9,9 +9,12 @@
 #include "support/running_server.h"
 #include "support/socket_peer.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <optional>
 #include <string>
+#include <sys/socket.h>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -219,6 +222,55 @@ TEST(ClientLoopWays, PassAProxy) {
     run(recorded.loop);
     EXPECT_TRUE(echoed);
   }
+}
+
+int socket_to(std::uint16_t port) {
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(port);
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  EXPECT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to), 0);
+  return fd;
+}
+
+TEST(ClientLoopWays, AGivenSocketServesTheFirstAttempt) {
+  for (const bool tls : {false, true}) {
+    Side side(tls);
+    Inbox<std::string> hosts;
+    side.server.route("/", [&](Upgrade upgrade) {
+      hosts.put(std::string(upgrade.request().header("Host")));
+      upgrade.accept(echo());
+    });
+    const std::uint16_t port = side.start();
+    const std::string host = "127.0.0.1:" + std::to_string(port);
+    const int fd = socket_to(port);
+    Recorded recorded(2);
+    ClientOptions options = side.client();
+    options.retry = quick();
+    options.dial.socket = fd;
+    Client& client = recorded.client(side.url(port), std::move(options));
+    std::vector<bool> used_it;
+    ASSERT_TRUE(client.connect({.on_open =
+                                    [&](Connection& conn) {
+                                      used_it.push_back(::fcntl(fd, F_GETFD) >= 0);
+                                      conn.close();
+                                    },
+                                .on_message = [](Connection&, Message) {}}));
+    run(recorded.loop);
+    EXPECT_EQ(used_it.size(), 2u);
+    EXPECT_TRUE(used_it.at(0));
+    EXPECT_EQ(hosts.take(), host);
+    EXPECT_EQ(hosts.take(), host);
+  }
+}
+
+TEST(ClientLoopWays, AGivenSocketIsClosedIfConnectFails) {
+  Loop loop;
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  Client client(loop, "http://a/", {.dial = {.socket = fd}});
+  EXPECT_FALSE(client.connect({.on_message = [](Connection&, Message) {}}));
+  EXPECT_EQ(::fcntl(fd, F_GETFD), -1);
 }
 
 TEST(ClientLoopWays, AnEndInsideOfTlsNamesTheStage) {

@@ -84,7 +84,7 @@ TEST(ClientLoop, WrongOptionsAreErrorsOfConnect) {
   EXPECT_EQ(code("http://a/", {}), Errc::url_invalid);
   EXPECT_EQ(code("ws://a/", {.dial = {.headers = {{"a b", ""}}}}), Errc::invalid_header);
   EXPECT_EQ(code("ws://a/", {.dial = {.max_redirects = -1}}), Errc::options_invalid);
-  EXPECT_EQ(code("ws://a/", {.dial = {.socket = 3}}), Errc::options_invalid);
+  EXPECT_EQ(code("ws+unix:///a", {.dial = {.connect_to = "b:1"}}), Errc::options_invalid);
   EXPECT_EQ(code("ws://a/", {.retry = {.most = std::chrono::seconds(-1)}}), Errc::options_invalid);
   EXPECT_EQ(code("ws://a/", {.outbox = tern::Outbox{.max_bytes = std::size_t{2} << 20}}),
             Errc::options_invalid);

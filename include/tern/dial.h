@@ -58,7 +58,7 @@ struct DialOptions {
   /// still have. A proxy gets this host and port.
   std::string connect_to{};
   /// A connected stream socket to use; -1: none. dial() takes it over and closes it, also if it
-  /// fails. No redirect is followed.
+  /// fails. No redirect is followed. Client::connect() takes it over for the first attempt only.
   int socket = -1;
   AddressFamily family = AddressFamily::any;  ///< of the addresses to connect to
   std::string source_address{};               ///< our own numeric address; empty: any

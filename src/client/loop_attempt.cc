@@ -20,8 +20,13 @@ const char* environment(const char* name) { return std::getenv(name); }
 }  // namespace
 
 LoopAttempt::LoopAttempt(net::LoopCore& core, Ground& ground, Owner& owner, Destination to,
-                         TimePoint deadline)
-    : core_(core), ground_(ground), owner_(&owner), to_(std::move(to)), deadline_(deadline) {}
+                         TimePoint deadline, net::Fd given)
+    : core_(core),
+      ground_(ground),
+      owner_(&owner),
+      to_(std::move(to)),
+      deadline_(deadline),
+      given_(std::move(given)) {}
 
 void LoopAttempt::start() noexcept {
   step_ = Step::find_route;
@@ -87,6 +92,8 @@ void LoopAttempt::run(Step step) noexcept {
 
 LoopAttempt::Progress LoopAttempt::take(Step step) {
   switch (step) {
+    case Step::take_socket:
+      return take_socket();
     case Step::connect_unix:
       return connect_unix();
     case Step::resolve:
@@ -102,7 +109,6 @@ LoopAttempt::Progress LoopAttempt::take(Step step) {
     case Step::secure:
       return wrap(to_.options().tls, route_.server_name, to_.url().port, ground_.scratch);
     case Step::find_route:
-    case Step::take_socket:  // ClientOptions::dial has no socket
     case Step::upgrade:
       break;
   }
@@ -194,6 +200,12 @@ LoopAttempt::Progress LoopAttempt::use_addresses(Result<net::Addresses> found) {
 }
 
 // ---- sockets
+
+LoopAttempt::Progress LoopAttempt::take_socket() {
+  if (const auto error = net::set_nonblocking(given_.get())) return fail(Error(error, "socket"));
+  way_ = std::move(given_);
+  return Progress::done;
+}
 
 LoopAttempt::Progress LoopAttempt::connect_unix() {
   net::Opened opened = net::connect_unix(route_.unix_path);

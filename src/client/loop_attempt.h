@@ -42,9 +42,10 @@ class LoopAttempt final : private net::Watcher, private net::Timer, private net:
     ~Owner() = default;
   };
 
-  /// `deadline` holds for everything up to the 101. Throws std::bad_alloc.
-  LoopAttempt(net::LoopCore& core, Ground& ground, Owner& owner, Destination to,
-              TimePoint deadline);
+  /// `deadline` holds for everything up to the 101. `given` is the socket of the options, if they
+  /// name one. Throws std::bad_alloc.
+  LoopAttempt(net::LoopCore& core, Ground& ground, Owner& owner, Destination to, TimePoint deadline,
+              net::Fd given = {});
 
   /// Begins. It may call the owner.
   void start() noexcept;
@@ -82,6 +83,7 @@ class LoopAttempt final : private net::Watcher, private net::Timer, private net:
   Progress use_addresses(Result<net::Addresses> found);
   Progress race();
   void on_raced(Result<net::Fd> socket) noexcept;
+  Progress take_socket();
   Progress connect_unix();
   Progress secure_proxy();
   Progress tunnel();
@@ -99,6 +101,7 @@ class LoopAttempt final : private net::Watcher, private net::Timer, private net:
   Owner* owner_;  // null once closed
   Destination to_;
   const TimePoint deadline_;
+  net::Fd given_;
   std::shared_ptr<Link> link_{};  // of the look-up, and of its answer while that is posted
   net::Lookup lookup_{};
   Route route_{};

@@ -31,7 +31,6 @@ namespace {
 // Why these options can never work, besides those of dial; empty if they can.
 std::string why_invalid(const ClientOptions& options) {
   const Retry& retry = options.retry;
-  if (options.dial.socket >= 0) return "dial.socket: a Client makes its own sockets";
   std::string why = engine::why_invalid_time("retry.first", retry.first, true);
   if (why.empty()) why = engine::why_invalid_time("retry.most", retry.most, true);
   if (why.empty()) why = engine::why_invalid_time("retry.stable", retry.stable, true);
@@ -58,6 +57,13 @@ std::shared_ptr<const DialOptions> with_fields(
   return changed;
 }
 
+// The options of the attempt that uses the given socket.
+std::shared_ptr<const DialOptions> with_socket(const DialOptions& dial, int socket) {
+  auto changed = std::make_shared<DialOptions>(dial);
+  changed->socket = socket;
+  return changed;
+}
+
 }  // namespace
 
 LoopClient::LoopClient(Loop& loop, std::string_view url, std::shared_ptr<ClientOptions> options)
@@ -80,7 +86,9 @@ Result<void> LoopClient::start(std::unique_ptr<SessionMaker> maker) {
   if (!is_running()) return Error(Errc::closed, "the loop has ended");
   if (maker_ != nullptr) return Errc::already_running;
   if (stopping_) return Error(Errc::closed, "stop() was called");
-  if (auto checked = check(); !checked) {
+  const Result<void> checked = check();
+  net::Fd given(std::exchange(settings_->options->dial.socket, -1));  // closed if this fails
+  if (!checked) {
     connection::log_composed(options().log, [&] {
       connection::log(options().log, LogLevel::error, checked.error().message());
     });
@@ -92,6 +100,7 @@ Result<void> LoopClient::start(std::unique_ptr<SessionMaker> maker) {
         options().dial.stop, StopPost{weak_from_this(), core().mailbox()});
   }
   maker_ = std::move(maker);
+  given_ = std::move(given);
   set_state(ClientState::connecting);
   schedule(Todo::attempt);
   return {};
@@ -204,8 +213,10 @@ void LoopClient::go(AttemptAnswer answer) {
   if (auto checked = changed ? check_options(*url, *dial) : Result<void>(); !checked) {
     return fail(checked.error(), Stage::prepare);
   }
+  if (given_) dial = with_socket(*dial, given_.get());
   const auto deadline = base::later(core().now(), dial->timeout);
-  attempt_ = new LoopAttempt(core(), ground(), *this, Destination(*std::move(url), dial), deadline);
+  attempt_ = new LoopAttempt(core(), ground(), *this, Destination(*std::move(url), dial), deadline,
+                             std::move(given_));
   attempt_->start();
 }
 

@@ -138,7 +138,8 @@ class LoopClient final : public std::enable_shared_from_this<LoopClient>,
   std::unique_ptr<OutboxQueue> outbox_{};
   std::unique_ptr<std::stop_callback<StopPost>> on_stop_{};
 
-  LoopAttempt* attempt_ = nullptr;                    // until the connection is open
+  net::Fd given_{};                 // DialOptions::socket, until the first attempt uses it
+  LoopAttempt* attempt_ = nullptr;  // until the connection is open
   connection::LiveConnection* connection_ = nullptr;  // that counts; others only linger
   std::shared_ptr<LoopClient> self_{};                // set while there are connections
   Loop::Clock::time_point since_{};                   // open: since when; waiting: the next attempt
