@@ -20,8 +20,7 @@ namespace {
 // A server of the feed, with messages up to a number. It repeats one message before the number that
 // a client asks for, because feeds do that.
 struct Publisher {
-  std::uint64_t last;
-  Inbox<std::string>& requests;
+  Publisher(std::uint64_t number, Inbox<std::string>& inbox) : last(number), requests(inbox) {}
 
   void on_message(Connection& conn, Message message) {
     requests.put(std::string(message.text()));
@@ -32,6 +31,9 @@ struct Publisher {
       conn.send(std::to_string(i) + " item");
     }
   }
+
+  std::uint64_t last;
+  Inbox<std::string>& requests;
 };
 
 class Feed {
