@@ -10,8 +10,6 @@
 
 namespace tern::client {
 
-using connection::LiveConnection;
-
 namespace {
 
 std::optional<std::chrono::nanoseconds> retry_after(const Error& failure) {
@@ -46,7 +44,7 @@ std::string LoopClient::shown_url() const noexcept {
 // ---- ends
 
 void LoopClient::fail(Error failure, Stage stage) noexcept {
-  const auto self = shared_from_this();
+  const auto self = weak_from_this().lock();
   if (!is_running()) return;
   const std::string url = shown_url();
   close_attempt();
@@ -244,7 +242,7 @@ void LoopClient::settle() noexcept {
 void LoopClient::abandon() noexcept {
   if (is_over()) return;
   life_ = Life::over;
-  const auto self = shared_from_this();
+  const auto self = weak_from_this().lock();
   static_cast<Settler*>(this)->unlink();
   on_stop_.reset();
   cancel();
@@ -252,7 +250,7 @@ void LoopClient::abandon() noexcept {
 }
 
 void LoopClient::on_loop_end() noexcept {
-  const auto self = shared_from_this();
+  const auto self = weak_from_this().lock();
   const bool begun = maker_ != nullptr && state() != ClientState::stopped;
   life_ = Life::ending;
   note_stage();

@@ -67,7 +67,7 @@ std::uint64_t Ground::draw() noexcept {
 
 // The clients are notified first. Otherwise a client would try again when its connection ends.
 void Ground::on_loop_end() noexcept {
-  const auto self = shared_from_this();  // the last client may go meanwhile
+  const auto self = weak_from_this().lock();  // the last client may go meanwhile
   while (!clients_.empty()) clients_.pop_front().on_loop_end();
   registry->for_each([](connection::LiveConnection& connection) { connection.abandon(); });
 }

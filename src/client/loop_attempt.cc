@@ -47,7 +47,7 @@ void LoopAttempt::start() noexcept {
 
 void LoopAttempt::start(Destination to) noexcept {
   to_ = std::move(to);
-  way_ = net::Fd();
+  way_ = {};
   tunnel_.reset();
   start();
 }
@@ -59,13 +59,13 @@ void LoopAttempt::close() noexcept {
   if (race_) race_->cancel();
   stop_watching();
   core_.timers().cancel(*this);
-  way_ = net::Fd();
+  way_ = {};
   core_.retire(*this);
 }
 
 LoopAttempt::Way LoopAttempt::take_way() noexcept {
   core_.timers().cancel(*this);
-  return std::exchange(way_, net::Fd());
+  return std::exchange(way_, {});
 }
 
 ClientRequest LoopAttempt::request() const {
@@ -203,14 +203,14 @@ LoopAttempt::Progress LoopAttempt::use_addresses(Result<net::Addresses> found) {
 
 LoopAttempt::Progress LoopAttempt::take_socket() {
   if (const auto error = net::set_nonblocking(given_.get())) return fail(Error(error, "socket"));
-  way_ = std::move(given_);
+  way_.socket = std::move(given_);
   return Progress::done;
 }
 
 LoopAttempt::Progress LoopAttempt::connect_unix() {
   net::Opened opened = net::connect_unix(route_.unix_path);
   if (!opened) return fail(Error(opened.error, "connect " + name_of(to_.url())));
-  way_ = std::move(opened.fd);
+  way_.socket = std::move(opened.fd);
   return Progress::done;
 }
 
@@ -228,17 +228,17 @@ void LoopAttempt::on_raced(Result<net::Fd> socket) noexcept {
     return;
   }
   net::set_nodelay(socket->get());  // an error is ignored: it only costs speed
-  way_ = *std::move(socket);
+  way_.socket = *std::move(socket);
   run(step_after(Step::race, route_, to_.url().secure));
 }
 
 // ---- TLS and proxies
 
 net::Transport& LoopAttempt::transport() {
-  if (auto* socket = std::get_if<net::Fd>(&way_)) {
-    way_ = std::make_unique<net::TcpTransport>(std::move(*socket));
+  if (way_.socket) {
+    way_.transport = std::make_unique<net::TcpTransport>(std::move(way_.socket));
   }
-  return **std::get_if<std::unique_ptr<net::Transport>>(&way_);
+  return *way_.transport;
 }
 
 LoopAttempt::Progress LoopAttempt::wrap(const TlsClient& options, const std::string& name,
@@ -247,11 +247,11 @@ LoopAttempt::Progress LoopAttempt::wrap(const TlsClient& options, const std::str
   auto context = memory.contexts().get(options);
   if (!context) return fail(std::move(context).error());
   transport();
-  auto below = std::move(*std::get_if<std::unique_ptr<net::Transport>>(&way_));
+  auto below = std::move(way_.transport);
   auto secure =
       tls::TlsTransport::client(std::move(below), *std::move(context), name, port, scratch);
   if (secure == nullptr) return fail(Error(Errc::no_memory));
-  way_ = std::unique_ptr<net::Transport>(std::move(secure));
+  way_.transport = std::move(secure);
   return Progress::done;
 }
 
@@ -298,7 +298,7 @@ LoopAttempt::Progress LoopAttempt::watch(std::uint32_t events) {
 
 void LoopAttempt::stop_watching() noexcept {
   if (std::exchange(watched_, 0) == 0) return;
-  core_.poller().remove((*std::get_if<std::unique_ptr<net::Transport>>(&way_))->fd(), *this);
+  core_.poller().remove(way_.transport->fd(), *this);
 }
 
 void LoopAttempt::on_ready(std::uint32_t) noexcept {

@@ -19,7 +19,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <variant>
 
 namespace tern::client {
 
@@ -28,8 +27,11 @@ namespace tern::client {
 class LoopAttempt final : private net::Watcher, private net::Timer, private net::Retired {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
-  /// A plain socket, or what was put around it.
-  using Way = std::variant<net::Fd, std::unique_ptr<net::Transport>>;
+  /// A plain socket, or the transport that was put around it.
+  struct Way {
+    net::Fd socket{};
+    std::unique_ptr<net::Transport> transport{};
+  };
 
   class Owner {
    public:

@@ -82,11 +82,11 @@ LoopClient::~LoopClient() = default;
 // ---- beginning
 
 Result<void> LoopClient::start(std::unique_ptr<SessionMaker> maker) {
-  const auto self = shared_from_this();  // the log may destroy the Client
+  const auto self = weak_from_this().lock();  // the log may destroy the Client
   if (!is_running()) return Error(Errc::closed, "the loop has ended");
   if (maker_ != nullptr) return Errc::already_running;
   if (stopping_) return Error(Errc::closed, "stop() was called");
-  const Result<void> checked = check();
+  Result<void> checked = check();
   net::Fd given(std::exchange(settings_->options->dial.socket, -1));  // closed if this fails
   if (!checked) {
     connection::log_composed(options().log, [&] {
@@ -137,7 +137,7 @@ void LoopClient::schedule(Todo todo) noexcept {
 }
 
 void LoopClient::at_turn_end() noexcept {
-  const auto self = shared_from_this();
+  const auto self = weak_from_this().lock();
   if (todo_ == Todo::replace) {  // end() sees it
     if (connection_ != nullptr) connection_->abandon();
     if (todo_ == Todo::replace) todo_ = Todo::nothing;
@@ -160,7 +160,7 @@ void LoopClient::run(Todo todo) noexcept {
 }
 
 void LoopClient::prepare() noexcept {
-  const auto self = shared_from_this();
+  const auto self = weak_from_this().lock();
   set_state(ClientState::connecting);
   other_url_ = SharedText();
   if (options().dial.stop.stop_requested()) return stop_here({}, {});
@@ -239,13 +239,11 @@ void LoopClient::connect(LoopAttempt& attempt) {
   if (!engine) return fail(std::move(engine).error(), Stage::upgrade);
   LoopAttempt::Way way = attempt.take_way();
   ++connections_;
-  self_ = shared_from_this();
-  if (auto* socket = std::get_if<net::Fd>(&way)) {
-    connection_ = LiveConnection::start(std::move(*socket), *std::move(engine), environment_);
+  self_ = weak_from_this().lock();
+  if (way.socket) {
+    connection_ = LiveConnection::start(std::move(way.socket), *std::move(engine), environment_);
   } else {
-    connection_ =
-        LiveConnection::start(std::move(*std::get_if<std::unique_ptr<net::Transport>>(&way)),
-                              *std::move(engine), environment_);
+    connection_ = LiveConnection::start(std::move(way.transport), *std::move(engine), environment_);
   }
   if (connection_ == nullptr) {
     --connections_;
@@ -305,7 +303,7 @@ void LoopClient::on_drained(LiveConnection& connection) noexcept {
 
 void LoopClient::on_closed(LiveConnection& connection) noexcept {
   if (&connection != connection_) return;
-  const auto self = shared_from_this();
+  const auto self = weak_from_this().lock();
   connection_ = nullptr;
   place_.store(nowhere, std::memory_order_relaxed);
   if (!connection.is_opening()) return end(connection.engine().close_info());
