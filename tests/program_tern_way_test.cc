@@ -165,12 +165,13 @@ TEST(TernConnectWay, UnixSocket) {
   ASSERT_EQ(::listen(listener.fd(), 2), 0);
   const auto serve = [&](Words arguments) {
     std::string head;
-    const std::jthread server([&] {
+    std::jthread server([&] {
       Socket socket(::accept4(listener.fd(), nullptr, nullptr, SOCK_CLOEXEC));
       head = socket.upgrade();
       answer_close(socket);
     });
     EXPECT_EQ(code_of(arguments), 0);
+    server.join();
     return head.substr(0, head.find("\r\nUpgrade"));
   };
   EXPECT_TRUE(serve({"--unix-socket", path, "ws://name.example/x"})
