@@ -141,7 +141,7 @@ TEST(Faults, X03_AClientOnALoopTriesAgainThroughProxies) {
       {.url = house.url(), .dial = {.proxy = *Proxy::parse(local("socks5", socks.port()))}});
 }
 
-TEST(Faults, X03_AClientOnALoopTriesAgainWithTls) {
+TEST(FaultsLong, X03_AClientOnALoopTriesAgainWithTls) {
   House house(over_tls(), Side::bystander);
   ASSERT_TRUE(house.start()) << house.why();
   const std::string url = local("wss", house.port()) + "/echo";
