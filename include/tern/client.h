@@ -167,7 +167,7 @@ struct ClientOptions {
   LogSink log{};
 };
 
-/// What a Client does.
+/// The activity of a Client.
 enum class ClientState : std::uint8_t {
   idle,        ///< connect() was not called
   waiting,     ///< for the time of the next attempt
@@ -210,8 +210,8 @@ class Client {
   /// Errors: false if the loop has ended or memory is out.
   bool stop(CloseCode code = CloseCode::normal, std::string_view reason = {}) noexcept;
   /// Connects now: cuts a wait short; sends a Close frame on an open connection and replaces it
-  /// without waiting for the answer. What waits in its queue is lost. Also begins again after the
-  /// client has stopped.
+  /// without waiting for the answer. The bytes that wait in its queue are lost. Also begins again
+  /// after the client has stopped.
   void reconnect() noexcept;
   /// Forgets the failures before this connection, because the session has proved that it works; for
   /// example its login succeeded.

@@ -1,4 +1,4 @@
-// What the clients of one loop share.
+// The memory and the connections that the clients of one loop share.
 #pragma once
 
 #include "tern/client.h"

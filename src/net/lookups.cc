@@ -152,7 +152,7 @@ class LookupQueue {
     queue_.erase(place);
   }
 
-  // What the look-up calls throws only for want of memory.
+  // The function throws only if memory is out.
   Result<Addresses> look_up(const std::string& host) const noexcept {
     try {
       return look_up_(host);
