@@ -233,7 +233,10 @@ class World {
     destroyed_ = true;
     client_.reset();
   }
-  void stop() { demand(client_->stop() || !loop_->in_loop_thread(), "stop() fails"); }
+  void stop() {
+    const bool stopped = client_->stop();
+    demand(stopped || !loop_ || !loop_->in_loop_thread(), "stop() fails");
+  }
   void reconnect() {
     earliest_ = 0ns;
     over_ = false;
