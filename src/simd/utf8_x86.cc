@@ -16,8 +16,8 @@
 // first vector of a run, because the bytes before it may end with an incomplete sequence. At the
 // end of a text, the SSSE3 and AVX2 kernels check the last whole vector; it may overlap bytes that
 // are already checked. To get the bytes one, two and three places earlier, they load the vector
-// again at these addresses, so a vector can be checked wherever it lies. The AVX-512 kernel loads
-// the end of the text with a mask instead.
+// again at these addresses, so a vector can be checked wherever it lies. The AVX-512 kernel does
+// the same, and loads the end of the text with a mask.
 
 #include "simd/utf8_kernels.h"
 #include "simd/x86.h"
@@ -227,12 +227,8 @@ TERN_AVX512 TERN_INLINE __m512i look_up512(const Table& table, __m512i half_byte
   return _mm512_shuffle_epi8(_mm512_load_si512(&table), half_bytes);
 }
 
-// The errors in a vector that follows `before`; zero if there are none.
-TERN_AVX512 TERN_INLINE __m512i errors512(__m512i text, __m512i before) noexcept {
-  const __m512i lane_before = _mm512_maskz_alignr_epi32(0xFFFF, text, before, 12);
-  const __m512i before1 = _mm512_alignr_epi8(text, lane_before, 15);
-  const __m512i before2 = _mm512_alignr_epi8(text, lane_before, 14);
-  const __m512i before3 = _mm512_alignr_epi8(text, lane_before, 13);
+TERN_AVX512 TERN_INLINE __m512i errors512(__m512i text, __m512i before1, __m512i before2,
+                                          __m512i before3) noexcept {
   const __m512i half = _mm512_set1_epi8(0x0F);
   const __m512i first_upper = _mm512_and_si512(_mm512_srli_epi16(before1, 4), half);
   const __m512i first_lower = _mm512_and_si512(before1, half);
@@ -243,9 +239,31 @@ TERN_AVX512 TERN_INLINE __m512i errors512(__m512i text, __m512i before) noexcept
                        look_up512(tables.second_upper, second_upper));
   const __m512i third = _mm512_subs_epu8(before2, _mm512_set1_epi8(third_from));
   const __m512i fourth = _mm512_subs_epu8(before3, _mm512_set1_epi8(fourth_from));
-  const __m512i expected = _mm512_and_si512(_mm512_or_si512(third, fourth),
-                                            _mm512_set1_epi8(static_cast<char>(two_tails)));
-  return _mm512_xor_si512(broken, expected);
+  constexpr int and_xor = (0xF0 & 0xCC) ^ 0xAA;  // (a & b) ^ c, in one instruction
+  return _mm512_ternarylogic_epi64(_mm512_or_si512(third, fourth),
+                                   _mm512_set1_epi8(static_cast<char>(two_tails)), broken, and_xor);
+}
+
+TERN_AVX512 TERN_INLINE __m512i errors_at_start512(__m512i text) noexcept {
+  const __m512i lane_before = _mm512_maskz_alignr_epi32(0xFFFF, text, _mm512_setzero_si512(), 12);
+  return errors512(text, _mm512_alignr_epi8(text, lane_before, 15),
+                   _mm512_alignr_epi8(text, lane_before, 14),
+                   _mm512_alignr_epi8(text, lane_before, 13));
+}
+
+// Loads are cheaper here than shuffles of two vectors, although each crosses a line of the cache.
+TERN_AVX512 TERN_INLINE __m512i errors_at512(const std::byte* at, __m512i text) noexcept {
+  return errors512(text, _mm512_loadu_si512(at - 1), _mm512_loadu_si512(at - 2),
+                   _mm512_loadu_si512(at - 3));
+}
+
+// The same for the last vector, of which only the bytes in `rest` are text. A place behind the text
+// counts as ASCII, and the bytes before it are needed as well, because they may end incomplete.
+TERN_AVX512 TERN_INLINE __m512i errors_at_end512(const std::byte* at, __mmask64 rest,
+                                                 __m512i text) noexcept {
+  return errors512(text, _mm512_maskz_loadu_epi8(rest << 1 | 1, at - 1),
+                   _mm512_maskz_loadu_epi8(rest << 2 | 3, at - 2),
+                   _mm512_maskz_loadu_epi8(rest << 3 | 7, at - 3));
 }
 
 // Not zero if the vector ends with an incomplete sequence.
@@ -316,24 +334,30 @@ TERN_AVX2 bool utf8_valid_avx2(const std::byte* data, std::size_t size) noexcept
 
 TERN_AVX512 bool utf8_valid_avx512(const std::byte* data, std::size_t size) noexcept {
   constexpr std::size_t width = 64;
-  __m512i errors = _mm512_setzero_si512();
-  __m512i before = _mm512_setzero_si512();
-  std::size_t i = 0;
-  while (i + width <= size) {
+  if (size < width) {  // the mask fills the vector with zeros: these are ASCII and end any sequence
+    if (size == 0) return true;
+    const __mmask64 all = ~__mmask64{0} >> (width - size);
+    const __m512i errors = errors_at_start512(_mm512_maskz_loadu_epi8(all, data));
+    return _mm512_test_epi64_mask(errors, errors) == 0;
+  }
+  __m512i before = _mm512_loadu_si512(data);
+  __m512i errors = ascii512(before) ? _mm512_setzero_si512() : errors_at_start512(before);
+  std::size_t i = width;
+  for (; i + width <= size; i += width) {
     const __m512i text = _mm512_loadu_si512(data + i);
-    i += width;
     if (ascii512(text)) {
       errors = _mm512_or_si512(errors, incomplete512(before));
-      while (i + 4 * width <= size && ascii256_avx512(data + i)) i += 4 * width;
+      while (i + 5 * width <= size && ascii256_avx512(data + i + width)) i += 4 * width;
     } else {
-      errors = _mm512_or_si512(errors, errors512(text, before));
+      errors = _mm512_or_si512(errors, errors_at512(data + i, text));
     }
     before = text;
   }
-  if (i < size) {  // the mask fills the vector with zeros: these are ASCII and end any sequence
+  if (i < size) {
     const __mmask64 rest = ~__mmask64{0} >> (width - (size - i));
     const __m512i text = _mm512_maskz_loadu_epi8(rest, data + i);
-    errors = _mm512_or_si512(errors, errors512(text, before));
+    errors = _mm512_or_si512(
+        errors, ascii512(text) ? incomplete512(before) : errors_at_end512(data + i, rest, text));
     before = text;
   }
   errors = _mm512_or_si512(errors, incomplete512(before));
