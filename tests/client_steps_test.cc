@@ -62,6 +62,17 @@ TEST(ClientSteps, FollowTheRoute) {
             (Steps{resolve, race, tunnel, upgrade}));
 }
 
+TEST(ClientSteps, EachStageHasItsName) {
+  EXPECT_EQ(tern::stage_name(Stage::prepare), "prepare");
+  EXPECT_EQ(tern::stage_name(Stage::resolve), "resolve");
+  EXPECT_EQ(tern::stage_name(Stage::connect), "connect");
+  EXPECT_EQ(tern::stage_name(Stage::proxy), "proxy");
+  EXPECT_EQ(tern::stage_name(Stage::tls), "tls");
+  EXPECT_EQ(tern::stage_name(Stage::upgrade), "upgrade");
+  EXPECT_EQ(tern::stage_name(Stage::open), "open");
+  EXPECT_EQ(tern::stage_name(static_cast<Stage>(99)), "unknown");
+}
+
 TEST(ClientSteps, AFirstHopToAProxyBelongsToTheProxy) {
   const Route straight = route_by(Route::FirstHop::tcp);
   EXPECT_EQ(stage_of(Step::resolve, straight), Stage::resolve);

@@ -65,6 +65,7 @@ const std::map<std::string_view, std::string_view> room_of_public_header = {
     {"client", "client"},
     {"dial", "client"},
     {"proxy", "client"},
+    {"stage", "client"},
     {"coroutine", "coroutine"},
 };
 

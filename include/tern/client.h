@@ -9,6 +9,7 @@
 #include "tern/loop.h"
 #include "tern/message.h"
 #include "tern/observe.h"
+#include "tern/stage.h"
 #include "tern/unique_function.h"
 
 #include <chrono>
@@ -69,17 +70,6 @@ class MakerOf final : public SessionMaker {
 };
 
 }  // namespace client
-
-/// How far an attempt to connect came, or `open` for a connection that was open.
-enum class Stage : std::uint8_t {
-  prepare,  ///< ClientOptions::before_attempt, the URL and the options
-  resolve,  ///< the look-up of the name
-  connect,  ///< TCP or the Unix socket
-  proxy,    ///< all that concerns the proxy, also its name and its TLS
-  tls,      ///< TLS with the server
-  upgrade,  ///< the opening handshake
-  open,     ///< the connection was open
-};
 
 /// Why there is no connection (any more). Lifetime: the call that it is given to.
 struct Ended {

@@ -17,6 +17,7 @@
 #include "tern/proxy.h"
 #include "tern/round_trip.h"
 #include "tern/server.h"
+#include "tern/stage.h"
 #include "tern/tls.h"
 #include "tern/unique_function.h"
 #include "tern/workspace.h"

@@ -56,26 +56,6 @@ class Session {
   int messages_ = 0;
 };
 
-std::string_view name_of(tern::Stage stage) {
-  switch (stage) {
-    case tern::Stage::prepare:
-      return "prepare";
-    case tern::Stage::resolve:
-      return "resolve";
-    case tern::Stage::connect:
-      return "connect";
-    case tern::Stage::proxy:
-      return "proxy";
-    case tern::Stage::tls:
-      return "tls";
-    case tern::Stage::upgrade:
-      return "upgrade";
-    case tern::Stage::open:
-      return "open";
-  }
-  return "unknown";
-}
-
 // "1.250", or "-" if there is no time.
 std::string in_seconds(const std::optional<std::chrono::nanoseconds>& time) {
   if (!time) return "-";
@@ -93,8 +73,9 @@ std::string line_of(const tern::Ended& ended) {
   }
   const int status = ended.failure != nullptr ? ended.failure->http_status() : 0;
   const int code = ended.close != nullptr ? static_cast<int>(ended.close->code) : 0;
-  return "ended stage=" + std::string(name_of(ended.stage)) + " status=" + std::to_string(status) +
-         " code=" + std::to_string(code) + " failures=" + std::to_string(ended.failures) +
+  return "ended stage=" + std::string(tern::stage_name(ended.stage)) +
+         " status=" + std::to_string(status) + " code=" + std::to_string(code) +
+         " failures=" + std::to_string(ended.failures) +
          " transient=" + (ended.transient ? "1" : "0") +
          " retry_after=" + in_seconds(ended.retry_after) + " wait=" + in_seconds(ended.wait) +
          " why=" + why;

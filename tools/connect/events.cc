@@ -17,26 +17,6 @@ std::string_view characters(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-std::string_view name_of(tern::Stage stage) {
-  switch (stage) {
-    case tern::Stage::prepare:
-      return "prepare";
-    case tern::Stage::resolve:
-      return "resolve";
-    case tern::Stage::connect:
-      return "connect";
-    case tern::Stage::proxy:
-      return "proxy";
-    case tern::Stage::tls:
-      return "tls";
-    case tern::Stage::upgrade:
-      return "upgrade";
-    case tern::Stage::open:
-      return "open";
-  }
-  return {};
-}
-
 // The first members of each line, in this order.
 Json event(std::string_view name, double t, bool with_date) {
   Json line;
@@ -112,7 +92,7 @@ std::string Events::close(const tern::CloseInfo& end) const {
 
 std::string Events::error(const tern::Error& failure, tern::Stage stage) const {
   Json line = event("error", now(), with_date_);
-  line["stage"] = name_of(stage);
+  line["stage"] = tern::stage_name(stage);
   line["message"] = failure.message();
   if (failure.http_status() != 0) line["status"] = failure.http_status();
   return text_of(line, ascii_);
