@@ -4,11 +4,13 @@
 #include "support/running_server.h"
 #include "support/tern_command.h"
 
+#include <algorithm>
 #include <csignal>
 #include <fstream>
 #include <gtest/gtest.h>
 #include <sstream>
 #include <string>
+#include <vector>
 
 namespace tern::test {
 namespace {
@@ -401,6 +403,51 @@ TEST(TernConnectOutput, WriteOutHasTheFigures) {
       run_tern({"--write-out", "%{json}|%{time_open}|%{time_total}|%{rtt}\\n", server.url()});
   EXPECT_TRUE(json.err.starts_with("{\"url\":\"" + server.url() + "\",\"http_code\":101,"))
       << json.err;
+}
+
+// The times of -W: namelookup, connect, appconnect, open, total.
+std::vector<double> times_of(Words arguments, int code) {
+  arguments.insert(arguments.begin(),
+                   {"-q", "-W",
+                    "%{time_namelookup} %{time_connect} %{time_appconnect} %{time_open} "
+                    "%{time_total}"});
+  const Outcome outcome = run_tern(arguments);
+  EXPECT_EQ(outcome.code, code) << outcome.err;
+  std::istringstream text(outcome.err);
+  std::vector<double> times(5, -1);
+  for (double& time : times) text >> time;
+  EXPECT_TRUE(std::ranges::all_of(times, [](double time) { return time >= 0; })) << outcome.err;
+  return times;
+}
+
+TEST(TernConnectOutput, WriteOutHasTheTimesOfTheStages) {
+  const Authority authority;
+  RunningServer secure({.tls = TlsServer{.certificate_pem = authority.leaf.certificate(),
+                                         .private_key_pem = authority.leaf.key()}});
+  secure.server.route("/echo", echo());
+  const std::string url = "wss://127.0.0.1:" + std::to_string(secure.start()) + "/echo";
+  const auto tls = times_of({"-k", url}, 0);
+  EXPECT_GT(tls[1], 0);
+  EXPECT_GT(tls[2], tls[1]);
+  EXPECT_TRUE(std::ranges::is_sorted(tls));
+
+  Echo server;
+  const auto plain = times_of({server.url()}, 0);
+  EXPECT_EQ(plain[2], 0) << "there was no TLS";
+  EXPECT_LE(plain[0], plain[1]);
+  EXPECT_LT(plain[1], plain[3]);
+  EXPECT_LE(plain[3], plain[4]);
+}
+
+TEST(TernConnectOutput, WriteOutHasTheTimesBeforeAFailure) {
+  const RefusedPort nowhere;
+  const auto refused = times_of({nowhere.url()}, 7);
+  EXPECT_EQ(refused[1] + refused[3], 0);
+  const Listener silent;  // the system connects, and nothing answers
+  const auto late = times_of({"-m", "0.1", silent.url()}, 28);
+  EXPECT_GT(late[1], 0);
+  EXPECT_EQ(late[3], 0);
+  EXPECT_GE(late[4], 0.1);
 }
 
 }  // namespace

@@ -77,7 +77,10 @@ struct Ended {
   const Error* failure = nullptr;    ///< why the attempt failed; null if the connection was open
   const CloseInfo* close = nullptr;  ///< how the connection ended; null if it was not open
   Stage stage = Stage::prepare;      ///< how far the attempt came
-  std::size_t failures = 0;          ///< the number of failures in a row, this one included
+  /// When the stages before the failure were done; empty if the connection was open, or after
+  /// stop().
+  StageTimes times{};
+  std::size_t failures = 0;  ///< the number of failures in a row, this one included
   /// Whether the next attempt may work; see the table in docs/guides/client.md. Retry::again has
   /// the last word.
   bool transient = false;
@@ -219,6 +222,9 @@ class Client {
   ClientState state() const noexcept;
   /// The time of the next attempt, while it waits.
   std::optional<Loop::Clock::time_point> next_attempt() const noexcept;
+  /// When the stages of the attempt were done that goes on, or that has just opened the connection:
+  /// until on_open has returned. Empty at other times, because an idle client does not keep them.
+  StageTimes times() const noexcept;
   /// The number of messages that the outbox has dropped since the client was made: too old,
   /// replaced, left when the client stopped, or refused after send() in another thread had returned
   /// `queued`.

@@ -7,6 +7,7 @@
 #include "tern/options.h"
 #include "tern/proxy.h"
 #include "tern/round_trip.h"
+#include "tern/stage.h"
 #include "tern/tls.h"
 
 #include <chrono>
@@ -121,6 +122,8 @@ class BlockingClient {
   /// came between two calls counts as received in the second one. A ping that waits while messages
   /// fill the memory for received messages does not count, nor do the pongs of ping(). Thread: any.
   std::optional<RoundTrip> rtt() const;
+  /// When the stages of dial() were done, since its call. Thread: any.
+  StageTimes times() const noexcept;
   /// The value of a header field of the server's 101; empty if it is absent.
   std::string header(std::string_view name) const;
   /// The address of the server or, behind a proxy, of the proxy: e.g. "192.0.2.7:9001".

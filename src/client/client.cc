@@ -119,6 +119,7 @@ ClientState Client::state() const noexcept { return client_->state(); }
 std::optional<Loop::Clock::time_point> Client::next_attempt() const noexcept {
   return client_->next_attempt();
 }
+StageTimes Client::times() const noexcept { return client_->times(); }
 std::size_t Client::dropped() const noexcept { return client_->dropped(); }
 std::optional<Error> Client::error() const { return client_->error(); }
 

@@ -47,8 +47,8 @@ void LoopClient::fail(Error failure, Stage stage) noexcept {
   const auto self = weak_from_this().lock();
   if (!is_running()) return;
   const std::string url = shown_url();
+  Ended ended{.url = url, .failure = &failure, .stage = stage, .times = times()};
   close_attempt();
-  Ended ended{.url = url, .failure = &failure, .stage = stage};
   ended.retry_after = retry_after(failure);
   const auto wait = backoff_.after_failure(ground().draw(),
                                            ended.retry_after.value_or(std::chrono::nanoseconds(0)));
@@ -57,6 +57,7 @@ void LoopClient::fail(Error failure, Stage stage) noexcept {
 
 void LoopClient::end(const CloseInfo& info) noexcept {
   const std::string url = shown_url();
+  close_attempt();  // on_open has thrown, or it has replaced the connection
   Ended ended{.url = url, .close = &info, .stage = Stage::open};
   if (state() == ClientState::open && todo_ == Todo::replace) {  // reconnect() ended it
     todo_ = Todo::nothing;

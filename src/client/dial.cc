@@ -39,8 +39,8 @@ Result<std::shared_ptr<tls::ClientContext>> context_of(const TlsClient& options)
 class Opening {
  public:
   Opening(const http::Url& url, const DialOptions& options, Clock::time_point deadline,
-          const client::StopSignal& stop) noexcept
-      : url_(url), options_(options), deadline_(deadline), stop_(stop) {}
+          const client::StopSignal& stop, Clock::time_point began) noexcept
+      : url_(url), options_(options), deadline_(deadline), stop_(stop), clock_(began) {}
 
   // Takes over the given socket, if there is one.
   Result<BlockingClient> go(net::Fd given) {
@@ -56,6 +56,7 @@ class Opening {
     for (Step step = client::first_step(*route); step != Step::upgrade;
          step = client::step_after(step, *route, url_.secure)) {
       if (auto done = take(step, *route); !done) return done.error();
+      clock_.done(step, Clock::now());
     }
     return upgrade(*route);
   }
@@ -170,9 +171,9 @@ class Opening {
   }
 
   Result<BlockingClient> upgrade(const Route& route) {
-    auto session =
-        std::make_unique<client::Session>(std::move(transport_), std::move(scratch_), options_,
-                                          client::name_of(url_), std::move(remote_address_));
+    auto session = std::make_unique<client::Session>(std::move(transport_), std::move(scratch_),
+                                                     options_, client::name_of(url_),
+                                                     std::move(remote_address_), clock_);
     if (auto begun = session->begin(route.request, deadline_); !begun) return begun.error();
     Result<void> opened;
     {
@@ -189,6 +190,7 @@ class Opening {
   const DialOptions& options_;
   const Clock::time_point deadline_;
   const client::StopSignal& stop_;
+  client::StageClock clock_;
   net::Fd given_{};
   std::shared_ptr<tls::ClientContext> context_{};
   net::Addresses addresses_{};
@@ -198,7 +200,8 @@ class Opening {
 };
 
 Result<BlockingClient> dial_until(http::Url url, const DialOptions& options,
-                                  Clock::time_point deadline, net::Fd given) {
+                                  Clock::time_point deadline, Clock::time_point began,
+                                  net::Fd given) {
   const client::StopSignal stop(options.stop);
   // Does not own the options, which live longer.
   client::Destination to(std::move(url),
@@ -206,7 +209,7 @@ Result<BlockingClient> dial_until(http::Url url, const DialOptions& options,
   for (;;) {
     if (stop.requested()) return Error(Errc::stopped, "dial " + client::name_of(to.url()));
     auto opened =
-        Opening(to.url(), to.options(), deadline, stop).go(std::exchange(given, net::Fd()));
+        Opening(to.url(), to.options(), deadline, stop, began).go(std::exchange(given, net::Fd()));
     if (opened) return opened;
     auto followed = to.follow(opened.error());
     if (!followed) return std::move(followed).error();
@@ -217,13 +220,14 @@ Result<BlockingClient> dial_until(http::Url url, const DialOptions& options,
 }  // namespace
 
 Result<BlockingClient> dial(std::string_view url, const DialOptions& options) {
+  const auto began = Clock::now();
   net::Fd given(options.socket);
   const auto deadline = client::deadline_after(options.timeout);
   try {
     auto parsed = http::parse_url(url);
     if (!parsed) return std::move(parsed).error();
     if (auto checked = client::check_options(*parsed, options); !checked) return checked.error();
-    return dial_until(*std::move(parsed), options, deadline, std::move(given));
+    return dial_until(*std::move(parsed), options, deadline, began, std::move(given));
   } catch (const std::bad_alloc&) {
     return Errc::no_memory;
   }
@@ -270,6 +274,8 @@ std::string_view BlockingClient::protocol() const noexcept { return session_->pr
 std::optional<DeflateAgreement> BlockingClient::deflate() const { return session_->deflate(); }
 
 std::optional<RoundTrip> BlockingClient::rtt() const { return session_->rtt(); }
+
+StageTimes BlockingClient::times() const noexcept { return session_->times(); }
 
 std::string BlockingClient::header(std::string_view name) const { return session_->header(name); }
 

@@ -26,6 +26,7 @@ LoopAttempt::LoopAttempt(net::LoopCore& core, Ground& ground, Owner& owner, Dest
       owner_(&owner),
       to_(std::move(to)),
       deadline_(deadline),
+      clock_(std::chrono::steady_clock::now()),
       given_(std::move(given)) {}
 
 void LoopAttempt::start() noexcept {
@@ -42,13 +43,14 @@ void LoopAttempt::start() noexcept {
     fail(Error(Errc::no_memory));
     return;
   }
-  run(step_after(step_, route_, to_.url().secure));
+  run(next());
 }
 
 void LoopAttempt::start(Destination to) noexcept {
   to_ = std::move(to);
   way_ = {};
   tunnel_.reset();
+  clock_.again();
   start();
 }
 
@@ -77,10 +79,16 @@ ClientRequest LoopAttempt::request() const {
 
 // ---- the steps
 
+// The step after step_, which is done. The time is not that of the turn, because a turn may take
+// several steps.
+Step LoopAttempt::next() noexcept {
+  clock_.done(step_, std::chrono::steady_clock::now());
+  return step_after(step_, route_, to_.url().secure);
+}
+
 void LoopAttempt::run(Step step) noexcept {
   try {
-    for (step_ = step; step_ != Step::upgrade;
-         step_ = step_after(step_, route_, to_.url().secure)) {
+    for (step_ = step; step_ != Step::upgrade; step_ = next()) {
       if (take(step_) != Progress::done) return;
     }
   } catch (const std::bad_alloc&) {
@@ -185,7 +193,7 @@ void LoopAttempt::on_resolved(Result<net::Addresses> found) noexcept {
     fail(Error(Errc::no_memory));
     return;
   }
-  run(step_after(step_, route_, to_.url().secure));
+  run(next());
 }
 
 LoopAttempt::Progress LoopAttempt::use_addresses(Result<net::Addresses> found) {
@@ -229,7 +237,7 @@ void LoopAttempt::on_raced(Result<net::Fd> socket) noexcept {
   }
   net::set_nodelay(socket->get());  // an error is ignored: it only costs speed
   way_.socket = *std::move(socket);
-  run(step_after(Step::race, route_, to_.url().secure));
+  run(next());
 }
 
 // ---- TLS and proxies
@@ -309,7 +317,7 @@ void LoopAttempt::on_ready(std::uint32_t) noexcept {
     fail(Error(Errc::no_memory));
     return;
   }
-  run(step_after(Step::tunnel, route_, to_.url().secure));
+  run(next());
 }
 
 }  // namespace tern::client

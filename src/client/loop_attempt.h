@@ -63,6 +63,8 @@ class LoopAttempt final : private net::Watcher, private net::Timer, private net:
   const Destination& destination() const noexcept { return to_; }
   /// Returns how far the attempt came.
   Stage stage() const noexcept { return stage_of(step_, route_); }
+  /// The times of its stages. The owner adds those of the steps after on_way_open().
+  StageClock& clock() noexcept { return clock_; }
 
  private:
   enum class Progress : std::uint8_t { done, waits, over };
@@ -76,6 +78,7 @@ class LoopAttempt final : private net::Watcher, private net::Timer, private net:
   void on_timer(net::Timer::time_point now) noexcept override;
   void on_retired() noexcept override { delete this; }
 
+  Step next() noexcept;
   void run(Step step) noexcept;
   Progress take(Step step);
   Progress resolve(const Endpoint& name);
@@ -103,6 +106,7 @@ class LoopAttempt final : private net::Watcher, private net::Timer, private net:
   Owner* owner_;  // null once closed
   Destination to_;
   const TimePoint deadline_;
+  StageClock clock_;
   net::Fd given_;
   std::shared_ptr<Link> link_{};  // of the look-up, and of its answer while that is posted
   net::Lookup lookup_{};

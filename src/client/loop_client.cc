@@ -280,13 +280,14 @@ void LoopClient::close_attempt() noexcept {
 
 void LoopClient::on_head(LiveConnection& connection) noexcept {
   if (&connection != connection_) return;
+  attempt_->clock().secured(connection.transport().ready_since());
+  attempt_->clock().done(Step::upgrade, std::chrono::steady_clock::now());
   connection.make_session(
       maker_->type, [&](void* memory) { maker_->make(memory, connection.engine().response()); });
 }
 
 void LoopClient::on_opening_over(LiveConnection& connection) noexcept {
   if (&connection != connection_ || !connection.session()) return;
-  close_attempt();
   since_ = core().now();
   const connection::Registry::Place at = connection.place();
   place_.store(std::uint64_t{at.slot} << 32 | at.generation, std::memory_order_relaxed);
@@ -294,7 +295,9 @@ void LoopClient::on_opening_over(LiveConnection& connection) noexcept {
 }
 
 void LoopClient::on_opened(LiveConnection& connection) noexcept {
-  if (&connection == connection_) flush_outbox();
+  if (&connection != connection_) return;
+  close_attempt();
+  flush_outbox();
 }
 
 void LoopClient::on_drained(LiveConnection& connection) noexcept {
@@ -319,6 +322,7 @@ void LoopClient::on_refused(LiveConnection& connection) {
   const std::error_code why = connection.engine().close_info().error;
   const net::Transport* const transport = &connection.transport();
   const Stage stage = ended_in_tls(why, transport) ? Stage::tls : Stage::upgrade;
+  attempt_->clock().secured(transport->ready_since());
   Error failure = handshake_error(connection.engine(), shown_url(), transport);
   Destination to = attempt_->destination();
   auto followed = to.follow(failure);

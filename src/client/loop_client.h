@@ -48,6 +48,9 @@ class LoopClient final : public std::enable_shared_from_this<LoopClient>,
   std::optional<Loop::Clock::time_point> next_attempt() const noexcept;
   std::size_t dropped() const noexcept { return outbox_ ? outbox_->dropped() : 0; }
   std::optional<Error> error() const;
+  StageTimes times() const noexcept {
+    return attempt_ != nullptr ? attempt_->clock().times() : StageTimes();
+  }
 
   /// The application has answered the attempt with this number.
   void on_answer(std::uint32_t number, AttemptAnswer answer) noexcept;
@@ -139,7 +142,7 @@ class LoopClient final : public std::enable_shared_from_this<LoopClient>,
   std::unique_ptr<std::stop_callback<StopPost>> on_stop_{};
 
   net::Fd given_{};                 // DialOptions::socket, until the first attempt uses it
-  LoopAttempt* attempt_ = nullptr;  // until the connection is open
+  LoopAttempt* attempt_ = nullptr;  // until on_open has returned
   connection::LiveConnection* connection_ = nullptr;  // that counts; others only linger
   std::shared_ptr<LoopClient> self_{};                // set while there are connections
   Loop::Clock::time_point since_{};                   // open: since when; waiting: the next attempt

@@ -70,9 +70,11 @@ std::string describe_close(const CloseInfo& info) {
 }  // namespace
 
 Session::Session(std::unique_ptr<net::Transport> transport, std::unique_ptr<tls::Scratch[]> scratch,
-                 const DialOptions& options, std::string url, std::string remote_address)
+                 const DialOptions& options, std::string url, std::string remote_address,
+                 const StageClock& clock)
     : url_(std::move(url)),
       remote_address_(std::move(remote_address)),
+      clock_(clock),
       options_{.limits = options.limits, .timeouts = options.timeouts, .deflate = options.deflate},
       scratch_(std::move(scratch)),
       transport_(std::move(transport)),
@@ -102,6 +104,8 @@ Result<void> Session::open() {
     if (end_error_) return *end_error_;
     wait(lock, Clock::time_point::max());  // the engine has the deadline
   }
+  clock_.secured(transport_->ready_since());
+  clock_.done(Step::upgrade, Clock::now());
   protocol_ = engine_->protocol();
   for (const HeaderField& field : engine_->response().fields) {
     fields_.emplace_back(field.name, field.value);

@@ -3,6 +3,7 @@
 #include "tern/dial.h"
 #include "tern/engine.h"
 
+#include "client/steps.h"
 #include "client/wait.h"
 #include "connection/transfer.h"
 #include "net/event.h"
@@ -29,9 +30,10 @@ namespace tern::client {
 class Session {
  public:
   /// Takes a connected transport and the scratch that it may need. `url` is for the texts of
-  /// errors. Throws std::bad_alloc.
+  /// errors. `clock` has measured the steps so far. Throws std::bad_alloc.
   Session(std::unique_ptr<net::Transport> transport, std::unique_ptr<tls::Scratch[]> scratch,
-          const DialOptions& options, std::string url, std::string remote_address);
+          const DialOptions& options, std::string url, std::string remote_address,
+          const StageClock& clock);
 
   /// Queues the request of the opening handshake. Errors: those of dial().
   Result<void> begin(ClientRequest request, Clock::time_point deadline);
@@ -57,6 +59,8 @@ class Session {
   std::optional<DeflateAgreement> deflate() const;
   /// As BlockingClient.
   std::optional<RoundTrip> rtt() const;
+  /// As BlockingClient.
+  const StageTimes& times() const noexcept { return clock_.times(); }
   /// As BlockingClient.
   std::string header(std::string_view name) const;
   /// As BlockingClient.
@@ -114,6 +118,7 @@ class Session {
 
   const std::string url_;
   const std::string remote_address_;
+  StageClock clock_;                                           // stopped by open()
   std::string protocol_{};                                     // set by open()
   std::vector<std::pair<std::string, std::string>> fields_{};  // of the 101; set by open()
   const net::Opened bell_ = net::open_event();                 // wakes the thread that drives

@@ -75,6 +75,34 @@ Stage stage_of(Step step, const Route& route) noexcept {
   return Stage::upgrade;
 }
 
+void StageClock::done(Step step, TimePoint now) noexcept {
+  switch (step) {
+    case Step::resolve:
+      times_.resolve = now - began_;
+      return;
+    case Step::take_socket:
+    case Step::connect_unix:
+    case Step::race:
+      times_.connect = now - began_;
+      return;
+    case Step::tunnel:
+      times_.proxy = now - began_;
+      return;
+    case Step::upgrade:
+      times_.upgrade = now - began_;
+      return;
+    case Step::find_route:
+    case Step::secure_proxy:
+    case Step::resolve_target:
+    case Step::secure:  // TLS runs with the upgrade, see secured()
+      return;
+  }
+}
+
+void StageClock::secured(std::optional<TimePoint> when) noexcept {
+  if (when) times_.tls = *when - began_;
+}
+
 Result<bool> Destination::follow(const Error& failure) {
   const bool is_followed = failure.code() == Errc::upgrade_refused &&
                            is_redirect(failure.http_status()) && options_->max_redirects > 0 &&

@@ -2,15 +2,17 @@
 // LoopAttempt on a loop.
 #pragma once
 
-#include "tern/client.h"
 #include "tern/dial.h"
 #include "tern/error.h"
+#include "tern/stage.h"
 
 #include "client/route.h"
 #include "http/url.h"
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 namespace tern::client {
 
@@ -34,6 +36,26 @@ Step first_step(const Route& route) noexcept;
 Step step_after(Step done, const Route& route, bool secure) noexcept;
 /// Returns the stage to which the failure of a step belongs.
 Stage stage_of(Step step, const Route& route) noexcept;
+
+/// Measures the stages of one attempt.
+class StageClock {
+ public:
+  using TimePoint = std::chrono::steady_clock::time_point;
+
+  explicit StageClock(TimePoint began) noexcept : began_(began) {}
+
+  /// This step was done now. `Step::upgrade`: the 101 has arrived.
+  void done(Step step, TimePoint now) noexcept;
+  /// TLS with the server was done at this time; nothing: it is not done.
+  void secured(std::optional<TimePoint> when) noexcept;
+  /// The steps begin again at another URL.
+  void again() noexcept { times_ = {}; }
+  const StageTimes& times() const noexcept { return times_; }
+
+ private:
+  TimePoint began_;
+  StageTimes times_{};
+};
 
 /// A URL and its options, which redirects change.
 class Destination {

@@ -45,6 +45,9 @@ class TransportBox {
     Transfer flush() noexcept override { return to_->flush(); }
     Delivery delivery() const noexcept override { return to_->delivery(); }
     bool is_ready() const noexcept override { return to_->is_ready(); }
+    std::optional<std::chrono::steady_clock::time_point> ready_since() const noexcept override {
+      return to_->ready_since();
+    }
     std::string explanation() const override { return to_->explanation(); }
     std::string peer_subject() const override { return to_->peer_subject(); }
 

@@ -2,8 +2,10 @@
 
 #include "tern/delivery.h"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <sys/uio.h>
@@ -57,6 +59,10 @@ class Transport {
   virtual Transfer flush() noexcept { return {}; }
   /// Returns whether its own handshake is done (TLS), also if it failed later.
   virtual bool is_ready() const noexcept { return true; }
+  /// Returns when its own handshake succeeded; nothing if it has none, or did not come so far.
+  virtual std::optional<std::chrono::steady_clock::time_point> ready_since() const noexcept {
+    return {};
+  }
   /// Returns more about the last failure, as a text for people; usually empty. Throws
   /// std::bad_alloc.
   virtual std::string explanation() const { return {}; }

@@ -132,7 +132,9 @@ TlsTransport::Step TlsTransport::shake_hands() noexcept {
   } catch (const std::bad_alloc&) {
     fail(Errc::no_memory);
   }
-  return phase_ == Phase::open ? Step::done : Step::failed;
+  if (phase_ != Phase::open) return Step::failed;
+  ready_since_ = std::chrono::steady_clock::now();
+  return Step::done;
 }
 
 // ---- the end

@@ -8,9 +8,11 @@
 #include "tls/openssl.h"
 #include "tls/scratch.h"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -39,6 +41,9 @@ class TlsTransport final : public net::Transport {
   Transfer flush() noexcept override;
   Delivery delivery() const noexcept override;
   bool is_ready() const noexcept override { return SSL_is_init_finished(ssl_.get()) == 1; }
+  std::optional<std::chrono::steady_clock::time_point> ready_since() const noexcept override {
+    return ready_since_;
+  }
   std::string explanation() const override;
   std::string peer_subject() const override;
 
@@ -96,6 +101,7 @@ class TlsTransport final : public net::Transport {
   std::error_code write_error_{};       // the reason why it cannot send; it still reads
   std::unique_ptr<std::string> explanation_{};
   std::unique_ptr<std::string> name_{};  // client: the server and port; the key of its sessions
+  std::optional<std::chrono::steady_clock::time_point> ready_since_{};
   Phase phase_ = Phase::handshake;
   std::uint16_t records_ = 0;     // within a call: records that OpenSSL has begun to read
   std::uint8_t receives_ = 0;     // within a call: received buffers of ciphertext

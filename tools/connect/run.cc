@@ -105,7 +105,6 @@ tern::ClientOptions Run::client_options() {
     client.retry = tern::Retry::never();
   }
   client.before_attempt = [this](const tern::Attempt& attempt) {
-    attempt_began_ = report_->now();
     report_->attempt(++attempts_);
     attempt.go();
   };
@@ -120,7 +119,7 @@ void Run::on_open(tern::Connection& connection) {
   phase_ = Phase::talking;
   congested_ = false;
   figures_.http_code = 101;
-  figures_.time_open = report_->now() - attempt_began_;
+  figures_.times = client_->times();
   figures_.protocol = connection.protocol();
   figures_.remote_ip = without_port(connection.remote_address());
   report_->open(connection, *connection.response());

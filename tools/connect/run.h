@@ -87,7 +87,6 @@ class Run {
   Clock::time_point heard_ = Clock::now();  // the last message, for --idle and --wait
   bool waits_ = false;                      // for a silence of --wait
   std::size_t attempts_ = 0;
-  double attempt_began_ = 0;
   int exit_code_ = 0;
   bool had_problem_ = false;
   Figures figures_{};

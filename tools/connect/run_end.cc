@@ -36,6 +36,7 @@ void Run::on_ended(const tern::Ended& end) {
   if (end.failure != nullptr && end.stage != tern::Stage::proxy) {
     figures_.http_code = end.failure->http_status();
   }
+  if (end.failure != nullptr && phase_ != Phase::stopping) figures_.times = end.times;
   if (end.wait) return;
   phase_ = Phase::over;
   report_->finish();
@@ -53,6 +54,7 @@ void Run::stop(int code) {
   if (phase_ == Phase::stopping) return;
   exit_code_ = code;
   if (phase_ == Phase::over) return loop_.stop();  // only stdout is not written
+  if (phase_ == Phase::connecting) figures_.times = client_->times();
   phase_ = Phase::stopping;
   input_.want(false);
   loop_.after(patience, [this] { loop_.stop(); });

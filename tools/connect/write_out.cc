@@ -14,13 +14,21 @@ namespace {
 // Seconds with at most 6 decimals.
 double microseconds(double seconds) { return std::round(seconds * 1e6) / 1e6; }
 
+// 0 for a stage that was not done, as curl shows it.
+double since_start(const std::optional<std::chrono::nanoseconds>& time) {
+  return time ? microseconds(std::chrono::duration<double>(*time).count()) : 0.0;
+}
+
 // ordered_json keeps the order of this table.
 nlohmann::ordered_json values_of(const Figures& figures) {
   return {{"url", figures.url},
           {"http_code", figures.http_code},
           {"attempts", figures.attempts},
           {"rtt", microseconds(figures.rtt)},
-          {"time_open", microseconds(figures.time_open)},
+          {"time_namelookup", since_start(figures.times.resolve)},
+          {"time_connect", since_start(figures.times.connect)},
+          {"time_appconnect", since_start(figures.times.tls)},
+          {"time_open", since_start(figures.times.upgrade)},
           {"time_total", microseconds(figures.time_total)},
           {"messages_received", figures.messages_received},
           {"messages_sent", figures.messages_sent},

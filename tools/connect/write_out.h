@@ -1,6 +1,8 @@
 // The text of -W: figures of the run, for scripts.
 #pragma once
 
+#include "tern/stage.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -22,9 +24,9 @@ struct Figures {
   std::uint64_t messages_sent = 0;
   std::uint64_t bytes_received = 0;  ///< of payloads
   std::uint64_t bytes_sent = 0;
-  double rtt = 0;         ///< seconds of the last round trip; 0: none was measured
-  double time_open = 0;   ///< seconds from the start of the last attempt to its 101
-  double time_total = 0;  ///< seconds
+  double rtt = 0;            ///< seconds of the last round trip; 0: none was measured
+  tern::StageTimes times{};  ///< of the last attempt
+  double time_total = 0;     ///< seconds
 };
 
 /// The names of the variables, for --help.
