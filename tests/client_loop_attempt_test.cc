@@ -8,7 +8,9 @@
 
 #include <cstdlib>
 #include <gtest/gtest.h>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace {
@@ -97,6 +99,102 @@ TEST(ClientLoopAttempt, AStopNamesTheStageThatItEnded) {
   ASSERT_EQ(recorded.ends.size(), 1u);
   EXPECT_EQ(recorded.ends[0].code, Errc::stopped);
   EXPECT_EQ(recorded.ends[0].stage, Stage::upgrade);
+}
+
+// ---- on_request
+
+TEST(ClientLoopAttempt, OnRequestReceivesEachHeadAsItIsSent) {
+  std::vector<std::string> sent;
+  const auto answering = [&](const std::string& answer) {
+    return [&sent, answer](Socket& socket) {
+      sent.push_back(socket.receive_head());
+      socket.send(answer + "Content-Length: 0\r\n\r\n");
+      socket.receive_end();
+    };
+  };
+  ScriptedPeer last(answering("HTTP/1.1 403 x\r\n"));
+  ScriptedPeer first(answering("HTTP/1.1 302 x\r\nLocation: " + last.url("/last") + "\r\n"));
+  std::vector<std::string> shown;
+  Recorded recorded;
+  ClientOptions options{.dial = {.headers = {{"Authorization", "secret"}}, .max_redirects = 1}};
+  options.on_request = [&](std::string_view head) { shown.emplace_back(head); };
+  recorded.client(first.url("/first?a"), std::move(options));
+  recorded.connect();
+  run(recorded.loop);
+  recorded.destroy();
+  first.join();
+  last.join();
+  ASSERT_EQ(sent.size(), 2u);
+  EXPECT_TRUE(sent[0].starts_with("GET /first?a HTTP/1.1\r\n"));
+  EXPECT_TRUE(sent[1].starts_with("GET /last HTTP/1.1\r\n"));
+  EXPECT_EQ(shown, sent);
+}
+
+TEST(ClientLoopAttempt, OnRequestReceivesTheHeadForTheProxy) {
+  std::string sent;
+  ScriptedPeer proxy([&](Socket& socket) {
+    sent = socket.receive_head();
+    socket.send("HTTP/1.1 403 x\r\nContent-Length: 0\r\n\r\n");
+    socket.receive_end();
+  });
+  std::vector<std::string> shown;
+  Recorded recorded;
+  ClientOptions options;
+  options.dial.proxy = *tern::Proxy::parse("http://me:secret@" + proxy.authority());
+  options.on_request = [&](std::string_view head) { shown.emplace_back(head); };
+  recorded.client("ws://behind.example/", std::move(options));
+  recorded.connect();
+  run(recorded.loop);
+  recorded.destroy();
+  proxy.join();
+  EXPECT_TRUE(sent.starts_with("CONNECT behind.example:80 HTTP/1.1\r\n"));
+  EXPECT_EQ(shown, std::vector<std::string>{sent});
+}
+
+// In each of the two places from which on_request is called.
+TEST(ClientLoopAttempt, OnRequestMayEndTheClient) {
+  for (const bool proxied : {false, true}) {
+    for (const bool destroys : {false, true}) {
+      ScriptedPeer peer([](Socket& socket) { EXPECT_TRUE(socket.receive().empty()); });
+      Recorded recorded;
+      int calls = 0;
+      ClientOptions options;
+      if (proxied) options.dial.proxy = *tern::Proxy::parse("http://" + peer.authority());
+      options.on_request = [&](std::string_view) {
+        ++calls;
+        if (!destroys) return void(recorded.client().stop());
+        recorded.destroy();
+        recorded.loop.after({}, [&] { recorded.loop.stop(); });
+      };
+      recorded.client(proxied ? "ws://behind.example/" : peer.url(), std::move(options));
+      recorded.connect();
+      run(recorded.loop);
+      peer.join();
+      EXPECT_EQ(calls, 1);
+      ASSERT_EQ(recorded.ends.size(), destroys ? 0u : 1u);
+      if (!destroys) {
+        EXPECT_EQ(recorded.ends[0].code, Errc::stopped);
+      }
+    }
+  }
+}
+
+TEST(ClientLoopAttempt, OnRequestThatThrowsIsLoggedAndEndsNothing) {
+  RunningServer served;
+  served.server.route("/", tern::test::echo());
+  Recorded recorded;
+  std::vector<std::string> lines;
+  ClientOptions options{.retry = Retry::never()};
+  options.on_request = [](std::string_view) { throw std::runtime_error("broken"); };
+  options.log = [&](const tern::LogRecord& record) { lines.emplace_back(record.message); };
+  Client& client = recorded.client(url_of(served.start()), std::move(options));
+  ASSERT_TRUE(client.connect({.on_open = [](Connection& conn) { conn.close(); },
+                              .on_message = [](Connection&, Message) {}}));
+  run(recorded.loop);
+  ASSERT_EQ(recorded.ends.size(), 1u);
+  EXPECT_TRUE(recorded.ends[0].was_open) << recorded.ends[0].text;
+  ASSERT_FALSE(lines.empty());
+  EXPECT_NE(lines[0].find("on_request"), std::string::npos) << lines[0];
 }
 
 TEST(ClientLoopAttempt, ConnectAfterAStopBeginsNothing) {

@@ -371,6 +371,65 @@ TEST(TernConnectOutput, VerboseShowsTheHandshake) {
   }
 }
 
+// The lines of stderr that show a request.
+std::string shown_requests(const Outcome& outcome) {
+  std::istringstream lines(outcome.err);
+  std::string shown;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("> ")) shown += line.substr(2) + "\r\n";
+  }
+  return shown;
+}
+
+TEST(TernConnectOutput, VerboseShowsTheWholeRequestWithoutSecrets) {
+  std::string head;
+  ScriptedPeer peer([&](Socket& socket) {
+    head = socket.receive_head();
+    socket.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+  });
+  const Outcome outcome = run_tern({"-v", "-z", "-u", "me:secret", "-H", "COOKIE: a=secret", "-H",
+                                    "X-A: b", "-H", "proxy-authorization: Basic secret", "-s", "x",
+                                    "--origin", "https://a.example", peer.url("/echo?a=b")});
+  EXPECT_EQ(outcome.code, 22);
+  peer.join();
+  ASSERT_TRUE(head.starts_with("GET /echo?a=b HTTP/1.1\r\nHost: ")) << head;
+  std::string expected = head.substr(0, head.size() - 2);
+  for (const std::string secret : {"Basic bWU6c2VjcmV0", "a=secret", "Basic secret"}) {
+    const std::size_t at = expected.find(secret);
+    ASSERT_NE(at, std::string::npos) << secret << " is not in\n" << expected;
+    expected.replace(at, secret.size(), "(not shown)");
+  }
+  EXPECT_EQ(shown_requests(outcome), expected);
+}
+
+TEST(TernConnectOutput, VerboseShowsTheRequestToTheProxy) {
+  std::string connect;
+  ScriptedPeer proxy([&](Socket& socket) {
+    connect = socket.receive_head();
+    socket.send("HTTP/1.1 502 x\r\nContent-Length: 0\r\n\r\n");
+  });
+  const Outcome outcome =
+      run_tern({"-v", "-x", "http://me:secret@" + proxy.authority(), "ws://behind.example/"});
+  EXPECT_EQ(outcome.code, 97);
+  proxy.join();
+  std::string expected = connect.substr(0, connect.size() - 2);
+  const std::string secret = "Basic bWU6c2VjcmV0";
+  ASSERT_NE(expected.find(secret), std::string::npos) << expected;
+  expected.replace(expected.find(secret), secret.size(), "(not shown)");
+  EXPECT_EQ(shown_requests(outcome), expected);
+}
+
+TEST(TernConnectOutput, VerboseShowsTheRequestAfterARedirect) {
+  Echo server;
+  ScriptedPeer peer([&](Socket& socket) {
+    socket.receive_head();
+    socket.send("HTTP/1.1 302 x\r\nLocation: " + server.url() + "\r\nContent-Length: 0\r\n\r\n");
+  });
+  const std::string shown = shown_requests(run_tern({"-v", "-L", peer.url("/first")}));
+  EXPECT_TRUE(shown.starts_with("GET /first HTTP/1.1\r\n")) << shown;
+  EXPECT_NE(shown.find("\r\nGET /echo HTTP/1.1\r\n"), std::string::npos) << shown;
+}
+
 TEST(TernConnectOutput, QuietReportsNothing) {
   const RefusedPort nowhere;
   EXPECT_NE(run_tern({nowhere.url()}).err, "");

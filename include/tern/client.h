@@ -153,6 +153,10 @@ struct ClientOptions {
   /// Called before each attempt, for fresh credentials; empty: connects at once. The application
   /// answers now or later. DialOptions::timeout starts with the answer.
   UniqueFunction<void(Attempt)> before_attempt{};
+  /// Called with the head of each request, as it will be sent: that of the opening handshake, again
+  /// after a redirect, and before it CONNECT to an HTTP proxy. For logs; it holds credentials.
+  /// Lifetime of the view: the call.
+  UniqueFunction<void(std::string_view head)> on_request{};
   /// Called for each attempt that failed and for each end of an open connection (after the
   /// session's on_close). The last call has no `wait`. The destructor does not call it.
   UniqueFunction<void(const Ended&)> on_ended{};

@@ -273,6 +273,10 @@ LoopAttempt::Progress LoopAttempt::tunnel() {
   const DialOptions& options = to_.options();
   tunnel_.emplace(*route_.proxy, route_.tunnel_to.host, route_.tunnel_to.port, options.user_agent,
                   options.limits);
+  if (const std::string_view head = tunnel_->request_head(); !head.empty()) {
+    owner_->on_proxy_request(*this, head);
+    if (owner_ == nullptr) return Progress::over;
+  }
   return on_tunnel();
 }
 

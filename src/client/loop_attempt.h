@@ -19,6 +19,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace tern::client {
 
@@ -37,6 +38,8 @@ class LoopAttempt final : private net::Watcher, private net::Timer, private net:
    public:
     /// All steps before Step::upgrade are done: take_way() and request() are there.
     virtual void on_way_open(LoopAttempt& attempt) noexcept = 0;
+    /// This head will be sent to a proxy. The owner may call close().
+    virtual void on_proxy_request(LoopAttempt& attempt, std::string_view head) noexcept = 0;
     /// A step failed. The owner calls close().
     virtual void on_way_failed(LoopAttempt& attempt, Error failure, Stage stage) noexcept = 0;
 

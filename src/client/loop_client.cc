@@ -4,7 +4,8 @@
 //               ▲                                   │ fail           │ on_closed: fail, end
 //               └──────────── wait ◀── conclude ◀───┴────────────────┘
 //
-// Only prepare, conclude and report call code of the application, besides the session's handlers.
+// Only prepare, show_request, conclude and report call code of the application, besides the
+// session's handlers.
 // The application may destroy the Client in any of them, so each one keeps the object until it
 // returns, and looks at is_over() afterwards.
 #include "client/loop_client.h"
@@ -20,6 +21,7 @@
 #include <algorithm>
 #include <exception>
 #include <new>
+#include <span>
 #include <utility>
 
 namespace tern::client {
@@ -62,6 +64,14 @@ std::shared_ptr<const DialOptions> with_socket(const DialOptions& dial, int sock
   auto changed = std::make_shared<DialOptions>(dial);
   changed->socket = socket;
   return changed;
+}
+
+std::string text_of(std::span<const iovec> pieces) {
+  std::string text;
+  for (const iovec& piece : pieces) {
+    text.append(static_cast<const char*>(piece.iov_base), piece.iov_len);
+  }
+  return text;
 }
 
 }  // namespace
@@ -230,16 +240,25 @@ void LoopClient::on_way_open(LoopAttempt& attempt) noexcept {
   }
 }
 
+void LoopClient::on_proxy_request(LoopAttempt&, std::string_view head) noexcept {
+  show_request(head);
+}
+
 void LoopClient::on_way_failed(LoopAttempt&, Error failure, Stage stage) noexcept {
   fail(std::move(failure), stage);
 }
 
 void LoopClient::connect(LoopAttempt& attempt) {
+  const auto self = weak_from_this().lock();  // the engine refers to the settings
   auto engine = Engine::client(attempt.request(), settings_->engine, ground().workspace);
   if (!engine) return fail(std::move(engine).error(), Stage::upgrade);
+  if (options().on_request) {
+    show_request(text_of(engine->output()));
+    if (attempt_ != &attempt) return;  // it stopped the client
+  }
   LoopAttempt::Way way = attempt.take_way();
   ++connections_;
-  self_ = weak_from_this().lock();
+  self_ = self;
   if (way.socket) {
     connection_ = LiveConnection::start(std::move(way.socket), *std::move(engine), environment_);
   } else {
@@ -254,6 +273,17 @@ void LoopClient::connect(LoopAttempt& attempt) {
   // It has ended already, because epoll has no room for it.
   const std::error_code why = std::exchange(connection_, nullptr)->engine().close_info().error;
   fail(Error(why, "upgrade " + shown_url()), Stage::upgrade);
+}
+
+void LoopClient::show_request(std::string_view head) noexcept {
+  auto& on_request = settings_->options->on_request;
+  if (!on_request) return;
+  const auto self = weak_from_this().lock();
+  try {
+    on_request(head);
+  } catch (...) {
+    connection::log_exception(options().log, {}, "on_request", {});
+  }
 }
 
 // Stops, and drops what runs. The application hears of it only by the session's on_close, which may

@@ -82,6 +82,7 @@ class LoopClient final : public std::enable_shared_from_this<LoopClient>,
   void on_gone(connection::LiveConnection& connection) noexcept override;
   // LoopAttempt::Owner
   void on_way_open(LoopAttempt& attempt) noexcept override;
+  void on_proxy_request(LoopAttempt& attempt, std::string_view head) noexcept override;
   void on_way_failed(LoopAttempt& attempt, Error failure, Stage stage) noexcept override;
   // Timer, Deferred
   void on_timer(net::Timer::time_point now) noexcept override;
@@ -105,6 +106,7 @@ class LoopClient final : public std::enable_shared_from_this<LoopClient>,
   void prepare() noexcept;
   void go(AttemptAnswer answer);
   void connect(LoopAttempt& attempt);
+  void show_request(std::string_view head) noexcept;
   void on_refused(connection::LiveConnection& connection);
   void cancel() noexcept;
   void close_attempt() noexcept;

@@ -34,6 +34,11 @@ Tunnel::Tunnel(const ProxyServer& proxy, std::string_view host, std::uint16_t po
   }
 }
 
+std::string_view Tunnel::request_head() const noexcept {
+  const auto* const http = std::get_if<HttpConnect>(&handshake_);
+  return http != nullptr ? http->output() : std::string_view();
+}
+
 Tunnel::State Tunnel::advance(net::Transport& transport) {
   using Read = net::Transport::State;
   return with(handshake_, [&](auto& handshake) {

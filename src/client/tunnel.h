@@ -22,6 +22,9 @@ class Tunnel {
   Tunnel(const ProxyServer& proxy, std::string_view host, std::uint16_t port,
          std::string_view user_agent, const Limits& limits);
 
+  /// The head that is sent to an HTTP proxy; empty for SOCKS. Before the first advance(). Lifetime
+  /// of the view: until then.
+  std::string_view request_head() const noexcept;
   /// Moves all bytes that can be moved now. Throws std::bad_alloc.
   State advance(net::Transport& transport);
   /// The proxy's answer, or the failure of the transport. After `failed`.

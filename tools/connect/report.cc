@@ -2,6 +2,7 @@
 
 #include "text.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <iostream>
@@ -55,21 +56,21 @@ void Report::problem(std::string_view text) {
 
 void Report::attempt(std::size_t number) {
   if (options_.json) printer_.line(events_.attempt(number, shown_url_));
-  if (!options_.verbose) return;
-  notice("* attempt " + std::to_string(number) + ": " + shown_url_);
-  show_request();
+  if (options_.verbose) notice("* attempt " + std::to_string(number) + ": " + shown_url_);
 }
 
-// The fields that the command line sets. tern adds those of the handshake.
-void Report::show_request() {
-  const tern::DialOptions& dial = options_.dial;
-  if (!dial.host.empty()) notice("> Host: " + dial.host);
-  if (!dial.user_agent.empty()) notice("> User-Agent: " + dial.user_agent);
-  for (const std::string& protocol : dial.protocols) {
-    notice("> Sec-WebSocket-Protocol: " + protocol);
-  }
-  for (const auto& [name, value] : dial.headers) {
-    notice("> " + name + ": " + (is_secret(name) ? "(not shown)" : value));
+// As sent, but without secrets.
+void Report::request(std::string_view head) {
+  while (!head.empty()) {
+    const std::size_t end = std::min(head.find("\r\n"), head.size());
+    const std::string_view line = head.substr(0, end);
+    const std::string_view name = line.substr(0, line.find(':'));
+    if (is_secret(name)) {
+      notice("> " + std::string(name) + ": (not shown)");
+    } else if (!line.empty()) {
+      notice("> " + std::string(line));
+    }
+    head.remove_prefix(std::min(end + 2, head.size()));
   }
 }
 

@@ -19,6 +19,8 @@ class Report {
   Report(const ConnectOptions& options, Output& output, bool with_prompt);
 
   void attempt(std::size_t number);
+  /// The head of a request, which may hold secrets.
+  void request(std::string_view head);
   void open(const tern::Connection& connection, const tern::ResponseHead& response);
   void message(tern::Message message);
   void ping(std::span<const std::byte> payload, Events::Direction direction);
@@ -39,7 +41,6 @@ class Report {
 
  private:
   void notice(std::string_view text);
-  void show_request();
 
   const ConnectOptions& options_;
   Printer printer_;

@@ -108,6 +108,9 @@ tern::ClientOptions Run::client_options() {
     report_->attempt(++attempts_);
     attempt.go();
   };
+  if (options_.verbose) {
+    client.on_request = [this](std::string_view head) { report_->request(head); };
+  }
   client.on_ended = [this](const tern::Ended& end) { on_ended(end); };
   return client;
 }
