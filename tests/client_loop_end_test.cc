@@ -11,7 +11,6 @@
 #include <gtest/gtest.h>
 #include <memory>
 #include <optional>
-#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
@@ -160,45 +159,6 @@ TEST(ClientLoopEnd, SettleForgetsTheFailures) {
   EXPECT_EQ(recorded.ends[0].failures, 1u);
   EXPECT_EQ(recorded.ends[1].failures, 2u) << "an early end counts as a failure";
   EXPECT_EQ(recorded.ends[2].failures, 1u);
-}
-
-TEST(ClientLoopEnd, AStopTokenEndsTheAttempt) {
-  const Listener silent;
-  std::stop_source source;
-  Recorded recorded;
-  recorded.client(silent.url(), {.dial = {.stop = source.get_token()}});
-  recorded.connect();
-  recorded.loop.after({}, [&] { source.request_stop(); });
-  run(recorded.loop);
-  ASSERT_EQ(recorded.ends.size(), 1u);
-  EXPECT_EQ(recorded.ends[0].code, Errc::stopped);
-  EXPECT_TRUE(recorded.ends[0].last);
-}
-
-TEST(ClientLoopEnd, AStopTokenEndsAClientBetweenItsConnections) {
-  RunningServer served;
-  served.server.route("/", tern::test::echo());
-  std::stop_source source;
-  Recorded recorded(99);
-  Client& client = recorded.client(url_of(served.start()),
-                                   {.dial = {.stop = source.get_token()}, .retry = quick()});
-  ASSERT_TRUE(client.connect({.on_open =
-                                  [&](Connection& conn) {
-                                    source.request_stop();
-                                    conn.send("x");
-                                  },
-                              .on_message = [](Connection& conn, Message) { conn.close(); }}));
-  run(recorded.loop);
-  ASSERT_EQ(recorded.ends.size(), 1u) << "the stop does not touch an open connection";
-  EXPECT_TRUE(recorded.ends[0].was_open);
-  EXPECT_TRUE(recorded.ends[0].last);
-  EXPECT_FALSE(client.error());
-
-  client.reconnect();  // the stop still holds
-  run(recorded.loop);
-  ASSERT_EQ(recorded.ends.size(), 2u);
-  EXPECT_EQ(recorded.ends[1].code, Errc::stopped);
-  EXPECT_EQ(client.state(), ClientState::stopped);
 }
 
 TEST(ClientLoopEnd, AStopInsideOfAgainIsReportedOnce) {

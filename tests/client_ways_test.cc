@@ -441,17 +441,5 @@ TEST(ClientWays, AStopEndsTheConnect) {
   EXPECT_EQ(error.code(), Errc::stopped);
 }
 
-TEST(ClientWays, AStopAfterDialDoesNotHarmTheClient) {
-  const Echo echo;
-  std::stop_source source;
-  auto client = dial(echo.url(), {.stop = source.get_token()});
-  ASSERT_TRUE(client);
-  source.request_stop();
-  std::string text;
-  EXPECT_TRUE(client->send("x"));
-  EXPECT_TRUE(client->receive(text));
-  EXPECT_TRUE(client->close());
-}
-
 }  // namespace
 }  // namespace tern::test

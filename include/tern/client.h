@@ -146,8 +146,8 @@ class Attempt {
 /// The options of a Client. Thread: the functions are called on the loop.
 struct ClientOptions {
   /// How to connect. `timeout` is that of one attempt. `socket` is for the first attempt only;
-  /// connect() takes it over. A stop of `stop` ends the client as stop() does, but an open
-  /// connection stays until it ends by itself.
+  /// connect() takes it over. A requested stop of `stop` ends the client as
+  /// stop(CloseCode::going_away) does.
   DialOptions dial{};
   Retry retry{};
   /// Called before each attempt, for fresh credentials; empty: connects at once. The application

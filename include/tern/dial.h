@@ -65,8 +65,9 @@ struct DialOptions {
   std::string source_address{};               ///< our own numeric address; empty: any
   std::string host{};        ///< the Host field, if not that of the URL: "host" or "host:port"
   std::string user_agent{};  ///< the User-Agent field, also for a proxy; empty: none
-  /// A requested stop ends dial() at once with Errc::stopped, from any thread. Afterwards it has no
-  /// effect on the client.
+  /// A requested stop ends dial() at once with Errc::stopped, from any thread. Later it closes the
+  /// connection with 1001, also if no thread is in a call of the client. It does not wait:
+  /// receive() returns as after close(), when the server has answered or after timeouts.close.
   std::stop_token stop{};
 };
 

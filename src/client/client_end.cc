@@ -198,17 +198,11 @@ void LoopClient::StopPost::operator()() const noexcept {
   try {
     mailbox->post(
         [client = client] {
-          if (const auto self = client.lock()) self->on_stop_requested();
+          if (const auto self = client.lock()) self->stop_here(CloseCode::going_away, {});
         },
         {.bounded = false});
   } catch (const std::bad_alloc&) {  // the next attempt sees the stop
   }
-}
-
-// Has no effect on an open connection.
-void LoopClient::on_stop_requested() noexcept {
-  const ClientState now = state();
-  if (now == ClientState::connecting || now == ClientState::waiting) stop_here({}, {});
 }
 
 void LoopClient::reconnect() noexcept {

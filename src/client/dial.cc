@@ -180,7 +180,10 @@ class Opening {
       const std::stop_callback end(options_.stop, [&] { session->terminate(); });
       opened = session->open();
     }
-    if (opened) return BlockingClient(std::move(session));
+    if (opened) {
+      if (options_.stop.stop_possible()) session->close_at(options_.stop);
+      return BlockingClient(std::move(session));
+    }
     const bool stopped = opened.error().code() == Errc::terminated && stop_.requested();
     if (stopped) return Error(Errc::stopped, "upgrade " + client::name_of(url_));
     return opened.error();

@@ -123,7 +123,6 @@ class LoopClient final : public std::enable_shared_from_this<LoopClient>,
   void note_stage() noexcept;
   void report_stop() noexcept;
   void stop_here(CloseCode code, std::string_view reason) noexcept;
-  void on_stop_requested() noexcept;
   std::string shown_url() const noexcept;
   // client_send.cc: messages
   SendStatus send_here(Message message, SendOptions options);

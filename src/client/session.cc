@@ -257,6 +257,17 @@ bool Session::close(CloseCode code, std::string_view reason, std::chrono::nanose
   return engine_->close_info().clean && !close_lost_;
 }
 
+// Runs in the thread that requests the stop, so it does not wait. A thread that is in a call
+// receives the server's answer.
+void Session::go_away() noexcept {
+  const Lock lock(mutex_);
+  if (!engine_->is_open()) return;
+  engine_->advance(Clock::now());
+  append([&] { engine_->close(CloseCode::going_away); });
+  flush();
+  report();
+}
+
 void Session::terminate() noexcept {
   const Lock lock(mutex_);
   drop_inbox();

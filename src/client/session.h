@@ -18,6 +18,7 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -39,6 +40,8 @@ class Session {
   Result<void> begin(ClientRequest request, Clock::time_point deadline);
   /// Waits for the end of the opening handshake, after begin(). Errors: those of dial().
   Result<void> open();
+  /// A requested stop closes the connection from now on. After open().
+  void close_at(std::stop_token stop) { on_stop_.emplace(std::move(stop), GoAway{*this}); }
 
   /// As BlockingClient::receive, with an absolute deadline. Throws std::bad_alloc.
   Result<MessageType> receive(std::string& payload, Clock::time_point deadline);
@@ -80,6 +83,10 @@ class Session {
     MessageType type;
     std::string payload;
   };
+  struct GoAway {
+    Session& session;
+    void operator()() const noexcept { session.go_away(); }
+  };
 
   // session_turn.cc: one thread waits for the socket, and the others wait for that thread.
   void wait(Lock& lock, Clock::time_point until);
@@ -105,6 +112,7 @@ class Session {
   void append(F&& function) noexcept;
   Result<void> written(Lock& lock);
   Error why_not_sent();
+  void go_away() noexcept;
 
   bool has_tcp() const noexcept { return transport_ && !tcp_over_; }
   bool has_unsent() const noexcept { return has_tcp() && transport_->has_unsent(); }
@@ -158,6 +166,9 @@ class Session {
   std::uint64_t next_turn_ = 0;  // senders append in the order they came
   std::uint64_t turn_ = 0;
   std::int64_t appended_ = 0;  // bytes that calls have queued so far, without pongs
+
+  // The last member, because its destructor waits for a call that runs in another thread.
+  std::optional<std::stop_callback<GoAway>> on_stop_{};
 };
 
 }  // namespace tern::client
