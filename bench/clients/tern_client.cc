@@ -10,7 +10,7 @@
 #include "tern/engine.h"
 #include "tern/loop.h"
 
-#include "clients/client_program.h"
+#include "clients/loop_load.h"
 
 #include <algorithm>
 #include <array>
@@ -31,45 +31,17 @@ namespace {
   throw std::system_error(errno, std::system_category(), what);
 }
 
-std::string explain(const CloseInfo& end) {
-  const std::string why = end.error ? end.error.message() : end.reason;
-  return "a connection ended with " + std::to_string(static_cast<int>(end.code)) + ": " + why;
-}
-
-/// State that all connections share. They report their results here.
-struct Load {
-  explicit Load(const ClientOptions& asked)
-      : options(asked),
-        payload(asked),
-        measurement(asked),
-        loop({.on_exception = [this](std::string_view what) { fail(what); }}) {
+/// The load, and the objects that its engines share.
+struct Load : LoopLoad {
+  explicit Load(const ClientOptions& asked) : LoopLoad(asked) {
     const std::size_t in_flight = asked.depth * (asked.size + 14);  // header and key
     engine.limits.max_message_bytes = asked.size;
     engine.limits.max_queued_bytes = std::max(in_flight, engine.limits.max_queued_bytes);
   }
 
-  void on_open() {
-    if (++opened < options.connections) return;
-    loop.every(Measurement::interval, [this] {
-      if (measurement.is_over(replies)) loop.stop();
-    });
-  }
-
-  void fail(std::string_view what) {
-    if (failure.empty()) failure = what;
-    loop.stop();
-  }
-
-  const ClientOptions& options;
-  Payload payload;
-  Measurement measurement;
   EngineOptions engine{};
   Workspace workspace{};
   std::vector<std::byte> buffer = std::vector<std::byte>(std::size_t{512} << 10);
-  Loop loop;
-  std::size_t opened = 0;
-  std::uint64_t replies = 0;
-  std::string failure{};
 };
 
 class Connection {
@@ -196,8 +168,7 @@ void run(const ClientOptions& options) {
       if (connection.deadline() <= load.loop.now()) connection.turn({});
     }
   });
-  load.loop.run().value();
-  if (!load.failure.empty()) throw std::runtime_error(load.failure);
+  load.run();
 }
 
 }  // namespace
