@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <gtest/gtest.h>
+#include <memory>
 #include <ostream>
 #include <string>
 
@@ -69,6 +70,11 @@ std::vector<ServerRow> closes() {
        "tern: the server closed with 4001 \"b\\x07ye\"\n",
        sending({closing(4001, "b\x07ye")}),
        {stay}},
+      {"OurCodeFromTheServer",
+       110,
+       "tern: the server closed with 4001\n",
+       sending({closing(4001)}),
+       {stay, "--close", "4001"}},
       {"AnotherCodeAnswersOurs", 110, "tern: closed with 1008\n",
        [](Socket& socket) {
          socket.upgrade();
@@ -193,6 +199,22 @@ TEST(TernConnectExit, OwnCertificate) {
     EXPECT_EQ(outcome.code, 58) << outcome.err;
     EXPECT_NE(outcome.err.find(arguments[1]), std::string::npos) << outcome.err;
   }
+}
+
+// The TLS handshake is done, so it is not its fault that no answer comes.
+TEST(TernConnectExit, NoAnswerOverTls) {
+  const Authority authority;
+  const std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> context(SSL_CTX_new(TLS_server_method()),
+                                                             SSL_CTX_free);
+  authority.leaf.use_in(context.get());
+  const ProxyPeer server(
+      [](RelayEnd& client) -> std::optional<std::uint16_t> {
+        client.receive_head();
+        return {};
+      },
+      context.get());
+  const Outcome outcome = run_tern({"-k", "wss://" + server.authority() + "/"});
+  EXPECT_EQ(outcome.code, 52) << outcome.err;
 }
 
 TEST(TernConnectExit, OutputThatCannotBeOpened) {

@@ -15,6 +15,7 @@ ExitCode of_attempt(Errc code, Stage stage) noexcept {
     case Errc::invalid_header:
       return usage;
     case Errc::tls_options_invalid:
+    case Errc::tls_own_certificate_refused:
       return own_certificate;
     case Errc::name_not_resolved:
       return stage == Stage::proxy ? proxy_not_resolved : host_not_resolved;
@@ -25,8 +26,9 @@ ExitCode of_attempt(Errc code, Stage stage) noexcept {
     case Errc::tls_certificate_refused:
       return certificate_refused;
     case Errc::tls_failed:
-    case Errc::tls_truncated:
       return tls_handshake;
+    case Errc::tls_truncated:
+      return stage == Stage::upgrade ? no_answer : tls_handshake;
     case Errc::proxy_refused:
     case Errc::proxy_auth_required:
     case Errc::proxy_failed:
@@ -53,6 +55,8 @@ ExitCode of_attempt(Errc code, Stage stage) noexcept {
 
 ExitCode of_end(Errc code) noexcept {
   switch (code) {
+    case Errc::tls_own_certificate_refused:
+      return own_certificate;
     case Errc::end_of_stream:
     case Errc::connection_reset:
     case Errc::tls_failed:
