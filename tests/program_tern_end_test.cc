@@ -3,6 +3,7 @@
 #include "support/running_server.h"
 #include "support/tern_command.h"
 
+#include <chrono>
 #include <csignal>
 #include <future>
 #include <gtest/gtest.h>
@@ -84,6 +85,47 @@ TEST(TernConnectEnd, WaitClosesAfterASilence) {
     EXPECT_EQ(seen, (Words{"text question", "close 1000"}));
     EXPECT_GE(std::stod(outcome.err), 0.3);
   }
+}
+
+// The server answers each ping of the command with a message, for a while. Each message starts the
+// time again. A slow machine may pass the first --idle before the first message; then it is tried
+// again.
+TEST(TernConnectEnd, IdleCountsFromTheLastMessage) {
+  constexpr double idle = 0.5;
+  std::size_t received = 0;
+  for (int i = 0; i < 20 && received == 0; ++i) {
+    std::chrono::duration<double> until_last{};
+    const Outcome outcome = run_with(
+        [&](Socket& socket) {
+          const auto began = std::chrono::steady_clock::now();
+          socket.upgrade();
+          FrameSource frames(socket);
+          for (Frame frame = frames.next(); frame.opcode == 9; frame = frames.next()) {
+            until_last = std::chrono::steady_clock::now() - began;
+            if (until_last.count() < 0.9 * idle) socket.send(text("x"));
+          }
+        },
+        {"--no-close", "--ping", "0.2", "--idle", std::to_string(idle), "-W",
+         "%{messages_received} %{time_total}"});
+    EXPECT_EQ(outcome.code, 28) << outcome.err;
+    const std::string figures = outcome.err.substr(outcome.err.rfind('\n') + 1);
+    received = std::stoul(figures);
+    if (received == 0) continue;
+    EXPECT_GE(std::stod(figures.substr(figures.find(' '))), 0.2 + idle) << outcome.err;
+  }
+  EXPECT_GT(received, 0u);
+}
+
+// The first connection ends before the time is over, so the second one does not begin it again.
+TEST(TernConnectEnd, MaxTimeHoldsForAllConnections) {
+  RunningServer running;
+  running.server.route("/echo", Handlers{.on_open = [](Connection& conn) { conn.terminate(); },
+                                         .on_message = [](Connection&, Message) {}});
+  const std::string url = "ws://127.0.0.1:" + std::to_string(running.start()) + "/echo";
+  const Outcome outcome = run_tern({"-q", "--no-close", "--retry", "--retry-max", "0.1", "-m",
+                                    "0.5", "-W", "%{attempts} %{time_total}", url});
+  EXPECT_EQ(outcome.code, 28);
+  EXPECT_GE(std::stod(outcome.err.substr(outcome.err.find(' '))), 0.5) << outcome.err;
 }
 
 TEST(TernConnectEnd, CountWaitsForTheMessagesAndPrintsNoMore) {
@@ -225,22 +267,34 @@ TEST(TernConnectRetry, FatalFailureIsNotTriedAgain) {
 
 // ---- signals
 
+// A server that sends one message, and answers the next frame with the same frame.
+class Greeter {
+ public:
+  explicit Greeter(const std::string& message)
+      : peer_([this, message](Socket& socket) {
+          socket.upgrade();
+          socket.send(text(message));
+          const Frame frame = FrameSource(socket).next();
+          answered_.set_value(to_string(frame));
+          socket.send(frame);
+        }) {}
+
+  std::string url() const { return peer_.url(); }
+  std::string answered() { return answered_.get_future().get(); }
+
+ private:
+  std::promise<std::string> answered_{};
+  ScriptedPeer peer_;
+};
+
 TEST(TernConnectSignal, ClosesAndEndsWithItsNumber) {
   for (const int signo : {SIGINT, SIGTERM}) {
-    std::promise<std::string> close;
-    ScriptedPeer peer([&](Socket& socket) {
-      socket.upgrade();
-      socket.send(text("open"));
-      FrameSource frames(socket);
-      const Frame frame = frames.next();
-      close.set_value(to_string(frame));
-      socket.send(frame);
-    });
+    Greeter peer("open");
     Tern tern({peer.url()});
     EXPECT_EQ(tern->line(), "open");
     tern->signal(signo);
     EXPECT_EQ(tern->exit_code(), 128 + signo);
-    EXPECT_EQ(close.get_future().get(), "close 1000");
+    EXPECT_EQ(peer.answered(), "close 1000");
     EXPECT_EQ(tern->err(), "");
   }
 }
@@ -279,22 +333,14 @@ TEST(TernConnectSignal, EndsAnAttempt) {
 // ---- a reader of stdout that goes
 
 TEST(TernConnectSignal, ReaderOfStdoutMayGo) {
-  std::promise<std::string> close;
-  ScriptedPeer peer([&](Socket& socket) {
-    socket.upgrade();
-    socket.send(text("first"));
-    FrameSource frames(socket);
-    const Frame frame = frames.next();
-    close.set_value(to_string(frame));
-    socket.send(frame);
-  });
+  Greeter peer("first");
   Process shell({"sh", "-c",
                  "{ '" + program("tern") + "' connect --no-close '" + peer.url() +
                      "' </dev/null; echo \"code $?\" >&2; } | head -n 1"});
   EXPECT_EQ(shell.exit_code(), 0);
   EXPECT_EQ(shell.out(), "first\n");
   EXPECT_EQ(shell.err(), "code 0\n");
-  EXPECT_EQ(close.get_future().get(), "close 1000") << "nothing more had to be written";
+  EXPECT_EQ(peer.answered(), "close 1000") << "nothing more had to be written";
 }
 
 }  // namespace
