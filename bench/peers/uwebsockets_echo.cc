@@ -1,14 +1,14 @@
 // An echo server on uWebSockets, for the comparison with tern's. It follows the library's own
-// example and is built with the flags of its makefile: one thread, no idle timeout, limits that do
-// not apply. No package contains it, so it is built from a checkout if one is named
-// (CMakeLists.txt).
+// examples and is built with the flags of its makefile: one thread, no idle timeout, limits that do
+// not apply. On /fanout a message goes to all other connections, by a topic. No package contains
+// the library, so this program is built from a checkout if one is named (CMakeLists.txt).
 #include "options.h"
 
 #include <App.h>
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <limits>
 #include <string_view>
+#include <utility>
 
 namespace {
 
@@ -19,21 +19,31 @@ int serve(const peers::Options& options, const uWS::SocketContextOptions& contex
   using Socket = uWS::WebSocket<Tls, true, NoData>;
   const bool deflate = options.deflate_level > 0;
   bool listens = false;
+  const auto behavior = [&] {
+    return typename uWS::TemplatedApp<Tls>::template WebSocketBehavior<NoData>{
+        // Shared: without context takeover, like all servers here.
+        .compression = deflate
+                           ? uWS::CompressOptions(uWS::SHARED_COMPRESSOR | uWS::SHARED_DECOMPRESSOR)
+                           : uWS::DISABLED,
+        .maxPayloadLength = static_cast<unsigned>(options.max_message),
+        .idleTimeout = 0,
+        .maxBackpressure = 1U << 30,
+        .resetIdleTimeoutOnSend = false,
+        .sendPingsAutomatically = false,
+    };
+  };
+  auto echo = behavior();
+  echo.message = [deflate](Socket* socket, std::string_view message, uWS::OpCode code) {
+    socket->send(message, code, deflate);
+  };
+  auto fanout = behavior();
+  fanout.open = [](Socket* socket) { socket->subscribe("all"); };
+  fanout.message = [deflate](Socket* socket, std::string_view message, uWS::OpCode code) {
+    socket->publish("all", message, code, deflate);
+  };
   uWS::TemplatedApp<Tls> app(context);
-  app.template ws<NoData>(
-      "/*", {
-                // Shared: without context takeover, like all servers here.
-                .compression = deflate ? uWS::CompressOptions(uWS::SHARED_COMPRESSOR |
-                                                              uWS::SHARED_DECOMPRESSOR)
-                                       : uWS::DISABLED,
-                .maxPayloadLength = static_cast<unsigned>(options.max_message),
-                .idleTimeout = 0,
-                .maxBackpressure = 1U << 30,
-                .resetIdleTimeoutOnSend = false,
-                .sendPingsAutomatically = false,
-                .message = [deflate](Socket* socket, std::string_view message,
-                                     uWS::OpCode code) { socket->send(message, code, deflate); },
-            });
+  app.template ws<NoData>("/fanout", std::move(fanout));
+  app.template ws<NoData>("/*", std::move(echo));
   app.listen("127.0.0.1", options.port, [&listens](us_listen_socket_t* socket) {
     if (socket == nullptr) return;
     listens = true;

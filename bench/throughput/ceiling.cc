@@ -6,6 +6,7 @@
 
 #include "throughput/bare.h"
 #include "throughput/frames.h"
+#include "throughput/raw_fanout.h"
 
 #include <algorithm>
 #include <array>
@@ -107,7 +108,9 @@ MakeConnection counting_echo(std::size_t message_size) {
 
 int run_ceiling(const CeilingOptions& options) {
   return RawServer(options.port, options.waiting,
-                   options.bare ? bare_echo() : counting_echo(options.message_size))
+                   options.fanout ? raw_fanout()
+                   : options.bare ? bare_echo()
+                                  : counting_echo(options.message_size))
       .run();
 }
 

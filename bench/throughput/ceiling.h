@@ -13,6 +13,7 @@ struct CeilingOptions {
   Waiting waiting = Waiting::sleeping;
   std::size_t message_size = 0;  ///< 0: the length of each connection's first message
   bool bare = false;             ///< serve the bare echo instead
+  bool fanout = false;           ///< serve the bare fan-out instead
 };
 
 /// Serves on 127.0.0.1 until SIGTERM or SIGINT. Throws std::system_error.

@@ -1,10 +1,12 @@
 // tern-bench measures echo servers. `compare` runs the whole comparison. Most other commands are
-// parts of it. `clients` compares clients, and `fairness` measures a server under attack.
+// parts of it. `clients` compares clients, `fairness` measures a server under attack, and `fanout`
+// measures messages to many subscribers.
 
 #include "throughput/ceiling.h"
 #include "throughput/clients.h"
 #include "throughput/compare.h"
 #include "throughput/fairness.h"
+#include "throughput/fanout.h"
 #include "throughput/idle.h"
 #include "throughput/load_report.h"
 #include "throughput/scaling.h"
@@ -50,9 +52,13 @@ void add_ceiling(CLI::App& app, CeilingOptions& options, Command& command) {
   CLI::Option* size =
       sub->add_option("--message-size", options.message_size,
                       "bytes of every message; 0: the size of each connection's first one");
-  sub->add_flag("--bare", options.bare,
-                "serve the smallest WebSocket echo instead; it echoes content")
-      ->excludes(size);
+  CLI::Option* bare = sub->add_flag("--bare", options.bare,
+                                    "serve the smallest WebSocket echo instead; it echoes content")
+                          ->excludes(size);
+  sub->add_flag("--fanout", options.fanout,
+                "serve the smallest fan-out instead: the messages of a connection go to all others")
+      ->excludes(size)
+      ->excludes(bare);
   const auto spin = [&options](std::int64_t) { options.waiting = Waiting::spinning; };
   CLI::Option* spins = sub->add_flag_function("--spin", spin, "never sleep");
   const auto spin_on_socket = [&options](std::int64_t) { options.waiting = Waiting::on_socket; };
@@ -117,12 +123,13 @@ void add_upgrades(CLI::App& app, UpgradesOptions& options, bool& json, Command& 
   sub->callback([&] { command = [&] { return print_upgrades(options, json); }; });
 }
 
-void add_comparison(CLI::App& app, CompareOptions& options) {
+void add_comparison(CLI::App& app, CompareOptions& options,
+                    const std::string& program = "echo_server") {
   app.add_option("--repetitions", options.repetitions)->check(positive);
   add_seconds(app, options.duration, "seconds of each visit to a server");
   app.add_option(
       "--server", options.servers,
-      "path of echo_server; name several to compare builds; default: beside this program");
+      "path of " + program + "; name several to compare builds; default: beside this program");
   app.add_option("--only", options.only, "only rows whose name contains this");
   app.add_flag("--realtime", options.realtime,
                "use real-time priority, for machines with other work");
@@ -175,6 +182,16 @@ void add_fairness(CLI::App& app, CompareOptions& options, Command& command) {
   sub->callback([&] { command = [&] { return run_fairness(options); }; });
 }
 
+void add_fanout(CLI::App& app, CompareOptions& options, Command& command) {
+  CLI::App* sub =
+      app.add_subcommand("fanout", "measure the cost of a message to 1000 and to 8000 subscribers");
+  add_comparison(*sub, options, "tern_fanout");
+  sub->add_flag("!--no-rivals", options.rivals, "leave out uWebSockets");
+  sub->add_flag("--control", options.control,
+                "visit the server of send() a second time, to show the noise");
+  sub->callback([&] { command = [&] { return run_fanout(options); }; });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -186,6 +203,7 @@ int main(int argc, char** argv) {
   CompareOptions clients;
   CompareOptions scaling;
   CompareOptions fairness{.duration = tern::bench::Seconds(3)};
+  CompareOptions fanout;
   bool json = false;
   Command command;
 
@@ -200,6 +218,7 @@ int main(int argc, char** argv) {
   add_clients(app, clients, command);
   add_scaling(app, scaling, command);
   add_fairness(app, fairness, command);
+  add_fanout(app, fanout, command);
   CLI11_PARSE(app, argc, argv);
 
   try {

@@ -70,13 +70,9 @@ class Reader {
 
 }  // namespace
 
-Reply learn_reply(const Target& target, std::span<const std::byte> request,
-                  std::string_view payload, bool check_content) {
-  Wire wire = connect_and_upgrade(target, 1);
-  reset_on_close(wire.socket());
+Reply read_reply(Wire& wire, std::string_view payload, bool check_content) {
   const std::uint64_t before = wire.received();
   Reader reader(wire);
-  send_waiting(wire, request);
   const std::string got = reader.read();
   if (got.size() != payload.size() || (check_content && got != payload)) {
     throw std::runtime_error("a reply is not the echo of what was sent");
@@ -84,6 +80,14 @@ Reply learn_reply(const Target& target, std::span<const std::byte> request,
   return {.bytes = reader.bytes(),
           .header_bytes = reader.header_bytes(),
           .wire_bytes = static_cast<std::size_t>(wire.received() - before)};
+}
+
+Reply learn_reply(const Target& target, std::span<const std::byte> request,
+                  std::string_view payload, bool check_content) {
+  Wire wire = connect_and_upgrade(target, 1);
+  reset_on_close(wire.socket());
+  send_waiting(wire, request);
+  return read_reply(wire, payload, check_content);
 }
 
 }  // namespace tern::bench

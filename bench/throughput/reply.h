@@ -16,6 +16,11 @@ struct Reply {
   std::size_t wire_bytes = 0;      ///< bytes read from the socket; with TLS more than `bytes`
 };
 
+/// Reads a reply, which must be the whole input. With `check_content` its content must be
+/// `payload`, compressed or not; else it must only have the same length. Throws std::runtime_error
+/// if it is not, and as receive_waiting().
+Reply read_reply(Wire& wire, std::string_view payload, bool check_content);
+
 /// Sends `request` on a connection of its own and returns the reply. With `check_content` the reply
 /// must be the echo of `payload`, compressed or not; else it must only have the same length. Throws
 /// std::runtime_error if it is not, and as connect_and_upgrade() and receive_waiting().

@@ -94,4 +94,11 @@ std::size_t peak_resident_bytes(pid_t process) {
   return memory_field(directory_of(process) + "/status", "VmHWM:");
 }
 
+void forget_peak_resident_bytes(pid_t process) {
+  std::ofstream file(directory_of(process) + "/clear_refs");
+  if (!(file << "5\n" << std::flush)) {
+    throw std::runtime_error("cannot write to clear_refs of process " + std::to_string(process));
+  }
+}
+
 }  // namespace tern::bench

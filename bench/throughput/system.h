@@ -39,5 +39,7 @@ std::size_t resident_bytes(pid_t process);
 /// The maximum of the resident set so far, as the kernel counts it: within 256 KiB. Throws
 /// std::runtime_error.
 std::size_t peak_resident_bytes(pid_t process);
+/// Lets the maximum begin again at the present resident set. Throws std::runtime_error.
+void forget_peak_resident_bytes(pid_t process);
 
 }  // namespace tern::bench
