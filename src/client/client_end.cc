@@ -183,9 +183,14 @@ void LoopClient::stop_here(CloseCode code, std::string_view reason) noexcept {
   schedule(Todo::report_stop);
 }
 
-// For report_stop(), because cancel() closes the attempt.
+// For report_stop(), because cancel() closes the attempt. The connection makes the TLS handshake
+// with the server, so the attempt does not know when it is over.
 void LoopClient::note_stage() noexcept {
   stopped_at_ = attempt_ != nullptr ? attempt_->stage() : Stage::prepare;
+  if (stopped_at_ == Stage::upgrade && connection_ != nullptr &&
+      !connection_->transport().is_ready()) {
+    stopped_at_ = Stage::tls;
+  }
 }
 
 void LoopClient::report_stop() noexcept {
