@@ -215,8 +215,70 @@ TEST(ClientLoopAttempt, AnAnswerToAnEarlierAttemptHasNoEffect) {
   ASSERT_TRUE(client.connect({.on_open = [](Connection& conn) { conn.close(); },
                               .on_message = [](Connection&, Message) {}}));
   run(recorded.loop);
+  ASSERT_EQ(recorded.ends.size(), 2u);
+  EXPECT_EQ(recorded.ends[0].code, Errc::stopped);
+  EXPECT_TRUE(recorded.ends[1].was_open) << recorded.ends[1].text;
+}
+
+// The stop ends an attempt, and that end is reported although the client goes on at once.
+TEST(ClientLoopAttempt, AStopIsReportedAlsoIfReconnectFollows) {
+  const Listener silent;
+  Recorded recorded(9);
+  Client& client = recorded.client(silent.url());
+  recorded.connect();
+  std::vector<std::chrono::nanoseconds> waits;
+  recorded.on_end = [&](const Ended& ended) {
+    if (!ended.wait) return;
+    waits.push_back(*ended.wait);
+    EXPECT_EQ(client.state(), ClientState::connecting);
+    EXPECT_EQ(ended.stage, Stage::upgrade);
+    client.reconnect();  // has no effect
+    recorded.loop.after(std::chrono::milliseconds(1), [&] { client.stop(); });
+  };
+  recorded.loop.after(std::chrono::milliseconds(50), [&] {
+    client.stop();
+    client.reconnect();
+    EXPECT_TRUE(recorded.ends.empty()) << "a call of the application called it";
+  });
+  run(recorded.loop);
+  EXPECT_EQ(waits, std::vector<std::chrono::nanoseconds>(1));
+  ASSERT_EQ(recorded.ends.size(), 2u);
+  EXPECT_EQ(recorded.ends[0].code, Errc::stopped);
+  EXPECT_EQ(recorded.ends[1].code, Errc::stopped);
+  EXPECT_TRUE(recorded.ends[1].last);
+}
+
+TEST(ClientLoopAttempt, OneEndForAStopAReconnectAndAStop) {
+  const Listener silent;
+  Recorded recorded(9);
+  Client& client = recorded.client(silent.url());
+  recorded.connect();
+  recorded.loop.after(std::chrono::milliseconds(1), [&] {
+    client.stop();
+    client.reconnect();
+    client.stop();
+  });
+  run(recorded.loop);
   ASSERT_EQ(recorded.ends.size(), 1u);
-  EXPECT_TRUE(recorded.ends[0].was_open) << recorded.ends[0].text;
+  EXPECT_TRUE(recorded.ends[0].last);
+  EXPECT_EQ(client.state(), ClientState::stopped);
+}
+
+TEST(ClientLoopAttempt, AClientMayBeDestroyedInTheReportOfItsStop) {
+  const Listener silent;
+  Recorded recorded(9);
+  Client& client = recorded.client(silent.url());
+  recorded.connect();
+  recorded.on_end = [&](const Ended&) {
+    recorded.destroy();
+    recorded.loop.after(std::chrono::milliseconds(1), [&] { recorded.loop.stop(); });
+  };
+  recorded.loop.after(std::chrono::milliseconds(1), [&] {
+    client.stop();
+    client.reconnect();
+  });
+  run(recorded.loop);
+  EXPECT_EQ(recorded.ends.size(), 1u);
 }
 
 TEST(ClientLoopAttempt, ASecondStopLeavesTheClosingHandshake) {

@@ -193,10 +193,14 @@ void LoopClient::note_stage() noexcept {
   }
 }
 
-void LoopClient::report_stop() noexcept {
+void LoopClient::report_stop(std::optional<std::chrono::nanoseconds> wait) noexcept {
   const std::string url = shown_url();
   const Error stopped(Errc::stopped, url);
-  report({.url = url, .failure = &stopped, .stage = stopped_at_, .failures = backoff_.failures()});
+  report({.url = url,
+          .failure = &stopped,
+          .stage = stopped_at_,
+          .failures = backoff_.failures(),
+          .wait = wait});
 }
 
 void LoopClient::StopPost::operator()() const noexcept {
@@ -212,6 +216,7 @@ void LoopClient::StopPost::operator()() const noexcept {
 
 void LoopClient::reconnect() noexcept {
   if (!is_running() || maker_ == nullptr) return;
+  Todo next = Todo::attempt;
   switch (state()) {
     case ClientState::idle:
     case ClientState::connecting:
@@ -229,10 +234,11 @@ void LoopClient::reconnect() noexcept {
       stopping_ = false;
       error_.reset();
       backoff_.settle();
+      if (todo_ == Todo::report_stop) next = Todo::restart;
       break;
   }
   set_state(ClientState::connecting);
-  schedule(Todo::attempt);
+  schedule(next);
 }
 
 void LoopClient::settle() noexcept {
