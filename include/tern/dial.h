@@ -150,7 +150,8 @@ Result<BlockingClient> dial(std::string_view url, const DialOptions& options = {
 
 /// Returns whether another dial() may work although this one failed: the fault lies with the
 /// network, or the server or a gateway answered 408, 425, 429, 500, 502, 503 or 504. Not so for a
-/// wrong URL or option, a refused certificate, another status, or an answer that breaks RFC 6455.
+/// wrong URL or option, a certificate file that cannot be read, a refused certificate, another
+/// status, or an answer that breaks RFC 6455.
 bool is_transient(const Error& failure) noexcept;
 
 }  // namespace tern
