@@ -1,5 +1,5 @@
 // Tests the time limit that moves later while the peer takes bytes.
-#include "tern/delivery.h"
+#include "tern/peer_progress.h"
 
 #include "base/later.h"
 

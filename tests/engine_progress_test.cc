@@ -63,7 +63,7 @@ TEST(EngineProgress, APeerThatTakesTheMinimumRateIsNotStalled) {
 TEST(EngineProgress, AcknowledgedBytesPreventAStall) {
   for (const Role role : roles) {
     Peer peer(role, {.timeouts = {.silence = never}});
-    peer.delivery = Delivery{.acknowledged = 0xFFFF'0000, .waiting = 4'000'000};
+    peer.delivery = PeerProgress{.acknowledged = 0xFFFF'0000, .waiting = 4'000'000};
     peer.engine().tick(peer.now(), *peer.delivery);
     peer.writable = 0;
     peer.at_now().send(std::string(900'000, 'x'));
@@ -106,7 +106,7 @@ TEST(EngineProgress, Rfc6455_5_5_2_PongDeadlineCountsFromTheWrittenPing) {
 TEST(EngineProgress, Rfc6455_5_5_2_AcknowledgedBytesAreASignOfLife) {
   for (const Role role : roles) {
     Peer peer(role, options);
-    peer.delivery = Delivery{.acknowledged = 5, .waiting = 1'000'000};
+    peer.delivery = PeerProgress{.acknowledged = 5, .waiting = 1'000'000};
     peer.engine().tick(peer.now(), *peer.delivery);
     peer.wait(20s);
     EXPECT_EQ(peer.frames(), Strings{"ping tern-1"});
@@ -126,7 +126,7 @@ TEST(EngineProgress, Rfc6455_5_5_2_AcknowledgedBytesAreASignOfLife) {
 TEST(EngineProgress, Rfc6455_5_5_2_APeerThatNeverAnswersIsEnded) {
   for (const Role role : roles) {
     Peer peer(role, options);
-    peer.delivery = Delivery{};
+    peer.delivery = PeerProgress{};
     peer.engine().tick(peer.now(), *peer.delivery);
     peer.wait(20s);
     EXPECT_EQ(peer.frames(), Strings{"ping tern-1"});
@@ -149,7 +149,7 @@ TEST(EngineProgress, Rfc6455_5_5_2_APeerThatNeverAnswersIsEnded) {
 TEST(EngineProgress, Rfc6455_5_5_2_AcknowledgingSingleBytesIsNoSignOfLife) {
   for (const Role role : roles) {
     Peer peer(role, options);
-    peer.delivery = Delivery{.acknowledged = 0, .waiting = 1'000'000};
+    peer.delivery = PeerProgress{.acknowledged = 0, .waiting = 1'000'000};
     peer.engine().tick(peer.now(), *peer.delivery);
     peer.wait(20s);
     Duration took(0);
@@ -194,7 +194,7 @@ TEST(EngineProgress, Rfc6455_7_1_1_CloseWaitsWhileEarlierBytesAreTaken) {
   for (const Role role : roles) {
     for (const bool answers : {true, false}) {
       Peer peer(role, options);
-      peer.delivery = Delivery{.acknowledged = 0, .waiting = 6'000'000};
+      peer.delivery = PeerProgress{.acknowledged = 0, .waiting = 6'000'000};
       peer.engine().tick(peer.now(), *peer.delivery);
       peer.at_now().close(CloseCode::normal);
       peer.turn();

@@ -50,7 +50,7 @@ const std::map<std::string_view, std::string_view> room_of_public_header = {
     {"message", "base"},
     {"close", "base"},
     {"options", "base"},
-    {"delivery", "base"},
+    {"peer_progress", "base"},
     {"round_trip", "base"},
     {"unique_function", "base"},
     {"observe", "base"},

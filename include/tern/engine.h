@@ -3,12 +3,12 @@
 #pragma once
 
 #include "tern/close.h"
-#include "tern/delivery.h"
 #include "tern/error.h"
 #include "tern/event.h"
 #include "tern/http.h"
 #include "tern/message.h"
 #include "tern/options.h"
+#include "tern/peer_progress.h"
 #include "tern/round_trip.h"
 #include "tern/workspace.h"
 
@@ -245,7 +245,7 @@ class Engine {
   /// The same, for a driver that knows what the peer has acknowledged: acknowledged bytes move the
   /// deadlines of pong, close and stall. Such a driver uses only this tick(), from the first one
   /// on.
-  void tick(TimePoint now, Delivery delivery) noexcept;
+  void tick(TimePoint now, PeerProgress delivery) noexcept;
   /// Moves the deadlines that have come to `until`, at most by a whole limit from now. A driver
   /// calls it if it was late itself or if input is unread. Returns false if nothing is due, or if
   /// one of the clocks was moved three times already; then call tick().
@@ -357,10 +357,10 @@ class Engine {
   TimePoint phase_deadline() const noexcept;
   TimePoint stall_deadline() const noexcept;
   TimePoint active_deadline() const noexcept;
-  void on_deadline(const Delivery* delivery) noexcept;
-  void on_stall(const Delivery* delivery);
-  void on_silence(const Delivery* delivery);
-  bool is_answer_late(const Delivery* delivery, Timeouts::Duration limit);
+  void on_deadline(const PeerProgress* delivery) noexcept;
+  void on_stall(const PeerProgress* delivery);
+  void on_silence(const PeerProgress* delivery);
+  bool is_answer_late(const PeerProgress* delivery, Timeouts::Duration limit);
   void on_written(std::size_t bytes) noexcept;
   void on_pong(Message payload) noexcept;
 

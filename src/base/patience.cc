@@ -1,7 +1,7 @@
 // Implements a time limit that moves later while the peer takes bytes. It works like a bucket of
 // time: bytes fill it, the clock empties it, and it never holds more than the limit. So it checks
 // the average rate without a record of past events.
-#include "tern/delivery.h"
+#include "tern/peer_progress.h"
 
 #include "base/later.h"
 
@@ -34,7 +34,7 @@ void Patience::credit(TimePoint now, std::size_t bytes, std::size_t rate) noexce
   if (gain >= passed) looks_ = postponed_ = 0;
 }
 
-void Patience::look(TimePoint now, Delivery delivery, Duration limit, std::size_t rate,
+void Patience::look(TimePoint now, PeerProgress delivery, Duration limit, std::size_t rate,
                     Counts counts) noexcept {
   const bool all = counts == Counts::all;
   // The first look cannot know how many bytes the peer took before. It counts the waiting bytes as

@@ -91,7 +91,7 @@ Result<void> Session::begin(ClientRequest request, Clock::time_point deadline) {
     return Error::described(made.error().code(), "upgrade " + url_ + ": " + made.error().message());
   }
   engine_.emplace(*std::move(made));
-  engine_->tick(now, Delivery{});
+  engine_->tick(now, PeerProgress{});
   return {};
 }
 
@@ -268,10 +268,10 @@ void Session::go_away() noexcept {
   report();
 }
 
-void Session::terminate(Errc why) noexcept {
+void Session::terminate() noexcept {
   const Lock lock(mutex_);
   drop_inbox();
-  engine_->terminate(why);
+  engine_->terminate(Errc::terminated);
   pull();
   end_tcp();
 }

@@ -51,8 +51,8 @@ class Session {
   Result<void> ping(std::span<const std::byte> payload);
   /// As BlockingClient.
   bool close(CloseCode code, std::string_view reason, std::chrono::nanoseconds timeout);
-  /// As BlockingClient; `why` is the cause that is reported.
-  void terminate(Errc why = Errc::terminated) noexcept;
+  /// As BlockingClient.
+  void terminate() noexcept;
 
   /// As BlockingClient.
   CloseInfo close_info() const;
@@ -116,7 +116,9 @@ class Session {
 
   bool has_tcp() const noexcept { return transport_ && !tcp_over_; }
   bool has_unsent() const noexcept { return has_tcp() && transport_->has_unsent(); }
-  Delivery delivery() const noexcept { return has_tcp() ? transport_->delivery() : Delivery{}; }
+  PeerProgress delivery() const noexcept {
+    return has_tcp() ? transport_->delivery() : PeerProgress{};
+  }
   std::string explanation() const;
   void on_end() noexcept;
   bool has_close_arrived() noexcept;

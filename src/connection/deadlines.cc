@@ -95,7 +95,7 @@ void LiveConnection::wait_for_fin() noexcept {
 void LiveConnection::on_linger_timer() noexcept {
   linger();
   if (state_ == State::gone) return;
-  const Delivery delivery = transport_->delivery();
+  const PeerProgress delivery = transport_->delivery();
   const auto limit = environment_->shared.options.timeouts.close;
   base::Patience patience;
   const auto now = environment_->core.now();

@@ -24,7 +24,7 @@ LiveConnection* LiveConnection::start_any(T transport, Engine&& engine,
     return nullptr;
   }
   environment.metrics.connections_begun.add();
-  connection->engine_.tick(environment.core.now(), Delivery{});
+  connection->engine_.tick(environment.core.now(), PeerProgress{});
   connection->update_interest();
   connection->update_timer();
   if (connection->engine_.queued_bytes() > 0) connection->defer_to_turn_end();

@@ -43,7 +43,7 @@ class TransportBox {
     void shutdown_write() noexcept override { to_->shutdown_write(); }
     bool has_unsent() const noexcept override { return to_->has_unsent(); }
     Transfer flush() noexcept override { return to_->flush(); }
-    Delivery delivery() const noexcept override { return to_->delivery(); }
+    PeerProgress delivery() const noexcept override { return to_->delivery(); }
     bool is_ready() const noexcept override { return to_->is_ready(); }
     std::optional<std::chrono::steady_clock::time_point> ready_since() const noexcept override {
       return to_->ready_since();

@@ -117,7 +117,7 @@ void Engine::tick(TimePoint now) noexcept {
   if (now_ >= next_deadline()) on_deadline(nullptr);
 }
 
-void Engine::tick(TimePoint now, Delivery delivery) noexcept {
+void Engine::tick(TimePoint now, PeerProgress delivery) noexcept {
   tells_delivery_ = true;
   advance(now);
   if (now_ >= next_deadline()) on_deadline(&delivery);
@@ -140,7 +140,7 @@ bool Engine::postpone(TimePoint until) noexcept {
   return stall_waits && end_waits;
 }
 
-void Engine::on_deadline(const Delivery* delivery) noexcept {
+void Engine::on_deadline(const PeerProgress* delivery) noexcept {
   guarded([&] {
     if (now_ >= stall_deadline()) on_stall(delivery);
     if (now_ < phase_deadline()) return;
@@ -162,7 +162,7 @@ void Engine::on_deadline(const Delivery* delivery) noexcept {
   });
 }
 
-void Engine::on_stall(const Delivery* delivery) {
+void Engine::on_stall(const PeerProgress* delivery) {
   const Timeouts::Duration limit = options_->timeouts.stall;
   Patience& stall = active_->stall;
   if (delivery != nullptr) {
@@ -172,7 +172,7 @@ void Engine::on_stall(const Delivery* delivery) {
   if (stall.is_over(now_, limit)) terminate(Errc::write_stalled);
 }
 
-void Engine::on_silence(const Delivery* delivery) {
+void Engine::on_silence(const PeerProgress* delivery) {
   if (keepalive_ == Keepalive::ping_written) {
     if (is_answer_late(delivery, options_->timeouts.pong)) terminate(Errc::pong_timeout);
     return;
@@ -183,7 +183,7 @@ void Engine::on_silence(const Delivery* delivery) {
 }
 
 // Returns whether the peer has had its time to answer the frame that started clock_.
-bool Engine::is_answer_late(const Delivery* delivery, Timeouts::Duration limit) {
+bool Engine::is_answer_late(const PeerProgress* delivery, Timeouts::Duration limit) {
   if (delivery != nullptr) {
     clock_.look(now_, *delivery, limit, options_->limits.min_drain_bytes_per_second,
                 Patience::Counts::question);

@@ -53,7 +53,7 @@ Transport::Transfer failure(Transport::State when_blocked) noexcept {
   return {.bytes = static_cast<std::size_t>(put)};
 }
 
-Delivery TcpTransport::delivery() const noexcept {
+PeerProgress TcpTransport::delivery() const noexcept {
   const std::uint32_t waiting = unacknowledged_bytes(fd());
   return {.acknowledged = written_ - waiting, .waiting = waiting};
 }

@@ -14,7 +14,7 @@ class TcpTransport final : public Transport {
   Transfer write(std::span<const iovec> from) noexcept override;
   int fd() const noexcept override { return socket_.get(); }
   void shutdown_write() noexcept override;
-  Delivery delivery() const noexcept override;
+  PeerProgress delivery() const noexcept override;
 
  private:
   Fd socket_;

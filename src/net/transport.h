@@ -1,6 +1,6 @@
 #pragma once
 
-#include "tern/delivery.h"
+#include "tern/peer_progress.h"
 
 #include <chrono>
 #include <cstddef>
@@ -54,7 +54,7 @@ class Transport {
   virtual bool has_unsent() const noexcept { return false; }
   /// Returns how many written bytes the peer has acknowledged, in bytes on the wire. It makes a
   /// system call, so use it only for deadlines. Returns zeros if the transport does not know.
-  virtual Delivery delivery() const noexcept { return {}; }
+  virtual PeerProgress delivery() const noexcept { return {}; }
   /// Sends the bytes that has_unsent() reports. State: ok (all are sent), wait_write or failed.
   virtual Transfer flush() noexcept { return {}; }
   /// Returns whether its own handshake is done (TLS), also if it failed later.

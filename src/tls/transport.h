@@ -39,7 +39,7 @@ class TlsTransport final : public net::Transport {
   void shutdown_write() noexcept override;
   bool has_unsent() const noexcept override { return !unsent_.empty() || below_->has_unsent(); }
   Transfer flush() noexcept override;
-  Delivery delivery() const noexcept override;
+  PeerProgress delivery() const noexcept override;
   bool is_ready() const noexcept override { return SSL_is_init_finished(ssl_.get()) == 1; }
   std::optional<std::chrono::steady_clock::time_point> ready_since() const noexcept override {
     return ready_since_;

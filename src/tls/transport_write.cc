@@ -145,8 +145,8 @@ net::Transport::Transfer TlsTransport::flush() noexcept {
   return below_->has_unsent() ? below_->flush() : Transfer{};
 }
 
-Delivery TlsTransport::delivery() const noexcept {
-  Delivery delivery = below_->delivery();
+PeerProgress TlsTransport::delivery() const noexcept {
+  PeerProgress delivery = below_->delivery();
   delivery.waiting += static_cast<std::uint32_t>(unsent_.size());
   return delivery;
 }

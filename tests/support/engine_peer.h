@@ -89,13 +89,13 @@ class Peer {
   }
 
   // ---- the behaviour of the driver
-  bool echo = true;                     ///< sends back each message
-  std::size_t writable = all;           ///< bytes that the socket takes from now on
-  std::size_t write_step = all;         ///< bytes of one write
-  std::size_t stash_every = 0;          ///< stops and stashes after this many events
-  bool accepts = true;                  ///< accepts each request
-  std::optional<Delivery> delivery{};   ///< the delivery that the driver reports, if any
-  std::function<void(Event)> on_event;  ///< called for each event, before the actions above
+  bool echo = true;                        ///< sends back each message
+  std::size_t writable = all;              ///< bytes that the socket takes from now on
+  std::size_t write_step = all;            ///< bytes of one write
+  std::size_t stash_every = 0;             ///< stops and stashes after this many events
+  bool accepts = true;                     ///< accepts each request
+  std::optional<PeerProgress> delivery{};  ///< the delivery that the driver reports, if any
+  std::function<void(Event)> on_event;     ///< called for each event, before the actions above
 
   /// How often next() stopped because one call had done enough work.
   int working = 0;

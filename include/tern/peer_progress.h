@@ -10,7 +10,7 @@ namespace tern {
 
 /// The bytes that were written to a socket. They are counted as they travel: over TLS they are its
 /// records.
-struct Delivery {
+struct PeerProgress {
   std::uint32_t acknowledged = 0;  ///< by the peer's system since the start, modulo 2^32
   std::uint32_t waiting = 0;       ///< written and not acknowledged yet
 };
@@ -45,7 +45,7 @@ class Patience {
   /// limit.
   void credit(TimePoint now, std::size_t bytes, std::size_t rate) noexcept;
   /// Credits the bytes that the peer has acknowledged since the last look.
-  void look(TimePoint now, Delivery delivery, Duration limit, std::size_t rate,
+  void look(TimePoint now, PeerProgress delivery, Duration limit, std::size_t rate,
             Counts counts) noexcept;
   bool is_over(TimePoint now, Duration limit) const noexcept;
   /// Moves the end of the limit to `end` or later, but not beyond one whole limit from now.
