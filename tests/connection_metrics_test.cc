@@ -4,6 +4,7 @@
 
 #include "connection/metrics.h"
 
+#include <chrono>
 #include <gtest/gtest.h>
 #include <map>
 #include <regex>
@@ -18,19 +19,28 @@ namespace {
 std::map<std::string, std::string> samples_in(const std::string& text) {
   static const std::regex comment(R"re(# (HELP|TYPE) (tern_[a-z_]+) (.+))re");
   static const std::regex sample(
-      R"re((tern_[a-z_]+)(\{[a-z]+="([^"\\\n]|\\["\\n])*"\})? ([0-9]+))re");
+      R"re((tern_[a-z_]+)(\{[a-z]+="([^"\\\n]|\\["\\n])*"\})? ([0-9]+(\.[0-9]+)?))re");
+  static const std::regex part_of_histogram("(.*)_(bucket|sum|count)");
   std::map<std::string, std::string> samples;
   std::map<std::string, int> families;
+  std::string histogram;
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
     std::smatch found;
     if (std::regex_match(line, found, comment)) {
       EXPECT_EQ(++families[found[2]], found[1] == "HELP" ? 1 : 2) << line;
       if (found[1] == "TYPE") {
-        EXPECT_TRUE(found[3] == "counter" || found[3] == "gauge") << line;
+        EXPECT_TRUE(found[3] == "counter" || found[3] == "gauge" || found[3] == "histogram")
+            << line;
+        if (found[3] == "histogram") histogram = found[2];
       }
     } else if (std::regex_match(line, found, sample)) {
-      EXPECT_EQ(families[found[1]], 2) << line;
+      std::string family = found[1];
+      std::smatch part;
+      if (std::regex_match(family, part, part_of_histogram) && part[1] == histogram) {
+        family = histogram;
+      }
+      EXPECT_EQ(families[family], 2) << line;
       EXPECT_TRUE(samples.emplace(found[1].str() + found[2].str(), found[4]).second) << line;
     } else {
       ADD_FAILURE() << "unreadable: " << line;
@@ -50,7 +60,31 @@ TEST(ConnectionMetrics, TheTextFollowsTheGrammar) {
   EXPECT_EQ(samples.at("tern_closes_total{code=\"application\"}"), "1");
   EXPECT_EQ(samples.at("tern_refusals_total{reason=\"origin_refused\"}"), "2");
   EXPECT_EQ(samples.at(R"(tern_refusals_total{reason="a \"quoted\" \\ text\nof two lines"})"), "1");
-  EXPECT_EQ(samples_in(Counters().prometheus()).size(), 10u);
+  EXPECT_EQ(samples_in(Counters().prometheus()).size(), 21u);
+}
+
+TEST(ConnectionMetrics, TheTimesOfTheFanoutAreAHistogram) {
+  using namespace std::chrono_literals;
+  connection::Metrics metrics;
+  for (const std::chrono::nanoseconds time :
+       {0ns, 100'000ns, 100'001ns, 7'000'000ns, 5'000'000'000ns}) {
+    metrics.topic_fanout.add(time);
+  }
+  Counters counters;
+  metrics.add_to(counters);
+  metrics.add_to(counters);  // of a second worker
+  const auto samples = samples_in(counters.prometheus());
+  const auto bucket = [&](const std::string& bound) {
+    return samples.at("tern_topic_fanout_seconds_bucket{le=\"" + bound + "\"}");
+  };
+  EXPECT_EQ(bucket("0.000100"), "4");
+  EXPECT_EQ(bucket("0.000250"), "6");
+  EXPECT_EQ(bucket("0.005000"), "6");
+  EXPECT_EQ(bucket("0.010000"), "8");
+  EXPECT_EQ(bucket("1.000000"), "8");
+  EXPECT_EQ(bucket("+Inf"), "10");
+  EXPECT_EQ(samples.at("tern_topic_fanout_seconds_count"), "10");
+  EXPECT_EQ(samples.at("tern_topic_fanout_seconds_sum"), "10.014400");
 }
 
 TEST(ConnectionMetrics, RefusalsHaveTheNamesOfErrc) {

@@ -48,6 +48,15 @@ TEST(DocsLimits, DefaultsHaveTheDocumentedValues) {
   EXPECT_EQ(LoopOptions{}.max_posted, server.max_posted);
   EXPECT_EQ(LoopOptions{}.max_posted_bytes, server.max_posted_bytes);
   EXPECT_EQ(server.stop_deadline, 10s);
+  EXPECT_EQ(server.topics.max_subscriptions, 1'024u);
+  EXPECT_EQ(server.topics.max_topics, 1'000'000u);
+  EXPECT_EQ(server.topics.max_waiting, 65'536u);
+  EXPECT_EQ(server.topics.max_waiting_bytes, 16'777'216u);
+  EXPECT_EQ(server.topics.max_history_bytes, 67'108'864u);
+  EXPECT_EQ(server.topics.latest_unsent_bytes, 16'384u);
+  EXPECT_EQ(TopicOptions{}.history, 0u);
+  EXPECT_EQ(TopicOptions{}.history_bytes, 1'048'576u);
+  EXPECT_EQ(TopicOptions{}.history_age, 1h);
   EXPECT_TRUE(server.allowed_origins.empty());
   EXPECT_TRUE(server.stop_on.empty());
   EXPECT_FALSE(server.share_port);
@@ -118,6 +127,15 @@ std::map<std::string, std::string> expected() {
       {"max_unfinished_handshakes", spaced(server.max_unfinished_handshakes)},
       {"max_posted", spaced(server.max_posted)},
       {"max_posted_bytes", bytes(server.max_posted_bytes)},
+      {"topics.max_subscriptions", spaced(server.topics.max_subscriptions)},
+      {"topics.max_topics", spaced(server.topics.max_topics)},
+      {"topics.max_waiting", spaced(server.topics.max_waiting)},
+      {"topics.max_waiting_bytes", bytes(server.topics.max_waiting_bytes)},
+      {"topics.max_history_bytes", bytes(server.topics.max_history_bytes)},
+      {"topics.latest_unsent_bytes", bytes(server.topics.latest_unsent_bytes)},
+      {"TopicOptions::history", spaced(TopicOptions{}.history)},
+      {"TopicOptions::history_bytes", bytes(TopicOptions{}.history_bytes)},
+      {"TopicOptions::history_age", seconds(TopicOptions{}.history_age)},
       {"max_connections", "descriptors allowed − 64"},
       {"timeouts.handshake", seconds(timeouts.handshake)},
       {"timeouts.silence", seconds(timeouts.silence)},

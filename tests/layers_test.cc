@@ -54,6 +54,7 @@ const std::map<std::string_view, std::string_view> room_of_public_header = {
     {"round_trip", "base"},
     {"unique_function", "base"},
     {"observe", "base"},
+    {"topics", "topics"},
     {"http", "http"},
     {"engine", "engine"},
     {"workspace", "engine"},

@@ -7,6 +7,7 @@
 #include "tern/message.h"
 #include "tern/options.h"
 #include "tern/round_trip.h"
+#include "tern/topics.h"
 #include "tern/unique_function.h"
 
 #include <chrono>
@@ -51,6 +52,21 @@ class Connection {
   SendStatus send(const SharedMessage& message, SendOptions options = {}) noexcept;
   /// Sends a ping of at most 125 bytes before the queued messages. RFC 6455 §5.5.2.
   void ping(std::span<const std::byte> payload = {}) noexcept;
+
+  /// Subscribes to a topic of this server. Its publications reach the peer from the moment when
+  /// the handler has returned, so an answer that the handler sends goes first. A second call for
+  /// the same topic replaces the first subscription. The subscription ends with the connection.
+  /// Errors: closed, unless the connection is open; topic_invalid, see is_topic_name();
+  /// too_many_subscriptions; too_many_topics; topics_unavailable on a client; no_memory.
+  Result<Subscribed> subscribe(std::string_view topic, SubscribeOptions options = {}) noexcept;
+  /// Ends a subscription: no publication reaches the peer any more, except those that are queued
+  /// already. Returns false if there is none.
+  bool unsubscribe(std::string_view topic) noexcept;
+  /// Publishes a message to all subscribers of a topic, except this connection. See
+  /// Server::publish.
+  PublishStatus publish(std::string_view topic, Message message, SendOptions options = {}) noexcept;
+  /// The same without the look-up by name.
+  PublishStatus publish(const Topic& topic, Message message, SendOptions options = {}) noexcept;
 
   /// Queues a Close frame behind the messages that were sent. No message is delivered afterwards;
   /// the loop calls on_close once. A reason over 123 bytes is cut at a character. A code that may
@@ -154,9 +170,14 @@ class Handle {
 
 /// Your object for each connection. It is constructed when the upgrade is accepted and destroyed
 /// right after on_close. It must have on_message. It may have on_open(conn), on_drain(conn),
-/// on_ping(conn, payload), on_pong(conn, payload) and on_close(conn, info). A member of such a name
-/// that cannot be called like this is an error of the compiler, because it would never be called.
-/// An exception that leaves a handler closes this connection with 1011.
+/// on_gap(conn, topic, missed), on_ping(conn, payload), on_pong(conn, payload) and on_close(conn,
+/// info). A member of such a name that cannot be called like this is an error of the compiler,
+/// because it would never be called. An exception that leaves a handler closes this connection with
+/// 1011.
+///
+/// on_gap(Connection&, std::string_view topic, std::uint64_t missed) tells that the peer was too
+/// slow and so many publications were skipped, with Overflow::reject. It comes when the queue is
+/// short again, before on_drain.
 ///
 /// on_ping receives the payload of each ping of the peer, which tern has answered already.
 /// on_pong receives that of each pong: the answer to Connection::ping, to a ping of the keepalive,
@@ -175,6 +196,7 @@ struct Handlers {
   UniqueFunction<void(Connection&)> on_open{};
   UniqueFunction<void(Connection&, Message)> on_message{};
   UniqueFunction<void(Connection&)> on_drain{};
+  UniqueFunction<void(Connection&, std::string_view, std::uint64_t)> on_gap{};
   UniqueFunction<void(Connection&, std::span<const std::byte>)> on_ping{};
   UniqueFunction<void(Connection&, std::span<const std::byte>)> on_pong{};
   UniqueFunction<void(Connection&, const CloseInfo&)> on_close{};
@@ -193,6 +215,7 @@ struct SessionType {
   void (*on_open)(void*, Connection&);
   void (*on_message)(void*, Connection&, Message);
   void (*on_drain)(void*, Connection&);
+  void (*on_gap)(void*, Connection&, std::string_view, std::uint64_t);
   void (*on_ping)(void*, Connection&, std::span<const std::byte>);
   void (*on_pong)(void*, Connection&, std::span<const std::byte>);
   void (*on_close)(void*, Connection&, const CloseInfo&);
@@ -203,6 +226,7 @@ struct SessionType {
 struct OptionalHandlers {
   void on_open();
   void on_drain();
+  void on_gap();
   void on_ping();
   void on_pong();
   void on_close();
@@ -216,6 +240,8 @@ template <class S, class N = typename Named<S>::type>
 concept NamesOnOpen = (requires { &S::on_open; }) || (!requires { &N::on_open; });
 template <class S, class N = typename Named<S>::type>
 concept NamesOnDrain = (requires { &S::on_drain; }) || (!requires { &N::on_drain; });
+template <class S, class N = typename Named<S>::type>
+concept NamesOnGap = (requires { &S::on_gap; }) || (!requires { &N::on_gap; });
 template <class S, class N = typename Named<S>::type>
 concept NamesOnPing = (requires { &S::on_ping; }) || (!requires { &N::on_ping; });
 template <class S, class N = typename Named<S>::type>
@@ -254,11 +280,34 @@ constexpr void add_control_handlers(SessionType& type) noexcept {
 }
 
 template <Session S>
+constexpr void add_queue_handlers(SessionType& type) noexcept {
+  if constexpr (requires(S s, Connection & conn) { s.on_drain(conn); }) {
+    type.on_drain = [](void* s, Connection& conn) { static_cast<S*>(s)->on_drain(conn); };
+  } else {
+    static_assert(!NamesOnDrain<S>,
+                  "this session's on_drain would never be called: it must be public and take "
+                  "(tern::Connection&)");
+  }
+  if constexpr (requires(S s, Connection & conn, std::string_view topic, std::uint64_t missed) {
+                  s.on_gap(conn, topic, missed);
+                }) {
+    type.on_gap = [](void* s, Connection& conn, std::string_view topic, std::uint64_t missed) {
+      static_cast<S*>(s)->on_gap(conn, topic, missed);
+    };
+  } else {
+    static_assert(!NamesOnGap<S>,
+                  "this session's on_gap would never be called: it must be public and take "
+                  "(tern::Connection&, std::string_view, std::uint64_t)");
+  }
+}
+
+template <Session S>
 constexpr SessionType make_session_type() noexcept {
   SessionType type{sizeof(S),
                    alignof(S),
                    is_large_session<S>,
                    [](void* s) noexcept { static_cast<S*>(s)->~S(); },
+                   nullptr,
                    nullptr,
                    nullptr,
                    nullptr,
@@ -275,13 +324,7 @@ constexpr SessionType make_session_type() noexcept {
                   "this session's on_open would never be called: it must be public and take "
                   "(tern::Connection&)");
   }
-  if constexpr (requires(S s, Connection & conn) { s.on_drain(conn); }) {
-    type.on_drain = [](void* s, Connection& conn) { static_cast<S*>(s)->on_drain(conn); };
-  } else {
-    static_assert(!NamesOnDrain<S>,
-                  "this session's on_drain would never be called: it must be public and take "
-                  "(tern::Connection&)");
-  }
+  add_queue_handlers<S>(type);
   add_control_handlers<S>(type);
   if constexpr (requires(S s, Connection & conn, const CloseInfo& info) {
                   s.on_close(conn, info);
@@ -315,6 +358,9 @@ constexpr SessionType make_session_type<Handlers>() noexcept {
           },
           [](void* s, Connection& conn) {
             if (auto& on_drain = static_cast<Handlers*>(s)->on_drain) on_drain(conn);
+          },
+          [](void* s, Connection& conn, std::string_view topic, std::uint64_t missed) {
+            if (auto& on_gap = static_cast<Handlers*>(s)->on_gap) on_gap(conn, topic, missed);
           },
           [](void* s, Connection& conn, std::span<const std::byte> payload) {
             if (auto& on_ping = static_cast<Handlers*>(s)->on_ping) on_ping(conn, payload);

@@ -106,6 +106,12 @@ enum class Errc {
   attempt_failed,       ///< Attempt::fail() was called, or all copies of an Attempt were
                         ///< destroyed without a call
   attempt_given_up,     ///< Attempt::give_up() was called
+
+  // Topics.
+  topic_invalid,           ///< not a name of a topic, see is_topic_name()
+  too_many_subscriptions,  ///< the connection has TopicLimits::max_subscriptions already
+  too_many_topics,         ///< there are TopicLimits::max_topics already
+  topics_unavailable,      ///< only connections of a server subscribe and publish
 };
 
 /// The name of an Errc as it stands above, e.g. "origin_refused", for logs and metrics. It does not

@@ -36,6 +36,24 @@ struct Counters {
   std::uint64_t bytes_received = 0;
   std::uint64_t bytes_sent = 0;
   std::uint64_t accept_pauses = 0;  ///< pauses because descriptors or memory were missing
+
+  std::uint64_t topics = 0;                   ///< that exist now
+  std::uint64_t topic_subscriptions = 0;      ///< now, of all connections
+  std::uint64_t topic_history_bytes = 0;      ///< in the histories of all topics now
+  std::uint64_t topic_histories_dropped = 0;  ///< because of TopicLimits::max_history_bytes
+  std::uint64_t topic_published = 0;          ///< publications that were accepted
+  std::uint64_t topic_published_full = 0;     ///< refused with PublishStatus::full
+  std::uint64_t topic_deliveries = 0;         ///< publications that were given to a connection
+  std::uint64_t topic_conflated = 0;       ///< left out for a slow subscriber of Delivery::latest
+  std::uint64_t topic_skipped = 0;         ///< left out for a slow subscriber, see on_gap
+  std::uint64_t topic_recovered = 0;       ///< subscriptions from a Position that missed nothing
+  std::uint64_t topic_recover_failed = 0;  ///< subscriptions from a Position that missed something
+  /// The time from a publication to the end of its delivery by one worker: upper bounds in
+  /// microseconds, each with the number of deliveries that took at most so long. The last bound is
+  /// the greatest number and stands for no bound.
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> topic_fanout{};
+  std::uint64_t topic_fanout_microseconds = 0;  ///< the sum of these times
+
   /// Close codes (1000, 1001 …), each with the number of WebSocket connections that ended with it.
   std::vector<std::pair<int, std::uint64_t>> closes{};
   /// Names of Errc (see errc_name), as "origin_refused", each with the number of handshakes that

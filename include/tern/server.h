@@ -8,6 +8,7 @@
 #include "tern/observe.h"
 #include "tern/options.h"
 #include "tern/tls.h"
+#include "tern/topics.h"
 #include "tern/unique_function.h"
 
 #include <chrono>
@@ -59,6 +60,7 @@ struct ServerOptions {
       LoopOptions{}.max_posted;  ///< like LoopOptions::max_posted, for each worker
   /// Like LoopOptions::max_posted_bytes, for each worker.
   std::size_t max_posted_bytes = LoopOptions{}.max_posted_bytes;
+  TopicLimits topics{};
   bool share_port = false;  ///< other processes of this user may listen, too
   LogSink log{};
 };
@@ -122,6 +124,42 @@ class Server {
   /// answered with 204 and Allow.
   /// Thread: all workers call `page` at the same time.
   Server& get(std::string path, UniqueFunction<Response(const Request&)> page);
+
+  /// Sets the options of all topics. Call it before run().
+  Server& topics(TopicOptions options);
+  /// Sets the options of the topics with a name like `pattern`: a name, or the beginning of names
+  /// and then '*'. Of several patterns that fit, the longest one counts. Call it before run().
+  Server& topics(std::string pattern, TopicOptions options);
+  /// Calls `function` when a topic has its first subscriber on this server, and when the last one
+  /// has left. It is told the state, not each change: a change that is undone at once may go
+  /// untold. Call it before run(). Thread: the first worker's loop, one call at a time.
+  Server& on_topic(UniqueFunction<void(std::string_view topic, TopicEvent event)> function);
+  /// Calls `function` in the thread of each worker, before it accepts connections. Use it for
+  /// timers and descriptors of your own. Call it before run().
+  Server& on_worker_start(UniqueFunction<void(Loop&)> function);
+
+  /// Publishes a message to all subscribers of a topic, on all workers. All subscribers receive the
+  /// publications of a topic in one order. The messages that one thread sends and publishes reach
+  /// each connection in the order of the calls. Publications of several threads to several topics
+  /// have no order.
+  /// Thread: any. It does not wait.
+  PublishStatus publish(std::string_view topic, Message message, SendOptions options = {}) noexcept;
+  PublishStatus publish(std::string_view topic, const SharedMessage& message,
+                        SendOptions options = {}) noexcept;
+  /// Returns a topic for frequent publications. If the name is not one (is_topic_name()), there are
+  /// TopicLimits::max_topics already, or memory is out, the Topic is empty. Thread: any.
+  Topic topic(std::string_view name) noexcept;
+  /// The number of subscribers of a topic on all workers. Thread: any.
+  std::size_t subscribers(std::string_view topic) const noexcept;
+
+  /// Calls `function` for each open connection of all workers, each in its loop, a part of them in
+  /// each turn. Connections that begin meanwhile may be left out. Returns false if a worker does
+  /// not take the call, because its mailbox is full, memory is out, or the server does not run.
+  /// Thread: any; all workers call `function` at the same time.
+  bool for_each(UniqueFunction<void(Connection&)> function) noexcept;
+  /// Runs `function` in the loop of each worker, like Loop::post(). Returns false as for_each().
+  /// Thread: any; all workers call `function` at the same time.
+  bool post_all(UniqueFunction<void()> function) noexcept;
 
   /// Checks options and routes, binds and listens. run() does it as well if the server does not
   /// listen yet. A program that announces that it listens before it calls run() blocks the signals

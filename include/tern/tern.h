@@ -19,5 +19,6 @@
 #include "tern/server.h"
 #include "tern/stage.h"
 #include "tern/tls.h"
+#include "tern/topics.h"
 #include "tern/unique_function.h"
 #include "tern/workspace.h"

@@ -110,6 +110,12 @@ constexpr Row rows[] = {
     {Errc::stopped, "stopped", "a stop was requested"},
     {Errc::attempt_failed, "attempt_failed", "the attempt was not made"},
     {Errc::attempt_given_up, "attempt_given_up", "the application gave up"},
+    {Errc::topic_invalid, "topic_invalid",
+     "a topic's name has 1 to 255 bytes and no control characters"},
+    {Errc::too_many_subscriptions, "too_many_subscriptions",
+     "the connection has too many subscriptions"},
+    {Errc::too_many_topics, "too_many_topics", "the server has too many topics"},
+    {Errc::topics_unavailable, "topics_unavailable", "only a server has topics"},
 };
 
 constexpr bool rows_are_in_order() {

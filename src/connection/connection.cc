@@ -3,6 +3,8 @@
 #include "tern/connection.h"
 
 #include "base/assert.h"
+#include "connection/extras.h"
+#include "connection/fanout.h"
 #include "connection/live_connection.h"
 #include "net/socket.h"
 
@@ -13,9 +15,6 @@
 namespace tern {
 namespace connection {
 namespace {
-
-// A queue beyond this is written at once, not at the end of the turn.
-constexpr std::size_t max_unflushed = std::size_t{512} << 10;
 
 LiveConnection& live(Connection& connection) noexcept {
   return static_cast<LiveConnection&>(connection);
@@ -32,13 +31,10 @@ void LiveConnection::begin_call() noexcept {
   if (!in_turn_) engine_.advance(environment_->core.now());
 }
 
-// The queue is judged only after an attempt to write. So a fast peer does not suffer from a handler
-// that sends much.
-inline void LiveConnection::make_room(std::size_t bytes) noexcept {
-  if (!engine_.is_crowded(bytes, max_unflushed)) [[likely]]
-    return;
-  if (engine_.would_overflow(bytes)) blocked_ = Blocked::no;
-  flush();
+// Only a connection with subscriptions or timers looks further.
+inline bool LiveConnection::has_pending() const noexcept {
+  return extras_ != nullptr && environment_->shared.fanout != nullptr &&
+         environment_->shared.fanout->busy();
 }
 
 bool LiveConnection::has_room_for(std::size_t bytes) noexcept {
@@ -74,6 +70,8 @@ SendStatus LiveConnection::after_send(SendStatus status) noexcept {
 
 [[gnu::hot]] SendStatus LiveConnection::send(Message message, SendOptions options) noexcept {
   begin_call();
+  if (has_pending()) [[unlikely]]
+    deliver_pending();
   make_room(message.size());
   return after_send(engine_.send(message, options));
 }
@@ -81,6 +79,8 @@ SendStatus LiveConnection::after_send(SendStatus status) noexcept {
 [[gnu::hot]] SendStatus LiveConnection::send(const SharedMessage& message,
                                              SendOptions options) noexcept {
   begin_call();
+  if (has_pending()) [[unlikely]]
+    deliver_pending();
   make_room(message.message().size());
   return after_send(engine_.send(message, options));
 }
@@ -93,6 +93,7 @@ void LiveConnection::ping(std::span<const std::byte> payload) noexcept {
 
 void LiveConnection::close(CloseCode code, std::string_view reason) noexcept {
   begin_call();
+  if (has_pending()) deliver_pending();
   report_code(code);
   engine_.close(code, reason);
   defer_to_turn_end();
@@ -100,6 +101,7 @@ void LiveConnection::close(CloseCode code, std::string_view reason) noexcept {
 
 void LiveConnection::finish(CloseCode code, std::string_view reason) noexcept {
   begin_call();
+  if (has_pending()) deliver_pending();
   report_code(code);
   engine_.finish(code, reason);
   defer_to_turn_end();
@@ -167,19 +169,19 @@ TimerId LiveConnection::start_timer(Loop::Duration delay, bool repeat,
                                     UniqueFunction<void(Connection&)> function) {
   begin_call();
   if (!engine_runs()) return TimerId::none;
-  if (!timers_) timers_ = std::make_unique<std::vector<TimerId>>();
-  timers_->reserve(timers_->size() + 1);
+  std::vector<TimerId>& timers = make_extras().timers;
+  timers.reserve(timers.size() + 1);
   auto task = std::make_unique<TimerTask>(TimerTask{this, std::move(function), repeat});
   TimerTask& entry = *task;
   auto run = [task = std::move(task)] { task->connection->run_timer(*task); };
   entry.id = repeat ? environment_->shared.loop.every(delay, std::move(run))
                     : environment_->shared.loop.after(delay, std::move(run));
-  timers_->push_back(entry.id);
+  timers.push_back(entry.id);
   return entry.id;
 }
 
 void LiveConnection::run_timer(TimerTask& task) noexcept {
-  if (!task.repeat) std::erase(*timers_, task.id);
+  if (!task.repeat) std::erase(extras_->timers, task.id);
   call(task.function);
 }
 
@@ -195,13 +197,13 @@ void LiveConnection::call(UniqueFunction<void(Connection&)>& function) noexcept 
 }
 
 void LiveConnection::cancel_timers() noexcept {
-  if (!timers_) return;
-  for (const TimerId timer : *timers_) environment_->shared.loop.cancel(timer);
-  timers_.reset();
+  if (!extras_) return;
+  for (const TimerId timer : extras_->timers) environment_->shared.loop.cancel(timer);
+  extras_->timers = {};
 }
 
 bool LiveConnection::cancel_timer(TimerId timer) noexcept {
-  if (!timers_ || std::erase(*timers_, timer) == 0) return false;
+  if (!extras_ || std::erase(extras_->timers, timer) == 0) return false;
   return environment_->shared.loop.cancel(timer);
 }
 

@@ -16,6 +16,7 @@
 
 namespace tern::connection {
 
+class Fanout;
 class LiveConnection;
 
 /// The part of a connection that differs between a server and a client. A worker of a server owns
@@ -58,6 +59,8 @@ struct Shared {
   const EngineOptions& options;
   std::shared_ptr<Registry> registry;
   const LogSink& log;
+  /// Delivers publications of topics; null for the connections of a client.
+  Fanout* fanout = nullptr;
   /// The owner stops: a connection whose Close frames have crossed does not wait for the peer's
   /// FIN.
   bool stopping = false;

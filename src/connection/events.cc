@@ -65,6 +65,7 @@ void LiveConnection::on_closed() noexcept {
   if (const SessionType* const type = session_.type()) {
     const CloseInfo& info = engine_.close_info();
     environment_->metrics.closed(info.code);
+    leave_topics();
     if (type->on_close != nullptr) {
       call_application("on_close", [&] { type->on_close(session_.get(), *this, info); });
     }
@@ -95,6 +96,7 @@ void LiveConnection::drain() noexcept {
   }
   congested_ = false;
   const std::size_t before = engine_.queued_bytes();
+  if (extras_) report_gaps();
   environment_->owner.on_drained(*this);
   const SessionType* const type = session_.type();
   const bool calls = !congested_ && type != nullptr && type->on_drain != nullptr;

@@ -3,7 +3,9 @@
 #include "tern/connection.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
+#include <string_view>
 
 namespace tern::connection {
 
@@ -17,6 +19,9 @@ struct HandlersSession {
   void on_message(Connection& conn, Message message) { handlers->on_message(conn, message); }
   void on_drain(Connection& conn) {
     if (handlers->on_drain) handlers->on_drain(conn);
+  }
+  void on_gap(Connection& conn, std::string_view topic, std::uint64_t missed) {
+    if (handlers->on_gap) handlers->on_gap(conn, topic, missed);
   }
   void on_ping(Connection& conn, std::span<const std::byte> payload) {
     if (handlers->on_ping) handlers->on_ping(conn, payload);

@@ -1,6 +1,7 @@
 // How a connection begins and how it dies. In between it owns itself: nothing else frees it. It is
 // freed only at the end of a turn, when none of its functions runs any more.
 #include "base/assert.h"
+#include "connection/extras.h"
 #include "connection/live_connection.h"
 
 #include <new>
@@ -47,6 +48,7 @@ void LiveConnection::die() noexcept {
   static_cast<net::Watcher*>(this)->unlink();
   environment_->core.timers().cancel(*this);
   cancel_timers();
+  leave_topics();
   environment_->shared.registry->remove(slot_);
   environment_->metrics.connections_ended.add_last();
   environment_->core.retire(*this);

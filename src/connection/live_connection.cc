@@ -62,13 +62,15 @@ void LiveConnection::at_turn_end() noexcept {
 [[gnu::hot]] void LiveConnection::finish_turn(TurnBudget& budget) noexcept {
   if (!engine_runs()) return;
   // In most turns all is done already.
-  if (engine_.rests() && !congested_ && !paused_ && !read_ended_ && interest_ == net::readable &&
-      !transport_->has_unsent()) {
+  if (engine_.rests() && !congested_ && !waits_ && !paused_ && !read_ended_ &&
+      interest_ == net::readable && !transport_->has_unsent()) {
     return update_timer();
   }
   in_turn_ = true;
   flush();
   engine_.settle();
+  if (waits_) [[unlikely]]
+    serve_waiting();
   drain();
   if (!engine_.is_open() || read_ended_) {  // flush() may have found that the socket is broken
     pump(budget);

@@ -16,9 +16,25 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <vector>
+#include <string_view>
+
+namespace tern::topics {
+struct Arrival;
+class TopicRef;
+class TopicState;
+}  // namespace tern::topics
 
 namespace tern::connection {
+
+class Fanout;
+struct Backlog;
+struct Entry;
+struct Extras;
+struct LocalTopic;
+
+struct DeleteExtras {
+  void operator()(Extras* extras) const noexcept;
+};
 
 class LiveConnection final : public Connection,
                              private net::Watcher,
@@ -55,6 +71,17 @@ class LiveConnection final : public Connection,
   TimerId start_timer(Loop::Duration delay, bool repeat,
                       UniqueFunction<void(Connection&)> function);
   bool cancel_timer(TimerId timer) noexcept;
+  Result<Subscribed> subscribe(std::string_view topic, SubscribeOptions options) noexcept;
+  bool unsubscribe(std::string_view topic) noexcept;
+  PublishStatus publish(std::string_view topic, Message message, SendOptions options) noexcept;
+  PublishStatus publish(const Topic& topic, Message message, SendOptions options) noexcept;
+
+  // ---- for the fan-out of its worker
+
+  /// Writes what is pending for a subscription of this connection. Calls no code of the
+  /// application.
+  void deliver(LocalTopic& topic, Entry& entry) noexcept;
+  Extras* extras() noexcept { return extras_.get(); }
 
   // ---- for the owner
 
@@ -177,12 +204,33 @@ class LiveConnection final : public Connection,
   void on_linger_timer() noexcept;
   // connection.cc
   void cancel_timers() noexcept;
+  Extras& make_extras();
   void make_room(std::size_t bytes) noexcept;
   SendStatus after_send(SendStatus status) noexcept;
   void report_text() noexcept;
   void report_code(CloseCode code) const noexcept;
   [[gnu::cold]] void on_exception(std::string_view what) noexcept;
   void run_timer(TimerTask& task) noexcept;
+  // subscriber.cc
+  Result<Subscribed> subscribe_to(Fanout& fanout, const topics::TopicRef& topic,
+                                  SubscribeOptions options);
+  std::size_t find_subscription(const topics::TopicState& topic) const noexcept;
+  void limit_unsent() noexcept;
+  void leave_topics() noexcept;
+  bool pass(const SharedMessage& message, bool compress) noexcept;
+  void take_publications(LocalTopic& topic, Entry& entry, std::uint64_t last) noexcept;
+  void take_all_publications() noexcept;
+  bool has_pending() const noexcept;
+  void deliver_pending() noexcept;
+  void skip(const Entry& entry) noexcept;
+  void become_stale(LocalTopic& topic, Entry& entry, const topics::Arrival& first) noexcept;
+  void hold(LocalTopic& topic, Entry& entry, const topics::Arrival& first) noexcept;
+  void add_to_backlog(LocalTopic& topic, Entry& entry, const topics::Arrival& arrival) noexcept;
+  void serve_waiting() noexcept;
+  void serve_backlogs() noexcept;
+  bool send_backlog(Backlog& backlog) noexcept;
+  void serve_stale() noexcept;
+  void report_gaps() noexcept;
 
   // Beside Timer there is room for four bytes.
   std::uint32_t slot_ = 0;
@@ -190,7 +238,7 @@ class LiveConnection final : public Connection,
   Engine engine_;
   TransportBox transport_;
   SessionBox session_{};
-  std::unique_ptr<std::vector<TimerId>> timers_{};
+  std::unique_ptr<Extras, DeleteExtras> extras_{};
   std::uint32_t discarded_ = 0;     // while lingering
   std::uint32_t acknowledged_ = 0;  // while lingering: at the last look
   std::uint16_t label_ = 0;
@@ -204,11 +252,22 @@ class LiveConnection final : public Connection,
   bool congested_ : 1 = false;      // on_drain must be called when the queue is short
   bool read_ended_ : 1 = false;     // the peer's FIN, or a failure
   bool reads_whole_ : 1 = false;    // one read may fill whole_read, not only small_read
+  bool waits_ : 1 = false;          // publications wait for the end of a turn or a short queue
   bool more_ : 1 = false;           // the transport holds input that epoll does not report
   bool text_reported_ : 1 = false;  // a text that is not UTF-8 was logged
   bool mute_ : 1 = false;  // it ended in the handshake: nothing was sent that a reset could destroy
   bool looked_ : 1 = false;  // while lingering: acknowledged_ is known
   bool full_ : 1 = false;    // while lingering: no more is discarded
 };
+
+// A queue beyond max_unflushed is written at once, not at the end of the turn. The queue is judged
+// only after an attempt to write. So a fast peer does not suffer from a handler that sends much.
+inline void LiveConnection::make_room(std::size_t bytes) noexcept {
+  constexpr std::size_t max_unflushed = std::size_t{512} << 10;
+  if (!engine_.is_crowded(bytes, max_unflushed)) [[likely]]
+    return;
+  if (engine_.would_overflow(bytes)) blocked_ = Blocked::no;
+  flush();
+}
 
 }  // namespace tern::connection

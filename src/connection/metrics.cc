@@ -4,6 +4,8 @@
 #include "tern/error.h"
 
 #include <algorithm>
+#include <array>
+#include <limits>
 #include <string>
 
 namespace tern {
@@ -38,6 +40,39 @@ void Metrics::refused(std::error_code why) noexcept {
   refusals_[std::min(value, max_errc - 1)].add();
 }
 
+void FanoutTimes::add(std::chrono::nanoseconds time) noexcept {
+  const auto microseconds =
+      static_cast<std::uint64_t>(std::chrono::ceil<std::chrono::microseconds>(time).count());
+  const auto place = std::ranges::lower_bound(bounds, microseconds) - bounds.begin();
+  counts_[static_cast<std::size_t>(place)].add();
+  nanoseconds_.add(static_cast<std::uint64_t>(time.count()));
+}
+
+void FanoutTimes::add_to(Counters& total) const {
+  constexpr std::uint64_t no_bound = std::numeric_limits<std::uint64_t>::max();
+  if (total.topic_fanout.empty()) {
+    for (const std::uint64_t bound : bounds) total.topic_fanout.emplace_back(bound, 0);
+    total.topic_fanout.emplace_back(no_bound, 0);
+  }
+  std::uint64_t sum = 0;
+  for (std::size_t i = 0; i < counts_.size(); ++i) {
+    sum += counts_[i].get();
+    total.topic_fanout[i].second += sum;
+  }
+  total.topic_fanout_microseconds += nanoseconds_.get() / 1000;
+}
+
+void Metrics::add_topics_to(Counters& total) const {
+  const std::uint64_t ended = topic_subscriptions_ended.get_first();
+  total.topic_subscriptions += topic_subscriptions_begun.get() - ended;
+  total.topic_deliveries += topic_deliveries.get();
+  total.topic_conflated += topic_conflated.get();
+  total.topic_skipped += topic_skipped.get();
+  total.topic_recovered += topic_recovered.get();
+  total.topic_recover_failed += topic_recover_failed.get();
+  topic_fanout.add_to(total);
+}
+
 void Metrics::add_to(Counters& total) const {
   const std::uint64_t ended =
       connections_ended.get_first();  // read first, so that the difference is never below 0
@@ -52,6 +87,7 @@ void Metrics::add_to(Counters& total) const {
   total.bytes_received += bytes_received.get();
   total.bytes_sent += bytes_sent.get();
   total.accept_pauses += accept_pauses.get();
+  add_topics_to(total);
   for (std::size_t i = 0; i < closes_.size(); ++i) {
     const int code = i < named_codes ? first_code + static_cast<int>(i) : other_codes;
     add(total.closes, code, closes_[i].get());
@@ -92,6 +128,9 @@ class Exposition {
     }
     text_.append(" ").append(std::to_string(value)).append("\n");
   }
+  void sample_text(std::string_view name, std::string_view value) {
+    text_.append("tern_").append(name).append(" ").append(value).append("\n");
+  }
   std::string take() { return std::move(text_); }
 
  private:
@@ -106,6 +145,51 @@ class Exposition {
 
   std::string text_{};
 };
+
+// Exact, and with a point in every locale.
+std::string seconds_of(std::uint64_t microseconds) {
+  constexpr std::uint64_t million = 1'000'000;
+  std::string fraction = std::to_string(microseconds % million + million);
+  fraction.front() = '.';
+  return std::to_string(microseconds / million) + fraction;
+}
+
+void write_topics(Exposition& out, const Counters& counters) {
+  out.gauge("topics", "Topics that exist.", counters.topics);
+  out.gauge("topic_subscriptions", "Subscriptions of all connections.",
+            counters.topic_subscriptions);
+  out.gauge("topic_history_bytes", "Bytes in the histories of all topics.",
+            counters.topic_history_bytes);
+  out.counter("topic_histories_dropped_total",
+              "Histories that were dropped because all of them were too large.",
+              counters.topic_histories_dropped);
+  out.counter("topic_published_total", "Publications that were accepted.",
+              counters.topic_published);
+  out.counter("topic_published_full_total",
+              "Publications that were refused because too much waited.",
+              counters.topic_published_full);
+  out.counter("topic_deliveries_total", "Publications that were given to a connection.",
+              counters.topic_deliveries);
+  out.counter("topic_conflated_total",
+              "Publications that were left out because a newer one replaced them.",
+              counters.topic_conflated);
+  out.counter("topic_skipped_total", "Publications that were left out for a slow subscriber.",
+              counters.topic_skipped);
+  out.counter("topic_recovered_total", "Subscriptions from a position that missed nothing.",
+              counters.topic_recovered);
+  out.counter("topic_recover_failed_total",
+              "Subscriptions from a position that missed publications.",
+              counters.topic_recover_failed);
+  if (counters.topic_fanout.empty()) return;
+  out.family("topic_fanout_seconds", "histogram",
+             "Time from a publication to the end of its delivery by a worker.");
+  for (const auto& [bound, count] : counters.topic_fanout) {
+    const bool has_bound = bound != std::numeric_limits<std::uint64_t>::max();
+    out.sample("topic_fanout_seconds_bucket", "le", has_bound ? seconds_of(bound) : "+Inf", count);
+  }
+  out.sample_text("topic_fanout_seconds_sum", seconds_of(counters.topic_fanout_microseconds));
+  out.sample("topic_fanout_seconds_count", {}, {}, counters.topic_fanout.back().second);
+}
 
 }  // namespace
 
@@ -127,6 +211,7 @@ std::string Counters::prometheus() const {
   out.counter("bytes_sent_total", "Bytes of HTTP and WebSocket that were written.", bytes_sent);
   out.counter("accept_pauses_total",
               "Pauses of accepting because descriptors or memory were missing.", accept_pauses);
+  write_topics(out, *this);
   out.family("closes_total", "counter", "WebSocket connections that ended, by close code.");
   for (const auto& [code, count] : closes) {
     const bool of_application = code == connection::other_codes;

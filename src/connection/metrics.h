@@ -7,6 +7,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <system_error>
@@ -31,6 +32,21 @@ class Count {
   std::atomic<std::uint64_t> value_{0};
 };
 
+/// The numbers of deliveries by the time that they took.
+class FanoutTimes {
+ public:
+  /// Upper bounds in microseconds. Slower deliveries have a count of their own.
+  static constexpr std::array<std::uint64_t, 12> bounds{
+      100, 250, 500, 1'000, 2'500, 5'000, 10'000, 25'000, 50'000, 100'000, 250'000, 1'000'000};
+
+  void add(std::chrono::nanoseconds time) noexcept;
+  void add_to(Counters& total) const;
+
+ private:
+  std::array<Count, bounds.size() + 1> counts_{};
+  Count nanoseconds_{};
+};
+
 class Metrics {
  public:
   Count connections_begun{};
@@ -43,6 +59,14 @@ class Metrics {
   Count bytes_received{};
   Count bytes_sent{};
   Count accept_pauses{};
+  Count topic_subscriptions_begun{};
+  Count topic_subscriptions_ended{};
+  Count topic_deliveries{};
+  Count topic_conflated{};
+  Count topic_skipped{};
+  Count topic_recovered{};
+  Count topic_recover_failed{};
+  FanoutTimes topic_fanout{};
 
   /// Counts the end of a WebSocket connection.
   void closed(CloseCode code) noexcept;
@@ -52,6 +76,8 @@ class Metrics {
   void add_to(Counters& total) const;
 
  private:
+  void add_topics_to(Counters& total) const;
+
   static constexpr std::size_t named_codes = 16;  // 1000 to 1015; all others share one count
   static constexpr std::size_t max_errc = 128;
 

@@ -42,6 +42,11 @@ class Registry {
     }
   }
 
+  /// The number of slots; some are empty.
+  std::size_t slots() const noexcept { return slots_.size(); }
+  /// The connection of a slot; null if it is empty.
+  LiveConnection* at(std::size_t slot) const noexcept { return slots_[slot].connection; }
+
   net::Mailbox& mailbox() const noexcept { return *mailbox_; }
 
  private:

@@ -114,8 +114,15 @@ bool LoopCore::guess(time_point now) noexcept {
 }
 
 [[gnu::hot]] void LoopCore::run_posted() noexcept {
-  if (batch_.empty()) mailbox_->take(batch_);
+  if (mailbox_->waiting()) take_posted();
   if (!batch_.empty()) run_batch();
+}
+
+// The mark is taken back before the inbound looks, so that an announcement that it misses is
+// noticed in the next turn.
+void LoopCore::take_posted() noexcept {
+  if (batch_.empty()) mailbox_->take(batch_);
+  if (inbound_ != nullptr) inbound_->on_announced();
 }
 
 // Runs posted functions for at most a millisecond. The next turn runs the rest, before functions

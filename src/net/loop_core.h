@@ -57,6 +57,17 @@ class Dependent : public base::ListHook<DependentTag> {
   ~Dependent() = default;
 };
 
+/// An object that other threads leave work for, outside of the mailbox.
+class Inbound {
+ public:
+  /// Mailbox::announce() was called, or a function was posted. The loop calls it before it runs the
+  /// posted functions.
+  virtual void on_announced() noexcept = 0;
+
+ protected:
+  ~Inbound() = default;
+};
+
 /// The loop for the other rooms of tern. A turn is: epoll_wait (or a guess) → now() → ready
 /// watchers → due timers → posted functions → deferred objects until there are none → retired
 /// objects. Thread: any for stop(), in_loop_thread() and the calls that Mailbox allows; the loop's
@@ -115,6 +126,8 @@ class LoopCore {
   }
   /// Calls object.on_loop_end() when the loop ends, unless the object has left the list before.
   void add(Dependent& object) noexcept { dependents_.push_back(object); }
+  /// Makes the loop call `inbound` after Mailbox::announce(); null for none.
+  void set_inbound(Inbound* inbound) noexcept { inbound_ = inbound; }
   /// The object that all clients of this loop share, while there are any. The room `client` defines
   /// its type.
   std::weak_ptr<void>& shared_by_clients() noexcept { return shared_by_clients_; }
@@ -159,6 +172,7 @@ class LoopCore {
     return poller_.has_again() || !deferred_.empty() || !retired_.empty() || !batch_.empty();
   }
   void run_posted() noexcept;
+  void take_posted() noexcept;
   void run_batch() noexcept;
   void run_deferred() noexcept;
   void free_retired() noexcept;
@@ -177,6 +191,7 @@ class LoopCore {
   base::IntrusiveList<Deferred, TurnTag> deferred_{};
   base::IntrusiveList<Retired, TurnTag> retired_{};
   base::IntrusiveList<Dependent, DependentTag> dependents_{};
+  Inbound* inbound_ = nullptr;
   std::weak_ptr<void> shared_by_clients_{};
   std::unique_ptr<std::byte[]> receive_buffer_{};
 };

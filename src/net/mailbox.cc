@@ -40,6 +40,11 @@ bool Mailbox::post(Function function, Load load) noexcept {
   return true;
 }
 
+void Mailbox::announce() noexcept {
+  waiting_.store(true);
+  if (asleep_.load() && asleep_.exchange(false)) wake();
+}
+
 // The caller holds the lock. The sum of the bytes cannot overflow, because all of them are in
 // memory.
 bool Mailbox::has_room(std::size_t bytes) const noexcept {

@@ -51,9 +51,12 @@ class Mailbox {
   bool closed() const noexcept;
   /// Wakes the loop. Async-signal-safe.
   void wake() const noexcept;
+  /// Makes the loop call its Inbound, soon: something waits for it outside of the mailbox. Wakes a
+  /// sleeping loop as post() does. Needs no memory.
+  void announce() noexcept;
 
-  /// Moves all waiting functions into `batch` in their order. `batch` must be empty. The limits do
-  /// not count the batch, so at most twice as much is in memory.
+  /// Moves all waiting functions into `batch` in their order, and forgets announcements. `batch`
+  /// must be empty. The limits do not count the batch, so at most twice as much is in memory.
   void take(std::vector<Function>& batch) noexcept;
   /// Returns whether something waits. This is a hint; it is cheap enough for polling.
   bool waiting() const noexcept { return waiting_.load(std::memory_order_relaxed); }

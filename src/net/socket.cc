@@ -167,6 +167,11 @@ std::error_code set_nonblocking(int fd) noexcept {
 
 std::error_code set_nodelay(int fd) noexcept { return set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1); }
 
+void set_unsent_limit(int fd, std::size_t bytes) noexcept {
+  constexpr std::size_t most = std::size_t{1} << 30;
+  set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, static_cast<int>(std::min(bytes, most)));
+}
+
 Address local_address(int fd) noexcept {
   return name_of([](int s, sockaddr* n, socklen_t* b) { return ::getsockname(s, n, b); }, fd);
 }

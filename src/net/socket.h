@@ -62,6 +62,9 @@ std::error_code connect_result(int fd) noexcept;
 std::error_code set_nonblocking(int fd) noexcept;
 /// Makes the system send small frames at once (TCP_NODELAY).
 std::error_code set_nodelay(int fd) noexcept;
+/// Makes the system keep at most about `bytes` bytes that it has not sent yet (TCP_NOTSENT_LOWAT).
+/// Does nothing on a socket that is not TCP.
+void set_unsent_limit(int fd, std::size_t bytes) noexcept;
 /// Returns the address that a socket is bound to; 0.0.0.0:0 if it is unknown.
 Address local_address(int fd) noexcept;
 /// Returns the address of the peer; 0.0.0.0:0 if the connection has ended.

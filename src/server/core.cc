@@ -55,6 +55,8 @@ Core::Core(ServerOptions given)
                      .allowed_origins = options.allowed_origins,
                      .deflate = options.deflate,
                      .secure = options.tls.has_value()},
+      topics(std::make_shared<topics::Table>(options.topics, worker_count(options),
+                                             options.limits.max_message_bytes)),
       max_connections(connection_limit(options.max_connections)) {
   for (std::size_t i = 0; i < worker_count(options); ++i) {
     metrics_.push_back(std::make_unique<connection::Metrics>());
@@ -68,26 +70,34 @@ Core::Core(ServerOptions given)
 // of a change. So the child does not destroy them, nor the sessions: the parent calls their
 // on_close.
 Core::~Core() {
+  topics->close();
   for (std::unique_ptr<Worker>& worker : workers_) {
     if (worker->loop().core().is_copy()) static_cast<void>(worker.release());
   }
 }
 
 Route* Core::add_route(std::string path, Router::Kind kind) {
-  if (!running_) return &router.add(std::move(path), kind);
+  if (is_too_late("route \"" + path + "\" is ignored: routes are added before run()"))
+    return nullptr;
+  return &router.add(std::move(path), kind);
+}
+
+bool Core::is_too_late(std::string_view what) {
+  if (!running_) return false;
   const std::lock_guard lock(late_mutex_);
-  late_route_ = "route \"" + path + "\" is ignored: routes are added before run()";
-  connection::log(options.log, LogLevel::error, late_route_);
-  return nullptr;
+  late_ = what;
+  connection::log(options.log, LogLevel::error, late_);
+  return true;
 }
 
 // Finds what can never work. A route that was added while the server ran is reported once.
 Result<void> Core::check() {
   std::string why = router.problem();
+  if (why.empty()) why = topics->problem();
   if (why.empty()) why = why_invalid(options);
   if (why.empty()) {
     const std::lock_guard lock(late_mutex_);
-    why = std::exchange(late_route_, {});
+    why = std::exchange(late_, {});
   }
   if (why.empty()) return {};
   return Error::described(Errc::options_invalid, "listen: " + why);
@@ -182,7 +192,7 @@ Result<void> Core::serve() {
 Result<void> Core::make_workers() {
   workers_.clear();
   for (std::size_t i = 0; i < sockets_.size(); ++i) {
-    workers_.push_back(std::make_unique<Worker>(*this, *metrics_[i], i == 0));
+    workers_.push_back(std::make_unique<Worker>(*this, *metrics_[i], i));
     if (auto error = workers_.back()->listen(std::move(sockets_[i]))) {
       return Error(error, worker_name(i, sockets_.size()));
     }
@@ -230,6 +240,11 @@ class Core::Threads {
 
 Result<void> Core::run_workers() {
   std::vector<Result<void>> results(workers_.size());
+  listen_to_topics();
+  {
+    const std::lock_guard lock(reachable_mutex_);
+    for (const auto& worker : workers_) reachable_.push_back(worker.get());
+  }
   Threads threads(*this);
   for (std::size_t i = 1; i < workers_.size(); ++i) {
     if (const auto error = threads.start([this, i, &results] { results[i] = run_other(i); })) {
@@ -255,7 +270,13 @@ Result<void> Core::run_other(std::size_t index) noexcept {
 // The workers stay until the next run(), because the application may have references to their
 // loops.
 void Core::end_run() noexcept {
+  {
+    const std::lock_guard lock(reachable_mutex_);
+    reachable_.clear();
+  }
   for (std::unique_ptr<Worker>& worker : workers_) worker->end();
+  topics->listen_to_changes(nullptr);
+  tell_topic_changes();
   sockets_.clear();
   claim_.release_all();
   stop_at_ = not_stopped.time_since_epoch().count();
@@ -278,7 +299,63 @@ void Core::stop(std::chrono::nanoseconds deadline) noexcept {
 Counters Core::counters() const {
   Counters total;
   for (const auto& metrics : metrics_) metrics->add_to(total);
+  const topics::TableCounts counts = topics->counts();
+  total.topics = counts.topics;
+  total.topic_history_bytes = counts.history_bytes;
+  total.topic_histories_dropped = counts.histories_dropped;
+  total.topic_published = counts.published;
+  total.topic_published_full = counts.published_full;
   return total;
+}
+
+// ---- calls to all workers, and topics
+
+void Core::call_worker_started(Loop& loop) noexcept {
+  for (auto& function : on_worker_start) loop.core().call_user(function, loop);
+}
+
+bool Core::post_all(UniqueFunction<void()> function) noexcept {
+  try {
+    auto shared = std::make_shared<UniqueFunction<void()>>(std::move(function));
+    return post_to_all([&](Worker&) { return [shared] { (*shared)(); }; });
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
+bool Core::for_each(Sweep::Function function) noexcept {
+  try {
+    auto shared = std::make_shared<Sweep::Function>(std::move(function));
+    return post_to_all(
+        [&](Worker& worker) { return [&worker, shared] { worker.for_each(shared); }; });
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
+// The lock keeps the workers alive. Their loops may end meanwhile, and then they refuse the post.
+template <class Make>
+bool Core::post_to_all(Make&& make) {
+  const std::lock_guard lock(reachable_mutex_);
+  bool all = !reachable_.empty();
+  for (Worker* worker : reachable_) all = worker->loop().post(make(*worker)) && all;
+  return all;
+}
+
+// The first worker tells all changes, so that they come one at a time and in order. The bell does
+// not use the bounds of the mailbox: there is at most one change for each topic.
+void Core::listen_to_topics() {
+  if (!on_topic) return;
+  topics->listen_to_changes([this, mailbox = workers_.front()->loop().core().mailbox()] {
+    mailbox->post([this] { tell_topic_changes(); }, {.bounded = false});
+  });
+}
+
+void Core::tell_topic_changes() noexcept {
+  if (!on_topic || workers_.empty()) return;
+  while (const topics::Table::Change change = topics->take_change()) {
+    workers_.front()->loop().core().call_user(on_topic, change.topic->name(), change.event);
+  }
 }
 
 // The old context is freed together with the last connection that uses it.

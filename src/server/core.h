@@ -9,7 +9,9 @@
 #include "net/signal_claim.h"
 #include "net/timers.h"
 #include "server/router.h"
+#include "server/sweep.h"
 #include "tls/context.h"
+#include "topics/table.h"
 
 #include <atomic>
 #include <chrono>
@@ -18,6 +20,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <vector>
 
@@ -39,6 +42,12 @@ class Core {
   Result<void> run() noexcept;
   void stop(std::chrono::nanoseconds deadline) noexcept;
   Counters counters() const;
+  /// Returns whether the server runs, and then logs that `what` is ignored. Throws std::bad_alloc.
+  bool is_too_late(std::string_view what);
+  bool post_all(UniqueFunction<void()> function) noexcept;
+  bool for_each(Sweep::Function function) noexcept;
+  /// Calls the functions of Server::on_worker_start().
+  void call_worker_started(Loop& loop) noexcept;
   Result<void> reload_certificates();
   /// Returns the certificates for new connections; null for plain TCP. Thread: any.
   std::shared_ptr<tls::ServerContext> tls_context() const noexcept;
@@ -47,6 +56,9 @@ class Core {
   ServerOptions options;
   EngineOptions engine_options;
   Router router{};
+  std::vector<UniqueFunction<void(Loop&)>> on_worker_start{};
+  UniqueFunction<void(std::string_view, TopicEvent)> on_topic{};
+  const std::shared_ptr<topics::Table> topics;
   std::size_t max_connections;
 
   // Two counts of the whole server. Each worker has its own for all others.
@@ -81,6 +93,10 @@ class Core {
   Result<void> check();
   Result<void> run_workers();
   Result<void> run_other(std::size_t index) noexcept;
+  template <class Make>
+  bool post_to_all(Make&& make);
+  void listen_to_topics();
+  void tell_topic_changes() noexcept;
   void end_run() noexcept;
 
   // One for each worker, kept when the workers are made anew. The vector does not change after the
@@ -90,6 +106,9 @@ class Core {
   std::vector<std::unique_ptr<Worker>> workers_{};  // of the last run()
   net::SignalClaim claim_{};  // for stop_on, from listen() to the end of run()
 
+  std::mutex reachable_mutex_{};
+  std::vector<Worker*> reachable_{};  // guarded by reachable_mutex_: all workers while they run
+
   mutable std::mutex tls_mutex_{};
   std::shared_ptr<tls::ServerContext> tls_context_{};  // guarded by tls_mutex_
   net::Fd stop_event_;
@@ -98,7 +117,7 @@ class Core {
   std::atomic<std::size_t> others_running_{0};
   std::atomic<bool> running_{false};
   std::mutex late_mutex_{};
-  std::string late_route_{};  // guarded by late_mutex_: a route added while the server ran
+  std::string late_{};  // guarded by late_mutex_: what was set while the server ran
 };
 
 }  // namespace tern::server

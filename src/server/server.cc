@@ -2,6 +2,7 @@
 #include "tern/server.h"
 
 #include "connection/handlers_session.h"
+#include "connection/publishing.h"
 #include "engine/validate.h"
 #include "server/core.h"
 
@@ -68,6 +69,56 @@ Server& Server::get(std::string path, UniqueFunction<Response(const Request&)> p
   if (!page) core_->router.complain(path, kind, "the function is empty");
   route->page = std::move(page);
   return *this;
+}
+
+Server& Server::topics(TopicOptions options) { return topics("*", std::move(options)); }
+
+Server& Server::topics(std::string pattern, TopicOptions options) {
+  if (core_->is_too_late("topics \"" + pattern + "\" are ignored: call topics() before run()")) {
+    return *this;
+  }
+  core_->topics->set_options(std::move(pattern), std::move(options));
+  return *this;
+}
+
+Server& Server::on_topic(UniqueFunction<void(std::string_view, TopicEvent)> function) {
+  if (core_->is_too_late("on_topic is ignored: call it before run()")) return *this;
+  core_->on_topic = std::move(function);
+  return *this;
+}
+
+Server& Server::on_worker_start(UniqueFunction<void(Loop&)> function) {
+  if (core_->is_too_late("on_worker_start is ignored: call it before run()")) return *this;
+  if (function) core_->on_worker_start.push_back(std::move(function));
+  return *this;
+}
+
+PublishStatus Server::publish(std::string_view topic, Message message,
+                              SendOptions options) noexcept {
+  return connection::publish(*core_->topics, topic, message, options);
+}
+
+PublishStatus Server::publish(std::string_view topic, const SharedMessage& message,
+                              SendOptions options) noexcept {
+  return connection::publish(*core_->topics, topic, message, options);
+}
+
+Topic Server::topic(std::string_view name) noexcept {
+  topics::Found found = core_->topics->get(name);
+  return found.topic ? Topic(core_->topics, found.topic.detach()) : Topic();
+}
+
+std::size_t Server::subscribers(std::string_view topic) const noexcept {
+  const topics::TopicRef found = core_->topics->find(topic);
+  return found ? found->subscribers() : 0;
+}
+
+bool Server::for_each(UniqueFunction<void(Connection&)> function) noexcept {
+  return core_->for_each(std::move(function));
+}
+
+bool Server::post_all(UniqueFunction<void()> function) noexcept {
+  return core_->post_all(std::move(function));
 }
 
 Result<void> Server::listen() noexcept { return core_->listen(); }

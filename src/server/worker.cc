@@ -41,15 +41,21 @@ LoopOptions loop_options(const ServerOptions& given) {
 
 }  // namespace
 
-Worker::Worker(Core& core, connection::Metrics& metrics, bool first)
+Worker::Worker(Core& core, connection::Metrics& metrics, std::size_t index)
     : core_(core),
       loop_(loop_options(core.options)),
       metrics_(metrics),
-      shared_{loop_, workspace_, core.engine_options,
-              std::make_shared<connection::Registry>(loop_.core().mailbox()), core.options.log},
+      fanout_(loop_.core(), metrics_, core.topics, index),
+      shared_{loop_,
+              workspace_,
+              core.engine_options,
+              std::make_shared<connection::Registry>(loop_.core().mailbox()),
+              core.options.log,
+              &fanout_},
       environment_{loop_.core(), metrics_, *this, shared_},
       listener_(loop_.core(), *this),
-      first_(first) {}
+      sweep_(loop_.core(), *shared_.registry),
+      first_(index == 0) {}
 
 Worker::~Worker() { end(); }
 
@@ -73,6 +79,7 @@ Result<void> Worker::run() noexcept {
     end();  // otherwise a peer that connects would wait for an answer
     return Error(error);
   }
+  core_.call_worker_started(loop_);
   Result<void> ran = loop_.run();
   poller.remove(core_.stop_event(), *this);
   end();  // in the thread of its connections

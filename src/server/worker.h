@@ -5,9 +5,11 @@
 #include "tern/loop.h"
 
 #include "connection/environment.h"
+#include "connection/fanout.h"
 #include "connection/live_connection.h"
 #include "server/core.h"
 #include "server/listener.h"
+#include "server/sweep.h"
 #include "tls/scratch.h"
 
 #include <chrono>
@@ -16,6 +18,7 @@
 #include <deque>
 #include <memory>
 #include <system_error>
+#include <utility>
 
 namespace tern::server {
 
@@ -25,7 +28,7 @@ class Worker final : private connection::Owner,
                      private net::Timer {
  public:
   /// The first worker of a server takes its signals, and ends when all others have ended.
-  Worker(Core& core, connection::Metrics& metrics, bool first);
+  Worker(Core& core, connection::Metrics& metrics, std::size_t index);
   ~Worker();
 
   std::error_code listen(net::Fd socket) noexcept;
@@ -34,6 +37,9 @@ class Worker final : private connection::Owner,
   /// Closes the listener and ends the connections that are left. The worker cannot run again.
   void end() noexcept;
   Loop& loop() noexcept { return loop_; }
+  /// Calls `function` for all connections, a part of them in each turn. Throws std::bad_alloc.
+  /// Thread: the loop's.
+  void for_each(std::shared_ptr<Sweep::Function> function) { sweep_.add(std::move(function)); }
 
  private:
   struct Begun {
@@ -70,9 +76,11 @@ class Worker final : private connection::Owner,
   Workspace workspace_{};
   tls::Scratch scratch_{&loop_.core()};
   connection::Metrics& metrics_;
+  connection::Fanout fanout_;
   connection::Shared shared_;
   connection::Environment environment_;
   Listener listener_;
+  Sweep sweep_;
   std::deque<Begun> begun_{};  // handshakes in the order of their start; some may be over
   const bool first_;
   net::Timer::time_point wall_clock_set_{};

@@ -8,7 +8,6 @@
 #include <chrono>
 #include <csignal>
 #include <cstddef>
-#include <cstdint>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -201,11 +200,10 @@ class Process {
 /// A program of this tree.
 inline std::string program(const std::string& name) { return TERN_BIN_DIR "/" + name; }
 
-/// build/bin/echo_server. Port 0: the system chooses one.
+/// build/bin/echo_server on a port of the system's choosing.
 class EchoServer : public Process {
  public:
-  explicit EchoServer(const std::vector<std::string>& flags = {}, std::uint16_t port = 0)
-      : Process(words(flags, port)) {
+  explicit EchoServer(const std::vector<std::string>& flags = {}) : Process(words(flags)) {
     const std::string listening = line();
     const std::string start = "listening on ";
     const std::string end = "/echo";
@@ -226,8 +224,8 @@ class EchoServer : public Process {
   std::uint16_t port() const { return port_; }
 
  private:
-  static std::vector<std::string> words(const std::vector<std::string>& flags, std::uint16_t port) {
-    std::vector<std::string> all = {program("echo_server"), "--port", std::to_string(port)};
+  static std::vector<std::string> words(const std::vector<std::string>& flags) {
+    std::vector<std::string> all = {program("echo_server"), "--port", "0"};
     all.insert(all.end(), flags.begin(), flags.end());
     return all;
   }

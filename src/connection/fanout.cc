@@ -1,0 +1,244 @@
+// A topic with pending publications is a job. A lap visits its subscribers in the order of a dense
+// array; each visit writes all that is pending for that subscriber with one call. Publications that
+// come during a lap join the pending ones: the subscribers that are still to be visited receive
+// them in this lap, the others in the next one. So the delivery becomes cheaper for each message
+// while more of them wait.
+//
+// A slice runs no code of the application, so nobody subscribes or leaves meanwhile.
+#include "connection/fanout.h"
+
+#include "base/assert.h"
+#include "connection/extras.h"
+#include "connection/live_connection.h"
+
+#include <algorithm>
+#include <chrono>
+#include <new>
+#include <utility>
+
+namespace tern::connection {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using topics::Arrival;
+
+constexpr int visits_of_a_job = 64;  // in a row, then the next job has its turn
+
+// Grows by a half, because a server may have a million subscriptions.
+template <class T>
+void make_room(std::vector<T>& vector) {
+  constexpr std::size_t least = 4;
+  if (vector.size() < vector.capacity()) return;
+  vector.reserve(std::max(least, vector.size() + vector.size() / 2));
+}
+
+topics::Inbox::Bounds bounds_of(const TopicLimits& limits) noexcept {
+  return {limits.max_waiting, limits.max_waiting_bytes};
+}
+
+}  // namespace
+
+/// The work of one slice: 256 visits or a millisecond. To skip a subscriber that has everything is
+/// nearly free. The clock is read every 16 visits.
+class SliceBudget {
+ public:
+  bool count_visit() noexcept { return count(units_of_visit); }
+  bool count_skip() noexcept { return count(1); }
+  bool spent() const noexcept { return spent_; }
+
+ private:
+  static constexpr int units_of_visit = 64;
+  static constexpr int units_between_looks = 16 * units_of_visit;
+  static constexpr int max_looks = 16;
+  static constexpr std::chrono::milliseconds max_time{1};
+
+  bool count(int units) noexcept {
+    left_ -= units;
+    return left_ <= 0 && look();
+  }
+  bool look() noexcept {
+    left_ = units_between_looks;
+    spent_ = ++looks_ >= max_looks || Clock::now() - began_ >= max_time;
+    return spent_;
+  }
+
+  const Clock::time_point began_ = Clock::now();
+  int left_ = units_between_looks;
+  int looks_ = 0;
+  bool spent_ = false;
+};
+
+Fanout::Fanout(net::LoopCore& core, Metrics& metrics, std::shared_ptr<topics::Table> table,
+               std::size_t worker)
+    : core_(core),
+      metrics_(metrics),
+      table_(std::move(table)),
+      worker_(worker),
+      inbox_(bounds_of(table_->limits()), [mailbox = core.mailbox()] { mailbox->announce(); }) {
+  core_.set_inbound(this);
+}
+
+Fanout::~Fanout() {
+  TERN_ASSERT(topics_ == 0);
+  core_.set_inbound(nullptr);
+}
+
+// ---- publications
+
+void Fanout::take_arrivals() noexcept {
+  topics::ArrivalList list;
+  inbox_.take(list);
+  while (!list.empty()) {
+    Arrival* const arrival = list.pop_front();
+    arrival->number = ++last_arrival_;
+    LocalTopic* const topic = find(*arrival->topic);
+    if (topic == nullptr) {  // the last subscriber has left meanwhile
+      inbox_.release(1, arrival->bytes());
+      delete arrival;
+      continue;
+    }
+    topic->pending.push_back(arrival);
+    if (!topic->linked()) {
+      topic->next = 0;
+      jobs_.push_back(*topic);
+      ++job_count_;
+    }
+    if (topic->next == 0) topic->lap_last = arrival->offset;
+  }
+}
+
+void Fanout::on_announced() noexcept {
+  if (!static_cast<net::Watcher*>(this)->linked()) run_soon();
+}
+
+void Fanout::slice() noexcept {
+  take_arrivals();
+  SliceBudget budget;
+  while (!jobs_.empty() && !budget.spent()) {
+    LocalTopic& job = jobs_.pop_front();
+    if (work(job, budget)) {
+      --job_count_;
+    } else {
+      jobs_.push_back(job);
+    }
+  }
+  if (jobs_.empty()) return inbox_.rest();
+  core_.again(*this);
+}
+
+// Returns whether the job is done.
+bool Fanout::work(LocalTopic& job, SliceBudget& budget) noexcept {
+  for (int visits = 0; visits < visits_of_a_job;) {
+    if (job.next >= job.entries.size() && !next_lap(job)) return true;
+    Entry& entry = job.entries[job.next++];
+    if (entry.cursor >= job.pending.back()->offset) {
+      if (budget.count_skip()) return false;
+      continue;
+    }
+    entry.connection->deliver(job, entry);
+    ++visits;
+    if (budget.count_visit()) return false;
+  }
+  return false;
+}
+
+// A lap has ended: all subscribers have what was pending when it began. Returns whether there is
+// more.
+bool Fanout::next_lap(LocalTopic& job) noexcept {
+  const Clock::time_point now = Clock::now();
+  std::size_t count = 0;
+  std::size_t bytes = 0;
+  while (!job.pending.empty() && job.pending.front()->offset <= job.lap_last) {
+    std::unique_ptr<Arrival> arrival(job.pending.pop_front());
+    ++count;
+    bytes += arrival->bytes();
+    metrics_.topic_fanout.add(now - arrival->published);
+    if (job.stale > 0) job.newest = std::move(arrival);
+  }
+  inbox_.release(count, bytes);
+  if (job.pending.empty()) return false;
+  job.next = 0;
+  job.lap_last = job.pending.back()->offset;
+  return true;
+}
+
+// ---- subscriptions
+
+LocalTopic* Fanout::find(const topics::TopicState& topic) const noexcept {
+  return static_cast<LocalTopic*>(topic.seat(worker_));
+}
+
+topics::Beginning Fanout::add(topics::TopicRef topic, LiveConnection& connection, Extras& extras,
+                              SubscribeOptions options) {
+  make_room(extras.subscriptions);
+  make_room(extras.backlogs);
+  LocalTopic* local = find(*topic);
+  std::unique_ptr<LocalTopic> made;
+  if (local == nullptr) {
+    made = std::make_unique<LocalTopic>(inbox_, topic);
+    local = made.get();
+  }
+  make_room(local->entries);
+  topics::Beginning beginning = topic->join(worker_, *local, options.from);
+  if (made.release() != nullptr) ++topics_;
+  // Nothing fails from here on.
+  local->entries.push_back({.connection = &connection,
+                            .cursor = beginning.subscribed.offset,
+                            .back = static_cast<std::uint32_t>(extras.subscriptions.size()),
+                            .delivery = options.delivery,
+                            .state = Entry::State::held});
+  extras.subscriptions.push_back(
+      {.topic = local, .index = static_cast<std::uint32_t>(local->entries.size() - 1)});
+  extras.backlogs.push_back({.topic = local, .kept = std::move(beginning.kept)});
+  metrics_.topic_subscriptions_begun.add();
+  return beginning;
+}
+
+void Fanout::remove(Extras& extras, std::size_t index) noexcept {
+  const Subscription gone = extras.subscriptions[index];
+  LocalTopic& topic = *gone.topic;
+  std::erase_if(extras.backlogs, [&](const Backlog& backlog) { return backlog.topic == &topic; });
+  if (topic.entries[gone.index].state == Entry::State::stale) {
+    --extras.stale;
+    if (--topic.stale == 0) topic.newest.reset();
+  }
+  extras.subscriptions[index] = extras.subscriptions.back();
+  const Subscription& moved = extras.subscriptions[index];
+  moved.topic->entries[moved.index].back = static_cast<std::uint32_t>(index);
+  extras.subscriptions.pop_back();
+  remove_entry(topic, gone.index);
+  metrics_.topic_subscriptions_ended.add_last();
+  topic.topic->leave(worker_, topic.entries.empty());
+  if (topic.entries.empty()) destroy(topic);
+}
+
+// Keeps the entries that the lap has visited in front of the others.
+void Fanout::remove_entry(LocalTopic& topic, std::size_t index) noexcept {
+  std::vector<Entry>& entries = topic.entries;
+  const auto move = [&](std::size_t from, std::size_t to) {
+    if (from == to) return;
+    entries[to] = entries[from];
+    Extras& extras = *entries[to].connection->extras();
+    extras.subscriptions[entries[to].back].index = static_cast<std::uint32_t>(to);
+  };
+  if (index < topic.next) {
+    --topic.next;
+    move(topic.next, index);
+    index = topic.next;
+  }
+  move(entries.size() - 1, index);
+  entries.pop_back();
+}
+
+// Drops what is pending, because no subscriber is left.
+void Fanout::destroy(LocalTopic& topic) noexcept {
+  while (!topic.pending.empty()) {
+    const std::unique_ptr<Arrival> arrival(topic.pending.pop_front());
+    inbox_.release(1, arrival->bytes());
+  }
+  if (topic.linked()) --job_count_;
+  --topics_;
+  delete &topic;
+}
+
+}  // namespace tern::connection

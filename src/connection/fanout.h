@@ -1,0 +1,114 @@
+// Delivers publications to the subscribers of one worker.
+#pragma once
+
+#include "tern/topics.h"
+
+#include "base/intrusive_list.h"
+#include "connection/metrics.h"
+#include "net/loop_core.h"
+#include "topics/arrival.h"
+#include "topics/inbox.h"
+#include "topics/table.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace tern::connection {
+
+class LiveConnection;
+class SliceBudget;
+struct Extras;
+struct JobTag;
+
+/// A subscription, as the topic of the worker knows it.
+struct Entry {
+  /// The way in which the next publications reach the connection.
+  enum class State : std::uint8_t {
+    live,   // they are sent
+    held,   // they join the Backlog, because the history comes first
+    stale,  // Delivery::latest: the newest is sent when the queue is short
+  };
+
+  LiveConnection* connection;
+  std::uint64_t cursor;  // the offset of the last publication that it has, or that it skips
+  std::uint32_t back;    // the index of the connection's Subscription
+  Delivery delivery;
+  State state = State::live;
+};
+
+/// The part of one worker in a topic with subscribers here. While publications are pending it is a
+/// job, and the subscribers are visited in laps.
+struct LocalTopic final : topics::Seat, base::ListHook<JobTag> {
+  LocalTopic(topics::Inbox& of_worker, topics::TopicRef ref) noexcept
+      : Seat{of_worker}, topic(std::move(ref)) {}
+
+  topics::TopicRef topic;
+  std::vector<Entry> entries{};
+  topics::ArrivalList pending{};
+  std::size_t next = 0;        // the entry that is visited next
+  std::uint64_t lap_last = 0;  // all entries have the pending up to this offset when the lap ends
+  std::unique_ptr<topics::Arrival> newest{};  // the last that was pending, for stale entries
+  std::uint32_t stale = 0;                    // entries in that state
+};
+
+/// The subscribers of one worker, and the publications on their way to them. Publications wait in
+/// the Inbox until the loop takes them; then each topic with pending ones is a job. The loop works
+/// on the jobs in slices of about a millisecond, so that its other connections do not wait.
+/// Thread: the worker's.
+class Fanout final : private net::Inbound, private net::Watcher, private net::Deferred {
+ public:
+  /// `worker` is the index of this worker's seats.
+  Fanout(net::LoopCore& core, Metrics& metrics, std::shared_ptr<topics::Table> table,
+         std::size_t worker);
+  ~Fanout();
+  Fanout(const Fanout&) = delete;
+  Fanout& operator=(const Fanout&) = delete;
+
+  topics::Table& table() const noexcept { return *table_; }
+  const topics::Inbox& inbox() const noexcept { return inbox_; }
+  Metrics& metrics() const noexcept { return metrics_; }
+  /// Returns whether publications are on their way to this worker or to some of its subscribers.
+  bool busy() const noexcept { return inbox_.busy(); }
+  /// The number of the last publication that take_arrivals() took.
+  std::uint64_t last_arrival() const noexcept { return last_arrival_; }
+  /// Returns whether several topics have pending publications.
+  bool has_several_jobs() const noexcept { return job_count_ > 1; }
+  /// Makes a slice run at the end of this turn.
+  void run_soon() noexcept { core_.defer(*this); }
+  /// Makes the publications that came pending.
+  void take_arrivals() noexcept;
+
+  /// Returns the topic of this worker; null if it has no subscriber here.
+  LocalTopic* find(const topics::TopicState& topic) const noexcept;
+  /// Subscribes a connection. Throws std::bad_alloc and then does nothing.
+  topics::Beginning add(topics::TopicRef topic, LiveConnection& connection, Extras& extras,
+                        SubscribeOptions options);
+  /// Ends the subscription of this index.
+  void remove(Extras& extras, std::size_t index) noexcept;
+
+ private:
+  void on_announced() noexcept override;
+  void on_ready(std::uint32_t) noexcept override { slice(); }
+  void at_turn_end() noexcept override { slice(); }
+  void on_retired() noexcept override {}
+
+  void slice() noexcept;
+  bool work(LocalTopic& job, SliceBudget& budget) noexcept;
+  bool next_lap(LocalTopic& job) noexcept;
+  void remove_entry(LocalTopic& topic, std::size_t index) noexcept;
+  void destroy(LocalTopic& topic) noexcept;
+
+  net::LoopCore& core_;
+  Metrics& metrics_;
+  const std::shared_ptr<topics::Table> table_;
+  const std::size_t worker_;
+  topics::Inbox inbox_;
+  base::IntrusiveList<LocalTopic, JobTag> jobs_{};
+  std::uint64_t last_arrival_ = 0;
+  std::size_t job_count_ = 0;
+  std::size_t topics_ = 0;
+};
+
+}  // namespace tern::connection

@@ -1,0 +1,54 @@
+#pragma once
+
+#include "tern/message.h"
+#include "tern/topics.h"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace tern::topics {
+
+/// A publication that stays for later subscribers.
+struct Kept {
+  SharedMessage message;
+  std::uint64_t offset;
+  std::chrono::steady_clock::time_point time;
+  bool compress;
+};
+
+/// The newest publications of a topic, bounded by their number, bytes and age.
+class History {
+ public:
+  using TimePoint = std::chrono::steady_clock::time_point;
+
+  /// What a publication counts beside its payload.
+  static constexpr std::size_t overhead = 128;
+
+  /// Makes room for one more. Throws std::bad_alloc.
+  void prepare(const TopicOptions& options);
+  /// Appends a publication, for which prepare() made room, and drops those over the bounds.
+  void push(Kept kept, const TopicOptions& options) noexcept;
+  /// Drops those that are too old.
+  void drop_old(TimePoint now, const TopicOptions& options) noexcept;
+  void clear() noexcept;
+
+  std::size_t size() const noexcept { return size_; }
+  /// `index` counts from the oldest.
+  const Kept& operator[](std::size_t index) const noexcept { return *slots_[place(index)]; }
+  /// The bytes of all payloads, and `overhead` for each.
+  std::size_t bytes() const noexcept { return bytes_; }
+
+ private:
+  std::size_t place(std::size_t index) const noexcept { return (first_ + index) % slots_.size(); }
+  void drop_first() noexcept;
+
+  std::vector<std::optional<Kept>> slots_{};  // a ring
+  std::size_t first_ = 0;
+  std::size_t size_ = 0;
+  std::size_t bytes_ = 0;
+};
+
+}  // namespace tern::topics

@@ -1,0 +1,244 @@
+// Topics by name, in shards with a lock each. A topic exists while it has a reference. The count
+// becomes 0 only under the lock of its shard, so find() never returns a topic that is being
+// destroyed. Lists of the table (histories, changes) hold a reference of each topic on them.
+#include "topics/table.h"
+
+#include <algorithm>
+#include <functional>
+#include <memory>
+#include <new>
+#include <random>
+#include <utility>
+
+namespace tern {
+
+bool is_topic_name(std::string_view name) noexcept {
+  constexpr std::size_t max_name = 255;
+  return !name.empty() && name.size() <= max_name && std::ranges::none_of(name, [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte < 0x20 || byte == 0x7F;
+  });
+}
+
+namespace topics {
+namespace {
+
+// 0 is no epoch, because applications may use it for "none". A source that fails costs only the
+// safety of a recovery after a restart.
+std::uint64_t draw_epoch() noexcept {
+  try {
+    std::random_device random;
+    for (;;) {
+      const std::uint64_t epoch = std::uint64_t{random()} << 32 | random();
+      if (epoch != 0) return epoch;
+    }
+  } catch (const std::exception&) {
+    const auto now = std::chrono::system_clock::now().time_since_epoch().count();
+    return static_cast<std::uint64_t>(now) | 1;
+  }
+}
+
+}  // namespace
+
+Table::Table(const TopicLimits& limits, std::size_t workers, std::size_t max_message_bytes)
+    : limits_(limits), workers_(workers), max_message_bytes_(max_message_bytes) {}
+
+Table::~Table() { close(); }
+
+void Table::close() noexcept {
+  closed_ = true;
+  listen_to_changes(nullptr);
+  for (;;) {
+    TopicRef topic;
+    {
+      const std::lock_guard lock(history_mutex_);
+      if (histories_.empty()) break;
+      topic = TopicRef(&histories_.pop_front());
+    }
+    history_shrank(topic->drop_history());
+  }
+  while (take_change()) {
+  }
+}
+
+// ---- options
+
+void Table::set_options(std::string pattern, TopicOptions options) {
+  const bool is_exact = !pattern.ends_with('*');
+  std::string start = pattern.substr(0, pattern.size() - (is_exact ? 0 : 1));
+  if (start.find('*') != start.npos) {
+    problem_ = "topics: '*' may only end a pattern: \"" + pattern + '"';
+  } else if (!start.empty() || is_exact) {
+    if (!is_topic_name(start)) problem_ = "topics: no topic has such a name: \"" + pattern + '"';
+  }
+  if (options.history_age <= std::chrono::nanoseconds(0)) {
+    problem_ = "topics: history_age of \"" + pattern + "\" is not positive";
+  }
+  rules_.push_back({std::move(start), is_exact, std::move(options)});
+}
+
+std::string Table::problem() const { return problem_; }
+
+// A later rule replaces an earlier one of the same pattern.
+const TopicOptions& Table::options_of(std::string_view name) const noexcept {
+  const Rule* best = nullptr;
+  const auto rank = [](const Rule& rule) { return 2 * rule.start.size() + rule.is_exact; };
+  for (const Rule& rule : rules_) {
+    const bool fits = rule.is_exact ? name == rule.start : name.starts_with(rule.start);
+    if (fits && (best == nullptr || rank(rule) >= rank(*best))) best = &rule;
+  }
+  return best != nullptr ? best->options : defaults_;
+}
+
+// ---- names
+
+Table::Shard& Table::shard_of(std::string_view name) noexcept {
+  return shards_[std::hash<std::string_view>()(name) % shard_count];
+}
+
+TopicRef Table::find(std::string_view name) noexcept {
+  Shard& shard = shard_of(name);
+  const std::lock_guard lock(shard.mutex);
+  const auto found = shard.topics.find(name);
+  if (found == shard.topics.end()) return {};
+  found->second->retain();
+  return TopicRef(found->second);
+}
+
+Found Table::find_to_publish(std::string_view name) noexcept {
+  if (TopicRef topic = find(name)) return {std::move(topic), {}};
+  if (!is_topic_name(name)) return {{}, Errc::topic_invalid};
+  if (options_of(name).history == 0) return {};
+  return get(name);
+}
+
+// The caller holds the lock of the shard. Returns null beyond the limit.
+TopicState* Table::make(std::string_view name) {
+  if (topics_.fetch_add(1, std::memory_order_relaxed) >= limits_.max_topics) {
+    topics_.fetch_sub(1, std::memory_order_relaxed);
+    return nullptr;
+  }
+  try {
+    auto made = std::make_unique<TopicState>(*this, name, options_of(name), draw_epoch(), workers_);
+    shard_of(name).topics.emplace(made->name(), made.get());
+    return made.release();
+  } catch (...) {
+    topics_.fetch_sub(1, std::memory_order_relaxed);
+    throw;
+  }
+}
+
+Found Table::get(std::string_view name) noexcept {
+  if (!is_topic_name(name)) return {{}, Errc::topic_invalid};
+  Shard& shard = shard_of(name);
+  const std::lock_guard lock(shard.mutex);
+  const auto found = shard.topics.find(name);
+  if (found != shard.topics.end()) {
+    found->second->retain();
+    return {TopicRef(found->second), {}};
+  }
+  try {
+    TopicState* const made = make(name);
+    if (made == nullptr) return {{}, Errc::too_many_topics};
+    return {TopicRef(made), {}};
+  } catch (const std::bad_alloc&) {
+    return {{}, Errc::no_memory};
+  }
+}
+
+void Table::release(TopicState& topic) noexcept {
+  if (topic.release_unless_last()) return;
+  Shard& shard = shard_of(topic.name());
+  std::unique_ptr<TopicState> dead;
+  const std::lock_guard lock(shard.mutex);
+  if (!topic.release_last()) return;  // find() was faster
+  shard.topics.erase(topic.name());
+  topics_.fetch_sub(1, std::memory_order_relaxed);
+  dead.reset(&topic);
+}
+
+// ---- histories
+
+// Returns a topic whose history has to go: all histories are too large, or it is too old.
+TopicRef Table::take_surplus_history(History::TimePoint now) noexcept {
+  const std::lock_guard lock(history_mutex_);
+  if (histories_.empty()) return {};
+  TopicState& first = histories_.front();
+  const bool surplus = history_bytes_ > static_cast<std::ptrdiff_t>(limits_.max_history_bytes);
+  if (!surplus && now - first.last_kept <= first.options().history_age) return {};
+  if (surplus) ++histories_dropped_;
+  histories_.pop_front();
+  return TopicRef(&first);
+}
+
+// A topic that publishes moves to the end of the list, so the first one was silent for the longest
+// time.
+void Table::history_grew(TopicState& topic, std::ptrdiff_t bytes, History::TimePoint now) noexcept {
+  {
+    const std::lock_guard lock(history_mutex_);
+    history_bytes_ += bytes;
+    auto& hook = static_cast<base::ListHook<HistoryTag>&>(topic);
+    hook.linked() ? hook.unlink() : topic.retain();
+    topic.last_kept = now;
+    histories_.push_back(topic);
+  }
+  while (const TopicRef surplus = take_surplus_history(now)) {
+    history_shrank(surplus->drop_history());
+  }
+}
+
+void Table::history_shrank(std::size_t bytes) noexcept {
+  const std::lock_guard lock(history_mutex_);
+  history_bytes_ -= static_cast<std::ptrdiff_t>(bytes);
+}
+
+// ---- first and last subscribers
+
+void Table::listen_to_changes(UniqueFunction<void()> bell) noexcept {
+  const std::lock_guard lock(change_mutex_);
+  change_bell_ = std::move(bell);
+}
+
+void Table::changed(TopicState& topic) noexcept {
+  const std::lock_guard lock(change_mutex_);
+  auto& hook = static_cast<base::ListHook<ChangeTag>&>(topic);
+  if (!change_bell_ || hook.linked()) return;
+  topic.retain();
+  changes_.push_back(topic);
+  change_bell_();
+}
+
+Table::Change Table::take_change() noexcept {
+  for (;;) {
+    TopicRef topic;
+    const std::lock_guard lock(change_mutex_);
+    if (changes_.empty()) return {};
+    topic = TopicRef(&changes_.pop_front());
+    const TopicEvent event = topic->subscribers() > 0 ? TopicEvent::wanted : TopicEvent::unwanted;
+    if (event == topic->told) continue;
+    topic->told = event;
+    return {std::move(topic), event};
+  }
+}
+
+// ---- counts
+
+void Table::count(const PublishStatus& status) noexcept {
+  if (status) {
+    published_.fetch_add(1, std::memory_order_relaxed);
+  } else if (status == PublishStatus::full) {
+    published_full_.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+TableCounts Table::counts() const noexcept {
+  const std::lock_guard lock(history_mutex_);
+  return {.topics = topics_.load(std::memory_order_relaxed),
+          .history_bytes = static_cast<std::uint64_t>(std::max<std::ptrdiff_t>(history_bytes_, 0)),
+          .histories_dropped = histories_dropped_,
+          .published = published_.load(std::memory_order_relaxed),
+          .published_full = published_full_.load(std::memory_order_relaxed)};
+}
+
+}  // namespace topics
+}  // namespace tern

@@ -1,0 +1,139 @@
+#pragma once
+
+#include "tern/error.h"
+#include "tern/topics.h"
+#include "tern/unique_function.h"
+
+#include "base/intrusive_list.h"
+#include "topics/topic_ref.h"
+#include "topics/topic_state.h"
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <unordered_map>
+
+namespace tern::topics {
+
+/// A topic, or the reason why there is none.
+struct Found {
+  TopicRef topic{};
+  std::error_code error{};
+};
+
+/// The numbers of a server's topics.
+struct TableCounts {
+  std::uint64_t topics = 0;
+  std::uint64_t history_bytes = 0;
+  std::uint64_t histories_dropped = 0;
+  std::uint64_t published = 0;
+  std::uint64_t published_full = 0;
+};
+
+/// The topics of one server, by name. It has no thread, socket or clock. Thread: any, unless stated
+/// otherwise.
+class Table {
+ public:
+  /// `workers` is the number of seats of a topic. A message has at most `max_message_bytes`.
+  Table(const TopicLimits& limits, std::size_t workers, std::size_t max_message_bytes);
+  Table(const Table&) = delete;
+  Table& operator=(const Table&) = delete;
+  ~Table();
+
+  // ---- before the server runs
+
+  /// Sets the options of the names that fit the pattern. Throws std::bad_alloc.
+  void set_options(std::string pattern, TopicOptions options);
+  /// The reason why a pattern or its options can never work; empty if there is none.
+  std::string problem() const;
+  /// `bell` tells that take_change() has something. Any thread may call it.
+  void listen_to_changes(UniqueFunction<void()> bell) noexcept;
+
+  // ---- topics
+
+  /// Returns the topic of this name, and makes it if there is none. Errors: topic_invalid,
+  /// too_many_topics, no_memory.
+  Found get(std::string_view name) noexcept;
+  /// Returns null if there is no such topic.
+  TopicRef find(std::string_view name) noexcept;
+  /// The same, but makes a topic that is to have a history.
+  Found find_to_publish(std::string_view name) noexcept;
+  const TopicLimits& limits() const noexcept { return limits_; }
+  std::size_t max_message_bytes() const noexcept { return max_message_bytes_; }
+
+  /// The server is gone: histories are dropped, and closed() is true.
+  void close() noexcept;
+  bool closed() const noexcept { return closed_.load(std::memory_order_relaxed); }
+
+  void count(const PublishStatus& status) noexcept;
+  TableCounts counts() const noexcept;
+
+  /// A topic whose number of subscribers became 0 or more than 0 since it was told last.
+  struct Change {
+    TopicRef topic{};
+    TopicEvent event = TopicEvent::unwanted;
+    explicit operator bool() const noexcept { return static_cast<bool>(topic); }
+  };
+  /// Returns a change, or none (`topic` is null). Thread: one.
+  Change take_change() noexcept;
+
+  // ---- for TopicState and TopicRef
+
+  /// Gives up a reference. The last one destroys the topic.
+  void release(TopicState& topic) noexcept;
+  /// The history of this topic took a publication at `now`, and has `bytes` more.
+  void history_grew(TopicState& topic, std::ptrdiff_t bytes, History::TimePoint now) noexcept;
+  void history_shrank(std::size_t bytes) noexcept;
+  /// The first subscriber came or the last one left. The caller has locked the topic.
+  void changed(TopicState& topic) noexcept;
+
+ private:
+  static constexpr std::size_t shard_count = 16;
+
+  struct Shard {
+    std::mutex mutex{};
+    std::unordered_map<std::string_view, TopicState*> topics{};  // the names are the topics'
+  };
+  struct Rule {
+    std::string start;
+    bool is_exact;
+    TopicOptions options;
+  };
+
+  Shard& shard_of(std::string_view name) noexcept;
+  const TopicOptions& options_of(std::string_view name) const noexcept;
+  TopicState* make(std::string_view name);
+  TopicRef take_surplus_history(History::TimePoint now) noexcept;
+
+  const TopicLimits limits_;
+  const std::size_t workers_;
+  const std::size_t max_message_bytes_;
+  TopicOptions defaults_{};
+  std::deque<Rule> rules_{};  // topics refer to the options
+  std::string problem_{};
+  std::array<Shard, shard_count> shards_{};
+  std::atomic<bool> closed_{false};
+  std::atomic<std::size_t> topics_{0};
+  std::atomic<std::uint64_t> published_{0};
+  std::atomic<std::uint64_t> published_full_{0};
+
+  mutable std::mutex history_mutex_{};
+  // Guarded by history_mutex_:
+  base::IntrusiveList<TopicState, HistoryTag>
+      histories_{};  // the longest without a publication first
+  std::ptrdiff_t history_bytes_ = 0;
+  std::uint64_t histories_dropped_ = 0;
+
+  std::mutex change_mutex_{};
+  // Guarded by change_mutex_:
+  base::IntrusiveList<TopicState, ChangeTag> changes_{};
+  UniqueFunction<void()> change_bell_{};
+};
+
+}  // namespace tern::topics
