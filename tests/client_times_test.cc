@@ -84,7 +84,7 @@ StageTimes by_client(const std::string& url, const DialOptions& options) {
   return times;
 }
 
-class ClientTimes
+class ClientTimesOfADriver
     : public testing::TestWithParam<StageTimes (*)(const std::string&, const DialOptions&)> {
  protected:
   // Connects, and checks that the times fit between the start and the end.
@@ -97,10 +97,10 @@ class ClientTimes
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(Drivers, ClientTimes, testing::Values(by_dial, by_client),
+INSTANTIATE_TEST_SUITE_P(Drivers, ClientTimesOfADriver, testing::Values(by_dial, by_client),
                          [](const auto& row) { return row.index == 0 ? "Dial" : "Client"; });
 
-TEST_P(ClientTimes, StandInTheOrderOfTheStages) {
+TEST_P(ClientTimesOfADriver, StandInTheOrderOfTheStages) {
   for (const bool secure : {false, true}) {
     const Echo server(secure);
     const StageTimes seen = times(server.url());
@@ -115,7 +115,7 @@ TEST_P(ClientTimes, StandInTheOrderOfTheStages) {
   }
 }
 
-TEST_P(ClientTimes, IncludeTheTimeOfTheProxy) {
+TEST_P(ClientTimesOfADriver, IncludeTheTimeOfTheProxy) {
   const Echo server(true);
   Clock::time_point asked;
   Clock::time_point answered;
@@ -136,7 +136,7 @@ TEST_P(ClientTimes, IncludeTheTimeOfTheProxy) {
   EXPECT_LT(seen.tls, seen.upgrade);
 }
 
-TEST_P(ClientTimes, OfAGivenSocketHaveNoName) {
+TEST_P(ClientTimesOfADriver, OfAGivenSocketHaveNoName) {
   ScriptedPeer peer([](Socket& socket) {
     socket.upgrade();
     socket.send(FrameSource(socket).next());  // the Close frame, if there is one
@@ -155,7 +155,7 @@ TEST_P(ClientTimes, OfAGivenSocketHaveNoName) {
 }
 
 // The client began before the first server accepted.
-TEST_P(ClientTimes, CountFromTheBeginningAfterARedirect) {
+TEST_P(ClientTimesOfADriver, CountFromTheBeginningAfterARedirect) {
   const Echo server(false);
   Clock::time_point accepted;
   Clock::time_point answered;
@@ -171,6 +171,26 @@ TEST_P(ClientTimes, CountFromTheBeginningAfterARedirect) {
   EXPECT_GE(seen.resolve, Time(answered - accepted));
   EXPECT_LE(seen.resolve, seen.connect);
   EXPECT_LE(seen.connect, seen.upgrade);
+}
+
+// An idle client does not keep them.
+TEST(ClientTimes, AreForgottenWhenOnOpenHasReturned) {
+  const Echo server(false);
+  Recorded recorded;
+  Client& client = recorded.client(server.url());
+  StageTimes later{.upgrade = 1ns};
+  ASSERT_TRUE(client.connect({.on_open =
+                                  [&](Connection& conn) {
+                                    EXPECT_NE(client.times(), StageTimes());
+                                    conn.send("x");
+                                  },
+                              .on_message =
+                                  [&](Connection&, Message) {
+                                    later = client.times();
+                                    client.stop();
+                                  }}));
+  run(recorded.loop);
+  EXPECT_EQ(later, StageTimes());
 }
 
 // ---- failures
