@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # `make mutants` tests the tests. Each tests/mutants/<name>.patch puts one small fault into one file
-# of the library; the tests that its head names must notice the fault. tests/mutants/README.md
+# of the library or of the command tern; the tests that its head names must notice the fault. tests/mutants/README.md
 # explains the patches and the verdicts.
 #
 # The script applies the patch to a copy of the file, compiles the copy, and links it before the
 # library, so that it replaces the library's own version. For a header, it compiles every source of
-# the library that includes the header. Then it runs the test programs.
+# the library that includes the header. Then it runs the test programs. For a file of tools/ it links
+# the command in the same way, and the test programs run that one.
 #   scripts/mutants.sh [build directory [name…]]     (`make mutants` builds the directory first)
 #   scripts/mutants.sh --check [name…]               (only lists the patches that do not apply; 3 seconds)
 set -uo pipefail
@@ -32,8 +33,8 @@ complaint_of() {
   local file test
   [[ -e $patches/$1.patch ]] || { echo "there is no $patches/$1.patch"; return; }
   file=$(file_of "$1")
-  if [[ $file != src/*.@(cc|h) ]]; then
-    echo "does not change exactly one .cc or .h file of src/"
+  if [[ $file != @(src|tools)/*.@(cc|h) ]]; then
+    echo "does not change exactly one .cc or .h file of src/ or tools/"
   elif [[ -z $(head_of "$1" breaks) || -z $(head_of "$1" "caught by") ]]; then
     echo "its head lacks \"# breaks:\" or \"# caught by:\""
   elif [[ ! -e $file ]]; then
@@ -50,11 +51,12 @@ complaint_of() {
 # The commands with which ninja builds a target, one a line.
 commands_for() { ninja -C "$build" -t commands "$1"; }
 
-# Runs a test program for at most $2 seconds. Prints the first test that failed, or the reason why
+# Runs a test program for at most $2 seconds, with the programs in the directory $3 if one is given. Prints the first test that failed, or the reason why
 # none is known. True: all passed.
 passes() {
   local output code
-  output=$(cd "$(dirname "$1")" && timeout "$2" "$1" --gtest_brief=1 --gtest_fail_fast 2>&1)
+  output=$(cd "$(dirname "$1")" && timeout "$2" env ${3:+TERN_PROGRAMS="$3"} "$1" \
+    --gtest_brief=1 --gtest_fail_fast 2>&1)
   code=$?
   if ((code == 0)); then return 0; fi
   if ((code == 124)); then echo "(hangs)" && return 1; fi
@@ -62,23 +64,25 @@ passes() {
   return 1
 }
 
-# The sources of the library that include a header, a line each. ccache may make the paths relative.
+# The sources of the library or of the command that include a header, a line each. ccache may make the
+# paths relative.
 includers() {
   ninja -C "$build" -t deps | awk -v header="$PWD/$1" \
     -v relative="$(realpath --relative-to="$build" "$1")" '
     /^[^ ]/ { object = $1 }
-    ($1 == header || $1 == relative) && sub(/.*tern\.dir\//, "", object) {
+    ($1 == header || $1 == relative) &&
+        (sub(/.*tern\.dir\//, "", object) || sub(/.*tern_command\.dir\//, "tools/", object)) {
       sub(/\.o:$/, "", object)
       print object
     }'
 }
 
-# Compiles $3 as the source $2 of the library, to $1. Headers below $1 come before their originals.
+# Compiles $3 as the source $2 of the library or the command, to $1. Headers below $1 come before their originals.
 compile_as() {
   local command
   command=$(grep -m1 -F -- " -c $PWD/$2" "$build/mutants/compile")
   [[ -n $command ]] || { echo "nothing compiles $2"; return 1; }
-  command=$(sed -E "s# -I# -I$1/src -I#; s# -o [^ ]+# -o $1/${2//\//_}.o#; s# -MF [^ ]+# -MF $1/mutant.d#; s# -c [^ ]+# -Wno-error -c $3#" <<<"$command")
+  command=$(sed -E "s# -I# -I$1/src -I$1/tools -I#; s# -o [^ ]+# -o $1/${2//\//_}.o#; s# -MF [^ ]+# -MF $1/mutant.d#; s# -c [^ ]+# -Wno-error -c $3#" <<<"$command")
   (cd "$build" && eval "$command")
 }
 
@@ -102,25 +106,48 @@ link() {
   (cd "$build" && eval "$command")
 }
 
+# Links the command tern with the mutant $2, to $1/bin, beside the other programs.
+link_command() {
+  local command object
+  command=$(tail -n 1 "$build/mutants/link.tern_command")
+  for object in "$1"/*.o; do
+    object=${object##*/tools_}   # connect_run.cc.o
+    object=$(sed -nE "s# ?[^ ]*tern_command\.dir/([^ ]*)#\n\1\n#gp" <<<"$command" |
+      awk -v flat="$object" '{ name = $0; gsub("/", "_", name); if (name == flat) print }')
+    [[ $object ]] || { echo "the command does not link $1"; return 1; }
+    command=$(sed -E "s# [^ ]*tern_command\.dir/$object# $1/tools_${object//\//_}#" <<<"$command")
+  done
+  mkdir "$1/bin" && ln -s "$build"/bin/* "$1/bin" && rm -f "$1/bin/tern" || return 1
+  command=$(sed -E "s# -o [^ ]+# -o $1/bin/tern#" <<<"$command")
+  (cd "$build" && eval "$command")
+}
+
 # One mutant: a line "<verdict> <name> <seconds> <details>" on standard output.
 try() {
-  local name=$1 began=$SECONDS slot file test failure
+  local name=$1 began=$SECONDS slot file test program failure programs=()
   slot=$build/mutants/$name
   rm -rf "$slot" && mkdir -p "$slot"
   verdict() { echo "$1 $name $((SECONDS - began)) ${*:2}"; }
   file=$(file_of "$name")
   mkdir -p "$slot/${file%/*}"
+  [[ $file != tools/* ]] || programs=("$slot/bin")
   if ! apply "$name" "$slot/$file" >"$slot/log" 2>&1; then
     verdict BAD "does not apply to $file any more: $slot/log"
   elif ! compile "$slot" "$file" >>"$slot/log" 2>&1; then
     verdict BAD "does not compile: $slot/log"
+  elif [[ $file == tools/* ]] && ! link_command "$slot" >>"$slot/log" 2>&1; then
+    verdict BAD "the command does not link: $slot/log"
   else
     for test in $(head_of "$name" "caught by"); do
-      if ! link "$slot" "$test" >>"$slot/log" 2>&1; then
+      program=$slot/$test
+      if [[ $file == tools/* ]]; then
+        program=$build/tests/$test
+      elif ! link "$slot" "$test" >>"$slot/log" 2>&1; then
         verdict BAD "$test does not link: $slot/log"
         return
       fi
-      if ! failure=$(passes "$slot/$test" $((60 + 10 * $(<"$build/mutants/took.$test")))); then
+      if ! failure=$(passes "$program" $((60 + 10 * $(<"$build/mutants/took.$test"))) \
+        "${programs[@]}"); then
         verdict caught "$test: $failure"
         rm -rf "$slot"
         return
@@ -165,6 +192,7 @@ fi
 
 mkdir -p "$build/mutants"
 commands_for all >"$build/mutants/compile"
+commands_for tern_command >"$build/mutants/link.tern_command"
 tests=$(for name in "${names[@]}"; do head_of "$name" "caught by"; done | tr ' ' '\n' | sort -u)
 for test in $tests; do
   commands_for "$test" >"$build/mutants/link.$test" || exit 1

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstddef>
+#include <cstdlib>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -197,8 +198,11 @@ class Process {
   std::array<Stream, 2> streams_{};
 };
 
-/// A program of this tree.
-inline std::string program(const std::string& name) { return TERN_BIN_DIR "/" + name; }
+/// A program of this tree. TERN_PROGRAMS is another directory of programs, for scripts/mutants.sh.
+inline std::string program(const std::string& name) {
+  const char* const programs = std::getenv("TERN_PROGRAMS");
+  return std::string(programs != nullptr ? programs : TERN_BIN_DIR) + "/" + name;
+}
 
 /// build/bin/echo_server on a port of the system's choosing.
 class EchoServer : public Process {

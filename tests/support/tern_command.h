@@ -5,6 +5,7 @@
 #include "support/socket_peer.h"
 
 #include <array>
+#include <csignal>
 #include <cstddef>
 #include <functional>
 #include <future>
@@ -30,7 +31,10 @@ inline Words tern_words(const Words& arguments) {
 /// The two ends of a pipe.
 class Pipe {
  public:
-  Pipe() { EXPECT_EQ(::pipe2(ends_.data(), O_CLOEXEC), 0); }
+  Pipe() {
+    EXPECT_EQ(::pipe2(ends_.data(), O_CLOEXEC), 0);
+    std::signal(SIGPIPE, SIG_IGN);  // a write reports that the command has ended
+  }
   Pipe(const Pipe&) = delete;
   Pipe& operator=(const Pipe&) = delete;
   ~Pipe() {
