@@ -1,4 +1,4 @@
-// The memory of a client on a loop: what it holds while its connection is idle, and that small
+// The memory of a client on a loop. A client whose connection is idle holds little, and small
 // messages allocate nothing. The server runs in another process, so that only the client counts.
 #include "tern/client.h"
 

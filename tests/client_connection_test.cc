@@ -1,5 +1,5 @@
-// Each function of a Connection on a client's end: what works for a server's connection works here.
-// Both ends run on one loop each, plain and over TLS.
+// The functions of Connection on a client's end work as on a server's end. Each end runs on a loop
+// of its own, plain and over TLS.
 #include "tern/client.h"
 #include "tern/server.h"
 

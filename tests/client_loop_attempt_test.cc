@@ -13,25 +13,8 @@
 #include <string_view>
 #include <vector>
 
+namespace tern::test {
 namespace {
-
-using tern::Client;
-using tern::ClientOptions;
-using tern::ClientState;
-using tern::Connection;
-using tern::Ended;
-using tern::Errc;
-using tern::Message;
-using tern::Retry;
-using tern::Stage;
-using tern::test::Listener;
-using tern::test::quick;
-using tern::test::Recorded;
-using tern::test::run;
-using tern::test::RunningServer;
-using tern::test::ScriptedPeer;
-using tern::test::Socket;
-using tern::test::url_of;
 
 // The URLs of the ends of a client that closes each connection at once.
 std::vector<std::string> urls_of_ends(Recorded& recorded, const std::string& url,
@@ -47,12 +30,12 @@ std::vector<std::string> urls_of_ends(Recorded& recorded, const std::string& url
 
 TEST(ClientLoopAttempt, AnEndNamesTheUrlOfItsAttempt) {
   RunningServer served;
-  served.server.route("/b", tern::test::echo());
-  served.server.route("/c", tern::test::echo());
+  served.server.route("/b", echo());
+  served.server.route("/c", echo());
   const std::uint16_t port = served.start();
   Recorded recorded(3);
   ClientOptions options{.retry = quick()};
-  options.before_attempt = [&](tern::Attempt attempt) {
+  options.before_attempt = [&](Attempt attempt) {
     const std::size_t number = attempt.failures();
     if (number == 0) return attempt.go(url_of(port, "/b?secret"));
     if (number == 1) return attempt.go(url_of(port, "/c"));
@@ -64,7 +47,7 @@ TEST(ClientLoopAttempt, AnEndNamesTheUrlOfItsAttempt) {
 
 TEST(ClientLoopAttempt, AnEndNamesTheUrlToWhichARedirectLed) {
   RunningServer served;
-  served.server.route("/", tern::test::echo());
+  served.server.route("/", echo());
   const std::string target = url_of(served.start());
   ScriptedPeer peer([&](Socket& socket) {
     socket.receive_head();
@@ -80,7 +63,7 @@ TEST(ClientLoopAttempt, AnEndNamesTheUrlToWhichARedirectLed) {
 TEST(ClientLoopAttempt, AWrongProxyOfTheEnvironmentEndsInPrepare) {
   ::setenv("ws_proxy", "gopher://nothing", 1);
   Recorded recorded;
-  recorded.client("ws://nothing.invalid/", {.dial = {.proxy = tern::Proxy::from_environment()}});
+  recorded.client("ws://nothing.invalid/", {.dial = {.proxy = Proxy::from_environment()}});
   recorded.connect();
   run(recorded.loop);
   ::unsetenv("ws_proxy");
@@ -140,7 +123,7 @@ TEST(ClientLoopAttempt, OnRequestReceivesTheHeadForTheProxy) {
   std::vector<std::string> shown;
   Recorded recorded;
   ClientOptions options;
-  options.dial.proxy = *tern::Proxy::parse("http://me:secret@" + proxy.authority());
+  options.dial.proxy = *Proxy::parse("http://me:secret@" + proxy.authority());
   options.on_request = [&](std::string_view head) { shown.emplace_back(head); };
   recorded.client("ws://behind.example/", std::move(options));
   recorded.connect();
@@ -159,7 +142,7 @@ TEST(ClientLoopAttempt, OnRequestMayEndTheClient) {
       Recorded recorded;
       int calls = 0;
       ClientOptions options;
-      if (proxied) options.dial.proxy = *tern::Proxy::parse("http://" + peer.authority());
+      if (proxied) options.dial.proxy = *Proxy::parse("http://" + peer.authority());
       options.on_request = [&](std::string_view) {
         ++calls;
         if (!destroys) return void(recorded.client().stop());
@@ -181,12 +164,12 @@ TEST(ClientLoopAttempt, OnRequestMayEndTheClient) {
 
 TEST(ClientLoopAttempt, OnRequestThatThrowsIsLoggedAndEndsNothing) {
   RunningServer served;
-  served.server.route("/", tern::test::echo());
+  served.server.route("/", echo());
   Recorded recorded;
   std::vector<std::string> lines;
   ClientOptions options{.retry = Retry::never()};
   options.on_request = [](std::string_view) { throw std::runtime_error("broken"); };
-  options.log = [&](const tern::LogRecord& record) { lines.emplace_back(record.message); };
+  options.log = [&](const LogRecord& record) { lines.emplace_back(record.message); };
   Client& client = recorded.client(url_of(served.start()), std::move(options));
   ASSERT_TRUE(client.connect({.on_open = [](Connection& conn) { conn.close(); },
                               .on_message = [](Connection&, Message) {}}));
@@ -214,11 +197,11 @@ TEST(ClientLoopAttempt, ConnectAfterAStopBeginsNothing) {
 
 TEST(ClientLoopAttempt, AnAnswerToAnEarlierAttemptHasNoEffect) {
   RunningServer served;
-  served.server.route("/", tern::test::echo());
+  served.server.route("/", echo());
   Recorded recorded(9);
-  std::vector<tern::Attempt> asked;
+  std::vector<Attempt> asked;
   ClientOptions options{.retry = Retry::never()};
-  options.before_attempt = [&](tern::Attempt attempt) {
+  options.before_attempt = [&](Attempt attempt) {
     asked.push_back(attempt);
     if (asked.size() == 1) {  // the next attempt begins while this one waits for its answer
       recorded.client().stop();
@@ -232,13 +215,75 @@ TEST(ClientLoopAttempt, AnAnswerToAnEarlierAttemptHasNoEffect) {
   ASSERT_TRUE(client.connect({.on_open = [](Connection& conn) { conn.close(); },
                               .on_message = [](Connection&, Message) {}}));
   run(recorded.loop);
+  ASSERT_EQ(recorded.ends.size(), 2u);
+  EXPECT_EQ(recorded.ends[0].code, Errc::stopped);
+  EXPECT_TRUE(recorded.ends[1].was_open) << recorded.ends[1].text;
+}
+
+// The stop ends an attempt, and that end is reported although the client goes on at once.
+TEST(ClientLoopAttempt, AStopIsReportedAlsoIfReconnectFollows) {
+  const Listener silent;
+  Recorded recorded(9);
+  Client& client = recorded.client(silent.url());
+  recorded.connect();
+  std::vector<std::chrono::nanoseconds> waits;
+  recorded.on_end = [&](const Ended& ended) {
+    if (!ended.wait) return;
+    waits.push_back(*ended.wait);
+    EXPECT_EQ(client.state(), ClientState::connecting);
+    EXPECT_EQ(ended.stage, Stage::upgrade);
+    client.reconnect();  // has no effect
+    recorded.loop.after(std::chrono::milliseconds(1), [&] { client.stop(); });
+  };
+  recorded.loop.after(std::chrono::milliseconds(50), [&] {
+    client.stop();
+    client.reconnect();
+    EXPECT_TRUE(recorded.ends.empty()) << "a call of the application called it";
+  });
+  run(recorded.loop);
+  EXPECT_EQ(waits, std::vector<std::chrono::nanoseconds>(1));
+  ASSERT_EQ(recorded.ends.size(), 2u);
+  EXPECT_EQ(recorded.ends[0].code, Errc::stopped);
+  EXPECT_EQ(recorded.ends[1].code, Errc::stopped);
+  EXPECT_TRUE(recorded.ends[1].last);
+}
+
+TEST(ClientLoopAttempt, OneEndForAStopAReconnectAndAStop) {
+  const Listener silent;
+  Recorded recorded(9);
+  Client& client = recorded.client(silent.url());
+  recorded.connect();
+  recorded.loop.after(std::chrono::milliseconds(1), [&] {
+    client.stop();
+    client.reconnect();
+    client.stop();
+  });
+  run(recorded.loop);
   ASSERT_EQ(recorded.ends.size(), 1u);
-  EXPECT_TRUE(recorded.ends[0].was_open) << recorded.ends[0].text;
+  EXPECT_TRUE(recorded.ends[0].last);
+  EXPECT_EQ(client.state(), ClientState::stopped);
+}
+
+TEST(ClientLoopAttempt, AClientMayBeDestroyedInTheReportOfItsStop) {
+  const Listener silent;
+  Recorded recorded(9);
+  Client& client = recorded.client(silent.url());
+  recorded.connect();
+  recorded.on_end = [&](const Ended&) {
+    recorded.destroy();
+    recorded.loop.after(std::chrono::milliseconds(1), [&] { recorded.loop.stop(); });
+  };
+  recorded.loop.after(std::chrono::milliseconds(1), [&] {
+    client.stop();
+    client.reconnect();
+  });
+  run(recorded.loop);
+  EXPECT_EQ(recorded.ends.size(), 1u);
 }
 
 TEST(ClientLoopAttempt, ASecondStopLeavesTheClosingHandshake) {
   RunningServer served;
-  served.server.route("/", tern::test::echo());
+  served.server.route("/", echo());
   Recorded recorded;
   Client& client = recorded.client(url_of(served.start()));
   std::vector<bool> clean;
@@ -250,7 +295,7 @@ TEST(ClientLoopAttempt, ASecondStopLeavesTheClosingHandshake) {
                                   },
                               .on_message = [](Connection&, Message) {},
                               .on_close =
-                                  [&](Connection&, const tern::CloseInfo& info) {
+                                  [&](Connection&, const CloseInfo& info) {
                                     clean.push_back(info.clean);
                                     client.stop();
                                   }}));
@@ -262,7 +307,7 @@ TEST(ClientLoopAttempt, ASecondStopLeavesTheClosingHandshake) {
 
 TEST(ClientLoopAttempt, WrongCertificatesForTheProxyAreAnErrorOfConnect) {
   Recorded recorded;
-  auto proxy = tern::Proxy::parse("https://127.0.0.1:9");
+  auto proxy = Proxy::parse("https://127.0.0.1:9");
   ASSERT_TRUE(proxy);
   proxy->tls({.ca_file = "/nonexistent"});
   Client& client = recorded.client("ws://a/", {.dial = {.proxy = *proxy}});
@@ -272,3 +317,4 @@ TEST(ClientLoopAttempt, WrongCertificatesForTheProxyAreAnErrorOfConnect) {
 }
 
 }  // namespace
+}  // namespace tern::test

@@ -15,24 +15,8 @@
 #include <thread>
 #include <vector>
 
+namespace tern::test {
 namespace {
-
-using tern::Client;
-using tern::ClientOptions;
-using tern::ClientState;
-using tern::Connection;
-using tern::Ended;
-using tern::Errc;
-using tern::Loop;
-using tern::Message;
-using tern::Retry;
-using tern::Stage;
-using tern::test::Listener;
-using tern::test::quick;
-using tern::test::Recorded;
-using tern::test::run;
-using tern::test::RunningServer;
-using tern::test::url_of;
 
 // ---- stop, reconnect, settle
 
@@ -52,7 +36,7 @@ TEST(ClientLoopEnd, StopEndsAnAttemptAndAWait) {
   EXPECT_EQ(connecting.ends[0].code, Errc::stopped);
   EXPECT_FALSE(first.error());
 
-  const tern::test::RefusedPort refused;
+  const RefusedPort refused;
   Recorded waiting(2);
   Client& second = waiting.client(refused.url());
   waiting.connect();
@@ -66,31 +50,30 @@ TEST(ClientLoopEnd, StopEndsAnAttemptAndAWait) {
 
 TEST(ClientLoopEnd, StopFromAnotherThreadSendsTheClose) {
   RunningServer served;
-  tern::test::Inbox<tern::CloseInfo> closed;
-  served.server.route(
-      "/", {.on_message = [](Connection&, Message) {},
-            .on_close = [&](Connection&, const tern::CloseInfo& info) { closed.put(info); }});
+  Inbox<CloseInfo> closed;
+  served.server.route("/",
+                      {.on_message = [](Connection&, Message) {},
+                       .on_close = [&](Connection&, const CloseInfo& info) { closed.put(info); }});
   Recorded recorded;
   Client& client = recorded.client(url_of(served.start()));
   std::jthread stopper;
   ASSERT_TRUE(client.connect({.on_open =
                                   [&](Connection&) {
-                                    stopper = std::jthread([&] {
-                                      EXPECT_TRUE(client.stop(tern::CloseCode(4000), "bye"));
-                                    });
+                                    stopper = std::jthread(
+                                        [&] { EXPECT_TRUE(client.stop(CloseCode(4000), "bye")); });
                                   },
                               .on_message = [](Connection&, Message) {}}));
   run(recorded.loop);
   const auto info = closed.take();
   ASSERT_TRUE(info);
-  EXPECT_EQ(info->code, tern::CloseCode(4000));
+  EXPECT_EQ(info->code, CloseCode(4000));
   EXPECT_EQ(info->reason, "bye");
   ASSERT_EQ(recorded.ends.size(), 1u);
   EXPECT_TRUE(recorded.ends[0].last);
 }
 
 TEST(ClientLoopEnd, ReconnectCutsTheWaitShort) {
-  const tern::test::RefusedPort refused;
+  const RefusedPort refused;
   Recorded recorded(2);
   Client& client = recorded.client(
       refused.url(), {.retry = {.first = std::chrono::hours(24), .most = std::chrono::hours(24)}});
@@ -102,7 +85,7 @@ TEST(ClientLoopEnd, ReconnectCutsTheWaitShort) {
 
 TEST(ClientLoopEnd, ReconnectReplacesTheOpenConnection) {
   RunningServer served;
-  served.server.route("/", tern::test::echo());
+  served.server.route("/", echo());
   Recorded recorded(9);
   Client& client = recorded.client(url_of(served.start()));
   std::vector<std::string> events;
@@ -113,7 +96,7 @@ TEST(ClientLoopEnd, ReconnectReplacesTheOpenConnection) {
              events.size() == 1 ? client.reconnect() : void(client.stop());
            },
        .on_message = [](Connection&, Message) {},
-       .on_close = [&](Connection&, const tern::CloseInfo&) { events.push_back("close"); }}));
+       .on_close = [&](Connection&, const CloseInfo&) { events.push_back("close"); }}));
   run(recorded.loop);
   EXPECT_EQ(events, (std::vector<std::string>{"open", "close", "open", "close"}));
   ASSERT_EQ(recorded.ends.size(), 2u);
@@ -123,7 +106,7 @@ TEST(ClientLoopEnd, ReconnectReplacesTheOpenConnection) {
 
 TEST(ClientLoopEnd, ReconnectBeginsAgainAfterAStop) {
   RunningServer served;
-  served.server.route("/", tern::test::echo());
+  served.server.route("/", echo());
   const std::string url = url_of(served.start());
   Loop loop;
   int opened = 0;
@@ -144,7 +127,7 @@ TEST(ClientLoopEnd, ReconnectBeginsAgainAfterAStop) {
 
 TEST(ClientLoopEnd, SettleForgetsTheFailures) {
   RunningServer served;
-  served.server.route("/", tern::test::echo());
+  served.server.route("/", echo());
   Recorded recorded(3);
   Client& client = recorded.client(url_of(served.start()), {.retry = quick()});
   int opened = 0;
@@ -162,7 +145,7 @@ TEST(ClientLoopEnd, SettleForgetsTheFailures) {
 }
 
 TEST(ClientLoopEnd, AStopInsideOfAgainIsReportedOnce) {
-  const tern::test::RefusedPort refused;
+  const RefusedPort refused;
   Recorded failed(9);
   ClientOptions options{.retry = quick()};
   options.retry.again = [&](const Ended&) {
@@ -179,11 +162,11 @@ TEST(ClientLoopEnd, AStopInsideOfAgainIsReportedOnce) {
   EXPECT_EQ(failed.client().state(), ClientState::stopped);
 
   RunningServer served;
-  served.server.route("/", tern::test::echo());
+  served.server.route("/", echo());
   Recorded ended(9);
   ClientOptions other{.retry = quick()};
   other.retry.again = [&](const Ended&) {
-    EXPECT_EQ(ended.client().send("nothing is open"), tern::SendStatus::closed);
+    EXPECT_EQ(ended.client().send("nothing is open"), SendStatus::closed);
     ended.client().settle();
     ended.client().stop();
     return true;
@@ -200,21 +183,21 @@ TEST(ClientLoopEnd, AStopInsideOfAgainIsReportedOnce) {
 
 TEST(ClientLoopEnd, SendReachesTheOpenConnectionFromAnyThread) {
   RunningServer served;
-  tern::test::Inbox<std::string> received;
+  Inbox<std::string> received;
   served.server.route("/", {.on_message = [&](Connection&, Message message) {
                         received.put(std::string(message.text()));
                       }});
   Recorded recorded;
   Client& client = recorded.client(url_of(served.start()));
-  EXPECT_EQ(client.send("too early"), tern::SendStatus::closed);
+  EXPECT_EQ(client.send("too early"), SendStatus::closed);
   EXPECT_FALSE(client.handle().send("too early"));
   std::jthread sender;
   ASSERT_TRUE(client.connect({.on_open =
                                   [&](Connection&) {
                                     EXPECT_TRUE(client.send("a"));
                                     sender = std::jthread([&] {
-                                      EXPECT_EQ(client.send("b"), tern::SendStatus::queued);
-                                      EXPECT_EQ(client.send("\xff"), tern::SendStatus::not_utf8);
+                                      EXPECT_EQ(client.send("b"), SendStatus::queued);
+                                      EXPECT_EQ(client.send("\xff"), SendStatus::not_utf8);
                                       EXPECT_TRUE(client.handle().send("c"));
                                       client.stop();
                                     });
@@ -222,19 +205,18 @@ TEST(ClientLoopEnd, SendReachesTheOpenConnectionFromAnyThread) {
                               .on_message = [](Connection&, Message) {}}));
   run(recorded.loop);
   for (const char* text : {"a", "b", "c"}) EXPECT_EQ(received.take(), text);
-  EXPECT_EQ(client.send("too late"), tern::SendStatus::closed);
+  EXPECT_EQ(client.send("too late"), SendStatus::closed);
 }
 
 TEST(ClientLoopEnd, TheOutboxIsSentAfterOnOpen) {
   RunningServer served;
-  tern::test::Inbox<std::string> received;
+  Inbox<std::string> received;
   served.server.route("/", {.on_message = [&](Connection&, Message message) {
                         received.put(std::string(message.text()));
                       }});
   Recorded recorded;
-  Client& client =
-      recorded.client(url_of(served.start()), {.outbox = tern::Outbox{.max_messages = 2}});
-  EXPECT_EQ(client.send("\xff"), tern::SendStatus::not_utf8);
+  Client& client = recorded.client(url_of(served.start()), {.outbox = Outbox{.max_messages = 2}});
+  EXPECT_EQ(client.send("\xff"), SendStatus::not_utf8);
   ASSERT_TRUE(client.connect({.on_open =
                                   [&](Connection& conn) {
                                     conn.send("login");
@@ -242,9 +224,9 @@ TEST(ClientLoopEnd, TheOutboxIsSentAfterOnOpen) {
                                   },
                               .on_message = [](Connection&, Message) {}}));
   recorded.loop.after({}, [&] {
-    EXPECT_EQ(client.send("1"), tern::SendStatus::queued);
-    EXPECT_EQ(client.send("2"), tern::SendStatus::queued);
-    EXPECT_EQ(client.send("3"), tern::SendStatus::full);
+    EXPECT_EQ(client.send("1"), SendStatus::queued);
+    EXPECT_EQ(client.send("2"), SendStatus::queued);
+    EXPECT_EQ(client.send("3"), SendStatus::full);
   });
   run(recorded.loop);
   for (const char* text : {"login", "1", "2"}) EXPECT_EQ(received.take(), text);
@@ -255,10 +237,9 @@ TEST(ClientLoopEnd, TheOutboxIsSentAfterOnOpen) {
 
 TEST(ClientLoopEnd, TheOutboxKeepsWhatAClosingConnectionRefuses) {
   RunningServer served;
-  served.server.route("/", tern::test::echo());
+  served.server.route("/", echo());
   Recorded recorded(99);
-  Client& client =
-      recorded.client(url_of(served.start()), {.retry = quick(), .outbox = tern::Outbox{}});
+  Client& client = recorded.client(url_of(served.start()), {.retry = quick(), .outbox = Outbox{}});
   int opened = 0;
   std::vector<std::string> heard;
   ASSERT_TRUE(client.connect({.on_open =
@@ -266,7 +247,7 @@ TEST(ClientLoopEnd, TheOutboxKeepsWhatAClosingConnectionRefuses) {
                                     if (++opened == 2) return;
                                     conn.close();
                                     EXPECT_EQ(client.state(), ClientState::open);
-                                    EXPECT_EQ(client.send("1"), tern::SendStatus::queued);
+                                    EXPECT_EQ(client.send("1"), SendStatus::queued);
                                   },
                               .on_message =
                                   [&](Connection&, Message message) {
@@ -274,9 +255,9 @@ TEST(ClientLoopEnd, TheOutboxKeepsWhatAClosingConnectionRefuses) {
                                     if (heard.size() == 2) client.stop();
                                   },
                               .on_close =
-                                  [&](Connection&, const tern::CloseInfo&) {
+                                  [&](Connection&, const CloseInfo&) {
                                     if (opened == 1) {
-                                      EXPECT_EQ(client.send("2"), tern::SendStatus::queued);
+                                      EXPECT_EQ(client.send("2"), SendStatus::queued);
                                     }
                                   }}));
   run(recorded.loop);
@@ -285,28 +266,27 @@ TEST(ClientLoopEnd, TheOutboxKeepsWhatAClosingConnectionRefuses) {
 
 TEST(ClientLoopEnd, DestructionGivesTheSessionItsEnd) {
   RunningServer served;
-  served.server.route("/", tern::test::echo());
+  served.server.route("/", echo());
   Recorded recorded;
   Client& client = recorded.client(url_of(served.start()));
   bool closed = false;
-  ASSERT_TRUE(
-      client.connect({.on_open =
-                          [&](Connection&) {
-                            recorded.loop.after({}, [&] {
-                              recorded.destroy();
-                              EXPECT_TRUE(closed);
-                              recorded.loop.stop();
-                            });
-                          },
-                      .on_message = [](Connection&, Message) {},
-                      .on_close = [&](Connection&, const tern::CloseInfo&) { closed = true; }}));
+  ASSERT_TRUE(client.connect({.on_open =
+                                  [&](Connection&) {
+                                    recorded.loop.after({}, [&] {
+                                      recorded.destroy();
+                                      EXPECT_TRUE(closed);
+                                      recorded.loop.stop();
+                                    });
+                                  },
+                              .on_message = [](Connection&, Message) {},
+                              .on_close = [&](Connection&, const CloseInfo&) { closed = true; }}));
   run(recorded.loop);
   EXPECT_TRUE(recorded.ends.empty()) << "the destructor reports no end";
 }
 
 TEST(ClientLoopEnd, MayBeDestroyedInsideOfItsSession) {
   RunningServer served;
-  served.server.route("/", tern::test::echo());
+  served.server.route("/", echo());
   const std::string url = url_of(served.start());
   for (const char* where : {"open", "message", "close", "ended", "timer", "post"}) {
     SCOPED_TRACE(where);
@@ -339,7 +319,7 @@ TEST(ClientLoopEnd, MayBeDestroyedInsideOfItsSession) {
                                        destroy_at("message");
                                      },
                                  .on_close =
-                                     [&](Connection&, const tern::CloseInfo&) {
+                                     [&](Connection&, const CloseInfo&) {
                                        closed = true;
                                        destroy_at("close");
                                        if (!client) loop.stop();
@@ -352,7 +332,7 @@ TEST(ClientLoopEnd, MayBeDestroyedInsideOfItsSession) {
 
 TEST(ClientLoopEnd, ALoopThatEndsFirstStopsTheClient) {
   RunningServer served;
-  served.server.route("/", tern::test::echo());
+  served.server.route("/", echo());
   auto loop = std::make_unique<Loop>();
   std::vector<std::string> events;
   ClientOptions options;
@@ -361,13 +341,13 @@ TEST(ClientLoopEnd, ALoopThatEndsFirstStopsTheClient) {
   ASSERT_TRUE(client.connect(
       {.on_open = [&](Connection&) { loop->stop(); },
        .on_message = [](Connection&, Message) {},
-       .on_close = [&](Connection&, const tern::CloseInfo&) { events.push_back("close"); }}));
+       .on_close = [&](Connection&, const CloseInfo&) { events.push_back("close"); }}));
   run(*loop);
-  const tern::Handle handle = client.handle();
+  const Handle handle = client.handle();
   loop.reset();
   EXPECT_EQ(events, (std::vector<std::string>{"close", "over"}));
   EXPECT_EQ(client.state(), ClientState::stopped);
-  EXPECT_EQ(client.send("x"), tern::SendStatus::closed);
+  EXPECT_EQ(client.send("x"), SendStatus::closed);
   EXPECT_FALSE(client.stop());
   EXPECT_FALSE(handle.send("x"));
   client.reconnect();
@@ -378,7 +358,7 @@ TEST(ClientLoopEnd, ALoopThatEndsFirstStopsTheClient) {
 // The leak checker sees a client that waits for a turn which never comes.
 TEST(ClientLoopEnd, ReconnectHasNoEffectWhileTheLoopEnds) {
   RunningServer served;
-  served.server.route("/", tern::test::echo());
+  served.server.route("/", echo());
   const std::string url = url_of(served.start());
   auto loop = std::make_unique<Loop>();
   std::optional<Client> client;
@@ -400,22 +380,22 @@ TEST(ClientLoopEnd, ReconnectHasNoEffectWhileTheLoopEnds) {
 // The session's on_close runs while the client is cancelled, by its destructor or by its loop.
 TEST(ClientLoopEnd, OnCloseMayCallAClientThatIsCancelled) {
   RunningServer served;
-  served.server.route("/", tern::test::echo());
+  served.server.route("/", echo());
   const std::string url = url_of(served.start());
   for (const bool by_its_loop : {true, false}) {
     SCOPED_TRACE(by_its_loop ? "by its loop" : "by its destructor");
     auto loop = std::make_unique<Loop>();
     std::vector<std::string> events;
-    ClientOptions options{.outbox = tern::Outbox{}};
+    ClientOptions options{.outbox = Outbox{}};
     options.on_ended = [&](const Ended& ended) { events.push_back(ended.wait ? "waits" : "over"); };
     auto client = std::make_unique<Client>(*loop, url, std::move(options));
     Client& called = *client;
     ASSERT_TRUE(client->connect({.on_open = [&](Connection&) { loop->stop(); },
                                  .on_message = [](Connection&, Message) {},
                                  .on_close =
-                                     [&](Connection&, const tern::CloseInfo&) {
+                                     [&](Connection&, const CloseInfo&) {
                                        events.push_back("close");
-                                       EXPECT_EQ(called.send("x"), tern::SendStatus::closed);
+                                       EXPECT_EQ(called.send("x"), SendStatus::closed);
                                        called.reconnect();
                                        called.settle();
                                        called.stop();
@@ -453,7 +433,7 @@ TEST(ClientLoopEnd, OnEndedMayCallAClientWhoseLoopEnds) {
 
 TEST(ClientLoopEnd, MayBeDestroyedWhenItsLoopEnds) {
   RunningServer served;
-  served.server.route("/", tern::test::echo());
+  served.server.route("/", echo());
   const std::string url = url_of(served.start());
   for (const bool in_the_session : {true, false}) {
     auto loop = std::make_unique<Loop>();
@@ -464,7 +444,7 @@ TEST(ClientLoopEnd, MayBeDestroyedWhenItsLoopEnds) {
     ASSERT_TRUE(client->connect({.on_open = [&](Connection&) { loop->stop(); },
                                  .on_message = [](Connection&, Message) {},
                                  .on_close =
-                                     [&](Connection&, const tern::CloseInfo&) {
+                                     [&](Connection&, const CloseInfo&) {
                                        if (in_the_session) client.reset();
                                      }}));
     run(*loop);
@@ -475,14 +455,14 @@ TEST(ClientLoopEnd, MayBeDestroyedWhenItsLoopEnds) {
 
 TEST(ClientLoopEnd, ASessionOfAServerMayOpenAClient) {
   RunningServer back;
-  back.server.route("/", tern::test::echo());
+  back.server.route("/", echo());
   const std::string url = url_of(back.start());
   RunningServer front;
   // Each connection of the front passes its messages to a client of its own on the same loop.
   struct Relay {
     explicit Relay(std::string to) : to_(std::move(to)) {}
     void on_open(Connection& conn) {
-      client_.emplace(conn.loop(), to_, ClientOptions{.outbox = tern::Outbox{}});
+      client_.emplace(conn.loop(), to_, ClientOptions{.outbox = Outbox{}});
       EXPECT_TRUE(
           client_->connect({.on_message = [front = conn.handle()](Connection&, Message message) {
             front.send(message);
@@ -493,7 +473,7 @@ TEST(ClientLoopEnd, ASessionOfAServerMayOpenAClient) {
     std::optional<Client> client_{};
   };
   front.server.route<Relay>("/", url);
-  auto dialled = tern::dial(url_of(front.start()));
+  auto dialled = dial(url_of(front.start()));
   ASSERT_TRUE(dialled);
   ASSERT_TRUE(dialled->send("through both"));
   std::string received;
@@ -504,7 +484,7 @@ TEST(ClientLoopEnd, ASessionOfAServerMayOpenAClient) {
 
 TEST(ClientLoopEnd, ClientsMayShareTheirOptions) {
   RunningServer served;
-  served.server.route("/", tern::test::echo());
+  served.server.route("/", echo());
   const std::string url = url_of(served.start());
   Loop loop;
   constexpr int count = 50;
@@ -533,7 +513,7 @@ TEST(ClientLoopEnd, AServerThatClosesAtOnceIsTriedEvery100MsAtMost) {
   std::atomic<bool> over{false};
   std::jthread acceptor([&] {
     while (!over) {
-      tern::test::Socket socket = closes.accept();
+      Socket socket = closes.accept();
       if (socket.fd() < 0) return;
     }
   });
@@ -548,3 +528,4 @@ TEST(ClientLoopEnd, AServerThatClosesAtOnceIsTriedEvery100MsAtMost) {
 }
 
 }  // namespace
+}  // namespace tern::test

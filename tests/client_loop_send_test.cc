@@ -15,17 +15,8 @@
 #include <utility>
 #include <vector>
 
+namespace tern::test {
 namespace {
-
-using tern::Client;
-using tern::ClientOptions;
-using tern::Connection;
-using tern::Message;
-using tern::SendStatus;
-using tern::test::Recorded;
-using tern::test::run;
-using tern::test::RunningServer;
-using tern::test::url_of;
 
 std::string numbered(int number, std::size_t bytes) {
   return std::to_string(number) + std::string(bytes, '.');
@@ -40,11 +31,11 @@ struct Login {
 };
 
 // The first two bytes of each of `count` messages that a client sends; then the connection ends.
-std::vector<std::string> read_messages(tern::test::Socket& socket, std::size_t count) {
+std::vector<std::string> read_messages(Socket& socket, std::size_t count) {
   std::vector<std::string> received;
-  tern::test::FrameSource frames(socket);
+  FrameSource frames(socket);
   while (received.size() < count) {
-    const tern::test::Frame frame = frames.next();
+    const Frame frame = frames.next();
     if (frame.opcode != 1) break;
     received.push_back(frame.payload.substr(0, 2));
   }
@@ -55,8 +46,8 @@ const std::vector<std::string> eight{"10", "11", "12", "13", "14", "15", "16", "
 
 TEST(ClientLoopSend, AnOutboxAboveTheHighWaterMarkIsSentWithoutFurtherEvents) {
   constexpr std::size_t bytes = std::size_t{10} << 10;  // the socket takes all at once
-  tern::test::Inbox<std::vector<std::string>> received;
-  tern::test::ScriptedPeer peer([&](tern::test::Socket& socket) {
+  Inbox<std::vector<std::string>> received;
+  ScriptedPeer peer([&](Socket& socket) {
     socket.upgrade();
     received.put(read_messages(socket, 8));
   });
@@ -64,8 +55,8 @@ TEST(ClientLoopSend, AnOutboxAboveTheHighWaterMarkIsSentWithoutFurtherEvents) {
   ClientOptions options{
       .dial = {.limits = {.high_water_bytes = bytes / 2, .low_water_bytes = 0},
                .timeouts = {.silence = std::chrono::hours(1), .stall = std::chrono::hours(1)}},
-      .retry = tern::Retry::never()};
-  options.outbox = tern::Outbox{.max_bytes = 7 * (bytes + 2)};
+      .retry = Retry::never()};
+  options.outbox = Outbox{.max_bytes = 7 * (bytes + 2)};
   Client& client = recorded.client(peer.url(), std::move(options));
   ASSERT_TRUE(client.connect<Login>(numbered(10, bytes)));
   recorded.loop.after({}, [&] {
@@ -80,8 +71,8 @@ TEST(ClientLoopSend, AnOutboxAboveTheHighWaterMarkIsSentWithoutFurtherEvents) {
 TEST(ClientLoopSend, AnOutboxThatFillsTheQueueWaitsForRoom) {
   constexpr std::size_t mebibyte = std::size_t{1} << 20;
   std::latch filled{1};
-  tern::test::Inbox<std::vector<std::string>> received;
-  tern::test::ScriptedPeer peer([&](tern::test::Socket& socket) {
+  Inbox<std::vector<std::string>> received;
+  ScriptedPeer peer([&](Socket& socket) {
     socket.upgrade();
     filled.wait();
     received.put(read_messages(socket, 8));
@@ -90,8 +81,8 @@ TEST(ClientLoopSend, AnOutboxThatFillsTheQueueWaitsForRoom) {
   ClientOptions options{.dial = {.limits = {.max_message_bytes = 8 * mebibyte,
                                             .max_queued_bytes = 8 * mebibyte,
                                             .high_water_bytes = 8 * mebibyte}},
-                        .retry = tern::Retry::never()};
-  options.outbox = tern::Outbox{.max_bytes = 7 * mebibyte + mebibyte / 2};
+                        .retry = Retry::never()};
+  options.outbox = Outbox{.max_bytes = 7 * mebibyte + mebibyte / 2};
   Client& client = recorded.client(peer.url(), std::move(options));
   ASSERT_TRUE(client.connect<Login>(numbered(10, 7 * mebibyte)));
   recorded.loop.after({}, [&] {
@@ -100,21 +91,20 @@ TEST(ClientLoopSend, AnOutboxThatFillsTheQueueWaitsForRoom) {
     }
   });
   recorded.loop.every(std::chrono::milliseconds(1), [&] {
-    if (client.state() != tern::ClientState::connecting && !filled.try_wait()) filled.count_down();
+    if (client.state() != ClientState::connecting && !filled.try_wait()) filled.count_down();
   });
   run(recorded.loop);
   EXPECT_EQ(received.take(), eight);
 }
 
 TEST(ClientLoopSend, AMessageGoesBehindThoseOfTheOutbox) {
-  tern::test::Inbox<std::vector<std::string>> received;
-  tern::test::ScriptedPeer peer([&](tern::test::Socket& socket) {
+  Inbox<std::vector<std::string>> received;
+  ScriptedPeer peer([&](Socket& socket) {
     socket.upgrade();
     received.put(read_messages(socket, 3));
   });
   Recorded recorded;
-  Client& client =
-      recorded.client(peer.url(), {.retry = tern::Retry::never(), .outbox = tern::Outbox{}});
+  Client& client = recorded.client(peer.url(), {.retry = Retry::never(), .outbox = Outbox{}});
   ASSERT_TRUE(client.connect({.on_open = [&](Connection&) { EXPECT_TRUE(client.send("12")); },
                               .on_message = [](Connection&, Message) {}}));
   recorded.loop.after({}, [&] {
@@ -127,8 +117,8 @@ TEST(ClientLoopSend, AMessageGoesBehindThoseOfTheOutbox) {
 
 TEST(ClientLoopSend, APostedMessageThatDoesNotFitIsCounted) {
   Recorded recorded;
-  const tern::test::Listener silent;
-  Client& client = recorded.client(silent.url(), {.outbox = tern::Outbox{.max_messages = 1}});
+  const Listener silent;
+  Client& client = recorded.client(silent.url(), {.outbox = Outbox{.max_messages = 1}});
   recorded.connect();
   recorded.loop.after({}, [&] {
     std::jthread([&] {
@@ -145,9 +135,9 @@ TEST(ClientLoopSend, APostedMessageThatDoesNotFitIsCounted) {
 
 TEST(ClientLoopSend, NothingIsKeptWhileTheClientCloses) {
   RunningServer served;
-  served.server.route("/", tern::test::echo());
+  served.server.route("/", echo());
   Recorded recorded;
-  Client& client = recorded.client(url_of(served.start()), {.outbox = tern::Outbox{}});
+  Client& client = recorded.client(url_of(served.start()), {.outbox = Outbox{}});
   ASSERT_TRUE(client.connect({.on_open =
                                   [&](Connection&) {
                                     client.stop();
@@ -162,3 +152,4 @@ TEST(ClientLoopSend, NothingIsKeptWhileTheClientCloses) {
 }
 
 }  // namespace
+}  // namespace tern::test

@@ -16,28 +16,12 @@
 #include <thread>
 #include <vector>
 
+namespace tern::test {
 namespace {
-
-using tern::Client;
-using tern::ClientOptions;
-using tern::ClientState;
-using tern::Connection;
-using tern::Ended;
-using tern::Errc;
-using tern::Loop;
-using tern::Message;
-using tern::Retry;
-using tern::Stage;
-using tern::test::Listener;
-using tern::test::quick;
-using tern::test::Recorded;
-using tern::test::run;
-using tern::test::RunningServer;
-using tern::test::url_of;
 
 TEST(ClientLoop, SendsAndReceives) {
   RunningServer served;
-  served.server.route("/", tern::test::echo());
+  served.server.route("/", echo());
   Loop loop;
   std::vector<std::string> events;
   ClientOptions options{.retry = Retry::never()};
@@ -61,7 +45,7 @@ TEST(ClientLoop, SendsAndReceives) {
                                     client.stop();
                                   },
                               .on_close =
-                                  [&](Connection&, const tern::CloseInfo& info) {
+                                  [&](Connection&, const CloseInfo& info) {
                                     EXPECT_TRUE(info.clean);
                                     events.push_back("close");
                                   }}));
@@ -86,12 +70,12 @@ TEST(ClientLoop, WrongOptionsAreErrorsOfConnect) {
   EXPECT_EQ(code("ws://a/", {.dial = {.max_redirects = -1}}), Errc::options_invalid);
   EXPECT_EQ(code("ws+unix:///a", {.dial = {.connect_to = "b:1"}}), Errc::options_invalid);
   EXPECT_EQ(code("ws://a/", {.retry = {.most = std::chrono::seconds(-1)}}), Errc::options_invalid);
-  EXPECT_EQ(code("ws://a/", {.outbox = tern::Outbox{.max_bytes = std::size_t{2} << 20}}),
+  EXPECT_EQ(code("ws://a/", {.outbox = Outbox{.max_bytes = std::size_t{2} << 20}}),
             Errc::options_invalid);
   EXPECT_EQ(code("wss://a/", {.dial = {.tls = {.ca_file = "/nonexistent"}}}),
             std::errc::no_such_file_or_directory);
   Client client(loop, "ws://a/");
-  EXPECT_EQ(client.connect(tern::Handlers{}).error().code(), Errc::options_invalid);
+  EXPECT_EQ(client.connect(Handlers{}).error().code(), Errc::options_invalid);
   ASSERT_TRUE(client.connect({.on_message = [](Connection&, Message) {}}));
   EXPECT_EQ(client.connect({.on_message = [](Connection&, Message) {}}).error().code(),
             Errc::already_running);
@@ -100,7 +84,7 @@ TEST(ClientLoop, WrongOptionsAreErrorsOfConnect) {
 // ---- sessions
 
 struct Greeter {
-  Greeter(const tern::ResponseHead& response, std::vector<std::string>& log)
+  Greeter(const ResponseHead& response, std::vector<std::string>& log)
       : log_(log), protocol_(response.header("Sec-WebSocket-Protocol")) {
     log_.push_back("made " + std::to_string(response.status) + " " + protocol_);
   }
@@ -110,7 +94,7 @@ struct Greeter {
     conn.send("x");
   }
   void on_message(Connection& conn, Message) { conn.close(); }
-  void on_close(Connection&, const tern::CloseInfo&) { log_.push_back("close"); }
+  void on_close(Connection&, const CloseInfo&) { log_.push_back("close"); }
 
   std::vector<std::string>& log_;
   std::string protocol_;
@@ -118,7 +102,7 @@ struct Greeter {
 
 TEST(ClientLoop, EachOpenedConnectionHasASessionOfItsOwn) {
   RunningServer served;
-  served.server.route("/", tern::test::echo(), {.protocols = {"chat"}});
+  served.server.route("/", echo(), {.protocols = {"chat"}});
   Recorded recorded(2);
   std::vector<std::string> log;
   recorded.client(url_of(served.start()), {.dial = {.protocols = {"chat"}}, .retry = quick()});
@@ -138,13 +122,12 @@ struct Throws {
 
 TEST(ClientLoop, ASessionThatThrowsIsAFailedAttempt) {
   RunningServer served;
-  served.server.route("/", tern::test::echo());
+  served.server.route("/", echo());
   std::vector<std::string> lines;
   Recorded recorded(2);
-  recorded.client(url_of(served.start()),
-                  {.retry = quick(), .log = [&](const tern::LogRecord& record) {
-                     lines.emplace_back(record.message);
-                   }});
+  recorded.client(url_of(served.start()), {.retry = quick(), .log = [&](const LogRecord& record) {
+                                             lines.emplace_back(record.message);
+                                           }});
   ASSERT_TRUE(recorded.client().connect<Throws>(1));
   run(recorded.loop);
   ASSERT_EQ(recorded.ends.size(), 2u);
@@ -157,7 +140,7 @@ TEST(ClientLoop, ASessionThatThrowsIsAFailedAttempt) {
 // ---- failures and their stages
 
 TEST(ClientLoop, AFailureNamesItsStage) {
-  const tern::test::RefusedPort refused;
+  const RefusedPort refused;
   Recorded connect;
   connect.client(refused.url(), {.retry = {.attempts = 1}});
   connect.connect();
@@ -179,7 +162,7 @@ TEST(ClientLoop, AFailureNamesItsStage) {
 }
 
 TEST(ClientLoop, AFatalAnswerStopsTheClient) {
-  tern::test::ScriptedPeer peer([](tern::test::Socket& socket) {
+  ScriptedPeer peer([](Socket& socket) {
     socket.receive_head();
     socket.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
     socket.receive_end();
@@ -197,7 +180,7 @@ TEST(ClientLoop, AFatalAnswerStopsTheClient) {
 }
 
 TEST(ClientLoop, AgainOverridesTheVerdictInBothDirections) {
-  const tern::test::RefusedPort refused;
+  const RefusedPort refused;
   Recorded stops(2);
   ClientOptions options{.retry = quick()};
   options.retry.again = [](const Ended& ended) {
@@ -211,7 +194,7 @@ TEST(ClientLoop, AgainOverridesTheVerdictInBothDirections) {
   EXPECT_EQ(stops.ends.size(), 1u);
   EXPECT_TRUE(stops.ends[0].last);
 
-  tern::test::ScriptedPeer peer([](tern::test::Socket& socket) {
+  ScriptedPeer peer([](Socket& socket) {
     socket.receive_head();
     socket.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
     socket.receive_end();
@@ -229,7 +212,7 @@ TEST(ClientLoop, AgainOverridesTheVerdictInBothDirections) {
 }
 
 TEST(ClientLoop, RetryAfterIsALowerBound) {
-  tern::test::ScriptedPeer peer([](tern::test::Socket& socket) {
+  ScriptedPeer peer([](Socket& socket) {
     socket.receive_head();
     socket.send("HTTP/1.1 503 Busy\r\nRetry-After: 77\r\nContent-Length: 0\r\n\r\n");
     socket.receive_end();
@@ -247,7 +230,7 @@ TEST(ClientLoop, RetryAfterIsALowerBound) {
 }
 
 TEST(ClientLoop, AttemptsAreBounded) {
-  const tern::test::RefusedPort refused;
+  const RefusedPort refused;
   Recorded recorded(9);
   recorded.client(refused.url(), {.retry = {.first = {}, .attempts = 3}});
   recorded.connect();
@@ -260,9 +243,9 @@ TEST(ClientLoop, AttemptsAreBounded) {
 
 TEST(ClientLoop, RedirectsAreFollowed) {
   RunningServer served;
-  served.server.route("/", tern::test::echo());
+  served.server.route("/", echo());
   const std::string target = url_of(served.start());
-  tern::test::ScriptedPeer peer([&](tern::test::Socket& socket) {
+  ScriptedPeer peer([&](Socket& socket) {
     socket.receive_head();
     socket.send("HTTP/1.1 307 There\r\nLocation: " + target + "\r\nContent-Length: 0\r\n\r\n");
     socket.receive_end();
@@ -291,7 +274,7 @@ TEST(ClientLoop, TheDeadlineHoldsInEveryStage) {
   Recorded proxied;
   ClientOptions options{.dial = {.timeout = std::chrono::milliseconds(50)},
                         .retry = {.attempts = 1}};
-  options.dial.proxy = *tern::Proxy::parse("http://" + silent.authority());
+  options.dial.proxy = *Proxy::parse("http://" + silent.authority());
   proxied.client("ws://nothing.invalid/", std::move(options));
   proxied.connect();
   run(proxied.loop);
@@ -305,18 +288,18 @@ TEST(ClientLoop, TheDeadlineHoldsInEveryStage) {
 TEST(ClientLoop, BeforeAttemptGivesHeadersAndUrl) {
   RunningServer served;
   std::vector<std::string> seen;
-  served.server.route("/b", [&](tern::Upgrade upgrade) {
+  served.server.route("/b", [&](Upgrade upgrade) {
     for (const auto& field : upgrade.request().headers()) {
       if (field.name == "Authorization" || field.name == "X-Kept")
         seen.push_back(std::string(field.value));
     }
-    upgrade.accept<tern::Handlers>({}, tern::test::echo());
+    upgrade.accept<Handlers>({}, echo());
   });
   const std::uint16_t port = served.start();
   Recorded recorded;
   ClientOptions options{.dial = {.headers = {{"authorization", "old"}, {"X-Kept", "kept"}}},
                         .retry = Retry::never()};
-  options.before_attempt = [&](tern::Attempt attempt) {
+  options.before_attempt = [&](Attempt attempt) {
     EXPECT_EQ(attempt.failures(), 0u);
     std::jthread([attempt, port] {
       attempt.go(url_of(port, "/b"), {{"Authorization", "fresh"}});
@@ -333,11 +316,11 @@ TEST(ClientLoop, BeforeAttemptGivesHeadersAndUrl) {
 }
 
 TEST(ClientLoop, BeforeAttemptMayFail) {
-  const tern::test::RefusedPort refused;
+  const RefusedPort refused;
   Recorded recorded(9);
   ClientOptions options{.retry = quick()};
   int calls = 0;
-  options.before_attempt = [&](tern::Attempt attempt) {
+  options.before_attempt = [&](Attempt attempt) {
     ++calls;
     EXPECT_EQ(attempt.failures(), static_cast<std::size_t>(calls - 1));
     if (calls == 1) return attempt.fail("no token");
@@ -364,9 +347,9 @@ TEST(ClientLoop, BeforeAttemptMayFail) {
 
 TEST(ClientLoop, PongsOfTheKeepaliveGiveTheRoundTrip) {
   RunningServer served;
-  served.server.route("/", tern::test::echo());
+  served.server.route("/", echo());
   Loop loop;
-  std::optional<tern::RoundTrip> time;
+  std::optional<RoundTrip> time;
   Client client(
       loop, url_of(served.start()),
       {.dial = {.timeouts = {.silence = std::chrono::milliseconds(20)}}, .retry = Retry::never()});
@@ -384,7 +367,7 @@ TEST(ClientLoop, PongsOfTheKeepaliveGiveTheRoundTrip) {
 
 TEST(ClientLoop, OnOpenReadsTheHeadOfTheAnswer) {
   RunningServer served;
-  served.server.route("/", tern::test::echo(), {.headers = {{"X-Served-By", "me"}}});
+  served.server.route("/", echo(), {.headers = {{"X-Served-By", "me"}}});
   Loop loop;
   std::string served_by;
   Client client(loop, url_of(served.start()), {.retry = Retry::never()});
@@ -404,3 +387,4 @@ TEST(ClientLoop, OnOpenReadsTheHeadOfTheAnswer) {
 }
 
 }  // namespace
+}  // namespace tern::test

@@ -1,5 +1,7 @@
 // Reconnection of a client as pure functions: which failures are transient, how long it waits
 // before the next attempt, and the field Retry-After. The tests supply time and randomness.
+#include "tern/dial.h"
+
 #include "client/retry.h"
 
 #include <algorithm>
@@ -13,8 +15,10 @@ namespace {
 using namespace std::chrono_literals;
 using tern::CloseCode;
 using tern::CloseInfo;
+using tern::dial;
 using tern::Errc;
 using tern::Error;
+using tern::is_transient;
 using tern::client::Backoff;
 using tern::client::BackoffOptions;
 using tern::client::judge;
@@ -63,6 +67,23 @@ TEST(RetryVerdict, TheNetworkIsTransientAndOurOwnMistakeIsFatal) {
         Errc::http_malformed}) {
     EXPECT_EQ(judge(Error(errc)), Verdict::fatal) << errc_name(errc);
   }
+}
+
+// A wrong path stays wrong. A Unix socket that is not there may come.
+TEST(RetryVerdict, AFileThatCannotBeReadIsFatal) {
+  for (const auto errc : {std::errc::no_such_file_or_directory, std::errc::permission_denied,
+                          std::errc::is_a_directory}) {
+    EXPECT_EQ(judge(Error(std::make_error_code(errc))), Verdict::fatal);
+    EXPECT_EQ(judge(Error({static_cast<int>(errc), std::system_category()})), Verdict::transient);
+  }
+  const auto no_file = dial("wss://127.0.0.1:1/", {.tls = {.ca_file = "/nonexistent"}});
+  ASSERT_FALSE(no_file);
+  EXPECT_EQ(no_file.error().code(), std::errc::no_such_file_or_directory);
+  EXPECT_FALSE(is_transient(no_file.error()));
+  const auto no_server = dial("ws+unix:///nonexistent");
+  ASSERT_FALSE(no_server);
+  EXPECT_EQ(no_server.error().code(), std::errc::no_such_file_or_directory);
+  EXPECT_TRUE(is_transient(no_server.error()));
 }
 
 TEST(RetryVerdict, ACloseCodeThatBlamesUsIsAFailure) {

@@ -31,7 +31,7 @@ std::string take_output(Handshake& handshake) {
   return output;
 }
 
-// What a handshake came to: its end, what it sent, and how much input it took.
+// The result of a handshake: its end, the bytes that it sent, and the size of the input it took.
 struct Outcome {
   ProxyStatus status = ProxyStatus::more;
   std::error_code code{};

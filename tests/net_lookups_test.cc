@@ -162,6 +162,29 @@ TEST(Lookups, ALookupThatRunsIsNotJoined) {
   EXPECT_EQ(by_hand.answered, (Names{"a:1", "a:2"}));
 }
 
+// The wishes for one name come one after the other, each when the look-ups before it run.
+TEST(Lookups, ASlowHostHoldsTwoThreadsAtMost) {
+  ByHand by_hand;
+  std::vector<Lookup> wishes;
+  std::size_t slow_ones = 0;
+  std::size_t most = 0;
+  by_hand.during = [&](const std::string& host) {
+    if (host != "slow") return;
+    most = std::max(most, ++slow_ones);
+    if (wishes.size() < 20) {
+      wishes.push_back(by_hand.add("slow"));
+      wishes.push_back(by_hand.add("other" + std::to_string(wishes.size())));
+      by_hand.run_threads();
+    }
+    --slow_ones;
+  };
+  wishes.push_back(by_hand.add("slow"));
+  by_hand.run_threads();
+  EXPECT_EQ(most, 2u);
+  EXPECT_EQ(by_hand.answered.size(), wishes.size()) << "a wish was forgotten";
+  EXPECT_EQ(by_hand.threads.size(), 0u);
+}
+
 TEST(Lookups, CancelledOnesAreNotRun) {
   ByHand by_hand;
   const Lookup a = by_hand.add("a");

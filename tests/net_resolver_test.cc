@@ -22,8 +22,8 @@ namespace {
 
 // Threads may still use these variables when the process ends, so they have no destructor.
 std::atomic<bool> late_answers = false;  // look-ups of late.invalid wait for it
-std::atomic<int> slow_round = 0;         // look-ups of slow.invalid wait for the next one
-std::atomic<int> slow_ones = 0;          // look-ups of slow.invalid that have begun
+std::atomic<int> slow_round = 0;         // look-ups of slow*.invalid wait for the next one
+std::atomic<int> slow_ones = 0;          // look-ups of slow*.invalid that have begun
 std::atomic<int> unwanted_ones = 0;      // of unwanted.invalid
 
 // Runs in a child of LookupsMayRunWhenMainReturns, when all static objects are destroyed that were
@@ -52,7 +52,7 @@ int __real_getaddrinfo(const char*, const char*, const addrinfo*, addrinfo**);  
 int __wrap_getaddrinfo(const char* host, const char* service, const addrinfo* hints,  // NOLINT
                        addrinfo** result) {
   const std::string_view name = host;
-  if (name == "slow.invalid") {
+  if (name.starts_with("slow")) {
     const int round = slow_round;
     ++slow_ones;
     slow_ones.notify_all();
@@ -139,14 +139,14 @@ int status_of_child(const std::function<int()>& body) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
-// Keeps all threads of look-ups busy with slow.invalid.
+// Keeps all threads of look-ups busy, each with a name of its own.
 class AllBusy {
  public:
   AllBusy() {
     slow_ones = 0;
     for (int begun = 0; begun < 8; ++begun) {
-      // The others would share a look-up that has not begun.
-      wishes_.push_back(tern::net::resolve_async("slow.invalid", 80, [](const auto&) {}));
+      const std::string name = "slow" + std::to_string(begun) + ".invalid";
+      wishes_.push_back(tern::net::resolve_async(name, 80, [](const auto&) {}));
       slow_ones.wait(begun);
     }
   }

@@ -208,7 +208,8 @@ class Client {
   bool stop(CloseCode code = CloseCode::normal, std::string_view reason = {}) noexcept;
   /// Connects now: cuts a wait short; sends a Close frame on an open connection and replaces it
   /// without waiting for the answer. The bytes that wait in its queue are lost. Also begins again
-  /// after the client has stopped.
+  /// after the client has stopped. If stop() came right before, on_ended is still called for it,
+  /// with a `wait` of 0.
   void reconnect() noexcept;
   /// Forgets the failures before this connection, because the session has proved that it works; for
   /// example its login succeeded.

@@ -141,15 +141,17 @@ class BlockingClient {
 /// Connects to a ws:// or wss:// URL: looks up the name, tries each of its addresses (RFC 8305),
 /// and runs the opening handshake. A name that is not a numeric address is looked up in another
 /// thread, because the lookup cannot be interrupted at the deadline. The process has at most 8 such
-/// threads, which end when no lookup waits; further lookups wait for them, and this time counts for
-/// the deadline. Errors: url_invalid, options_invalid, invalid_header, name_not_resolved, errors of
-/// the system's connect, handshake_timeout, tls_certificate_refused, tls_failed, upgrade_refused
-/// and the other errors of the handshake. The message names host and stage. RFC 6455 §3, §4.1.
+/// threads, and at most 2 of them for the same name. They end when no lookup waits; further lookups
+/// wait for them, and this time counts for the deadline. Errors: url_invalid, options_invalid,
+/// invalid_header, name_not_resolved, errors of the system's connect, handshake_timeout,
+/// tls_certificate_refused, tls_failed, upgrade_refused and the other errors of the handshake. The
+/// message names host and stage. RFC 6455 §3, §4.1.
 Result<BlockingClient> dial(std::string_view url, const DialOptions& options = {});
 
 /// Returns whether another dial() may work although this one failed: the fault lies with the
 /// network, or the server or a gateway answered 408, 425, 429, 500, 502, 503 or 504. Not so for a
-/// wrong URL or option, a refused certificate, another status, or an answer that breaks RFC 6455.
+/// wrong URL or option, a certificate file that cannot be read, a refused certificate, another
+/// status, or an answer that breaks RFC 6455.
 bool is_transient(const Error& failure) noexcept;
 
 }  // namespace tern

@@ -183,15 +183,24 @@ void LoopClient::stop_here(CloseCode code, std::string_view reason) noexcept {
   schedule(Todo::report_stop);
 }
 
-// For report_stop(), because cancel() closes the attempt.
+// For report_stop(), because cancel() closes the attempt. The connection makes the TLS handshake
+// with the server, so the attempt does not know when it is over.
 void LoopClient::note_stage() noexcept {
   stopped_at_ = attempt_ != nullptr ? attempt_->stage() : Stage::prepare;
+  if (stopped_at_ == Stage::upgrade && connection_ != nullptr &&
+      !connection_->transport().is_ready()) {
+    stopped_at_ = Stage::tls;
+  }
 }
 
-void LoopClient::report_stop() noexcept {
+void LoopClient::report_stop(std::optional<std::chrono::nanoseconds> wait) noexcept {
   const std::string url = shown_url();
   const Error stopped(Errc::stopped, url);
-  report({.url = url, .failure = &stopped, .stage = stopped_at_, .failures = backoff_.failures()});
+  report({.url = url,
+          .failure = &stopped,
+          .stage = stopped_at_,
+          .failures = backoff_.failures(),
+          .wait = wait});
 }
 
 void LoopClient::StopPost::operator()() const noexcept {
@@ -207,6 +216,7 @@ void LoopClient::StopPost::operator()() const noexcept {
 
 void LoopClient::reconnect() noexcept {
   if (!is_running() || maker_ == nullptr) return;
+  Todo next = Todo::attempt;
   switch (state()) {
     case ClientState::idle:
     case ClientState::connecting:
@@ -224,10 +234,11 @@ void LoopClient::reconnect() noexcept {
       stopping_ = false;
       error_.reset();
       backoff_.settle();
+      if (todo_ == Todo::report_stop) next = Todo::restart;
       break;
   }
   set_state(ClientState::connecting);
-  schedule(Todo::attempt);
+  schedule(next);
 }
 
 void LoopClient::settle() noexcept {

@@ -177,16 +177,14 @@ class Opening {
     if (auto begun = session->begin(route.request, deadline_); !begun) return begun.error();
     Result<void> opened;
     {
-      const std::stop_callback end(options_.stop, [&] { session->terminate(); });
+      const std::stop_callback end(options_.stop, [&] { session->terminate(Errc::stopped); });
       opened = session->open();
     }
-    if (opened) {
-      if (options_.stop.stop_possible()) session->close_at(options_.stop);
-      return BlockingClient(std::move(session));
-    }
-    const bool stopped = opened.error().code() == Errc::terminated && stop_.requested();
-    if (stopped) return Error(Errc::stopped, "upgrade " + client::name_of(url_));
-    return opened.error();
+    if (!opened) return opened.error();
+    // A stop that came right behind the 101 has ended the session, too.
+    if (stop_.requested()) return Error(Errc::stopped, "upgrade " + client::name_of(url_));
+    if (options_.stop.stop_possible()) session->close_at(options_.stop);
+    return BlockingClient(std::move(session));
   }
 
   const http::Url& url_;

@@ -166,6 +166,10 @@ void LoopClient::run(Todo todo) noexcept {
       return prepare();
     case Todo::report_stop:
       return report_stop();
+    case Todo::restart:
+      report_stop(std::chrono::nanoseconds(0));
+      if (state() == ClientState::connecting && todo_ == Todo::nothing) prepare();
+      return;
   }
 }
 

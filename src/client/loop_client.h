@@ -58,7 +58,13 @@ class LoopClient final : public std::enable_shared_from_this<LoopClient>,
  private:
   // The work that waits for the end of the turn, because a function that the application calls
   // never calls the application.
-  enum class Todo : std::uint8_t { nothing, attempt, replace, report_stop };
+  enum class Todo : std::uint8_t {
+    nothing,
+    attempt,
+    replace,      // the open connection, by an attempt
+    report_stop,  // stop() ended what ran
+    restart,      // the same, and reconnect() came behind it
+  };
   enum class Life : std::uint8_t {
     running,
     ending,  // the loop ends: nothing begins any more
@@ -121,7 +127,7 @@ class LoopClient final : public std::enable_shared_from_this<LoopClient>,
   void report(const Ended& ended) noexcept;
   void log_end(const Ended& ended) noexcept;
   void note_stage() noexcept;
-  void report_stop() noexcept;
+  void report_stop(std::optional<std::chrono::nanoseconds> wait = {}) noexcept;
   void stop_here(CloseCode code, std::string_view reason) noexcept;
   std::string shown_url() const noexcept;
   // client_send.cc: messages

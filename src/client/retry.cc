@@ -38,6 +38,23 @@ bool is_transient_proxy_status(int status) noexcept {
   return status == 502 || status == 503 || status == 504;
 }
 
+// Whether a file of the options, for example ca_file, cannot be there (tls/pem.cc). A Unix socket
+// that does not exist has the category of the system; its server may start later.
+bool is_wrong_path(std::error_code code) noexcept {
+  if (code.category() != std::generic_category()) return false;
+  switch (static_cast<std::errc>(code.value())) {
+    case std::errc::no_such_file_or_directory:
+    case std::errc::not_a_directory:
+    case std::errc::is_a_directory:
+    case std::errc::permission_denied:
+    case std::errc::filename_too_long:
+    case std::errc::too_many_symbolic_link_levels:
+      return true;
+    default:
+      return false;
+  }
+}
+
 // random / 2^64 of `range`, without overflow.
 nanoseconds share_of(nanoseconds range, std::uint64_t random) noexcept {
   const auto product =
@@ -57,6 +74,7 @@ nanoseconds doubled(nanoseconds first, std::size_t times, nanoseconds most) noex
 
 Verdict judge(const Error& failure) noexcept {
   const std::error_code code = failure.code();
+  if (is_wrong_path(code)) return Verdict::fatal;
   if (code.category() != error_category()) return Verdict::transient;
   switch (static_cast<Errc>(code.value())) {
     case Errc::upgrade_refused:

@@ -268,10 +268,10 @@ void Session::go_away() noexcept {
   report();
 }
 
-void Session::terminate() noexcept {
+void Session::terminate(Errc why) noexcept {
   const Lock lock(mutex_);
   drop_inbox();
-  engine_->terminate(Errc::terminated);
+  engine_->terminate(why);
   pull();
   end_tcp();
 }

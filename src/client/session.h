@@ -51,8 +51,8 @@ class Session {
   Result<void> ping(std::span<const std::byte> payload);
   /// As BlockingClient.
   bool close(CloseCode code, std::string_view reason, std::chrono::nanoseconds timeout);
-  /// As BlockingClient.
-  void terminate() noexcept;
+  /// As BlockingClient; `why` is the cause that is reported.
+  void terminate(Errc why = Errc::terminated) noexcept;
 
   /// As BlockingClient.
   CloseInfo close_info() const;

@@ -9,6 +9,7 @@
 #include "base/intrusive_list.h"
 #include "net/fork_mark.h"
 
+#include <algorithm>
 #include <exception>
 #include <list>
 #include <map>
@@ -77,8 +78,8 @@ class LookupQueue {
     Question& question = queued(host);
     question.waiters.push_back(waiter);
     waiter.question = &question;
-    const std::size_t ready = threads_ - busy_;  // they have started and take from the queue soon
-    if (queue_.size() <= ready || threads_ >= Lookups::max_threads) return {};
+    const std::size_t ready = threads_ - running_.size();  // they take from the queue soon
+    if (threads_ >= Lookups::max_threads || startable() <= ready) return {};
     const std::error_code error = start(std::move(body));
     if (!error || threads_ > 0) return {};
     remove(waiter);
@@ -98,23 +99,40 @@ class LookupQueue {
   /// The life of a thread.
   void run() noexcept {
     std::unique_lock lock(mutex_);
-    while (!queue_.empty()) {
-      std::list<Question> taken;
-      by_host_.erase(queue_.front().host);
-      taken.splice(taken.end(), queue_, queue_.begin());
-      taken.front().state = Question::State::runs;
-      ++busy_;
+    for (;;) {
+      const auto next = std::ranges::find_if(
+          queue_, [&](const Question& question) { return may_start(question.host); });
+      if (next == queue_.end()) break;
+      by_host_.erase(next->host);
+      running_.splice(running_.end(), queue_, next);
+      next->state = Question::State::runs;
       lock.unlock();
-      const Result<Addresses> found = look_up(taken.front().host);
+      const Result<Addresses> found = look_up(next->host);
       lock.lock();
-      deliver(taken.front(), found, lock);
-      --busy_;
+      deliver(*next, found, lock);
+      running_.erase(next);
     }
     --threads_;
   }
 
  private:
   using Questions = std::list<Question>;
+
+  // A question that must wait for its host is taken by one of the threads that look up this host
+  // now, because each thread looks into the queue again.
+  bool may_start(std::string_view host) const noexcept {
+    const auto same = std::ranges::count_if(
+        running_, [&](const Question& question) { return question.host == host; });
+    return static_cast<std::size_t>(same) < Lookups::max_threads_of_a_host;
+  }
+  // The number of questions in the queue that a further thread could take. A question that must
+  // wait for its host is counted at each of the max_threads_of_a_host look-ups of that host.
+  std::size_t startable() const noexcept {
+    const auto holds_up = std::ranges::count_if(running_, [&](const Question& question) {
+      return by_host_.contains(question.host) && !may_start(question.host);
+    });
+    return queue_.size() - static_cast<std::size_t>(holds_up) / Lookups::max_threads_of_a_host;
+  }
 
   // A look-up that runs already is not joined, because it may have begun before the network came
   // back.
@@ -182,9 +200,10 @@ class LookupQueue {
   std::mutex mutex_{};  // guards all below, and the questions and waiters
   Questions queue_{};
   std::map<std::string_view, Questions::iterator> by_host_{};  // one for each element of queue_
-  // If the queue is not empty, a thread exists: a thread ends only when it has seen an empty queue.
+  Questions running_{};  // each has a thread, which looks up or delivers
+  // If the queue is not empty, a thread exists: a thread ends only when it has seen that it can
+  // take no question, and a question that must wait for its host has the threads of that host.
   std::size_t threads_ = 0;
-  std::size_t busy_ = 0;  // of these: they look up or deliver
 };
 
 Lookup::Lookup() noexcept = default;

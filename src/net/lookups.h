@@ -47,8 +47,10 @@ class [[nodiscard]] Lookup {
 };
 
 /// Looks up hosts in threads of its own, at most max_threads at a time. The others wait in a queue,
-/// first in, first out; wishes for a host that waits already share its look-up. A thread is started
-/// when a look-up is wanted, and ends when the queue is empty. Threads: any.
+/// first in, first out; wishes for a host that waits already share its look-up. At most
+/// max_threads_of_a_host look up the same host, so that one slow name leaves threads for others. A
+/// wish does not join a look-up that runs, because that may have begun before the network came
+/// back. A thread is started when a look-up is wanted, and ends when none can begin. Threads: any.
 class Lookups {
  public:
   using Done = UniqueFunction<void(Result<Addresses>)>;
@@ -60,6 +62,7 @@ class Lookups {
   using StartThread = std::function<void(UniqueFunction<void()> body)>;
 
   static constexpr std::size_t max_threads = 8;
+  static constexpr std::size_t max_threads_of_a_host = 2;
 
   /// Throws std::bad_alloc.
   explicit Lookups(LookUp look_up, StartThread start_thread = start_detached);

@@ -14,10 +14,11 @@ namespace tern::net {
 
 /// Returns the addresses of `host`. Families alternate, and the family of the resolver's first
 /// address is first (RFC 8305 §4). A numeric host needs no look-up. Other hosts are looked up at
-/// most Lookups::max_threads at a time in this process; the others wait in the order in which they
-/// came. Waits at most until `deadline`. A look-up that is not wanted any more, because the
-/// deadline passed or `stop` was requested, is dropped if it still waits, and abandoned if it runs.
-/// Errors: Errc::name_not_resolved with the text of the resolver; Errc::timed_out; Errc::stopped;
+/// most Lookups::max_threads at a time in this process, and the same name at most
+/// Lookups::max_threads_of_a_host times; the others wait in the order in which they came. Waits at
+/// most until `deadline`. A look-up that is not wanted any more, because the deadline passed or
+/// `stop` was requested, is dropped if it still waits, and abandoned if it runs. Errors:
+/// Errc::name_not_resolved with the text of the resolver; Errc::timed_out; Errc::stopped;
 /// Errc::no_memory; an error of the system if no thread runs and none can be started. Throws
 /// std::bad_alloc.
 Result<Addresses> resolve(std::string_view host, std::uint16_t port,

@@ -2,13 +2,13 @@
 // handshake, and each error names the file and a remedy.
 #include "tls/pem.h"
 
-#include "base/last_error.h"
 #include "tls/failure.h"
 
 #include <cerrno>
 #include <cstdio>
 #include <new>
 #include <openssl/pem.h>
+#include <system_error>
 
 namespace tern::tls {
 namespace {
@@ -47,7 +47,8 @@ Result<Pem> load_pem(const std::string& file, const std::string& text, std::stri
     return pem;
   }
   pem.name = std::string(what) + " file " + file;
-  const auto failure = [&] { return Error(base::last_error(), "read " + pem.name); };
+  // The category of the system is that of the network, whose failures pass by themselves.
+  const auto failure = [&] { return Error({errno, std::generic_category()}, "read " + pem.name); };
   errno = 0;
   const std::unique_ptr<std::FILE, CloseFile> stream(std::fopen(file.c_str(), "rbe"));
   if (stream == nullptr) return failure();

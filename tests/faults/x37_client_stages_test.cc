@@ -11,6 +11,7 @@
 
 #include "faults/support/accepting_peer.h"
 #include "faults/support/tls_attacked.h"
+#include "faults/support/trying.h"
 #include "support/recorded_client.h"
 
 #include <gtest/gtest.h>
@@ -23,7 +24,7 @@ namespace {
 using namespace std::string_literals;
 using namespace std::chrono_literals;
 
-// What a way looks like on the wire: who speaks first, and the whole answer of the far end.
+// The bytes of a way to the server: the end of the question, and the whole answer of the far end.
 struct Way {
   const char* name;
   Stage stage;
@@ -115,31 +116,14 @@ class FaultyPeer : public AcceptingPeer {
 std::vector<End> ends_of(const Way& way, Fault fault, std::size_t bytes,
                          std::chrono::nanoseconds timeout, std::uint16_t server) {
   const FaultyPeer peer(way, fault, bytes, server);
-  Recorded recorded(99);
   ClientOptions options{.dial = {.timeout = timeout}, .retry = quick()};
   std::string url = peer.url();
   if (!way.proxy.empty()) {
     options.dial.proxy = *Proxy::parse(way.proxy + "://" + peer.authority());
     url = "ws://127.0.0.1:" + std::to_string(server) + "/echo";
   }
-  options.retry.again = [&](const Ended& ended) { return ended.failures < 2 && !ended.close; };
-  Client& client = recorded.client(url, std::move(options));
-  recorded.on_end = [&](const Ended& ended) {
-    if (ended.wait) client.reconnect();
-  };
-  bool opened = false;
-  EXPECT_TRUE(client.connect({.on_open =
-                                  [&](Connection& conn) {
-                                    opened = true;
-                                    conn.terminate();
-                                  },
-                              .on_message = [](Connection&, Message) {}}));
-  test::run(recorded.loop);
-  EXPECT_TRUE(opened) << "it did not try again";
-  std::vector<End> ends = recorded.ends;
-  EXPECT_TRUE(!ends.empty() && ends.back().was_open && ends.back().last);
-  if (!ends.empty()) ends.pop_back();
-  return ends;
+  options.retry.again = [](const Ended& ended) { return ended.failures < 2 && !ended.close; };
+  return ends_before_open(url, std::move(options));
 }
 
 void expect_one_failure(const Way& way, Fault fault, std::size_t bytes, std::uint16_t server,

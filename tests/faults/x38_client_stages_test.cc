@@ -1,7 +1,8 @@
-// X38: what X37 leaves out of the stages of a loop client's attempt. The server fails in the middle
-// of TLS: it answers plain bytes, or it resets, ends or stalls after the first bytes of its answer
-// to the ClientHello. The first address of a name drops packets. A server or a proxy sends without
-// end, beside another client on the same loop. The client is on a loop of a server, which stops.
+// X38: further faults of a loop client's attempt. The server fails in the middle of TLS: it answers
+// plain bytes, or it resets, ends or stalls after the first bytes of its answer to the ClientHello.
+// The first address of a name drops packets. A server or a proxy sends without end, beside another
+// client on the same loop. The client is on a loop of a server, which stops. X37 has the other
+// stages.
 //
 // Pass: a fault of TLS is one failure of the stage tls or upgrade, which is transient. The client
 // tries again and opens with the next connection to the same port. It leaves nothing: descriptors,
@@ -15,6 +16,7 @@
 #include "faults/support/full_listener.h"
 #include "faults/support/memory.h"
 #include "faults/support/tls_attacked.h"
+#include "faults/support/trying.h"
 #include "support/recorded_client.h"
 #include "support/running_server.h"
 
@@ -59,30 +61,13 @@ AcceptingPeer::Script failing_first(Fault fault, std::size_t bytes) {
   };
 }
 
-// Runs a client until it opens. Returns the ends before that.
-std::vector<End> ends_before_open(const std::string& url, std::chrono::nanoseconds timeout) {
-  Recorded recorded(99);
+// The ends before the client opened.
+std::vector<End> ends_of(const std::string& url, std::chrono::nanoseconds timeout) {
   ClientOptions options{.dial = trusting({.timeout = timeout}), .retry = quick()};
   options.retry.again = [](const Ended& ended) {
     return ended.transient && ended.failures < 50 && ended.close == nullptr;
   };
-  Client& client = recorded.client(url, std::move(options));
-  recorded.on_end = [&](const Ended& ended) {
-    if (ended.wait) client.reconnect();
-  };
-  bool opened = false;
-  EXPECT_TRUE(client.connect({.on_open =
-                                  [&](Connection& conn) {
-                                    opened = true;
-                                    conn.terminate();
-                                  },
-                              .on_message = [](Connection&, Message) {}}));
-  test::run(recorded.loop);
-  EXPECT_TRUE(opened) << "it did not try again";
-  std::vector<End> ends = std::move(recorded.ends);
-  EXPECT_TRUE(!ends.empty() && ends.back().was_open && ends.back().last);
-  if (!ends.empty()) ends.pop_back();
-  return ends;
+  return ends_before_open(url, std::move(options));
 }
 
 // A busy machine may miss a short deadline more than once, so only the first end counts then.
@@ -91,7 +76,7 @@ void expect_a_failure_of_tls(Fault fault, std::size_t bytes) {
                std::to_string(bytes) + " bytes");
   const bool stalls = fault == Fault::stall;
   const AcceptingPeer peer(failing_first(fault, bytes));
-  const auto ends = ends_before_open("wss://" + peer.authority() + "/echo", stalls ? 100ms : 60s);
+  const auto ends = ends_of("wss://" + peer.authority() + "/echo", stalls ? 100ms : 60s);
   ASSERT_GE(ends.size(), 1u);
   EXPECT_TRUE(stalls || ends.size() == 1);
   EXPECT_TRUE(ends[0].stage == Stage::tls || ends[0].stage == Stage::upgrade) << ends[0].text;
@@ -176,7 +161,7 @@ TEST(Faults, X38_TheErrorOfALostRaceNamesEachAddress) {
 
 // ---- bystanders of a flood
 
-// Where the flood comes from, and what it is.
+// A flood: its source and its bytes.
 struct Deluge {
   const char* name;
   std::string proxy;      // the scheme; empty: from the server
@@ -291,8 +276,8 @@ TEST(Faults, X38_AFloodStarvesNoOtherClientOfTheLoop) {
 
 // ---- a client on a loop of a server
 
-// What the client on the server's loop received. The server's thread writes it, and the test reads
-// it after the server's run().
+// The events of the client on the server's loop. The server's thread writes them, and the test
+// reads them after the server's run().
 struct Received {
   std::size_t opens = 0;
   std::size_t closes = 0;

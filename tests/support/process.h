@@ -8,6 +8,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -204,10 +205,11 @@ inline std::string program(const std::string& name) {
   return std::string(programs != nullptr ? programs : TERN_BIN_DIR) + "/" + name;
 }
 
-/// build/bin/echo_server on a port of the system's choosing.
+/// build/bin/echo_server. Port 0: the system chooses one.
 class EchoServer : public Process {
  public:
-  explicit EchoServer(const std::vector<std::string>& flags = {}) : Process(words(flags)) {
+  explicit EchoServer(const std::vector<std::string>& flags = {}, std::uint16_t port = 0)
+      : Process(words(flags, port)) {
     const std::string listening = line();
     const std::string start = "listening on ";
     const std::string end = "/echo";
@@ -228,8 +230,8 @@ class EchoServer : public Process {
   std::uint16_t port() const { return port_; }
 
  private:
-  static std::vector<std::string> words(const std::vector<std::string>& flags) {
-    std::vector<std::string> all = {program("echo_server"), "--port", "0"};
+  static std::vector<std::string> words(const std::vector<std::string>& flags, std::uint16_t port) {
+    std::vector<std::string> all = {program("echo_server"), "--port", std::to_string(port)};
     all.insert(all.end(), flags.begin(), flags.end());
     return all;
   }
