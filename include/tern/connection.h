@@ -58,7 +58,7 @@ class Connection {
   /// the same topic replaces the first subscription. The subscription ends with the connection.
   /// Errors: closed, unless the connection is open; topic_invalid, see is_topic_name();
   /// too_many_subscriptions; too_many_topics; topics_unavailable on a client; no_memory.
-  Result<Subscribed> subscribe(std::string_view topic, SubscribeOptions options = {}) noexcept;
+  SubscribeResult subscribe(std::string_view topic, SubscribeOptions options = {}) noexcept;
   /// Ends a subscription: no publication reaches the peer any more, except those that are queued
   /// already. Returns false if there is none.
   bool unsubscribe(std::string_view topic) noexcept;

@@ -1,6 +1,7 @@
 // Topics: a message is published once and reaches every subscriber, on all loops of a server.
 #pragma once
 
+#include "tern/error.h"
 #include "tern/message.h"
 
 #include <chrono>
@@ -84,6 +85,14 @@ struct Subscribed {
   std::uint64_t missed = 0;
 };
 
+/// The result of Connection::subscribe(). Unlike other Results it may be ignored, for a topic whose
+/// name the program chose itself.
+class SubscribeResult : public Result<Subscribed> {
+ public:
+  using Result::Result;
+  SubscribeResult(Result<Subscribed> result) : Result(std::move(result)) {}
+};
+
 /// The result of a publication. It is true if every subscriber that is connected now receives the
 /// message, unless its connection ends before, is too slow, or conflates.
 class PublishStatus {
@@ -119,6 +128,9 @@ class PublishStatus {
   std::uint32_t workers_;
   Value value_;
 };
+
+/// The name of a result, e.g. "full" for PublishStatus::full.
+std::string_view publish_status_name(PublishStatus status) noexcept;
 
 /// A message in a topic. Lifetime of the views: the call that receives it.
 struct Publication {

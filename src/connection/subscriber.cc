@@ -381,8 +381,7 @@ connection::LiveConnection& live(Connection& connection) noexcept {
 
 }  // namespace
 
-Result<Subscribed> Connection::subscribe(std::string_view topic,
-                                         SubscribeOptions options) noexcept {
+SubscribeResult Connection::subscribe(std::string_view topic, SubscribeOptions options) noexcept {
   return live(*this).subscribe(topic, options);
 }
 bool Connection::unsubscribe(std::string_view topic) noexcept {

@@ -5,12 +5,20 @@
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <new>
 #include <random>
 #include <utility>
 
 namespace tern {
+
+std::string_view publish_status_name(PublishStatus status) noexcept {
+  constexpr std::string_view names[] = {"queued",   "nobody",       "full",     "too_big",
+                                        "not_utf8", "name_invalid", "too_many", "stopped"};
+  static_assert(std::size(names) == PublishStatus::stopped + 1);
+  return names[status.value()];
+}
 
 bool is_topic_name(std::string_view name) noexcept {
   constexpr std::size_t max_name = 255;
