@@ -84,6 +84,21 @@ TEST(ClientLoopAttempt, AStopNamesTheStageThatItEnded) {
   EXPECT_EQ(recorded.ends[0].stage, Stage::upgrade);
 }
 
+// The loop is late: the socket is connected, and the time is over, in the same turn.
+TEST(ClientLoopAttempt, AWayThatOpensAfterTheDeadlineIsAFailure) {
+  RunningServer served;
+  served.server.route("/", echo());
+  const std::string url = url_of(served.start());
+  for (const auto timeout : {std::chrono::nanoseconds(0), std::chrono::nanoseconds(1)}) {
+    Recorded recorded;
+    recorded.client(url, {.dial = {.timeout = timeout}, .retry = Retry::never()});
+    recorded.connect();
+    run(recorded.loop);
+    ASSERT_EQ(recorded.ends.size(), 1u);
+    EXPECT_EQ(recorded.ends[0].code, Errc::handshake_timeout);
+  }
+}
+
 // ---- on_request
 
 TEST(ClientLoopAttempt, OnRequestReceivesEachHeadAsItIsSent) {

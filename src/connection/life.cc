@@ -28,7 +28,10 @@ LiveConnection* LiveConnection::start_any(T transport, Engine&& engine,
   connection->engine_.tick(environment.core.now(), PeerProgress{});
   connection->update_interest();
   connection->update_timer();
-  if (connection->engine_.queued_bytes() > 0) connection->defer_to_turn_end();
+  // There is a request to write, or the deadline of the handshake has passed before it began.
+  if (connection->engine_.queued_bytes() > 0 || connection->engine_.finished()) {
+    connection->defer_to_turn_end();
+  }
   return connection;
 }
 
