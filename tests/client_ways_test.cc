@@ -1,10 +1,12 @@
-// The ways of dial() to a server: proxies, redirects, Unix sockets, other addresses, given sockets,
-// and a stop at each stage.
+// The ways of dial() and of a Client to a server: proxies, redirects, Unix sockets, other
+// addresses, given sockets, and a stop at each stage.
+#include "tern/client.h"
 #include "tern/dial.h"
 #include "tern/server.h"
 
 #include "support/certificates.h"
 #include "support/proxy_peer.h"
+#include "support/recorded_client.h"
 #include "support/running_server.h"
 #include "support/socket_peer.h"
 #include "support/upgrade_text.h"
@@ -57,22 +59,100 @@ class Echo : public RunningServer {
   }
 };
 
-void expect_echo(const std::string& url, const DialOptions& options) {
-  auto client = dial(url, options);
-  ASSERT_TRUE(client) << client.error().message();
-  const std::string large(300'000, 'x');
-  std::string text;
-  EXPECT_TRUE(client->send(large));
-  EXPECT_TRUE(client->receive(text));
-  EXPECT_EQ(text, large);
-  EXPECT_TRUE(client->close());
-}
+enum class Driver : std::uint8_t { dial, client };
 
-Error failure(const std::string& url, const DialOptions& options) {
-  auto client = dial(url, options);
-  EXPECT_FALSE(client);
-  return client ? Error(Errc{}) : client.error();
-}
+// Each test runs with dial() and with a Client on a loop.
+class ClientWays : public testing::TestWithParam<Driver> {
+ protected:
+  // Sends a large message to and fro. Returns the address that the client is connected to.
+  static std::string expect_echo(const std::string& url, const DialOptions& options = {}) {
+    return GetParam() == Driver::dial ? echo_by_dial(url, options) : echo_by_client(url, options);
+  }
+  static Error failure(const std::string& url, const DialOptions& options) {
+    return GetParam() == Driver::dial ? failure_of_dial(url, options)
+                                      : failure_of_client(url, options);
+  }
+
+  // Requests a stop from another thread when `ready` returns.
+  template <class F>
+  static Error stopped_when(F&& ready, const std::string& url, DialOptions options) {
+    std::stop_source source;
+    options.stop = source.get_token();
+    const std::jthread stopper([&] {
+      ready();
+      source.request_stop();
+    });
+    return failure(url, options);
+  }
+
+  // Requests a stop when a peer has received the first head and keeps silent.
+  static Error stopped_behind_the_head(Listener& silent, const std::string& url,
+                                       const DialOptions& options) {
+    std::optional<Socket> peer;
+    return stopped_when(
+        [&] {
+          peer.emplace(silent.accept());
+          peer->receive_head();
+        },
+        url, options);
+  }
+
+ private:
+  static std::string echo_by_dial(const std::string& url, const DialOptions& options) {
+    auto client = dial(url, options);
+    EXPECT_TRUE(client) << client.error().message();
+    if (!client) return {};
+    const std::string large(300'000, 'x');
+    std::string text;
+    EXPECT_TRUE(client->send(large));
+    EXPECT_TRUE(client->receive(text));
+    EXPECT_EQ(text, large);
+    EXPECT_TRUE(client->close());
+    return client->remote_address();
+  }
+  static std::string echo_by_client(const std::string& url, const DialOptions& options) {
+    const std::string large(300'000, 'x');
+    std::string address;
+    bool echoed = false;
+    Recorded recorded;
+    Client& client = recorded.client(url, {.dial = options, .retry = Retry::never()});
+    EXPECT_TRUE(client.connect({.on_open =
+                                    [&](Connection& conn) {
+                                      address = conn.remote_address();
+                                      conn.send(large);
+                                    },
+                                .on_message =
+                                    [&](Connection& conn, Message message) {
+                                      echoed = message.text() == large;
+                                      conn.close();
+                                    }}));
+    run(recorded.loop);
+    EXPECT_TRUE(echoed) << recorded.ends.at(0).text;
+    return address;
+  }
+
+  static Error failure_of_dial(const std::string& url, const DialOptions& options) {
+    auto client = dial(url, options);
+    EXPECT_FALSE(client);
+    return client ? Error(Errc{}) : client.error();
+  }
+  static Error failure_of_client(const std::string& url, const DialOptions& options) {
+    Error failed(Errc{});
+    Recorded recorded;
+    recorded.on_end = [&](const Ended& ended) {
+      EXPECT_NE(ended.failure, nullptr) << "it was open";
+      if (ended.failure != nullptr) failed = *ended.failure;
+    };
+    Client& client = recorded.client(url, {.dial = options, .retry = Retry::never()});
+    const auto begun = client.connect({.on_message = [](Connection&, Message) {}});
+    if (!begun) return begun.error();
+    run(recorded.loop);
+    return failed;
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Drivers, ClientWays, testing::Values(Driver::dial, Driver::client),
+                         [](const auto& row) { return row.index == 0 ? "Dial" : "Client"; });
 
 Proxy proxy_at(const Listener& listener, const std::string& scheme = "http") {
   return *Proxy::parse(scheme + "://" + listener.authority());
@@ -111,7 +191,7 @@ ProxyPeer::Script answering(std::string answer) {
 
 // ---- proxies
 
-TEST(ClientWays, PassesAnHttpProxy) {
+TEST_P(ClientWays, PassesAnHttpProxy) {
   const Echo echo;
   Inbox<std::string> heads;
   const ProxyPeer proxy(http_proxy(heads, echo.port));
@@ -123,7 +203,7 @@ TEST(ClientWays, PassesAnHttpProxy) {
             "Host: no-such-name.invalid:81\r\nUser-Agent: test\r\n\r\n");
 }
 
-TEST(ClientWays, PassesAnHttpProxyWithTlsToTheServer) {
+TEST_P(ClientWays, PassesAnHttpProxyWithTlsToTheServer) {
   const Echo echo(Echo::Security::tls);
   Inbox<std::string> heads;
   const ProxyPeer proxy(http_proxy(heads, echo.port));
@@ -131,7 +211,7 @@ TEST(ClientWays, PassesAnHttpProxyWithTlsToTheServer) {
               {.tls = {.ca_pem = authority().ca.certificate()}, .proxy = proxy_at(proxy)});
 }
 
-TEST(ClientWays, PassesAnHttpsProxyWithTlsInTls) {
+TEST_P(ClientWays, PassesAnHttpsProxyWithTlsInTls) {
   for (const auto security : {Echo::Security::plain, Echo::Security::tls}) {
     const Echo echo(security);
     Inbox<std::string> heads;
@@ -147,7 +227,7 @@ TEST(ClientWays, PassesAnHttpsProxyWithTlsInTls) {
   }
 }
 
-TEST(ClientWays, AnHttpsProxyMustShowACertificate) {
+TEST_P(ClientWays, AnHttpsProxyMustShowACertificate) {
   const Echo echo;
   Inbox<std::string> heads;
   const std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> context(SSL_CTX_new(TLS_server_method()),
@@ -159,7 +239,7 @@ TEST(ClientWays, AnHttpsProxyMustShowACertificate) {
   EXPECT_TRUE(heads.empty() || heads.take() == "");
 }
 
-TEST(ClientWays, Socks5hLetsTheProxyResolveTheName) {
+TEST_P(ClientWays, Socks5hLetsTheProxyResolveTheName) {
   const Echo echo;
   Inbox<std::string> requests;
   const ProxyPeer proxy(socks_proxy(requests, echo.port));
@@ -168,7 +248,7 @@ TEST(ClientWays, Socks5hLetsTheProxyResolveTheName) {
   EXPECT_EQ(requests.take(), "\x05\x01\x00\x03\x14no-such-name.invalid\x00\x50"s);
 }
 
-TEST(ClientWays, Socks5ResolvesTheNameHere) {
+TEST_P(ClientWays, Socks5ResolvesTheNameHere) {
   const Echo echo;
   Inbox<std::string> requests;
   const ProxyPeer proxy(socks_proxy(requests, echo.port));
@@ -177,7 +257,7 @@ TEST(ClientWays, Socks5ResolvesTheNameHere) {
   EXPECT_EQ(requests.take(), "\x05\x01\x00\x01\x7F\x00\x00\x01\x00\x50"s);
 }
 
-TEST(ClientWays, ARefusingProxyIsNamedWithItsAnswer) {
+TEST_P(ClientWays, ARefusingProxyIsNamedWithItsAnswer) {
   const ProxyPeer forbidding(answering("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"));
   const Error forbidden = failure("ws://a/", {.proxy = proxy_at(forbidding)});
   EXPECT_EQ(forbidden.code(), Errc::proxy_refused);
@@ -188,7 +268,7 @@ TEST(ClientWays, ARefusingProxyIsNamedWithItsAnswer) {
   EXPECT_EQ(failure("ws://a/", {.proxy = proxy_at(asking)}).code(), Errc::proxy_auth_required);
 }
 
-TEST(ClientWays, ABrokenProxyFails) {
+TEST_P(ClientWays, ABrokenProxyFails) {
   for (const std::string& answer :
        {""s, "HTTP/1.1 2"s, "garbage\r\n\r\n"s, "HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 101 x\r\n\r\n"s}) {
     const ProxyPeer proxy(answering(answer));
@@ -198,14 +278,14 @@ TEST(ClientWays, ABrokenProxyFails) {
   EXPECT_EQ(failure("ws://a/", {.proxy = proxy_at(closed)}).code(), std::errc::connection_refused);
 }
 
-TEST(ClientWays, ASilentProxyEndsAtTheDeadline) {
+TEST_P(ClientWays, ASilentProxyEndsAtTheDeadline) {
   const Listener silent;
   const Error error = failure("ws://a/", {.timeout = 50ms, .proxy = proxy_at(silent)});
   EXPECT_EQ(error.code(), Errc::handshake_timeout);
   EXPECT_TRUE(error.message().starts_with("proxy " + silent.authority())) << error.message();
 }
 
-TEST(ClientWays, AnInvalidProxyOfTheEnvironmentIsNamed) {
+TEST_P(ClientWays, AnInvalidProxyOfTheEnvironmentIsNamed) {
   ::setenv("ws_proxy", "socks4://x", 1);
   const Error error = failure("ws://a/", {.proxy = Proxy::from_environment()});
   ::unsetenv("ws_proxy");
@@ -228,7 +308,7 @@ class Redirector : public RunningServer {
   std::string url() const { return "ws://127.0.0.1:" + std::to_string(port) + "/start"; }
 };
 
-TEST(ClientWays, FollowsARedirectToAnotherServer) {
+TEST_P(ClientWays, FollowsARedirectToAnotherServer) {
   for (const int status : {301, 302, 303, 307, 308}) {
     const Echo echo;
     const Redirector from("http://127.0.0.1:" + std::to_string(echo.port) + "/echo", status);
@@ -236,7 +316,7 @@ TEST(ClientWays, FollowsARedirectToAnotherServer) {
   }
 }
 
-TEST(ClientWays, ARedirectIsAnErrorByDefault) {
+TEST_P(ClientWays, ARedirectIsAnErrorByDefault) {
   const Redirector from("/next");
   const Error error = failure(from.url(), {});
   EXPECT_EQ(error.code(), Errc::upgrade_refused);
@@ -244,12 +324,12 @@ TEST(ClientWays, ARedirectIsAnErrorByDefault) {
   EXPECT_EQ(error.header("Location"), "/next");
 }
 
-TEST(ClientWays, RedirectsAreLimited) {
+TEST_P(ClientWays, RedirectsAreLimited) {
   const Redirector from("/start");
   EXPECT_EQ(failure(from.url(), {.max_redirects = 3}).code(), Errc::too_many_redirects);
 }
 
-TEST(ClientWays, SecretsStayWithTheirOrigin) {
+TEST_P(ClientWays, SecretsStayWithTheirOrigin) {
   Echo echo;
   const Redirector from(echo.url("127.0.0.1", "/report"));
   DialOptions options{.headers = {{"Authorization", "secret"}}, .max_redirects = 1};
@@ -298,16 +378,14 @@ class UnixSocket {
   std::jthread thread_{};
 };
 
-TEST(ClientWays, ConnectsToUnixSockets) {
+TEST_P(ClientWays, ConnectsToUnixSockets) {
   const PemFiles directory;
   const std::string path = directory.path("app.sock");
   const std::string abstract = "@tern_client_ways_" + std::to_string(::getpid());
   {
     const Echo echo;
     const UnixSocket socket(path, echo.port);
-    auto client = dial("ws+unix://" + path + ":/echo");
-    ASSERT_TRUE(client);
-    EXPECT_EQ(client->remote_address(), "unix:" + path);
+    EXPECT_EQ(expect_echo("ws+unix://" + path + ":/echo"), "unix:" + path);
   }
   ::unlink(path.c_str());
   {
@@ -319,9 +397,7 @@ TEST(ClientWays, ConnectsToUnixSockets) {
   {
     const Echo echo;
     const UnixSocket socket(abstract, echo.port);
-    auto client = dial("ws+unix://" + abstract + ":/echo");
-    ASSERT_TRUE(client);
-    EXPECT_EQ(client->remote_address(), "unix:" + abstract);
+    EXPECT_EQ(expect_echo("ws+unix://" + abstract + ":/echo"), "unix:" + abstract);
   }
   const Error missing = failure("ws+unix:///no/such/socket:/echo?secret", {});
   EXPECT_EQ(missing.code(), std::errc::no_such_file_or_directory);
@@ -329,7 +405,7 @@ TEST(ClientWays, ConnectsToUnixSockets) {
             "connect ws+unix:///no/such/socket:/echo: No such file or directory");
 }
 
-TEST(ClientWays, ConnectToKeepsTheHostOfTheUrl) {
+TEST_P(ClientWays, ConnectToKeepsTheHostOfTheUrl) {
   Echo echo;
   expect_echo("ws://example.org/report", {.connect_to = "127.0.0.1:" + std::to_string(echo.port)});
   EXPECT_EQ(echo.hosts.take(), "example.org");
@@ -337,7 +413,7 @@ TEST(ClientWays, ConnectToKeepsTheHostOfTheUrl) {
   EXPECT_EQ(echo.hosts.take(), "other.example:81");
 }
 
-TEST(ClientWays, UsesAGivenSocketAndClosesIt) {
+TEST_P(ClientWays, UsesAGivenSocketAndClosesIt) {
   Echo echo;
   Socket socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in to{};
@@ -355,7 +431,7 @@ TEST(ClientWays, UsesAGivenSocketAndClosesIt) {
   EXPECT_EQ(::fcntl(unused, F_GETFD), -1) << "also when dial() fails before it needs the socket";
 }
 
-TEST(ClientWays, FamilyAndSourceAddressAreObeyed) {
+TEST_P(ClientWays, FamilyAndSourceAddressAreObeyed) {
   const Echo echo;
   expect_echo(echo.url("localhost"), {.family = AddressFamily::ipv4});
   expect_echo(echo.url(), {.source_address = "127.0.0.2"});
@@ -365,7 +441,7 @@ TEST(ClientWays, FamilyAndSourceAddressAreObeyed) {
             std::errc::address_not_available);
 }
 
-TEST(ClientWays, OptionsThatCanNeverWorkAreErrors) {
+TEST_P(ClientWays, OptionsThatCanNeverWorkAreErrors) {
   for (const DialOptions& options :
        {DialOptions{.unix_socket = "/a", .connect_to = "b:1"}, DialOptions{.connect_to = "b"},
         DialOptions{.connect_to = "b:0"}, DialOptions{.host = "a b"},
@@ -382,49 +458,25 @@ TEST(ClientWays, OptionsThatCanNeverWorkAreErrors) {
 
 // ---- a stop
 
-// Requests a stop from another thread when `ready` returns.
-template <class F>
-Error stopped_when(F&& ready, const std::string& url, DialOptions options) {
-  std::stop_source source;
-  options.stop = source.get_token();
-  const std::jthread stopper([&] {
-    ready();
-    source.request_stop();
-  });
-  return failure(url, options);
-}
-
-// Requests a stop when a peer has received the first head and keeps silent.
-Error stopped_behind_the_head(Listener& silent, const std::string& url,
-                              const DialOptions& options) {
-  std::optional<Socket> peer;
-  return stopped_when(
-      [&] {
-        peer.emplace(silent.accept());
-        peer->receive_head();
-      },
-      url, options);
-}
-
-TEST(ClientWays, AStopBeforeTheCallConnectsNothing) {
+TEST_P(ClientWays, AStopBeforeTheCallConnectsNothing) {
   std::stop_source source;
   source.request_stop();
   const RefusedPort closed;
   EXPECT_EQ(failure(closed.url(), {.stop = source.get_token()}).code(), Errc::stopped);
 }
 
-TEST(ClientWays, AStopEndsTheUpgrade) {
+TEST_P(ClientWays, AStopEndsTheUpgrade) {
   Listener silent;
   EXPECT_EQ(stopped_behind_the_head(silent, silent.url(), {}).code(), Errc::stopped);
 }
 
-TEST(ClientWays, AStopEndsTheHandshakeWithAProxy) {
+TEST_P(ClientWays, AStopEndsTheHandshakeWithAProxy) {
   Listener silent;
   const DialOptions options{.proxy = proxy_at(silent)};
   EXPECT_EQ(stopped_behind_the_head(silent, "ws://a/", options).code(), Errc::stopped);
 }
 
-TEST(ClientWays, AStopEndsTheConnect) {
+TEST_P(ClientWays, AStopEndsTheConnect) {
   // A full queue answers nothing, so the attempt goes on.
   const Listener full(0);
   std::vector<Socket> fillers;

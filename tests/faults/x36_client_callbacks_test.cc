@@ -1,13 +1,13 @@
 // X36: user code ends, stops or restarts a client on a loop in every callback: the constructor of
 // the session, its handlers, timers and posted functions, on_ended, Retry::again, before_attempt,
-// the log, and a timer of the loop. It destroys the Client, stops it, connects again, sends,
-// throws, or ends the loop.
+// on_request, the log, and a timer of the loop. It destroys the Client, stops it, connects again,
+// sends, throws, or ends the loop.
 //
 // Pass: each pair is legal. There is one on_close for each on_open, and each constructed session is
 // destroyed. A call that ends the client gives one last on_ended, and the destructor gives none. No
 // callback comes after the destructor, except on_close of a session whose function destroyed the
 // Client. State and calls agree. Afterwards no connection and no descriptor is left.
-// CI has the full size: 16 callbacks by 9 actions.
+// CI has the full size: 18 callbacks by 9 actions.
 #include "tern/client.h"
 
 #include "faults/support/attacked.h"
@@ -20,6 +20,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 namespace tern::test {
 namespace {
@@ -40,9 +41,11 @@ enum class Place {
   again_after_failure,
   first_attempt,
   next_attempt,
+  request,
+  proxy_request,
   log,
 };
-constexpr std::array<const char*, 16> places = {"the constructor",
+constexpr std::array<const char*, 18> places = {"the constructor",
                                                 "on_open",
                                                 "on_message",
                                                 "on_drain",
@@ -57,6 +60,8 @@ constexpr std::array<const char*, 16> places = {"the constructor",
                                                 "again after a failure",
                                                 "the first attempt",
                                                 "the next attempt",
+                                                "on_request",
+                                                "on_request for a proxy",
                                                 "the log"};
 
 enum class Deed { destroy, stop, reconnect, stop_reconnect, reconnect_stop, send, fail, quit, end };
@@ -77,6 +82,13 @@ class Cell {
     options.on_ended = [this](const Ended& ended) { on_ended(ended); };
     options.retry.again = [this](const Ended& ended) { return again(ended); };
     options.before_attempt = [this](Attempt attempt) { before(std::move(attempt)); };
+    options.on_request = [this](std::string_view head) {
+      expect_alive();
+      act(head.starts_with("CONNECT ") ? Place::proxy_request : Place::request);
+    };
+    if (where_ == Place::proxy_request) {  // the server refuses CONNECT
+      options.dial.proxy = *Proxy::parse("http" + url.substr(2, url.rfind('/') - 2));
+    }
     options.log = [this](const LogRecord&) { act(Place::log); };
     const bool fails = where_ == Place::failed || where_ == Place::again_after_failure ||
                        where_ == Place::next_attempt || where_ == Place::log;
