@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace tern::test {
@@ -353,6 +354,64 @@ TEST(ClientLoopEnd, ALoopThatEndsFirstStopsTheClient) {
   client.reconnect();
   client.settle();
   EXPECT_FALSE(client.next_attempt());
+}
+
+// The connection was open, so the end is that of a connection, also if stop() came right before.
+TEST(ClientLoopEnd, ALoopThatEndsReportsTheEndOfTheOpenConnection) {
+  RunningServer served;
+  served.server.route("/", echo());
+  const std::string url = url_of(served.start());
+  for (const bool stopped : {false, true}) {
+    auto loop = std::make_unique<Loop>();
+    std::optional<Client> client;
+    std::vector<std::string> events;
+    ClientOptions options;
+    options.on_ended = [&](const Ended& ended) {
+      ASSERT_NE(ended.close, nullptr);
+      EXPECT_EQ(ended.failure, nullptr);
+      EXPECT_EQ(ended.stage, Stage::open);
+      EXPECT_FALSE(ended.wait);
+      events.push_back(std::to_string(static_cast<int>(ended.close->code)));
+    };
+    client.emplace(*loop, url, std::move(options));
+    ASSERT_TRUE(client->connect({.on_open =
+                                     [&](Connection&) {
+                                       loop->stop();
+                                       if (stopped) client->stop();
+                                     },
+                                 .on_message = [](Connection&, Message) {}}));
+    run(*loop);
+    loop.reset();
+    EXPECT_EQ(events, std::vector<std::string>{"1006"});
+  }
+}
+
+// Each end has a line in the log, also one that stop() or reconnect() caused.
+TEST(ClientLoopEnd, TheLogHasALineForEachEnd) {
+  RunningServer served;
+  served.server.route("/", echo());
+  const std::string url = url_of(served.start());
+  Recorded recorded(2);
+  std::vector<std::string> lines;
+  std::vector<LogLevel> levels;
+  ClientOptions options;
+  options.log = [&](const LogRecord& record) {
+    lines.emplace_back(record.message);
+    levels.push_back(record.level);
+  };
+  options.before_attempt = [&, first = true](Attempt attempt) mutable {
+    if (std::exchange(first, false)) return attempt.go();
+    recorded.client().stop();
+  };
+  Client& client = recorded.client(url, std::move(options));
+  ASSERT_TRUE(client.connect({.on_open = [&](Connection&) { client.reconnect(); },
+                              .on_message = [](Connection&, Message) {}}));
+  run(recorded.loop);
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_NE(lines[0].find("ended with 1006"), std::string::npos) << lines[0];
+  EXPECT_NE(lines[1].find("a stop was requested; no further attempt"), std::string::npos)
+      << lines[1];
+  EXPECT_EQ(levels[1], LogLevel::info);
 }
 
 // The leak checker sees a client that waits for a turn which never comes.

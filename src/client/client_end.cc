@@ -66,7 +66,7 @@ void LoopClient::end(const CloseInfo& info) noexcept {
     ended.wait = std::chrono::nanoseconds(0);
     set_state(ClientState::connecting);
     schedule(Todo::attempt);
-    return report(ended);
+    return tell(ended);
   }
   const Verdict verdict = judge(info);
   const auto wait = backoff_.after_end(verdict, core().now() - since_, ground().draw());
@@ -93,8 +93,7 @@ void LoopClient::conclude(Ended& ended, Verdict verdict,
       why = ended.failure ? std::optional(*ended.failure) : error_of(*ended.close, ended.url);
     halt(std::move(why));
   }
-  report(ended);
-  if (!is_over()) log_end(ended);  // last, because the log may stop the client, too
+  tell(ended);
 }
 
 // Asks the application whether to go on. A stop() that it calls meanwhile is only noted.
@@ -120,6 +119,12 @@ void LoopClient::halt(std::optional<Error> why) noexcept {
   if (outbox_) outbox_->clear();
 }
 
+// The log comes last, because it may stop the client, too.
+void LoopClient::tell(const Ended& ended) noexcept {
+  report(ended);
+  if (!is_over()) log_end(ended);
+}
+
 void LoopClient::report(const Ended& ended) noexcept {
   auto& on_ended = settings_->options->on_ended;
   if (is_over() || !on_ended) return;
@@ -141,7 +146,8 @@ void LoopClient::log_end(const Ended& ended) noexcept {
       if (ended.close->error) text += " (" + ended.close->error.message() + ")";
     }
     text += ended.wait ? "; next attempt in " + in_seconds(*ended.wait) : "; no further attempt";
-    const bool is_failure = ended.failure != nullptr || !ended.close->clean;
+    const bool is_failure =
+        ended.failure != nullptr ? ended.failure->code() != Errc::stopped : !ended.close->clean;
     connection::log(options().log, is_failure ? LogLevel::warning : LogLevel::info, text);
   });
 }
@@ -196,11 +202,21 @@ void LoopClient::note_stage() noexcept {
 void LoopClient::report_stop(std::optional<std::chrono::nanoseconds> wait) noexcept {
   const std::string url = shown_url();
   const Error stopped(Errc::stopped, url);
-  report({.url = url,
-          .failure = &stopped,
-          .stage = stopped_at_,
-          .failures = backoff_.failures(),
-          .wait = wait});
+  tell({.url = url,
+        .failure = &stopped,
+        .stage = stopped_at_,
+        .failures = backoff_.failures(),
+        .wait = wait});
+}
+
+// The loop ended the open connection.
+void LoopClient::report_end(const CloseInfo& info) noexcept {
+  const std::string url = shown_url();
+  tell({.url = url,
+        .close = &info,
+        .stage = Stage::open,
+        .failures = backoff_.failures(),
+        .transient = judge(info) != Verdict::fatal});
 }
 
 void LoopClient::StopPost::operator()() const noexcept {
@@ -258,12 +274,16 @@ void LoopClient::abandon() noexcept {
 void LoopClient::on_loop_end() noexcept {
   const auto self = weak_from_this().lock();
   const bool begun = maker_ != nullptr && state() != ClientState::stopped;
+  const bool was_open = state() == ClientState::open || state() == ClientState::closing;
+  const connection::LiveConnection* const connection = was_open ? connection_ : nullptr;
   life_ = Life::ending;
   note_stage();
   on_stop_.reset();
-  cancel();
+  cancel();  // the loop frees the connection later
   core().timers().cancel(*this);
-  if (begun) report_stop();
+  if (begun) {
+    connection != nullptr ? report_end(connection->engine().close_info()) : report_stop();
+  }
   life_ = Life::over;
 }
 

@@ -124,10 +124,12 @@ class LoopClient final : public std::enable_shared_from_this<LoopClient>,
                 std::optional<std::chrono::nanoseconds> wait) noexcept;
   bool asks_again(const Ended& ended) noexcept;
   void halt(std::optional<Error> why) noexcept;
+  void tell(const Ended& ended) noexcept;
   void report(const Ended& ended) noexcept;
   void log_end(const Ended& ended) noexcept;
   void note_stage() noexcept;
   void report_stop(std::optional<std::chrono::nanoseconds> wait = {}) noexcept;
+  void report_end(const CloseInfo& info) noexcept;
   void stop_here(CloseCode code, std::string_view reason) noexcept;
   std::string shown_url() const noexcept;
   // client_send.cc: messages
