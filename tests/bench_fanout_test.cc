@@ -115,7 +115,7 @@ class Fan {
                             .on_pong = {},
                             .on_close = [this](Connection& conn,
                                                const CloseInfo&) { std::erase(all_, &conn); }});
-    url_ = fanout_url("ws://127.0.0.1:" + std::to_string(running_.start()) + "/echo");
+    url_ = route_of("ws://127.0.0.1:" + std::to_string(running_.start()) + "/echo", "/fanout");
   }
 
   const std::string& url() const noexcept { return url_; }

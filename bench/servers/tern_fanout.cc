@@ -1,5 +1,6 @@
 // A server for `tern-bench fanout`: on /fanout, the messages of each connection go to all other
-// connections; /echo is an echo. Its flags are those of the servers in bench/peers.
+// connections, by a topic. On /many each message makes 1000 subscriptions. /echo is an echo. The
+// flags are those of the servers in bench/peers.
 #include "tern/tern.h"
 
 #include "peers/options.h"
@@ -9,6 +10,7 @@
 #include <cstddef>
 #include <functional>
 #include <iostream>
+#include <string>
 #include <vector>
 
 namespace {
@@ -16,9 +18,27 @@ namespace {
 struct Options : peers::Options {
   std::size_t queue_limit = std::size_t{1} << 30;
   double idle_timeout = 3600;
+  bool by_hand = false;
 };
 
-// A loop over all connections. The server has one worker, so all connections have
+struct Subscriber {
+  void on_open(tern::Connection& conn) { conn.subscribe("all"); }
+  void on_message(tern::Connection& conn, tern::Message msg) { conn.publish("all", msg); }
+};
+
+// Subscribes connection number `n`, which the message contains, to 1000 of 100 000 topics. So 1000
+// connections have a million subscriptions, and each topic has ten.
+struct Many {
+  void on_message(tern::Connection& conn, tern::Message msg) {
+    const std::size_t n = std::stoul(std::string(msg.text()));
+    for (std::size_t i = n * 1'000; i < (n + 1) * 1'000; ++i) {
+      conn.subscribe("topic." + std::to_string(i % 100'000));
+    }
+    conn.send(msg);
+  }
+};
+
+// A loop over all connections, without topics. The server has one worker, so all connections have
 // the same loop.
 class ByHand {
  public:
@@ -61,11 +81,17 @@ int main(int argc, char** argv) {
   peers::add_deflate_level(app, options);
   app.add_option("--queue-limit", options.queue_limit, "bytes that may wait for a slow peer");
   app.add_option("--idle-timeout", options.idle_timeout, "seconds of silence before a ping");
+  app.add_flag("--by-hand", options.by_hand, "call send() for each connection, without topics");
   CLI11_PARSE(app, argc, argv);
 
   tern::Server server(options_of(options));
   ByHand::All all;
-  server.route<ByHand>("/fanout", std::ref(all));
+  if (options.by_hand) {
+    server.route<ByHand>("/fanout", std::ref(all));
+  } else {
+    server.route<Subscriber>("/fanout");
+  }
+  server.route<Many>("/many");
   server.route("/echo",
                tern::Handlers{
                    .on_message = [](tern::Connection& conn, tern::Message msg) { conn.send(msg); },

@@ -175,8 +175,8 @@ FanLoad::Snapshot FanLoad::snapshot() const {
       .server_cpu = options_.server != 0 ? cpu_time(options_.server) : std::chrono::nanoseconds{}};
 }
 
-std::string fanout_url(const std::string& echo_url) {
-  return echo_url.substr(0, echo_url.rfind('/')) + "/fanout";
+std::string route_of(const std::string& echo_url, const std::string& path) {
+  return echo_url.substr(0, echo_url.rfind('/')) + path;
 }
 
 }  // namespace tern::bench

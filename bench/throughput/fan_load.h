@@ -98,7 +98,7 @@ class FanLoad {
   Clock::duration idle_{};
 };
 
-/// The URL of the fan-out of a server that prints the URL of its echo.
-std::string fanout_url(const std::string& echo_url);
+/// The URL of another route of a server that prints the URL of its echo.
+std::string route_of(const std::string& echo_url, const std::string& path);
 
 }  // namespace tern::bench

@@ -1,11 +1,11 @@
-// Two tables. In the first one the servers are visited in turn, as in a comparison. A delivery is
-// one message to one subscriber. The figure is the CPU time of the server's process for one
-// delivery, beside that of a server that only calls send() for each subscriber. TLS and compression
-// have no such server.
+// Two tables and a line. In the first one the servers are visited in turn, as in a comparison. A
+// delivery is one message to one subscriber. The figure is the CPU time of the server's process for
+// one delivery, beside that of a server that only calls send() for each subscriber. TLS and
+// compression have no such server.
 //
 // In the second one a bystander measures its echo while 8000 subscribers receive a publication
 // every 200 ms. The growth is the maximum of the server's memory meanwhile, beyond the memory
-// before the first of these publications.
+// before the first of these publications. The last line is the memory of a million subscriptions.
 #include "throughput/fanout.h"
 
 #include "throughput/bystander.h"
@@ -15,6 +15,7 @@
 #include "throughput/fan_load.h"
 #include "throughput/fan_process.h"
 #include "throughput/progress.h"
+#include "throughput/subscriptions.h"
 #include "throughput/visits.h"
 
 #include <algorithm>
@@ -55,13 +56,30 @@ constexpr std::string_view beside_name = "echo beside 8000";
 constexpr std::size_t beside_subscribers = 8'000;
 constexpr std::chrono::milliseconds beside_every{200};
 constexpr Seconds beside_duration{3};
+constexpr std::string_view subscriptions_name = "1 000 000 subscriptions";
+constexpr std::size_t subscribing_connections = 1'000;
 // A server keeps 64 descriptors for itself, and this program has as many others open.
 constexpr std::size_t other_descriptors = 100;
 
-// The servers that have a fan-out.
+std::string by_hand_name(std::size_t build) {
+  return build == 0 ? "by hand" : "by hand #" + std::to_string(build + 1);
+}
+
+// A server of tern takes part twice: with topics, and with a loop over the connections that calls
+// send() for each one.
 std::vector<Entrant> fan_entrants(const CompareOptions& options, const Flags& flags) {
   std::vector<Entrant> all = entrants(options, flags);
-  std::erase_if(all, [](const Entrant& each) { return each.may_fail && each.name != "uWS"; });
+  std::erase_if(all, [&](const Entrant& each) {
+    return each.may_fail && each.name != "uWS";  // the others have no topics
+  });
+  std::vector<Entrant> by_hand(all.begin(),
+                               all.begin() + static_cast<std::ptrdiff_t>(options.servers.size()));
+  for (std::size_t i = 0; i < by_hand.size(); ++i) {
+    by_hand[i].name = by_hand_name(i);
+    by_hand[i].command.emplace_back("--by-hand");
+  }
+  all.insert(all.begin() + static_cast<std::ptrdiff_t>(by_hand.size()), by_hand.begin(),
+             by_hand.end());
   for (Entrant& each : all) each.gaps = {};  // the level of compression is that of uWebSockets
   return all;
 }
@@ -103,6 +121,7 @@ class Fanout {
                     options_);
     run_row(deflate, deflate_row, PayloadKind::json);
     run_beside();
+    run_subscriptions();
   }
 
  private:
@@ -118,7 +137,7 @@ class Fanout {
     if (!is_wanted_and_possible(row.name, row.subscribers)) return;
     const std::string name(row.name);
     print(name, contest.run_row(name, [&](const Entrant& entrant, const ServerProcess& server) {
-      FanLoad load({.url = fanout_url(server.url()),
+      FanLoad load({.url = route_of(server.url(), "/fanout"),
                     .subscribers = row.subscribers,
                     .size = row.size,
                     .in_flight = row.in_flight,
@@ -196,7 +215,7 @@ class Fanout {
 
   void measure_beside(const Entrant& entrant, Progress& progress) const {
     const ServerProcess server(entrant.command, entrant.core, options_.realtime);
-    FanProcess fan({.url = fanout_url(server.url()), .subscribers = beside_subscribers},
+    FanProcess fan({.url = route_of(server.url(), "/fanout"), .subscribers = beside_subscribers},
                    beside_every, client_core, options_.realtime);
     Bystander bystander(Target::parse(server.url()));
     std::this_thread::sleep_for(beside_every);  // so that the server rests
@@ -214,6 +233,21 @@ class Fanout {
                 std::string(beside_name).c_str(), entrant.name.c_str(), ms(wait.latency.p50),
                 ms(wait.latency.p99), ms(wait.latency.max), growth);
     std::fflush(stdout);
+  }
+
+  void run_subscriptions() const {
+    if (!is_wanted_and_possible(subscriptions_name, subscribing_connections)) return;
+    for (const Entrant& entrant : entrants(options_, {})) {
+      if (entrant.may_fail) continue;  // a rival
+      const ServerProcess server(entrant.command, entrant.core, options_.realtime);
+      const std::size_t bytes = subscriptions_bytes({.url = route_of(server.url(), "/many"),
+                                                     .connections = subscribing_connections,
+                                                     .server = server.pid()});
+      std::printf(options_.json ? R"({"workload":"%s","server":"%s","bytes":%zu})"
+                                  "\n"
+                                : "\n%s on 100 000 topics, %s: %zu bytes of resident memory\n",
+                  std::string(subscriptions_name).c_str(), entrant.name.c_str(), bytes);
+    }
   }
 
   const CompareOptions& options_;
