@@ -17,7 +17,7 @@ export CTEST_PARALLEL_LEVEL ?= $(shell expr $(JOBS) + 1)
 configure = cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release $(1)
 build = cmake --build $(BUILD) --target $(1)
 
-.PHONY: all run test test-repeat check check-sanitized check-long conformance faults interop bench bench-peers fuzz \
+.PHONY: all run run-hub test test-repeat check check-sanitized check-long conformance faults interop bench bench-peers fuzz \
         fuzz-coverage coverage mutants soak tidy format install clean help setup-build setup-test \
         setup-bench setup-peers guard setup-guard
 
@@ -27,6 +27,11 @@ all: $(BUILD)/CMakeCache.txt  ## build the library and the programs (the default
 run: $(BUILD)/CMakeCache.txt  ## start the echo server and its page on http://localhost:9001/
 	@$(call build,echo_server)
 	@exec $(BUILD)/bin/echo_server --port $(PORT)
+
+run-hub: PORT = 9002
+run-hub: $(BUILD)/CMakeCache.txt  ## start the hub (topics) and its page on http://localhost:9002/
+	@$(call build,hub)
+	@exec $(BUILD)/bin/hub --port $(PORT)
 
 test: $(BUILD)/.with-tests  ## run the tests that need only the compiler (under 5 minutes)
 	@$(call build,all)

@@ -1,0 +1,300 @@
+// A small publish/subscribe server. On /ws, clients subscribe to topics and publish to them in
+// JSON; README.md beside this file has the protocol. The page on / is a chat with a history, the
+// number of people in a room, and a ticker.
+
+#include "tern/server.h"
+#include "tern/topics.h"
+
+#include "../cli.h"
+#include "hub_page.h"
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <csignal>
+#include <cstdint>
+#include <iostream>
+#include <memory>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace {
+
+using namespace std::chrono_literals;
+using Json = nlohmann::json;
+using Answer = nlohmann::ordered_json;
+
+constexpr int most_nested = 64;                     // levels of a JSON text
+constexpr std::string_view presence = "presence:";  // + a topic: the number of its subscribers
+constexpr std::string_view ticker = "ticker";       // a price, published by this program
+
+// A message that a client should not have sent. The text is for the client.
+struct BadMessage : std::runtime_error {
+  using runtime_error::runtime_error;
+};
+
+// ---- from JSON
+
+Json parsed(tern::Message msg) {
+  const auto bounded = [](int depth, Json::parse_event_t, Json&) {
+    if (depth > most_nested) throw BadMessage("the JSON is nested too deep");
+    return true;
+  };
+  Json json;
+  if (msg.is_text()) json = Json::parse(msg.text(), bounded, /*allow_exceptions=*/false);
+  if (!json.is_object()) throw BadMessage("a message must be a JSON object, as text");
+  return json;
+}
+
+std::string text_of(const Json& json, const char* name) {
+  const auto value = json.find(name);
+  if (value != json.end() && value->is_string()) return value->get<std::string>();
+  throw BadMessage('"' + std::string(name) + "\" must be a string");
+}
+
+std::uint64_t count_of(const Json& json, const char* name) {
+  const auto value = json.find(name);
+  if (value != json.end() && value->is_number_unsigned()) return value->get<std::uint64_t>();
+  throw BadMessage('"' + std::string(name) + "\" must be a whole number from 0 on");
+}
+
+// An epoch is text, because the numbers of JavaScript have 53 bits. A text that is no number cannot
+// come from this server, so it is the epoch 0, which no topic has.
+tern::Position position_of(const Json& json) {
+  const std::string text = text_of(json, "epoch");
+  tern::Position position{.offset = count_of(json, "offset")};
+  std::from_chars(text.data(), text.data() + text.size(), position.epoch);
+  return position;
+}
+
+tern::From from_of(const Json& json) {
+  const auto from = json.find("from");
+  if (from == json.end()) return tern::From::now;
+  if (*from == "retained") return tern::From::retained;
+  if (from->contains("last")) return tern::From::last(count_of(*from, "last"));
+  if (from->contains("epoch")) return position_of(*from);
+  throw BadMessage(R"("from" must be "retained", {"last":N} or {"epoch":E,"offset":N})");
+}
+
+tern::Delivery delivery_of(const Json& json) {
+  const std::string delivery = json.value("delivery", Json("every")).dump();
+  if (delivery == R"("every")") return tern::Delivery::every;
+  if (delivery == R"("latest")") return tern::Delivery::latest;
+  throw BadMessage(R"("delivery" must be "every" or "latest")");
+}
+
+// ---- to JSON
+
+// Makes the frame of a publication, once for all subscribers.
+std::string frame_of(const tern::Publication& publication) {
+  return R"({"op":"message","topic":)" + Json(publication.topic).dump() + R"(,"epoch":")" +
+         std::to_string(publication.position.epoch) + R"(","offset":)" +
+         std::to_string(publication.position.offset) + R"(,"data":)" +
+         std::string(publication.message.text()) + '}';
+}
+
+void answer(tern::Connection& conn, const Answer& json) {
+  if (conn.send(json.dump()) != tern::SendStatus::full) return;
+  conn.close(tern::CloseCode::policy_violation, "the answers are not read");
+}
+
+// ---- the number of subscribers
+
+// Publishes the number of subscribers of a topic on the topic with the prefix `presence`, if that
+// one has subscribers. It collects changes for a moment, so that a thousand clients that come at
+// once cause few publications.
+class Presence {
+ public:
+  explicit Presence(tern::Server& server) : server_(server) {}
+
+  // Somebody has come to a topic, or has left it. Thread: any.
+  void changed(std::string_view topic) {
+    if (topic.starts_with(presence)) topic.remove_prefix(presence.size());
+    if (server_.subscribers(std::string(presence).append(topic)) == 0) return;
+    const std::lock_guard lock(mutex_);
+    changed_.emplace(topic);
+  }
+
+  // Thread: one, so that the last number is the right one.
+  void publish() {
+    std::set<std::string> topics;
+    {
+      const std::lock_guard lock(mutex_);
+      topics.swap(changed_);
+    }
+    for (const std::string& topic : topics) {
+      const std::string count = std::to_string(server_.subscribers(topic));
+      server_.publish(std::string(presence) + topic, count);
+    }
+  }
+
+ private:
+  tern::Server& server_;
+  std::mutex mutex_{};
+  std::set<std::string> changed_{};
+};
+
+// ---- one client
+
+class Client {
+ public:
+  Client(tern::Server& server, Presence& present) : server_(server), presence_(present) {}
+
+  void on_message(tern::Connection& conn, tern::Message msg) {
+    try {
+      handle(conn, parsed(msg));
+    } catch (const BadMessage& bad) {
+      answer(conn, {{"op", "error"}, {"text", bad.what()}});
+    }
+  }
+
+  // The client has not read for a while.
+  void on_gap(tern::Connection& conn, std::string_view topic, std::uint64_t missed) {
+    answer(conn, {{"op", "gap"}, {"topic", topic}, {"missed", missed}});
+  }
+
+  void on_close(tern::Connection& conn, const tern::CloseInfo&) {
+    for (const std::string& topic : topics_) {
+      conn.unsubscribe(topic);
+      presence_.changed(topic);
+    }
+  }
+
+ private:
+  void handle(tern::Connection& conn, const Json& json) {
+    const std::string op = text_of(json, "op");
+    const std::string topic = text_of(json, "topic");
+    if (op == "subscribe") {
+      subscribe(conn, topic, json);
+    } else if (op == "publish") {
+      publish(topic, json);
+    } else if (op == "unsubscribe") {
+      conn.unsubscribe(topic);
+      if (topics_.erase(topic) > 0) presence_.changed(topic);
+      answer(conn, {{"op", "unsubscribed"}, {"topic", topic}});
+    } else {
+      throw BadMessage(R"("op" must be "subscribe", "unsubscribe" or "publish")");
+    }
+  }
+
+  // The answer goes first, because publications follow when this handler has returned.
+  void subscribe(tern::Connection& conn, const std::string& topic, const Json& json) {
+    const auto begun = conn.subscribe(topic, {delivery_of(json), from_of(json)});
+    if (!begun) throw BadMessage("not subscribed: " + begun.error().message());
+    topics_.insert(topic);
+    presence_.changed(topic);
+    answer(conn, {{"op", "subscribed"},
+                  {"topic", topic},
+                  {"epoch", std::to_string(begun->epoch)},
+                  {"offset", begun->offset},
+                  {"recovered", begun->recovered},
+                  {"missed", begun->missed}});
+  }
+
+  // Publishes to all, also to the sender if it is subscribed. It learns the offset in this way.
+  void publish(const std::string& topic, const Json& json) {
+    if (topic == ticker || topic.starts_with(presence)) {
+      throw BadMessage("not published: only the server publishes on this topic");
+    }
+    const auto data = json.find("data");
+    if (data == json.end()) throw BadMessage(R"("data" is missing)");
+    const tern::PublishStatus status = server_.publish(topic, data->dump());
+    if (!status) throw BadMessage("not published: " + std::string(publish_status_name(status)));
+  }
+
+  tern::Server& server_;
+  Presence& presence_;
+  std::set<std::string> topics_{};
+};
+
+// ---- the program
+
+struct Arguments {
+  tern::ServerOptions server{.host = "127.0.0.1", .port = 9002, .stop_on = {SIGINT, SIGTERM}};
+  std::size_t history = 100;
+  bool any_origin = false;
+  tern::TlsServer tls{};
+};
+
+Arguments parse(int argc, char** argv) {
+  Arguments arguments;
+  tern::ServerOptions& server = arguments.server;
+  tern::TlsServer& tls = arguments.tls;
+  CLI::App app("Serves topics to WebSockets on /ws, and a chat on /.", "hub");
+  app.option_defaults()->always_capture_default();
+  app.add_option("--host", server.host, "numeric address to listen on")->check(cli::not_empty());
+  app.add_option("--port", server.port, "port to listen on; 0: the system chooses one");
+  app.add_option("--threads", server.threads, "number of worker loops")
+      ->check(CLI::Range(1, 1024).description(""));
+  app.add_option("--history", arguments.history, "messages that each topic keeps")
+      ->check(cli::not_negative());
+  app.add_flag("--any-origin", arguments.any_origin, "allow pages of other sites to connect");
+  auto* const cert = app.add_option("--cert", tls.certificate, "PEM file; serves wss and https")
+                         ->check(cli::not_empty());
+  app.add_option("--key", tls.private_key, "PEM file with the key; default: the file of --cert")
+      ->check(cli::not_empty())
+      ->needs(cert);
+  cli::parse(app, argc, argv);
+  server.limits.max_message_bytes = 64 << 10;
+  server.limits.overflow = tern::Overflow::reject;  // a slow client gets a gap, and stays
+  if (arguments.any_origin) server.allowed_origins = {"*"};
+  if (!tls.certificate.empty()) server.tls = tls;
+  return arguments;
+}
+
+// Blocks the signals until run() takes them, so that a SIGTERM right after "listening on" also ends
+// the server properly.
+void block(const std::vector<int>& signals) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : signals) sigaddset(&set, signal);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const Arguments arguments = parse(argc, argv);
+  const tern::ServerOptions& options = arguments.server;
+  block(options.stop_on);
+  tern::Server server(options);
+  Presence present(server);
+  server.topics({.history = arguments.history, .format = frame_of});
+  server.topics(std::string(ticker), {.history = 1, .format = frame_of});
+  server.topics(std::string(presence) + '*', {.format = frame_of});
+  server.route<Client>("/ws", std::ref(server), std::ref(present));
+  server.get("/healthz", [](const tern::Request&) { return tern::Response::text("ok\n"); });
+  server.get("/metrics", [&server](const tern::Request&) {
+    return tern::Response::body(server.counters().prometheus(), "text/plain; version=0.0.4");
+  });
+  server.get("/", [](const tern::Request&) { return tern::Response::html(std::string(hub_page)); });
+
+  // One worker publishes the price, which changes at random, and the numbers of subscribers.
+  std::once_flag once;
+  const auto tick = [&, random = std::minstd_rand(), cents = 10'000]() mutable {
+    cents = std::max(cents + static_cast<int>(random() % 51) - 25, 5'000);
+    server.publish(ticker, R"({"cents":)" + std::to_string(cents) + '}');
+    present.publish();
+  };
+  server.on_worker_start(
+      [&](tern::Loop& loop) { std::call_once(once, [&] { loop.every(100ms, tick); }); });
+
+  auto ran = server.listen();
+  if (ran) {
+    const bool ipv6 = options.host.find(':') != std::string::npos;
+    const std::string where =
+        (ipv6 ? '[' + options.host + ']' : options.host) + ':' + std::to_string(server.port());
+    const std::string s = options.tls ? "s" : "";
+    std::cout << "listening on ws" << s << "://" << where << "/ws\n"
+              << "page at http" << s << "://" << where << '/' << std::endl;
+    ran = server.run();
+  }
+  if (!ran) std::cerr << ran.error().message() << '\n';
+  return ran ? 0 : 1;
+}
