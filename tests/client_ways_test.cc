@@ -268,6 +268,21 @@ TEST_P(ClientWays, ARefusingProxyIsNamedWithItsAnswer) {
   EXPECT_EQ(failure("ws://a/", {.proxy = proxy_at(asking)}).code(), Errc::proxy_auth_required);
 }
 
+// The address alone would read as that of the server.
+TEST_P(ClientWays, AProxyThatIsNotReachedIsNamed) {
+  const RefusedPort closed;
+  const std::string& at = closed.authority();
+  for (const char* scheme : {"http", "https", "socks5", "socks5h"}) {
+    const Error refused = failure("ws://a/", {.proxy = proxy_at(closed, scheme)});
+    EXPECT_EQ(refused.code(), std::errc::connection_refused);
+    EXPECT_EQ(refused.message(), "proxy " + at + ": connect " + at + ": Connection refused");
+  }
+  const Error unknown = failure("ws://a/", {.proxy = *Proxy::parse("nothing.invalid:1")});
+  EXPECT_EQ(unknown.code(), Errc::name_not_resolved);
+  EXPECT_TRUE(unknown.message().starts_with("proxy nothing.invalid:1: resolve nothing.invalid"))
+      << unknown.message();
+}
+
 TEST_P(ClientWays, ABrokenProxyFails) {
   for (const std::string& answer :
        {""s, "HTTP/1.1 2"s, "garbage\r\n\r\n"s, "HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 101 x\r\n\r\n"s}) {

@@ -55,7 +55,9 @@ class Opening {
     if (!route) return std::move(route).error();
     for (Step step = client::first_step(*route); step != Step::upgrade;
          step = client::step_after(step, *route, url_.secure)) {
-      if (auto done = take(step, *route); !done) return done.error();
+      if (auto done = take(step, *route); !done) {
+        return client::failure_of(std::move(done).error(), step, *route);
+      }
       clock_.done(step, Clock::now());
     }
     return upgrade(*route);

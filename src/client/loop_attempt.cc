@@ -124,7 +124,12 @@ LoopAttempt::Progress LoopAttempt::take(Step step) {
 }
 
 LoopAttempt::Progress LoopAttempt::fail(Error failure) noexcept {
-  if (owner_ != nullptr) owner_->on_way_failed(*this, std::move(failure), stage());
+  if (owner_ == nullptr) return Progress::over;
+  try {
+    failure = failure_of(failure, step_, route_);
+  } catch (const std::bad_alloc&) {  // its text does without the proxy
+  }
+  owner_->on_way_failed(*this, std::move(failure), stage());
   return Progress::over;
 }
 

@@ -75,6 +75,12 @@ Stage stage_of(Step step, const Route& route) noexcept {
   return Stage::upgrade;
 }
 
+Error failure_of(Error failure, Step step, const Route& route) {
+  const bool names_proxy = route.proxy && (step == Step::resolve || step == Step::race);
+  if (!names_proxy) return failure;
+  return Error::described(failure.code(), route.proxy->name() + ": " + failure.message());
+}
+
 void StageClock::done(Step step, TimePoint now) noexcept {
   switch (step) {
     case Step::resolve:

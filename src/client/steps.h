@@ -36,6 +36,9 @@ Step first_step(const Route& route) noexcept;
 Step step_after(Step done, const Route& route, bool secure) noexcept;
 /// Returns the stage to which the failure of a step belongs.
 Stage stage_of(Step step, const Route& route) noexcept;
+/// Returns the failure of a step with a text that names the proxy, if the step was on the way to
+/// it. The address alone would read as that of the server. Throws std::bad_alloc.
+Error failure_of(Error failure, Step step, const Route& route);
 
 /// Measures the stages of one attempt.
 class StageClock {

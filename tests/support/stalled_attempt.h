@@ -174,8 +174,8 @@ inline constexpr StalledStage stalled_stages[] = {
      }},
     {"the look-up", Stage::resolve,
      "resolve held.invalid: ", [](Stall& s) { s.url = "ws://held.invalid/"; }},
-    {"the look-up of a proxy", Stage::proxy,
-     "resolve held.invalid: ", [](Stall& s) { s.proxy("http", "held.invalid:1"); }},
+    {"the look-up of a proxy", Stage::proxy, "proxy held.invalid:1: resolve held.invalid: ",
+     [](Stall& s) { s.proxy("http", "held.invalid:1"); }},
     {"the look-up for a SOCKS5 proxy", Stage::resolve, "resolve held.invalid: ",
      [](Stall& s) {
        s.proxy("socks5", s.earlier_peer([](Socket&) {}));
@@ -184,7 +184,7 @@ inline constexpr StalledStage stalled_stages[] = {
     {"TCP", Stage::connect,
      "connect 127.0.0.1:", [](Stall& s) { s.url = "ws://" + s.full_port() + '/'; }},
     {"TCP to a proxy", Stage::proxy,
-     "connect 127.0.0.1:", [](Stall& s) { s.proxy("http", s.full_port()); }},
+     "proxy 127.0.0.1:", [](Stall& s) { s.proxy("http", s.full_port()); }},
     {"TLS with a proxy", Stage::proxy,
      "proxy 127.0.0.1:", [](Stall& s) { s.proxy("https", s.peer(stages::hello)); }},
     {"CONNECT", Stage::proxy,
