@@ -42,12 +42,15 @@ topics::Inbox::Bounds bounds_of(const TopicLimits& limits) noexcept {
 /// nearly free. The clock is read every 16 visits.
 class SliceBudget {
  public:
-  bool count_visit() noexcept { return count(units_of_visit); }
+  bool count_visit(std::size_t messages) noexcept {
+    return count(units_of_visit + units_of_message * static_cast<int>(messages - 1));
+  }
   bool count_skip() noexcept { return count(1); }
   bool spent() const noexcept { return spent_; }
 
  private:
   static constexpr int units_of_visit = 64;
+  static constexpr int units_of_message = 4;  // beside the first one
   static constexpr int units_between_looks = 16 * units_of_visit;
   static constexpr int max_looks = 16;
   static constexpr std::chrono::milliseconds max_time{1};
@@ -85,6 +88,28 @@ Fanout::~Fanout() {
 
 // ---- publications
 
+bool LocalTopic::widen_window(const Arrival& arrival) noexcept {
+  constexpr std::size_t max_count = 256;
+  constexpr std::size_t max_bytes = std::size_t{256} << 10;
+  if (window_count >= max_count || window_bytes >= max_bytes) return false;
+  window_end = &arrival;
+  ++window_count;
+  window_bytes += arrival.bytes();
+  return true;
+}
+
+// The window has all that is pending, or it is full.
+void LocalTopic::push(Arrival* arrival) noexcept {
+  if (pending.empty()) window_count = window_bytes = 0;
+  pending.push_back(arrival);
+  widen_window(*arrival);
+}
+
+void LocalTopic::renew_window() noexcept {
+  window_count = window_bytes = 0;
+  for (const Arrival* at = pending.front(); at != nullptr && widen_window(*at);) at = at->next;
+}
+
 void Fanout::take_arrivals() noexcept {
   topics::ArrivalList list;
   inbox_.take(list);
@@ -97,13 +122,13 @@ void Fanout::take_arrivals() noexcept {
       delete arrival;
       continue;
     }
-    topic->pending.push_back(arrival);
+    topic->push(arrival);
     if (!topic->linked()) {
       topic->next = 0;
       jobs_.push_back(*topic);
       ++job_count_;
     }
-    if (topic->next == 0) topic->lap_last = arrival->offset;
+    if (topic->next == 0) topic->lap_last = topic->last().offset;
   }
 }
 
@@ -131,13 +156,13 @@ bool Fanout::work(LocalTopic& job, SliceBudget& budget) noexcept {
   for (int visits = 0; visits < visits_of_a_job;) {
     if (job.next >= job.entries.size() && !next_lap(job)) return true;
     Entry& entry = job.entries[job.next++];
-    if (entry.cursor >= job.pending.back()->offset) {
+    if (entry.cursor >= job.last().offset) {
       if (budget.count_skip()) return false;
       continue;
     }
     entry.connection->deliver(job, entry);
     ++visits;
-    if (budget.count_visit()) return false;
+    if (budget.count_visit(job.window_count)) return false;
   }
   return false;
 }
@@ -157,8 +182,9 @@ bool Fanout::next_lap(LocalTopic& job) noexcept {
   }
   inbox_.release(count, bytes);
   if (job.pending.empty()) return false;
+  job.renew_window();
   job.next = 0;
-  job.lap_last = job.pending.back()->offset;
+  job.lap_last = job.last().offset;
   return true;
 }
 

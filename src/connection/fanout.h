@@ -39,14 +39,26 @@ struct Entry {
 };
 
 /// The part of one worker in a topic with subscribers here. While publications are pending it is a
-/// job, and the subscribers are visited in laps.
+/// job, and the subscribers are visited in laps. A visit gives the subscriber at most the window:
+/// the first pending publications, up to 256 of them or 256 KiB.
 struct LocalTopic final : topics::Seat, base::ListHook<JobTag> {
   LocalTopic(topics::Inbox& of_worker, topics::TopicRef ref) noexcept
       : Seat{of_worker}, topic(std::move(ref)) {}
 
+  /// Appends a pending publication.
+  void push(topics::Arrival* arrival) noexcept;
+  /// Makes the window begin at the first pending publication. There must be one.
+  void renew_window() noexcept;
+  bool widen_window(const topics::Arrival& arrival) noexcept;
+  /// The last publication of the window.
+  const topics::Arrival& last() const noexcept { return *window_end; }
+
   topics::TopicRef topic;
   std::vector<Entry> entries{};
   topics::ArrivalList pending{};
+  const topics::Arrival* window_end = nullptr;
+  std::size_t window_count = 0;
+  std::size_t window_bytes = 0;
   std::size_t next = 0;        // the entry that is visited next
   std::uint64_t lap_last = 0;  // all entries have the pending up to this offset when the lap ends
   std::unique_ptr<topics::Arrival> newest{};  // the last that was pending, for stale entries
@@ -90,7 +102,7 @@ class Fanout final : private net::Inbound, private net::Watcher, private net::De
 
  private:
   void on_announced() noexcept override;
-  void on_ready(std::uint32_t) noexcept override { slice(); }
+  void on_ready(std::uint32_t) noexcept override { run_soon(); }
   void at_turn_end() noexcept override { slice(); }
   void on_retired() noexcept override {}
 

@@ -219,7 +219,7 @@ class LiveConnection final : public Connection,
   void leave_topics() noexcept;
   bool pass(const SharedMessage& message, bool compress) noexcept;
   void take_publications(LocalTopic& topic, Entry& entry, std::uint64_t last) noexcept;
-  void take_all_publications() noexcept;
+  void take_all_publications(std::uint64_t last) noexcept;
   bool has_pending() const noexcept;
   void deliver_pending() noexcept;
   void skip(const Entry& entry) noexcept;

@@ -242,10 +242,10 @@ void LiveConnection::add_to_backlog(LocalTopic& topic, Entry& entry,
   }
 }
 
-// Queues what is pending for all subscriptions, in the order in which it reached the worker.
-void LiveConnection::take_all_publications() noexcept {
+// Queues what is pending for all subscriptions, up to the number `last`, in the order in which it
+// reached the worker.
+void LiveConnection::take_all_publications(std::uint64_t last) noexcept {
   constexpr std::uint64_t none = std::numeric_limits<std::uint64_t>::max();
-  extras_->delivered = environment_->shared.fanout->last_arrival();
   for (;;) {
     Subscription* best = nullptr;
     std::uint64_t first = none;
@@ -262,8 +262,8 @@ void LiveConnection::take_all_publications() noexcept {
         second = std::min(second, at->number);
       }
     }
-    if (best == nullptr) return;
-    take_publications(*best->topic, best->topic->entries[best->index], second - 1);
+    if (best == nullptr || first > last) return;
+    take_publications(*best->topic, best->topic->entries[best->index], std::min(second - 1, last));
   }
 }
 
@@ -271,7 +271,9 @@ void LiveConnection::take_all_publications() noexcept {
 [[gnu::cold]] void LiveConnection::deliver_pending() noexcept {
   Fanout& fanout = *environment_->shared.fanout;
   fanout.take_arrivals();
-  if (extras_->delivered != fanout.last_arrival()) take_all_publications();
+  if (extras_->delivered == fanout.last_arrival()) return;
+  extras_->delivered = fanout.last_arrival();
+  take_all_publications(fanout.last_arrival());
 }
 
 [[gnu::hot]] void LiveConnection::deliver(LocalTopic& topic, Entry& entry) noexcept {
@@ -280,10 +282,11 @@ void LiveConnection::take_all_publications() noexcept {
     return;
   }
   begin_call();
+  const std::uint64_t last = topic.last().number;
   if (environment_->shared.fanout->has_several_jobs() && extras_->subscriptions.size() > 1) {
-    take_all_publications();
+    take_all_publications(last);
   } else {
-    take_publications(topic, entry, std::numeric_limits<std::uint64_t>::max());
+    take_publications(topic, entry, last);
   }
   flush();
   engine_.settle();

@@ -70,10 +70,13 @@ Core::Core(ServerOptions given)
 // of a change. So the child does not destroy them, nor the sessions: the parent calls their
 // on_close.
 Core::~Core() {
-  topics->close();
+  bool copy = false;
   for (std::unique_ptr<Worker>& worker : workers_) {
-    if (worker->loop().core().is_copy()) static_cast<void>(worker.release());
+    if (!worker->loop().core().is_copy()) continue;
+    copy = true;
+    static_cast<void>(worker.release());
   }
+  if (!copy) topics->close();  // else a thread of the parent may have held its locks
 }
 
 Route* Core::add_route(std::string path, Router::Kind kind) {
@@ -323,9 +326,9 @@ bool Core::post_all(UniqueFunction<void()> function) noexcept {
   }
 }
 
-bool Core::for_each(Sweep::Function function) noexcept {
+bool Core::for_each(UniqueFunction<void(Connection&)> function) noexcept {
   try {
-    auto shared = std::make_shared<Sweep::Function>(std::move(function));
+    auto shared = std::make_shared<UniqueFunction<void(Connection&)>>(std::move(function));
     return post_to_all(
         [&](Worker& worker) { return [&worker, shared] { worker.for_each(shared); }; });
   } catch (const std::bad_alloc&) {

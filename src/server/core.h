@@ -9,7 +9,6 @@
 #include "net/signal_claim.h"
 #include "net/timers.h"
 #include "server/router.h"
-#include "server/sweep.h"
 #include "tls/context.h"
 #include "topics/table.h"
 
@@ -45,7 +44,7 @@ class Core {
   /// Returns whether the server runs, and then logs that `what` is ignored. Throws std::bad_alloc.
   bool is_too_late(std::string_view what);
   bool post_all(UniqueFunction<void()> function) noexcept;
-  bool for_each(Sweep::Function function) noexcept;
+  bool for_each(UniqueFunction<void(Connection&)> function) noexcept;
   /// Calls the functions of Server::on_worker_start().
   void call_worker_started(Loop& loop) noexcept;
   Result<void> reload_certificates();

@@ -1,8 +1,6 @@
-// The function is code of the application and may take any time. So the clock is read after each
+// A function may be code of the application and may take any time. So the clock is read after each
 // call.
 #include "server/sweep.h"
-
-#include "connection/live_connection.h"
 
 #include <chrono>
 #include <utility>
@@ -15,7 +13,7 @@ constexpr int max_slots = 4096;  // in a turn, most of them may be empty
 
 }  // namespace
 
-void Sweep::add(std::shared_ptr<Function> function) {
+void Sweep::add(Function function) {
   rounds_.push_back({std::move(function)});
   core_.again(*this);
 }
@@ -30,8 +28,8 @@ void Sweep::on_ready(std::uint32_t) noexcept {
       continue;
     }
     connection::LiveConnection* const connection = registry_.at(round.next++);
-    if (connection == nullptr || !connection->engine().is_open()) continue;
-    connection->call(*round.function);
+    if (connection == nullptr) continue;
+    round.function(*connection);
     if (std::chrono::steady_clock::now() >= end) break;
   }
   if (!rounds_.empty()) core_.again(*this);

@@ -1,6 +1,5 @@
 #pragma once
 
-#include "tern/connection.h"
 #include "tern/unique_function.h"
 
 #include "connection/registry.h"
@@ -9,7 +8,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <memory>
 
 namespace tern::server {
 
@@ -17,17 +15,17 @@ namespace tern::server {
 /// loop. Thread: the worker's.
 class Sweep final : private net::Watcher {
  public:
-  using Function = UniqueFunction<void(Connection&)>;
+  using Function = UniqueFunction<void(connection::LiveConnection&)>;
 
   Sweep(net::LoopCore& core, connection::Registry& registry) noexcept
       : core_(core), registry_(registry) {}
 
   /// Begins to call `function`. Several functions follow each other. Throws std::bad_alloc.
-  void add(std::shared_ptr<Function> function);
+  void add(Function function);
 
  private:
   struct Round {
-    std::shared_ptr<Function> function;
+    Function function;
     std::size_t next = 0;  // a slot of the registry
   };
 

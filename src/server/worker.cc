@@ -12,6 +12,7 @@
 #include <new>
 #include <span>
 #include <string_view>
+#include <utility>
 
 namespace tern::server {
 
@@ -206,6 +207,12 @@ std::string_view Worker::name_of(std::uint16_t label) const noexcept {
   return core_.router.path_of(label);
 }
 
+void Worker::for_each(std::shared_ptr<UniqueFunction<void(Connection&)>> function) {
+  sweep_.add([function = std::move(function)](LiveConnection& connection) {
+    if (connection.engine().is_open()) connection.call(*function);
+  });
+}
+
 // ---- the end of accepting
 
 void Worker::on_trouble(std::error_code error, bool for_good) noexcept {
@@ -232,10 +239,21 @@ void Worker::begin_stop() noexcept {
   stopping_ = true;
   listener_.stop();
   shared_.stopping = true;
-  shared_.registry->for_each([](LiveConnection& connection) {
-    if (connection.is_lingering()) return connection.abandon();
-    connection.close(CloseCode::going_away, {});
-  });
+  if (!fanout_.busy()) {
+    shared_.registry->for_each([this](LiveConnection& connection) { say_goodbye(connection); });
+    return;
+  }
+  // A connection first receives the publications on their way to it, so this may take long.
+  try {
+    sweep_.add([this](LiveConnection& connection) { say_goodbye(connection); });
+  } catch (const std::bad_alloc&) {
+    shared_.registry->for_each([](LiveConnection& connection) { connection.abandon(); });
+  }
+}
+
+void Worker::say_goodbye(LiveConnection& connection) noexcept {
+  if (connection.is_lingering()) return connection.abandon();
+  connection.close(CloseCode::going_away, {});
 }
 
 // A later stop() may have made the deadline earlier.

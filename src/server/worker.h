@@ -37,9 +37,9 @@ class Worker final : private connection::Owner,
   /// Closes the listener and ends the connections that are left. The worker cannot run again.
   void end() noexcept;
   Loop& loop() noexcept { return loop_; }
-  /// Calls `function` for all connections, a part of them in each turn. Throws std::bad_alloc.
+  /// Calls `function` for all open connections, a part of them in each turn. Throws std::bad_alloc.
   /// Thread: the loop's.
-  void for_each(std::shared_ptr<Sweep::Function> function) { sweep_.add(std::move(function)); }
+  void for_each(std::shared_ptr<UniqueFunction<void(Connection&)>> function);
 
  private:
   struct Begun {
@@ -68,6 +68,7 @@ class Worker final : private connection::Owner,
   const Begun* oldest_unfinished() noexcept;
   void drop_oldest_unfinished() noexcept;
   void begin_stop() noexcept;
+  void say_goodbye(connection::LiveConnection& connection) noexcept;
   void keep_deadline() noexcept;
   void finish_if_deserted() noexcept;
 

@@ -21,6 +21,7 @@ namespace tern::test {
 ///                                       "from E O recovered missed"
 ///   leave T          unsubscribes, and answers "left" or "no"
 ///   publish T text   Connection::publish, and answers nothing
+///   tell T text      the same, and answers "published" and the offset
 ///   shout T text     Server::publish, and answers nothing
 ///   both T text      Server::publish, and then sends "after " and the text
 ///   say text         sends the text
@@ -49,6 +50,9 @@ class TopicSession {
       conn.send(conn.unsubscribe(topic) ? "left" : "no");
     } else if (word == "publish") {
       conn.publish(topic, rest);
+    } else if (word == "tell") {
+      const PublishStatus status = conn.publish(topic, rest);
+      conn.send("published " + std::to_string(status.position().offset));
     } else if (word == "shout") {
       server_.publish(topic, rest);
     } else if (word == "both") {
@@ -91,6 +95,8 @@ class TopicClient {
  public:
   explicit TopicClient(std::uint16_t port, const std::string& path = "/")
       : client_(dial("ws://127.0.0.1:" + std::to_string(port) + path).value()) {}
+  TopicClient(const std::string& url, const DialOptions& options)
+      : client_(dial(url, options).value()) {}
 
   void send(const std::string& command) { EXPECT_TRUE(client_.send(command)); }
   /// The next message; the error if there is none.

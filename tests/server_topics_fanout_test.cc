@@ -1,0 +1,174 @@
+// A fan-out to many subscribers: the loop turns between its slices, subscribers leave and the
+// server stops in the middle, over TLS and with compression as well.
+#include "tern/server.h"
+
+#include "support/certificates.h"
+#include "support/topic_server.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <gtest/gtest.h>
+#include <optional>
+#include <ranges>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace tern::test {
+namespace {
+
+constexpr std::size_t slice = 256;
+
+/// A server with many subscribers of "t", on one worker.
+class Crowd : public TopicServer {
+ public:
+  explicit Crowd(std::size_t count, ServerOptions options = {}) : TopicServer(std::move(options)) {
+    server.on_worker_start([this](Loop& of_worker) { loop = &of_worker; });
+    const std::uint16_t port = start();
+    for (std::size_t i = 0; i < count; ++i) clients.emplace_back(port).subscribe("now t");
+  }
+
+  std::vector<TopicClient> clients{};
+  std::atomic<Loop*> loop = nullptr;
+};
+
+TEST(ServerTopicsFanout, TheLoopTurnsBetweenSlices) {
+  Crowd house(4 * slice);
+  Inbox<std::uint64_t> steps;
+  std::atomic<bool> done = false;
+  // Each turn of the loop notes the number of deliveries.
+  ASSERT_TRUE(house.server.post_all([&] {
+    house.server.publish("t", "x");
+    house.loop.load()->every(std::chrono::nanoseconds(1), [&] {
+      if (!done) steps.put(house.server.counters().topic_deliveries);
+    });
+  }));
+  for (TopicClient& client : house.clients) EXPECT_EQ(client.receive(), "x");
+  done = true;
+  std::uint64_t before = 0;
+  while (!steps.empty()) {
+    const std::uint64_t now = steps.take().value();
+    EXPECT_LE(now - before, slice);
+    before = now;
+  }
+}
+
+TEST(ServerTopicsFanout, PublicationsMeanwhileAreWrittenTogether) {
+  constexpr int publications = 20;
+  Crowd house(2 * slice + 50);
+  for (int i = 0; i < publications; ++i) EXPECT_TRUE(house.server.publish("t", std::to_string(i)));
+  for (TopicClient& client : house.clients) {
+    for (int i = 0; i < publications; ++i) ASSERT_EQ(client.receive(), std::to_string(i));
+  }
+  const Counters counters = house.server.counters();
+  EXPECT_EQ(counters.topic_deliveries, publications * house.clients.size());
+  EXPECT_EQ(counters.topic_published, static_cast<std::uint64_t>(publications));
+}
+
+TEST(ServerTopicsFanout, SubscribersLeaveAndEndBetweenSlices) {
+  constexpr int publications = 60;
+  Crowd house(2 * slice + 50);
+  std::thread publisher([&] {
+    for (int i = 0; i < publications; ++i)
+      EXPECT_TRUE(house.server.publish("t", std::to_string(i)));
+  });
+  for (std::size_t i = 0; i < house.clients.size(); ++i) {
+    if (i % 5 == 1) house.clients[i].send("leave t");
+    if (i % 5 == 2) house.clients[i].client().terminate();
+    if (i % 5 == 3) house.clients[i].send("end");
+  }
+  publisher.join();
+  for (std::size_t i = 0; i < house.clients.size(); ++i) {
+    if (i % 5 == 2) continue;
+    if (i % 5 == 3) {  // its end is a whole one
+      int next = 0;
+      std::string text;
+      while ((text = house.clients[i].receive()) == std::to_string(next)) ++next;
+      EXPECT_EQ(static_cast<int>(house.clients[i].client().close_info().code), 1000) << text;
+      continue;
+    }
+    int next = 0;
+    std::string text;
+    while (next < publications && (text = house.clients[i].receive()) == std::to_string(next)) {
+      ++next;
+    }
+    if (i % 5 == 1 && next < publications) {
+      EXPECT_EQ(text, "left") << i;
+    } else {
+      EXPECT_EQ(next, publications) << i << ": " << text;
+    }
+  }
+  const std::size_t kept = static_cast<std::size_t>(
+      std::ranges::count_if(std::views::iota(std::size_t{0}, house.clients.size()),
+                            [](std::size_t i) { return i % 5 == 0 || i % 5 == 4; }));
+  while (house.server.subscribers("t") > kept) std::this_thread::yield();
+  EXPECT_EQ(house.server.subscribers("t"), kept);
+}
+
+TEST(ServerTopicsFanout, TheServerStopsInTheMiddle) {
+  for (int round = 0; round < 3; ++round) {
+    Crowd house(2 * slice);
+    std::atomic<bool> stopped = false;
+    std::thread publisher([&] {
+      const Topic topic = house.server.topic("t");
+      while (!stopped) topic.publish("x");
+    });
+    house.clients[0].receive();
+    house.stop(std::chrono::milliseconds(round));
+    stopped = true;
+    publisher.join();
+    EXPECT_EQ(house.server.counters().topic_subscriptions, 0u);
+    EXPECT_EQ(house.server.publish("t", "x").value(), PublishStatus::nobody);
+  }
+}
+
+// ---- TLS and compression
+
+TEST(ServerTopicsFanout, OverTls) {
+  const Authority authority;
+  ServerOptions options;
+  options.tls = TlsServer{.certificate_pem = authority.leaf.certificate(),
+                          .private_key_pem = authority.leaf.key()};
+  options.threads = 2;
+  TopicServer house(std::move(options));
+  house.server.topics({.history = 10});
+  const std::string url = "wss://localhost:" + std::to_string(house.start()) + "/";
+  std::vector<TopicClient> clients;
+  for (int i = 0; i < 6; ++i) {
+    clients.emplace_back(url, DialOptions{.tls = {.ca_pem = authority.ca.certificate()}})
+        .subscribe(i % 2 == 0 ? "now t" : "latest u");
+  }
+  for (const std::size_t size : {std::size_t{1}, std::size_t{5000}, std::size_t{100'000}}) {
+    const std::string text(size, 'x');
+    EXPECT_TRUE(house.server.publish("t", text));
+    EXPECT_TRUE(house.server.publish("u", text));
+    for (TopicClient& client : clients) EXPECT_EQ(client.receive(), text);
+  }
+}
+
+TEST(ServerTopicsFanout, WithCompression) {
+  ServerOptions options;
+  options.deflate = Deflate{.takeover = true};
+  TopicServer house(std::move(options));
+  const std::string url = "ws://127.0.0.1:" + std::to_string(house.start()) + "/";
+  std::vector<TopicClient> clients;
+  for (const std::optional<Deflate>& deflate :
+       {std::optional<Deflate>(), std::optional<Deflate>(Deflate()),
+        std::optional<Deflate>(Deflate{.peer_takeover = true})}) {
+    clients.emplace_back(url, DialOptions{.deflate = deflate}).subscribe("now t");
+  }
+  const std::string text(20'000, 'x');
+  const std::uint64_t before = house.server.counters().bytes_sent;
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(house.server.publish("t", text));
+  for (TopicClient& client : clients) {
+    for (int i = 0; i < 3; ++i) ASSERT_EQ(client.receive(), text);
+  }
+  EXPECT_LT(house.server.counters().bytes_sent - before, 4 * text.size());
+  EXPECT_TRUE(house.server.publish("t", text, {.compress = false}));
+  for (TopicClient& client : clients) ASSERT_EQ(client.receive(), text);
+  EXPECT_GT(house.server.counters().bytes_sent - before, 5 * text.size());
+}
+
+}  // namespace
+}  // namespace tern::test
