@@ -1,0 +1,170 @@
+// Subscribers that do not read: they neither slow the others nor cost memory without a bound. The
+// kernel decides how much a socket takes, so the tests publish more than it can take.
+#include "tern/server.h"
+
+#include "support/topic_server.h"
+
+#include <gtest/gtest.h>
+#include <string>
+#include <vector>
+
+namespace tern::test {
+namespace {
+
+constexpr std::size_t large = std::size_t{64} << 10;
+constexpr int many = 400;  // 25 MiB
+
+std::string numbered(int number, std::size_t size = large) {
+  std::string text = std::to_string(number) + ' ';
+  text.resize(size, '.');
+  return text;
+}
+
+int number_of(const std::string& text) { return std::stoi(text); }
+
+void expect_numbers(TopicClient& client, int first, int last) {
+  for (int i = first; i <= last; ++i) ASSERT_EQ(number_of(client.receive()), i);
+}
+
+// Publishes as fast as one subscriber receives.
+void publish_many(Server& server, TopicClient& fast, const std::string& topic, int count) {
+  for (int i = 1; i <= count; ++i) {
+    ASSERT_TRUE(server.publish(topic, numbered(i)));
+    ASSERT_EQ(number_of(fast.receive()), i);
+  }
+}
+
+void keep_many(Server& server, const std::string& topic, int count) {
+  for (int i = 1; i <= count; ++i) ASSERT_TRUE(server.publish(topic, numbered(i)));
+}
+
+TEST(ServerTopicsSlow, LatestGivesASlowSubscriberOnlyTheNewest) {
+  TopicServer house;
+  const std::uint16_t port = house.start();
+  TopicClient slow(port);
+  TopicClient fast(port);
+  slow.subscribe("latest t");
+  fast.subscribe("now t");
+  publish_many(house.server, fast, "t", many);
+  int seen = 0;
+  int received = 0;
+  while (seen < many) {
+    const int next = number_of(slow.receive());
+    ASSERT_GT(next, seen);
+    seen = next;
+    ++received;
+  }
+  EXPECT_LT(received, many);
+  const Counters counters = house.server.counters();
+  EXPECT_EQ(counters.topic_conflated, static_cast<std::uint64_t>(many - received));
+  EXPECT_EQ(counters.topic_skipped, 0u);
+  house.server.publish("t", "it is fast again");
+  EXPECT_EQ(slow.receive(), "it is fast again");
+}
+
+TEST(ServerTopicsSlow, ManyTopicsOfOneSlowSubscriberKeepTheirNewest) {
+  TopicServer house;
+  const std::uint16_t port = house.start();
+  TopicClient slow(port);
+  TopicClient fast(port);
+  constexpr int topics = 20;
+  for (int t = 0; t < topics; ++t) slow.subscribe("latest t" + std::to_string(t));
+  for (int t = 0; t < topics; ++t) fast.subscribe("now t" + std::to_string(t));
+  for (int i = 1; i <= many; ++i) {
+    ASSERT_TRUE(house.server.publish("t" + std::to_string(i % topics), numbered(i)));
+    expect_numbers(fast, i, i);
+  }
+  EXPECT_EQ(fast.ask("leave t3"), "left");
+  std::vector<int> last(topics, 0);
+  for (int left = topics; left > 0;) {
+    const int next = number_of(slow.receive());
+    int& seen = last[static_cast<std::size_t>(next % topics)];
+    ASSERT_GT(next, seen);
+    seen = next;
+    if (next > many - topics) --left;
+  }
+}
+
+TEST(ServerTopicsSlow, ASlowSubscriberIsClosedAndTheOthersReceiveAll) {
+  TopicServer house;
+  const std::uint16_t port = house.start();
+  TopicClient slow(port);
+  TopicClient fast(port);
+  slow.subscribe("now t");
+  fast.subscribe("now t");
+  publish_many(house.server, fast, "t", many);
+  std::string last = slow.receive();
+  int seen = 0;
+  while (last.size() == large) {
+    ASSERT_EQ(number_of(last), ++seen);
+    last = slow.receive();
+  }
+  EXPECT_LT(seen, many);
+  EXPECT_EQ(static_cast<int>(slow.client().close_info().code), 1008);
+}
+
+TEST(ServerTopicsSlow, RejectReportsTheGap) {
+  ServerOptions options;
+  options.limits.overflow = Overflow::reject;
+  TopicServer house(options);
+  const std::uint16_t port = house.start();
+  TopicClient slow(port);
+  TopicClient fast(port);
+  slow.subscribe("now t");
+  fast.subscribe("now t");
+  publish_many(house.server, fast, "t", many);
+  int received = 0;
+  int seen = 0;
+  int lost = 0;
+  slow.send("say end");
+  for (std::string next; (next = slow.receive()) != "end";) {
+    lost += number_of(next) - seen - 1;
+    seen = number_of(next);
+    ++received;
+  }
+  lost += many - seen;
+  EXPECT_GT(lost, 0);
+  EXPECT_EQ(house.gaps.take(), "t " + std::to_string(lost));
+  EXPECT_EQ(house.server.counters().topic_skipped, static_cast<std::uint64_t>(lost));
+  EXPECT_EQ(received + lost, many);
+}
+
+// A history that is larger than the queue goes out in parts, and what is published meanwhile
+// follows.
+TEST(ServerTopicsSlow, ALargeHistoryPassesASmallQueue) {
+  ServerOptions options;
+  options.limits.max_queued_bytes = std::size_t{400} << 10;
+  TopicServer house(options);
+  house.server.topics({.history = many, .history_bytes = std::size_t{64} << 20});
+  const std::uint16_t port = house.start();
+  keep_many(house.server, "t", many);
+  TopicClient client(port);
+  EXPECT_EQ(client.subscribe("last " + std::to_string(many) + " t").offset,
+            static_cast<std::uint64_t>(many));
+  for (int i = 1; i <= 4; ++i) EXPECT_TRUE(house.server.publish("t", numbered(many + i)));
+  expect_numbers(client, 1, many + 4);
+  house.server.publish("t", "live");
+  EXPECT_EQ(client.receive(), "live");
+}
+
+TEST(ServerTopicsSlow, ABacklogThatGrowsTooMuchEndsTheConnection) {
+  ServerOptions options;
+  options.limits.max_queued_bytes = std::size_t{400} << 10;
+  TopicServer house(options);
+  house.server.topics({.history = many, .history_bytes = std::size_t{64} << 20});
+  const std::uint16_t port = house.start();
+  keep_many(house.server, "t", many);
+  TopicClient client(port);
+  TopicClient fast(port);
+  fast.subscribe("now t");
+  client.subscribe("last " + std::to_string(many) + " t");
+  publish_many(house.server, fast, "t", 20);
+  std::string last;
+  do {
+    last = client.receive();
+  } while (last.size() == large);
+  EXPECT_EQ(static_cast<int>(client.client().close_info().code), 1008) << last;
+}
+
+}  // namespace
+}  // namespace tern::test
