@@ -213,6 +213,13 @@ TEST(TernConnectOutput, GoesToTheFileOfTheFlag) {
   }
 }
 
+TEST(TernConnectOutput, AHyphenIsStdout) {
+  Echo server;
+  const Outcome outcome = run_tern({"-o", "-", "-1", server.url()}, "Hello\n");
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out, "Hello\n");
+}
+
 TEST(TernConnectOutput, InAPipeIsRaw) {
   const auto received = [](Words arguments) {
     ScriptedPeer peer([](Socket& socket) {

@@ -151,7 +151,8 @@ void add_end(CLI::App& app, ConnectOptions& options, FlagValues& values) {
 
 void add_output(CLI::App& app, ConnectOptions& options) {
   app.option_defaults()->group("Output");
-  add_text(app, "-o,--output", options.output_file, "FILE", "write there instead of to stdout");
+  add_text(app, "-o,--output", options.output_file, "FILE",
+           "write there instead of to stdout; -: stdout");
   app.add_flag("--json", options.json,
                "write a line of JSON for each event (open, message, ping, pong, close, error, "
                "attempt) instead of the payloads");
@@ -189,7 +190,7 @@ ConnectOptions parse_connect(int argc, char** argv) {
   add_output(app, options);
   app.allow_extras();
   app.callback([&] {
-    refuse_extras(app.remaining());
+    refuse_extras(app.remaining(), values);
     fill(options, values);
   });
   cli::parse(app, argc, argv);

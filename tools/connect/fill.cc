@@ -50,17 +50,28 @@ void fill_dial(tern::DialOptions& dial, const FlagValues& values) {
   dial.limits.max_queued_bytes = 2 * values.max_message + (std::size_t{4} << 20);
 }
 
+bool is_number(const std::string& text) {
+  return text.find_first_not_of("0123456789") == text.npos;
+}
+
 }  // namespace
 
 // CLI11's own text would repeat the argument, which may be a URL with a password.
-void refuse_extras(const std::vector<std::string>& arguments) {
+void refuse_extras(const std::vector<std::string>& arguments, const FlagValues& values) {
   if (arguments.empty()) return;
   const std::string& first = arguments.front();
-  if (!first.starts_with('-')) throw CLI::ValidationError("URL", "there is more than one");
+  if (!first.starts_with('-')) {
+    // "--retry 3 URL" has two words that no flag takes, because the number may be absent.
+    if (values.retries == "true" && (is_number(first) || is_number(values.url))) {
+      throw CLI::ValidationError("--retry", "its number stands behind '=', as in --retry=3");
+    }
+    throw CLI::ValidationError("URL", "there is more than one");
+  }
   throw CLI::ValidationError(first.substr(0, first.find('=')), "there is no such flag");
 }
 
 void fill(ConnectOptions& options, const FlagValues& values) {
+  if (options.output_file == "-") options.output_file.clear();  // stdout, as in curl
   named("URL", [&] { set_url(options, values.url); });
   for (const std::string& header : values.headers) {
     named("--header", [&] { add_header(options, header); });

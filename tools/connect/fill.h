@@ -47,6 +47,6 @@ struct FlagValues {
 /// Completes the options. Throws CLI::ValidationError, which names the flag that is wrong.
 void fill(ConnectOptions& options, const FlagValues& values);
 /// Throws CLI::ValidationError if there are arguments that no flag takes.
-void refuse_extras(const std::vector<std::string>& arguments);
+void refuse_extras(const std::vector<std::string>& arguments, const FlagValues& values);
 
 }  // namespace command
