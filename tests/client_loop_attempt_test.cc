@@ -51,7 +51,7 @@ TEST(ClientLoopAttempt, AnEndNamesTheUrlToWhichARedirectLed) {
   const std::string target = url_of(served.start());
   ScriptedPeer peer([&](Socket& socket) {
     socket.receive_head();
-    socket.send("HTTP/1.1 307 There\r\nLocation: " + target + "\r\nContent-Length: 0\r\n\r\n");
+    socket.send(redirect_to(target));
     socket.receive_end();
   });
   Recorded recorded;

@@ -81,7 +81,8 @@ TEST(ClientLoopEnd, ReconnectCutsTheWaitShort) {
   recorded.connect();
   recorded.on_end = [&](const Ended&) { client.reconnect(); };
   run(recorded.loop);
-  EXPECT_EQ(recorded.ends.size(), 2u);
+  ASSERT_EQ(recorded.ends.size(), 2u);
+  EXPECT_EQ(recorded.ends[1].failures, 2u) << "it forgets no failure";
 }
 
 TEST(ClientLoopEnd, ReconnectReplacesTheOpenConnection) {

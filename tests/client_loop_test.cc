@@ -211,6 +211,28 @@ TEST(ClientLoop, AgainOverridesTheVerdictInBothDirections) {
   EXPECT_TRUE(goes_on.client().next_attempt());
 }
 
+// The server closes with 4001, then with 4002, which the application takes for the last word.
+TEST(ClientLoop, AgainDecidesByTheCloseCode) {
+  int opened = 0;
+  RunningServer served;
+  served.server.route(
+      "/", {.on_open =
+                [&](Connection& conn) { conn.close(tern::CloseCode(4001 + opened++), "because"); },
+            .on_message = [](Connection&, Message) {}});
+  Recorded recorded(9);
+  ClientOptions options{.retry = quick()};
+  options.retry.again = [](const Ended& ended) {
+    return ended.close->code != tern::CloseCode(4002) || ended.close->reason != "because";
+  };
+  recorded.client(url_of(served.start()), std::move(options));
+  recorded.connect();
+  run(recorded.loop);
+  ASSERT_EQ(recorded.ends.size(), 2u);
+  EXPECT_FALSE(recorded.ends[0].last);
+  EXPECT_TRUE(recorded.ends[1].last);
+  EXPECT_TRUE(recorded.ends[1].transient) << "tern itself would try again";
+}
+
 TEST(ClientLoop, RetryAfterIsALowerBound) {
   ScriptedPeer peer([](Socket& socket) {
     socket.receive_head();
@@ -247,7 +269,7 @@ TEST(ClientLoop, RedirectsAreFollowed) {
   const std::string target = url_of(served.start());
   ScriptedPeer peer([&](Socket& socket) {
     socket.receive_head();
-    socket.send("HTTP/1.1 307 There\r\nLocation: " + target + "\r\nContent-Length: 0\r\n\r\n");
+    socket.send(redirect_to(target));
     socket.receive_end();
   });
   Recorded recorded;

@@ -163,7 +163,7 @@ TEST_P(ClientTimesOfADriver, CountFromTheBeginningAfterARedirect) {
     accepted = Clock::now();
     socket.receive_head();
     answered = Clock::now();
-    socket.send("HTTP/1.1 302 x\r\nLocation: " + server.url() + "\r\nContent-Length: 0\r\n\r\n");
+    socket.send(redirect_to(server.url()));
     socket.receive_end();
   });
   const StageTimes seen = times(peer.url(), {.max_redirects = 1});

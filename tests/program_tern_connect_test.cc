@@ -430,7 +430,7 @@ TEST(TernConnectOutput, VerboseShowsTheRequestAfterARedirect) {
   Echo server;
   ScriptedPeer peer([&](Socket& socket) {
     socket.receive_head();
-    socket.send("HTTP/1.1 302 x\r\nLocation: " + server.url() + "\r\nContent-Length: 0\r\n\r\n");
+    socket.send(redirect_to(server.url()));
   });
   const std::string shown = shown_requests(run_tern({"-v", "-L", peer.url("/first")}));
   EXPECT_TRUE(shown.starts_with("GET /first HTTP/1.1\r\n")) << shown;

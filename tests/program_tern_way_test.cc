@@ -207,10 +207,6 @@ TEST(TernConnectWay, UrlMayLackItsScheme) {
 
 // ---- redirects
 
-std::string redirect_to(const std::string& url) {
-  return "HTTP/1.1 302 Found\r\nLocation: " + url + "\r\nContent-Length: 0\r\n\r\n";
-}
-
 TEST(TernConnectRedirect, IsFollowedIfAsked) {
   const Echo server;
   const auto redirecting = [&](Socket& socket) {

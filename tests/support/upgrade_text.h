@@ -52,6 +52,11 @@ inline std::string upgrade_answer(std::string_view request_head, std::string_vie
          accept_of(field(request_head, "Sec-WebSocket-Key")) + "\r\n" + std::string(more) + "\r\n";
 }
 
+/// An answer that leads to another URL.
+inline std::string redirect_to(std::string_view url) {
+  return "HTTP/1.1 302 Found\r\nLocation: " + std::string(url) + "\r\nContent-Length: 0\r\n\r\n";
+}
+
 /// A plain request.
 inline std::string page_request(std::string_view target = "/", std::string_view method = "GET") {
   return std::string(method) + " " + std::string(target) + " HTTP/1.1\r\nHost: example.org\r\n\r\n";
