@@ -251,7 +251,16 @@ TEST(TernConnectRetry, NumberBoundsTheFurtherAttempts) {
       run_tern({"--retry=2", "--retry-max", "0.1", "-W", "%{attempts}\\n", nowhere.url()});
   EXPECT_EQ(outcome.code, 7);
   EXPECT_TRUE(outcome.err.ends_with("\n3\n")) << outcome.err;
-  EXPECT_NE(outcome.err.find("tern: next attempt in 0."), std::string::npos) << outcome.err;
+}
+
+// The shortest wait is 0.1 s, so each one is exactly that.
+TEST(TernConnectRetry, MaxBoundsEachWait) {
+  const RefusedPort nowhere;
+  const Outcome outcome = run_tern({"--retry=3", "--retry-max", "0.1", nowhere.url()});
+  std::size_t waits = 0;
+  const std::string wait = "tern: next attempt in 0.1 s\n";
+  for (std::size_t at = 0; (at = outcome.err.find(wait, at)) != std::string::npos; ++at) ++waits;
+  EXPECT_EQ(waits, 3u) << outcome.err;
 }
 
 TEST(TernConnectRetry, FatalFailureIsNotTriedAgain) {
