@@ -217,6 +217,8 @@ class LiveConnection final : public Connection,
   std::size_t find_subscription(const topics::TopicState& topic) const noexcept;
   void limit_unsent() noexcept;
   void leave_topics() noexcept;
+  std::uint64_t place_word() const noexcept;
+  bool is_own(const topics::Arrival& arrival) const noexcept;
   bool pass(const SharedMessage& message, bool compress) noexcept;
   void take_publications(LocalTopic& topic, Entry& entry, std::uint64_t last) noexcept;
   void take_all_publications(std::uint64_t last) noexcept;
@@ -226,6 +228,7 @@ class LiveConnection final : public Connection,
   void become_stale(LocalTopic& topic, Entry& entry, const topics::Arrival& first) noexcept;
   void hold(LocalTopic& topic, Entry& entry, const topics::Arrival& first) noexcept;
   void add_to_backlog(LocalTopic& topic, Entry& entry, const topics::Arrival& arrival) noexcept;
+  // waiting.cc
   void serve_waiting() noexcept;
   void serve_backlogs() noexcept;
   bool send_backlog(Backlog& backlog) noexcept;

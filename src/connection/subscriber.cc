@@ -21,14 +21,6 @@ namespace {
 
 using topics::Arrival;
 
-// Newest values are written together up to this size. If the socket does not take them, the others
-// stay, because they may be replaced.
-constexpr std::size_t newest_at_once = std::size_t{16} << 10;
-
-std::uint64_t packed(Registry::Place place) noexcept {
-  return std::uint64_t{place.generation} << 32 | place.slot;
-}
-
 // Returns the oldest pending publication after `cursor`; null if there is none.
 Arrival* first_after(const topics::ArrivalList& pending, std::uint64_t cursor) noexcept {
   Arrival* first = nullptr;
@@ -39,6 +31,16 @@ Arrival* first_after(const topics::ArrivalList& pending, std::uint64_t cursor) n
 }
 
 }  // namespace
+
+// The place in the registry in one word.
+std::uint64_t LiveConnection::place_word() const noexcept {
+  const Registry::Place own = place();
+  return std::uint64_t{own.generation} << 32 | own.slot;
+}
+
+bool LiveConnection::is_own(const Arrival& arrival) const noexcept {
+  return arrival.source != topics::Source::none && arrival.source == place_word();
+}
 
 Extras& LiveConnection::make_extras() {
   if (!extras_) extras_.reset(new Extras);
@@ -127,7 +129,7 @@ PublishStatus LiveConnection::publish(std::string_view name, Message message,
   Fanout* const fanout = environment_->shared.fanout;
   if (fanout == nullptr) return PublishStatus::stopped;
   const PublishStatus status = connection::publish(fanout->table(), name, message, options,
-                                                   {&fanout->inbox(), packed(place())});
+                                                   {&fanout->inbox(), place_word()});
   if (status.workers() > 0) fanout->run_soon();
   return status;
 }
@@ -138,7 +140,7 @@ PublishStatus LiveConnection::publish(const Topic& topic, Message message,
   Fanout* const fanout = environment_->shared.fanout;
   if (fanout == nullptr || !topic) return PublishStatus::stopped;
   const PublishStatus status =
-      connection::publish(*topic.state(), message, options, {&fanout->inbox(), packed(place())});
+      connection::publish(*topic.state(), message, options, {&fanout->inbox(), place_word()});
   if (status.workers() > 0) fanout->run_soon();
   return status;
 }
@@ -146,7 +148,7 @@ PublishStatus LiveConnection::publish(const Topic& topic, Message message,
 // ---- publications
 
 // Queues one message. Returns false if it was skipped, because the queue is full.
-inline bool LiveConnection::pass(const SharedMessage& message, bool compress) noexcept {
+bool LiveConnection::pass(const SharedMessage& message, bool compress) noexcept {
   make_room(message.message().size());
   const SendStatus status = engine_.send(message, {.compress = compress, .check_text = false});
   if (status == SendStatus::full) [[unlikely]] {
@@ -179,7 +181,7 @@ inline bool LiveConnection::pass(const SharedMessage& message, bool compress) no
   }
   for (; at != nullptr && at->number <= last; at = at->next) {
     entry.cursor = at->offset;
-    if (at->source != topics::Source::none && at->source == packed(place())) continue;
+    if (is_own(*at)) continue;
     if (!pass(at->message, at->compress)) skip(entry);
   }
 }
@@ -214,7 +216,7 @@ inline bool LiveConnection::pass(const SharedMessage& message, bool compress) no
     return;
   }
   for (const Arrival* at = &first; at != nullptr && engine_.is_open(); at = at->next) {
-    if (at->source != packed(place())) add_to_backlog(topic, entry, *at);
+    if (!is_own(*at)) add_to_backlog(topic, entry, *at);
   }
 }
 
@@ -293,77 +295,6 @@ void LiveConnection::take_all_publications(std::uint64_t last) noexcept {
   const bool took_all = engine_.is_open() && engine_.queued_bytes() == 0 && !congested_ &&
                         !read_ended_ && !transport_->has_unsent();
   if (!took_all) environment_->core.defer(*this);
-}
-
-// ---- what waits for the connection
-
-// The turn of the connection ends, and its queue was flushed.
-[[gnu::cold]] void LiveConnection::serve_waiting() noexcept {
-  if (!engine_.is_open()) {
-    waits_ = false;
-    return;
-  }
-  serve_backlogs();
-  if (extras_->stale > 0) serve_stale();
-  waits_ = !extras_->backlogs.empty() || extras_->stale > 0;
-  flush();
-  engine_.settle();
-}
-
-void LiveConnection::serve_backlogs() noexcept {
-  std::vector<Backlog>& backlogs = extras_->backlogs;
-  while (!backlogs.empty() && send_backlog(backlogs.front())) backlogs.erase(backlogs.begin());
-}
-
-// Returns whether all is queued. A history may be larger than the queue, so it goes out in parts.
-bool LiveConnection::send_backlog(Backlog& backlog) noexcept {
-  const auto subscription =
-      std::ranges::find(extras_->subscriptions, backlog.topic, &Subscription::topic);
-  Entry& entry = backlog.topic->entries[subscription->index];
-  for (; backlog.next < backlog.kept.size(); ++backlog.next) {
-    const topics::Kept& kept = backlog.kept[backlog.next];
-    const std::size_t bytes = kept.message.message().size();
-    if (engine_.is_crowded(bytes, engine_.limits().high_water_bytes)) {
-      flush();
-      if (engine_.is_crowded(bytes, engine_.limits().high_water_bytes)) return false;
-    }
-    if (!pass(kept.message, kept.compress)) skip(entry);
-  }
-  entry.state = Entry::State::live;
-  return true;
-}
-
-// Delivery::latest: sends the newest publication of each topic, while the socket takes them.
-void LiveConnection::serve_stale() noexcept {
-  for (Subscription& each : extras_->subscriptions) {
-    LocalTopic& topic = *each.topic;
-    Entry& entry = topic.entries[each.index];
-    if (entry.state != Entry::State::stale) continue;
-    if (engine_.queued_bytes() > newest_at_once) flush();
-    if (blocked_ != Blocked::no) return;
-    const Arrival* const newest = topic.pending.empty() ? topic.newest.get() : topic.pending.back();
-    if (newest->source != packed(place()) && !pass(newest->message, newest->compress)) skip(entry);
-    entry.cursor = std::max(entry.cursor, newest->offset);
-    entry.state = Entry::State::live;
-    --extras_->stale;
-    if (--topic.stale == 0) topic.newest.reset();
-  }
-}
-
-// Tells the session which topics have a gap. It may subscribe and unsubscribe meanwhile.
-void LiveConnection::report_gaps() noexcept {
-  const SessionType* const type = session_.type();
-  while (engine_.is_open()) {
-    const auto found =
-        std::ranges::find_if(extras_->subscriptions, [](auto& each) { return each.missed > 0; });
-    if (found == extras_->subscriptions.end()) return;
-    const topics::TopicRef topic = found->topic->topic;
-    const std::uint32_t missed = std::exchange(found->missed, 0);
-    if (type == nullptr || type->on_gap == nullptr) continue;
-    const bool fine = call_application(
-        "on_gap", [&] { type->on_gap(session_.get(), *this, topic->name(), missed); });
-    if (!fine) engine_.fail(Errc::handler_threw);
-  }
 }
 
 void LiveConnection::leave_topics() noexcept {

@@ -1,0 +1,90 @@
+// What waits for a subscriber until its turn ends or its queue is short: the history of a
+// subscription that has just begun, the newest value of a topic, and the report of a gap.
+#include "connection/extras.h"
+#include "connection/fanout.h"
+#include "connection/live_connection.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace tern::connection {
+namespace {
+
+using topics::Arrival;
+
+// Newest values are written together up to this size. If the socket does not take them, the others
+// stay, because they may be replaced.
+constexpr std::size_t newest_at_once = std::size_t{16} << 10;
+
+}  // namespace
+
+// The turn of the connection ends, and its queue was flushed.
+[[gnu::cold]] void LiveConnection::serve_waiting() noexcept {
+  if (!engine_.is_open()) {
+    waits_ = false;
+    return;
+  }
+  serve_backlogs();
+  if (extras_->stale > 0) serve_stale();
+  waits_ = !extras_->backlogs.empty() || extras_->stale > 0;
+  flush();
+  engine_.settle();
+}
+
+void LiveConnection::serve_backlogs() noexcept {
+  std::vector<Backlog>& backlogs = extras_->backlogs;
+  while (!backlogs.empty() && send_backlog(backlogs.front())) backlogs.erase(backlogs.begin());
+}
+
+// Returns whether all is queued. A history may be larger than the queue, so it goes out in parts.
+bool LiveConnection::send_backlog(Backlog& backlog) noexcept {
+  const auto subscription =
+      std::ranges::find(extras_->subscriptions, backlog.topic, &Subscription::topic);
+  Entry& entry = backlog.topic->entries[subscription->index];
+  for (; backlog.next < backlog.kept.size(); ++backlog.next) {
+    const topics::Kept& kept = backlog.kept[backlog.next];
+    const std::size_t bytes = kept.message.message().size();
+    if (engine_.is_crowded(bytes, engine_.limits().high_water_bytes)) {
+      flush();
+      if (engine_.is_crowded(bytes, engine_.limits().high_water_bytes)) return false;
+    }
+    if (!pass(kept.message, kept.compress)) skip(entry);
+  }
+  entry.state = Entry::State::live;
+  return true;
+}
+
+// Delivery::latest: sends the newest publication of each topic, while the socket takes them.
+void LiveConnection::serve_stale() noexcept {
+  for (Subscription& each : extras_->subscriptions) {
+    LocalTopic& topic = *each.topic;
+    Entry& entry = topic.entries[each.index];
+    if (entry.state != Entry::State::stale) continue;
+    if (engine_.queued_bytes() > newest_at_once) flush();
+    if (blocked_ != Blocked::no) return;
+    const Arrival* const newest = topic.pending.empty() ? topic.newest.get() : topic.pending.back();
+    if (!is_own(*newest) && !pass(newest->message, newest->compress)) skip(entry);
+    entry.cursor = std::max(entry.cursor, newest->offset);
+    entry.state = Entry::State::live;
+    --extras_->stale;
+    if (--topic.stale == 0) topic.newest.reset();
+  }
+}
+
+// Tells the session which topics have a gap. It may subscribe and unsubscribe meanwhile.
+void LiveConnection::report_gaps() noexcept {
+  const SessionType* const type = session_.type();
+  while (engine_.is_open()) {
+    const auto found =
+        std::ranges::find_if(extras_->subscriptions, [](auto& each) { return each.missed > 0; });
+    if (found == extras_->subscriptions.end()) return;
+    const topics::TopicRef topic = found->topic->topic;
+    const std::uint32_t missed = std::exchange(found->missed, 0);
+    if (type == nullptr || type->on_gap == nullptr) continue;
+    const bool fine = call_application(
+        "on_gap", [&] { type->on_gap(session_.get(), *this, topic->name(), missed); });
+    if (!fine) engine_.fail(Errc::handler_threw);
+  }
+}
+
+}  // namespace tern::connection
