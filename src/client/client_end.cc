@@ -50,7 +50,7 @@ void LoopClient::fail(Error failure, Stage stage) noexcept {
   Ended ended{.url = url, .failure = &failure, .stage = stage, .times = times()};
   close_attempt();
   ended.retry_after = retry_after(failure);
-  const auto wait = backoff_.after_failure(ground().draw(),
+  const auto wait = backoff_.after_failure(group().draw(),
                                            ended.retry_after.value_or(std::chrono::nanoseconds(0)));
   conclude(ended, judge(failure), wait);
 }
@@ -69,7 +69,7 @@ void LoopClient::end(const CloseInfo& info) noexcept {
     return tell(ended);
   }
   const Verdict verdict = judge(info);
-  const auto wait = backoff_.after_end(verdict, core().now() - since_, ground().draw());
+  const auto wait = backoff_.after_end(verdict, core().now() - since_, group().draw());
   conclude(ended, verdict, wait);
 }
 
@@ -160,12 +160,12 @@ void LoopClient::on_timer(net::Timer::time_point) noexcept {
 // ---- stopping
 
 bool LoopClient::stop(CloseCode code, std::string_view reason) noexcept {
-  if (ground().registry->mailbox().reader() == std::this_thread::get_id()) {
+  if (group().registry->mailbox().reader() == std::this_thread::get_id()) {
     stop_here(code, reason);
     return true;
   }
   try {
-    return ground().registry->mailbox().post(
+    return group().registry->mailbox().post(
         [client = weak_from_this(), code, reason = std::string(reason)] {
           if (const auto self = client.lock()) self->stop_here(code, reason);
         },
@@ -265,7 +265,7 @@ void LoopClient::abandon() noexcept {
   if (is_over()) return;
   life_ = Life::over;
   const auto self = weak_from_this().lock();
-  static_cast<Settler*>(this)->unlink();
+  static_cast<GroupMember*>(this)->unlink();
   on_stop_.reset();
   cancel();
   core().timers().cancel(*this);

@@ -26,7 +26,7 @@ Handle LoopClient::handle() const noexcept {
 
 SendStatus LoopClient::send(Message message, SendOptions options) noexcept {
   try {
-    const net::Mailbox& mailbox = ground().registry->mailbox();
+    const net::Mailbox& mailbox = group().registry->mailbox();
     if (mailbox.reader() == std::this_thread::get_id()) return send_here(message, options);
     return post(message, options);
   } catch (const std::bad_alloc&) {
@@ -58,7 +58,7 @@ SendStatus LoopClient::post(Message message, SendOptions options) {
   if (options.check_text && !engine::is_valid_text(message)) return SendStatus::not_utf8;
   options.check_text = false;
   SharedMessage shared(message);
-  net::Mailbox& mailbox = ground().registry->mailbox();
+  net::Mailbox& mailbox = group().registry->mailbox();
   const bool posted = mailbox.post(
       [client = weak_from_this(), shared = std::move(shared), options] {
         const auto self = client.lock();

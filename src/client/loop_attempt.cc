@@ -19,10 +19,10 @@ const char* environment(const char* name) { return std::getenv(name); }
 
 }  // namespace
 
-LoopAttempt::LoopAttempt(net::LoopCore& core, Ground& ground, Owner& owner, Destination to,
+LoopAttempt::LoopAttempt(net::LoopCore& core, ClientGroup& group, Owner& owner, Destination to,
                          TimePoint deadline, net::Fd given)
     : core_(core),
-      ground_(ground),
+      group_(group),
       owner_(&owner),
       to_(std::move(to)),
       deadline_(deadline),
@@ -115,7 +115,7 @@ LoopAttempt::Progress LoopAttempt::take(Step step) {
     case Step::tunnel:
       return tunnel();
     case Step::secure:
-      return wrap(to_.options().tls, route_.server_name, to_.url().port, ground_.scratch);
+      return wrap(to_.options().tls, route_.server_name, to_.url().port, group_.scratch);
     case Step::find_route:
     case Step::upgrade:
       break;
@@ -256,7 +256,7 @@ net::Transport& LoopAttempt::transport() {
 
 LoopAttempt::Progress LoopAttempt::wrap(const TlsClient& options, const std::string& name,
                                         std::uint16_t port, tls::Scratch& scratch) {
-  TlsMemory& memory = options.memory != nullptr ? *options.memory : ground_.tls;
+  TlsMemory& memory = options.memory != nullptr ? *options.memory : group_.tls;
   auto context = memory.contexts().get(options);
   if (!context) return fail(std::move(context).error());
   transport();
@@ -271,7 +271,7 @@ LoopAttempt::Progress LoopAttempt::wrap(const TlsClient& options, const std::str
 LoopAttempt::Progress LoopAttempt::secure_proxy() {
   const ProxyServer& proxy = *route_.proxy;
   const std::string& name = proxy.tls.server_name.empty() ? proxy.host : proxy.tls.server_name;
-  return wrap(proxy.tls, name, proxy.port, ground_.proxy_scratch);
+  return wrap(proxy.tls, name, proxy.port, group_.proxy_scratch);
 }
 
 LoopAttempt::Progress LoopAttempt::tunnel() {

@@ -5,7 +5,7 @@
 #include "tern/client.h"
 #include "tern/error.h"
 
-#include "client/ground.h"
+#include "client/client_group.h"
 #include "client/loop_race.h"
 #include "client/route.h"
 #include "client/steps.h"
@@ -49,8 +49,8 @@ class LoopAttempt final : private net::Watcher, private net::Timer, private net:
 
   /// `deadline` holds for everything up to the 101. `given` is the socket of the options, if they
   /// name one. Throws std::bad_alloc.
-  LoopAttempt(net::LoopCore& core, Ground& ground, Owner& owner, Destination to, TimePoint deadline,
-              net::Fd given = {});
+  LoopAttempt(net::LoopCore& core, ClientGroup& group, Owner& owner, Destination to,
+              TimePoint deadline, net::Fd given = {});
 
   /// Begins. It may call the owner.
   void start() noexcept;
@@ -105,7 +105,7 @@ class LoopAttempt final : private net::Watcher, private net::Timer, private net:
   Error late() const;
 
   net::LoopCore& core_;
-  Ground& ground_;
+  ClientGroup& group_;
   Owner* owner_;  // null once closed
   Destination to_;
   const TimePoint deadline_;

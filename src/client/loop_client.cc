@@ -77,11 +77,11 @@ std::string text_of(std::span<const iovec> pieces) {
 }  // namespace
 
 LoopClient::LoopClient(Loop& loop, std::string_view url, std::shared_ptr<ClientOptions> options)
-    : settings_(Ground::settings_of(loop, std::move(options))),
-      url_(ground().url_of(url)),
-      environment_{loop.core(), ground().metrics, *this, settings_->shared},
+    : settings_(ClientGroup::settings_of(loop, std::move(options))),
+      url_(group().url_of(url)),
+      environment_{loop.core(), group().metrics, *this, settings_->shared},
       backoff_(settings_->backoff) {
-  ground().add(*this);
+  group().add(*this);
   if (this->options().outbox) {
     outbox_ = std::make_unique<OutboxQueue>(*this->options().outbox);
   }
@@ -135,7 +135,7 @@ Result<void> LoopClient::check() {
 }
 
 Result<void> LoopClient::load(const TlsClient& options) {
-  TlsMemory& memory = options.memory != nullptr ? *options.memory : ground().tls;
+  TlsMemory& memory = options.memory != nullptr ? *options.memory : group().tls;
   if (auto context = memory.contexts().get(options); !context) return std::move(context).error();
   return {};
 }
@@ -229,7 +229,7 @@ void LoopClient::go(AttemptAnswer answer) {
   }
   if (given_) dial = with_socket(*dial, given_.get());
   const auto deadline = base::later(core().now(), dial->timeout);
-  attempt_ = new LoopAttempt(core(), ground(), *this, Destination(*std::move(url), dial), deadline,
+  attempt_ = new LoopAttempt(core(), group(), *this, Destination(*std::move(url), dial), deadline,
                              std::move(given_));
   attempt_->start();
 }
@@ -254,7 +254,7 @@ void LoopClient::on_way_failed(LoopAttempt&, Error failure, Stage stage) noexcep
 
 void LoopClient::connect(LoopAttempt& attempt) {
   const auto self = weak_from_this().lock();  // the engine refers to the settings
-  auto engine = Engine::client(attempt.request(), settings_->engine, ground().workspace);
+  auto engine = Engine::client(attempt.request(), settings_->engine, group().workspace);
   if (!engine) return fail(std::move(engine).error(), Stage::upgrade);
   if (options().on_request) {
     show_request(text_of(engine->output()));

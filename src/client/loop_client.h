@@ -3,7 +3,7 @@
 
 #include "tern/client.h"
 
-#include "client/ground.h"
+#include "client/client_group.h"
 #include "client/loop_attempt.h"
 #include "client/outbox.h"
 #include "client/pending_attempt.h"
@@ -25,7 +25,7 @@ namespace tern::client {
 /// Attempts, waits and connections of one Client. Thread: the loop's; stop(), send(), handle() and
 /// state() from any. Lifetime: the Client and its connections own it.
 class LoopClient final : public std::enable_shared_from_this<LoopClient>,
-                         private Settler,
+                         private GroupMember,
                          private connection::Owner,
                          private LoopAttempt::Owner,
                          private net::Deferred,
@@ -77,7 +77,7 @@ class LoopClient final : public std::enable_shared_from_this<LoopClient>,
     void operator()() const noexcept;
   };
 
-  // Settler
+  // GroupMember
   void on_loop_end() noexcept override;
   // connection::Owner
   void on_head(connection::LiveConnection& connection) noexcept override;
@@ -102,7 +102,7 @@ class LoopClient final : public std::enable_shared_from_this<LoopClient>,
   // The timer stays armed, because then no memory is needed to move it.
   void wait_until(Loop::Clock::time_point time) noexcept { core().timers().arm(*this, time); }
   void set_state(ClientState state) noexcept { state_.store(state, std::memory_order_relaxed); }
-  Ground& ground() const noexcept { return *settings_->ground; }
+  ClientGroup& group() const noexcept { return *settings_->group; }
   void schedule(Todo todo) noexcept;
   void run(Todo todo) noexcept;
 

@@ -20,42 +20,42 @@
 
 namespace tern::client {
 
-class Ground;
+class ClientGroup;
 
 /// The options of one or more clients of a loop, in the forms that are needed. So a client itself
 /// is small.
 struct Settings {
-  Settings(Loop& loop, std::shared_ptr<Ground> on, std::shared_ptr<ClientOptions> given);
+  Settings(Loop& loop, std::shared_ptr<ClientGroup> on, std::shared_ptr<ClientOptions> given);
 
-  const std::shared_ptr<Ground> ground;
+  const std::shared_ptr<ClientGroup> group;
   const std::shared_ptr<ClientOptions> options;
   const EngineOptions engine;
   const BackoffOptions backoff;
   const connection::Shared shared;
 };
 
-struct GroundTag;
+struct ClientGroupTag;
 
-/// A client on this ground.
-class Settler : public base::ListHook<GroundTag> {
+/// A client of this group.
+class GroupMember : public base::ListHook<ClientGroupTag> {
  public:
   /// The loop ends; this is the last moment at which it can be used.
   virtual void on_loop_end() noexcept = 0;
 
  protected:
-  Settler() noexcept = default;
-  ~Settler() = default;
+  GroupMember() noexcept = default;
+  ~GroupMember() = default;
 };
 
 /// The memory and the connections of the clients of one loop. Lifetime: as long as a client of the
 /// loop or one of its connections. Thread: the loop's.
-class Ground final : public std::enable_shared_from_this<Ground>, private net::Dependent {
+class ClientGroup final : public std::enable_shared_from_this<ClientGroup>, private net::Dependent {
  public:
-  explicit Ground(net::LoopCore& core);
-  Ground(const Ground&) = delete;
-  Ground& operator=(const Ground&) = delete;
+  explicit ClientGroup(net::LoopCore& core);
+  ClientGroup(const ClientGroup&) = delete;
+  ClientGroup& operator=(const ClientGroup&) = delete;
 
-  /// Returns the settings of these options on the ground of this loop, which the first client
+  /// Returns the settings of these options in the group of this loop, which the first client
   /// makes. Clients that are made one after the other with the same options share their settings.
   /// Throws std::bad_alloc.
   static std::shared_ptr<const Settings> settings_of(Loop& loop,
@@ -63,7 +63,7 @@ class Ground final : public std::enable_shared_from_this<Ground>, private net::D
   /// Returns this URL. Clients that are made one after the other for the same URL share it. Throws
   /// std::bad_alloc.
   SharedText url_of(std::string_view url);
-  void add(Settler& client) noexcept { clients_.push_back(client); }
+  void add(GroupMember& client) noexcept { clients_.push_back(client); }
   /// Returns a random number, uniform over all values.
   std::uint64_t draw() noexcept;
 
@@ -77,13 +77,13 @@ class Ground final : public std::enable_shared_from_this<Ground>, private net::D
   const std::shared_ptr<connection::Registry> registry;
 
  private:
-  static std::shared_ptr<Ground> of(net::LoopCore& core);
+  static std::shared_ptr<ClientGroup> of(net::LoopCore& core);
   void on_loop_end() noexcept override;
 
   crypto::Random random_{};
   std::weak_ptr<const Settings> last_settings_{};
   SharedText last_url_{};
-  base::IntrusiveList<Settler, GroundTag> clients_{};
+  base::IntrusiveList<GroupMember, ClientGroupTag> clients_{};
 };
 
 }  // namespace tern::client
