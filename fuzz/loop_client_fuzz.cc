@@ -1,8 +1,8 @@
 // Runs a tern::Client with its loop and an application on a kernel in memory
 // (support/fake_kernel.h). Input: five bytes of options, then a script. While the loop waits, the
-// script holds the actions of the servers or proxies, the network, the system, the application and
-// the clock. The application may also destroy, stop or restart the client in one of its callbacks.
-// At the end of the script the target stops the client.
+// script holds the actions of the servers or proxies, the resolver, the network, the system, the
+// application and the clock. The application may also destroy, stop or restart the client in one of
+// its callbacks. At the end of the script the target stops the client.
 //
 // The target checks that each session gets one on_open and one on_close, that each attempt and each
 // connection ends once, that state() agrees with what is reported, that no attempt comes too early,
@@ -12,11 +12,14 @@
 // Subject: src/client/loop_client.cc
 // Subject: src/client/client_end.cc
 // Subject: src/client/client_send.cc
+// Subject: src/client/loop_attempt.cc
 // Subject: src/client/loop_race.cc
 // Subject: src/client/outbox.cc
 // Subject: src/client/tunnel.cc
 #include "tern/client.h"
 
+#include "net/resolver.h"
+#include "support/client_world.h"
 #include "support/fake_kernel.h"
 #include "support/far_end.h"
 #include "support/input.h"
@@ -30,6 +33,7 @@
 #include <memory>
 #include <optional>
 #include <stdexcept>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
@@ -50,23 +54,46 @@ using tern::fuzz::Stream;
 enum class Place { none, constructor, open, message, drain, close, ended, again, before, log };
 constexpr unsigned place_count = 10;
 
+// The server of the URL; `names`: proxies have a name, too.
+enum class Target { address, name, unix_socket, names };
+
+struct AskedName {
+  std::uint16_t port;
+  tern::net::Lookups::Done done;
+};
+
+class World;
+World* the_world = nullptr;
+
 class World {
  public:
   World(const std::uint8_t* data, std::size_t size) : input_(data, size) {
     kernel_.step = [this] { return step(); };
     kernel_.on_connect = [this](Stream&) { return connect(); };
+    the_world = this;
+  }
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+  ~World() { the_world = nullptr; }
+
+  // A look-up, which the script answers or not.
+  void look_up(std::uint16_t port, tern::net::Lookups::Done done) {
+    demand(!destroyed_, "a look-up after the destructor");
+    lookups_.push_back({port, std::move(done)});
   }
 
   void run() {
     const unsigned flags = input_.take();
     where_ = static_cast<Place>(input_.take() % place_count);
     what_ = input_.take();
-    occasions_ = input_.take() % 4;
+    const unsigned more = input_.take();
+    occasions_ = more % 4;
+    target_ = static_cast<Target>(more / 4 % 4);
     kernel_.fail_setup(input_.take());
-    proxied_ = (flags & 3) == 1 || (flags & 3) == 2;
+    secure_ = more / 16 % 2 == 1;
+    proxied_ = secure_ || (flags & 3) == 1 || (flags & 3) == 2;
     loop_ = std::make_unique<tern::Loop>();
-    client_.emplace(*loop_, (flags & 16) != 0 ? "ws://[::1]:81/a?secret" : "ws://127.0.0.1/echo",
-                    options(flags));
+    client_.emplace(*loop_, url(flags), options(flags));
     if (client_->connect<Session>(std::ref(*this))) {
       send("before the loop runs");
       static_cast<void>(loop_->run());
@@ -76,6 +103,7 @@ class World {
     destroy();
     loop_.reset();
     attempts_.clear();
+    lookups_.clear();
     lives_.handles.clear();
     check();
   }
@@ -125,17 +153,30 @@ class World {
     std::size_t number_;
   };
 
+  const char* url(unsigned flags) const {
+    switch (target_) {
+      case Target::address:
+        break;
+      case Target::name:
+      case Target::names:
+        return secure_ ? "wss://server.test/a?secret" : "ws://server.test/a?secret";
+      case Target::unix_socket:
+        return "ws+unix:///socket:/a?secret";
+    }
+    if (secure_) return "wss://127.0.0.1/echo";
+    return (flags & 16) != 0 ? "ws://[::1]:81/a?secret" : "ws://127.0.0.1/echo";
+  }
+
+  // The peers cannot speak TLS, so a secure client only learns how its handshake fails.
   tern::ClientOptions options(unsigned flags) {
     tern::ClientOptions options;
-    options.dial.limits = {.max_message_bytes = 2000,
-                           .max_fragments = 8,
-                           .max_head_bytes = 2000,
-                           .max_header_fields = 20,
-                           .max_queued_bytes = 3000,
-                           .high_water_bytes = 1000,
-                           .low_water_bytes = 100};
-    if ((flags & 3) == 1) options.dial.proxy = *tern::Proxy::parse("http://me:word@192.0.2.1");
-    if ((flags & 3) == 2) options.dial.proxy = *tern::Proxy::parse("socks5://192.0.2.1");
+    options.dial.limits = tern::fuzz::small_limits();
+    const std::string proxy = target_ == Target::names ? "proxy.test" : "192.0.2.1";
+    const std::string http = secure_ ? "https://me:word@" : "http://me:word@";
+    options.dial.tls.insecure_accept_any_certificate = true;
+    if ((flags & 3) == 1) options.dial.proxy = *tern::Proxy::parse(http + proxy);
+    options.dial.proxy.tls(options.dial.tls);
+    if ((flags & 3) == 2) options.dial.proxy = *tern::Proxy::parse("socks5://" + proxy);
     if ((flags & 3) == 3) options.dial.max_redirects = 2;
     if ((flags & 4) != 0) {
       options.before_attempt = [this](tern::Attempt attempt) { before(std::move(attempt)); };
@@ -148,7 +189,13 @@ class World {
     if ((flags & 64) != 0) {
       options.retry.again = [this](const tern::Ended& ended) { return again(ended); };
     }
+    options.dial.stop = stop_source_.get_token();
     options.on_ended = [this](const tern::Ended& ended) { on_ended(ended); };
+    options.on_request = [this](std::string_view head) {
+      demand(!destroyed_, "on_request after the destructor");
+      demand(head.starts_with("GET /") || head.starts_with("CONNECT "), "another request");
+      demand(head.ends_with("\r\n\r\n"), "a request that is not whole");
+    };
     options.log = [this](const tern::LogRecord& record) {
       demand(!record.message.empty(), "an empty log message");
       act(Place::log);
@@ -203,14 +250,14 @@ class World {
     if (what_ % 16 == 15) throw std::runtime_error("on purpose");
   }
 
-  // What an application may do to its client.
+  // One of the calls that an application may make on its client.
   void do_something(unsigned what) {
     if (!client_) return;
     switch (what % 8) {
       case 0:
         return destroy();
       case 1:
-        return stop();
+        return what < 128 ? stop() : static_cast<void>(stop_source_.request_stop());
       case 2:
         return reconnect();
       case 3:
@@ -255,16 +302,7 @@ class World {
       demand(now() >= earliest_, "an attempt comes too early");
       earliest_ = 0ns;
     }
-    switch (input_.take() % 8) {
-      case 1:
-        return EINPROGRESS;
-      case 2:
-        return ECONNREFUSED;
-      case 3:
-        return ENETUNREACH;
-      default:
-        return 0;
-    }
+    return tern::fuzz::result_of_connect(input_);
   }
 
   bool step() {
@@ -283,10 +321,7 @@ class World {
         });
         return true;
       case 1:
-        for (FarEnd& peer : peers_) {
-          peer.stream->connecting ? peer.stream->reset(ETIMEDOUT)
-                                  : static_cast<void>(peer.stream->fin_arrived = true);
-        }
+        for (FarEnd& peer : peers_) tern::fuzz::end_peer(*peer.stream);
         return true;
       case 2:
         kernel_.pass(60s);
@@ -298,7 +333,7 @@ class World {
   }
 
   void happens(unsigned byte) {
-    const unsigned what = byte % 24;
+    const unsigned what = byte % 25;
     FarEnd* const peer = peers_.empty() ? nullptr : &peers_.back();
     if (what == 14) return kernel_.pass(100ms * input_.take());
     if (what == 15) return tern::fuzz::inject_fault(kernel_, input_);
@@ -309,15 +344,14 @@ class World {
       return;
     }
     if (what == 18) return answer(input_.take());
+    if (what == 24) return answer_lookup(input_.take());
     if (peer != nullptr) peer_acts(*peer, what);
   }
 
   void peer_acts(FarEnd& peer, unsigned what) {
     using namespace std::string_literals;
-    if (peer.stream->connecting) {
-      peer.stream->connecting = false;
-      if (what == 1) peer.stream->reset(ECONNREFUSED);
-    } else if (what < 5) {
+    if (tern::fuzz::end_connect(*peer.stream, what == 1)) return;
+    if (what < 5) {
       peer.send_something(what, input_);
     } else if (what < 12) {
       peer.treat_socket(what - 5, input_);
@@ -359,6 +393,20 @@ class World {
     }
   }
 
+  // Answers a look-up, also one that the client has given up.
+  void answer_lookup(unsigned how) {
+    if (lookups_.empty()) return;
+    auto [port, done] = std::move(lookups_.front());
+    lookups_.pop_front();
+    if (how % 4 == 3) return done(tern::Error(tern::Errc::name_not_resolved, "resolve"));
+    tern::net::Addresses found;
+    if (how % 4 == 1) found.push_back(*tern::net::Address::parse("2001:db8::7", port));
+    for (unsigned i = 0; i <= how % 4; ++i) {
+      found.push_back(*tern::net::Address::parse("192.0.2." + std::to_string(i), port));
+    }
+    done(std::move(found));
+  }
+
   void look() {
     while (peers_.size() < kernel_.dialled().size()) {
       peers_.emplace_back(tern::Role::client, kernel_.dialled()[peers_.size()]);
@@ -389,13 +437,17 @@ class World {
   Lives lives_{};
   std::deque<FarEnd> peers_{};
   std::deque<tern::Attempt> attempts_{};
+  std::deque<AskedName> lookups_{};
+  std::stop_source stop_source_{};
   std::unique_ptr<tern::Loop> loop_{};
   std::optional<tern::Client> client_{};
+  Target target_ = Target::address;
   Place where_ = Place::none;
   unsigned what_ = 0;
   unsigned occasions_ = 0;
   std::chrono::nanoseconds earliest_{0};
-  bool proxied_ = false;
+  bool secure_ = false;
+  bool proxied_ = false;  // also if secure_: a peer does not see frames, or not from the start
   bool destroyed_ = false;
   bool over_ = false;
   unsigned finished_ = 0;
@@ -406,6 +458,17 @@ class World {
 };
 
 }  // namespace
+
+// Replaces tern::net::resolve_async() (CMakeLists.txt). A client that gives up a look-up must take
+// an answer that comes too late, so the returned object cancels nothing.
+tern::net::Lookup fake_resolve_async(
+    std::string_view, std::uint16_t port,
+    tern::net::Lookups::Done done) __asm__("__wrap_" TERN_RESOLVE_ASYNC);
+tern::net::Lookup fake_resolve_async(std::string_view, std::uint16_t port,
+                                     tern::net::Lookups::Done done) {
+  the_world->look_up(port, std::move(done));
+  return {};
+}
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   World(data, size).run();

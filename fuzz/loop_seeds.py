@@ -8,7 +8,9 @@ import os
 
 PLACES = ("none", "constructor", "open", "message", "drain", "close", "ended", "again", "before", "log")
 DESTROY, STOP, RECONNECT, STOP_RECONNECT, RECONNECT_STOP, SEND, CLOSE, BAD_TEXT = range(8)
+STOP_TOKEN = 129
 THROW = 15
+ADDRESS, NAME, UNIX, NAMES = range(4)
 HTTP, SOCKS, REDIRECTS = 1, 2, 3
 ASKS, OUTBOX, OTHER_URL, THREE, AGAIN, LOOP_FIRST = 4, 8, 16, 32, 64, 128
 AT_ONCE, IN_PROGRESS, REFUSED, UNREACHABLE = (bytes([n]) for n in range(4))
@@ -65,10 +67,15 @@ def answer(how):
     return b"\x12" + bytes([how])
 
 
-def save(name, *steps, flags=0, place="none", deed=0, occasions=1, setup=0):
+FOUND, TWO_FAMILIES, THREE_FOUND, NOT_FOUND = (b"\x18" + bytes([n]) for n in range(4))
+
+
+def save(name, *steps, flags=0, place="none", deed=0, occasions=1, target=ADDRESS, secure=False,
+         setup=0):
     os.makedirs("corpus/loop_client_fuzz", exist_ok=True)
     with open(f"corpus/loop_client_fuzz/{name}", "wb") as out:
-        out.write(bytes([flags, PLACES.index(place), deed, occasions, setup]) + b"".join(steps))
+        more = occasions + 4 * target + 16 * secure
+        out.write(bytes([flags, PLACES.index(place), deed, more, setup]) + b"".join(steps))
 
 
 # The loop turns once before the client connects, so a step that does nothing comes first.
@@ -100,8 +107,31 @@ save("http_proxy_slow", IN_PROGRESS, start, b"\x02", read_piece(1), CONNECTED, U
 save("http_proxy_blocked", AT_ONCE, room(1), start, FREE, CONNECTED, UPGRADE, flags=HTTP)
 save("socks", AT_ONCE, start, GREETED, BOUND, UPGRADE, say(b"x"), close(), FIN, flags=SOCKS)
 save("socks_ends", AT_ONCE, start, GREETED, FIN, wait(20), AT_ONCE, start, RESET, flags=SOCKS)
+save("name", FOUND, opened, say(b"x"), close(), FIN, target=NAME)
+save("name_in_vain", NOT_FOUND, wait(20), FOUND, REFUSED, wait(40), TWO_FAMILIES, opened, FIN, target=NAME)
+save("name_is_slow", wait(255), wait(255), FOUND, FOUND, opened, FIN, target=NAME)
+save("name_too_late", wait(1), call(STOP), FOUND, call(RECONNECT), FOUND, opened, FIN, target=NAME)
+save("name_destroyed", wait(1), call(DESTROY), FOUND, wait(1), target=NAME)
+save("name_race", THREE_FOUND, IN_PROGRESS, wait(3), IN_PROGRESS, wait(3), UNREACHABLE, start, b"\x01", wait(255),
+     wait(255), target=NAME)
+save("name_behind_socks", AT_ONCE, FOUND, GREETED, BOUND, UPGRADE, say(b"x"), FIN, flags=SOCKS, target=NAME)
+save("name_behind_socks_slow", AT_ONCE, wait(255), wait(255), NOT_FOUND, flags=SOCKS, target=NAME)
+save("names_of_http", FOUND, AT_ONCE, start, CONNECTED, UPGRADE, FIN, flags=HTTP, target=NAMES)
+save("names_of_socks", FOUND, AT_ONCE, NOT_FOUND, wait(20), flags=SOCKS, target=NAMES)
+save("unix", opened, say(b"x"), close(), FIN, target=UNIX)
+save("unix_full", IN_PROGRESS, wait(20), REFUSED, wait(40), opened, FIN, target=UNIX)
+save("unix_redirect", AT_ONCE, start, MOVED, FIN, AT_ONCE, start, UPGRADE, FIN, flags=REDIRECTS, target=UNIX)
+save("unix_and_proxy", start, flags=HTTP, target=UNIX)
+save("tls_nonsense", AT_ONCE, start, raw(b"HTTP/1.1 400 No\r\n\r\n"), FIN, wait(20), AT_ONCE, FIN, secure=True)
+save("tls_stalls", AT_ONCE, start, wait(255), wait(255), call(STOP), secure=True)
+save("tls_behind_socks", AT_ONCE, start, GREETED, BOUND, raw(b"nonsense"), flags=SOCKS, secure=True)
+save("tls_to_a_proxy", FOUND, AT_ONCE, start, raw(b"nonsense"), FIN, flags=HTTP, target=NAMES, secure=True)
+save("tls_to_a_proxy_stalls", AT_ONCE, room(0), start, wait(255), wait(255), flags=HTTP, secure=True)
+save("stop_token", AT_ONCE, start, call(STOP_TOKEN), call(RECONNECT), wait(1))
+save("stop_token_open", opened, call(STOP_TOKEN), say(b"x"), close(), FIN)
 save("asks", start, answer(0), opened, close(), FIN, wait(60), answer(1), opened, flags=ASKS)
 save("asks_badly", start, answer(2), wait(20), answer(3), wait(40), answer(5), wait(60), answer(4), flags=ASKS)
+save("asks_in_vain", start, answer(3), wait(20), answer(5), wait(40), answer(4), flags=ASKS)
 save("asks_without_end", start, wait(255), call(STOP), answer(0), flags=ASKS)
 save("outbox", start, *(call(SEND + 8 * n) for n in range(4)), UPGRADE, close(), FIN, flags=OUTBOX)
 save("outbox_full", REFUSED, *(call(SEND + 8 * n) for n in (30, 30, 30, 30)), wait(20), opened, flags=OUTBOX)

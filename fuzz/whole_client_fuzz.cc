@@ -13,11 +13,11 @@
 // Subject: src/client/wait.cc
 #include "tern/dial.h"
 
+#include "support/client_world.h"
 #include "support/fake_kernel.h"
 #include "support/far_end.h"
 #include "support/input.h"
 
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -34,13 +34,11 @@ using tern::fuzz::Input;
 using tern::fuzz::Kernel;
 using tern::fuzz::Stream;
 
-constexpr std::size_t max_message = 2000;
-
 class World {
  public:
   World(const std::uint8_t* data, std::size_t size) : input_(data, size) {
     kernel_.step = [this] { return step(); };
-    kernel_.on_connect = [this](Stream&) { return connect(); };
+    kernel_.on_connect = [this](Stream&) { return tern::fuzz::result_of_connect(input_); };
   }
 
   void run() {
@@ -68,31 +66,12 @@ class World {
  private:
   static tern::DialOptions options(unsigned flags) {
     tern::DialOptions options;
-    options.limits = {.max_message_bytes = max_message,
-                      .max_fragments = 8,
-                      .max_head_bytes = 2000,
-                      .max_header_fields = 20,
-                      .max_queued_bytes = 3000,
-                      .high_water_bytes = 1000,
-                      .low_water_bytes = 100};
+    options.limits = tern::fuzz::small_limits();
     if ((flags & 16) != 0) options.protocols = {"chat", "superchat"};
     if ((flags & 32) != 0) options.headers = {{"Origin", "http://example.org"}};
     if ((flags & 64) != 0) options.headers = {{"Bad name", "x"}};
     if ((flags & 128) != 0) options.timeout = std::chrono::nanoseconds::max();
     return options;
-  }
-
-  int connect() {
-    switch (input_.take() % 8) {
-      case 1:
-        return EINPROGRESS;
-      case 2:
-        return ECONNREFUSED;
-      case 3:
-        return ENETUNREACH;
-      default:
-        return 0;
-    }
   }
 
   FarEnd* server() {
@@ -113,13 +92,7 @@ class World {
     FarEnd* const far = server();
     if (input_.empty()) {
       // The server ends, if there is one. After that only timeouts happen.
-      if (far == nullptr || far->stream->broken || far->stream->fin_arrived) return false;
-      if (far->stream->connecting) {
-        far->stream->reset(ETIMEDOUT);
-      } else {
-        far->stream->fin_arrived = true;
-      }
-      return true;
+      return far != nullptr && tern::fuzz::end_peer(*far->stream);
     }
     happens(input_.take() % 16, far);
     return true;
@@ -129,10 +102,8 @@ class World {
     if (what == 14) return kernel_.pass(100ms * input_.take());
     if (what == 15) return tern::fuzz::inject_fault(kernel_, input_);
     if (far == nullptr) return;
-    if (far->stream->connecting) {
-      far->stream->connecting = false;
-      if (what == 1) far->stream->reset(ECONNREFUSED);
-    } else if (what < 5) {
+    if (tern::fuzz::end_connect(*far->stream, what == 1)) return;
+    if (what < 5) {
       far->send_something(what, input_);
     } else if (what < 12) {
       far->treat_socket(what - 5, input_);
@@ -212,7 +183,8 @@ class World {
     const auto got = client.receive(payload, timeout...);
     if (got) {
       demand(!ended_, "a message after the end");
-      demand(payload.size() <= max_message, "a message over the limit");
+      demand(payload.size() <= tern::fuzz::small_limits().max_message_bytes,
+             "a message over the limit");
       demand(*got != tern::MessageType::text || tern::test::is_utf8(payload),
              "text that is not UTF-8");
       heard_.push_back(payload);

@@ -190,7 +190,11 @@ int Kernel::connect(int fd, const sockaddr* name, socklen_t size) {
   if (fails(Call::connect)) return -1;
   std::memcpy(&socket.remote, name, size);
   socket.local = connects_to_itself ? socket.remote : loopback(first_port);
-  const int error = on_connect ? on_connect(*socket.stream) : 0;
+  int error = on_connect ? on_connect(*socket.stream) : 0;
+  if (name->sa_family == AF_UNIX) {
+    socket.name_size = size;
+    if (error == EINPROGRESS) error = EAGAIN;  // such a connect() never goes on later
+  }
   if (error != 0 && error != EINPROGRESS) return fail(error);
   moved();
   socket.stream->broken = false;
