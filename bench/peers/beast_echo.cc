@@ -1,4 +1,5 @@
-// An echo server on Boost.Beast in the fastest form (beast.h), for the comparison with tern's. It
+// An echo server on Boost.Beast in the fastest form (beast.h), for the comparison with tern's. On
+// /fanout a message goes to all other connections, by a queue of shared messages for each. It
 // uses beast::ssl_stream, which joins the pieces of a message before it enciphers them. Messages
 // are never fragmented. For compressed messages that needs a write buffer of their compressed size:
 // with Beast's default of 4 KiB each buffer full would be a frame and a system call.
@@ -6,18 +7,24 @@
 #include "peers/beast.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/ssl/context.hpp>
+#include <boost/beast/core/buffers_to_string.hpp>
+#include <boost/beast/http.hpp>
 #include <boost/beast/ssl/ssl_stream.hpp>
 #include <boost/beast/version.hpp>
 #include <boost/beast/websocket/ssl.hpp>
 #include <cstddef>
 #include <cstdio>
+#include <deque>
 #include <exception>
 #include <memory>
 #include <optional>
+#include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace {
 
@@ -33,9 +40,11 @@ struct Options : peers::Options {
 template <class Next>
 class Session : public std::enable_shared_from_this<Session<Next>> {
  public:
+  using Members = std::vector<Session*>;  // of the fan-out, in the order in which they came
+
   template <class... Arguments>
-  explicit Session(const Options& options, Arguments&&... arguments)
-      : stream_(std::forward<Arguments>(arguments)...) {
+  explicit Session(const Options& options, Members& members, Arguments&&... arguments)
+      : stream_(std::forward<Arguments>(arguments)...), members_(members) {
     stream_.read_message_max(options.max_message);
     stream_.auto_fragment(false);
     stream_.write_buffer_bytes(options.write_buffer);
@@ -47,6 +56,12 @@ class Session : public std::enable_shared_from_this<Session<Next>> {
     deflate.memLevel = 8;  // zlib's own, and tern's
     stream_.set_option(deflate);
   }
+
+  ~Session() {
+    members_.erase(std::remove(members_.begin(), members_.end(), this), members_.end());
+  }
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
 
   void start() {
     if constexpr (std::is_same_v<Next, TlsSocket>) {
@@ -61,15 +76,58 @@ class Session : public std::enable_shared_from_this<Session<Next>> {
 
  private:
   void upgrade() {
-    stream_.async_accept([self = this->shared_from_this()](error_code error) {
-      if (!error) self->read();
+    beast::http::async_read(stream_.next_layer(), buffer_, request_,
+                            [self = this->shared_from_this()](error_code error, std::size_t) {
+                              if (!error) self->accept();
+                            });
+  }
+
+  void accept() {
+    stream_.async_accept(request_, [self = this->shared_from_this()](error_code error) {
+      if (error) return;
+      self->fans_out_ = self->request_.target() == "/fanout";
+      if (self->fans_out_) self->members_.push_back(self.get());
+      self->request_ = {};
+      self->read();
     });
   }
 
   void read() {
     stream_.async_read(buffer_, [self = this->shared_from_this()](error_code error, std::size_t) {
-      if (!error) self->write();
+      if (error) return;
+      if (self->fans_out_) {
+        self->publish();
+      } else {
+        self->write();
+      }
     });
+  }
+
+  void publish() {
+    const auto message =
+        std::make_shared<const std::string>(beast::buffers_to_string(buffer_.data()));
+    for (Session* other : members_) {
+      if (other != this) other->send(message, stream_.got_binary());
+    }
+    buffer_.clear();
+    read();
+  }
+
+  // All messages of the fan-out have the type of the first one.
+  void send(std::shared_ptr<const std::string> message, bool binary) {
+    queue_.push_back(std::move(message));
+    if (queue_.size() > 1) return;
+    stream_.binary(binary);
+    send_next();
+  }
+
+  void send_next() {
+    stream_.async_write(asio::buffer(*queue_.front()),
+                        [self = this->shared_from_this()](error_code error, std::size_t) {
+                          if (error) return;
+                          self->queue_.pop_front();
+                          if (!self->queue_.empty()) self->send_next();
+                        });
   }
 
   void write() {
@@ -83,7 +141,11 @@ class Session : public std::enable_shared_from_this<Session<Next>> {
   }
 
   websocket::stream<Next> stream_;
+  Members& members_;
+  bool fans_out_ = false;
   beast::flat_buffer buffer_{};
+  beast::http::request<beast::http::empty_body> request_{};
+  std::deque<std::shared_ptr<const std::string>> queue_{};
 };
 
 class Server {
@@ -118,13 +180,16 @@ class Server {
     error_code ignored;
     socket.set_option(asio::ip::tcp::no_delay(true), ignored);
     if (tls_) {
-      std::make_shared<Session<TlsSocket>>(options_, std::move(socket), *tls_)->start();
+      std::make_shared<Session<TlsSocket>>(options_, tls_members_, std::move(socket), *tls_)
+          ->start();
     } else {
-      std::make_shared<Session<Socket>>(options_, std::move(socket))->start();
+      std::make_shared<Session<Socket>>(options_, members_, std::move(socket))->start();
     }
   }
 
   const Options& options_;
+  Session<Socket>::Members members_{};
+  Session<TlsSocket>::Members tls_members_{};
   asio::io_context context_{1};
   Acceptor acceptor_;
   std::optional<asio::ssl::context> tls_{};

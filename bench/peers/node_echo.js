@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// An echo server on ws for Node, for the comparison with tern's. Compression is off by default. With it,
+// An echo server on ws for Node, for the comparison with tern's, with a fan-out on /fanout. Compression is off by default. With it,
 // one thread of the pool compresses, because the pool has only one core here. ws sets TCP_NODELAY itself.
 'use strict';
 
@@ -42,8 +42,25 @@ const sockets = new WebSocketServer({
   },
 });
 
-sockets.on('connection', (socket) => {
-  socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary, compress }));
+// On /fanout a message goes to all other connections, as in the example of the library.
+const members = new Set();
+
+function join(socket) {
+  members.add(socket);
+  socket.on('close', () => members.delete(socket));
+  socket.on('message', (data, isBinary) => {
+    for (const other of members) {
+      if (other !== socket) other.send(data, { binary: isBinary, compress });
+    }
+  });
+}
+
+sockets.on('connection', (socket, request) => {
+  if (request.url === '/fanout') {
+    join(socket);
+  } else {
+    socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary, compress }));
+  }
   socket.on('error', () => {}); // a connection may end at any time
 });
 
