@@ -238,58 +238,72 @@ struct BadLine {
   std::string part;  // of the line on stderr
 };
 
+const std::string no_server = "ws://127.0.0.1:1/";
+
+std::vector<BadLine> bad_requests_and_ways() {
+  const std::string& url = no_server;
+  return {
+      {{}, 2, "URL"},
+      {{""}, 2, "URL"},
+      {{url, "ws://me:secret@a/"}, 2, "URL: there is more than one"},
+      {{"--retry", "3", url}, 2, "--retry: its number stands behind '='"},
+      {{url, "--retry", "3"}, 2, "--retry: its number stands behind '='"},
+      {{"--retry", url, "ws://b/"}, 2, "URL: there is more than one"},
+      {{"--key-file=secret", url}, 2, "--key-file: there is no such flag"},
+      {{"--unknown", url}, 2, "--unknown"},
+      {{"-H", "nothing", url}, 2, "--header"},
+      {{"-H", "@/no/such/file", url}, 2, "/no/such/file"},
+      {{"-H", "Upgrade: x", url}, 2, "Upgrade"},
+      {{"-H", "A b: x", url}, 2, ""},
+      {{"-s", "a b", url}, 2, ""},
+      {{"-u", "me", url}, 2, "--user"},
+      {{"--proxy-user", "me", url}, 2, "--proxy-user"},
+      {{"-x", "ftp://me:secret@a", url}, 2, "--proxy"},
+      {{"--max-redirs", "1", url}, 2, "--location"},
+      {{"-L", "--max-redirs", "x", url}, 2, "--max-redirs"},
+      {{"--key", "k.pem", url}, 2, "--cert"},
+      {{"--cacert", "", url}, 2, "--cacert"},
+      {{"-4", "-6", url}, 2, "--ipv"},
+      {{"--unix-socket", "/a", "-x", "a", url}, 2, "--unix-socket"},
+      {{"--unix-socket", "/a", "--connect-to", "a:1", url}, 2, "--unix-socket"},
+      {{"--connect-to", "nothing", url}, 2, "connect_to"},
+  };
+}
+
+std::vector<BadLine> bad_messages_and_ends() {
+  const std::string& url = no_server;
+  return {
+      {{"-m", "0", url}, 2, "--max-time"},
+      {{"--connect-timeout", "soon", url}, 2, "--connect-timeout"},
+      {{"--idle", "-1", url}, 2, "--idle"},
+      {{"--ping", "nan", url}, 2, "--ping"},
+      {{"--retry=0", url}, 2, "--retry"},
+      {{"--retry=x", url}, 2, "--retry"},
+      {{"--retry-max", "1", url}, 2, "--retry"},
+      {{"-B", "--hex", url}, 2, "--hex"},
+      {{"--hex", "--base64", url}, 2, "--base64"},
+      {{"--hex", "-e", "0g", url}, 2, "--send"},
+      {{"--max-message", "0", url}, 2, "--max-message"},
+      {{"-1", "-N", "2", url}, 2, "--one"},
+      {{"-N", "0", url}, 2, "--count"},
+      {{"-E", "-w", "1", url}, 2, "--exit-on-eof"},
+      {{"-E", "-1", url}, 2, "--exit-on-eof"},
+      {{"--no-close", "-w", "1", url}, 2, "--no-close"},
+      {{"--close", "1005", url}, 2, "--close"},
+      {{"--close", "1000x", url}, 2, "--close"},
+      {{"--close", "1000:" + std::string(124, 'x'), url}, 2, "--close"},
+      {{"-v", "-q", url}, 2, "--verbose"},
+      {{"-W", "%{nothing}", url}, 2, "nothing"},
+      {{"http://a/"}, 3, ""},
+      {{"ws://a:0/"}, 3, ""},
+      {{"ws://a/#part"}, 3, ""},
+  };
+}
+
 TEST(TernConnectExit, CommandLine) {
-  const std::string url = "ws://127.0.0.1:1/";
-  for (const BadLine& row : std::vector<BadLine>{
-           {{}, 2, "URL"},
-           {{""}, 2, "URL"},
-           {{url, "ws://me:secret@a/"}, 2, "URL: there is more than one"},
-           {{"--retry", "3", url}, 2, "--retry: its number stands behind '='"},
-           {{url, "--retry", "3"}, 2, "--retry: its number stands behind '='"},
-           {{"--retry", url, "ws://b/"}, 2, "URL: there is more than one"},
-           {{"--key-file=secret", url}, 2, "--key-file: there is no such flag"},
-           {{"--unknown", url}, 2, "--unknown"},
-           {{"-H", "nothing", url}, 2, "--header"},
-           {{"-H", "@/no/such/file", url}, 2, "/no/such/file"},
-           {{"-H", "Upgrade: x", url}, 2, "Upgrade"},
-           {{"-H", "A b: x", url}, 2, ""},
-           {{"-s", "a b", url}, 2, ""},
-           {{"-u", "me", url}, 2, "--user"},
-           {{"--proxy-user", "me", url}, 2, "--proxy-user"},
-           {{"-x", "ftp://me:secret@a", url}, 2, "--proxy"},
-           {{"--max-redirs", "1", url}, 2, "--location"},
-           {{"-L", "--max-redirs", "x", url}, 2, "--max-redirs"},
-           {{"--key", "k.pem", url}, 2, "--cert"},
-           {{"--cacert", "", url}, 2, "--cacert"},
-           {{"-4", "-6", url}, 2, "--ipv"},
-           {{"--unix-socket", "/a", "-x", "a", url}, 2, "--unix-socket"},
-           {{"--unix-socket", "/a", "--connect-to", "a:1", url}, 2, "--unix-socket"},
-           {{"--connect-to", "nothing", url}, 2, "connect_to"},
-           {{"-m", "0", url}, 2, "--max-time"},
-           {{"--connect-timeout", "soon", url}, 2, "--connect-timeout"},
-           {{"--idle", "-1", url}, 2, "--idle"},
-           {{"--ping", "nan", url}, 2, "--ping"},
-           {{"--retry=0", url}, 2, "--retry"},
-           {{"--retry=x", url}, 2, "--retry"},
-           {{"--retry-max", "1", url}, 2, "--retry"},
-           {{"-B", "--hex", url}, 2, "--hex"},
-           {{"--hex", "--base64", url}, 2, "--base64"},
-           {{"--hex", "-e", "0g", url}, 2, "--send"},
-           {{"--max-message", "0", url}, 2, "--max-message"},
-           {{"-1", "-N", "2", url}, 2, "--one"},
-           {{"-N", "0", url}, 2, "--count"},
-           {{"-E", "-w", "1", url}, 2, "--exit-on-eof"},
-           {{"-E", "-1", url}, 2, "--exit-on-eof"},
-           {{"--no-close", "-w", "1", url}, 2, "--no-close"},
-           {{"--close", "1005", url}, 2, "--close"},
-           {{"--close", "1000x", url}, 2, "--close"},
-           {{"--close", "1000:" + std::string(124, 'x'), url}, 2, "--close"},
-           {{"-v", "-q", url}, 2, "--verbose"},
-           {{"-W", "%{nothing}", url}, 2, "nothing"},
-           {{"http://a/"}, 3, ""},
-           {{"ws://a:0/"}, 3, ""},
-           {{"ws://a/#part"}, 3, ""},
-       }) {
+  std::vector<BadLine> lines = bad_requests_and_ways();
+  for (const BadLine& line : bad_messages_and_ends()) lines.push_back(line);
+  for (const BadLine& row : lines) {
     const Outcome outcome = run_tern(row.arguments);
     EXPECT_EQ(outcome.code, row.code) << testing::PrintToString(row.arguments) << outcome.err;
     EXPECT_EQ(outcome.out, "");
