@@ -203,7 +203,8 @@ class Client {
   Result<void> connect(Handlers handlers);
 
   /// Ends for good: sends a Close frame if a connection is open, or cancels the attempt or the
-  /// wait. Never blocks. ClientOptions::on_ended is called once more, from the loop. Thread: any.
+  /// wait. Never blocks. ClientOptions::on_ended is called once more, from the loop: for an open
+  /// connection when the server has answered, or its deadlines (Timeouts) are over. Thread: any.
   /// Errors: false if the loop has ended or memory is out.
   bool stop(CloseCode code = CloseCode::normal, std::string_view reason = {}) noexcept;
   /// Connects now: cuts a wait short; sends a Close frame on an open connection and replaces it
@@ -218,8 +219,9 @@ class Client {
   /// The connection that is open now; reaches nothing if none is. Thread: any.
   Handle handle() const noexcept;
   /// Sends on the connection that is open, or keeps the message in the outbox.
-  /// Thread: any. From another thread `queued` means that the loop will send or keep it; if it
-  /// cannot, dropped() counts the message, or without an outbox the message is lost.
+  /// Thread: any. From another thread, or while the loop does not run, `queued` means that the loop
+  /// will send or keep it; if it cannot, dropped() counts the message, or without an outbox the
+  /// message is lost.
   /// Errors: `closed` if nothing is open and there is no outbox, or stop() was called; `full` if
   /// the outbox or the loop's mailbox is full; `not_utf8`.
   SendStatus send(Message message, SendOptions options = {}) noexcept;
