@@ -200,6 +200,13 @@ class Engine {
   /// The same. A server refers to the payload and does not copy it.
   /// Lifetime of `message`: until settle().
   SendStatus send_borrowed(Message message, SendOptions options = {}) noexcept;
+  /// Server, at rest: returns the frame of the message, which the driver may write itself. Empty:
+  /// the driver calls send(). Lifetime: that of `message`.
+  std::span<const std::byte> direct_frame(const SharedMessage& message,
+                                          SendOptions options = {}) const noexcept;
+  /// Queues the rest of a direct frame. `begun`: a part of it is written already.
+  void send_rest(const SharedMessage& message, std::span<const std::byte> rest,
+                 bool begun) noexcept;
   /// Copies the parts of output() that lie in lent bytes or were sent by send_borrowed().
   void settle() noexcept;
   /// Queues a ping of at most 125 bytes, ahead of queued messages. A longer payload is cut. At most

@@ -222,6 +222,9 @@ class LiveConnection final : public Connection,
   bool pass(const SharedMessage& message, bool compress) noexcept;
   void take_publications(LocalTopic& topic, Entry& entry, std::uint64_t last) noexcept;
   void take_all_publications(std::uint64_t last) noexcept;
+  bool deliver_direct(LocalTopic& topic, Entry& entry) noexcept;
+  bool write_direct(Entry& entry, const topics::Arrival* first, std::span<const iovec> frames,
+                    std::size_t total) noexcept;
   bool has_pending() const noexcept;
   void deliver_pending() noexcept;
   void skip(const Entry& entry) noexcept;

@@ -150,6 +150,14 @@ void Outbound::append_shared(const SharedMessage& message, std::span<const std::
   check();
 }
 
+void Outbound::append_rest(const SharedMessage& message, std::span<const std::byte> rest,
+                           bool begun) {
+  TERN_DEBUG_ASSERT(empty());
+  push(Piece::Kind::frames, rest, message);
+  head_begun_ = begun;
+  check();
+}
+
 void Outbound::append_frame(std::span<const std::byte> frame) {
   if (!takes(frame.data())) {
     make_room();

@@ -46,6 +46,9 @@ class Outbound {
                     base::ChunkRef chunk);
   /// Server only: shares the encoded frame, in one of its forms.
   void append_shared(const SharedMessage& message, std::span<const std::byte> frame);
+  /// Server only: shares the rest of a frame. The queue is empty. If the frame is `begun`, no
+  /// control frame enters before it.
+  void append_rest(const SharedMessage& message, std::span<const std::byte> rest, bool begun);
   /// Server only: references a whole frame until settle().
   void append_frame(std::span<const std::byte> frame);
   /// Whether a borrowed frame that begins at `frame` needs no piece of its own: nothing else waits,

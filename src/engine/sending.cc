@@ -208,6 +208,29 @@ SendStatus Engine::send_any(Message message, SendOptions options) noexcept {
   });
 }
 
+[[gnu::hot]] std::span<const std::byte> Engine::direct_frame(const SharedMessage& shared,
+                                                             SendOptions options) const noexcept {
+  const engine::EncodedMessage* const encoded = shared.encoded();
+  if (!rests() || role_ != Role::server || encoded == nullptr) return {};
+  if (!compresses(shared.message(), options)) return encoded->frame();
+  const engine::CompressedForm* const form = encoded->compressed();
+  if (deflate_->takeover || form == nullptr) return {};  // send() compresses it
+  const bool fits = !form->payload().empty() && form->window_bits() <= deflate_->window_bits;
+  return fits ? form->frame() : encoded->frame();
+}
+
+// Without memory the peer cannot receive the rest of a frame, so no Close frame may follow.
+void Engine::send_rest(const SharedMessage& shared, std::span<const std::byte> rest,
+                       bool begun) noexcept {
+  try {
+    activate();
+    active_->will_write(now_);
+    active_->out.append_rest(shared, rest, begun);
+  } catch (const std::bad_alloc&) {
+    terminate(Errc::no_memory);
+  }
+}
+
 SendStatus Engine::send_borrowed(Message message, SendOptions options) noexcept {
   if (refuses(message, options)) return SendStatus::not_utf8;
   return send_with(message, [&](const frame::Header& header) {

@@ -1,0 +1,258 @@
+// How a connection receives publications. They come from the fan-out of its worker, outside of the
+// connection's turns, and are written at once. So a connection that takes them keeps no memory for
+// them, and only the others have work at the end of the turn.
+#include "connection/extras.h"
+#include "connection/fanout.h"
+#include "connection/live_connection.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <new>
+#include <span>
+#include <sys/uio.h>
+
+namespace tern::connection {
+namespace {
+
+using topics::Arrival;
+
+// Returns the oldest pending publication after `cursor`; null if there is none.
+Arrival* first_after(const topics::ArrivalList& pending, std::uint64_t cursor) noexcept {
+  Arrival* first = nullptr;
+  for (Arrival* at = pending.back(); at != nullptr && at->offset > cursor; at = at->previous) {
+    first = at;
+  }
+  return first;
+}
+
+}  // namespace
+
+// Queues one message. Returns false if it was skipped, because the queue is full.
+bool LiveConnection::pass(const SharedMessage& message, bool compress) noexcept {
+  make_room(message.message().size());
+  const SendStatus status = engine_.send(message, {.compress = compress, .check_text = false});
+  if (status == SendStatus::full) [[unlikely]] {
+    congested_ = true;
+    return false;
+  }
+  if (!status) return true;  // it ends, and nothing follows
+  if (status == SendStatus::congested) congested_ = true;
+  environment_->metrics.messages_sent.add();
+  environment_->metrics.topic_deliveries.add();
+  return true;
+}
+
+// Queues the pending publications of one topic, up to the number `last`.
+[[gnu::hot]] void LiveConnection::take_publications(LocalTopic& topic, Entry& entry,
+                                                    std::uint64_t last) noexcept {
+  Arrival* at = first_after(topic.pending, entry.cursor);
+  if (at == nullptr) return;
+  const std::uint64_t head = topic.pending.back()->offset;
+  if (!engine_.is_open()) [[unlikely]] {
+    entry.cursor = head;
+    return;
+  }
+  if (entry.state != Entry::State::live) [[unlikely]]
+    return hold(topic, entry, *at);
+  if (entry.delivery == Delivery::latest) {
+    if (blocked_ != Blocked::no) return become_stale(topic, entry, *at);
+    for (; at->next != nullptr; at = at->next) environment_->metrics.topic_conflated.add();
+    last = at->number;
+  }
+  for (; at != nullptr && at->number <= last; at = at->next) {
+    entry.cursor = at->offset;
+    if (is_own(*at)) continue;
+    if (!pass(at->message, at->compress)) skip(entry);
+  }
+}
+
+// A publication was skipped. on_gap follows when the queue is short.
+[[gnu::cold]] void LiveConnection::skip(const Entry& entry) noexcept {
+  ++extras_->subscriptions[entry.back].missed;
+  environment_->metrics.topic_skipped.add();
+}
+
+// Delivery::latest: the peer is slow, so the newest publication waits with the topic.
+[[gnu::cold]] void LiveConnection::become_stale(LocalTopic& topic, Entry& entry,
+                                                const Arrival& first) noexcept {
+  for (const Arrival* at = first.next; at != nullptr; at = at->next) {
+    environment_->metrics.topic_conflated.add();
+  }
+  entry.state = Entry::State::stale;
+  entry.cursor = topic.pending.back()->offset;
+  ++topic.stale;
+  ++extras_->stale;
+  waits_ = true;
+}
+
+// Publications of a subscription that is not live.
+[[gnu::cold]] void LiveConnection::hold(LocalTopic& topic, Entry& entry,
+                                        const Arrival& first) noexcept {
+  entry.cursor = topic.pending.back()->offset;
+  if (entry.state == Entry::State::stale) {  // each replaces the one before
+    for (const Arrival* at = &first; at != nullptr; at = at->next) {
+      environment_->metrics.topic_conflated.add();
+    }
+    return;
+  }
+  for (const Arrival* at = &first; at != nullptr && engine_.is_open(); at = at->next) {
+    if (!is_own(*at)) add_to_backlog(topic, entry, *at);
+  }
+}
+
+void LiveConnection::add_to_backlog(LocalTopic& topic, Entry& entry,
+                                    const Arrival& arrival) noexcept {
+  Backlog& backlog = *std::ranges::find(extras_->backlogs, &topic, &Backlog::topic);
+  if (entry.delivery == Delivery::latest) {
+    environment_->metrics.topic_conflated.add(backlog.kept.size() - backlog.next);
+    backlog.kept.clear();
+    backlog.next = backlog.grown = 0;
+  }
+  const std::size_t most = engine_.limits().max_queued_bytes;
+  if (backlog.grown > most - std::min(most, arrival.bytes())) {
+    if (engine_.limits().overflow == Overflow::reject) {
+      congested_ = true;
+      return skip(entry);
+    }
+    return engine_.fail(Errc::peer_too_slow);
+  }
+  try {
+    backlog.kept.push_back({arrival.message, arrival.offset, {}, arrival.compress});
+    backlog.grown += arrival.bytes();
+  } catch (const std::bad_alloc&) {
+    engine_.fail(Errc::no_memory);
+  }
+}
+
+// Queues what is pending for all subscriptions, up to the number `last`, in the order in which it
+// reached the worker.
+void LiveConnection::take_all_publications(std::uint64_t last) noexcept {
+  constexpr std::uint64_t none = std::numeric_limits<std::uint64_t>::max();
+  for (;;) {
+    Subscription* best = nullptr;
+    std::uint64_t first = none;
+    std::uint64_t second = none;
+    for (Subscription& each : extras_->subscriptions) {
+      const Arrival* const at =
+          first_after(each.topic->pending, each.topic->entries[each.index].cursor);
+      if (at == nullptr) continue;
+      if (at->number < first) {
+        second = first;
+        first = at->number;
+        best = &each;
+      } else {
+        second = std::min(second, at->number);
+      }
+    }
+    if (best == nullptr || first > last) return;
+    take_publications(*best->topic, best->topic->entries[best->index], std::min(second - 1, last));
+  }
+}
+
+// What was published before a call reaches the peer before the message of that call.
+[[gnu::cold]] void LiveConnection::deliver_pending() noexcept {
+  Fanout& fanout = *environment_->shared.fanout;
+  fanout.take_arrivals();
+  if (extras_->delivered == fanout.last_arrival()) return;
+  extras_->delivered = fanout.last_arrival();
+  take_all_publications(fanout.last_arrival());
+}
+
+// Writes the window straight from the shared frames, while the engine rests and the socket takes
+// them. So the usual subscriber needs neither a block nor a copy. Returns false if there is more to
+// do: the subscriber does not rest, or the socket took only a part.
+[[gnu::hot]] bool LiveConnection::deliver_direct(LocalTopic& topic, Entry& entry) noexcept {
+  constexpr std::size_t most = 64;
+  if (entry.state != Entry::State::live || blocked_ != Blocked::no || transport_->has_unsent()) {
+    return false;
+  }
+  const Arrival* at = first_after(topic.pending, entry.cursor);
+  const std::uint64_t before = entry.cursor;
+  std::uint64_t replaced = 0;
+  if (entry.delivery == Delivery::latest) {
+    for (; at->next != nullptr; at = at->next) ++replaced;
+  }
+  const std::uint64_t last = std::max(topic.last().number, at->number);
+  while (at != nullptr && at->number <= last) {
+    std::array<iovec, most> frames;
+    std::size_t count = 0;
+    std::size_t total = 0;
+    const Arrival* const first = at;
+    for (; at != nullptr && at->number <= last && count < most; at = at->next) {
+      if (is_own(*at)) continue;
+      const auto frame = engine_.direct_frame(at->message, {.compress = at->compress});
+      if (frame.empty()) return false;
+      frames[count++] = {const_cast<std::byte*>(frame.data()), frame.size()};
+      total += frame.size();
+    }
+    if (count > 0 && !write_direct(entry, first, std::span(frames).first(count), total)) {
+      if (entry.cursor != before) environment_->metrics.topic_conflated.add(replaced);
+      return false;
+    }
+    entry.cursor = at != nullptr ? at->previous->offset : topic.pending.back()->offset;
+  }
+  if (replaced > 0) environment_->metrics.topic_conflated.add(replaced);
+  return true;
+}
+
+// Returns whether the socket took all. The publications that it took are counted, and the rest of
+// the one that it took in part is queued.
+[[gnu::hot]] bool LiveConnection::write_direct(Entry& entry, const Arrival* first,
+                                               std::span<const iovec> frames,
+                                               std::size_t total) noexcept {
+  Metrics& metrics = environment_->metrics;
+  const net::Transport::Transfer put = transport_->write(frames);
+  metrics.bytes_sent.add(put.bytes);
+  if (put.bytes == total && put.state == net::Transport::State::ok && !transport_->has_unsent())
+      [[likely]] {
+    metrics.messages_sent.add(frames.size());
+    metrics.topic_deliveries.add(frames.size());
+    return true;
+  }
+  if (put.state == net::Transport::State::failed) {
+    on_write_failed(put.error);
+    return false;
+  }
+  blocked_ = put.state == net::Transport::State::wait_read ? Blocked::until_readable
+                                                           : Blocked::until_writable;
+  std::size_t left = put.bytes;
+  for (const iovec& frame : frames) {
+    while (is_own(*first)) first = first->next;
+    const auto bytes = std::span(static_cast<const std::byte*>(frame.iov_base), frame.iov_len);
+    if (left == 0) break;
+    metrics.messages_sent.add();
+    metrics.topic_deliveries.add();
+    entry.cursor = first->offset;
+    if (left < bytes.size()) {
+      engine_.send_rest(first->message, bytes.subspan(left), true);
+      break;
+    }
+    left -= bytes.size();
+    first = first->next;
+  }
+  return false;
+}
+
+[[gnu::hot]] void LiveConnection::deliver(LocalTopic& topic, Entry& entry) noexcept {
+  if (!engine_.is_open()) [[unlikely]] {
+    entry.cursor = topic.pending.back()->offset;
+    return;
+  }
+  begin_call();
+  const std::uint64_t last = topic.last().number;
+  if (environment_->shared.fanout->has_several_jobs() && extras_->subscriptions.size() > 1) {
+    take_all_publications(last);
+  } else if (engine_.rests() && deliver_direct(topic, entry)) {
+    return;
+  } else {
+    take_publications(topic, entry, last);
+  }
+  flush();
+  engine_.settle();
+  const bool took_all = engine_.is_open() && engine_.queued_bytes() == 0 && !congested_ &&
+                        !read_ended_ && !transport_->has_unsent();
+  if (!took_all) environment_->core.defer(*this);
+}
+
+}  // namespace tern::connection
