@@ -72,6 +72,8 @@ TEST(ClientLoop, WrongOptionsAreErrorsOfConnect) {
   EXPECT_EQ(code("ws://a/", {.retry = {.most = std::chrono::seconds(-1)}}), Errc::options_invalid);
   EXPECT_EQ(code("ws://a/", {.outbox = Outbox{.max_bytes = std::size_t{2} << 20}}),
             Errc::options_invalid);
+  EXPECT_EQ(code("ws://a/", {.outbox = Outbox{.max_bytes = 0}}), Errc::options_invalid);
+  EXPECT_EQ(code("ws://a/", {.outbox = Outbox{.max_messages = 0}}), Errc::options_invalid);
   EXPECT_EQ(code("wss://a/", {.dial = {.tls = {.ca_file = "/nonexistent"}}}),
             std::errc::no_such_file_or_directory);
   Client client(loop, "ws://a/");

@@ -112,9 +112,9 @@ struct Retry {
 /// Keeps the messages of Client::send() while no connection is open, and sends them after on_open.
 /// Messages that a connection had accepted are never sent again by another one.
 struct Outbox {
-  /// At most so many bytes of payload; at most limits.max_queued_bytes - limits.low_water_bytes.
+  /// At most so many bytes of payload: 1 to limits.max_queued_bytes - limits.low_water_bytes.
   std::size_t max_bytes = std::size_t{256} << 10;
-  std::size_t max_messages = 1024;
+  std::size_t max_messages = 1024;                              ///< at least 1
   std::chrono::nanoseconds max_age = std::chrono::seconds(60);  ///< older messages are dropped
   /// true: a message that does not fit replaces the oldest ones; false: send() returns `full`.
   bool drop_oldest = false;

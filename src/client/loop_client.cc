@@ -40,6 +40,9 @@ std::string why_invalid(const ClientOptions& options) {
     why = engine::why_invalid_time("retry.first_after_end", retry.first_after_end, true);
   }
   if (!why.empty() || !options.outbox) return why;
+  if (options.outbox->max_bytes == 0 || options.outbox->max_messages == 0) {
+    return "outbox: max_bytes or max_messages is 0; to keep nothing, leave the outbox out";
+  }
   const Limits& limits = options.dial.limits;
   if (options.outbox->max_bytes > limits.max_queued_bytes - limits.low_water_bytes) {
     return "outbox.max_bytes: with dial.limits.low_water_bytes more than max_queued_bytes";
@@ -94,7 +97,10 @@ LoopClient::~LoopClient() = default;
 Result<void> LoopClient::start(std::unique_ptr<SessionMaker> maker) {
   const auto self = weak_from_this().lock();  // the log may destroy the Client
   if (!is_running()) return Error(Errc::closed, "the loop has ended");
-  if (maker_ != nullptr) return Errc::already_running;
+  if (maker_ != nullptr) {
+    return Error::described(Errc::already_running,
+                            "client: connect() was called before; reconnect() begins again");
+  }
   if (stopping_) return Error(Errc::closed, "stop() was called");
   Result<void> checked = check();
   net::Fd given(std::exchange(settings_->options->dial.socket, -1));  // closed if this fails
