@@ -31,9 +31,9 @@ class Crowd : public TopicServer {
 };
 
 TEST(ServerTopicsFanout, TheLoopTurnsBetweenSlices) {
-  Crowd house(4 * slice);
   Inbox<std::uint64_t> steps;
   std::atomic<bool> done = false;
+  Crowd house(4 * slice);
   // Each turn of the loop notes the number of deliveries.
   ASSERT_TRUE(house.server.post_all([&] {
     house.server.publish("t", "x");

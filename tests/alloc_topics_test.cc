@@ -1,0 +1,126 @@
+// Memory of a fan-out: a delivery to a subscriber at rest allocates nothing, and a publication
+// without memory reaches no subscriber. Everything runs in one thread, because the counter of
+// allocations is for one thread: the clients are sockets that a timer of the worker reads.
+#include "tern/server.h"
+
+#include "support/counting_malloc.h"
+#include "support/raw_client.h"
+#include "support/upgrade_text.h"
+
+#include <array>
+#include <functional>
+#include <gtest/gtest.h>
+#include <string>
+#include <vector>
+
+namespace tern::test {
+namespace {
+
+constexpr std::size_t subscribers = 50;
+
+/// Runs a server whose subscribers are all on one worker, and calls `step` in its loop, in turns
+/// between which the publications are delivered, until `step` returns false.
+class OneThread {
+ public:
+  explicit OneThread(std::function<bool(OneThread&)> step) : step_(std::move(step)) {
+    server.route("/", Handlers{.on_open =
+                                   [this](Connection& conn) {
+                                     conn.subscribe("t").value();
+                                     ++joined_;
+                                   },
+                               .on_message = [](Connection&, Message) {}});
+    EXPECT_TRUE(server.listen());
+    for (std::size_t i = 0; i < subscribers; ++i) {
+      clients_.emplace_back(server.port());
+      clients_.back().send(upgrade_request({}, "/"));
+    }
+    server.on_worker_start(
+        [this](Loop& loop) { loop.every(std::chrono::microseconds(100), [this] { turn(); }); });
+    EXPECT_TRUE(server.run());
+  }
+
+  /// The bytes that the subscribers have received since the last call.
+  std::size_t received() {
+    std::size_t sum = 0;
+    for (RawClient& client : clients_) {
+      ssize_t got = 0;
+      while ((got = ::recv(client.fd(), buffer_.data(), buffer_.size(), MSG_DONTWAIT)) > 0) {
+        sum += static_cast<std::size_t>(got);
+      }
+    }
+    return sum;
+  }
+
+  Server server{{.host = "127.0.0.1"}};
+
+ private:
+  void turn() {
+    if (joined_ < subscribers) return;
+    if (++turns_ < 10) {
+      received();
+    } else if (!step_(*this)) {
+      server.stop(std::chrono::nanoseconds(0));
+    }
+  }
+
+  std::function<bool(OneThread&)> step_;
+  std::vector<RawClient> clients_{};
+  std::array<char, 65'536> buffer_{};
+  std::size_t joined_ = 0;
+  int turns_ = 0;
+};
+
+TEST(AllocTopics, ADeliveryToAnIdleSubscriberAllocatesNothing) {
+  constexpr int rounds = 200;
+  constexpr int warm = 20;
+  for (const std::size_t size : {std::size_t{1}, std::size_t{100}, std::size_t{8000}}) {
+    const SharedMessage message(std::string(size, 'x'));
+    const std::size_t header = size < 126 ? 2 : 4;
+    int round = 0;
+    std::size_t before = 0;
+    std::size_t bytes = 0;
+    std::size_t live = 0;
+    OneThread house([&](OneThread& all) {
+      if (round == warm) {
+        before = allocations;
+        live = live_bytes;
+        peak_bytes = live_bytes;
+      }
+      if (round > warm) bytes += all.received();
+      if (round <= warm) all.received();
+      if (round == warm + rounds) return false;
+      EXPECT_EQ(all.server.publish("t", message).workers(), 1u);
+      ++round;
+      if (round == warm + rounds) {
+        EXPECT_EQ(allocations - before, static_cast<std::size_t>(rounds)) << "one for each of them";
+        EXPECT_LE(peak_bytes - live, std::size_t{4096});
+      }
+      return true;
+    });
+    EXPECT_EQ(bytes, rounds * subscribers * (size + header));
+  }
+}
+
+TEST(AllocTopics, WithoutMemoryAPublicationReachesNoSubscriber) {
+  int round = 0;
+  std::size_t bytes = 0;
+  OneThread house([&](OneThread& all) {
+    bytes += all.received();
+    if (++round > 20) return false;
+    if (round % 2 == 0) {
+      EXPECT_TRUE(all.server.publish("t", "ok"));
+      return true;
+    }
+    // The message and its way to the worker need one allocation each.
+    fails_at = allocations + static_cast<std::size_t>(round / 2 % 2);
+    const PublishStatus status = all.server.publish("t", "lost");
+    fails_at = none;
+    EXPECT_EQ(status.value(), PublishStatus::full);
+    return true;
+  });
+  EXPECT_EQ(bytes, 10 * subscribers * 4);
+  EXPECT_EQ(faults, 10u);
+}
+
+}  // namespace
+}  // namespace tern::test
