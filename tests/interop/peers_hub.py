@@ -168,29 +168,36 @@ def rooms():
 
 @check("websockets, client", "the hub: a subscriber that does not read gets a gap, and others do not wait")
 def slow():
-    async def run(url):
-        lazy = await websockets.connect(url, max_size=None, max_queue=1, ping_interval=None)
+    publications = 200  # of 60 000 bytes: more than the buffers of the system and of the server
+
+    async def run(port):
+        url = f"ws://127.0.0.1:{port}/ws"
+        small = socket.socket()
+        small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        small.connect(("127.0.0.1", port))
+        lazy = await websockets.connect(
+            url, sock=small, max_size=None, max_queue=1, ping_interval=None
+        )
         eager = await websockets.connect(url, max_size=None, ping_interval=None)
         for client in (lazy, eager):
             await client.send(json.dumps({"op": "subscribe", "topic": "much"}))
             expect(json.loads(await client.recv())["op"], "subscribed", "answer")
-        text = json.dumps({"op": "publish", "topic": "much", "data": "x" * 32_000})
-        for number in range(1, 1001):
+        text = json.dumps({"op": "publish", "topic": "much", "data": "x" * 60_000})
+        for number in range(1, publications + 1):
             await eager.send(text)
             expect(json.loads(await eager.recv())["offset"], number, "offset")
         missed, offsets = 0, []
-        while missed + len(offsets) < 1000:
+        while missed + len(offsets) < publications:
             message = json.loads(await lazy.recv())
             if message["op"] == "gap":
                 missed += message["missed"]
             else:
                 offsets.append(message["offset"])
         expect(missed > 0, True, "some were missed")
-        expect(missed + len(offsets), 1000, "missed and received")
+        expect(missed + len(offsets), publications, "missed and received")
         expect(offsets, sorted(set(offsets)), "offsets")
         await lazy.close()
         await eager.close()
 
     with hub("--history", "0") as server:
-        url = f"ws://127.0.0.1:{server.port}/ws"
-        asyncio.run(asyncio.wait_for(run(url), SECONDS))
+        asyncio.run(asyncio.wait_for(run(server.port), SECONDS))
