@@ -20,10 +20,8 @@
 #include <string>
 #include <vector>
 
+namespace tern::topics {
 namespace {
-
-using namespace tern;
-using namespace tern::topics;
 
 constexpr std::size_t workers = 3;
 constexpr std::size_t names = 4;
@@ -82,7 +80,7 @@ struct Model {
     const Beginning beginning = found.topic->join(index, worker.seat, from);
     const Subscribed& subscribed = beginning.subscribed;
     std::uint64_t next = subscribed.offset + 1 - beginning.kept.size();
-    for (const Kept& kept : beginning.kept) require(kept.offset == next++, "a hole in a history");
+    for (const Kept& each : beginning.kept) require(each.offset == next++, "a hole in a history");
     require(subscribed.recovered == (subscribed.missed == 0) || from.kind() == From::Kind::position,
             "recovered and missed disagree");
     if (from.kind() == From::Kind::position && subscribed.recovered) {
@@ -168,9 +166,10 @@ struct Model {
 };
 
 }  // namespace
+}  // namespace tern::topics
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  Model model;
+  tern::topics::Model model;
   model.table.set_options("b*", {.history = 3, .history_bytes = 90});
   model.table.set_options("c", {.history = 20, .history_bytes = 600});
   model.table.listen_to_changes([] {});

@@ -63,6 +63,38 @@ TEST(ServerTopicsFanout, PublicationsMeanwhileAreWrittenTogether) {
   EXPECT_EQ(counters.topic_published, static_cast<std::uint64_t>(publications));
 }
 
+// Subscribers that the lap has visited leave while others wait for their visit.
+TEST(ServerTopicsFanout, AVisitedSubscriberLeavesAndNoOtherIsSkipped) {
+  constexpr std::size_t leaving = 100;
+  std::vector<Connection*> connections;  // of the loop
+  bool left = false;
+  RunningServer house;
+  house.server.route("/", Handlers{.on_open =
+                                       [&](Connection& conn) {
+                                         conn.subscribe("t").value();
+                                         conn.send("ready");
+                                         connections.push_back(&conn);
+                                       },
+                                   .on_message = [](Connection&, Message) {}});
+  house.server.on_worker_start([&](Loop& loop) {
+    loop.every(std::chrono::nanoseconds(1), [&] {
+      if (left || house.server.counters().topic_deliveries == 0) return;
+      left = true;
+      for (std::size_t i = 0; i < leaving; ++i) EXPECT_TRUE(connections[i]->unsubscribe("t"));
+    });
+  });
+  const std::uint16_t port = house.start();
+  std::vector<TopicClient> clients;
+  for (std::size_t i = 0; i < 2 * slice; ++i) {
+    clients.emplace_back(port);
+    ASSERT_EQ(clients.back().receive(), "ready");
+  }
+  EXPECT_TRUE(house.server.publish("t", "x"));
+  for (TopicClient& client : clients) ASSERT_EQ(client.receive(), "x");
+  house.stop(std::chrono::nanoseconds(0));
+  EXPECT_TRUE(left);
+}
+
 TEST(ServerTopicsFanout, SubscribersLeaveAndEndBetweenSlices) {
   constexpr int publications = 60;
   Crowd house(2 * slice + 50);
