@@ -237,6 +237,23 @@ TEST(ServerTopicsHistory, ANewSubscriberReceivesTheRetainedValueAfterTheAnswer) 
   EXPECT_EQ(client.receive(), "3");
 }
 
+// The publications before the call still come, and no other subscription begins earlier for it.
+TEST(ServerTopicsHistory, UnsubscribeInTheSameHandlerSendsItsOwnHistoryOnly) {
+  RunningServer house;
+  house.server.topics({.history = 1});
+  house.server.route("/", Handlers{.on_message = [](Connection& conn, Message) {
+                       conn.subscribe("a", {.from = From::retained}).value();
+                       conn.subscribe("b", {.from = From::retained}).value();
+                       EXPECT_TRUE(conn.unsubscribe("a"));
+                       conn.send("answer");
+                     }});
+  TopicClient client(house.start());
+  for (const char* topic : {"a", "b"}) EXPECT_TRUE(house.server.publish(topic, topic));
+  EXPECT_EQ(client.ask("go"), "a");
+  EXPECT_EQ(client.receive(), "answer");
+  EXPECT_EQ(client.receive(), "b");
+}
+
 TEST(ServerTopicsHistory, APositionRecoversAllOrNothing) {
   TopicServer house;
   house.server.topics({.history = 5});

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <new>
+#include <vector>
 
 namespace tern {
 namespace connection {
@@ -99,7 +100,10 @@ bool LiveConnection::unsubscribe(std::string_view name) noexcept {
   const std::size_t index = find_subscription(*topic);
   if (index == extras_->subscriptions.size()) return false;
   if (fanout.busy()) deliver_pending();
-  if (waits_) serve_backlogs();
+  std::vector<Backlog>& backlogs = extras_->backlogs;
+  const auto backlog =
+      std::ranges::find(backlogs, extras_->subscriptions[index].topic, &Backlog::topic);
+  if (backlog != backlogs.end()) send_backlog(*backlog);
   fanout.remove(*extras_, index);
   defer_to_turn_end();
   return true;
