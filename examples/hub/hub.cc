@@ -5,7 +5,7 @@
 #include "tern/server.h"
 #include "tern/topics.h"
 
-#include "../cli.h"
+#include "cli.h"
 #include "hub_page.h"
 
 #include <algorithm>
