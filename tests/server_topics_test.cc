@@ -4,8 +4,10 @@
 
 #include "support/topic_server.h"
 
+#include <atomic>
 #include <future>
 #include <gtest/gtest.h>
+#include <memory>
 #include <set>
 #include <string>
 #include <thread>
@@ -74,6 +76,58 @@ TEST_P(ServerTopics, OneThreadsPublicationsToSeveralTopicsStayInOrder) {
     EXPECT_TRUE(house.server.publish(std::string(1, "abc"[i % 3]), std::to_string(i)));
   }
   for (int i = 0; i < 3000; ++i) ASSERT_EQ(client.receive(), std::to_string(i));
+}
+
+// Thousands of publications of two topics wait when the loop begins to deliver them.
+TEST_P(ServerTopics, ALongQueueOfTwoTopicsIsMergedInOrder) {
+  constexpr int publications = 20'000;
+  TopicServer house(with_threads(GetParam()));
+  const std::uint16_t port = house.start();
+  std::vector<TopicClient> clients;
+  for (int i = 0; i < 4; ++i) {
+    clients.emplace_back(port).subscribe("now even");
+    clients.back().subscribe("now odd");
+  }
+  for (int i = 0; i < publications; ++i) {
+    ASSERT_TRUE(house.server.publish(i % 2 == 0 ? "even" : "odd", std::to_string(i)));
+  }
+  for (TopicClient& client : clients) {
+    for (int i = 0; i < publications; ++i) ASSERT_EQ(client.receive(), std::to_string(i));
+  }
+}
+
+// All of one topic wait before all of the other. One visit does not take them at once.
+TEST_P(ServerTopics, AQueueOfOneTopicBeforeAnotherIsDeliveredInOrder) {
+  constexpr int publications = 4000;
+  TopicServer house(with_threads(GetParam()));
+  const std::uint16_t port = house.start();
+  TopicClient client(port);
+  client.subscribe("now b");
+  client.subscribe("now a");
+  ASSERT_TRUE(house.server.post_all([&, once = std::make_shared<std::atomic<bool>>(false)] {
+    if (once->exchange(true)) return;
+    for (int i = 0; i < publications; ++i) house.server.publish("a", std::to_string(i));
+    house.server.publish("b", "end");
+  }));
+  for (int i = 0; i < publications; ++i) ASSERT_EQ(client.receive(), std::to_string(i));
+  EXPECT_EQ(client.receive(), "end");
+}
+
+// The newest value of one topic does not overtake what was published before it in another one.
+TEST(ServerTopicsOrder, ALatestValueKeepsItsPlaceAmongOtherTopics) {
+  TopicServer house;
+  const std::uint16_t port = house.start();
+  TopicClient client(port);
+  client.subscribe("latest state");
+  client.subscribe("now event");
+  ASSERT_TRUE(house.server.post_all([&] {
+    house.server.publish("state", "1");
+    house.server.publish("event", "2");
+    house.server.publish("state", "3");
+  }));
+  EXPECT_EQ(client.receive(), "1");
+  EXPECT_EQ(client.receive(), "2");
+  EXPECT_EQ(client.receive(), "3");
 }
 
 TEST_P(ServerTopics, AllSubscribersSeeOneOrderOfTwoPublishers) {

@@ -7,23 +7,28 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
 #include <new>
 #include <span>
 #include <sys/uio.h>
+#include <vector>
 
 namespace tern::connection {
 namespace {
 
 using topics::Arrival;
 
-// Returns the oldest pending publication after `cursor`; null if there is none.
+// Returns the oldest pending publication after `cursor`; null if there is none. It walks from the
+// nearer end, because tens of thousands may be pending, and most cursors are at one of the ends.
 Arrival* first_after(const topics::ArrivalList& pending, std::uint64_t cursor) noexcept {
-  Arrival* first = nullptr;
-  for (Arrival* at = pending.back(); at != nullptr && at->offset > cursor; at = at->previous) {
-    first = at;
+  if (pending.empty() || pending.back()->offset <= cursor) return nullptr;
+  Arrival* at = pending.front();
+  if (at->offset > cursor) return at;
+  if (cursor - at->offset < pending.back()->offset - cursor) {
+    while (at->offset <= cursor) at = at->next;
+    return at;
   }
-  return first;
+  for (at = pending.back(); at->previous->offset > cursor;) at = at->previous;
+  return at;
 }
 
 }  // namespace
@@ -43,11 +48,10 @@ bool LiveConnection::pass(const SharedMessage& message, bool compress) noexcept 
   return true;
 }
 
-// Queues the pending publications of one topic, up to the number `last`.
-[[gnu::hot]] void LiveConnection::take_publications(LocalTopic& topic, Entry& entry,
+// Queues the pending publications of one topic from `first` on, up to the number `last`.
+[[gnu::hot]] void LiveConnection::take_publications(LocalTopic& topic, Entry& entry, Arrival& first,
                                                     std::uint64_t last) noexcept {
-  Arrival* at = first_after(topic.pending, entry.cursor);
-  if (at == nullptr) return;
+  Arrival* at = &first;
   const std::uint64_t head = topic.pending.back()->offset;
   if (!engine_.is_open()) [[unlikely]] {
     entry.cursor = head;
@@ -57,8 +61,10 @@ bool LiveConnection::pass(const SharedMessage& message, bool compress) noexcept 
     return hold(topic, entry, *at);
   if (entry.delivery == Delivery::latest) {
     if (blocked_ != Blocked::no) return become_stale(topic, entry, *at);
-    for (; at->next != nullptr; at = at->next) environment_->metrics.topic_conflated.add();
-    last = at->number;
+    // A newer one may be behind a publication of another topic, and must not overtake it.
+    for (; at->next != nullptr && at->next->number <= last; at = at->next) {
+      environment_->metrics.topic_conflated.add();
+    }
   }
   for (; at != nullptr && at->number <= last; at = at->next) {
     entry.cursor = at->offset;
@@ -126,28 +132,39 @@ void LiveConnection::add_to_backlog(LocalTopic& topic, Entry& entry,
 }
 
 // Queues what is pending for all subscriptions, up to the number `last`, in the order in which it
-// reached the worker.
-void LiveConnection::take_all_publications(std::uint64_t last) noexcept {
-  constexpr std::uint64_t none = std::numeric_limits<std::uint64_t>::max();
-  for (;;) {
-    Subscription* best = nullptr;
-    std::uint64_t first = none;
-    std::uint64_t second = none;
-    for (Subscription& each : extras_->subscriptions) {
-      const Arrival* const at =
-          first_after(each.topic->pending, each.topic->entries[each.index].cursor);
-      if (at == nullptr) continue;
-      if (at->number < first) {
-        second = first;
-        first = at->number;
-        best = &each;
-      } else {
-        second = std::min(second, at->number);
-      }
-    }
-    if (best == nullptr || first > last) return;
-    take_publications(*best->topic, best->topic->entries[best->index], std::min(second - 1, last));
+// reached the worker. It stops when `most` is done. Merges the topics by a heap, because one thread
+// may publish to all of a thousand topics by turns.
+Work LiveConnection::take_all_publications(std::uint64_t last, Work most) noexcept {
+  std::vector<Merged>& heap = environment_->shared.fanout->merge();
+  const auto is_later = [](const Merged& a, const Merged& b) {
+    return a.at->number > b.at->number;
+  };
+  heap.clear();
+  for (std::uint32_t i = 0; i < extras_->subscriptions.size(); ++i) {
+    const Subscription& each = extras_->subscriptions[i];
+    Arrival* const at = first_after(each.topic->pending, each.topic->entries[each.index].cursor);
+    if (at != nullptr && at->number <= last) heap.push_back({at, i});
   }
+  std::ranges::make_heap(heap, is_later);
+  Work done{.messages = 0, .bytes = 0};
+  while (!heap.empty() && done.messages < most.messages && done.bytes < most.bytes) {
+    std::ranges::pop_heap(heap, is_later);
+    Merged first = heap.back();
+    heap.pop_back();
+    const Subscription& best = extras_->subscriptions[first.index];
+    Entry& entry = best.topic->entries[best.index];
+    const bool conflates = entry.delivery == Delivery::latest;
+    const std::uint64_t next = heap.empty() ? last : std::min(last, heap.front().at->number - 1);
+    take_publications(*best.topic, entry, *first.at, conflates ? next : first.at->number);
+    ++done.messages;
+    done.bytes += first.at->bytes();
+    while (first.at != nullptr && first.at->offset <= entry.cursor) first.at = first.at->next;
+    if (first.at == nullptr || first.at->number > last) continue;
+    heap.push_back(first);
+    std::ranges::push_heap(heap, is_later);
+  }
+  done.messages += extras_->subscriptions.size() / Work::looks_of_message;
+  return done;
 }
 
 // What was published before a call reaches the peer before the message of that call.
@@ -156,7 +173,7 @@ void LiveConnection::take_all_publications(std::uint64_t last) noexcept {
   fanout.take_arrivals();
   if (extras_->delivered == fanout.last_arrival()) return;
   extras_->delivered = fanout.last_arrival();
-  take_all_publications(fanout.last_arrival());
+  take_all_publications(fanout.last_arrival(), Work::unbounded);
 }
 
 // Writes the window straight from the shared frames, while the engine rests and the socket takes
@@ -234,25 +251,29 @@ void LiveConnection::take_all_publications(std::uint64_t last) noexcept {
   return false;
 }
 
-[[gnu::hot]] void LiveConnection::deliver(LocalTopic& topic, Entry& entry) noexcept {
+[[gnu::hot]] Work LiveConnection::deliver(LocalTopic& topic, Entry& entry) noexcept {
+  Work done{topic.window_count, topic.window_bytes};
   if (!engine_.is_open()) [[unlikely]] {
     entry.cursor = topic.pending.back()->offset;
-    return;
+    return done;
   }
   begin_call();
-  const std::uint64_t last = topic.last().number;
   if (environment_->shared.fanout->has_several_jobs() && extras_->subscriptions.size() > 1) {
-    take_all_publications(last);
+    done = take_all_publications(topic.last().number, Work::of_visit);
   } else if (engine_.rests() && deliver_direct(topic, entry)) {
-    return;
+    return done;
   } else {
-    take_publications(topic, entry, last);
+    const bool conflates = entry.delivery == Delivery::latest;
+    const Arrival& end = conflates ? *topic.pending.back() : topic.last();
+    Arrival* const first = first_after(topic.pending, entry.cursor);
+    if (first != nullptr) take_publications(topic, entry, *first, end.number);
   }
   flush();
   engine_.settle();
   const bool took_all = engine_.is_open() && engine_.queued_bytes() == 0 && !congested_ &&
                         !read_ended_ && !transport_->has_unsent();
   if (!took_all) environment_->core.defer(*this);
+  return done;
 }
 
 }  // namespace tern::connection

@@ -38,6 +38,26 @@ struct Entry {
   State state = State::live;
 };
 
+/// The work of one visit.
+struct Work {
+  static const Work of_visit;  // about the most of one visit
+  static const Work unbounded;
+  /// So many subscriptions are looked at in the time of one more message.
+  static constexpr std::size_t looks_of_message = 16;
+
+  std::size_t messages;
+  std::size_t bytes;
+};
+
+inline constexpr Work Work::of_visit{256, std::size_t{256} << 10};
+inline constexpr Work Work::unbounded{~std::size_t{0}, ~std::size_t{0}};
+
+/// The next pending publication of a subscription, while those of several topics are merged.
+struct Merged {
+  topics::Arrival* at;
+  std::uint32_t index;  // of the connection's Subscription
+};
+
 /// The part of one worker in a topic with subscribers here. While publications are pending it is a
 /// job, and the subscribers are visited in laps. A visit gives the subscriber at most the window:
 /// the first pending publications, up to 256 of them or 256 KiB.
@@ -87,6 +107,8 @@ class Fanout final : private net::Inbound, private net::Watcher, private net::De
   std::uint64_t last_arrival() const noexcept { return last_arrival_; }
   /// Returns whether several topics have pending publications.
   bool has_several_jobs() const noexcept { return job_count_ > 1; }
+  /// Memory for the merge of one connection's topics: one for each of its subscriptions.
+  std::vector<Merged>& merge() noexcept { return merge_; }
   /// Makes a slice run at the end of this turn.
   void run_soon() noexcept { core_.defer(*this); }
   /// Makes the publications that came pending.
@@ -118,6 +140,7 @@ class Fanout final : private net::Inbound, private net::Watcher, private net::De
   const std::size_t worker_;
   topics::Inbox inbox_;
   base::IntrusiveList<LocalTopic, JobTag> jobs_{};
+  std::vector<Merged> merge_{};
   std::uint64_t last_arrival_ = 0;
   std::size_t job_count_ = 0;
   std::size_t topics_ = 0;

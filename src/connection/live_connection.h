@@ -31,6 +31,7 @@ struct Backlog;
 struct Entry;
 struct Extras;
 struct LocalTopic;
+struct Work;
 
 struct DeleteExtras {
   void operator()(Extras* extras) const noexcept;
@@ -78,9 +79,9 @@ class LiveConnection final : public Connection,
 
   // ---- for the fan-out of its worker
 
-  /// Writes what is pending for a subscription of this connection. Calls no code of the
-  /// application.
-  void deliver(LocalTopic& topic, Entry& entry) noexcept;
+  /// Writes what is pending for a subscription of this connection, up to the window of the topic.
+  /// If other topics have much before that, it writes a part. Calls no code of the application.
+  Work deliver(LocalTopic& topic, Entry& entry) noexcept;
   Extras* extras() noexcept { return extras_.get(); }
 
   // ---- for the owner
@@ -220,8 +221,9 @@ class LiveConnection final : public Connection,
   std::uint64_t place_word() const noexcept;
   bool is_own(const topics::Arrival& arrival) const noexcept;
   bool pass(const SharedMessage& message, bool compress) noexcept;
-  void take_publications(LocalTopic& topic, Entry& entry, std::uint64_t last) noexcept;
-  void take_all_publications(std::uint64_t last) noexcept;
+  void take_publications(LocalTopic& topic, Entry& entry, topics::Arrival& first,
+                         std::uint64_t last) noexcept;
+  Work take_all_publications(std::uint64_t last, Work most) noexcept;
   bool deliver_direct(LocalTopic& topic, Entry& entry) noexcept;
   bool write_direct(Entry& entry, const topics::Arrival* first, std::span<const iovec> frames,
                     std::size_t total) noexcept;
