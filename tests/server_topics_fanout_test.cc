@@ -5,6 +5,7 @@
 #include "support/certificates.h"
 #include "support/topic_server.h"
 
+#include <algorithm>
 #include <atomic>
 #include <gtest/gtest.h>
 #include <optional>
@@ -132,6 +133,48 @@ TEST(ServerTopicsFanout, SubscribersLeaveAndEndBetweenSlices) {
   for (std::size_t i = 0; i < house.clients.size(); ++i) kept += i % 5 == 0 || i % 5 == 4 ? 1 : 0;
   while (house.server.subscribers("t") > kept) std::this_thread::yield();
   EXPECT_EQ(house.server.subscribers("t"), kept);
+}
+
+// Publishes in on_drain as long as the peers take it.
+class Stream {
+ public:
+  explicit Stream(std::atomic<int>& published) : published_(published) {}
+  void on_open(Connection& conn) { conn.subscribe("t"); }
+  void on_message(Connection& conn, Message) { publish(conn); }
+  void on_drain(Connection& conn) { publish(conn); }
+
+ private:
+  void publish(Connection& conn) {
+    if (++published_ <= 500) conn.publish("t", std::string(std::size_t{300} << 10, 'x'));
+  }
+  std::atomic<int>& published_;
+};
+
+TEST(ServerTopicsFanout, APublisherThatNeverStopsLeavesTheLoopToOthers) {
+  RunningServer house;
+  std::atomic<int> published = 0;
+  std::atomic<int> most = 0;
+  house.server.route<Stream>("/", std::ref(published));
+  house.server.on_worker_start([&](Loop& loop) {
+    loop.every(std::chrono::nanoseconds(1), [&, before = 0]() mutable {
+      most = std::max(most.load(), published - before);
+      before = published;
+    });
+  });
+  const std::uint16_t port = house.start();
+  TopicClient clients[] = {TopicClient(port), TopicClient(port)};
+  std::vector<std::thread> readers;
+  for (TopicClient& client : clients) {
+    readers.emplace_back([&client] {
+      while (client.receive().size() == std::size_t{300} << 10) {
+      }
+    });
+  }
+  clients[0].send("begin");
+  while (published < 500) std::this_thread::yield();
+  house.stop(std::chrono::seconds(5));
+  for (std::thread& reader : readers) reader.join();
+  EXPECT_LE(most, 4);  // of each turn: a message or on_drain, of two connections
 }
 
 TEST(ServerTopicsFanout, TheServerStopsInTheMiddle) {

@@ -140,6 +140,14 @@ void Fanout::on_announced() noexcept {
   if (!static_cast<net::Watcher*>(this)->linked()) run_soon();
 }
 
+// A turn has one slice. An on_drain after it may publish again, and the subscribers' on_drain, too,
+// so they would otherwise keep the loop to themselves.
+void Fanout::at_turn_end() noexcept {
+  if (sliced_ == core_.now()) return core_.again(*this);
+  sliced_ = core_.now();
+  slice();
+}
+
 void Fanout::slice() noexcept {
   take_arrivals();
   SliceBudget budget;

@@ -125,7 +125,7 @@ class Fanout final : private net::Inbound, private net::Watcher, private net::De
  private:
   void on_announced() noexcept override;
   void on_ready(std::uint32_t) noexcept override { run_soon(); }
-  void at_turn_end() noexcept override { slice(); }
+  void at_turn_end() noexcept override;
   void on_retired() noexcept override {}
 
   void slice() noexcept;
@@ -141,6 +141,7 @@ class Fanout final : private net::Inbound, private net::Watcher, private net::De
   topics::Inbox inbox_;
   base::IntrusiveList<LocalTopic, JobTag> jobs_{};
   std::vector<Merged> merge_{};
+  net::LoopCore::time_point sliced_{};  // the turn of the last slice
   std::uint64_t last_arrival_ = 0;
   std::size_t job_count_ = 0;
   std::size_t topics_ = 0;
