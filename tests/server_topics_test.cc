@@ -391,6 +391,44 @@ TEST(ServerTopicsHooks, OnTopicTellsTheFirstAndTheLastSubscriber) {
   EXPECT_EQ(told.take(), "u unwanted");
 }
 
+// A session that others can reach in its own loop.
+struct Known {
+  explicit Known(Connection*& known) : known_(known) {}
+  void on_open(Connection& conn) {
+    known_ = &conn;
+    conn.subscribe("t");
+  }
+  void on_message(Connection&, Message) {}
+  Connection*& known_;
+};
+
+TEST(ServerTopicsHooks, OnTopicThatNeverEndsLeavesTheLoopToOthers) {
+  RunningServer house;
+  Connection* known = nullptr;
+  constexpr int most = 1'000'000;
+  std::atomic<int> told = 0;
+  std::atomic<bool> turned = false;
+  std::promise<bool> ended;
+  house.server.route<Known>("/", std::ref(known));
+  house.server.on_worker_start([&](Loop& loop) {
+    loop.every(std::chrono::nanoseconds(1), [&] {
+      if (told > 0) turned = true;
+    });
+  });
+  // Each call changes the topic once more.
+  house.server.on_topic([&, over = false](std::string_view, TopicEvent event) mutable {
+    if (over) return;
+    over = turned || ++told == most;
+    if (over) return ended.set_value(turned);
+    event == TopicEvent::wanted ? static_cast<void>(known->unsubscribe("t"))
+                                : static_cast<void>(known->subscribe("t"));
+  });
+  const std::uint16_t port = house.start();
+  TopicClient client(port);
+  EXPECT_TRUE(ended.get_future().get());
+  house.stop(std::chrono::nanoseconds(0));
+}
+
 TEST(ServerTopicsHooks, EachWorkerStartsWithItsLoop) {
   TopicServer house(with_threads(3));
   Inbox<Loop*> loops;

@@ -279,7 +279,7 @@ void Core::end_run() noexcept {
   }
   for (std::unique_ptr<Worker>& worker : workers_) worker->end();
   topics->listen_to_changes(nullptr);
-  tell_topic_changes();
+  tell_topic_changes(TimePoint::max());
   sockets_.clear();
   claim_.release_all();
   stop_at_ = not_stopped.time_since_epoch().count();
@@ -350,14 +350,24 @@ bool Core::post_to_all(Make&& make) {
 void Core::listen_to_topics() {
   if (!on_topic) return;
   topics->listen_to_changes([this, mailbox = workers_.front()->loop().core().mailbox()] {
-    mailbox->post([this] { tell_topic_changes(); }, {.bounded = false});
+    post_topic_changes(*mailbox);
   });
 }
 
-void Core::tell_topic_changes() noexcept {
+void Core::post_topic_changes(net::Mailbox& mailbox) noexcept {
+  static constexpr std::chrono::milliseconds max_time(1);
+  mailbox.post([this] { tell_topic_changes(std::chrono::steady_clock::now() + max_time); },
+               {.bounded = false});
+}
+
+// Clients on other workers may make changes faster than the application takes them. So the next
+// turn goes on at `end`.
+void Core::tell_topic_changes(TimePoint end) noexcept {
   if (!on_topic || workers_.empty()) return;
+  net::LoopCore& loop = workers_.front()->loop().core();
   while (const topics::Table::Change change = topics->take_change()) {
-    workers_.front()->loop().core().call_user(on_topic, change.topic->name(), change.event);
+    loop.call_user(on_topic, change.topic->name(), change.event);
+    if (std::chrono::steady_clock::now() >= end) return post_topic_changes(*loop.mailbox());
   }
 }
 

@@ -6,6 +6,7 @@
 #include "connection/metrics.h"
 #include "net/address.h"
 #include "net/fd.h"
+#include "net/mailbox.h"
 #include "net/signal_claim.h"
 #include "net/timers.h"
 #include "server/router.h"
@@ -95,7 +96,8 @@ class Core {
   template <class Make>
   bool post_to_all(Make&& make);
   void listen_to_topics();
-  void tell_topic_changes() noexcept;
+  void post_topic_changes(net::Mailbox& mailbox) noexcept;
+  void tell_topic_changes(TimePoint end) noexcept;
   void end_run() noexcept;
 
   // One for each worker, kept when the workers are made anew. The vector does not change after the
