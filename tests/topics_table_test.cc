@@ -2,6 +2,7 @@
 // bounds, and the events of the first and last subscriber.
 #include "topics/table.h"
 
+#include <chrono>
 #include <gtest/gtest.h>
 #include <string>
 #include <thread>
@@ -24,6 +25,12 @@ class TopicsTable : public testing::Test {
     std::string all;
     for (const Kept& kept : beginning.kept) all += std::string(kept.message.message().text()) + ' ';
     return all;
+  }
+  // A history whose age is bounded by a nanosecond is too old afterwards.
+  static void wait_for_the_clock() {
+    const auto begin = std::chrono::steady_clock::now();
+    while (std::chrono::steady_clock::now() - begin <= 1ns) {
+    }
   }
 
   TopicLimits limits_{.max_topics = 3, .max_history_bytes = 10'000};
@@ -245,6 +252,40 @@ TEST_F(TopicsTable, TheTopicThatIsSilentForLongestLosesItsHistory) {
   EXPECT_TRUE(table_.find("c"));
   EXPECT_EQ(table_.counts().history_bytes, 4 * (2000 + History::overhead));
   EXPECT_EQ(table_.counts().histories_dropped, 1u);
+}
+
+// ---- old histories at max_topics, which is 3
+
+TEST_F(TopicsTable, OldHistoriesMakeRoomForNewNames) {
+  table_.set_options("long*", {.history = 1, .history_age = 1h});
+  table_.set_options("short*", {.history = 1, .history_age = 1ns});
+  for (const char* name : {"long", "short1", "short2"}) publish(table_.get(name), "x");
+  wait_for_the_clock();
+  const Found third = table_.find_to_publish("short3");
+  EXPECT_FALSE(third.error) << "a younger history is not hidden by one that stays for longer";
+  EXPECT_EQ(table_.counts().topics, 3u);
+  EXPECT_FALSE(table_.get("other").error) << "a subscription needs the same room";
+  EXPECT_TRUE(table_.find("long"));
+  EXPECT_EQ(table_.counts().histories_dropped, 0u) << "the bytes were within their bound";
+}
+
+TEST_F(TopicsTable, HistoriesThatAreNotOldKeepTheirTopics) {
+  table_.set_options("*", {.history = 1, .history_age = 1h});
+  for (const char* name : {"a", "b", "c"}) publish(table_.get(name), "x");
+  EXPECT_EQ(table_.find_to_publish("d").error, Errc::too_many_topics);
+  for (const char* name : {"a", "b", "c"}) EXPECT_TRUE(table_.find(name)) << name;
+}
+
+TEST_F(TopicsTable, ATopicInUseStaysWithoutItsOldHistory) {
+  table_.set_options("*", {.history = 1, .history_age = 1ns});
+  std::vector<Found> used;
+  for (const char* name : {"a", "b", "c"}) used.push_back(table_.get(name));
+  for (const Found& each : used) publish(each, "x");
+  wait_for_the_clock();
+  EXPECT_EQ(table_.get("d").error, Errc::too_many_topics);
+  EXPECT_EQ(table_.counts().history_bytes, 0u);
+  used.pop_back();
+  EXPECT_FALSE(table_.get("d").error);
 }
 
 TEST(TopicsHistory, DropsTheOldestByAge) {

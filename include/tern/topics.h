@@ -159,7 +159,9 @@ struct TopicOptions {
 /// The limits of the topics of a server, see ServerOptions::topics.
 struct TopicLimits {
   std::size_t max_subscriptions = 1024;  ///< of one connection; subscribe() fails beyond it
-  std::size_t max_topics = 1'000'000;    ///< that exist at a time; subscribe() fails beyond it
+  /// Topics that exist at a time. Beyond it those go that only a history beyond its history_age
+  /// keeps. If there are none, subscribe() fails with too_many_topics and publish() with too_many.
+  std::size_t max_topics = 1'000'000;
   /// Publications that wait for one worker or are on the way to its subscribers. Beyond it
   /// publish() returns `full`. An idle worker always takes one.
   std::size_t max_waiting = 65'536;

@@ -1,6 +1,10 @@
 // Topics by name, in shards with a lock each. A topic exists while it has a reference. The count
 // becomes 0 only under the lock of its shard, so find() never returns a topic that is being
 // destroyed. Lists of the table (histories, changes) hold a reference of each topic on them.
+//
+// Histories that are too old go in two ways. A publication that a history takes looks at one rule,
+// each time at the next one. A name that finds max_topics topics looks at all rules. Both look only
+// at the first history of a rule, because that one becomes too old first.
 #include "topics/table.h"
 
 #include <algorithm>
@@ -60,9 +64,9 @@ void Table::close() noexcept {
     TopicRef topic;
     {
       const std::lock_guard lock(history_mutex_);
-      if (histories_.empty()) break;
-      topic = TopicRef(&histories_.pop_front());
+      topic = take_longest_silent();
     }
+    if (!topic) break;
     history_shrank(topic->drop_history());
   }
   while (take_change()) {
@@ -82,20 +86,23 @@ void Table::set_options(std::string pattern, TopicOptions options) {
   if (options.history_age <= std::chrono::nanoseconds(0)) {
     problem_ = "topics: history_age of \"" + pattern + "\" is not positive";
   }
-  rules_.push_back({std::move(start), is_exact, std::move(options)});
+  Rule& rule = rules_.emplace_back();
+  rule.start = std::move(start);
+  rule.is_exact = is_exact;
+  rule.options = std::move(options);
 }
 
 std::string Table::problem() const { return problem_; }
 
 // A later rule replaces an earlier one of the same pattern.
-const TopicOptions& Table::options_of(std::string_view name) const noexcept {
-  const Rule* best = nullptr;
+Table::Rule& Table::rule_of(std::string_view name) noexcept {
+  Rule* best = nullptr;
   const auto rank = [](const Rule& rule) { return 2 * rule.start.size() + rule.is_exact; };
-  for (const Rule& rule : rules_) {
+  for (Rule& rule : rules_) {
     const bool fits = rule.is_exact ? name == rule.start : name.starts_with(rule.start);
     if (fits && (best == nullptr || rank(rule) >= rank(*best))) best = &rule;
   }
-  return best != nullptr ? best->options : defaults_;
+  return best != nullptr ? *best : defaults_;
 }
 
 // ---- names
@@ -116,7 +123,7 @@ TopicRef Table::find(std::string_view name) noexcept {
 Found Table::find_to_publish(std::string_view name) noexcept {
   if (TopicRef topic = find(name)) return {std::move(topic), {}};
   if (!is_topic_name(name)) return {{}, Errc::topic_invalid};
-  if (options_of(name).history == 0) return {};
+  if (rule_of(name).options.history == 0) return {};
   return get(name);
 }
 
@@ -127,7 +134,9 @@ TopicState* Table::make(std::string_view name) {
     return nullptr;
   }
   try {
-    auto made = std::make_unique<TopicState>(*this, name, options_of(name), draw_epoch(), workers_);
+    Rule& rule = rule_of(name);
+    auto made = std::make_unique<TopicState>(*this, name, rule.options, draw_epoch(), workers_);
+    made->histories = &rule.histories;
     shard_of(name).topics.emplace(made->name(), made.get());
     return made.release();
   } catch (...) {
@@ -138,6 +147,12 @@ TopicState* Table::make(std::string_view name) {
 
 Found Table::get(std::string_view name) noexcept {
   if (!is_topic_name(name)) return {{}, Errc::topic_invalid};
+  Found found = get_or_make(name);
+  if (found.error == Errc::too_many_topics && drop_old_topics()) found = get_or_make(name);
+  return found;
+}
+
+Found Table::get_or_make(std::string_view name) noexcept {
   Shard& shard = shard_of(name);
   const std::lock_guard lock(shard.mutex);
   const auto found = shard.topics.find(name);
@@ -167,16 +182,57 @@ void Table::release(TopicState& topic) noexcept {
 
 // ---- histories
 
-// Returns a topic whose history has to go: all histories are too large, or it is too old.
-TopicRef Table::take_surplus_history(History::TimePoint now) noexcept {
+// Takes the topic that was silent for the longest time from its list. Returns null if no topic has
+// a history. The caller holds history_mutex_.
+TopicRef Table::take_longest_silent() noexcept {
+  Histories* oldest = nullptr;
+  for (Rule& rule : rules_) {
+    if (rule.histories.empty()) continue;
+    const auto time = rule.histories.front().last_kept;
+    if (oldest == nullptr || time < oldest->front().last_kept) oldest = &rule.histories;
+  }
+  return oldest != nullptr ? TopicRef(&oldest->pop_front()) : TopicRef();
+}
+
+// Returns a topic whose history has to go because all histories are too large.
+TopicRef Table::take_surplus_history() noexcept {
   const std::lock_guard lock(history_mutex_);
-  if (histories_.empty()) return {};
-  TopicState& first = histories_.front();
-  const bool surplus = history_bytes_ > static_cast<std::ptrdiff_t>(limits_.max_history_bytes);
-  if (!surplus && now - first.last_kept <= first.options().history_age) return {};
+  if (history_bytes_ <= static_cast<std::ptrdiff_t>(limits_.max_history_bytes)) return {};
+  TopicRef surplus = take_longest_silent();
   if (surplus) ++histories_dropped_;
-  histories_.pop_front();
-  return TopicRef(&first);
+  return surplus;
+}
+
+// Returns a topic whose history is too old. `looks` is the number of rules that it may still look
+// at; it goes to the next rule when the first history of this one is not too old.
+TopicRef Table::take_old_history(History::TimePoint now, std::size_t& looks) noexcept {
+  const std::lock_guard lock(history_mutex_);
+  for (; looks > 0; --looks) {
+    Rule& rule = rules_[next_rule_];
+    Histories& all = rule.histories;
+    if (!all.empty() && now - all.front().last_kept > rule.options.history_age) {
+      return TopicRef(&all.pop_front());
+    }
+    next_rule_ = (next_rule_ + 1) % rules_.size();
+  }
+  return {};
+}
+
+// Returns whether there is room for one more topic. A history that is dropped may leave its topic,
+// because the topic has subscribers. So the number of drops is bounded, and the next call goes on.
+[[gnu::cold]] bool Table::drop_old_topics() noexcept {
+  constexpr int max_drops = 64;
+  const auto now = std::chrono::steady_clock::now();
+  std::size_t looks = rules_.size();
+  for (int i = 0; i < max_drops; ++i) {
+    {
+      const TopicRef old = take_old_history(now, looks);
+      if (!old) break;
+      history_shrank(old->drop_history());
+    }
+    if (topics_.load(std::memory_order_relaxed) < limits_.max_topics) return true;
+  }
+  return false;
 }
 
 // A topic that publishes moves to the end of the list, so the first one was silent for the longest
@@ -188,11 +244,11 @@ void Table::history_grew(TopicState& topic, std::ptrdiff_t bytes, History::TimeP
     auto& hook = static_cast<base::ListHook<HistoryTag>&>(topic);
     hook.linked() ? hook.unlink() : topic.retain();
     topic.last_kept = now;
-    histories_.push_back(topic);
+    topic.histories->push_back(topic);
   }
-  while (const TopicRef surplus = take_surplus_history(now)) {
-    history_shrank(surplus->drop_history());
-  }
+  std::size_t looks = 1;
+  while (const TopicRef old = take_old_history(now, looks)) history_shrank(old->drop_history());
+  while (const TopicRef surplus = take_surplus_history()) history_shrank(surplus->drop_history());
 }
 
 void Table::history_shrank(std::size_t bytes) noexcept {

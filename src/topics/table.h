@@ -57,7 +57,8 @@ class Table {
 
   // ---- topics
 
-  /// Returns the topic of this name, and makes it if there is none. Errors: topic_invalid,
+  /// Returns the topic of this name, and makes it if there is none. At max_topics it first drops
+  /// histories that are too old, because only they may keep a topic. Errors: topic_invalid,
   /// too_many_topics, no_memory.
   Found get(std::string_view name) noexcept;
   /// Returns null if there is no such topic.
@@ -100,22 +101,30 @@ class Table {
     std::mutex mutex{};
     std::unordered_map<std::string_view, TopicState*> topics{};  // the names are the topics'
   };
+  using Histories = base::IntrusiveList<TopicState, HistoryTag>;
+  /// The options of the names that fit a pattern. All histories of a rule have one bound of age, so
+  /// the first one becomes too old first, and no other hides behind it.
   struct Rule {
-    std::string start;
-    bool is_exact;
-    TopicOptions options;
+    std::string start{};
+    bool is_exact = false;
+    TopicOptions options{};
+    Histories histories{};  // guarded by history_mutex_; the longest without a publication first
   };
 
   Shard& shard_of(std::string_view name) noexcept;
-  const TopicOptions& options_of(std::string_view name) const noexcept;
+  Rule& rule_of(std::string_view name) noexcept;
+  Found get_or_make(std::string_view name) noexcept;
   TopicState* make(std::string_view name);
-  TopicRef take_surplus_history(History::TimePoint now) noexcept;
+  TopicRef take_longest_silent() noexcept;
+  TopicRef take_surplus_history() noexcept;
+  TopicRef take_old_history(History::TimePoint now, std::size_t& looks) noexcept;
+  bool drop_old_topics() noexcept;
 
   const TopicLimits limits_;
   const std::size_t workers_;
   const std::size_t max_message_bytes_;
-  TopicOptions defaults_{};
-  std::deque<Rule> rules_{};  // topics refer to the options
+  Rule defaults_{};           // without a history
+  std::deque<Rule> rules_{};  // topics refer to them
   std::string problem_{};
   std::array<Shard, shard_count> shards_{};
   std::atomic<bool> closed_{false};
@@ -125,8 +134,7 @@ class Table {
 
   mutable std::mutex history_mutex_{};
   // Guarded by history_mutex_:
-  base::IntrusiveList<TopicState, HistoryTag>
-      histories_{};  // the longest without a publication first
+  std::size_t next_rule_ = 0;  // its histories are looked at next
   std::ptrdiff_t history_bytes_ = 0;
   std::uint64_t histories_dropped_ = 0;
 

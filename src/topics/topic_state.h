@@ -88,6 +88,7 @@ class TopicState : public base::ListHook<HistoryTag>, public base::ListHook<Chan
   bool release_last() noexcept { return references_.fetch_sub(1, std::memory_order_acq_rel) == 1; }
 
   // The table guards these.
+  base::IntrusiveList<TopicState, HistoryTag>* histories = nullptr;  // the list of its rule
   TopicEvent told = TopicEvent::unwanted;  // the last event that the application received
   History::TimePoint last_kept{};          // when the history took its last publication
 
