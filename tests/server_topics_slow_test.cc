@@ -85,6 +85,30 @@ TEST(ServerTopicsSlow, ManyTopicsOfOneSlowSubscriberKeepTheirNewest) {
   }
 }
 
+// All topics are stale each time that the socket takes a message.
+TEST(ServerTopicsSlow, HotTopicsOfOneSlowSubscriberTakeTurns) {
+  constexpr std::size_t topics = 24;
+  constexpr std::size_t size = std::size_t{512} << 10;  // all of them exceed the kernel's buffers
+  TopicServer house;
+  const std::uint16_t port = house.start();
+  TopicClient slow(port);
+  TopicClient fast(port);
+  for (std::size_t t = 0; t < topics; ++t) slow.subscribe("latest t" + std::to_string(t));
+  fast.subscribe("now tick");
+  std::vector<int> seen(topics, 0);
+  for (std::size_t round = 0; round < 4 * topics; ++round) {
+    for (std::size_t t = 0; t < topics; ++t) {
+      ASSERT_TRUE(
+          house.server.publish("t" + std::to_string(t), numbered(static_cast<int>(t), size)));
+    }
+    ASSERT_TRUE(house.server.publish("tick", "x"));
+    ASSERT_EQ(fast.receive(), "x");
+    const int topic = number_of(slow.receive());
+    if (round >= 2 * topics) ++seen[static_cast<std::size_t>(topic)];
+  }
+  for (std::size_t t = 0; t < topics; ++t) EXPECT_GT(seen[t], 0) << t;
+}
+
 TEST(ServerTopicsSlow, ASlowSubscriberIsClosedAndTheOthersReceiveAll) {
   TopicServer house;
   const std::uint16_t port = house.start();

@@ -34,8 +34,9 @@ struct Extras {
   std::vector<TimerId> timers{};
   std::vector<Subscription> subscriptions{};
   std::vector<Backlog> backlogs{};
-  std::uint64_t delivered = 0;  // the worker's last arrival that this connection has
-  std::uint32_t stale = 0;      // subscriptions whose newest publication waits for a short queue
+  std::uint64_t delivered = 0;   // the worker's last arrival that this connection has
+  std::uint32_t stale = 0;       // subscriptions whose newest publication waits for a short queue
+  std::uint32_t next_stale = 0;  // the index of the subscription that is served first of them
 };
 
 }  // namespace tern::connection

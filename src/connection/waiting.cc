@@ -54,9 +54,13 @@ bool LiveConnection::send_backlog(Backlog& backlog) noexcept {
   return true;
 }
 
-// Delivery::latest: sends the newest publication of each topic, while the socket takes them.
+// Delivery::latest: sends the newest publication of each topic, while the socket takes them. It
+// begins where it stopped, so that a topic that is stale each time does not keep the others back.
 void LiveConnection::serve_stale() noexcept {
-  for (Subscription& each : extras_->subscriptions) {
+  const std::size_t count = extras_->subscriptions.size();
+  for (std::size_t i = 0; i < count && extras_->stale > 0; ++i, ++extras_->next_stale) {
+    if (extras_->next_stale >= count) extras_->next_stale = 0;
+    const Subscription& each = extras_->subscriptions[extras_->next_stale];
     LocalTopic& topic = *each.topic;
     Entry& entry = topic.entries[each.index];
     if (entry.state != Entry::State::stale) continue;
