@@ -109,6 +109,34 @@ TEST(ServerTopicsSlow, HotTopicsOfOneSlowSubscriberTakeTurns) {
   for (std::size_t t = 0; t < topics; ++t) EXPECT_GT(seen[t], 0) << t;
 }
 
+TEST(ServerTopicsSlow, AStaleSubscriptionReceivesEveryoneAfterItAsksForThem) {
+  TopicServer house;
+  const std::uint16_t port = house.start();
+  TopicClient slow(port);
+  TopicClient fast(port);
+  slow.subscribe("latest t");
+  fast.subscribe("now t");
+  fast.subscribe("now done");
+  publish_many(house.server, fast, "t", many);
+  slow.send("now t");
+  slow.send("shout done x");
+  ASSERT_EQ(fast.receive(), "x") << "the server has the command";
+  for (const std::string text : {"n0", "n1", "n2"}) {
+    ASSERT_TRUE(house.server.publish("t", text));
+    ASSERT_EQ(fast.receive(), text);
+  }
+  std::string next;
+  int seen = 0;
+  while ((next = slow.receive()).size() == large || next.starts_with("from")) {
+    if (next.size() == large) seen = number_of(next);
+  }
+  EXPECT_EQ(seen, many) << "the newest value before the call";
+  for (const std::string text : {"n0", "n1", "n2"}) {
+    EXPECT_EQ(next, text);
+    if (text != "n2") next = slow.receive();
+  }
+}
+
 TEST(ServerTopicsSlow, ASlowSubscriberIsClosedAndTheOthersReceiveAll) {
   TopicServer house;
   const std::uint16_t port = house.start();

@@ -242,7 +242,7 @@ void Fanout::remove(Extras& extras, std::size_t index) noexcept {
   std::erase_if(extras.backlogs, [&](const Backlog& backlog) { return backlog.topic == &topic; });
   if (topic.entries[gone.index].state == Entry::State::stale) {
     --extras.stale;
-    if (--topic.stale == 0) topic.newest.reset();
+    topic.remove_stale();
   }
   extras.subscriptions[index] = extras.subscriptions.back();
   const Subscription& moved = extras.subscriptions[index];

@@ -73,6 +73,15 @@ struct LocalTopic final : topics::Seat, base::ListHook<JobTag> {
   /// The last publication of the window.
   const topics::Arrival& last() const noexcept { return *window_end; }
 
+  /// The newest publication that came. At least one entry must be stale.
+  const topics::Arrival& newest_of_all() const noexcept {
+    return pending.empty() ? *newest : *pending.back();
+  }
+  /// One stale entry less.
+  void remove_stale() noexcept {
+    if (--stale == 0) newest.reset();
+  }
+
   topics::TopicRef topic;
   std::vector<Entry> entries{};
   topics::ArrivalList pending{};

@@ -238,6 +238,7 @@ class LiveConnection final : public Connection,
   void serve_backlogs() noexcept;
   bool send_backlog(Backlog& backlog) noexcept;
   void serve_stale() noexcept;
+  void hold_newest(LocalTopic& topic, Entry& entry);
   void report_gaps() noexcept;
 
   // Beside Timer there is room for four bytes.

@@ -66,6 +66,8 @@ Result<Subscribed> LiveConnection::subscribe_to(Fanout& fanout, const topics::To
   if (exists && options.from.kind() == From::Kind::now) {  // it goes on where it is
     const Subscription& subscription = extras.subscriptions[index];
     Entry& entry = subscription.topic->entries[subscription.index];
+    const bool is_stale = entry.state == Entry::State::stale;
+    if (is_stale && options.delivery == Delivery::every) hold_newest(*subscription.topic, entry);
     entry.delivery = options.delivery;
     if (options.delivery == Delivery::latest) limit_unsent();
     return Subscribed{.epoch = topic->position().epoch, .offset = entry.cursor};

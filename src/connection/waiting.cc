@@ -66,13 +66,28 @@ void LiveConnection::serve_stale() noexcept {
     if (entry.state != Entry::State::stale) continue;
     if (engine_.queued_bytes() > newest_at_once) flush();
     if (blocked_ != Blocked::no) return;
-    const Arrival* const newest = topic.pending.empty() ? topic.newest.get() : topic.pending.back();
-    if (!is_own(*newest) && !pass(newest->message, newest->compress)) skip(entry);
-    entry.cursor = std::max(entry.cursor, newest->offset);
+    const Arrival& newest = topic.newest_of_all();
+    if (!is_own(newest) && !pass(newest.message, newest.compress)) skip(entry);
+    entry.cursor = std::max(entry.cursor, newest.offset);
     entry.state = Entry::State::live;
     --extras_->stale;
-    if (--topic.stale == 0) topic.newest.reset();
+    topic.remove_stale();
   }
+}
+
+// The subscription changes from Delivery::latest to every. The newest publication begins a backlog,
+// so that all later ones follow it. Throws std::bad_alloc and then does nothing.
+void LiveConnection::hold_newest(LocalTopic& topic, Entry& entry) {
+  const Arrival& newest = topic.newest_of_all();
+  Backlog backlog{.topic = &topic};
+  if (!is_own(newest)) {
+    backlog.kept.push_back({newest.message, newest.offset, {}, newest.compress});
+  }
+  extras_->backlogs.push_back(std::move(backlog));
+  entry.cursor = std::max(entry.cursor, newest.offset);
+  entry.state = Entry::State::held;
+  --extras_->stale;
+  topic.remove_stale();
 }
 
 // Tells the session which topics have a gap. It may subscribe and unsubscribe meanwhile.
