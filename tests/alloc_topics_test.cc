@@ -26,9 +26,11 @@ class OneThread {
     server.route("/", Handlers{.on_open =
                                    [this](Connection& conn) {
                                      conn.subscribe("t").value();
+                                     last_ = &conn;
                                      ++joined_;
                                    },
                                .on_message = [](Connection&, Message) {}});
+    server.topics("kept", {.history = 4});
     EXPECT_TRUE(server.listen());
     for (std::size_t i = 0; i < subscribers; ++i) {
       clients_.emplace_back(server.port());
@@ -51,6 +53,9 @@ class OneThread {
     return sum;
   }
 
+  /// One of the subscribers.
+  Connection& last() const { return *last_; }
+
   Server server{{.host = "127.0.0.1"}};
 
  private:
@@ -67,6 +72,7 @@ class OneThread {
   std::vector<RawClient> clients_{};
   std::array<char, 65'536> buffer_{};
   std::size_t joined_ = 0;
+  Connection* last_ = nullptr;
   int turns_ = 0;
 };
 
@@ -120,6 +126,26 @@ TEST(AllocTopics, WithoutMemoryAPublicationReachesNoSubscriber) {
   });
   EXPECT_EQ(bytes, 10 * subscribers * 4);
   EXPECT_EQ(faults, 10u);
+}
+
+TEST(AllocTopics, WithoutMemoryTheFirstSubscriptionStays) {
+  int round = 0;
+  std::size_t bytes = 0;
+  OneThread house([&](OneThread& all) {
+    bytes += all.received();
+    if (++round > 10) return false;
+    if (round > 1) return true;
+    EXPECT_TRUE(all.server.publish("kept", "old"));
+    EXPECT_TRUE(all.last().subscribe("kept"));
+    fails_at = allocations;
+    const auto again = all.last().subscribe("kept", {.from = From::last(1)});
+    fails_at = none;
+    EXPECT_EQ(again.error().code(), Errc::no_memory);
+    EXPECT_EQ(all.server.subscribers("kept"), 1u);
+    EXPECT_TRUE(all.server.publish("kept", "new"));
+    return true;
+  });
+  EXPECT_EQ(bytes, 2u + 3u);
 }
 
 }  // namespace

@@ -55,7 +55,8 @@ class Connection {
 
   /// Subscribes to a topic of this server. Its publications reach the peer from the moment when
   /// the handler has returned, so an answer that the handler sends goes first. A second call for
-  /// the same topic replaces the first subscription. The subscription ends with the connection.
+  /// the same topic replaces the first subscription; if it fails, the first one stays. The
+  /// subscription ends with the connection.
   /// Errors: closed, unless the connection is open; topic_invalid, see is_topic_name();
   /// too_many_subscriptions; too_many_topics; topics_unavailable on a client; no_memory.
   SubscribeResult subscribe(std::string_view topic, SubscribeOptions options = {}) noexcept;

@@ -236,14 +236,34 @@ topics::Beginning Fanout::add(topics::TopicRef topic, LiveConnection& connection
   return beginning;
 }
 
+topics::Beginning Fanout::renew(Extras& extras, std::size_t index, SubscribeOptions options) {
+  Subscription& subscription = extras.subscriptions[index];
+  LocalTopic& topic = *subscription.topic;
+  Entry& entry = topic.entries[subscription.index];
+  make_room(extras.backlogs);
+  topics::Beginning beginning = topic.topic->begin_again(options.from);
+  // Nothing fails from here on.
+  forget_waiting(extras, topic, entry);
+  subscription.missed = 0;
+  entry.cursor = beginning.subscribed.offset;
+  entry.delivery = options.delivery;
+  entry.state = Entry::State::held;
+  extras.backlogs.push_back({.topic = &topic, .kept = std::move(beginning.kept)});
+  return beginning;
+}
+
+// Drops what waits for a subscription.
+void Fanout::forget_waiting(Extras& extras, LocalTopic& topic, Entry& entry) noexcept {
+  std::erase_if(extras.backlogs, [&](const Backlog& backlog) { return backlog.topic == &topic; });
+  if (entry.state != Entry::State::stale) return;
+  --extras.stale;
+  topic.remove_stale();
+}
+
 void Fanout::remove(Extras& extras, std::size_t index) noexcept {
   const Subscription gone = extras.subscriptions[index];
   LocalTopic& topic = *gone.topic;
-  std::erase_if(extras.backlogs, [&](const Backlog& backlog) { return backlog.topic == &topic; });
-  if (topic.entries[gone.index].state == Entry::State::stale) {
-    --extras.stale;
-    topic.remove_stale();
-  }
+  forget_waiting(extras, topic, topic.entries[gone.index]);
   extras.subscriptions[index] = extras.subscriptions.back();
   const Subscription& moved = extras.subscriptions[index];
   moved.topic->entries[moved.index].back = static_cast<std::uint32_t>(index);

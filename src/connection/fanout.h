@@ -128,6 +128,8 @@ class Fanout final : private net::Inbound, private net::Watcher, private net::De
   /// Subscribes a connection. Throws std::bad_alloc and then does nothing.
   topics::Beginning add(topics::TopicRef topic, LiveConnection& connection, Extras& extras,
                         SubscribeOptions options);
+  /// Makes the subscription of this index begin again. Throws std::bad_alloc and then does nothing.
+  topics::Beginning renew(Extras& extras, std::size_t index, SubscribeOptions options);
   /// Ends the subscription of this index.
   void remove(Extras& extras, std::size_t index) noexcept;
 
@@ -140,6 +142,7 @@ class Fanout final : private net::Inbound, private net::Watcher, private net::De
   void slice() noexcept;
   bool work(LocalTopic& job, SliceBudget& budget) noexcept;
   bool next_lap(LocalTopic& job) noexcept;
+  static void forget_waiting(Extras& extras, LocalTopic& topic, Entry& entry) noexcept;
   void remove_entry(LocalTopic& topic, std::size_t index) noexcept;
   void destroy(LocalTopic& topic) noexcept;
 

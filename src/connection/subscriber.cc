@@ -72,11 +72,11 @@ Result<Subscribed> LiveConnection::subscribe_to(Fanout& fanout, const topics::To
     if (options.delivery == Delivery::latest) limit_unsent();
     return Subscribed{.epoch = topic->position().epoch, .offset = entry.cursor};
   }
-  if (exists) fanout.remove(extras, index);
-  if (extras.subscriptions.size() >= fanout.table().limits().max_subscriptions) {
+  if (!exists && extras.subscriptions.size() >= fanout.table().limits().max_subscriptions) {
     return Errc::too_many_subscriptions;
   }
-  const topics::Beginning beginning = fanout.add(topic, *this, extras, options);
+  const topics::Beginning beginning =
+      exists ? fanout.renew(extras, index, options) : fanout.add(topic, *this, extras, options);
   if (options.from.kind() == From::Kind::position) {
     Metrics& metrics = fanout.metrics();
     (beginning.subscribed.recovered ? metrics.topic_recovered : metrics.topic_recover_failed).add();

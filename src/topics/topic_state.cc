@@ -110,7 +110,7 @@ std::vector<Kept> TopicState::kept_from(std::uint64_t offset) const {
   return kept;
 }
 
-Beginning TopicState::begin(From from) const {
+Beginning TopicState::find_beginning(From from) const {
   Beginning beginning{.subscribed = {.epoch = epoch_, .offset = offset_}};
   Subscribed& subscribed = beginning.subscribed;
   const std::uint64_t first_kept = offset_ + 1 - history_.size();
@@ -143,13 +143,23 @@ Beginning TopicState::begin(From from) const {
   return beginning;
 }
 
-Beginning TopicState::join(std::size_t worker, Seat& seat, From from) {
-  const std::lock_guard lock(mutex_);
+// The caller holds the lock.
+Beginning TopicState::begin(From from) {
   if (from.kind() != From::Kind::now) {
     const std::size_t before = history_.bytes();
     history_.drop_old(std::chrono::steady_clock::now(), options_);
     table_.history_shrank(before - history_.bytes());
   }
+  return find_beginning(from);
+}
+
+Beginning TopicState::begin_again(From from) {
+  const std::lock_guard lock(mutex_);
+  return begin(from);
+}
+
+Beginning TopicState::join(std::size_t worker, Seat& seat, From from) {
+  const std::lock_guard lock(mutex_);
   Beginning beginning = begin(from);
   seats_[worker] = &seat;
   if (subscribers_.fetch_add(1, std::memory_order_relaxed) == 0) table_.changed(*this);

@@ -72,6 +72,8 @@ class TopicState : public base::ListHook<HistoryTag>, public base::ListHook<Chan
   /// offset above that of the result will reach the seat, and the older ones that `from` asks for
   /// are in the result. Throws std::bad_alloc and then does nothing. Thread: the worker's.
   Beginning join(std::size_t worker, Seat& seat, From from);
+  /// The same for a subscriber that has joined: it begins again.
+  Beginning begin_again(From from);
   /// A subscriber left. `seat_is_empty`: it was the last one of this worker, whose seat receives
   /// nothing from now on. Thread: the worker's.
   void leave(std::size_t worker, bool seat_is_empty) noexcept;
@@ -97,7 +99,8 @@ class TopicState : public base::ListHook<HistoryTag>, public base::ListHook<Chan
   void cancel(std::size_t seats, std::size_t bytes) noexcept;
   bool prepare(const Outgoing& outgoing, std::size_t count, ArrivalList& arrivals) noexcept;
   std::vector<Kept> kept_from(std::uint64_t offset) const;
-  Beginning begin(From from) const;
+  Beginning begin(From from);
+  Beginning find_beginning(From from) const;
 
   Table& table_;
   const TopicOptions& options_;
