@@ -17,8 +17,8 @@ class Sweep final : private net::Watcher {
  public:
   using Function = UniqueFunction<void(connection::LiveConnection&)>;
 
-  Sweep(net::LoopCore& core, connection::Registry& registry) noexcept
-      : core_(core), registry_(registry) {}
+  /// Throws std::bad_alloc.
+  Sweep(net::LoopCore& core, connection::Registry& registry) : core_(core), registry_(registry) {}
 
   /// Begins to call `function`. Several functions follow each other. Throws std::bad_alloc.
   void add(Function function);

@@ -45,7 +45,7 @@ std::uint64_t draw_epoch() noexcept {
       if (epoch != 0) return epoch;
     }
   } catch (const std::exception&) {
-    const auto now = std::chrono::system_clock::now().time_since_epoch().count();
+    const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
     return static_cast<std::uint64_t>(now) | 1;
   }
 }
