@@ -150,10 +150,14 @@ def nginx_websocket():
 
 
 def health(directory):
-    """The state of our server in haproxy: (UP or DOWN, result of the last check)."""
+    """The state of our server in haproxy: (UP or DOWN, result of the last check), or two empty
+    strings: haproxy may open its port before its control socket."""
     with socket.socket(socket.AF_UNIX) as control:
         control.settimeout(SECONDS)
-        control.connect(os.path.join(directory, "control"))
+        try:
+            control.connect(os.path.join(directory, "control"))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return "", ""
         control.sendall(b"show stat\n")
         names, *rows = b"".join(iter(lambda: control.recv(65536), b"")).decode().split("\n")
     for row in rows:
