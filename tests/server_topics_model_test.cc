@@ -45,7 +45,7 @@ class Reader {
     ASSERT_EQ(from, "from");
     auto& state = states_[topic];
     if (how.starts_with("at") && recovered == "yes") {
-      // what follows the position is sent
+      // the publications behind the position are sent
     } else if (how.starts_with("last")) {
       state.seen = at.offset - std::min<std::uint64_t>(at.offset, 5 - missed);
     } else {

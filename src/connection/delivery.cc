@@ -167,7 +167,7 @@ Work LiveConnection::take_all_publications(std::uint64_t last, Work most) noexce
   return done;
 }
 
-// What was published before a call reaches the peer before the message of that call.
+// A publication before a call reaches the peer before the message of that call.
 [[gnu::cold]] void LiveConnection::deliver_pending() noexcept {
   Fanout& fanout = *environment_->shared.fanout;
   fanout.take_arrivals();

@@ -4,7 +4,7 @@
 // them in this lap, the others in the next one. So the delivery becomes cheaper for each message
 // while more of them wait.
 //
-// A slice runs no code of the application, so nobody subscribes or leaves meanwhile.
+// A slice runs no code of the application, so no subscription changes meanwhile.
 #include "connection/fanout.h"
 
 #include "base/assert.h"

@@ -118,7 +118,7 @@ class Core {
   std::atomic<std::size_t> others_running_{0};
   std::atomic<bool> running_{false};
   std::mutex late_mutex_{};
-  std::string late_{};  // guarded by late_mutex_: what was set while the server ran
+  std::string late_{};  // guarded by late_mutex_: an option set while the server ran
 };
 
 }  // namespace tern::server
