@@ -148,5 +148,25 @@ TEST(AllocTopics, WithoutMemoryTheFirstSubscriptionStays) {
   EXPECT_EQ(bytes, 2u + 3u);
 }
 
+// Each subscription waits for the end of the turn in which it begins. A thousand of them need room
+// for that only once.
+TEST(AllocTopics, SubscriptionsOfOneTurnLeaveNoRoomBehind) {
+  constexpr int topics = 1000;
+  const auto name = [](int i) { return "many" + std::to_string(i); };
+  int round = 0;
+  std::size_t before = 0;
+  OneThread house([&](OneThread& all) {
+    if (++round == 1) {
+      before = live_bytes;
+      for (int i = 0; i < topics; ++i) EXPECT_TRUE(all.last().subscribe(name(i)));
+    }
+    if (round == 3) {
+      for (int i = 0; i < topics; ++i) EXPECT_TRUE(all.last().unsubscribe(name(i)));
+      EXPECT_LE(live_bytes - before, std::size_t{72 << 10}) << "the list of subscriptions stays";
+    }
+    return round < 3;
+  });
+}
+
 }  // namespace
 }  // namespace tern::test

@@ -24,12 +24,12 @@ using topics::Arrival;
 
 constexpr int visits_of_a_job = 64;  // in a row, then the next job has its turn
 
-// Grows by a half, because a server may have a million subscriptions.
+// Grows by a quarter, because a server may have a million subscriptions.
 template <class T>
 void make_room(std::vector<T>& vector) {
-  constexpr std::size_t least = 4;
+  constexpr std::size_t least = 2;
   if (vector.size() < vector.capacity()) return;
-  vector.reserve(std::max(least, vector.size() + vector.size() / 2));
+  vector.reserve(vector.size() + std::max(least, vector.size() / 4));
 }
 
 topics::Inbox::Bounds bounds_of(const TopicLimits& limits) noexcept {
@@ -93,7 +93,7 @@ Fanout::~Fanout() {
 // ---- publications
 
 bool LocalTopic::widen_window(const Arrival& arrival) noexcept {
-  constexpr std::size_t max_count = 256;
+  constexpr std::uint32_t max_count = 256;
   constexpr std::size_t max_bytes = std::size_t{256} << 10;
   if (window_count >= max_count || window_bytes >= max_bytes) return false;
   window_end = &arrival;
@@ -104,13 +104,13 @@ bool LocalTopic::widen_window(const Arrival& arrival) noexcept {
 
 // The window has all that is pending, or it is full.
 void LocalTopic::push(Arrival* arrival) noexcept {
-  if (pending.empty()) window_count = window_bytes = 0;
+  if (pending.empty()) empty_window();
   pending.push_back(arrival);
   widen_window(*arrival);
 }
 
 void LocalTopic::renew_window() noexcept {
-  window_count = window_bytes = 0;
+  empty_window();
   for (const Arrival* at = pending.front(); at != nullptr && widen_window(*at);) at = at->next;
 }
 

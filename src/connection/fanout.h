@@ -70,6 +70,10 @@ struct LocalTopic final : topics::Seat, base::ListHook<JobTag> {
   /// Makes the window begin at the first pending publication. There must be one.
   void renew_window() noexcept;
   bool widen_window(const topics::Arrival& arrival) noexcept;
+  void empty_window() noexcept {
+    window_count = 0;
+    window_bytes = 0;
+  }
   /// The last publication of the window.
   const topics::Arrival& last() const noexcept { return *window_end; }
 
@@ -86,12 +90,12 @@ struct LocalTopic final : topics::Seat, base::ListHook<JobTag> {
   std::vector<Entry> entries{};
   topics::ArrivalList pending{};
   const topics::Arrival* window_end = nullptr;
-  std::size_t window_count = 0;
   std::size_t window_bytes = 0;
   std::size_t next = 0;        // the entry that is visited next
   std::uint64_t lap_last = 0;  // all entries have the pending up to this offset when the lap ends
   std::unique_ptr<topics::Arrival> newest{};  // the last that was pending, for stale entries
-  std::uint32_t stale = 0;                    // entries in that state
+  std::uint32_t window_count = 0;
+  std::uint32_t stale = 0;  // entries in that state
 };
 
 /// The subscribers of one worker, and the publications on their way to them. Publications wait in

@@ -33,7 +33,11 @@ constexpr std::size_t newest_at_once = std::size_t{16} << 10;
 
 void LiveConnection::serve_backlogs() noexcept {
   std::vector<Backlog>& backlogs = extras_->backlogs;
-  while (!backlogs.empty() && send_backlog(backlogs.front())) backlogs.erase(backlogs.begin());
+  const auto rest = std::ranges::find_if_not(
+      backlogs, [this](Backlog& backlog) { return send_backlog(backlog); });
+  backlogs.erase(backlogs.begin(), rest);
+  // Many subscriptions may have begun in one turn, and their room would stay for good.
+  if (backlogs.empty()) backlogs = std::vector<Backlog>();
 }
 
 // Returns whether all is queued. A history may be larger than the queue, so it goes out in parts.
