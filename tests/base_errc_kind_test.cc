@@ -12,7 +12,7 @@ namespace {
 template <class Predicate>
 std::set<Errc> members(Predicate belongs) {
   std::set<Errc> found;
-  for (int value = 1; value <= static_cast<int>(Errc::topics_unavailable); ++value) {
+  for (int value = 1; value <= static_cast<int>(Errc::proxy_header_invalid); ++value) {
     const auto errc = static_cast<Errc>(value);
     if (belongs(make_error_code(errc))) found.insert(errc);
   }

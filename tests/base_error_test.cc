@@ -26,7 +26,7 @@ thread_local bool memory_is_gone = false;
 namespace tern {
 namespace {
 
-constexpr int last = static_cast<int>(Errc::topics_unavailable);
+constexpr int last = static_cast<int>(Errc::proxy_header_invalid);
 
 Error forbidden() {
   return Error(

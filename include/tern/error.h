@@ -112,6 +112,8 @@ enum class Errc {
   too_many_subscriptions,  ///< the connection has TopicLimits::max_subscriptions already
   too_many_topics,         ///< there are TopicLimits::max_topics already
   topics_unavailable,      ///< only connections of a server subscribe and publish
+
+  proxy_header_invalid,  ///< a connection from ProxyProtocol::from has no valid PROXY header
 };
 
 /// The name of an Errc as it stands above, e.g. "origin_refused", for logs and metrics. It does not

@@ -116,6 +116,7 @@ constexpr Row rows[] = {
      "the connection has too many subscriptions"},
     {Errc::too_many_topics, "too_many_topics", "the server has too many topics"},
     {Errc::topics_unavailable, "topics_unavailable", "only a server has topics"},
+    {Errc::proxy_header_invalid, "proxy_header_invalid", "the PROXY header is missing or invalid"},
 };
 
 constexpr bool rows_are_in_order() {

@@ -50,6 +50,7 @@ class TransportBox {
     }
     std::string explanation() const override { return to_->explanation(); }
     std::string peer_subject() const override { return to_->peer_subject(); }
+    const net::ProxiedClient* proxied() const noexcept override { return to_->proxied(); }
 
    private:
     std::unique_ptr<net::Transport> to_;

@@ -13,6 +13,8 @@
 
 namespace tern::net {
 
+struct ProxiedClient;
+
 /// A byte stream that never blocks: plain TCP, or TLS over it. Its caller needs to know only which
 /// event of the descriptor to wait for.
 class Transport {
@@ -69,6 +71,8 @@ class Transport {
   /// Returns the subject of the peer's verified certificate (RFC 4514); empty if there is none.
   /// Throws std::bad_alloc.
   virtual std::string peer_subject() const { return {}; }
+  /// Returns what a PROXY header in front of the connection told; null if there is none, or not yet.
+  virtual const ProxiedClient* proxied() const noexcept { return nullptr; }
 };
 
 }  // namespace tern::net

@@ -211,6 +211,7 @@ int TlsTransport::on_new_session(SSL* ssl, SSL_SESSION* session) noexcept {
 
 std::string TlsTransport::explanation() const {
   if (explanation_ != nullptr) return *explanation_;
+  if (std::string below = below_->explanation(); !below.empty()) return below;
   return phase_ == Phase::open || !ssl_ || SSL_is_init_finished(ssl_.get()) == 1
              ? std::string()
              : "in the TLS handshake";

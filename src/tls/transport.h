@@ -46,6 +46,7 @@ class TlsTransport final : public net::Transport {
   }
   std::string explanation() const override;
   std::string peer_subject() const override;
+  const net::ProxiedClient* proxied() const noexcept override { return below_->proxied(); }
 
   /// A callback for SSL_CTX_sess_set_new_cb. Returns 1 if it took over the session.
   static int on_new_session(SSL* ssl, SSL_SESSION* session) noexcept;
