@@ -31,6 +31,8 @@ bool is_reg_name(std::string_view text) noexcept {
   return !text.empty();
 }
 
+}  // namespace
+
 bool is_ipv4_address(std::string_view text) noexcept {
   int numbers = 0;
   while (true) {
@@ -46,8 +48,6 @@ bool is_ipv4_address(std::string_view text) noexcept {
     text.remove_prefix(1);
   }
 }
-
-}  // namespace
 
 bool is_ipv6_address(std::string_view text) noexcept {
   int pieces = 0;

@@ -21,6 +21,8 @@ std::optional<Authority> parse_authority(std::string_view text) noexcept;
 /// Throws std::bad_alloc.
 std::string format_authority(std::string_view host, std::optional<std::uint16_t> port);
 
+/// Whether `text` is an IPv4 address: four numbers up to 255 without leading zeros.
+bool is_ipv4_address(std::string_view text) noexcept;
 /// Whether `text` is an IPv6 address in text form. RFC 3986 §3.2.2.
 bool is_ipv6_address(std::string_view text) noexcept;
 
