@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes the seeds of the targets for proxies and redirects to corpus/. Run it in this directory."""
+"""Writes the seeds of the targets for proxies, in front of clients and of servers, and for redirects to
+corpus/. Run it in this directory."""
 import os
 
 
@@ -123,8 +124,87 @@ def redirects():
         save("redirect_fuzz", name, sized(url) + location)
 
 
+def forwarded():
+    for name, flags, text in (
+        ("one", 0, b"203.0.113.7"),
+        ("chain", 1, b"198.51.100.1, 203.0.113.7:80, 10.0.0.2"),
+        ("ipv6", 0, b"[2001:db8::7]:4711, 2001:db8::8"),
+        ("hidden", 1, b"unknown, _a1:_p, unix:"),
+        ("unreadable", 0, b"203.0.113.7, x, 10.0.0.1, 1.2.3.256, [::1, [::1]x, 1.2.3.4:65536, 1.2.3.4:_"),
+        ("empty", 1, b", ,"),
+        ("trusted", 0, b"10.0.0.3,10.0.0.2"),
+        ("host", 0, b"example.org:8443"),
+        ("scheme", 0, b"https"),
+        ("pairs", 0, b'for=203.0.113.7;proto=https;host="example.org:8443";by=10.0.0.1'),
+        ("quoted", 0, b'for="[2001:db8::7]:4711";x="a,b;\\"c\\\\", for=unknown;proto=http'),
+        ("open_quote", 1, b'for="203.0.113.7'),
+        ("open_quote_before", 1, b'for=", for=203.0.113.7;host="a'),
+        ("backslash", 1, b'for="a\\'),
+        ("twice", 0, b"for=a;for=b, host=a;HOST=b"),
+        ("no_for", 0, b"proto=ws;host=h, by=_x"),
+        ("blanks", 0, b" ; for=a ;; proto=wss ; , for =b, for= c"),
+    ):
+        save("forwarded_fuzz", name, bytes([flags]) + text)
+
+
+def proxy_header():
+    def v2(command, family, block):
+        return b"\r\n\r\n\0\r\nQUIT\n" + bytes([command, family]) + len(block).to_bytes(2, "big") + block
+
+    def tlv(kind, value):
+        return bytes([kind]) + len(value).to_bytes(2, "big") + value
+
+    def crc32c(data):
+        crc = 0xFFFFFFFF
+        for byte in data:
+            crc ^= byte
+            for _ in range(8):
+                crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+        return (crc ^ 0xFFFFFFFF).to_bytes(4, "big")
+
+    ipv4 = b"\xc0\x00\x02\x07\x7f\x00\x00\x01\xc8\x22\x01\xbb"
+    ipv6 = b"\x20\x01\x0d\xb8" + bytes(11) + b"\x07" + bytes(15) + b"\x01\xc8\x22\x01\xbb"
+    ssl = b"\x07\0\0\0\0" + tlv(0x21, b"TLSv1.3") + tlv(0x22, b"alice") + tlv(0x23, b"AES") + tlv(0x24, b"x")
+    zeros = v2(0x21, 0x11, ipv4 + tlv(3, bytes(4)) + tlv(2, b"a"))
+    for name, data in (
+        ("tcp4", b"PROXY TCP4 192.0.2.7 198.51.100.1 51234 443\r\nGET"),
+        ("tcp6", b"PROXY TCP6 2001:db8::7 ::1 51234 443\r\n"),
+        ("unknown", b"PROXY UNKNOWN\r\n"),
+        ("unknown_more", b"PROXY UNKNOWN a b c d\r\n\r\n"),
+        ("v1_fields", b"PROXY TCP4 192.0.2.7 198.51.100.1 51234\r\n"),
+        ("v1_port", b"PROXY TCP4 192.0.2.7 198.51.100.1 01 2\r\n"),
+        ("v1_zone", b"PROXY TCP6 fe80::1%1 ::1 1 2\r\n"),
+        ("v1_long", b"PROXY UNKNOWN " + b"x" * 200),
+        ("http", b"GET / HTTP/1.1\r\n\r\n"),
+        ("not_v2", b"\r\nGET"),
+        ("local", v2(0x20, 0, b"") + b"GET"),
+        ("ipv4", v2(0x21, 0x11, ipv4) + b"GET"),
+        ("udp6", v2(0x21, 0x22, ipv6)),
+        ("unix", v2(0x21, 0x31, b"/run/x".ljust(108, b"\0") + bytes(108))),
+        ("abstract", v2(0x21, 0x31, b"\0name".ljust(108, b"\0") + bytes(108))),
+        ("unspec", v2(0x21, 0, tlv(4, b"padding"))),
+        ("short", v2(0x21, 0x21, ipv4)),
+        ("family", v2(0x21, 0x41, ipv4)),
+        ("command", v2(0x22, 0x11, ipv4)),
+        ("long", v2(0x21, 0x11, b"")[:14] + b"\xff\xff"),
+        ("tlvs", v2(0x21, 0x11, ipv4 + tlv(1, b"h2") + tlv(2, b"example.org") + tlv(5, b"id"))),
+        ("ssl", v2(0x21, 0x11, ipv4 + tlv(0x20, ssl))),
+        ("ssl_short", v2(0x21, 0x11, ipv4 + tlv(0x20, b"\x01"))),
+        ("ssl_bad", v2(0x21, 0x11, ipv4 + tlv(0x20, ssl + b"x"))),
+        ("tlv_bad", v2(0x21, 0x11, ipv4 + b"\x02\x00\x09a")),
+        ("authority_bad", v2(0x21, 0x11, ipv4 + tlv(2, b"a\n"))),
+        ("twice", v2(0x21, 0x11, ipv4 + tlv(5, b"a") + tlv(5, b"b"))),
+        ("crc_bad", zeros),
+        ("crc_short", v2(0x21, 0x11, ipv4 + tlv(3, b"x"))),
+        ("crc", zeros.replace(tlv(3, bytes(4)), tlv(3, crc32c(zeros)))),
+    ):
+        save("proxy_header_fuzz", name, data)
+
+
 http_connect()
 socks5()
+forwarded()
+proxy_header()
 no_proxy()
 proxy_urls()
 redirects()

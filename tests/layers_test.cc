@@ -56,6 +56,7 @@ const std::map<std::string_view, std::string_view> room_of_public_header = {
     {"observe", "base"},
     {"topics", "topics"},
     {"http", "http"},
+    {"behind_proxy", "http"},
     {"engine", "engine"},
     {"workspace", "engine"},
     {"event", "engine"},
