@@ -15,6 +15,7 @@
 #include "net/resolver.h"
 #include "net/socket.h"
 #include "net/tcp.h"
+#include "net/unix_socket.h"
 #include "tls/transport.h"
 
 #include <cstdlib>

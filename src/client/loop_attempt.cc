@@ -5,6 +5,7 @@
 
 #include "net/socket.h"
 #include "net/tcp.h"
+#include "net/unix_socket.h"
 #include "tls/context.h"
 #include "tls/transport.h"
 

@@ -7,7 +7,8 @@
 #include "engine/validate.h"
 #include "http/authority.h"
 #include "http/token.h"
-#include "net/socket.h"
+#include "net/address.h"
+#include "net/unix_socket.h"
 
 #include <algorithm>
 #include <utility>

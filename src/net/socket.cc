@@ -15,6 +15,7 @@
 
 #include "base/last_error.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
@@ -62,6 +63,34 @@ Address name_of(NameCall call, int fd) noexcept {
   return Address::from(name, bytes).value_or(Address());
 }
 
+int get_local_name(int fd, sockaddr* name, socklen_t* bytes) noexcept {
+  return ::getsockname(fd, name, bytes);
+}
+
+int get_peer_name(int fd, sockaddr* name, socklen_t* bytes) noexcept {
+  return ::getpeername(fd, name, bytes);
+}
+
+std::string text_of(NameCall call, int fd) {
+  sockaddr_un name{};
+  socklen_t bytes = sizeof name;
+  const bool is_path =
+      call(fd, reinterpret_cast<sockaddr*>(&name), &bytes) == 0 && name.sun_family == AF_UNIX;
+  if (!is_path) return name_of(call, fd).to_string();
+  constexpr std::size_t start = offsetof(sockaddr_un, sun_path);
+  std::string path(name.sun_path,
+                   bytes > start ? std::min<std::size_t>(bytes - start, sizeof name.sun_path) : 0);
+  const bool is_abstract = !path.empty() && path.front() == '\0';
+  if (is_abstract) return "unix:@" + path.substr(1);
+  return "unix:" + path.substr(0, path.find('\0'));
+}
+
+int option_of(int fd, int name) noexcept {
+  int value = -1;
+  socklen_t bytes = sizeof value;
+  return ::getsockopt(fd, SOL_SOCKET, name, &value, &bytes) == 0 ? value : -1;
+}
+
 }  // namespace
 
 Opened listen_tcp(const Address& address, PortUse use, int backlog) noexcept {
@@ -71,6 +100,28 @@ Opened listen_tcp(const Address& address, PortUse use, int backlog) noexcept {
   if (::listen(socket.get(), backlog) != 0) return {Fd(), last_error()};
   return {std::move(socket), {}};
 }
+
+Opened duplicate(int fd) noexcept {
+  Fd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!copy) return {Fd(), last_error()};
+  return {std::move(copy), {}};
+}
+
+// O_NONBLOCK belongs to the socket, so programs that share it see the change. It must be set,
+// because another program may take the connection that epoll has just reported here.
+Opened duplicate_listener(int fd) noexcept {
+  Opened copy = duplicate(fd);
+  if (!copy) return copy;
+  const int domain = option_of(fd, SO_DOMAIN);
+  const bool known = domain == AF_INET || domain == AF_INET6 || domain == AF_UNIX;
+  if (!known || option_of(fd, SO_TYPE) != SOCK_STREAM || option_of(fd, SO_ACCEPTCONN) != 1) {
+    return {Fd(), std::make_error_code(std::errc::invalid_argument)};
+  }
+  if (auto error = set_nonblocking(copy.fd.get())) return {Fd(), error};
+  return copy;
+}
+
+bool is_unix(int fd) noexcept { return option_of(fd, SO_DOMAIN) == AF_UNIX; }
 
 Opened accept(int listener, Address* peer) noexcept {
   sockaddr_storage storage;
@@ -130,27 +181,6 @@ Opened start_connect(const Address& address, const std::optional<Address>& from)
   return {std::move(socket), {}};
 }
 
-Opened connect_unix(std::string_view path) noexcept {
-  sockaddr_un address{};
-  static_assert(sizeof address.sun_path == max_unix_path + 1);
-  if (path.empty() || path.size() > max_unix_path) {
-    return {Fd(), std::make_error_code(std::errc::filename_too_long)};
-  }
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path.data(), path.size());
-  const bool is_abstract = path.front() == '@' || path.front() == '\0';
-  if (is_abstract) address.sun_path[0] = '\0';
-  // A path ends with a NUL, an abstract name with the size of the address.
-  const std::size_t size = offsetof(sockaddr_un, sun_path) + path.size() + (is_abstract ? 0 : 1);
-  Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!socket) return {Fd(), last_error()};
-  while (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address),
-                   static_cast<socklen_t>(size)) != 0) {
-    if (errno != EINTR) return {Fd(), last_error()};
-  }
-  return {std::move(socket), {}};
-}
-
 std::error_code connect_result(int fd) noexcept {
   int pending = 0;
   socklen_t bytes = sizeof pending;
@@ -172,26 +202,13 @@ void set_unsent_limit(int fd, std::size_t bytes) noexcept {
   set_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, static_cast<int>(std::min(bytes, most)));
 }
 
-Address local_address(int fd) noexcept {
-  return name_of([](int s, sockaddr* n, socklen_t* b) { return ::getsockname(s, n, b); }, fd);
-}
+Address local_address(int fd) noexcept { return name_of(get_local_name, fd); }
 
-Address peer_address(int fd) noexcept {
-  return name_of([](int s, sockaddr* n, socklen_t* b) { return ::getpeername(s, n, b); }, fd);
-}
+Address peer_address(int fd) noexcept { return name_of(get_peer_name, fd); }
 
-std::string peer_name(int fd) {
-  sockaddr_un name{};
-  socklen_t bytes = sizeof name;
-  const bool is_unix = ::getpeername(fd, reinterpret_cast<sockaddr*>(&name), &bytes) == 0 &&
-                       name.sun_family == AF_UNIX;
-  if (!is_unix) return peer_address(fd).to_string();
-  constexpr std::size_t start = offsetof(sockaddr_un, sun_path);
-  std::string path(name.sun_path, bytes > start ? bytes - start : 0);
-  const bool is_abstract = !path.empty() && path.front() == '\0';
-  if (is_abstract) return "unix:@" + path.substr(1);
-  return "unix:" + path.substr(0, path.find('\0'));
-}
+std::string local_name(int fd) { return text_of(get_local_name, fd); }
+
+std::string peer_name(int fd) { return text_of(get_peer_name, fd); }
 
 std::uint32_t unacknowledged_bytes(int fd) noexcept {
   int bytes = 0;

@@ -33,6 +33,15 @@ enum class PortUse : std::uint8_t {
 /// local_address() returns.
 Opened listen_tcp(const Address& address, PortUse use, int backlog = SOMAXCONN) noexcept;
 
+/// Returns a listening socket that another program opened as a socket of our own: a duplicate that
+/// never blocks and closes on exec. `fd` stays open. Errors: EINVAL if `fd` is not a listening
+/// stream socket of IPv4, IPv6 or Unix; those of fcntl(2).
+Opened duplicate_listener(int fd) noexcept;
+/// Returns another descriptor of the same socket, which closes on exec.
+Opened duplicate(int fd) noexcept;
+/// Returns whether it is a Unix socket.
+bool is_unix(int fd) noexcept;
+
 /// Accepts the next connection. Stores the address of the peer in `peer` if it is not null. Pass an
 /// error to classify_accept_error().
 Opened accept(int listener, Address* peer = nullptr) noexcept;
@@ -49,12 +58,6 @@ AcceptFailure classify_accept_error(std::error_code error) noexcept;
 /// Starts to connect, from our own address `from` if there is one. If it returns no error, wait
 /// until the socket is writable and call connect_result().
 Opened start_connect(const Address& address, const std::optional<Address>& from = {}) noexcept;
-/// Connects to a Unix socket, without waiting: it fails with EAGAIN if the listener's queue is
-/// full. `path` has at most max_unix_path bytes; '@' or NUL in front means an abstract name
-/// (unix(7)).
-Opened connect_unix(std::string_view path) noexcept;
-/// The longest path of a Unix socket.
-inline constexpr std::size_t max_unix_path = 107;
 /// Returns the error of connecting; none if it succeeded.
 std::error_code connect_result(int fd) noexcept;
 
@@ -69,6 +72,9 @@ void set_unsent_limit(int fd, std::size_t bytes) noexcept;
 Address local_address(int fd) noexcept;
 /// Returns the address of the peer; 0.0.0.0:0 if the connection has ended.
 Address peer_address(int fd) noexcept;
+/// Returns the name of a socket that is bound: "192.0.2.7:9001", or "unix:" and the path of a Unix
+/// socket, '@' in front of an abstract one. Throws std::bad_alloc.
+std::string local_name(int fd);
 /// Returns the name of the peer for people: "192.0.2.7:51234", or "unix:" and the path of a Unix
 /// socket, '@' in front of an abstract one. Throws std::bad_alloc.
 std::string peer_name(int fd);
