@@ -69,6 +69,24 @@ inline void add_seconds(CLI::App& app, const std::string& flag, std::chrono::nan
       ->default_str(CLI::detail::to_string(Seconds(value).count()));
 }
 
+/// Adds the flags that select where a server listens.
+inline void add_listening(CLI::App& app, std::string& host, std::uint16_t& port) {
+  auto* const flag = app.add_option("--host", host, "address or name to listen on, or unix:PATH")
+                         ->check(not_empty());
+  app.add_option("--port", port, "port to listen on; 0: the system chooses one");
+  app.add_option_function<std::string>(
+         "--unix", [&host](const std::string& path) { host = "unix:" + path; },
+         "path of a Unix socket to listen on; '@' in front means an abstract name")
+      ->check(not_empty())
+      ->excludes(flag);
+}
+
+/// The URL at which clients reach `path` of a server, by one of the addresses where it listens.
+inline std::string url_of(std::string scheme, const std::string& address, const std::string& path) {
+  if (!address.starts_with("unix:")) return scheme + "://" + address + path;
+  return scheme + '+' + address + ':' + path;
+}
+
 /// Adds the flags that select the certificates that a client trusts.
 inline void add_trust(CLI::App& app, tern::TlsClient& tls) {
   app.add_option("--ca", tls.ca_file, "PEM file of certificates to trust instead of the system's")

@@ -90,8 +90,7 @@ tern::ServerOptions parse(int argc, char** argv) {
   tern::ServerOptions& options = arguments.options;
   CLI::App app("Serves a WebSocket echo on /echo and a page on /.", "echo_server");
   app.option_defaults()->always_capture_default();
-  app.add_option("--host", options.host, "numeric address to listen on")->check(cli::not_empty());
-  app.add_option("--port", options.port, "port to listen on; 0: the system chooses one");
+  cli::add_listening(app, options.host, options.port);
   app.add_option("--threads", options.threads, "number of worker loops")
       ->check(CLI::Range(1, 1024).description(""));
   cli::add_seconds(app, "--spin", options.spin,
@@ -149,7 +148,8 @@ void block(const std::vector<int>& signals) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const tern::ServerOptions options = parse(argc, argv);
+  tern::ServerOptions options = parse(argc, argv);
+  options.listeners = tern::inherited_listeners();  // of systemd; then --host has no effect
   block(options.stop_on);
   tern::Server server(options);
   server.route<Echo>("/echo");
@@ -168,12 +168,10 @@ int main(int argc, char** argv) {
 
   auto ran = server.listen();
   if (ran) {
-    const bool ipv6 = options.host.find(':') != std::string::npos;
-    const std::string where =
-        (ipv6 ? '[' + options.host + ']' : options.host) + ':' + std::to_string(server.port());
+    const std::string where = server.addresses().front();
     const std::string s = options.tls ? "s" : "";
-    std::cout << "listening on ws" << s << "://" << where << "/echo\n"
-              << "page at http" << s << "://" << where << '/' << std::endl;
+    std::cout << "listening on " << cli::url_of("ws" + s, where, "/echo") << '\n'
+              << "page at " << cli::url_of("http" + s, where, "/") << std::endl;
     ran = server.run();
   }
   if (!ran) std::cerr << ran.error().message() << '\n';

@@ -22,7 +22,7 @@ class Counting final : public server::Acceptor, private net::Deferred {
  public:
   Counting(net::LoopCore& core, std::size_t wanted) : core_(core), wanted_(wanted) {}
 
-  Verdict on_accepted(net::Fd socket) noexcept override {
+  Verdict on_accepted(net::Fd socket, server::PlaceKind) noexcept override {
     core_.defer(*this);
     if (full_for_now_ && !std::exchange(was_full_, true)) {
       paused_at_ = Clock::now();

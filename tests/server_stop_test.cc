@@ -178,7 +178,8 @@ TEST(ServerListen, RefusesAHostThatIsNotAnAddress) {
   ASSERT_FALSE(ran);
   EXPECT_EQ(
       ran.error().message(),
-      "listen: host must be a numeric address or localhost, and \"no such address\" is a name");
+      "listen: host must be an address, a name or \"unix:\" and a path, and \"no such address\" is "
+      "none of them");
 }
 
 TEST(ServerListen, RefusesASecondRunAtTheSameTime) {

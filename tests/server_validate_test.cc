@@ -37,9 +37,21 @@ struct Case {
 
 TEST(ServerValidate, RefusesOptionsThatCanNeverWork) {
   const Case cases[] = {
-      {[](auto& o) { o.host = "example.org"; },
-       "host must be a numeric address or localhost, and \"example.org\" is a name"},
-      {[](auto& o) { o.host = "300.0.0.1"; }, "host must be a numeric address"},
+      {[](auto& o) { o.host = "example org"; },
+       "host must be an address, a name or \"unix:\" and a path, and \"example org\" is none of "
+       "them"},
+      {[](auto& o) { o.host = "300.0.0.1"; }, "host must be an address"},
+      {[](auto& o) { o.host = "127.0.0.1:80"; }, "host must be an address"},
+      {[](auto& o) { o.host = "unix:"; }, "host: the path of the Unix socket \"unix:\" is empty"},
+      {[](auto& o) { o.host = "unix:@"; }, "host: the path of the Unix socket \"unix:@\" is empty"},
+      {[](auto& o) { o.host = "unix:" + std::string(108, 'a'); },
+       "host: the path of the Unix socket"},
+      {[](auto& o) { o.host = std::string("unix:a\0b", 8); }, "host: the path of the Unix socket"},
+      {[](auto& o) {
+         o.listeners = {{.host = "127.0.0.1"}, {.host = ""}};
+       },
+       "listeners[1].host is empty"},
+      {[](auto& o) { o.unix_mode = 01000; }, "unix_mode is above 0777"},
       {[](auto& o) { o.host = ""; }, "host is empty"},
       {[](auto& o) {
          o.stop_on = {SIGTERM, SIGKILL};

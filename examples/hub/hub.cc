@@ -228,8 +228,7 @@ Arguments parse(int argc, char** argv) {
   tern::TlsServer& tls = arguments.tls;
   CLI::App app("Serves topics to WebSockets on /ws, and a chat on /.", "hub");
   app.option_defaults()->always_capture_default();
-  app.add_option("--host", server.host, "numeric address to listen on")->check(cli::not_empty());
-  app.add_option("--port", server.port, "port to listen on; 0: the system chooses one");
+  cli::add_listening(app, server.host, server.port);
   app.add_option("--threads", server.threads, "number of worker loops")
       ->check(CLI::Range(1, 1024).description(""));
   app.add_option("--history", arguments.history, "messages that each topic keeps")
@@ -241,6 +240,7 @@ Arguments parse(int argc, char** argv) {
       ->check(cli::not_empty())
       ->needs(cert);
   cli::parse(app, argc, argv);
+  server.listeners = tern::inherited_listeners();  // of systemd; then --host has no effect
   server.limits.max_message_bytes = 64 << 10;
   server.limits.overflow = tern::Overflow::reject;  // a slow client gets a gap, and stays
   if (arguments.any_origin) server.allowed_origins = {"*"};
@@ -287,12 +287,10 @@ int main(int argc, char** argv) {
 
   auto ran = server.listen();
   if (ran) {
-    const bool ipv6 = options.host.find(':') != std::string::npos;
-    const std::string where =
-        (ipv6 ? '[' + options.host + ']' : options.host) + ':' + std::to_string(server.port());
+    const std::string where = server.addresses().front();
     const std::string s = options.tls ? "s" : "";
-    std::cout << "listening on ws" << s << "://" << where << "/ws\n"
-              << "page at http" << s << "://" << where << '/' << std::endl;
+    std::cout << "listening on " << cli::url_of("ws" + s, where, "/ws") << '\n'
+              << "page at " << cli::url_of("http" + s, where, "/") << std::endl;
     ran = server.run();
   }
   if (!ran) std::cerr << ran.error().message() << '\n';

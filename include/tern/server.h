@@ -5,6 +5,7 @@
 #include "tern/engine.h"
 #include "tern/error.h"
 #include "tern/http.h"
+#include "tern/listener.h"
 #include "tern/observe.h"
 #include "tern/options.h"
 #include "tern/tls.h"
@@ -33,10 +34,16 @@ class PendingUpgrade;
 
 /// The options of a Server. Every field has a safe default.
 struct ServerOptions {
-  /// A numeric address of this machine; "::" serves IPv4 too, "localhost" is 127.0.0.1.
+  /// Like Listener::host: an address or a name of this machine, or "unix:/run/app.sock".
   std::string host = "0.0.0.0";
   std::uint16_t port = 0;  ///< 0: the system chooses, see Server::port()
-  unsigned threads = 1;    ///< number of worker loops; the caller of run() is the first
+  /// Several places to accept from. If there are any, `host` and `port` have no effect, so
+  /// inherited_listeners() may stand here beside the port for a start without systemd.
+  std::vector<Listener> listeners{};
+  /// The mode of the file of a Unix socket, at most 0777; absent: as the umask decides. A program
+  /// needs the permission to write to connect.
+  std::optional<std::uint32_t> unix_mode{};
+  unsigned threads = 1;  ///< number of worker loops; the caller of run() is the first
   /// Like LoopOptions::spin, for each worker: it keeps a core busy for so long before it sleeps.
   std::chrono::nanoseconds spin{0};
   /// Signals that stop the server, e.g. {SIGINT, SIGTERM}. A second signal ends it at once. run()
@@ -96,8 +103,8 @@ class Upgrade {
 /// A path is compared as received, byte by byte. It begins with '/', has no query, is
 /// percent-encoded as clients do it, and has at most one WebSocket and one page; else listen()
 /// fails and names it. A route that is added while run() runs is ignored: that is logged, and the
-/// next run() returns it as an error. Thread: any for stop(), reload_certificates(), counters() and
-/// port(); routes are added before run().
+/// next run() returns it as an error. Thread: any for stop(), reload_certificates(), counters(),
+/// port() and addresses(); routes are added before run().
 class Server {
  public:
   /// Opens only the descriptor that stop() writes to. Throws std::bad_alloc.
@@ -186,8 +193,12 @@ class Server {
   /// without TLS. Throws std::bad_alloc.
   Result<void> reload_certificates();
 
-  /// The port of the last listen(); 0 before the first.
+  /// The port of the last listen(), of the first listener that has one; 0 before the first
+  /// listen().
   std::uint16_t port() const noexcept;
+  /// The places of the last listen() in the order of the listeners, for people: "127.0.0.1:9001",
+  /// "[::1]:9001", "unix:/run/app.sock". Throws std::bad_alloc.
+  std::vector<std::string> addresses() const;
   /// The counts since the server was made. Throws std::bad_alloc.
   Counters counters() const;
 

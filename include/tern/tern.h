@@ -9,6 +9,7 @@
 #include "tern/error.h"
 #include "tern/event.h"
 #include "tern/http.h"
+#include "tern/listener.h"
 #include "tern/loop.h"
 #include "tern/message.h"
 #include "tern/observe.h"

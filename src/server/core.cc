@@ -9,7 +9,6 @@
 #include "connection/dispatch.h"
 #include "net/event.h"
 #include "net/signals.h"
-#include "net/socket.h"
 #include "server/blocked_signals.h"
 #include "server/validate.h"
 #include "server/worker.h"
@@ -42,6 +41,14 @@ std::size_t worker_count(const ServerOptions& options) noexcept {
   return std::max(options.threads, 1u);
 }
 
+EngineOptions engine_options_of(const ServerOptions& options, bool secure) {
+  return {.limits = options.limits,
+          .timeouts = options.timeouts,
+          .allowed_origins = options.allowed_origins,
+          .deflate = options.deflate,
+          .secure = secure};
+}
+
 std::string worker_name(std::size_t index, std::size_t count) {
   return "start worker " + std::to_string(index + 1) + " of " + std::to_string(count);
 }
@@ -50,11 +57,8 @@ std::string worker_name(std::size_t index, std::size_t count) {
 
 Core::Core(ServerOptions given)
     : options(std::move(given)),
-      engine_options{.limits = options.limits,
-                     .timeouts = options.timeouts,
-                     .allowed_origins = options.allowed_origins,
-                     .deflate = options.deflate,
-                     .secure = options.tls.has_value()},
+      engine_options(engine_options_of(options, false)),
+      secure_options(engine_options_of(options, true)),
       topics(std::make_shared<topics::Table>(options.topics, worker_count(options),
                                              options.limits.max_message_bytes)),
       max_connections(connection_limit(options.max_connections)) {
@@ -117,36 +121,36 @@ Result<void> Core::listen() noexcept {
 
 Result<void> Core::open_sockets() {
   if (auto checked = check(); !checked) return checked;
-  if (!sockets_.empty()) return {};
+  if (!places_.empty()) return {};
   if (stop_error_) return Error(stop_error_, "eventfd");
-  auto address = net::Address::parse(numeric_host(options.host), options.port);
-  if (!address) return Error(std::make_error_code(std::errc::invalid_argument), "listen");
   if (options.tls) {
     if (auto loaded = reload_certificates(); !loaded) return loaded;
   }
   if (auto claimed = claim_signals(); !claimed) return claimed;
-  Result<void> bound = bind_sockets(*address);
+  Result<void> bound = open_all_places();
   if (!bound) claim_.release_all();  // another server may take the signals
   return bound;
 }
 
-Result<void> Core::bind_sockets(net::Address address) {
-  const std::string where = "listen " + address.to_string();
-  std::vector<net::Fd> opened;
-  auto use = options.share_port ? net::PortUse::join : net::PortUse::first;
-  for (std::size_t i = 0; i < worker_count(options); ++i) {
-    net::Opened socket = net::listen_tcp(address, use);
-    if (!socket) return Error(socket.error, where);
-    net::set_nodelay(socket.fd.get());  // accepted sockets inherit this
-    const net::Address local = net::local_address(socket.fd.get());
-    if (local.port() == 0) return Error(base::last_error(), where);
-    address.set_port(local.port());
-    use = net::PortUse::join;
-    opened.push_back(std::move(socket.fd));
+Result<void> Core::open_all_places() {
+  auto opened = open_places(options, worker_count(options));
+  if (!opened) return std::move(opened).error();
+  std::vector<std::string> names;
+  std::uint16_t first_port = 0;
+  for (const Place& place : *opened) {
+    names.push_back(place.name);
+    if (first_port == 0) first_port = place.port;
   }
-  sockets_ = std::move(opened);
-  port = address.port();
+  places_ = *std::move(opened);
+  port = first_port;
+  const std::lock_guard lock(addresses_mutex_);
+  addresses_ = std::move(names);
   return {};
+}
+
+std::vector<std::string> Core::addresses() const {
+  const std::lock_guard lock(addresses_mutex_);
+  return addresses_;
 }
 
 // Claims all of them or none.
@@ -194,13 +198,14 @@ Result<void> Core::serve() {
 // not share an epoll instance with its parent.
 Result<void> Core::make_workers() {
   workers_.clear();
-  for (std::size_t i = 0; i < sockets_.size(); ++i) {
+  for (std::size_t i = 0; i < metrics_.size(); ++i) {
     workers_.push_back(std::make_unique<Worker>(*this, *metrics_[i], i));
-    if (auto error = workers_.back()->listen(std::move(sockets_[i]))) {
-      return Error(error, worker_name(i, sockets_.size()));
+    for (Place& place : places_) {
+      if (auto error = workers_.back()->listen(place.kind, std::move(place.sockets[i]))) {
+        return Error(error, worker_name(i, metrics_.size()));
+      }
     }
   }
-  sockets_.clear();
   return {};
 }
 
@@ -280,7 +285,7 @@ void Core::end_run() noexcept {
   for (std::unique_ptr<Worker>& worker : workers_) worker->end();
   topics->listen_to_changes(nullptr);
   tell_topic_changes(TimePoint::max());
-  sockets_.clear();
+  places_.clear();
   claim_.release_all();
   stop_at_ = not_stopped.time_since_epoch().count();
 }

@@ -4,11 +4,11 @@
 #include "tern/server.h"
 
 #include "connection/metrics.h"
-#include "net/address.h"
 #include "net/fd.h"
 #include "net/mailbox.h"
 #include "net/signal_claim.h"
 #include "net/timers.h"
+#include "server/places.h"
 #include "server/router.h"
 #include "tls/context.h"
 #include "topics/table.h"
@@ -42,6 +42,7 @@ class Core {
   Result<void> run() noexcept;
   void stop(std::chrono::nanoseconds deadline) noexcept;
   Counters counters() const;
+  std::vector<std::string> addresses() const;
   /// Returns whether the server runs, and then logs that `what` is ignored. Throws std::bad_alloc.
   bool is_too_late(std::string_view what);
   bool post_all(UniqueFunction<void()> function) noexcept;
@@ -54,7 +55,8 @@ class Core {
 
   // These are set before the workers run.
   ServerOptions options;
-  EngineOptions engine_options;
+  const EngineOptions engine_options;  // for connections without TLS
+  const EngineOptions secure_options;  // for connections with TLS
   Router router{};
   std::vector<UniqueFunction<void(Loop&)>> on_worker_start{};
   UniqueFunction<void(std::string_view, TopicEvent)> on_topic{};
@@ -86,7 +88,7 @@ class Core {
   class Threads;
 
   Result<void> open_sockets();
-  Result<void> bind_sockets(net::Address address);
+  Result<void> open_all_places();
   Result<void> claim_signals();
   Result<void> make_workers();
   Result<void> serve();
@@ -103,12 +105,15 @@ class Core {
   // One for each worker, kept when the workers are made anew. The vector does not change after the
   // constructor, so that any thread may call counters().
   std::vector<std::unique_ptr<connection::Metrics>> metrics_{};
-  std::vector<net::Fd> sockets_{};                  // from listen() to run(); one for each worker
+  std::vector<Place> places_{};                     // from listen() to the end of run()
   std::vector<std::unique_ptr<Worker>> workers_{};  // of the last run()
   net::SignalClaim claim_{};  // for stop_on, from listen() to the end of run()
 
   std::mutex reachable_mutex_{};
   std::vector<Worker*> reachable_{};  // guarded by reachable_mutex_: all workers while they run
+
+  mutable std::mutex addresses_mutex_{};
+  std::vector<std::string> addresses_{};  // guarded by addresses_mutex_: names of places_
 
   mutable std::mutex tls_mutex_{};
   std::shared_ptr<tls::ServerContext> tls_context_{};  // guarded by tls_mutex_

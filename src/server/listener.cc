@@ -48,7 +48,8 @@ void Listener::on_ready(std::uint32_t) noexcept {
       }
     }
     in_trouble_ = false;
-    if (acceptor_.on_accepted(std::move(accepted.fd)) == Acceptor::Verdict::full) return pause();
+    const Acceptor::Verdict verdict = acceptor_.on_accepted(std::move(accepted.fd), kind_);
+    if (verdict == Acceptor::Verdict::full) return pause();
   }
 }
 

@@ -5,6 +5,7 @@
 #include "net/loop_core.h"
 #include "net/poller.h"
 #include "net/timers.h"
+#include "server/places.h"
 
 #include <cstdint>
 #include <deque>
@@ -17,7 +18,7 @@ class Acceptor {
  public:
   enum class Verdict : std::uint8_t { taken, full };
   /// Takes the socket. With `full` the socket is closed and the listener pauses.
-  virtual Verdict on_accepted(net::Fd socket) noexcept = 0;
+  virtual Verdict on_accepted(net::Fd socket, PlaceKind from) noexcept = 0;
   /// Returns whether one more connection may be accepted now.
   virtual bool may_accept() noexcept = 0;
   /// Accepting failed and pauses, or `for_good` has ended. A pause is reported once, until a
@@ -30,11 +31,13 @@ class Acceptor {
 
 class Listener final : private net::Watcher, private net::Timer {
  public:
-  Listener(net::LoopCore& core, Acceptor& acceptor) noexcept : core_(core), acceptor_(acceptor) {}
+  Listener(net::LoopCore& core, Acceptor& acceptor, PlaceKind kind = {}) noexcept
+      : core_(core), acceptor_(acceptor), kind_(kind) {}
   ~Listener() { stop(); }
 
   std::error_code start(net::Fd socket) noexcept;
-  /// Closes the socket: the port is free, and the connections in its queue are reset.
+  /// Closes the socket. If no other program has it, the port is free, and the connections in its
+  /// queue are reset.
   void stop() noexcept;
 
  private:
@@ -44,6 +47,7 @@ class Listener final : private net::Watcher, private net::Timer {
 
   net::LoopCore& core_;
   Acceptor& acceptor_;
+  const PlaceKind kind_;
   net::Fd socket_{};
   bool in_trouble_ = false;
 };

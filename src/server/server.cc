@@ -126,6 +126,7 @@ Result<void> Server::run() noexcept { return core_->run(); }
 void Server::stop(std::chrono::nanoseconds deadline) noexcept { core_->stop(deadline); }
 Result<void> Server::reload_certificates() { return core_->reload_certificates(); }
 std::uint16_t Server::port() const noexcept { return core_->port; }
+std::vector<std::string> Server::addresses() const { return core_->addresses(); }
 
 Counters Server::counters() const { return core_->counters(); }
 

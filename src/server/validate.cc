@@ -4,16 +4,59 @@
 #include "engine/validate.h"
 #include "http/token.h"
 #include "net/address.h"
+#include "net/unix_socket.h"
+#include "server/places.h"
 
+#include <algorithm>
 #include <csignal>
 
 namespace tern::server {
 namespace {
 
+std::string quoted(std::string_view text) { return '"' + std::string(text) + '"'; }
+
+// The characters of names in DNS and in /etc/hosts, RFC 952 and RFC 1123 §2.1. A name does not end
+// with a number, because an address does.
+bool is_host_name(std::string_view host) noexcept {
+  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  const auto fits = [&](char c) {
+    return is_letter(c) || is_digit(c) || c == '-' || c == '.' || c == '_';
+  };
+  if (host.empty() || host.size() > 253 || !std::ranges::all_of(host, fits)) return false;
+  const std::string_view last = host.substr(host.rfind('.') + 1);
+  return std::ranges::any_of(last, is_letter);
+}
+
+std::string why_invalid_unix(std::string_view path) {
+  const bool is_abstract = path.starts_with('@');
+  if (path.size() <= (is_abstract ? 1 : 0)) return "is empty";
+  if (path.size() > net::max_unix_path) return "is longer than 107 bytes";
+  if (path.find('\0') != path.npos) return "has a NUL";
+  return {};
+}
+
 std::string why_invalid_host(const std::string& host) {
-  if (net::Address::parse(numeric_host(host), 0)) return {};
+  if (host.starts_with("unix:")) {
+    const std::string why = why_invalid_unix(unix_path(host));
+    return why.empty() ? why : "host: the path of the Unix socket " + quoted(host) + ' ' + why;
+  }
+  if (net::Address::parse(numeric_host(host), 0) || is_host_name(host)) return {};
   if (host.empty()) return "host is empty; \"0.0.0.0\" or \"::\" stands for every address";
-  return "host must be a numeric address or localhost, and \"" + host + "\" is a name";
+  return "host must be an address, a name or \"unix:\" and a path, and " + quoted(host) +
+         " is none of them";
+}
+
+std::string why_invalid_listeners(const ServerOptions& options) {
+  if (options.unix_mode && *options.unix_mode > 0777) return "unix_mode is above 0777";
+  if (options.listeners.empty()) return why_invalid_host(options.host);
+  for (std::size_t i = 0; i < options.listeners.size(); ++i) {
+    const Listener& each = options.listeners[i];
+    if (each.descriptor >= 0) continue;
+    const std::string why = why_invalid_host(each.host);
+    if (!why.empty()) return "listeners[" + std::to_string(i) + "]." + why;
+  }
+  return {};
 }
 
 std::string why_invalid_signals(const std::vector<int>& signals) {
@@ -57,7 +100,7 @@ std::string_view numeric_host(std::string_view host) noexcept {
 }
 
 std::string why_invalid(const ServerOptions& options) {
-  std::string why = why_invalid_host(options.host);
+  std::string why = why_invalid_listeners(options);
   if (why.empty()) why = why_invalid_signals(options.stop_on);
   if (why.empty()) why = engine::why_invalid_time("spin", options.spin, true);
   if (why.empty()) why = engine::why_invalid_time("stop_deadline", options.stop_deadline, true);

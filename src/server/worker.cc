@@ -1,4 +1,4 @@
-// A worker is one loop with its listener and its connections. Workers share only the port, the
+// A worker is one loop with its listeners and its connections. Workers share only the ports, the
 // routes, two counts and what is posted to them.
 #include "server/worker.h"
 
@@ -54,7 +54,6 @@ Worker::Worker(Core& core, connection::Metrics& metrics, std::size_t index)
               core.options.log,
               &fanout_},
       environment_{loop_.core(), metrics_, *this, shared_},
-      listener_(loop_.core(), *this),
       sweep_(loop_.core(), *shared_.registry),
       first_(index == 0) {}
 
@@ -62,16 +61,21 @@ Worker::~Worker() { end(); }
 
 // Posts are refused first, so that a post by an on_close fails and is not lost silently.
 void Worker::end() noexcept {
-  listener_.stop();
+  stop_listening();
   loop_.core().refuse_posts();
   shared_.registry->for_each([](LiveConnection& connection) { connection.abandon(); });
   loop_.core().timers().cancel(*this);
   loop_.core().shut_down();  // frees what was abandoned, while the workspace lives
 }
 
-std::error_code Worker::listen(net::Fd socket) noexcept {
+std::error_code Worker::listen(PlaceKind kind, net::Fd socket) {
   if (const auto error = loop_.core().error()) return error;  // why it can watch nothing
-  return listener_.start(std::move(socket));
+  Acceptor& acceptor = *this;
+  return listeners_.emplace_back(loop_.core(), acceptor, kind).start(std::move(socket));
+}
+
+void Worker::stop_listening() noexcept {
+  for (Listener& listener : listeners_) listener.stop();
 }
 
 Result<void> Worker::run() noexcept {
@@ -97,11 +101,11 @@ bool Worker::may_accept() noexcept {
   return oldest != nullptr && loop_.now() - oldest->at >= min_handshake_age;
 }
 
-Acceptor::Verdict Worker::on_accepted(net::Fd socket) noexcept {
+Acceptor::Verdict Worker::on_accepted(net::Fd socket, PlaceKind from) noexcept {
   if (core_.connections.load(std::memory_order_relaxed) >= core_.max_connections) {
     metrics_.connections_rejected.add();
     // A client that expects TLS could not read this.
-    if (!core_.options.tls) send_no_room(socket.get());
+    if (!from.secure) send_no_room(socket.get());
     net::shutdown_write(socket.get());
     return Verdict::taken;
   }
@@ -110,7 +114,7 @@ Acceptor::Verdict Worker::on_accepted(net::Fd socket) noexcept {
   }
   core_.connections.fetch_add(1, std::memory_order_relaxed);
   core_.unfinished.fetch_add(1, std::memory_order_relaxed);
-  LiveConnection* connection = serve(std::move(socket));
+  LiveConnection* connection = serve(std::move(socket), from);
   if (connection == nullptr) {
     core_.connections.fetch_sub(1, std::memory_order_relaxed);
     core_.unfinished.fetch_sub(1, std::memory_order_relaxed);
@@ -148,11 +152,12 @@ void Worker::set_wall_clock() noexcept {
 }
 
 // Null when memory is out.
-LiveConnection* Worker::serve(net::Fd socket) noexcept {
+LiveConnection* Worker::serve(net::Fd socket, PlaceKind from) noexcept {
   set_wall_clock();
-  auto engine = Engine::server(core_.engine_options, workspace_);
+  auto engine =
+      Engine::server(from.secure ? core_.secure_options : core_.engine_options, workspace_);
   if (!engine) return nullptr;
-  if (!core_.options.tls) {
+  if (!from.secure) {
     return LiveConnection::start(std::move(socket), *std::move(engine), environment_);
   }
   std::unique_ptr<net::Transport> tcp(new (std::nothrow) net::TcpTransport(std::move(socket)));
@@ -237,7 +242,7 @@ void Worker::on_ready(std::uint32_t) noexcept {
 
 void Worker::begin_stop() noexcept {
   stopping_ = true;
-  listener_.stop();
+  stop_listening();
   shared_.stopping = true;
   if (!fanout_.busy()) {
     shared_.registry->for_each([this](LiveConnection& connection) { say_goodbye(connection); });

@@ -31,7 +31,8 @@ class Worker final : private connection::Owner,
   Worker(Core& core, connection::Metrics& metrics, std::size_t index);
   ~Worker();
 
-  std::error_code listen(net::Fd socket) noexcept;
+  /// Accepts from this socket as well. Throws std::bad_alloc.
+  std::error_code listen(PlaceKind kind, net::Fd socket);
   /// Serves until the server is stopped, and then until its connections are gone.
   Result<void> run() noexcept;
   /// Closes the listener and ends the connections that are left. The worker cannot run again.
@@ -55,7 +56,7 @@ class Worker final : private connection::Owner,
   void on_gone(connection::LiveConnection& connection) noexcept override;
   std::string_view name_of(std::uint16_t label) const noexcept override;
   // Acceptor
-  Verdict on_accepted(net::Fd socket) noexcept override;
+  Verdict on_accepted(net::Fd socket, PlaceKind from) noexcept override;
   bool may_accept() noexcept override;
   void on_trouble(std::error_code error, bool for_good) noexcept override;
   // The server's stop event, and the deadline of the stop
@@ -64,7 +65,8 @@ class Worker final : private connection::Owner,
 
   void send_no_room(int socket) noexcept;
   void set_wall_clock() noexcept;
-  connection::LiveConnection* serve(net::Fd socket) noexcept;
+  connection::LiveConnection* serve(net::Fd socket, PlaceKind from) noexcept;
+  void stop_listening() noexcept;
   const Begun* oldest_unfinished() noexcept;
   void drop_oldest_unfinished() noexcept;
   void begin_stop() noexcept;
@@ -80,7 +82,7 @@ class Worker final : private connection::Owner,
   connection::Fanout fanout_;
   connection::Shared shared_;
   connection::Environment environment_;
-  Listener listener_;
+  std::deque<Listener> listeners_{};
   Sweep sweep_;
   std::deque<Begun> begun_{};  // handshakes in the order of their start; some may be over
   const bool first_;
