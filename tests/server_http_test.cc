@@ -5,10 +5,15 @@
 #include "support/raw_client.h"
 #include "support/running_server.h"
 
+#include <atomic>
+#include <cerrno>
 #include <gtest/gtest.h>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
+#include <vector>
 
 namespace tern::test {
 namespace {
@@ -235,6 +240,114 @@ TEST(ServerHttp, ServesCountersInPrometheusFormat) {
   EXPECT_NE(text.find("# TYPE tern_upgrades_total counter\ntern_upgrades_total 1\n"), text.npos);
   EXPECT_NE(text.find("tern_closes_total{code=\"1000\"} 1\n"), text.npos) << text;
   EXPECT_NE(text.find("tern_refusals_total{reason=\"upgrade_required\"} 1\n"), text.npos) << text;
+}
+
+// ---- streams
+
+/// Reads the chunks of an answer; nothing if TCP ended before the last one.
+std::optional<std::string> chunked_body(RawClient& client) {
+  std::string body;
+  for (;;) {
+    std::string line;
+    while (!line.ends_with("\r\n")) {
+      const std::string next = client.body(1);
+      if (next.empty()) return {};
+      line += next;
+    }
+    const std::size_t size = std::stoul(line, nullptr, 16);
+    const std::string chunk = client.body(size + 2);
+    if (chunk.size() < size + 2) return {};
+    if (size == 0) return body;
+    body += chunk.substr(0, size);
+  }
+}
+
+std::optional<std::string> next_number(int& number, int end) {
+  if (number == end) return {};
+  return std::to_string(number++) + '\n';
+}
+
+std::string numbers(int end) {
+  std::string all;
+  for (int i = 0; i < end; ++i) all += std::to_string(i) + '\n';
+  return all;
+}
+
+TEST(ServerHttp, AStreamIsPulledToItsEndAndKeepsTheConnection) {
+  RunningServer running;
+  running.server.get("/numbers", [](const Request&) {
+    return Response::stream("text/plain", [i = 0]() mutable { return next_number(i, 20'000); });
+  });
+  RawClient client(running.start());
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(field(client.ask(page_request("/numbers")), "Transfer-Encoding"), "chunked");
+    EXPECT_EQ(chunked_body(client), numbers(20'000));
+  }
+  const std::string head = client.ask("GET /numbers HTTP/1.0\r\n\r\n");
+  EXPECT_EQ(field(head, "Connection"), "close");
+  EXPECT_EQ(client.body(numbers(20'000).size()), numbers(20'000));
+  EXPECT_TRUE(client.ends());
+  EXPECT_EQ(client.read_error(), 0);
+}
+
+// A FIN would be the end of the body for HTTP/1.0.
+TEST(ServerHttp, AStreamThatThrowsIsLoggedAndResetsTheConnection) {
+  Inbox<std::string> logged;
+  RunningServer running({.log = [&](const LogRecord& record) {
+    if (record.level == LogLevel::error) logged.put(std::string(record.message));
+  }});
+  running.server.get("/numbers", [](const Request&) {
+    return Response::stream("text/plain", [i = 0]() mutable {
+      if (i == 20'000) throw std::runtime_error("the database is gone");
+      return next_number(i, -1);
+    });
+  });
+  const std::uint16_t port = running.start();
+  for (const std::string version : {"1.0", "1.1"}) {
+    RawClient client(port);
+    client.ask("GET /numbers HTTP/" + version + "\r\nHost: a\r\n\r\n");
+    while (client.read_error() == 0 && !client.body(4096).empty()) {
+    }
+    EXPECT_EQ(client.read_error(), ECONNRESET) << version;
+    EXPECT_EQ(logged.take(), "/numbers: the body of an answer threw: the database is gone");
+  }
+}
+
+// The loop serves others between two turns of an endless stream. One of the three streams has only
+// empty pieces, one has small pieces and nobody reads it, and one is read as fast as possible.
+TEST(ServerHttp, ABystanderIsServedBesideEndlessStreams) {
+  RunningServer running({.threads = 1});
+  std::atomic<std::uint64_t> pulled{0};
+  running.server.get("/endless", [&pulled](const Request& request) {
+    const std::size_t size = std::stoul(request.query("size"));
+    return Response::stream("text/plain", [&pulled, size] {
+      ++pulled;
+      return std::optional(std::string(size, 'x'));
+    });
+  });
+  running.server.route("/echo", echo());
+  const std::uint16_t port = running.start();
+  RawClient empty(port);
+  RawClient unread(port);
+  RawClient fast(port);
+  empty.ask(page_request("/endless?size=0"));
+  unread.ask(page_request("/endless?size=30"));
+  fast.ask(page_request("/endless?size=60000"));
+  std::atomic<bool> over{false};
+  std::thread reader([&] {
+    while (!over) fast.body(100'000);
+  });
+  RawClient bystander(port);
+  EXPECT_TRUE(bystander.upgrade());
+  for (int i = 0; i < 100; ++i) {
+    const std::uint64_t before = pulled;
+    bystander.send(text("hi"));
+    EXPECT_EQ(bystander.next(), "text hi");
+    while (pulled == before) std::this_thread::yield();  // the streams go on
+  }
+  over = true;
+  reader.join();
+  running.stop(std::chrono::milliseconds(0));
 }
 
 }  // namespace

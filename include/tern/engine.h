@@ -70,7 +70,7 @@ struct Agreement {
 
 /// One end of a WebSocket connection without its socket, in either role, from the first byte of the
 /// HTTP upgrade to the last byte of the closing handshake. No function calls back, blocks or
-/// throws.
+/// throws, except pull().
 ///
 /// A driver repeats this turn:
 ///  1. It calls advance(now), and feed() with the bytes that it read.
@@ -162,6 +162,14 @@ class Engine {
   /// unless this request asked for an upgrade or for the end of the connection.
   /// Errors: invalid_header, after a 500; closed, if no request waits for an answer.
   std::error_code respond(const Response& response) noexcept;
+
+  /// Queues the next part of a body that is streamed (Response::stream), if wants_pull(). A driver
+  /// calls it for Kind::pull. Only this function calls code of the application and throws what that
+  /// code throws. Then the connection has ended, and the driver resets TCP, because HTTP/1.0 would
+  /// take a FIN for the end of the body.
+  void pull();
+  /// Returns whether next() would report Kind::pull. Then the driver does not wait for the socket.
+  bool wants_pull() const noexcept;
 
   /// Returns why the handshake failed, for people and logs: it names the Origin, the header field,
   /// or what the peer sent instead of an answer. It is empty if the text of the error is enough.

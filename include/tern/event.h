@@ -23,6 +23,7 @@ class Event {
     closed,   ///< the end, exactly once: see close_info()
     working,  ///< nothing to report yet, but there is more to do: call next() again. A driver with
               ///< other connections may call stash() and go on in a later turn.
+    pull,     ///< server: the body of a streamed answer goes on with Engine::pull()
   };
 
   constexpr Event() noexcept = default;

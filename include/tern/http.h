@@ -2,6 +2,8 @@
 // send.
 #pragma once
 
+#include "tern/unique_function.h"
+
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -12,6 +14,10 @@
 #include <vector>
 
 namespace tern {
+
+namespace http {
+class BodySource;
+}
 
 /// One header field as received. The value has no white space around it (RFC 9112 §5).
 struct HeaderField {
@@ -109,6 +115,16 @@ class Response {
   static Response body(std::string bytes, std::string content_type);
   /// 200 with a body that is shared and not copied, for fixed pages.
   static Response shared(std::shared_ptr<const std::string> body, std::string content_type);
+  /// 200 with a body that is made while the peer takes it, for long answers. `next` returns the
+  /// next piece; nothing ends the body. It is called when at most 64 KiB wait to be written, or
+  /// Limits::low_water_bytes if that is less. It must not wait. A piece that is empty is skipped.
+  /// HTTP/1.1 has the body in chunks, for HTTP/1.0 the end of the connection ends it. HEAD does not
+  /// call `next`. If `next` throws, that is logged, and the connection ends in a way that shows the
+  /// peer that the body is not complete.
+  /// Lifetime: `next` is destroyed at the end of the body or with the connection. Copies of the
+  /// Response share it. Thread: the connection's loop. RFC 9112 §6.3, §7.1.
+  static Response stream(std::string content_type,
+                         UniqueFunction<std::optional<std::string>()> next);
 
   /// Adds a field. A field that may occur only once (Content-Type, Location, ETag …) replaces the
   /// field of its name. Calls can be chained: `return Response::status(503).header("Retry-After",
@@ -118,10 +134,14 @@ class Response {
 
   /// The status, e.g. 200.
   int code() const noexcept { return code_; }
-  /// The body; empty if there is none. Lifetime of the view: shared_body().
+  /// The body; empty if there is none or if it is a stream. Lifetime of the view: shared_body().
   std::string_view body() const noexcept { return body_ ? std::string_view(*body_) : ""; }
   /// The shared body; null if there is none.
   const std::shared_ptr<const std::string>& shared_body() const noexcept { return body_; }
+  /// For the library: a response with a body that is read while the peer takes it.
+  static Response pulled(int code, std::shared_ptr<http::BodySource> source);
+  /// For the library: where the body is read from; null if the body is in memory.
+  const std::shared_ptr<http::BodySource>& source() const noexcept { return source_; }
   /// The fields so far. Content-Type is the first if there is one.
   const std::vector<std::pair<std::string, std::string>>& fields() const noexcept {
     return fields_;
@@ -130,6 +150,7 @@ class Response {
  private:
   int code_ = 200;
   std::shared_ptr<const std::string> body_{};
+  std::shared_ptr<http::BodySource> source_{};
   std::vector<std::pair<std::string, std::string>> fields_{};
 };
 

@@ -1,6 +1,7 @@
 // The events of an engine, given to the session and to the owner. Everything here runs inside of a
 // turn, see live_connection.cc.
 #include "connection/live_connection.h"
+#include "net/socket.h"
 
 namespace tern::connection {
 
@@ -8,6 +9,9 @@ void LiveConnection::on_event(const Event& event, TurnBudget& budget) noexcept {
   switch (event.kind()) {
     case Event::Kind::working:
       return budget.charge(TurnBudget::inflating);
+    case Event::Kind::pull:
+      budget.charge(TurnBudget::pulling);
+      return pull_body();
     case Event::Kind::request:
       budget.charge(TurnBudget::request);
       return environment_->owner.on_head(*this);
@@ -23,6 +27,14 @@ void LiveConnection::on_event(const Event& event, TurnBudget& budget) noexcept {
     case Event::Kind::message:
       return;
   }
+}
+
+// A body that cannot go on must not look complete. For HTTP/1.0 its end is the end of TCP, so TCP
+// is reset.
+void LiveConnection::pull_body() noexcept {
+  if (call_application("the body of an answer", [&] { engine_.pull(); })) return;
+  mute_ = true;
+  net::reset_on_close(transport_->fd());
 }
 
 void LiveConnection::on_open() noexcept {

@@ -85,11 +85,13 @@ void LiveConnection::at_turn_end() noexcept {
   update_timer();
 }
 
-// Once the answers before them are written, requests go on with what the engine kept or what the
-// transport holds. The connection does not read while it cannot write the answers to what it read.
+// A body goes on when a part of it was written. Once the answers before them are written, requests
+// go on with what the engine kept or what the transport holds. The connection does not read while
+// it cannot write the answers to what it read.
 bool LiveConnection::goes_on() const noexcept {
   if (engine_.delivers()) return false;
-  return engine_.has_stash() || (more_ && may_read() && !transport_->has_unsent());
+  return engine_.has_stash() || engine_.wants_pull() ||
+         (more_ && may_read() && !transport_->has_unsent());
 }
 
 // ---- reading

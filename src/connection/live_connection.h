@@ -190,6 +190,7 @@ class LiveConnection final : public Connection,
   void update_timer() noexcept;
   // events.cc
   void on_event(const Event& event, TurnBudget& budget) noexcept;
+  void pull_body() noexcept;
   void on_open() noexcept;
   bool open_session() noexcept;
   void on_ping(Message payload) noexcept;
@@ -264,9 +265,9 @@ class LiveConnection final : public Connection,
   bool waits_ : 1 = false;          // publications wait for the end of a turn or a short queue
   bool more_ : 1 = false;           // the transport holds input that epoll does not report
   bool text_reported_ : 1 = false;  // a text that is not UTF-8 was logged
-  bool mute_ : 1 = false;  // it ended in the handshake: nothing was sent that a reset could destroy
-  bool looked_ : 1 = false;  // while lingering: acknowledged_ is known
-  bool full_ : 1 = false;    // while lingering: no more is discarded
+  bool mute_ : 1 = false;           // a reset destroys nothing that the peer should receive
+  bool looked_ : 1 = false;         // while lingering: acknowledged_ is known
+  bool full_ : 1 = false;           // while lingering: no more is discarded
 };
 
 // A queue beyond max_unflushed is written at once, not at the end of the turn. The queue is judged

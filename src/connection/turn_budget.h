@@ -22,6 +22,7 @@ class TurnBudget {
   // Units in addition to the one of the event.
   static constexpr int inflating = 127;  ///< a call of Engine::next() that did as much as it may
   static constexpr int request = 11;     ///< the application may take any time for it
+  static constexpr int pulling = 15;     ///< a part of a body, which the application may make
   static constexpr int reading = 127;    ///< each read after the first one
 
   explicit TurnBudget(const net::LoopCore& loop) noexcept : loop_(loop) {}

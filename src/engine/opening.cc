@@ -4,6 +4,7 @@
 #include "engine/kept.h"
 #include "engine/workspace.h"
 
+#include <new>
 #include <utility>
 
 namespace tern {
@@ -59,6 +60,9 @@ void Engine::follow(const OpeningStep& step) {
       return;
     case OpeningStep::Kind::request:
       active_->due = Event::Kind::request;
+      return;
+    case OpeningStep::Kind::pull:
+      active_->due = Event::Kind::pull;
       return;
     case OpeningStep::Kind::open:
       adopt(step.agreement);
@@ -147,6 +151,27 @@ std::error_code Engine::respond(const Response& response) noexcept {
     follow(step);
   });
   return error;
+}
+
+bool Engine::wants_pull() const noexcept {
+  const ServerOpening* const server = phase_ == Phase::opening ? server_opening() : nullptr;
+  return server != nullptr && server->wants_pull();
+}
+
+void Engine::pull() {
+  if (!wants_pull()) return;
+  try {
+    active_->will_write(now_);
+    const OpeningStep step = server_opening()->pull();
+    clock_.restart(now_);  // the time for the next request, if the body is complete
+    follow(step);
+  } catch (const std::bad_alloc&) {
+    terminate(Errc::no_memory);
+    throw;
+  } catch (...) {
+    terminate(Errc::handler_threw);
+    throw;
+  }
 }
 
 // ---- both roles

@@ -180,6 +180,17 @@ void Outbound::append_body(std::shared_ptr<const std::string> body) {
   check();
 }
 
+// A piece in the tail must not be empty, so the run stays as it is until wrote_http().
+std::span<std::byte> Outbound::http_room(std::size_t least, std::size_t most) {
+  std::byte* const out = room(least, Piece::Kind::http);
+  return {out, std::min(most, static_cast<std::size_t>(tail_end_ - out))};
+}
+
+void Outbound::wrote_http(std::size_t size) noexcept {
+  wrote(size);
+  check();
+}
+
 void Outbound::append_emergency(std::span<const std::byte> frame) noexcept {
   drop_unstarted();
   forget_written();

@@ -62,6 +62,11 @@ class Outbound {
   void append_bytes(std::span<const std::byte> bytes);
   /// Shares the body of an HTTP answer.
   void append_body(std::shared_ptr<const std::string> body);
+  /// Returns room for bytes of HTTP behind all that is queued: at least `least` and at most `most`
+  /// bytes. Lifetime: until the next call on this object.
+  std::span<std::byte> http_room(std::size_t least, std::size_t most);
+  /// The first `size` bytes of http_room() were written.
+  void wrote_http(std::size_t size) noexcept;
   /// Inserts a ping or pong at the first border between frames. If max_pings or max_pongs of its
   /// kind wait already, the newest of them is dropped.
   void append_control(const frame::Header& header, std::span<const std::byte> payload);

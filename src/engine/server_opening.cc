@@ -16,6 +16,8 @@ namespace {
 
 // How much may wait behind a request that is not answered yet.
 constexpr std::size_t max_held_bytes = std::size_t{64} << 10;
+// How much of a body may wait when more of it is pulled.
+constexpr std::size_t max_pulled_ahead = std::size_t{64} << 10;
 
 // Few requests have the field, so the quick check comes first.
 bool expects_continue(const Request& request) noexcept {
@@ -47,8 +49,10 @@ bool ServerOpening::begin_request() noexcept {
 
 OpeningStep ServerOpening::next(std::error_code input_end, std::string_view date_line) {
   const bool failed = input_end && input_end != Errc::end_of_stream;
+  if (wants_pull() && !failed) return {.kind = OpeningStep::Kind::pull};
   if (holds_input()) {
     in_->stash();
+    if (state_ == State::sending && !failed) return {};  // a FIN does not end the answer
     // Whole requests that came before a FIN are answered.
     if (state_ != State::deciding && in_->has_stash() && !failed) return {};
   } else {
@@ -82,7 +86,8 @@ bool ServerOpening::wants_input() const noexcept {
 }
 
 bool ServerOpening::holds_input() const noexcept {
-  return state_ == State::deciding || out_->queued_bytes() > options_->limits.low_water_bytes;
+  return state_ == State::deciding || state_ == State::sending ||
+         out_->queued_bytes() > options_->limits.low_water_bytes;
 }
 
 // ---- answers
@@ -120,7 +125,7 @@ OpeningStep ServerOpening::respond(const Response& response, std::string_view da
     explanation_ = http::why_unfit(response);
     return refuse(Errc::invalid_header, date_line);
   }
-  if (closes) return {.kind = OpeningStep::Kind::end};
+  if (state_ == State::done) return {.kind = OpeningStep::Kind::end};
   return {};
 }
 
@@ -150,20 +155,55 @@ void ServerOpening::answer_unavailable(std::string_view date_line) {
 bool ServerOpening::write(const Response& response, std::span<const HeaderField> own_fields,
                           State next, std::string_view date_line) {
   std::string head;
-  if (!http::write_response(head, response, own_fields, next == State::done, date_line)) {
+  if (!http::write_response(head, response, own_fields, next == State::done, date_line,
+                            request_.minor_version())) {
     return false;
   }
-  const bool head_only = request_.method() == "HEAD";
+  const bool has_body = request_.method() != "HEAD" && http::has_content(response.code());
   out_->append_bytes(std::as_bytes(std::span(head)));
-  if (!head_only && http::has_content(response.code())) {
-    out_->append_body(response.shared_body());
+  if (has_body && response.source() != nullptr) {
+    begin_body(response, next);
+  } else {
+    if (has_body) out_->append_body(response.shared_body());
+    answered(next);
   }
+  return true;
+}
+
+// An answer was given as a whole.
+void ServerOpening::answered(State next) {
   state_ = next;
-  if (next == State::done) return true;
+  if (next == State::done) return;
   if (!in_->unread().empty()) state_ = State::reading;  // the next request has begun already
   request_ = {};
   head_.start(http::HeadParser::Kind::request, options_->limits);
-  return true;
+}
+
+// ---- bodies that are pulled
+
+void ServerOpening::begin_body(const Response& response, State next) {
+  body_ = std::make_unique<PulledBody>(response.source(),
+                                       http::body_form(response, request_.minor_version()));
+  after_body_ = next;
+  state_ = State::sending;
+  if (!body_->complete()) return;
+  body_.reset();
+  answered(next);
+}
+
+bool ServerOpening::wants_pull() const noexcept {
+  return state_ == State::sending &&
+         out_->queued_bytes() <= std::min(options_->limits.low_water_bytes, max_pulled_ahead);
+}
+
+OpeningStep ServerOpening::pull() {
+  if (!wants_pull()) return {};
+  body_->pull(*out_);
+  if (!body_->complete()) return {};
+  body_.reset();
+  answered(after_body_);
+  if (state_ == State::done) return {.kind = OpeningStep::Kind::end};
+  return {};
 }
 
 // ---- time
@@ -171,7 +211,7 @@ bool ServerOpening::write(const Response& response, std::span<const HeaderField>
 Timeouts::Duration ServerOpening::limit(const Timeouts& timeouts) const noexcept {
   if (state_ == State::deciding) return timeouts.handshake;
   // The time for the next request begins when the answer is written.
-  if (!out_->empty()) return Timeouts::Duration::max();
+  if (state_ == State::sending || !out_->empty()) return Timeouts::Duration::max();
   return state_ == State::idle ? timeouts.http_idle : timeouts.handshake;
 }
 
@@ -189,6 +229,10 @@ OpeningStep ServerOpening::close(std::string_view date_line) {
   if (state_ == State::deciding) {
     answer_unavailable(date_line);
     return {.kind = OpeningStep::Kind::end};
+  }
+  if (state_ == State::sending) {
+    after_body_ = State::done;
+    return {};
   }
   // An answer that is queued is written to its end.
   if (!out_->empty()) return {.kind = OpeningStep::Kind::end};

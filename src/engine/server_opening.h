@@ -8,9 +8,11 @@
 #include "engine/inbound.h"
 #include "engine/opening_step.h"
 #include "engine/outbound.h"
+#include "engine/pulled_body.h"
 #include "http/head.h"
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -47,9 +49,15 @@ class ServerOpening {
   std::optional<Errc> upgrade_error() const noexcept { return upgrade_error_; }
   /// Answers 101, or refuses: then `why` of the step is the reason.
   OpeningStep accept(const Accept& accept, std::string_view date_line);
-  /// Answers in plain HTTP. If a field of `response` may not be sent, it answers 500, and `why` is
-  /// Errc::invalid_header.
+  /// Answers in plain HTTP, or begins to if the body is pulled. If a field of `response` may not be
+  /// sent, it answers 500, and `why` is Errc::invalid_header.
   OpeningStep respond(const Response& response, std::string_view date_line);
+
+  /// Returns whether pull() has work: an answer is not complete, and few of its bytes wait.
+  bool wants_pull() const noexcept;
+  /// Appends the next part of the answer's body. Does nothing if !wants_pull(). Throws what the
+  /// source of the body throws; then the caller ends the connection.
+  OpeningStep pull();
 
   /// Returns how long the peer may take now, counted from the last byte that moved the clock.
   Timeouts::Duration limit(const Timeouts& timeouts) const noexcept;
@@ -66,6 +74,7 @@ class ServerOpening {
     idle,      // an answer was given, and no byte of the next request has come
     reading,   // the head of a request is to come
     deciding,  // request_ is complete and waits for its answer
+    sending,   // body_ is pulled
     done,      // 101, or an answer that ends the connection, was given
   };
 
@@ -74,6 +83,8 @@ class ServerOpening {
   void answer_unavailable(std::string_view date_line);
   bool write(const Response& response, std::span<const HeaderField> own_fields, State next,
              std::string_view date_line);
+  void begin_body(const Response& response, State next);
+  void answered(State next);
   bool asks_for_upgrade() const noexcept;
 
   const EngineOptions* options_;
@@ -83,7 +94,9 @@ class ServerOpening {
   Request request_{};
   std::optional<Errc> upgrade_error_{};
   std::string explanation_{};
+  std::unique_ptr<PulledBody> body_{};  // while state_ is sending
   State state_ = State::reading;
+  State after_body_ = State::idle;
 };
 
 }  // namespace tern::engine

@@ -5,6 +5,7 @@
 // and not repaired, because a repair would hide the fault from the application.
 #include "http/response.h"
 
+#include "http/body_source.h"
 #include "http/token.h"
 
 #include <algorithm>
@@ -67,6 +68,19 @@ Response Response::shared(std::shared_ptr<const std::string> body, std::string c
   Response response;
   response.body_ = std::move(body);
   response.fields_.emplace_back("Content-Type", std::move(content_type));
+  return response;
+}
+
+Response Response::stream(std::string content_type,
+                          UniqueFunction<std::optional<std::string>()> next) {
+  return pulled(200, std::make_shared<http::StreamSource>(std::move(next)))
+      .header("Content-Type", std::move(content_type));
+}
+
+Response Response::pulled(int code, std::shared_ptr<http::BodySource> source) {
+  Response response;
+  response.code_ = code;
+  response.source_ = std::move(source);
   return response;
 }
 
@@ -133,9 +147,38 @@ void append_status_line(std::string& out, int status) {
   out.append(reason_phrase(status)).append("\r\n");
 }
 
+BodyForm body_form(const Response& response, int minor_version) noexcept {
+  if (!has_content(response.code())) return BodyForm::none;
+  if (response.source() == nullptr || response.source()->size()) return BodyForm::sized;
+  return minor_version > 0 ? BodyForm::chunked : BodyForm::until_close;
+}
+
+namespace {
+
+std::uint64_t size_of_body(const Response& response) noexcept {
+  if (response.source() == nullptr) return response.body().size();
+  return response.source()->size().value_or(0);
+}
+
+// How the peer knows where the body ends (RFC 9112 §6.3).
+bool append_framing(std::string& out, const Response& response, int minor_version) {
+  switch (body_form(response, minor_version)) {
+    case BodyForm::sized:
+      return append_field(out, "Content-Length", std::to_string(size_of_body(response)));
+    case BodyForm::chunked:
+      return append_field(out, "Transfer-Encoding", "chunked");
+    case BodyForm::none:
+    case BodyForm::until_close:
+      break;
+  }
+  return true;
+}
+
+}  // namespace
+
 bool write_response(std::string& out, const Response& response,
                     std::span<const HeaderField> own_fields, bool close_connection,
-                    std::string_view date_line) {
+                    std::string_view date_line, int minor_version) {
   const int status = response.code();
   if (status < 200 || status > 599) return false;
   Draft draft(out);
@@ -145,9 +188,7 @@ bool write_response(std::string& out, const Response& response,
   const auto is_date = [](const auto& field) { return iequals(field.first, "Date"); };
   if (std::ranges::none_of(response.fields(), is_date)) out += date_line;
   for (const HeaderField& field : own_fields) valid &= append_field(out, field.name, field.value);
-  if (has_content(status)) {
-    valid &= append_field(out, "Content-Length", std::to_string(response.body().size()));
-  }
+  valid &= append_framing(out, response, minor_version);
   const bool upgrade = count(own_fields, "Upgrade") != 0;
   if (close_connection || upgrade) {
     const std::string_view close = upgrade ? "close, Upgrade" : "close";

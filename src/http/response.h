@@ -7,6 +7,7 @@
 #include "base/reason_phrase.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -63,15 +64,26 @@ constexpr bool has_content(int status) noexcept {
   return status >= 200 && status != 204 && status != 304;
 }
 
-/// Appends the head of a response: status line, its fields, `own_fields`, Content-Length,
-/// Connection and the blank line. Connection has "close" if `close_connection`, and "Upgrade" if
-/// `own_fields` has an Upgrade field (RFC 9110 §7.8). The caller appends the body, except for HEAD
-/// and if !has_content(). `date_line` is a Date field with its CRLF. It is used if the Response has
-/// no Date (RFC 9110 §6.6.1). It is empty on a server without a clock, because such a server must
-/// not send the field. Returns false and appends nothing if the status is not 200-599 or a field of
-/// the Response may not be sent (append_fields).
+/// How a peer knows where the body of a response ends. RFC 9112 §6.3.
+enum class BodyForm : std::uint8_t {
+  none,         ///< there is no body
+  sized,        ///< Content-Length
+  chunked,      ///< Transfer-Encoding: chunked
+  until_close,  ///< the end of the connection, for HTTP/1.0
+};
+
+/// Returns the form for a peer that speaks HTTP/1.`minor_version`. HEAD is not considered.
+BodyForm body_form(const Response& response, int minor_version) noexcept;
+
+/// Appends the head of a response: status line, its fields, `own_fields`, Content-Length or
+/// Transfer-Encoding, Connection and the blank line. Connection has "close" if `close_connection`,
+/// and "Upgrade" if `own_fields` has an Upgrade field (RFC 9110 §7.8). The caller appends the body,
+/// except for HEAD and if !has_content(). `date_line` is a Date field with its CRLF. It is used if
+/// the Response has no Date (RFC 9110 §6.6.1). It is empty on a server without a clock, because
+/// such a server must not send the field. Returns false and appends nothing if the status is not
+/// 200-599 or a field of the Response may not be sent (append_fields).
 [[nodiscard]] bool write_response(std::string& out, const Response& response,
                                   std::span<const HeaderField> own_fields, bool close_connection,
-                                  std::string_view date_line = {});
+                                  std::string_view date_line = {}, int minor_version = 1);
 
 }  // namespace tern::http

@@ -99,6 +99,8 @@ class Peer {
 
   /// How often next() stopped because one call had done enough work.
   int working = 0;
+  /// The text of the exception that the body of an answer threw.
+  std::string body_failure{};
 
   // ---- input
 
@@ -250,6 +252,8 @@ class Peer {
       require(!saw_closed_, "an event after closed");
       if (event.kind() == Event::Kind::working) {
         ++working;
+      } else if (event.kind() == Event::Kind::pull) {
+        pull_body();
       } else {
         events_.push_back(describe(event));
       }
@@ -268,6 +272,14 @@ class Peer {
       if (was_last && (goes_by_last_ = !goes_by_last_)) return;  // every other time
     }
     require(!engine().next(), "an event after none");
+  }
+
+  void pull_body() {
+    try {
+      engine().pull();
+    } catch (const std::exception& exception) {
+      body_failure = exception.what();
+    }
   }
 
   std::string describe(const Event& event) {
