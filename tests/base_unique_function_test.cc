@@ -90,6 +90,13 @@ TEST(UniqueFunction, EmptyFunctionsConvertToFalse) {
   EXPECT_FALSE(UniqueFunction<int(std::string&)>(no_member));
 }
 
+int twice(int number) { return 2 * number; }
+
+TEST(UniqueFunction, TakesAPlainFunction) {
+  EXPECT_EQ(UniqueFunction<int(int)>(twice)(3), 6);
+  EXPECT_EQ(UniqueFunction<int(int)>(&twice)(3), 6);
+}
+
 TEST(UniqueFunction, PassesArgumentsAndResults) {
   UniqueFunction<std::string(std::string, const char*)> join(
       [](std::string a, const char* b) { return a + b; });

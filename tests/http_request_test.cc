@@ -29,6 +29,23 @@ TEST(HttpRequest, Rfc9112_3_2_1_PathEndsAtTheFirstQuestionMark) {
   EXPECT_EQ(with_target("/?").path(), "/");
 }
 
+TEST(HttpRequest, ParametersArePercentDecoded) {
+  const PathParameter parameters[] = {
+      {"a", "x+y%20z%2F%00"}, {"b", "%"}, {"c", "%4g%%41"}, {"d", "%c3%A9"}, {"e", "a/b%2fc/"}};
+  const Request request({.target = "/?a=query", .parameters = parameters});
+  const std::pair<std::string_view, std::string> cases[] = {{"a", std::string("x+y z/\0", 7)},
+                                                            {"b", "%"},
+                                                            {"c", "%4g%A"},
+                                                            {"d", "\xC3\xA9"},
+                                                            {"e", "a/b/c/"},
+                                                            {"A", ""},
+                                                            {"", ""},
+                                                            {"f", ""}};
+  for (const auto& [name, expected] : cases) EXPECT_EQ(request.parameter(name), expected) << name;
+  EXPECT_EQ(request.parameters().size(), 5u);
+  EXPECT_EQ(Request().parameter("a"), "");
+}
+
 TEST(HttpRequest, QueryIsPercentDecoded) {
   struct Case {
     const char* target;

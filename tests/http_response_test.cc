@@ -133,6 +133,21 @@ TEST(HttpResponse, RefusesAStatusOutsideOf200To599) {
   EXPECT_NE(written(Response::status(599)), "refused");
 }
 
+TEST(HttpResponse, Rfc9110_15_4_RedirectHasALocation) {
+  for (const int code : {301, 302, 303, 307, 308}) {
+    const Response response = Response::redirect("/a%20b?c", code);
+    EXPECT_EQ(response.code(), code);
+    EXPECT_NE(written(response).find("Location: /a%20b?c\r\n"), std::string::npos);
+  }
+  EXPECT_EQ(Response::redirect("/").code(), 302);
+  EXPECT_EQ(written(Response::redirect("/a\r\nSet-Cookie: b=c")), "refused");
+  for (const int code : {0, 200, 300, 304, 400}) {
+    const Response mistake = Response::redirect("/", code);
+    EXPECT_EQ(mistake.code(), 500);
+    EXPECT_EQ(mistake.body(), "a redirect cannot have the status " + std::to_string(code));
+  }
+}
+
 TEST(HttpResponse, StatusTextIsItsReasonPhrase) {
   EXPECT_EQ(reason_phrase(101), "Switching Protocols");
   EXPECT_EQ(reason_phrase(431), "Request Header Fields Too Large");

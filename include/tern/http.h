@@ -25,6 +25,13 @@ struct HeaderField {
   std::string_view value{};
 };
 
+/// A parameter of a route's path, as {room} in "/rooms/{room}". The value is as received, so it is
+/// percent-encoded.
+struct PathParameter {
+  std::string_view name{};
+  std::string_view value{};
+};
+
 /// The head of a received request. Copies are views of the same bytes. Lifetime: in a handler until
 /// the handler returns; from Upgrade::request() until the upgrade is answered.
 class Request {
@@ -37,6 +44,7 @@ class Request {
     std::string_view remote_address{};
     std::string_view client_subject{};
     int minor_version = 1;
+    std::span<const PathParameter> parameters{};  ///< of the route's path
   };
 
   Request() noexcept = default;
@@ -49,6 +57,12 @@ class Request {
   std::string_view target() const noexcept { return parts_.target; }
   /// The target up to '?' as received; it is not percent-decoded.
   std::string_view path() const noexcept;
+  /// The percent-decoded value of a parameter of the route's path: "a b" for {name} if the segment
+  /// is "a%20b". "%2F" becomes '/', "%00" a NUL, and '+' stays. Empty if the path of the route has
+  /// no such parameter. Throws std::bad_alloc.
+  std::string parameter(std::string_view name) const;
+  /// All parameters of the route's path, as received.
+  std::span<const PathParameter> parameters() const noexcept { return parts_.parameters; }
   /// The percent-decoded value of the first query parameter of this name; '+' becomes a space.
   /// Empty if it is absent. Throws std::bad_alloc.
   std::string query(std::string_view name) const;
@@ -68,6 +82,8 @@ class Request {
   std::string_view client_subject() const noexcept { return parts_.client_subject; }
   /// The minor version of HTTP: 1 for "HTTP/1.1", 0 for "HTTP/1.0".
   int minor_version() const noexcept { return parts_.minor_version; }
+  /// The parts, as views of the same bytes.
+  const Parts& parts() const noexcept { return parts_; }
 
  private:
   Parts parts_{};
@@ -125,6 +141,12 @@ class Response {
   /// Response share it. Thread: the connection's loop. RFC 9112 §6.3, §7.1.
   static Response stream(std::string content_type,
                          UniqueFunction<std::optional<std::string>()> next);
+
+  /// Sends the client to another location: a path of this server, or a URL, percent-encoded. The
+  /// code is 301 or 308 if the location changed for good, 302 or 307 if not (307 and 308 keep the
+  /// method), and 303 after a POST, so that the client requests the location by GET. Another code
+  /// makes it a 500 whose text names the mistake. RFC 9110 §15.4.
+  static Response redirect(std::string location, int code = 302);
 
   /// Adds a field. A field that may occur only once (Content-Type, Location, ETag …) replaces the
   /// field of its name. Calls can be chained: `return Response::status(503).header("Retry-After",

@@ -100,11 +100,18 @@ class Upgrade {
 };
 
 /// Serves WebSocket routes and plain pages on one port until it is stopped.
-/// A path is compared as received, byte by byte. It begins with '/', has no query, is
-/// percent-encoded as clients do it, and has at most one WebSocket and one page; else listen()
-/// fails and names it. A route that is added while run() runs is ignored: that is logged, and the
-/// next run() returns it as an error. Thread: any for stop(), reload_certificates(), counters(),
-/// port() and addresses(); routes are added before run().
+///
+/// The path of a route begins with '/', has no query, and is percent-encoded as clients do it. It
+/// is compared as received, segment by segment and byte by byte. A segment {name} is a parameter:
+/// it fits any segment that is not empty. {name...} at the end fits the rest of the path, whose
+/// first segment is not empty. Request::parameter() returns the decoded values. If several paths
+/// fit, a literal segment goes before a parameter, and a parameter before a rest, from left to
+/// right: "/rooms/new" goes before "/rooms/{room}". The path is chosen first, then the method.
+///
+/// A path has at most one WebSocket, and one page for each method. If a path can never work, or two
+/// paths fit the same requests, listen() fails and names it. A route that is added while run() runs
+/// is ignored: that is logged, and the next run() returns it as an error. Thread: any for stop(),
+/// reload_certificates(), counters(), port() and addresses(); routes are added before run().
 class Server {
  public:
   /// Opens only the descriptor that stop() writes to. Throws std::bad_alloc.
@@ -127,10 +134,21 @@ class Server {
   /// Calls `decide` for each proper upgrade request to `path`. It answers now or later.
   /// Thread: all workers call it at the same time.
   Server& route(std::string path, UniqueFunction<void(Upgrade)> decide);
-  /// Answers GET and HEAD requests to `path` that are not upgrades, of HTTP/1.1 and 1.0. OPTIONS is
-  /// answered with 204 and Allow.
+  /// Answers GET requests to `path` that are not upgrades, of HTTP/1.1 and 1.0; HEAD requests, too,
+  /// unless head() has a page for them. OPTIONS is answered with 204 and Allow, a method without a
+  /// page with 405 and Allow. RFC 9110 §9.3, §15.5.6.
   /// Thread: all workers call `page` at the same time.
   Server& get(std::string path, UniqueFunction<Response(const Request&)> page);
+  /// The same for other methods. The body of an answer to HEAD is not sent, only its length.
+  Server& head(std::string path, UniqueFunction<Response(const Request&)> page);
+  Server& post(std::string path, UniqueFunction<Response(const Request&)> page);
+  Server& put(std::string path, UniqueFunction<Response(const Request&)> page);
+  Server& patch(std::string path, UniqueFunction<Response(const Request&)> page);
+  Server& del(std::string path, UniqueFunction<Response(const Request&)> page);  ///< DELETE
+  /// Answers requests of all methods to paths without a route, also upgrades. The page chooses the
+  /// status. Without a fallback they are answered with 404.
+  /// Thread: all workers call `page` at the same time.
+  Server& fallback(UniqueFunction<Response(const Request&)> page);
 
   /// Sets the options of all topics. Call it before run().
   Server& topics(TopicOptions options);

@@ -32,7 +32,9 @@ class UniqueFunction<R(A...)> {
   template <class F, class D = std::decay_t<F>>
   requires(!std::is_same_v<D, UniqueFunction> && std::is_invocable_r_v<R, D&, A...>)
       UniqueFunction(F&& callable) {
-    if constexpr (std::is_constructible_v<bool, const D&> &&
+    // A reference to a function is never null, and g++ warns of such a check.
+    if constexpr (!std::is_function_v<std::remove_reference_t<F>> &&
+                  std::is_constructible_v<bool, const D&> &&
                   std::is_constructible_v<D, std::nullptr_t>) {
       if (!static_cast<bool>(callable)) return;
     }

@@ -8,15 +8,15 @@
 namespace tern {
 namespace {
 
-// Decodes application/x-www-form-urlencoded text. A '%' that no two hexadecimal digits follow
-// stands for itself.
-std::string decode(std::string_view text) {
+// Decodes percent-encoded text. A '%' that no two hexadecimal digits follow stands for itself.
+// `plus` is what '+' stands for: a space in application/x-www-form-urlencoded text.
+std::string decode(std::string_view text, char plus) {
   std::string decoded;
   decoded.reserve(text.size());
   for (std::size_t i = 0; i < text.size(); ++i) {
     char c = text[i];
     if (c == '+') {
-      c = ' ';
+      c = plus;
     } else if (const auto byte = http::percent_encoded_byte(text.substr(i))) {
       c = *byte;
       i += 2;
@@ -39,13 +39,20 @@ std::string_view Request::path() const noexcept {
   return parts_.target.substr(0, parts_.target.find('?'));
 }
 
+std::string Request::parameter(std::string_view name) const {
+  for (const PathParameter& parameter : parts_.parameters) {
+    if (parameter.name == name) return decode(parameter.value, '+');
+  }
+  return {};
+}
+
 std::string Request::query(std::string_view name) const {
   std::string_view rest = parts_.target.substr(path().size());
   if (rest.starts_with('?')) rest.remove_prefix(1);
   while (!rest.empty()) {
     std::string_view value = take_until(rest, '&');
     const std::string_view key = take_until(value, '=');
-    if (decode(key) == name) return decode(value);
+    if (decode(key, ' ') == name) return decode(value, ' ');
   }
   return {};
 }

@@ -84,6 +84,14 @@ Response Response::pulled(int code, std::shared_ptr<http::BodySource> source) {
   return response;
 }
 
+Response Response::redirect(std::string location, int code) {
+  constexpr std::array codes{301, 302, 303, 307, 308};
+  if (std::ranges::find(codes, code) == codes.end()) {
+    return status(500, "a redirect cannot have the status " + std::to_string(code));
+  }
+  return status(code).header("Location", std::move(location));
+}
+
 Response& Response::header(std::string name, std::string value) & {
   if (is_single(name)) {
     const auto first = std::ranges::find_if(

@@ -35,6 +35,7 @@ class PendingUpgrade {
  private:
   std::string bytes_{};
   std::vector<HeaderField> fields_{};
+  std::vector<PathParameter> parameters_{};
   Request request_{};
   std::shared_ptr<connection::Registry> registry_;
   std::uint32_t slot_;

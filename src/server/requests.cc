@@ -1,4 +1,4 @@
-// A path may have a page and a WebSocket. A request that asks for a WebSocket goes to the
+// A path may have pages and a WebSocket. A request that asks for a WebSocket goes to the
 // WebSocket, also if it asks in a wrong way, so that its answer says what is wrong.
 #include "server/requests.h"
 
@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <new>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -16,10 +17,8 @@ using connection::LiveConnection;
 
 namespace {
 
-constexpr std::string_view page_methods = "GET, HEAD, OPTIONS";
-
-Response allow_page_methods(int status) {
-  return Response::status(status).header("Allow", std::string(page_methods));
+Response allow(int status, MethodSet methods) {
+  return Response::status(status).header("Allow", methods.allow());
 }
 
 // A server may ignore an upgrade to another protocol than WebSocket (RFC 9110 §7.8).
@@ -28,13 +27,19 @@ bool asks_for_websocket(const LiveConnection& connection) noexcept {
   return why_not != Errc::upgrade_required && why_not != Errc::method_not_allowed;
 }
 
+// The page of this method; else OPTIONS is answered with 204, and other methods with 405 or, at a
+// WebSocket, with 426. RFC 9110 §9.3.7, §15.5.6, §15.5.22.
 void serve_page(LiveConnection& connection, Route& route, const Request& request) {
   Handshake handshake(connection);
-  if (request.method() == "GET" || request.method() == "HEAD") {
-    return handshake.respond(route.page(request));
+  if (Page* const page = route.page_for(request.method())) {
+    return handshake.respond((*page)(request));
   }
-  const int status = request.method() == "OPTIONS" ? 204 : 405;  // RFC 9110 §9.3.7, §15.5.6
-  handshake.respond(allow_page_methods(status));
+  MethodSet methods = route.methods;
+  if (route.is_websocket()) {
+    if (request.method() == "GET") return handshake.refuse();
+    methods.add(Method::get);
+  }
+  handshake.respond(allow(request.method() == "OPTIONS" ? 204 : 405, methods));
 }
 
 void serve_websocket(LiveConnection& connection, Route& route, const Request& request) {
@@ -49,39 +54,71 @@ void serve_websocket(LiveConnection& connection, Route& route, const Request& re
       request, connection.environment().shared.registry, place.slot, place.generation)));
 }
 
-void serve(LiveConnection& connection, Route& route) {
-  // A route whose application does not read the addresses saves a system call.
-  const bool read = route.type == nullptr || route.page || route.reads_request;
-  const std::string remote = read ? connection.remote_address() : std::string();
-  const std::string subject = read ? connection.peer_subject() : std::string();
-  const Request& received = connection.engine().request();
-  const Request request({.method = received.method(),
-                         .target = received.target(),
-                         .fields = received.headers(),
-                         .remote_address = remote,
-                         .client_subject = subject,
-                         .minor_version = received.minor_version()});
-  if (route.page && !(route.is_websocket() && asks_for_websocket(connection)))
+// Calls `use` with the whole request. The addresses are left out if the application does not read
+// them, because that saves a system call.
+template <class F>
+void with_request(LiveConnection& connection, bool reads_addresses,
+                  std::span<const PathParameter> parameters, F&& use) {
+  const std::string remote = reads_addresses ? connection.remote_address() : std::string();
+  const std::string subject = reads_addresses ? connection.peer_subject() : std::string();
+  Request::Parts parts = connection.engine().request().parts();
+  parts.remote_address = remote;
+  parts.client_subject = subject;
+  parts.parameters = parameters;
+  use(Request(parts));
+}
+
+void serve(LiveConnection& connection, Route& route, const Request& request) {
+  if (route.has_pages() && !(route.is_websocket() && asks_for_websocket(connection)))
     return serve_page(connection, route, request);
   serve_websocket(connection, route, request);
 }
 
-void answer(Router& router, LiveConnection& connection) {
+void answer_by(LiveConnection& connection, Route& route,
+               std::span<const PathParameter> parameters) {
+  connection.set_label(route.id);
+  const bool reads = route.type == nullptr || route.has_pages() || route.reads_request;
+  const std::string_view name = route.has_pages() ? "the page" : "the route";
+  const bool fine = connection.call_application(name, [&] {
+    with_request(connection, reads, parameters,
+                 [&](const Request& request) { serve(connection, route, request); });
+  });
+  // This does nothing if the request was answered before the exception.
+  if (!fine) Handshake(connection).respond_internal_error();
+}
+
+void answer_by_fallback(Router& router, LiveConnection& connection) {
   Handshake handshake(connection);
+  if (connection.engine().request().has_header("Upgrade"))
+    connection.environment().metrics.refused(Errc::route_not_found);
+  Page* const page = router.fallback();
+  if (page == nullptr) return handshake.respond(Response::status(404));
+  const bool fine = connection.call_application("the fallback", [&] {
+    with_request(connection, true, {},
+                 [&](const Request& request) { handshake.respond((*page)(request)); });
+  });
+  if (!fine) handshake.respond_internal_error();
+}
+
+// Parameters take half a KiB of the stack, which exact paths do without.
+[[gnu::noinline]] void answer_by_pattern(Router& router, LiveConnection& connection,
+                                         std::string_view path) {
+  Parameters parameters;
+  Route* const route = router.find_pattern(path, parameters);
+  if (route == nullptr) return answer_by_fallback(router, connection);
+  answer_by(connection, *route, parameters.all());
+}
+
+void answer(Router& router, LiveConnection& connection) {
   const Request& received = connection.engine().request();
   if (received.target() == "*") {  // OPTIONS for the server as a whole, RFC 9110 §9.3.7
-    return handshake.respond(allow_page_methods(204));
+    MethodSet methods = router.methods();
+    methods.add(Method::get);
+    return Handshake(connection).respond(allow(204, methods));
   }
-  Route* const route = router.find(received.path());
-  if (route == nullptr) {
-    if (received.has_header("Upgrade"))
-      connection.environment().metrics.refused(Errc::route_not_found);
-    return handshake.respond(Response::status(404));
-  }
-  connection.set_label(route->id);
-  const bool fine = connection.call_application(route->page ? "the page" : "the route",
-                                                [&] { serve(connection, *route); });
-  if (!fine) handshake.respond_internal_error();  // does nothing if it was answered before it threw
+  const std::string_view path = received.path();
+  if (Route* const route = router.find(path)) return answer_by(connection, *route, {});
+  answer_by_pattern(router, connection, path);
 }
 
 }  // namespace

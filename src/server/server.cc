@@ -17,7 +17,15 @@ using connection::HandlersSession;
 
 namespace {
 
+using server::Method;
+
 constexpr auto websocket = server::Router::Kind::websocket;
+
+void add_page(server::Core& core, const std::string& path, Method method, server::Page page) {
+  if (server::Route* const route = core.add_route(path, server::Router::kind_of(method))) {
+    core.router.set_page(*route, path, method, std::move(page));
+  }
+}
 
 }  // namespace
 
@@ -63,11 +71,38 @@ Server& Server::route(std::string path, UniqueFunction<void(Upgrade)> decide) {
 }
 
 Server& Server::get(std::string path, UniqueFunction<Response(const Request&)> page) {
-  constexpr auto kind = server::Router::Kind::page;
-  server::Route* const route = core_->add_route(path, kind);
-  if (route == nullptr) return *this;
-  if (!page) core_->router.complain(path, kind, "the function is empty");
-  route->page = std::move(page);
+  add_page(*core_, path, Method::get, std::move(page));
+  return *this;
+}
+
+Server& Server::head(std::string path, UniqueFunction<Response(const Request&)> page) {
+  add_page(*core_, path, Method::head, std::move(page));
+  return *this;
+}
+
+Server& Server::post(std::string path, UniqueFunction<Response(const Request&)> page) {
+  add_page(*core_, path, Method::post, std::move(page));
+  return *this;
+}
+
+Server& Server::put(std::string path, UniqueFunction<Response(const Request&)> page) {
+  add_page(*core_, path, Method::put, std::move(page));
+  return *this;
+}
+
+Server& Server::patch(std::string path, UniqueFunction<Response(const Request&)> page) {
+  add_page(*core_, path, Method::patch, std::move(page));
+  return *this;
+}
+
+Server& Server::del(std::string path, UniqueFunction<Response(const Request&)> page) {
+  add_page(*core_, path, Method::del, std::move(page));
+  return *this;
+}
+
+Server& Server::fallback(UniqueFunction<Response(const Request&)> page) {
+  if (core_->is_too_late("fallback is ignored: call it before run()")) return *this;
+  core_->router.set_fallback(std::move(page));
   return *this;
 }
 

@@ -20,6 +20,8 @@ PendingUpgrade::PendingUpgrade(const Request& request,
   std::size_t size = request.method().size() + request.target().size() +
                      request.remote_address().size() + request.client_subject().size();
   for (const HeaderField& field : request.headers()) size += field.name.size() + field.value.size();
+  for (const PathParameter& each : request.parameters())
+    size += each.name.size() + each.value.size();
   bytes_.reserve(size);  // so that the views stay valid
   const auto keep = [&](std::string_view text) {
     bytes_ += text;
@@ -30,15 +32,19 @@ PendingUpgrade::PendingUpgrade(const Request& request,
     const std::string_view name = keep(field.name);
     fields_.push_back({.name = name, .value = keep(field.value)});
   }
-  const std::string_view method = keep(request.method());
-  const std::string_view target = keep(request.target());
-  const std::string_view remote_address = keep(request.remote_address());
-  request_ = Request({.method = method,
-                      .target = target,
-                      .fields = fields_,
-                      .remote_address = remote_address,
-                      .client_subject = keep(request.client_subject()),
-                      .minor_version = request.minor_version()});
+  parameters_.reserve(request.parameters().size());
+  for (const PathParameter& each : request.parameters()) {
+    const std::string_view name = keep(each.name);
+    parameters_.push_back({.name = name, .value = keep(each.value)});
+  }
+  Request::Parts parts = request.parts();
+  for (std::string_view* const view :
+       {&parts.method, &parts.target, &parts.remote_address, &parts.client_subject}) {
+    *view = keep(*view);
+  }
+  parts.fields = fields_;
+  parts.parameters = parameters_;
+  request_ = Request(parts);
 }
 
 PendingUpgrade::~PendingUpgrade() {

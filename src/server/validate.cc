@@ -5,6 +5,7 @@
 #include "http/token.h"
 #include "net/address.h"
 #include "net/unix_socket.h"
+#include "server/pattern.h"
 #include "server/places.h"
 
 #include <algorithm>
@@ -120,7 +121,7 @@ std::string why_invalid_path(std::string_view path) {
   if (!http::is_origin_form(path)) {
     return "no request has such characters; clients encode them: \"" + percent_encoded(path) + '"';
   }
-  return {};
+  return why_invalid_pattern(path);
 }
 
 }  // namespace tern::server
