@@ -2,10 +2,15 @@
 // kernel decides how much a socket takes, so the tests publish more than it can take.
 #include "tern/server.h"
 
+#include "faults/support/memory.h"
 #include "support/topic_server.h"
 
+#include <algorithm>
+#include <atomic>
+#include <future>
 #include <gtest/gtest.h>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace tern::test {
@@ -181,6 +186,53 @@ TEST(ServerTopicsSlow, RejectReportsTheGap) {
   EXPECT_EQ(received + lost, many);
 }
 
+// Its on_gap publishes to its own topic, and sends: new gaps.
+class Flooding {
+ public:
+  Flooding(std::atomic<int>& gaps, std::atomic<int>& most_of_a_turn, Server& server)
+      : gaps_(gaps), most_(most_of_a_turn), server_(server) {}
+
+  void on_message(Connection& conn, Message) {
+    conn.subscribe("t").value();
+    conn.send("subscribed");
+  }
+  void on_gap(Connection& conn, std::string_view, std::uint64_t) {
+    const auto now = conn.loop().now().time_since_epoch();
+    of_turn_ = now == turn_ ? of_turn_ + 1 : 1;
+    turn_ = now;
+    most_ = std::max(most_.load(), of_turn_);
+    ++gaps_;
+    for (int i = 0; i < 100; ++i) server_.publish("t", numbered(i));
+    conn.send("gap");
+  }
+
+ private:
+  std::atomic<int>& gaps_;
+  std::atomic<int>& most_;
+  Server& server_;
+  Loop::Duration turn_{};
+  int of_turn_ = 0;
+};
+
+TEST(ServerTopicsSlow, OnGapThatMakesNewGapsIsCalledOnceInATurn) {
+  RunningServer house(
+      {.limits = {.max_queued_bytes = std::size_t{400} << 10, .overflow = Overflow::reject}});
+  std::atomic<int> gaps = 0;
+  std::atomic<int> most = 0;
+  house.server.route<Flooding>("/", std::ref(gaps), std::ref(most), std::ref(house.server));
+  TopicClient client(house.start());
+  EXPECT_EQ(client.ask("subscribe"), "subscribed");
+  for (int i = 0; i < many; ++i) {
+    while (!house.server.publish("t", numbered(i))) std::this_thread::yield();
+  }
+  while (gaps == 0) client.receive();
+  std::promise<void> turned;  // the turn of on_gap is over
+  ASSERT_TRUE(house.server.post_all([&] { turned.set_value(); }));
+  turned.get_future().get();
+  EXPECT_EQ(most, 1);
+  house.stop(std::chrono::nanoseconds(0));
+}
+
 // A history that is larger than the queue goes out in parts, and what is published meanwhile
 // follows.
 TEST(ServerTopicsSlow, ALargeHistoryPassesASmallQueue) {
@@ -216,6 +268,66 @@ TEST(ServerTopicsSlow, ABacklogThatGrowsTooMuchEndsTheConnection) {
     last = client.receive();
   } while (last.size() == large);
   EXPECT_EQ(static_cast<int>(client.client().close_info().code), 1008) << last;
+}
+
+// The history forgets what the subscriber has not read, although the subscription began there.
+TEST(ServerTopicsSlow, AHistoryIsNotKeptForASubscriberThatDoesNotRead) {
+  ServerOptions options;
+  options.limits.max_queued_bytes = std::size_t{400} << 10;
+  options.limits.overflow = Overflow::reject;
+  TopicServer house(options);
+  house.server.topics({.history = many, .history_bytes = std::size_t{64} << 20});
+  const std::uint16_t port = house.start();
+  keep_many(house.server, "t", many);
+  TopicClient slow(port);
+  TopicClient fast(port);
+  fast.subscribe("now t");
+  fast.subscribe("now done");
+  const std::size_t before = heap_in_use();
+  slow.send("last " + std::to_string(many) + " t");
+  slow.send("shout done x");
+  ASSERT_EQ(fast.receive(), "x") << "the server has the command";
+  for (int i = many + 1; i <= 2 * many; ++i) {
+    ASSERT_TRUE(house.server.publish("t", numbered(i)));
+    ASSERT_EQ(number_of(fast.receive()), i);
+  }
+  EXPECT_LE(heap_in_use(), before + (std::size_t{8} << 20)) << "a history has 25 MiB";
+  EXPECT_TRUE(slow.receive().starts_with("from"));
+  const auto skipped = [&] { return static_cast<int>(house.server.counters().topic_skipped); };
+  int seen = 0;
+  for (int received = 0; received + skipped() < 2 * many; ++received) {
+    const int next = number_of(slow.receive());
+    ASSERT_GT(next, seen);
+    seen = next;
+  }
+  EXPECT_GT(skipped(), many) << "of the history as well";
+  int reported = 0;
+  while (reported < skipped()) reported += number_of(house.gaps.take().value().substr(2));
+  EXPECT_EQ(reported, skipped());
+}
+
+TEST(ServerTopicsSlow, ASubscriberThatReadsLaterThanTheHistoryForgetsIsClosed) {
+  ServerOptions options;
+  options.limits.max_queued_bytes = std::size_t{400} << 10;
+  TopicServer house(options);
+  house.server.topics({.history = many, .history_bytes = std::size_t{64} << 20});
+  const std::uint16_t port = house.start();
+  keep_many(house.server, "t", many);
+  TopicClient slow(port);
+  TopicClient fast(port);
+  fast.subscribe("now done");
+  slow.send("last " + std::to_string(many) + " t");
+  slow.send("shout done x");
+  ASSERT_EQ(fast.receive(), "x");
+  // The subscriber itself receives none of these.
+  const Topic topic = house.server.topic("t");
+  for (int i = 0; i < many; ++i) ASSERT_EQ(topic.publish("new"), PublishStatus::queued);
+  std::string last = slow.receive();
+  EXPECT_TRUE(last.starts_with("from"));
+  int seen = 0;
+  while ((last = slow.receive()).size() == large) ASSERT_EQ(number_of(last), ++seen);
+  EXPECT_LT(seen, many);
+  EXPECT_EQ(static_cast<int>(slow.client().close_info().code), 1008) << last;
 }
 
 }  // namespace

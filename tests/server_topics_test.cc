@@ -368,6 +368,34 @@ TEST(ServerTopicsHistory, FormatPutsThePositionIntoThePayload) {
   EXPECT_EQ(late.receive(), "t#999 x");
 }
 
+// Each publication of the other thread takes the position for which this one has just formatted.
+TEST(ServerTopicsHistory, APublisherIsNotOvertakenWithoutEnd) {
+  constexpr int too_many = 50;
+  Server server({.host = "127.0.0.1"});
+  std::atomic<int> others = 0;
+  std::atomic<int> calls = 0;
+  std::atomic<bool> done = false;
+  server.topics({.history = 1, .format = [&](const Publication& publication) {
+                   const std::string text(publication.message.text());
+                   if (text != "slow" || ++calls > too_many) return text;
+                   const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+                   const int before = others;
+                   while (others == before && std::chrono::steady_clock::now() < give_up) {
+                     std::this_thread::yield();
+                   }
+                   return text;
+                 }});
+  const Topic topic = server.topic("t");
+  std::thread other([&] {
+    while (!done) others += topic.publish("fast") ? 1 : 0;
+  });
+  while (others == 0) std::this_thread::yield();
+  EXPECT_EQ(topic.publish("slow").value(), PublishStatus::nobody);
+  done = true;
+  other.join();
+  EXPECT_LE(calls, 4);
+}
+
 // ---- hooks
 
 TEST(ServerTopicsHooks, OnTopicTellsTheFirstAndTheLastSubscriber) {

@@ -2,6 +2,7 @@
 // bounds, and the events of the first and last subscriber.
 #include "topics/table.h"
 
+#include <atomic>
 #include <chrono>
 #include <gtest/gtest.h>
 #include <string>
@@ -66,6 +67,22 @@ TEST_F(TopicsTable, ANewLifeHasAnotherEpoch) {
   const std::uint64_t first = table_.get("t").topic->position().epoch;
   EXPECT_NE(first, 0u);
   EXPECT_NE(table_.get("t").topic->position().epoch, first);
+}
+
+// The topics of a parent and of its child have one history up to the fork, and then two.
+TEST_F(TopicsTable, APositionOfBeforeTheForkIsNotRecovered) {
+  table_.set_options("*", {.history = 5});
+  const Found found = table_.get("t");
+  publish(found, "1");
+  const Position before = found.topic->position();
+  publish(found, "2");
+  table_.begin_epochs();
+  Beginning beginning = found.topic->join(0, seat_, before);
+  EXPECT_FALSE(beginning.subscribed.recovered);
+  EXPECT_NE(beginning.subscribed.epoch, before.epoch);
+  EXPECT_EQ(texts(beginning), "");
+  EXPECT_EQ(texts(found.topic->begin_again(From::last(5))), "1 2 ");
+  found.topic->leave(0, true);
 }
 
 TEST_F(TopicsTable, RefusesMoreTopicsThanTheLimit) {
@@ -211,6 +228,32 @@ TEST_F(TopicsTable, ASubscriptionBeginsWhereItAsks) {
   }
 }
 
+// A connection that keeps much already reads the history in parts.
+TEST_F(TopicsTable, AHistoryThatDoesNotFitIsReadLater) {
+  table_.set_options("*", {.history = 5});
+  const Found found = table_.get("t");
+  for (const char* text : {"1", "2", "3", "4", "5", "6"}) publish(found, text);
+  constexpr std::size_t each = 1 + History::overhead;
+  Beginning beginning = found.topic->join(0, seat_, From::last(5), 2 * each + 1);
+  EXPECT_EQ(texts(beginning), "2 3 ");
+  EXPECT_EQ(beginning.rest, 4u);
+  EXPECT_TRUE(beginning.subscribed.recovered);
+  EXPECT_EQ(beginning.subscribed.missed, 0u);
+  beginning.kept = found.topic->read_history(4, 6, 1);
+  EXPECT_EQ(texts(beginning), "4 ") << "at least one";
+  publish(found, "7");
+  beginning.kept = found.topic->read_history(5, 6, 1000);
+  EXPECT_EQ(texts(beginning), "5 6 ");
+  found.topic->leave(0, true);
+  for (int i = 0; i < 5; ++i) publish(found, "x");
+  EXPECT_TRUE(found.topic->read_history(5, 6, 1000).empty()) << "it forgets them";
+  beginning = found.topic->join(0, seat_, From::last(2), 0);
+  EXPECT_EQ(texts(beginning), "");
+  EXPECT_EQ(beginning.rest, 11u);
+  EXPECT_TRUE(beginning.subscribed.recovered);
+  found.topic->leave(0, true);
+}
+
 TEST_F(TopicsTable, AnEmptyTopicHasNothingToMiss) {
   const Found found = table_.get("t");
   for (const From from : {From::now, From::retained, From::last(9)}) {
@@ -252,6 +295,49 @@ TEST_F(TopicsTable, TheTopicThatIsSilentForLongestLosesItsHistory) {
   EXPECT_TRUE(table_.find("c"));
   EXPECT_EQ(table_.counts().history_bytes, 4 * (2000 + History::overhead));
   EXPECT_EQ(table_.counts().histories_dropped, 1u);
+}
+
+// One thread chooses a history to drop, and before it does so another one publishes to that topic.
+// The lock of the topic is held meanwhile, so that both wait for it.
+TEST_F(TopicsTable, APublicationStaysIfItComesWhileAHistoryIsDropped) {
+  table_.set_options("*", {.history = 1, .history_bytes = megabyte});
+  std::atomic<int> begun = 0;
+  const auto wait_for = [&](int threads) {
+    while (begun < threads) std::this_thread::yield();
+    const auto end = std::chrono::steady_clock::now() + 1ms;  // so that the thread reaches the lock
+    while (std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  };
+  table_.listen_to_changes([&] {  // join() calls it under the lock
+    begun = 1;
+    wait_for(3);
+  });
+  const std::string text(6000, 'x');  // two of them exceed the bound
+  const Found a = table_.get("a");
+  const Found b = table_.get("b");
+  for (int round = 0; round < 20; ++round) {
+    begun = 0;
+    publish(a, text);
+    std::thread holder([&] { a.topic->join(0, seat_, From::now); });
+    wait_for(1);
+    std::thread fresh([&] {
+      begun = 2;
+      publish(a, text);
+    });
+    wait_for(2);
+    std::thread dropper([&] {
+      begun = 3;
+      publish(b, text);
+    });
+    for (std::thread* thread : {&holder, &fresh, &dropper}) thread->join();
+    ASSERT_EQ(table_.counts().history_bytes, text.size() + History::overhead);
+    begun = 3;
+    a.topic->leave(0, true);
+    while (table_.take_change()) {
+    }
+    ArrivalList arrivals;
+    inbox_.take(arrivals);
+    inbox_.release(1, text.size());
+  }
 }
 
 // ---- old histories at max_topics, which is 3

@@ -150,9 +150,11 @@ struct TopicOptions {
   std::chrono::nanoseconds history_age = std::chrono::hours(1);
   /// Makes the payload that subscribers receive, of the same type as the message. It is called for
   /// each publication, so that the payload can contain the position, and all subscribers share the
-  /// result. It must depend on its argument alone: if another publication comes first, it is called
-  /// once more with the new position. An exception makes publish() return `full`. Empty: the
-  /// message is the payload. Thread: each that publishes, several at a time.
+  /// result. It must depend on its argument alone, and must not publish to this topic: if another
+  /// publication comes first, it is called again with the new position. A thread that publishes to
+  /// the topic then waits until the calls of the threads before it have returned. An exception makes
+  /// publish() return `full`. Empty: the message is the payload. Thread: each that publishes,
+  /// several at a time.
   std::function<std::string(const Publication&)> format{};
 };
 

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <new>
 #include <span>
 #include <sys/uio.h>
@@ -31,7 +32,19 @@ Arrival* first_after(const topics::ArrivalList& pending, std::uint64_t cursor) n
   return at;
 }
 
+// Returns the last pending publication from `from` on with a number up to `last`. `from` has one.
+Arrival* last_up_to(const topics::ArrivalList& pending, Arrival& from,
+                    std::uint64_t last) noexcept {
+  if (pending.back()->number <= last) return pending.back();
+  Arrival* at = &from;
+  while (at->next != nullptr && at->next->number <= last) at = at->next;
+  return at;
+}
+
 }  // namespace
+
+// A topic gives consecutive offsets, and all publications after a cursor are pending. So the
+// difference of two offsets is the number of publications between them.
 
 // Queues one message. Returns false if it was skipped, because the queue is full.
 bool LiveConnection::pass(const SharedMessage& message, bool compress) noexcept {
@@ -62,9 +75,9 @@ bool LiveConnection::pass(const SharedMessage& message, bool compress) noexcept 
   if (entry.delivery == Delivery::latest) {
     if (blocked_ != Blocked::no) return become_stale(topic, entry, *at);
     // A newer one may be behind a publication of another topic, and must not overtake it.
-    for (; at->next != nullptr && at->next->number <= last; at = at->next) {
-      environment_->metrics.topic_conflated.add();
-    }
+    const std::uint64_t before = at->offset;
+    at = last_up_to(topic.pending, *at, last);
+    environment_->metrics.topic_conflated.add(at->offset - before);
   }
   for (; at != nullptr && at->number <= last; at = at->next) {
     entry.cursor = at->offset;
@@ -73,18 +86,18 @@ bool LiveConnection::pass(const SharedMessage& message, bool compress) noexcept 
   }
 }
 
-// A publication was skipped. on_gap follows when the queue is short.
-[[gnu::cold]] void LiveConnection::skip(const Entry& entry) noexcept {
-  ++extras_->subscriptions[entry.back].missed;
-  environment_->metrics.topic_skipped.add();
+// Publications were skipped. on_gap follows when the queue is short.
+[[gnu::cold]] void LiveConnection::skip(const Entry& entry, std::uint64_t count) noexcept {
+  std::uint32_t& missed = extras_->subscriptions[entry.back].missed;
+  missed = static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(missed + count, std::numeric_limits<std::uint32_t>::max()));
+  environment_->metrics.topic_skipped.add(count);
 }
 
 // Delivery::latest: the peer is slow, so the newest publication waits with the topic.
 [[gnu::cold]] void LiveConnection::become_stale(LocalTopic& topic, Entry& entry,
                                                 const Arrival& first) noexcept {
-  for (const Arrival* at = first.next; at != nullptr; at = at->next) {
-    environment_->metrics.topic_conflated.add();
-  }
+  environment_->metrics.topic_conflated.add(topic.pending.back()->offset - first.offset);
   entry.state = Entry::State::stale;
   entry.cursor = topic.pending.back()->offset;
   ++topic.stale;
@@ -97,9 +110,7 @@ bool LiveConnection::pass(const SharedMessage& message, bool compress) noexcept 
                                         const Arrival& first) noexcept {
   entry.cursor = topic.pending.back()->offset;
   if (entry.state == Entry::State::stale) {  // each replaces the one before
-    for (const Arrival* at = &first; at != nullptr; at = at->next) {
-      environment_->metrics.topic_conflated.add();
-    }
+    environment_->metrics.topic_conflated.add(entry.cursor + 1 - first.offset);
     return;
   }
   for (const Arrival* at = &first; at != nullptr && engine_.is_open(); at = at->next) {
@@ -107,28 +118,31 @@ bool LiveConnection::pass(const SharedMessage& message, bool compress) noexcept 
   }
 }
 
+// A publication joins a backlog. Those of a connection are bounded like its queue.
 void LiveConnection::add_to_backlog(LocalTopic& topic, Entry& entry,
                                     const Arrival& arrival) noexcept {
   Backlog& backlog = *std::ranges::find(extras_->backlogs, &topic, &Backlog::topic);
   if (entry.delivery == Delivery::latest) {
-    environment_->metrics.topic_conflated.add(backlog.kept.size() - backlog.next);
-    backlog.kept.clear();
-    backlog.next = backlog.grown = 0;
+    environment_->metrics.topic_conflated.add(backlog.waiting());
+    backlog = Backlog{.topic = &topic};
   }
   const std::size_t most = engine_.limits().max_queued_bytes;
-  if (backlog.grown > most - std::min(most, arrival.bytes())) {
-    if (engine_.limits().overflow == Overflow::reject) {
-      congested_ = true;
-      return skip(entry);
-    }
-    return engine_.fail(Errc::peer_too_slow);
-  }
+  const std::size_t held = extras_->grown_bytes();
+  const std::size_t more = topics::History::weight_of(arrival.message);
+  if (held > 0 && more > most - std::min(most, held)) return lose(entry, 1);
   try {
-    backlog.kept.push_back({arrival.message, arrival.offset, {}, arrival.compress});
-    backlog.grown += arrival.bytes();
+    backlog.grown.push_back({arrival.message, arrival.offset, {}, arrival.compress});
+    backlog.grown_bytes += more;
   } catch (const std::bad_alloc&) {
     engine_.fail(Errc::no_memory);
   }
+}
+
+// Publications cannot wait for a subscriber that is too slow.
+[[gnu::cold]] void LiveConnection::lose(const Entry& entry, std::uint64_t count) noexcept {
+  if (engine_.limits().overflow == Overflow::close) return engine_.fail(Errc::peer_too_slow);
+  congested_ = true;
+  skip(entry, count);
 }
 
 // Queues what is pending for all subscriptions, up to the number `last`, in the order in which it
@@ -188,7 +202,8 @@ Work LiveConnection::take_all_publications(std::uint64_t last, Work most) noexce
   const std::uint64_t before = entry.cursor;
   std::uint64_t replaced = 0;
   if (entry.delivery == Delivery::latest) {
-    for (; at->next != nullptr; at = at->next) ++replaced;
+    replaced = topic.pending.back()->offset - at->offset;
+    at = topic.pending.back();
   }
   const std::uint64_t last = std::max(topic.last().number, at->number);
   while (at != nullptr && at->number <= last) {

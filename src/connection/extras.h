@@ -21,13 +21,22 @@ struct Subscription {
   std::uint32_t missed = 0;  // publications that were skipped and not reported by on_gap
 };
 
-/// The publications that wait for a subscription that has just begun: its history, and what was
-/// published meanwhile.
+/// The publications that wait for a subscription that has just begun: a part of the history, the
+/// rest of the history, and what was published meanwhile. The rest stays with the topic until the
+/// part before it is sent. So a history is not kept in memory because a subscriber does not read.
 struct Backlog {
   LocalTopic* topic;
   std::vector<topics::Kept> kept{};
-  std::size_t next = 0;   // the first one that was not sent
-  std::size_t grown = 0;  // bytes that were added after the history
+  std::size_t next = 0;               // the first one of `kept` that was not sent
+  std::uint64_t rest = 0;             // the offset at which the rest begins; 0: there is none
+  std::uint64_t rest_last = 0;        // the offset of its end
+  std::vector<topics::Kept> grown{};  // published meanwhile
+  std::size_t kept_bytes = 0;         // of `kept`, see History::weight_of()
+  std::size_t grown_bytes = 0;        // of `grown`
+
+  std::uint64_t waiting() const noexcept {
+    return kept.size() - next + (rest != 0 ? rest_last + 1 - rest : 0) + grown.size();
+  }
 };
 
 struct Extras {
@@ -37,6 +46,19 @@ struct Extras {
   std::uint64_t delivered = 0;   // the worker's last arrival that this connection has
   std::uint32_t stale = 0;       // subscriptions whose newest publication waits for a short queue
   std::uint32_t next_stale = 0;  // the index of the subscription that is served first of them
+
+  /// The bytes of histories that the backlogs keep.
+  std::size_t kept_bytes() const noexcept {
+    std::size_t sum = 0;
+    for (const Backlog& each : backlogs) sum += each.kept_bytes;
+    return sum;
+  }
+  /// The bytes that were published meanwhile.
+  std::size_t grown_bytes() const noexcept {
+    std::size_t sum = 0;
+    for (const Backlog& each : backlogs) sum += each.grown_bytes;
+    return sum;
+  }
 };
 
 }  // namespace tern::connection

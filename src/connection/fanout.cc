@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <new>
 #include <utility>
 
@@ -23,6 +24,8 @@ using Clock = std::chrono::steady_clock;
 using topics::Arrival;
 
 constexpr int visits_of_a_job = 64;  // in a row, then the next job has its turn
+// Tens of thousands may come at once. To sort so many takes about a tenth of a slice.
+constexpr std::size_t sorted_in_a_slice = 1024;
 
 // Grows by a quarter, because a server may have a million subscriptions.
 template <class T>
@@ -30,6 +33,17 @@ void make_room(std::vector<T>& vector) {
   constexpr std::size_t least = 2;
   if (vector.size() < vector.capacity()) return;
   vector.reserve(vector.size() + std::max(least, vector.size() / 4));
+}
+
+Backlog make_backlog(LocalTopic& topic, topics::Beginning& beginning) noexcept {
+  Backlog backlog{.topic = &topic,
+                  .kept = std::move(beginning.kept),
+                  .rest = beginning.rest,
+                  .rest_last = beginning.subscribed.offset};
+  for (const topics::Kept& each : backlog.kept) {
+    backlog.kept_bytes += topics::History::weight_of(each.message);
+  }
+  return backlog;
 }
 
 topics::Inbox::Bounds bounds_of(const TopicLimits& limits) noexcept {
@@ -115,15 +129,20 @@ void LocalTopic::renew_window() noexcept {
 }
 
 void Fanout::take_arrivals() noexcept {
-  topics::ArrivalList list;
-  inbox_.take(list);
-  while (!list.empty()) {
-    Arrival* const arrival = list.pop_front();
+  constexpr std::size_t all = std::numeric_limits<std::size_t>::max();
+  sort_arrivals(all);
+  inbox_.take(arrived_);
+  sort_arrivals(all);
+}
+
+// Gives the publications to their topics, at most so many.
+void Fanout::sort_arrivals(std::size_t most) noexcept {
+  for (; !arrived_.empty() && most > 0; --most) {
+    Arrival* const arrival = arrived_.pop_front();
     arrival->number = ++last_arrival_;
     LocalTopic* const topic = find(*arrival->topic);
     if (topic == nullptr) {  // the last subscriber has left meanwhile
-      inbox_.release(1, arrival->bytes());
-      delete arrival;
+      drop(arrival);
       continue;
     }
     topic->push(arrival);
@@ -134,6 +153,11 @@ void Fanout::take_arrivals() noexcept {
     }
     if (topic->next == 0) topic->lap_last = topic->last().offset;
   }
+}
+
+void Fanout::drop(Arrival* arrival) noexcept {
+  inbox_.release(1, arrival->bytes());
+  delete arrival;
 }
 
 void Fanout::on_announced() noexcept {
@@ -149,7 +173,8 @@ void Fanout::at_turn_end() noexcept {
 }
 
 void Fanout::slice() noexcept {
-  take_arrivals();
+  if (arrived_.empty()) inbox_.take(arrived_);
+  sort_arrivals(sorted_in_a_slice);
   SliceBudget budget;
   while (!jobs_.empty() && !budget.spent()) {
     LocalTopic& job = jobs_.pop_front();
@@ -159,7 +184,7 @@ void Fanout::slice() noexcept {
       jobs_.push_back(job);
     }
   }
-  if (jobs_.empty()) return inbox_.rest();
+  if (jobs_.empty() && arrived_.empty()) return inbox_.rest();
   core_.again(*this);
 }
 
@@ -210,7 +235,7 @@ LocalTopic* Fanout::find(const topics::TopicState& topic) const noexcept {
 }
 
 topics::Beginning Fanout::add(topics::TopicRef topic, LiveConnection& connection, Extras& extras,
-                              SubscribeOptions options) {
+                              SubscribeOptions options, std::size_t room) {
   make_room(extras.subscriptions);
   make_room(extras.backlogs);
   merge_.reserve(extras.subscriptions.capacity());
@@ -221,7 +246,7 @@ topics::Beginning Fanout::add(topics::TopicRef topic, LiveConnection& connection
     local = made.get();
   }
   make_room(local->entries);
-  topics::Beginning beginning = topic->join(worker_, *local, options.from);
+  topics::Beginning beginning = topic->join(worker_, *local, options.from, room);
   if (made.release() != nullptr) ++topics_;
   // Nothing fails from here on.
   local->entries.push_back({.connection = &connection,
@@ -231,24 +256,25 @@ topics::Beginning Fanout::add(topics::TopicRef topic, LiveConnection& connection
                             .state = Entry::State::held});
   extras.subscriptions.push_back(
       {.topic = local, .index = static_cast<std::uint32_t>(local->entries.size() - 1)});
-  extras.backlogs.push_back({.topic = local, .kept = std::move(beginning.kept)});
+  extras.backlogs.push_back(make_backlog(*local, beginning));
   metrics_.topic_subscriptions_begun.add();
   return beginning;
 }
 
-topics::Beginning Fanout::renew(Extras& extras, std::size_t index, SubscribeOptions options) {
+topics::Beginning Fanout::renew(Extras& extras, std::size_t index, SubscribeOptions options,
+                                std::size_t room) {
   Subscription& subscription = extras.subscriptions[index];
   LocalTopic& topic = *subscription.topic;
   Entry& entry = topic.entries[subscription.index];
   make_room(extras.backlogs);
-  topics::Beginning beginning = topic.topic->begin_again(options.from);
+  topics::Beginning beginning = topic.topic->begin_again(options.from, room);
   // Nothing fails from here on.
   forget_waiting(extras, topic, entry);
   subscription.missed = 0;
   entry.cursor = beginning.subscribed.offset;
   entry.delivery = options.delivery;
   entry.state = Entry::State::held;
-  extras.backlogs.push_back({.topic = &topic, .kept = std::move(beginning.kept)});
+  extras.backlogs.push_back(make_backlog(topic, beginning));
   return beginning;
 }
 
@@ -294,10 +320,7 @@ void Fanout::remove_entry(LocalTopic& topic, std::size_t index) noexcept {
 
 // Drops what is pending, because no subscriber is left.
 void Fanout::destroy(LocalTopic& topic) noexcept {
-  while (!topic.pending.empty()) {
-    const std::unique_ptr<Arrival> arrival(topic.pending.pop_front());
-    inbox_.release(1, arrival->bytes());
-  }
+  while (!topic.pending.empty()) drop(topic.pending.pop_front());
   if (topic.linked()) --job_count_;
   --topics_;
   delete &topic;

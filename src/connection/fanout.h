@@ -124,16 +124,18 @@ class Fanout final : private net::Inbound, private net::Watcher, private net::De
   std::vector<Merged>& merge() noexcept { return merge_; }
   /// Makes a slice run at the end of this turn.
   void run_soon() noexcept { core_.defer(*this); }
-  /// Makes the publications that came pending.
+  /// Makes all publications that came pending.
   void take_arrivals() noexcept;
 
   /// Returns the topic of this worker; null if it has no subscriber here.
   LocalTopic* find(const topics::TopicState& topic) const noexcept;
-  /// Subscribes a connection. Throws std::bad_alloc and then does nothing.
+  /// Subscribes a connection. `room` bounds the history that its backlog keeps, see
+  /// TopicState::join(). Throws std::bad_alloc and then does nothing.
   topics::Beginning add(topics::TopicRef topic, LiveConnection& connection, Extras& extras,
-                        SubscribeOptions options);
+                        SubscribeOptions options, std::size_t room);
   /// Makes the subscription of this index begin again. Throws std::bad_alloc and then does nothing.
-  topics::Beginning renew(Extras& extras, std::size_t index, SubscribeOptions options);
+  topics::Beginning renew(Extras& extras, std::size_t index, SubscribeOptions options,
+                          std::size_t room);
   /// Ends the subscription of this index.
   void remove(Extras& extras, std::size_t index) noexcept;
 
@@ -143,6 +145,8 @@ class Fanout final : private net::Inbound, private net::Watcher, private net::De
   void at_turn_end() noexcept override;
   void on_retired() noexcept override {}
 
+  void sort_arrivals(std::size_t most) noexcept;
+  void drop(topics::Arrival* arrival) noexcept;
   void slice() noexcept;
   bool work(LocalTopic& job, SliceBudget& budget) noexcept;
   bool next_lap(LocalTopic& job) noexcept;
@@ -155,6 +159,7 @@ class Fanout final : private net::Inbound, private net::Watcher, private net::De
   const std::shared_ptr<topics::Table> table_;
   const std::size_t worker_;
   topics::Inbox inbox_;
+  topics::ArrivalList arrived_{};  // taken from the inbox, and not yet pending
   base::IntrusiveList<LocalTopic, JobTag> jobs_{};
   std::vector<Merged> merge_{};
   net::LoopCore::time_point sliced_{};  // the turn of the last slice

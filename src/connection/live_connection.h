@@ -230,7 +230,8 @@ class LiveConnection final : public Connection,
                     std::size_t total) noexcept;
   bool has_pending() const noexcept;
   void deliver_pending() noexcept;
-  void skip(const Entry& entry) noexcept;
+  void skip(const Entry& entry, std::uint64_t count = 1) noexcept;
+  void lose(const Entry& entry, std::uint64_t count) noexcept;
   void become_stale(LocalTopic& topic, Entry& entry, const topics::Arrival& first) noexcept;
   void hold(LocalTopic& topic, Entry& entry, const topics::Arrival& first) noexcept;
   void add_to_backlog(LocalTopic& topic, Entry& entry, const topics::Arrival& arrival) noexcept;
@@ -238,6 +239,8 @@ class LiveConnection final : public Connection,
   void serve_waiting() noexcept;
   void serve_backlogs() noexcept;
   bool send_backlog(Backlog& backlog) noexcept;
+  bool send_kept(Backlog& backlog, Entry& entry) noexcept;
+  bool read_on(Backlog& backlog, Entry& entry) noexcept;
   void serve_stale() noexcept;
   void hold_newest(LocalTopic& topic, Entry& entry);
   void report_gaps() noexcept;

@@ -1,6 +1,8 @@
 // A publication is checked and encoded before the topic is locked. Only the position of a formatted
-// one is not known before. So it is encoded for the position that comes next, and once more if
-// another publication took that position first.
+// one is not known before. So it is encoded for the position that comes next, and again if another
+// publication took that position first. A publisher that has lost a position takes the topic's
+// turn, and all others then wait for it. So each other thread is faster at most twice, also if it
+// publishes without end.
 #include "connection/publishing.h"
 
 #include "engine/encoded_message.h"
@@ -27,7 +29,8 @@ PublishStatus publish_encoded(TopicState& topic, const SharedMessage& shared, Se
 PublishStatus publish_formatted(TopicState& topic, Message message, SendOptions options,
                                 const topics::Source& source) {
   const TopicOptions& rules = topic.options();
-  for (;;) {
+  topics::FormatTurn turn(*topic.formatting());
+  for (;; turn.take()) {
     Position next = topic.position();
     ++next.offset;
     const std::string payload = rules.format({topic.name(), next, message});

@@ -75,8 +75,10 @@ Result<Subscribed> LiveConnection::subscribe_to(Fanout& fanout, const topics::To
   if (!exists && extras.subscriptions.size() >= fanout.table().limits().max_subscriptions) {
     return Errc::too_many_subscriptions;
   }
-  const topics::Beginning beginning =
-      exists ? fanout.renew(extras, index, options) : fanout.add(topic, *this, extras, options);
+  const std::size_t most = engine_.limits().max_queued_bytes;
+  const std::size_t room = most - std::min(most, extras.kept_bytes());
+  const topics::Beginning beginning = exists ? fanout.renew(extras, index, options, room)
+                                             : fanout.add(topic, *this, extras, options, room);
   if (options.from.kind() == From::Kind::position) {
     Metrics& metrics = fanout.metrics();
     (beginning.subscribed.recovered ? metrics.topic_recovered : metrics.topic_recover_failed).add();

@@ -16,6 +16,9 @@ using topics::Arrival;
 // stay, because they may be replaced.
 constexpr std::size_t newest_at_once = std::size_t{16} << 10;
 
+// So much of a history is read from the topic at a time.
+constexpr std::size_t part_of_history = std::size_t{64} << 10;
+
 }  // namespace
 
 // The turn of the connection ends, and its queue was flushed.
@@ -45,6 +48,15 @@ bool LiveConnection::send_backlog(Backlog& backlog) noexcept {
   const auto subscription =
       std::ranges::find(extras_->subscriptions, backlog.topic, &Subscription::topic);
   Entry& entry = backlog.topic->entries[subscription->index];
+  do {
+    if (!send_kept(backlog, entry)) return false;
+  } while (engine_.is_open() && read_on(backlog, entry));
+  entry.state = Entry::State::live;
+  return true;
+}
+
+// Returns whether all of Backlog::kept is queued.
+bool LiveConnection::send_kept(Backlog& backlog, Entry& entry) noexcept {
   for (; backlog.next < backlog.kept.size(); ++backlog.next) {
     const topics::Kept& kept = backlog.kept[backlog.next];
     const std::size_t bytes = kept.message.message().size();
@@ -54,8 +66,36 @@ bool LiveConnection::send_backlog(Backlog& backlog) noexcept {
     }
     if (!pass(kept.message, kept.compress)) skip(entry);
   }
-  entry.state = Entry::State::live;
   return true;
+}
+
+// All of Backlog::kept is queued. Puts what follows there: the next part of the history, then the
+// publications after it. Returns false if nothing follows, or if the connection fails.
+bool LiveConnection::read_on(Backlog& backlog, Entry& entry) noexcept {
+  backlog.kept.clear();
+  backlog.next = backlog.kept_bytes = 0;
+  if (backlog.rest == 0) {
+    backlog.kept.swap(backlog.grown);
+    backlog.kept_bytes = std::exchange(backlog.grown_bytes, 0);
+    return !backlog.kept.empty();
+  }
+  try {
+    backlog.kept =
+        backlog.topic->topic->read_history(backlog.rest, backlog.rest_last, part_of_history);
+  } catch (const std::bad_alloc&) {
+    engine_.fail(Errc::no_memory);
+    return false;
+  }
+  // The history drops old publications and does not wait for the subscriber.
+  const bool is_lost = backlog.kept.empty();
+  const std::uint64_t first = is_lost ? backlog.rest_last + 1 : backlog.kept.front().offset;
+  if (first > backlog.rest) lose(entry, first - backlog.rest);
+  const std::uint64_t next = is_lost ? first : backlog.kept.back().offset + 1;
+  backlog.rest = next <= backlog.rest_last ? next : 0;
+  for (const topics::Kept& each : backlog.kept) {
+    backlog.kept_bytes += topics::History::weight_of(each.message);
+  }
+  return engine_.is_open();
 }
 
 // Delivery::latest: sends the newest publication of each topic, while the socket takes them. It
@@ -86,6 +126,7 @@ void LiveConnection::hold_newest(LocalTopic& topic, Entry& entry) {
   Backlog backlog{.topic = &topic};
   if (!is_own(newest)) {
     backlog.kept.push_back({newest.message, newest.offset, {}, newest.compress});
+    backlog.kept_bytes = topics::History::weight_of(newest.message);
   }
   extras_->backlogs.push_back(std::move(backlog));
   entry.cursor = std::max(entry.cursor, newest.offset);
@@ -94,16 +135,18 @@ void LiveConnection::hold_newest(LocalTopic& topic, Entry& entry) {
   topic.remove_stale();
 }
 
-// Tells the session which topics have a gap. It may subscribe and unsubscribe meanwhile.
+// Tells the session which topics have a gap. It may subscribe and unsubscribe meanwhile: the last
+// subscription then takes the place of the one that ended, so the loop goes from the last to the
+// first and leaves none out. The session may also publish and send so much that there are new gaps.
+// They are reported when the queue is short again, so it cannot keep the loop to itself.
 void LiveConnection::report_gaps() noexcept {
   const SessionType* const type = session_.type();
-  while (engine_.is_open()) {
-    const auto found =
-        std::ranges::find_if(extras_->subscriptions, [](auto& each) { return each.missed > 0; });
-    if (found == extras_->subscriptions.end()) return;
-    const topics::TopicRef topic = found->topic->topic;
-    const std::uint32_t missed = std::exchange(found->missed, 0);
-    if (type == nullptr || type->on_gap == nullptr) continue;
+  for (std::size_t i = extras_->subscriptions.size(); i-- > 0 && engine_.is_open();) {
+    if (i >= extras_->subscriptions.size()) continue;
+    Subscription& subscription = extras_->subscriptions[i];
+    const std::uint32_t missed = std::exchange(subscription.missed, 0);
+    if (missed == 0 || type == nullptr || type->on_gap == nullptr) continue;
+    const topics::TopicRef topic = subscription.topic->topic;
     const bool fine = call_application(
         "on_gap", [&] { type->on_gap(session_.get(), *this, topic->name(), missed); });
     if (!fine) engine_.fail(Errc::handler_threw);

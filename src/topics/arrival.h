@@ -34,8 +34,12 @@ struct Arrival {
   std::chrono::steady_clock::time_point published{};
   bool compress = true;
 
-  explicit Arrival(SharedMessage shared) noexcept : message(std::move(shared)) {}
-  std::size_t bytes() const noexcept { return message.message().size(); }
+  explicit Arrival(SharedMessage shared) noexcept
+      : message(std::move(shared)), bytes_(message.message().size()) {}
+  std::size_t bytes() const noexcept { return bytes_; }
+
+ private:
+  std::size_t bytes_;  // a copy, because the message itself is often not in the cache
 };
 
 /// Owns its arrivals.

@@ -39,8 +39,9 @@ void History::drop_first() noexcept {
   --size_;
 }
 
-void History::clear() noexcept {
-  while (size_ > 0) drop_first();
+void History::drop_up_to(std::uint64_t last) noexcept {
+  while (size_ > 0 && (*this)[0].offset <= last) drop_first();
+  if (size_ > 0) return;
   slots_ = {};
   first_ = 0;
 }

@@ -26,6 +26,10 @@ class History {
 
   /// What a publication counts beside its payload.
   static constexpr std::size_t overhead = 128;
+  /// What a publication counts while it is kept.
+  static std::size_t weight_of(const SharedMessage& message) noexcept {
+    return message.message().size() + overhead;
+  }
 
   /// Makes room for one more. Throws std::bad_alloc.
   void prepare(const TopicOptions& options);
@@ -33,7 +37,8 @@ class History {
   void push(Kept kept, const TopicOptions& options) noexcept;
   /// Drops those that are too old.
   void drop_old(TimePoint now, const TopicOptions& options) noexcept;
-  void clear() noexcept;
+  /// Drops those up to this offset. Frees the ring if none is left.
+  void drop_up_to(std::uint64_t last) noexcept;
 
   std::size_t size() const noexcept { return size_; }
   /// `index` counts from the oldest.

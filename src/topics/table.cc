@@ -61,13 +61,13 @@ void Table::close() noexcept {
   closed_ = true;
   listen_to_changes(nullptr);
   for (;;) {
-    TopicRef topic;
+    Surplus history;
     {
       const std::lock_guard lock(history_mutex_);
-      topic = take_longest_silent();
+      history = take_longest_silent();
     }
-    if (!topic) break;
-    history_shrank(topic->drop_history());
+    if (!history) break;
+    drop(history);
   }
   while (take_change()) {
   }
@@ -180,38 +180,56 @@ void Table::release(TopicState& topic) noexcept {
   dead.reset(&topic);
 }
 
+void Table::begin_epochs() noexcept {
+  for (Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    for (const auto& [name, topic] : shard.topics) topic->begin_epoch(draw_epoch());
+  }
+}
+
 // ---- histories
+
+// The topic leaves the list. It comes back with its next publication, which may be there before the
+// history is dropped, and then stays: only publications up to `last` go.
+Table::Surplus Table::take_first(Histories& histories) noexcept {
+  TopicState& topic = histories.pop_front();
+  return {TopicRef(&topic), topic.last_kept_offset};
+}
+
+void Table::drop(const Surplus& surplus) noexcept {
+  history_shrank(surplus.topic->drop_history(surplus.last));
+}
 
 // Takes the topic that was silent for the longest time from its list. Returns null if no topic has
 // a history. The caller holds history_mutex_.
-TopicRef Table::take_longest_silent() noexcept {
+Table::Surplus Table::take_longest_silent() noexcept {
   Histories* oldest = nullptr;
   for (Rule& rule : rules_) {
     if (rule.histories.empty()) continue;
     const auto time = rule.histories.front().last_kept;
     if (oldest == nullptr || time < oldest->front().last_kept) oldest = &rule.histories;
   }
-  return oldest != nullptr ? TopicRef(&oldest->pop_front()) : TopicRef();
+  return oldest != nullptr ? take_first(*oldest) : Surplus{};
 }
 
 // Returns a topic whose history has to go because all histories are too large.
-TopicRef Table::take_surplus_history() noexcept {
+Table::Surplus Table::take_surplus_history() noexcept {
   const std::lock_guard lock(history_mutex_);
   if (history_bytes_ <= static_cast<std::ptrdiff_t>(limits_.max_history_bytes)) return {};
-  TopicRef surplus = take_longest_silent();
+  Surplus surplus = take_longest_silent();
   if (surplus) ++histories_dropped_;
   return surplus;
 }
 
 // Returns a topic whose history is too old. `looks` is the number of rules that it may still look
 // at; it goes to the next rule when the first history of this one is not too old.
-TopicRef Table::take_old_history(History::TimePoint now, std::size_t& looks) noexcept {
+Table::Surplus Table::take_old_history(History::TimePoint now, std::size_t& looks) noexcept {
   const std::lock_guard lock(history_mutex_);
   for (; looks > 0; --looks) {
     Rule& rule = rules_[next_rule_];
     Histories& all = rule.histories;
     if (!all.empty() && now - all.front().last_kept > rule.options.history_age) {
-      return TopicRef(&all.pop_front());
+      return take_first(all);
     }
     next_rule_ = (next_rule_ + 1) % rules_.size();
   }
@@ -226,9 +244,9 @@ TopicRef Table::take_old_history(History::TimePoint now, std::size_t& looks) noe
   std::size_t looks = rules_.size();
   for (int i = 0; i < max_drops; ++i) {
     {
-      const TopicRef old = take_old_history(now, looks);
+      const Surplus old = take_old_history(now, looks);
       if (!old) break;
-      history_shrank(old->drop_history());
+      drop(old);
     }
     if (topics_.load(std::memory_order_relaxed) < limits_.max_topics) return true;
   }
@@ -237,18 +255,20 @@ TopicRef Table::take_old_history(History::TimePoint now, std::size_t& looks) noe
 
 // A topic that publishes moves to the end of the list, so the first one was silent for the longest
 // time.
-void Table::history_grew(TopicState& topic, std::ptrdiff_t bytes, History::TimePoint now) noexcept {
+void Table::history_grew(TopicState& topic, std::ptrdiff_t bytes, History::TimePoint now,
+                         std::uint64_t offset) noexcept {
   {
     const std::lock_guard lock(history_mutex_);
     history_bytes_ += bytes;
     auto& hook = static_cast<base::ListHook<HistoryTag>&>(topic);
     hook.linked() ? hook.unlink() : topic.retain();
-    topic.last_kept = now;
+    topic.last_kept = std::max(topic.last_kept, now);
+    topic.last_kept_offset = std::max(topic.last_kept_offset, offset);
     topic.histories->push_back(topic);
   }
   std::size_t looks = 1;
-  while (const TopicRef old = take_old_history(now, looks)) history_shrank(old->drop_history());
-  while (const TopicRef surplus = take_surplus_history()) history_shrank(surplus->drop_history());
+  while (const Surplus old = take_old_history(now, looks)) drop(old);
+  while (const Surplus surplus = take_surplus_history()) drop(surplus);
 }
 
 void Table::history_shrank(std::size_t bytes) noexcept {

@@ -68,6 +68,9 @@ class Table {
   const TopicLimits& limits() const noexcept { return limits_; }
   std::size_t max_message_bytes() const noexcept { return max_message_bytes_; }
 
+  /// Gives each topic a new epoch: this process is a child of fork(), so from now on its topics and
+  /// those of the parent differ.
+  void begin_epochs() noexcept;
   /// The server is gone: histories are dropped, and closed() is true.
   void close() noexcept;
   bool closed() const noexcept { return closed_.load(std::memory_order_relaxed); }
@@ -88,8 +91,9 @@ class Table {
 
   /// Gives up a reference. The last one destroys the topic.
   void release(TopicState& topic) noexcept;
-  /// The history of this topic took a publication at `now`, and has `bytes` more.
-  void history_grew(TopicState& topic, std::ptrdiff_t bytes, History::TimePoint now) noexcept;
+  /// The history of this topic took the publication `offset` at `now`, and has `bytes` more.
+  void history_grew(TopicState& topic, std::ptrdiff_t bytes, History::TimePoint now,
+                    std::uint64_t offset) noexcept;
   void history_shrank(std::size_t bytes) noexcept;
   /// The first subscriber came or the last one left. The caller has locked the topic.
   void changed(TopicState& topic) noexcept;
@@ -111,13 +115,22 @@ class Table {
     Histories histories{};  // guarded by history_mutex_; the longest without a publication first
   };
 
+  /// A history that has to go: the publications up to `last`.
+  struct Surplus {
+    TopicRef topic{};
+    std::uint64_t last = 0;
+    explicit operator bool() const noexcept { return static_cast<bool>(topic); }
+  };
+
   Shard& shard_of(std::string_view name) noexcept;
   Rule& rule_of(std::string_view name) noexcept;
   Found get_or_make(std::string_view name) noexcept;
   TopicState* make(std::string_view name);
-  TopicRef take_longest_silent() noexcept;
-  TopicRef take_surplus_history() noexcept;
-  TopicRef take_old_history(History::TimePoint now, std::size_t& looks) noexcept;
+  static Surplus take_first(Histories& histories) noexcept;
+  Surplus take_longest_silent() noexcept;
+  Surplus take_surplus_history() noexcept;
+  Surplus take_old_history(History::TimePoint now, std::size_t& looks) noexcept;
+  void drop(const Surplus& surplus) noexcept;
   bool drop_old_topics() noexcept;
 
   const TopicLimits limits_;

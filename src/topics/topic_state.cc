@@ -16,7 +16,12 @@ namespace tern::topics {
 
 TopicState::TopicState(Table& table, std::string_view name, const TopicOptions& options,
                        std::uint64_t epoch, std::size_t workers)
-    : table_(table), options_(options), name_(name), epoch_(epoch), seats_(workers) {}
+    : table_(table),
+      options_(options),
+      name_(name),
+      formatting_(options.format ? std::make_unique<FormatQueue>() : nullptr),
+      epoch_(epoch),
+      seats_(workers) {}
 
 // ---- publish
 
@@ -83,7 +88,7 @@ std::optional<PublishStatus> TopicState::publish(const Outgoing& outgoing,
       seat->inbox.push(arrival);
     }
   }
-  if (options_.history > 0) table_.history_grew(*this, grown, now);
+  if (options_.history > 0) table_.history_grew(*this, grown, now, position.offset);
   return PublishStatus(workers > 0 ? PublishStatus::queued : PublishStatus::nobody, workers,
                        position);
 }
@@ -102,26 +107,44 @@ Position TopicState::position() const noexcept {
 
 // ---- subscribe
 
-std::vector<Kept> TopicState::kept_from(std::uint64_t offset) const {
-  std::vector<Kept> kept;
-  for (std::size_t i = 0; i < history_.size(); ++i) {
-    if (history_[i].offset >= offset) kept.push_back(history_[i]);
+// The publications of a history have consecutive offsets. The caller holds the lock.
+std::vector<Kept> TopicState::read(std::uint64_t first, std::uint64_t last,
+                                   std::size_t room) const {
+  std::vector<Kept> found;
+  std::size_t bytes = 0;
+  for (std::uint64_t offset = std::max(first, first_kept()); offset <= last; ++offset) {
+    const Kept& kept = history_[offset - first_kept()];
+    const std::size_t more = History::weight_of(kept.message);
+    if (room == 0 || (bytes > 0 && more > room - std::min(room, bytes))) break;
+    found.push_back(kept);
+    bytes += more;
   }
-  return kept;
+  return found;
 }
 
-Beginning TopicState::find_beginning(From from) const {
+std::vector<Kept> TopicState::read_history(std::uint64_t first, std::uint64_t last,
+                                           std::size_t room) const {
+  const std::lock_guard lock(mutex_);
+  return read(first, std::min(last, offset_), room);
+}
+
+void TopicState::keep_from(std::uint64_t first, std::size_t room, Beginning& beginning) const {
+  beginning.kept = read(first, offset_, room);
+  const std::uint64_t next = first + beginning.kept.size();
+  if (next <= offset_) beginning.rest = next;
+}
+
+Beginning TopicState::find_beginning(From from, std::size_t room) const {
   Beginning beginning{.subscribed = {.epoch = epoch_, .offset = offset_}};
   Subscribed& subscribed = beginning.subscribed;
-  const std::uint64_t first_kept = offset_ + 1 - history_.size();
   switch (from.kind()) {
     case From::Kind::now:
       break;
     case From::Kind::last: {
       const std::uint64_t wanted = std::min(from.count(), offset_);
-      const std::uint64_t first = std::max(offset_ + 1 - wanted, first_kept);
-      beginning.kept = kept_from(first);
-      subscribed.missed = wanted - beginning.kept.size();
+      const std::uint64_t first = std::max(offset_ + 1 - wanted, first_kept());
+      keep_from(first, room, beginning);
+      subscribed.missed = wanted - (offset_ + 1 - first);
       break;
     }
     case From::Kind::position: {
@@ -132,8 +155,8 @@ Beginning TopicState::find_beginning(From from) const {
         subscribed.recovered = false;
         return beginning;
       }
-      if (offset + 1 >= first_kept) {
-        beginning.kept = kept_from(offset + 1);
+      if (offset + 1 >= first_kept()) {
+        keep_from(offset + 1, room, beginning);
         subscribed.missed = 0;
       }
       break;
@@ -144,23 +167,23 @@ Beginning TopicState::find_beginning(From from) const {
 }
 
 // The caller holds the lock.
-Beginning TopicState::begin(From from) {
+Beginning TopicState::begin(From from, std::size_t room) {
   if (from.kind() != From::Kind::now) {
     const std::size_t before = history_.bytes();
     history_.drop_old(std::chrono::steady_clock::now(), options_);
     table_.history_shrank(before - history_.bytes());
   }
-  return find_beginning(from);
+  return find_beginning(from, room);
 }
 
-Beginning TopicState::begin_again(From from) {
+Beginning TopicState::begin_again(From from, std::size_t room) {
   const std::lock_guard lock(mutex_);
-  return begin(from);
+  return begin(from, room);
 }
 
-Beginning TopicState::join(std::size_t worker, Seat& seat, From from) {
+Beginning TopicState::join(std::size_t worker, Seat& seat, From from, std::size_t room) {
   const std::lock_guard lock(mutex_);
-  Beginning beginning = begin(from);
+  Beginning beginning = begin(from, room);
   seats_[worker] = &seat;
   if (subscribers_.fetch_add(1, std::memory_order_relaxed) == 0) table_.changed(*this);
   return beginning;
@@ -174,11 +197,17 @@ void TopicState::leave(std::size_t worker, bool seat_is_empty) noexcept {
 
 // ---- history and life
 
-std::size_t TopicState::drop_history() noexcept {
+// A publication that came after the table chose this topic stays.
+std::size_t TopicState::drop_history(std::uint64_t last) noexcept {
   const std::lock_guard lock(mutex_);
   const std::size_t bytes = history_.bytes();
-  history_.clear();
-  return bytes;
+  history_.drop_up_to(last);
+  return bytes - history_.bytes();
+}
+
+void TopicState::begin_epoch(std::uint64_t epoch) noexcept {
+  const std::lock_guard lock(mutex_);
+  epoch_ = epoch;
 }
 
 bool TopicState::release_unless_last() noexcept {

@@ -5,6 +5,7 @@
 
 #include "base/intrusive_list.h"
 #include "topics/arrival.h"
+#include "topics/format_turn.h"
 #include "topics/history.h"
 #include "topics/inbox.h"
 
@@ -12,6 +13,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -35,6 +37,9 @@ struct Seat {
 struct Beginning {
   Subscribed subscribed{};
   std::vector<Kept> kept{};
+  /// The offset of the first publication that did not fit into `kept`; 0 if all of them did.
+  /// TopicState::read_history() has the rest, up to subscribed.offset.
+  std::uint64_t rest = 0;
 };
 
 /// A message that is ready to be published.
@@ -48,6 +53,8 @@ struct Outgoing {
 /// list of histories, or a publication on its way. Thread: any, unless stated otherwise.
 class TopicState : public base::ListHook<HistoryTag>, public base::ListHook<ChangeTag> {
  public:
+  static constexpr std::size_t no_bound = std::numeric_limits<std::size_t>::max();
+
   /// Throws std::bad_alloc. The caller owns the first reference.
   TopicState(Table& table, std::string_view name, const TopicOptions& options, std::uint64_t epoch,
              std::size_t workers);
@@ -65,23 +72,33 @@ class TopicState : public base::ListHook<HistoryTag>, public base::ListHook<Chan
   /// Gives an offset to a publication without a subscriber and a history. Returns nothing, and
   /// does nothing, if there is one of them.
   std::optional<PublishStatus> publish_unheard() noexcept;
+  /// Null if the topic has no format function.
+  FormatQueue* formatting() const noexcept { return formatting_.get(); }
   Position position() const noexcept;
   std::size_t subscribers() const noexcept { return subscribers_.load(std::memory_order_relaxed); }
 
   /// A worker has one subscriber more. `seat` is the place of this worker. All publications with an
-  /// offset above that of the result will reach the seat, and the older ones that `from` asks for
-  /// are in the result. Throws std::bad_alloc and then does nothing. Thread: the worker's.
-  Beginning join(std::size_t worker, Seat& seat, From from);
+  /// offset above that of the result will reach the seat. The older ones that `from` asks for are
+  /// in the result, as far as `room` bytes take them; a room of 0 takes none, and any other at
+  /// least one. Throws std::bad_alloc and then does nothing. Thread: the worker's.
+  Beginning join(std::size_t worker, Seat& seat, From from, std::size_t room = no_bound);
   /// The same for a subscriber that has joined: it begins again.
-  Beginning begin_again(From from);
+  Beginning begin_again(From from, std::size_t room = no_bound);
+  /// Returns publications of the history with the offsets `first` to `last`: as many of the oldest
+  /// ones as `room` bytes take. The history may have lost some of them, or all. Throws
+  /// std::bad_alloc.
+  std::vector<Kept> read_history(std::uint64_t first, std::uint64_t last, std::size_t room) const;
   /// A subscriber left. `seat_is_empty`: it was the last one of this worker, whose seat receives
   /// nothing from now on. Thread: the worker's.
   void leave(std::size_t worker, bool seat_is_empty) noexcept;
   /// The seat of a worker. Thread: the worker's.
   Seat* seat(std::size_t worker) const noexcept { return seats_[worker]; }
 
-  /// Drops the history. Returns the number of its bytes.
-  std::size_t drop_history() noexcept;
+  /// Drops the publications of the history up to this offset. Returns the number of their bytes.
+  std::size_t drop_history(std::uint64_t last) noexcept;
+
+  /// Begins another life with the same history: older positions are not recovered any more.
+  void begin_epoch(std::uint64_t epoch) noexcept;
 
   void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
   /// For Table::release(): removes a reference unless it is the last one.
@@ -93,23 +110,27 @@ class TopicState : public base::ListHook<HistoryTag>, public base::ListHook<Chan
   base::IntrusiveList<TopicState, HistoryTag>* histories = nullptr;  // the list of its rule
   TopicEvent told = TopicEvent::unwanted;  // the last event that the application received
   History::TimePoint last_kept{};          // when the history took its last publication
+  std::uint64_t last_kept_offset = 0;      // the offset of that one
 
  private:
   bool reserve(std::size_t bytes) noexcept;
   void cancel(std::size_t seats, std::size_t bytes) noexcept;
   bool prepare(const Outgoing& outgoing, std::size_t count, ArrivalList& arrivals) noexcept;
-  std::vector<Kept> kept_from(std::uint64_t offset) const;
-  Beginning begin(From from);
-  Beginning find_beginning(From from) const;
+  std::uint64_t first_kept() const noexcept { return offset_ + 1 - history_.size(); }
+  std::vector<Kept> read(std::uint64_t first, std::uint64_t last, std::size_t room) const;
+  void keep_from(std::uint64_t first, std::size_t room, Beginning& beginning) const;
+  Beginning begin(From from, std::size_t room);
+  Beginning find_beginning(From from, std::size_t room) const;
 
   Table& table_;
   const TopicOptions& options_;
   const std::string name_;
+  const std::unique_ptr<FormatQueue> formatting_;
   std::atomic<std::uint32_t> references_{1};
   std::atomic<std::uint32_t> subscribers_{0};
   mutable std::mutex mutex_{};
   // Guarded by mutex_. Only its own worker writes a seat, so that it reads it without the lock.
-  const std::uint64_t epoch_;
+  std::uint64_t epoch_;
   std::uint64_t offset_ = 0;
   std::vector<Seat*> seats_;  // one for each worker; null: it has no subscribers
   History history_{};
