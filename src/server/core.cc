@@ -181,6 +181,10 @@ Result<void> Core::serve() {
   if (auto listening = open_sockets(); !listening) return listening;
   // A child of fork() claims them here, because its parent did in listen().
   if (auto claimed = claim_signals(); !claimed) return claimed;
+  if (fork_mark_.in_child()) {
+    topics->begin_epochs();
+    fork_mark_.renew();
+  }
   if (auto made = make_workers(); !made) return made;
   const BlockedSignals blocked(options.stop_on);
   net::Signals signals(workers_.front()->loop().core(), claim_);

@@ -5,6 +5,7 @@
 
 #include "connection/metrics.h"
 #include "net/fd.h"
+#include "net/fork_mark.h"
 #include "net/mailbox.h"
 #include "net/signal_claim.h"
 #include "net/timers.h"
@@ -117,6 +118,7 @@ class Core {
 
   mutable std::mutex tls_mutex_{};
   std::shared_ptr<tls::ServerContext> tls_context_{};  // guarded by tls_mutex_
+  net::ForkMark fork_mark_{};
   net::Fd stop_event_;
   std::error_code stop_error_{};  // the reason why the eventfd could not be made
   std::atomic<TimePoint::rep> stop_at_{not_stopped.time_since_epoch().count()};

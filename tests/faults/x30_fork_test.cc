@@ -228,6 +228,46 @@ TEST(Faults, X30_AChildServesWhatItsParentDestroys) {
   }
 }
 
+// A position of one process must not count in the other, because they publish apart.
+TEST(Faults, X30_TopicsOfAChildHaveEpochsOfTheirOwn) {
+  const sys::Bystander bystander;
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  Server server({.host = "127.0.0.1"});
+  server.topics({.history = 5});
+  const Topic topic = server.topic("t");
+  ASSERT_EQ(topic.publish("before").value(), PublishStatus::nobody);
+  const std::uint64_t before = topic.position().epoch;
+  server.on_worker_start([&](Loop&) {
+    const std::uint64_t epoch = topic.position().epoch;
+    EXPECT_EQ(::write(ends[1], &epoch, sizeof epoch), static_cast<ssize_t>(sizeof epoch));
+    server.stop(std::chrono::seconds(0));
+  });
+  ASSERT_TRUE(server.listen());
+  std::set<std::uint64_t> epochs;
+  const auto next = [&] {
+    std::uint64_t epoch = 0;
+    EXPECT_EQ(::read(ends[0], &epoch, sizeof epoch), static_cast<ssize_t>(sizeof epoch));
+    return epoch;
+  };
+  for (int i = 0; i < 2; ++i) {
+    const pid_t child = ::fork();
+    leaves_without_its_heap = child == 0;
+    if (child == 0) {
+      ::alarm(120);
+      ::_exit(server.run() ? 0 : 1);
+    }
+    EXPECT_TRUE(ended_well(child));
+    epochs.insert(next());
+  }
+  EXPECT_FALSE(epochs.contains(before));
+  ASSERT_TRUE(server.run());
+  EXPECT_EQ(next(), before) << "the parent goes on";
+  EXPECT_EQ(epochs.size(), 2u);
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
 // Everything that a program adds to a loop before it forks works in both processes.
 TEST(Faults, X30_ALoopRunsInTheChildAndInTheParent) {
   sigset_t user;
