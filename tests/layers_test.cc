@@ -57,6 +57,7 @@ const std::map<std::string_view, std::string_view> room_of_public_header = {
     {"topics", "topics"},
     {"http", "http"},
     {"behind_proxy", "http"},
+    {"accept", "engine"},
     {"engine", "engine"},
     {"workspace", "engine"},
     {"event", "engine"},

@@ -2,6 +2,7 @@
 // clock and no thread.
 #pragma once
 
+#include "tern/accept.h"
 #include "tern/close.h"
 #include "tern/error.h"
 #include "tern/event.h"
@@ -18,12 +19,9 @@
 #include <memory>
 #include <optional>
 #include <span>
-#include <string>
 #include <string_view>
 #include <sys/uio.h>
 #include <system_error>
-#include <utility>
-#include <vector>
 
 namespace tern {
 
@@ -48,25 +46,6 @@ struct DeleteKept {
 /// The end of the connection that this engine is. A client masks its frames, a server does not.
 /// RFC 6455 §5.1.
 enum class Role : std::uint8_t { server, client };
-
-/// How a server accepts an upgrade. The engine copies what it keeps.
-struct Accept {
-  /// Subprotocols of this route. The first one of the client's list that is also in this list is
-  /// chosen. If there is none, the answer names none. RFC 6455 §4.2.2.
-  std::vector<std::string> protocols{};
-  /// Fields that are added to the 101, e.g. Set-Cookie. The rules of Response::header apply.
-  std::vector<std::pair<std::string, std::string>> headers{};
-  /// Limits of this connection. Absent: the limits of the options.
-  std::optional<Limits> limits{};
-  /// Compression on this route. Absent: that of the options. Level 0 switches it off.
-  std::optional<Deflate> deflate{};
-};
-
-/// The result of an opening handshake.
-struct Agreement {
-  std::string protocol{};                     ///< the chosen subprotocol; empty if there is none
-  std::optional<DeflateAgreement> deflate{};  ///< compression; absent if there is none
-};
 
 /// One end of a WebSocket connection without its socket, in either role, from the first byte of the
 /// HTTP upgrade to the last byte of the closing handshake. No function calls back, blocks or

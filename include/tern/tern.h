@@ -1,6 +1,7 @@
 // Includes all public headers of tern.
 #pragma once
 
+#include "tern/accept.h"
 #include "tern/client.h"
 #include "tern/close.h"
 #include "tern/connection.h"
