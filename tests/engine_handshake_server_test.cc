@@ -231,6 +231,43 @@ TEST(EngineHandshakeServer, Rfc6455_4_2_2_RefusalsEndTheConnection) {
   }
 }
 
+TEST(EngineHandshakeServer, Rfc6455_10_2_TheOriginFollowsWhatAProxyTells) {
+  const struct {
+    bool secure;  // this server has TLS
+    std::optional<Reached> how;
+    std::string origin;
+    bool passes;
+    bool is_secure;
+  } rows[] = {
+      {false, {}, "http://example.org", true, false},
+      {true, {}, "https://example.org", true, true},
+      {false, Reached{}, "https://example.org", true, false},
+      {true, Reached{}, "http://example.org", false, true},
+      {false, Reached{.secure = true}, "https://example.org", true, true},
+      {false, Reached{.secure = true}, "https://example.org:444", false, true},
+      {true, Reached{.secure = false}, "http://example.org", true, false},
+      {false, Reached{.host = "h:1", .secure = true}, "https://h:1", true, true},
+      {false, Reached{.host = "h", .may_lack_port = true}, "https://h:1", true, false},
+      {false, Reached{.host = "h", .may_lack_port = true}, "https://example.org", false, false},
+  };
+  for (const auto& row : rows) {
+    SCOPED_TRACE(row.origin);
+    Server server({.secure = row.secure});
+    server.accepts = false;
+    server.on_event = [&](Event event) {
+      if (event.kind() != Event::Kind::request) return;
+      if (row.how) server.engine().reached(*row.how);
+      const Request& request = server.engine().request();
+      EXPECT_EQ(request.is_secure(), row.is_secure);
+      EXPECT_EQ(request.host(), row.how && !row.how->host.empty() ? row.how->host : "example.org");
+      EXPECT_EQ(!server.engine().accept(), row.passes);
+      server.engine().reached({});  // too late: does nothing
+    };
+    server.receive(upgrade_request("Origin: " + row.origin + "\r\n"));
+    EXPECT_EQ(server.written().starts_with("HTTP/1.1 101 "), row.passes) << server.written();
+  }
+}
+
 TEST(EngineHandshakeServer, Rfc6455_4_2_1_AcceptsEveryValidRequest) {
   const std::string good = upgrade_request();
   std::string many;

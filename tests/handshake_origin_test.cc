@@ -102,6 +102,32 @@ TEST(HandshakeOrigin, Rfc6455_10_2_AnyOtherOriginIsRefused) {
       << "no Host";
 }
 
+// The host and the scheme are those that the client used in front of a proxy.
+TEST(HandshakeOrigin, BehindAProxyTheSiteIsThatOfTheClient) {
+  const auto at = [](std::string_view host, std::string_view origin, Site site) {
+    const std::vector<HeaderField> fields{{"Host", "127.0.0.1:9001"}, {"Origin", origin}};
+    return origin_passes(Request({.fields = fields, .host = host}), {}, site);
+  };
+  for (const Security security : {Security::plain, Security::tls, Security::unknown}) {
+    for (const bool lacks : {false, true}) {
+      SCOPED_TRACE(static_cast<int>(security) * 2 + (lacks ? 1 : 0));
+      const Site site(security, lacks);
+      EXPECT_EQ(at("a", "http://a", site), security != Security::tls);
+      EXPECT_EQ(at("a", "https://a", site), security != Security::plain);
+      EXPECT_EQ(at("a", "http://a:81", site), lacks && security != Security::tls);
+      EXPECT_EQ(at("a", "https://a:444", site), lacks && security != Security::plain);
+      EXPECT_EQ(at("a:81", "http://a:81", site), security != Security::tls);
+      EXPECT_EQ(at("a:444", "https://a:444", site), security != Security::plain);
+      EXPECT_EQ(at("a:443", "https://a", site), security != Security::plain);
+      EXPECT_FALSE(at("a:443", "http://a", site));
+      EXPECT_FALSE(at("a:81", "http://a:82", site));
+      EXPECT_FALSE(at("a", "http://b", site) || at("a", "https://a.b", site));
+      EXPECT_FALSE(at("a", "app://a", site) || at("a", "null", site) || at("a", "", site));
+      EXPECT_FALSE(at("", "http://127.0.0.1:9002", site)) << "Host counts, and its port is there";
+    }
+  }
+}
+
 TEST(HandshakeOrigin, AllowedOriginsPass) {
   const std::vector<std::string> allowed{"https://Example.com", "http://b:8080", "app://x", "null",
                                          "not an origin"};

@@ -133,6 +133,9 @@ class Engine {
   /// Returns the reason why accept() would refuse the request; no error if it would answer 101.
   /// Error: closed, if no request waits for an answer. RFC 6455 §4.2.1.
   std::error_code upgrade_error() const noexcept;
+  /// Server, after Kind::request: tells how the client reached the trusted proxy in front of this
+  /// server. request() and the check of Origin follow it. Without memory the connection ends.
+  void reached(Reached how) noexcept;
   /// Answers 101; Kind::open follows. If the request is not a correct upgrade, it sends the
   /// matching refusal instead and returns the reason. Errors: invalid_header, after a 500; closed,
   /// if no request waits for an answer.

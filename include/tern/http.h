@@ -2,6 +2,7 @@
 // send.
 #pragma once
 
+#include "tern/behind_proxy.h"
 #include "tern/unique_function.h"
 
 #include <chrono>
@@ -45,6 +46,10 @@ class Request {
     std::string_view client_subject{};
     int minor_version = 1;
     std::span<const PathParameter> parameters{};  ///< of the route's path
+    std::string_view host{};          ///< as a trusted proxy tells it; empty: that of Host
+    std::string_view peer_address{};  ///< of the last proxy; empty: remote_address
+    const ProxyHeader* proxy_header = nullptr;
+    bool secure = false;
   };
 
   Request() noexcept = default;
@@ -74,9 +79,25 @@ class Request {
   bool has_header(std::string_view name) const noexcept;
   /// All fields in the order in which they were received.
   std::span<const HeaderField> headers() const noexcept { return parts_.fields; }
-  /// The address of the peer, e.g. "192.0.2.7:51234" or "[2001:db8::7]:51234"; empty if there is no
-  /// socket.
+  /// The address of the client, e.g. "192.0.2.7:51234" or "[2001:db8::7]:51234"; empty if there is
+  /// no socket. Behind a trusted proxy (ServerOptions::trusted_proxies, proxy_protocol) the proxy
+  /// tells it: then it may have no port ("192.0.2.7", "2001:db8::7"), or be "unix:" and a path, or
+  /// the name behind which the proxy hides its client ("unknown", "_a1").
   std::string_view remote_address() const noexcept { return parts_.remote_address; }
+  /// The address of the machine that is connected: of the last proxy, or of the client if there is
+  /// none. Empty if there is no socket.
+  std::string_view peer_address() const noexcept {
+    return parts_.peer_address.empty() ? parts_.remote_address : parts_.peer_address;
+  }
+  /// The host that the client named, with its port unless that is the default: "example.org:8443".
+  /// It is that of Host, or the one that a trusted proxy tells. The origin rule uses it.
+  std::string_view host() const noexcept {
+    return parts_.host.empty() ? header("Host") : parts_.host;
+  }
+  /// Returns whether the client uses TLS: with this server, or as a trusted proxy tells.
+  bool is_secure() const noexcept { return parts_.secure; }
+  /// What the PROXY header of this connection tells; null if there was none.
+  const ProxyHeader* proxy_header() const noexcept { return parts_.proxy_header; }
   /// The subject of the client's verified certificate, e.g. "CN=alice,O=Example" (RFC 4514); empty
   /// if none was requested or sent. See TlsServer::client_certificates.
   std::string_view client_subject() const noexcept { return parts_.client_subject; }

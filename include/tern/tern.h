@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tern/accept.h"
+#include "tern/behind_proxy.h"
 #include "tern/client.h"
 #include "tern/close.h"
 #include "tern/connection.h"

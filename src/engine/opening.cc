@@ -117,6 +117,12 @@ std::error_code Engine::upgrade_error() const noexcept {
   return errc ? make_error_code(*errc) : std::error_code();
 }
 
+void Engine::reached(Reached how) noexcept {
+  ServerOpening* const server = undecided();
+  if (server == nullptr) return;
+  guarded([&] { server->reached(std::move(how)); });
+}
+
 std::error_code Engine::accept(const Accept& accept) noexcept {
   ServerOpening* const server = undecided();
   if (server == nullptr) return Errc::closed;

@@ -10,6 +10,7 @@
 #include "http/token.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace tern::engine {
 namespace {
@@ -26,10 +27,6 @@ bool expects_continue(const Request& request) noexcept {
   };
   return std::ranges::any_of(request.headers(), is_expect) &&
          http::list_contains(request.headers(), "Expect", "100-continue");
-}
-
-handshake::Security security_of(const EngineOptions& options) noexcept {
-  return options.secure ? handshake::Security::tls : handshake::Security::plain;
 }
 
 }  // namespace
@@ -71,11 +68,37 @@ OpeningStep ServerOpening::next(std::error_code input_end, std::string_view date
   return {};
 }
 
+// The request as the client sees it.
+Request ServerOpening::shown(const Request& received) const noexcept {
+  Request::Parts parts = received.parts();
+  parts.secure = options_->secure;
+  if (reached_ != nullptr) {
+    parts.host = reached_->host;
+    parts.secure = reached_->secure.value_or(parts.secure);
+  }
+  return Request(parts);
+}
+
+handshake::Site ServerOpening::site() const noexcept {
+  using handshake::Security;
+  const Security own = options_->secure ? Security::tls : Security::plain;
+  if (reached_ == nullptr) return own;
+  const Security untold = options_->secure ? Security::tls : Security::unknown;
+  const Security told = reached_->secure.value_or(false) ? Security::tls : Security::plain;
+  return {reached_->secure ? told : untold, reached_->may_lack_port};
+}
+
+void ServerOpening::reached(Reached how) {
+  reached_ = std::make_unique<Reached>(std::move(how));
+  request_ = shown(request_);
+  upgrade_error_ = handshake::check_upgrade(request_, options_->allowed_origins, site());
+}
+
 OpeningStep ServerOpening::judge(std::string_view date_line) {
-  request_ = head_.request();
+  reached_.reset();
+  request_ = shown(head_.request());
   if (const auto errc = handshake::check_request(request_)) return refuse(*errc, date_line);
-  upgrade_error_ =
-      handshake::check_upgrade(request_, options_->allowed_origins, security_of(*options_));
+  upgrade_error_ = handshake::check_upgrade(request_, options_->allowed_origins, site());
   state_ = State::deciding;
   return {.kind = OpeningStep::Kind::request};
 }
@@ -136,11 +159,10 @@ bool ServerOpening::asks_for_upgrade() const noexcept {
 }
 
 OpeningStep ServerOpening::refuse(Errc why, std::string_view date_line) {
-  const auto security = security_of(*options_);
-  std::string text = handshake::explain(why, request_, security);
+  std::string text = handshake::explain(why, request_, site());
   if (text != make_error_code(why).message()) explanation_ = std::move(text);
-  static_cast<void>(write(handshake::refusal(why, request_, security),
-                          handshake::refusal_fields(why), State::done, date_line));
+  static_cast<void>(write(handshake::refusal(why, request_, site()), handshake::refusal_fields(why),
+                          State::done, date_line));
   return {.kind = OpeningStep::Kind::end, .why = why};
 }
 

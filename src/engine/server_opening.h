@@ -9,6 +9,7 @@
 #include "engine/opening_step.h"
 #include "engine/outbound.h"
 #include "engine/pulled_body.h"
+#include "handshake/origin.h"
 #include "http/head.h"
 
 #include <cstdint>
@@ -47,6 +48,9 @@ class ServerOpening {
   const Request& request() const noexcept { return request_; }
   /// Returns why accept() would refuse, or nothing. RFC 6455 §4.2.1.
   std::optional<Errc> upgrade_error() const noexcept { return upgrade_error_; }
+  /// Judges the request by how its client reached the proxy in front, see Engine::reached. Throws
+  /// std::bad_alloc.
+  void reached(Reached how);
   /// Answers 101, or refuses: then `why` of the step is the reason.
   OpeningStep accept(const Accept& accept, std::string_view date_line);
   /// Answers in plain HTTP, or begins to if the body is pulled. If a field of `response` may not be
@@ -79,6 +83,8 @@ class ServerOpening {
   };
 
   OpeningStep judge(std::string_view date_line);
+  Request shown(const Request& received) const noexcept;
+  handshake::Site site() const noexcept;
   OpeningStep refuse(Errc why, std::string_view date_line);
   void answer_unavailable(std::string_view date_line);
   bool write(const Response& response, std::span<const HeaderField> own_fields, State next,
@@ -92,6 +98,7 @@ class ServerOpening {
   Outbound* out_;
   http::HeadParser head_{};
   Request request_{};
+  std::unique_ptr<Reached> reached_{};  // by the client of request_, through a proxy
   std::optional<Errc> upgrade_error_{};
   std::string explanation_{};
   std::unique_ptr<PulledBody> body_{};  // while state_ is sending

@@ -58,11 +58,14 @@ std::optional<Origin> parse_origin(std::string_view text) noexcept {
 
 // Whether the origin is a page of this server. If the server has TLS, a page that came over plain
 // HTTP is not its page, because anybody on the way could have written it.
-bool is_own(const Origin& origin, std::string_view host_field, Security security) noexcept {
-  const auto host = http::parse_authority(host_field);
-  const std::uint16_t own = security == Security::tls ? secure_port : plain_port;
-  if (!host || origin.default_port != own) return false;
-  return http::iequals(origin.where.host, host->host) && origin.port() == host->port.value_or(own);
+bool is_own(const Origin& origin, std::string_view host_text, Site site) noexcept {
+  const auto host = http::parse_authority(host_text);
+  if (!host || !origin.default_port) return false;
+  const std::uint16_t own = site.security == Security::tls     ? secure_port
+                            : site.security == Security::plain ? plain_port
+                                                               : *origin.default_port;
+  if (origin.default_port != own || !http::iequals(origin.where.host, host->host)) return false;
+  return (!host->port && site.may_lack_port) || origin.port() == host->port.value_or(own);
 }
 
 bool is_listed(std::string_view text, const std::optional<Origin>& origin,
@@ -103,13 +106,13 @@ std::string why_no_origin(std::string_view entry) {
 }
 
 bool origin_passes(const Request& request, std::span<const std::string> allowed,
-                   Security security) noexcept {
+                   Site site) noexcept {
   const std::size_t lines = http::count(request.headers(), "Origin");
   if (lines == 0) return true;
   if (lines > 1) return std::ranges::find(allowed, "*") != allowed.end();
   const std::string_view text = request.header("Origin");
   const auto origin = parse_origin(text);
-  if (origin && is_own(*origin, request.header("Host"), security)) return true;
+  if (origin && is_own(*origin, request.host(), site)) return true;
   return std::ranges::any_of(
       allowed, [&](const std::string& entry) { return is_listed(text, origin, entry); });
 }

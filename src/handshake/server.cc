@@ -69,7 +69,7 @@ std::optional<Errc> check_request(const Request& request) noexcept {
 
 std::optional<Errc> check_upgrade(const Request& request,
                                   std::span<const std::string> allowed_origins,
-                                  Security security) noexcept {
+                                  Site site) noexcept {
   const std::span<const HeaderField> fields = request.headers();
   if (request.method() != "GET") return Errc::method_not_allowed;
   if (request.minor_version() == 0) return Errc::upgrade_required;
@@ -80,7 +80,7 @@ std::optional<Errc> check_upgrade(const Request& request,
   if (!key || !is_key(*key)) return Errc::key_invalid;
   if (!valid_protocol_list(fields)) return Errc::protocol_list_invalid;
   if (!valid_extension_list(fields)) return Errc::extension_list_invalid;
-  if (!origin_passes(request, allowed_origins, security)) return Errc::origin_refused;
+  if (!origin_passes(request, allowed_origins, site)) return Errc::origin_refused;
   return {};
 }
 
@@ -120,7 +120,7 @@ int refusal_status(Errc errc, const Request& request) noexcept {
   }
 }
 
-std::string explain(Errc errc, const Request& request, Security security) {
+std::string explain(Errc errc, const Request& request, Site site) {
   if (errc == Errc::upgrade_required && request.minor_version() == 0 &&
       request.has_header("Upgrade")) {
     return "this is a WebSocket, and HTTP/1.0 cannot switch to it: a proxy on the way must pass on "
@@ -129,18 +129,17 @@ std::string explain(Errc errc, const Request& request, Security security) {
   const std::size_t origins = http::count(request.headers(), "Origin");
   if (errc != Errc::origin_refused || origins == 0) return make_error_code(errc).message();
   if (origins > 1) return "there is more than one Origin";
-  const std::string scheme = security == Security::tls ? "https" : "http";
+  const std::string scheme = site.security == Security::plain ? "http" : "https";
   return "the Origin \"" + std::string(request.header("Origin").substr(0, max_shown)) +
          "\" is not allowed: the expected one is " + scheme + "://" +
-         std::string(request.header("Host").substr(0, max_shown)) +
-         ", and allowed_origins can list others";
+         std::string(request.host().substr(0, max_shown)) + ", and allowed_origins can list others";
 }
 
-Response refusal(Errc errc, const Request& request, Security security) {
+Response refusal(Errc errc, const Request& request, Site site) {
   const int status = refusal_status(errc, request);
   // The cause of our own failure is for the log only; the peer receives the status.
   if (status == 500) return Response::status(500);
-  return Response::status(status, explain(errc, request, security));
+  return Response::status(status, explain(errc, request, site));
 }
 
 std::span<const HeaderField> refusal_fields(Errc errc, Resource resource) noexcept {

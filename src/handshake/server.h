@@ -23,10 +23,10 @@ std::optional<Errc> check_request(const Request& request) noexcept;
 
 /// Checks the rules for an upgrade, in this order: method, version of HTTP and Upgrade (HTTP/1.0
 /// has no upgrade, RFC 9110 §7.8), Connection, version, key, subprotocols, extensions, Origin.
-/// `allowed_origins` and `security`: see origin_passes. RFC 6455 §4.2.1.
+/// `allowed_origins` and `site`: see origin_passes. RFC 6455 §4.2.1.
 std::optional<Errc> check_upgrade(const Request& request,
                                   std::span<const std::string> allowed_origins,
-                                  Security security = Security::plain) noexcept;
+                                  Site site = Security::plain) noexcept;
 
 /// The HTTP status that refuses a request for this cause; 500 if the peer is not the cause. For
 /// version_unsupported the request decides between 400 and 426; without a request it is 400.
@@ -34,12 +34,12 @@ int refusal_status(Errc errc, const Request& request = {}) noexcept;
 
 /// Explains the refusal to people: the text of the Errc or, if it depends on the request, a
 /// sentence about this request. Throws std::bad_alloc.
-std::string explain(Errc errc, const Request& request, Security security = Security::plain);
+std::string explain(Errc errc, const Request& request, Site site = Security::plain);
 
 /// A response of that status, with one line of text that explains it (explain). Write it with
 /// refusal_fields and close_connection, because the bytes behind a refused request are never
 /// parsed. Throws std::bad_alloc.
-Response refusal(Errc errc, const Request& request = {}, Security security = Security::plain);
+Response refusal(Errc errc, const Request& request = {}, Site site = Security::plain);
 
 /// The kind of resource that was requested. It decides which methods a 405 names.
 enum class Resource : std::uint8_t { websocket, page };
