@@ -105,8 +105,9 @@ class Connection {
   /// has returned. Null afterwards, because an open connection does not keep it, and on a server.
   /// Copy the fields that you need later. Lifetime: until on_open has returned. RFC 6455 §4.2.2.
   const ResponseHead* response() const noexcept;
-  /// The peer's address, as "192.0.2.7:51234", or "unix:" and the path of its socket. Each call is
-  /// a system call. Throws std::bad_alloc.
+  /// The peer's address, as "192.0.2.7:51234", or "unix:" and the path of its socket. On a server
+  /// behind trusted proxies it is the client's, like Request::remote_address(). Each call may be a
+  /// system call. Throws std::bad_alloc.
   std::string remote_address() const;
   /// The loop of the connection. Lifetime: until the server runs again or is destroyed.
   Loop& loop() noexcept;

@@ -56,10 +56,19 @@ struct ServerOptions {
   Limits limits{};
   Timeouts timeouts{};
   /// Origins that are allowed in addition to pages of this server, as "https://example.org"; "*"
-  /// allows any. A page of this server has the host and port of Host, and the scheme https with
-  /// `tls`, http without. Behind a proxy that ends TLS, list the origins of the pages, because the
-  /// pages are https and the server is not.
+  /// allows any. A page of this server has the host and port of Request::host(), and the scheme
+  /// https if Request::is_secure(), http if not. Behind a proxy that is not in `trusted_proxies`,
+  /// list the origins of the pages, because the server does not know their scheme and host.
   std::vector<std::string> allowed_origins{};
+  /// Proxies that are believed: addresses and networks, as "127.0.0.1" or "10.0.0.0/8", and "unix:"
+  /// for all peers of Unix sockets. The header fields of `trusted_header` set
+  /// Request::remote_address(), is_secure() and host(), if they are from one of them: the client is
+  /// the last address of the chain that is not listed, or the first one if all are. If the proxy
+  /// does not tell the scheme, pages of both schemes pass the origin rule; if Host has no port, it
+  /// compares only the names. See docs/guides/behind-a-proxy.md.
+  std::vector<std::string> trusted_proxies{};
+  TrustedHeader trusted_header = TrustedHeader::x_forwarded;
+  ProxyProtocol proxy_protocol{};  ///< a PROXY header in front of each connection of these proxies
   std::optional<Deflate> deflate{};              ///< accepted compression; absent: none
   std::size_t max_unfinished_handshakes = 1024;  ///< beyond: the oldest ends, or accepting pauses
   std::size_t max_connections = 0;               ///< 0: RLIMIT_NOFILE - 64; beyond: 503

@@ -137,19 +137,10 @@ void LiveConnection::resume() noexcept {
   if (engine_runs()) environment_->core.again(*this);  // what was kept comes first
 }
 
-void LiveConnection::on_exception(std::string_view what) noexcept {
-  std::array<char, net::Address::max_text> buffer;
-  const net::Address peer = net::peer_address(transport_->fd());
-  log_exception(environment_->shared.log, environment_->owner.name_of(label_), what,
-                peer.port() != 0 ? peer.format(buffer) : std::string_view());
-}
-
 const ResponseHead* LiveConnection::response() const noexcept {
   const ResponseHead& head = engine_.response();
   return shows_head_ && head.status != 0 ? &head : nullptr;
 }
-
-std::string LiveConnection::remote_address() const { return net::peer_name(transport_->fd()); }
 
 Handle LiveConnection::handle() const noexcept {
   const Registry::Place at = place();

@@ -1,5 +1,5 @@
-// The state of the few connections that have timers or subscriptions. It stands apart, so that an
-// idle connection stays small.
+// The state of the few connections that have timers, subscriptions or a trusted proxy in front. It
+// stands apart, so that an idle connection stays small.
 #pragma once
 
 #include "tern/loop.h"
@@ -8,6 +8,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <string>
 #include <vector>
 
 namespace tern::connection {
@@ -40,6 +42,8 @@ struct Backlog {
 };
 
 struct Extras {
+  /// The client behind trusted proxies; null: the address of the socket is that of the client.
+  std::unique_ptr<std::string> remote_address{};
   std::vector<TimerId> timers{};
   std::vector<Subscription> subscriptions{};
   std::vector<Backlog> backlogs{};

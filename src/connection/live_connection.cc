@@ -155,7 +155,7 @@ inline bool LiveConnection::may_read() const noexcept {
 // from us and not from the peer.
 void LiveConnection::on_read_failed(std::error_code error, TurnBudget& budget) noexcept {
   read_ended_ = !base::is_tls_failure(error);
-  if (environment_->shared.log && !read_ended_) {
+  if (environment_->shared.log && (!read_ended_ || error == Errc::proxy_header_invalid)) {
     call_application("a log of TLS", [&] {
       log(environment_->shared.log, LogLevel::info,
           error_category().message(error.value()) + ": " + transport_->explanation(),

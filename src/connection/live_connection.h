@@ -102,6 +102,13 @@ class LiveConnection final : public Connection,
   bool is_busy() const noexcept { return in_turn_ || in_call_; }
   /// Returns whether all is written and this end waits only for the peer's FIN.
   bool is_lingering() const noexcept { return state_ == State::lingering; }
+  /// The address of the machine that is connected, a proxy or the client. A system call. Throws
+  /// std::bad_alloc.
+  std::string peer_address() const;
+  /// The client that a trusted proxy tells for the request that waits; empty: none.
+  /// remote_address() returns it from now on. Throws std::bad_alloc.
+  void set_remote_address(std::string address);
+  bool has_told_address() const noexcept;
   /// Gives the log a name for this connection: Owner::name_of() translates the label.
   void set_label(std::uint16_t label) noexcept { label_ = label; }
 

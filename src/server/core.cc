@@ -61,7 +61,9 @@ Core::Core(ServerOptions given)
       secure_options(engine_options_of(options, true)),
       topics(std::make_shared<topics::Table>(options.topics, worker_count(options),
                                              options.limits.max_message_bytes)),
-      max_connections(connection_limit(options.max_connections)) {
+      max_connections(connection_limit(options.max_connections)),
+      trusted_proxies(options.trusted_proxies),
+      proxy_protocol_peers(options.proxy_protocol.from) {
   for (std::size_t i = 0; i < worker_count(options); ++i) {
     metrics_.push_back(std::make_unique<connection::Metrics>());
   }

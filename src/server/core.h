@@ -11,6 +11,7 @@
 #include "net/timers.h"
 #include "server/places.h"
 #include "server/router.h"
+#include "server/trusted_peers.h"
 #include "tls/context.h"
 #include "topics/table.h"
 
@@ -63,6 +64,8 @@ class Core {
   UniqueFunction<void(std::string_view, TopicEvent)> on_topic{};
   const std::shared_ptr<topics::Table> topics;
   std::size_t max_connections;
+  TrustedPeers trusted_proxies;       // from options.trusted_proxies
+  TrustedPeers proxy_protocol_peers;  // from options.proxy_protocol
 
   // Two counts of the whole server. Each worker has its own for all others.
   std::atomic<std::size_t> connections{0};

@@ -36,6 +36,7 @@ class PendingUpgrade {
   std::string bytes_{};
   std::vector<HeaderField> fields_{};
   std::vector<PathParameter> parameters_{};
+  ProxyHeader proxy_header_{};
   Request request_{};
   std::shared_ptr<connection::Registry> registry_;
   std::uint32_t slot_;

@@ -2,6 +2,7 @@
 // WebSocket, also if it asks in a wrong way, so that its answer says what is wrong.
 #include "server/requests.h"
 
+#include "server/behind_proxy.h"
 #include "server/handshake.h"
 #include "server/pending_upgrade.h"
 
@@ -61,10 +62,12 @@ void with_request(LiveConnection& connection, bool reads_addresses,
                   std::span<const PathParameter> parameters, F&& use) {
   const std::string remote = reads_addresses ? connection.remote_address() : std::string();
   const std::string subject = reads_addresses ? connection.peer_subject() : std::string();
+  const ProxyWords words = reads_addresses ? ProxyWords(connection) : ProxyWords();
   Request::Parts parts = connection.engine().request().parts();
   parts.remote_address = remote;
   parts.client_subject = subject;
   parts.parameters = parameters;
+  words.add_to(parts);
   use(Request(parts));
 }
 

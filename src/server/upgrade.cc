@@ -8,17 +8,36 @@
 #include "server/pending_upgrade.h"
 
 #include <new>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 namespace tern {
 namespace server {
+
+namespace {
+
+// The views of these parts that a PendingUpgrade copies, beside the fields.
+std::vector<std::string_view*> views_of(Request::Parts& parts, ProxyHeader& header) {
+  return {&parts.method,       &parts.target,       &parts.remote_address, &parts.client_subject,
+          &parts.host,         &parts.peer_address, &header.authority,     &header.unique_id,
+          &header.tls_version, &header.tls_cipher,  &header.common_name};
+}
+
+}  // namespace
 
 PendingUpgrade::PendingUpgrade(const Request& request,
                                std::shared_ptr<connection::Registry> registry, std::uint32_t slot,
                                std::uint32_t generation)
     : registry_(std::move(registry)), slot_(slot), generation_(generation) {
-  std::size_t size = request.method().size() + request.target().size() +
-                     request.remote_address().size() + request.client_subject().size();
+  Request::Parts parts = request.parts();
+  if (parts.proxy_header != nullptr) {
+    proxy_header_ = *parts.proxy_header;
+    parts.proxy_header = &proxy_header_;
+  }
+  const std::vector<std::string_view*> views = views_of(parts, proxy_header_);
+  std::size_t size = 0;
+  for (const std::string_view* view : views) size += view->size();
   for (const HeaderField& field : request.headers()) size += field.name.size() + field.value.size();
   for (const PathParameter& each : request.parameters())
     size += each.name.size() + each.value.size();
@@ -37,11 +56,7 @@ PendingUpgrade::PendingUpgrade(const Request& request,
     const std::string_view name = keep(each.name);
     parameters_.push_back({.name = name, .value = keep(each.value)});
   }
-  Request::Parts parts = request.parts();
-  for (std::string_view* const view :
-       {&parts.method, &parts.target, &parts.remote_address, &parts.client_subject}) {
-    *view = keep(*view);
-  }
+  for (std::string_view* view : views) *view = keep(*view);
   parts.fields = fields_;
   parts.parameters = parameters_;
   request_ = Request(parts);

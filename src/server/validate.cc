@@ -7,6 +7,7 @@
 #include "net/unix_socket.h"
 #include "server/pattern.h"
 #include "server/places.h"
+#include "server/trusted_peers.h"
 
 #include <algorithm>
 #include <csignal>
@@ -70,6 +71,14 @@ std::string why_invalid_signals(const std::vector<int>& signals) {
   return {};
 }
 
+std::string why_invalid_peers(std::string_view option, const std::vector<std::string>& entries) {
+  for (const std::string& entry : entries) {
+    const std::string why = TrustedPeers::why_invalid(entry);
+    if (!why.empty()) return std::string(option) + ": \"" + entry + "\" " + why;
+  }
+  return {};
+}
+
 std::string why_invalid_counts(const ServerOptions& options) {
   if (options.max_unfinished_handshakes == 0) {
     return "max_unfinished_handshakes is 0, so no client could connect";
@@ -108,6 +117,8 @@ std::string why_invalid(const ServerOptions& options) {
   if (why.empty()) why = engine::why_invalid(options.limits);
   if (why.empty()) why = engine::why_invalid(options.timeouts);
   if (why.empty()) why = engine::why_invalid_origins(options.allowed_origins);
+  if (why.empty()) why = why_invalid_peers("trusted_proxies", options.trusted_proxies);
+  if (why.empty()) why = why_invalid_peers("proxy_protocol.from", options.proxy_protocol.from);
   if (why.empty()) why = why_invalid_counts(options);
   return why;
 }

@@ -2,8 +2,10 @@
 // routes, two counts and what is posted to them.
 #include "server/worker.h"
 
+#include "net/proxy_transport.h"
 #include "net/socket.h"
 #include "net/tcp.h"
+#include "server/behind_proxy.h"
 #include "server/handshake.h"
 #include "server/requests.h"
 #include "tls/transport.h"
@@ -157,11 +159,20 @@ LiveConnection* Worker::serve(net::Fd socket, PlaceKind from) noexcept {
   auto engine =
       Engine::server(from.secure ? core_.secure_options : core_.engine_options, workspace_);
   if (!engine) return nullptr;
-  if (!from.secure) {
+  const bool proxied = must_have_proxy_header(core_, socket.get());
+  if (!from.secure && !proxied) {
     return LiveConnection::start(std::move(socket), *std::move(engine), environment_);
   }
-  std::unique_ptr<net::Transport> tcp(new (std::nothrow) net::TcpTransport(std::move(socket)));
+  std::unique_ptr<net::Transport> tcp;
+  if (proxied) {
+    tcp = net::ProxyTransport::make(std::move(socket));
+  } else {
+    tcp.reset(new (std::nothrow) net::TcpTransport(std::move(socket)));
+  }
   if (tcp == nullptr) return nullptr;
+  if (!from.secure) {
+    return LiveConnection::start(std::move(tcp), *std::move(engine), environment_);
+  }
   std::unique_ptr<net::Transport> secure =
       tls::TlsTransport::server(std::move(tcp), core_.tls_context(), scratch_);
   if (secure == nullptr) return nullptr;
@@ -190,6 +201,7 @@ void Worker::drop_oldest_unfinished() noexcept {
 
 void Worker::on_head(LiveConnection& connection) noexcept {
   set_wall_clock();
+  if (may_have_proxies(core_)) hear_proxies(core_, connection);
   answer_request(core_.router, connection);
 }
 
