@@ -229,6 +229,9 @@ class Server {
   /// The counts since the server was made. Throws std::bad_alloc.
   Counters counters() const;
 
+  /// For tern's own rooms.
+  server::Core& core() noexcept { return *core_; }
+
  private:
   using Construct = UniqueFunction<void(void*, const Request&)>;
   Server& add_route(std::string path, Accept accept, const connection::SessionType& type,

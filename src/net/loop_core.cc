@@ -70,9 +70,8 @@ void LoopCore::stop() noexcept {
   mailbox_->wake();
 }
 
-[[gnu::hot]] void LoopCore::turn() noexcept {
-  wait();
-  now_ = std::chrono::steady_clock::now();
+[[gnu::hot, gnu::always_inline]] inline void LoopCore::run_turn(time_point now) noexcept {
+  now_ = now;
   in_turn_ = true;
   poller_.dispatch();
   timers_.fire(now_);
@@ -80,6 +79,20 @@ void LoopCore::stop() noexcept {
   run_deferred();
   free_retired();
   in_turn_ = false;
+}
+
+[[gnu::hot]] void LoopCore::turn() noexcept {
+  wait();
+  run_turn(std::chrono::steady_clock::now());
+}
+
+bool LoopCore::step(time_point now) noexcept {
+  if (!mailbox_->begin_reading()) return false;
+  const bool had_work = has_work() || mailbox_->waiting();
+  const int ready = poller_.wait(time_point::min());
+  run_turn(now);
+  mailbox_->end_reading();
+  return had_work || ready > 0;
 }
 
 [[gnu::hot]] void LoopCore::wait() noexcept {

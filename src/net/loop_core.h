@@ -84,6 +84,11 @@ class LoopCore {
 
   /// Like Loop::run().
   Result<void> run() noexcept;
+  /// From now on a driver with a time of its own calls step(), and nothing calls run().
+  void begin_steps() noexcept { steps_ = true; }
+  /// Runs one turn that does not wait, at the time `now`, which is later than that of the last
+  /// turn. Returns whether anything was ready or posted.
+  bool step(time_point now) noexcept;
   /// The reason why run() fails: the loop could not open its descriptors.
   std::error_code error() const noexcept { return error_; }
   void stop() noexcept;
@@ -98,6 +103,9 @@ class LoopCore {
   /// retired objects. The loop must not be running.
   void shut_down() noexcept;
   time_point now() const noexcept { return now_; }
+  /// The time of the clock at this moment, which is later than now() if a handler takes long. With
+  /// step() it is now().
+  time_point clock() const noexcept { return steps_ ? now_ : std::chrono::steady_clock::now(); }
   bool in_loop_thread() const noexcept { return mailbox_->reader() == std::this_thread::get_id(); }
   /// In debug builds, aborts unless this is the loop's thread or the loop does not run.
   void assert_thread() const noexcept {
@@ -165,6 +173,7 @@ class LoopCore {
   void report_exception() noexcept;  // only in a catch block
   std::error_code open() noexcept;
   void turn() noexcept;
+  void run_turn(time_point now) noexcept;
   void wait() noexcept;
   bool spin() noexcept;                 // false: the time is over and nothing happened
   bool guess(time_point now) noexcept;  // true: there is work
@@ -181,6 +190,7 @@ class LoopCore {
   time_point now_;
   std::atomic<bool> stop_{false};
   bool in_turn_ = false;
+  bool steps_ = false;  // the driver tells the time
   Poller poller_{};
   Timers timers_{};
   std::shared_ptr<Mailbox> mailbox_;

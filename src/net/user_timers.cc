@@ -54,13 +54,13 @@ void UserTimers::clear() noexcept {
 TimerId UserTimers::after(Loop::Duration delay, Function function) {
   // The delay starts at the time of the clock, not at now(), because a long handler would otherwise
   // make the timer early.
-  const auto due = base::later(Loop::Clock::now(), std::max(delay, Loop::Duration(0)));
+  const auto due = base::later(core_.clock(), std::max(delay, Loop::Duration(0)));
   return add(std::make_unique<Entry>(*this, due, Loop::Duration(0), std::move(function)));
 }
 
 TimerId UserTimers::every(Loop::Duration interval, Function function) {
   interval = std::max(interval, Loop::Duration(1));
-  const auto due = base::later(Loop::Clock::now(), interval);
+  const auto due = base::later(core_.clock(), interval);
   return add(std::make_unique<Entry>(*this, due, interval, std::move(function)));
 }
 

@@ -43,6 +43,10 @@ class Core {
   Result<void> listen() noexcept;
   Result<void> run() noexcept;
   void stop(std::chrono::nanoseconds deadline) noexcept;
+  /// Begins to serve without a listener and without a thread: the caller drives the loop of the one
+  /// worker by LoopCore::step(). Lifetime of the worker: until end_steps(). Errors: as listen().
+  Result<Worker*> begin_steps();
+  void end_steps() noexcept;
   Counters counters() const;
   std::vector<std::string> addresses() const;
   /// Returns whether the server runs, and then logs that `what` is ignored. Throws std::bad_alloc.

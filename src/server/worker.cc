@@ -76,6 +76,26 @@ std::error_code Worker::listen(PlaceKind kind, net::Fd socket) {
   return listeners_.emplace_back(loop_.core(), acceptor, kind).start(std::move(socket));
 }
 
+std::error_code Worker::begin_steps() noexcept {
+  net::LoopCore& loop = loop_.core();
+  if (const auto error = loop.error()) return error;
+  loop.begin_steps();
+  if (const auto error = loop.poller().add(core_.stop_event(), net::readable | net::edge, *this)) {
+    return error;
+  }
+  core_.call_worker_started(loop_);
+  return {};
+}
+
+void Worker::end_steps() noexcept {
+  loop_.core().poller().remove(core_.stop_event(), *this);
+  end();
+}
+
+void Worker::serve_given(net::Fd socket) noexcept {
+  on_accepted(std::move(socket), PlaceKind{.is_unix = true});
+}
+
 void Worker::stop_listening() noexcept {
   for (Listener& listener : listeners_) listener.stop();
 }

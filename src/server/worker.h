@@ -35,6 +35,11 @@ class Worker final : private connection::Owner,
   std::error_code listen(PlaceKind kind, net::Fd socket);
   /// Serves until the server is stopped, and then until its connections are gone.
   Result<void> run() noexcept;
+  /// Prepares for LoopCore::step(), in place of run(). Only a TestServer does so.
+  std::error_code begin_steps() noexcept;
+  void end_steps() noexcept;
+  /// Serves a connected socket that no listener accepted.
+  void serve_given(net::Fd socket) noexcept;
   /// Closes the listener and ends the connections that are left. The worker cannot run again.
   void end() noexcept;
   Loop& loop() noexcept { return loop_; }
