@@ -3,6 +3,7 @@
 #pragma once
 
 #include "tern/dial.h"
+#include "tern/server.h"
 #include "tern/tls.h"
 
 #include <CLI/CLI.hpp>
@@ -79,6 +80,22 @@ inline void add_listening(CLI::App& app, std::string& host, std::uint16_t& port)
          "path of a Unix socket to listen on; '@' in front means an abstract name")
       ->check(not_empty())
       ->excludes(flag);
+}
+
+/// Adds the flags that name the proxies in front of a server.
+inline void add_proxies(CLI::App& app, tern::ServerOptions& options) {
+  app.add_option("--trusted-proxy", options.trusted_proxies,
+                 "address or network of a proxy that is believed, or unix: for Unix sockets")
+      ->check(not_empty())
+      ->default_str("none");
+  app.add_flag_function(
+      "--forwarded",
+      [&options](std::int64_t) { options.trusted_header = tern::TrustedHeader::forwarded; },
+      "believe the field Forwarded of such a proxy instead of X-Forwarded-*");
+  app.add_option("--proxy-protocol", options.proxy_protocol.from,
+                 "address or network of a proxy that sends a PROXY header")
+      ->check(not_empty())
+      ->default_str("none");
 }
 
 /// The URL at which clients reach `path` of a server, by one of the addresses where it listens.

@@ -33,6 +33,13 @@ std::string time_us() {
   return std::to_string(std::chrono::duration_cast<std::chrono::microseconds>(since_1970).count());
 }
 
+// What the server knows about the client of a request, behind proxies, too.
+std::string client_of(const tern::Request& request) {
+  return "client " + std::string(request.remote_address()) + "\nhost " +
+         std::string(request.host()) + "\nscheme " + (request.is_secure() ? "https" : "http") +
+         "\npeer " + std::string(request.peer_address()) + '\n';
+}
+
 // Sends the time ten times a second. A slow peer misses some of the messages; their numbers show
 // that.
 class Push {
@@ -91,6 +98,7 @@ tern::ServerOptions parse(int argc, char** argv) {
   CLI::App app("Serves a WebSocket echo on /echo and a page on /.", "echo_server");
   app.option_defaults()->always_capture_default();
   cli::add_listening(app, options.host, options.port);
+  cli::add_proxies(app, options);
   app.add_option("--threads", options.threads, "number of worker loops")
       ->check(CLI::Range(1, 1024).description(""));
   cli::add_seconds(app, "--spin", options.spin,
@@ -157,6 +165,9 @@ int main(int argc, char** argv) {
   server.get("/time", [](const tern::Request&) {
     return tern::Response::text(R"({"time_us":)" + time_us() + '}')
         .header("Cache-Control", "no-store");
+  });
+  server.get("/client", [](const tern::Request& request) {
+    return tern::Response::text(client_of(request)).header("Cache-Control", "no-store");
   });
   server.get("/metrics", [&server](const tern::Request&) {
     return tern::Response::body(server.counters().prometheus(), "text/plain; version=0.0.4");

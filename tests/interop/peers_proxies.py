@@ -68,8 +68,9 @@ backend back
 """
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+def free_port(host="127.0.0.1"):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as listener:
         return listener.getsockname()[1]
 
 
@@ -81,11 +82,32 @@ def eventually(condition, what):
         time.sleep(0.02)
 
 
-def listens(port):
+def listens(address):
     with contextlib.suppress(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port), SECONDS).close()
+        socket.create_connection(address, SECONDS).close()
         return True
     return False
+
+
+@contextlib.contextmanager
+def run_proxy(name, text, arguments, directory, address):
+    """The proxy with this configuration, once it listens at the address. Its folder has a certificate
+    with its key in the file pem."""
+    with open(os.path.join(directory, "pem"), "w") as pem:
+        for part in (certificate().cert, certificate().key):
+            with open(part) as file:
+                pem.write(file.read())
+    path = os.path.join(directory, "conf")
+    with open(path, "w") as conf:
+        conf.write(text)
+    command = [shutil.which(name, path="/usr/sbin:" + os.environ["PATH"]), *arguments, path]
+    process = Process(name, command)
+    try:
+        eventually(lambda: process.popen.poll() is not None or listens(address), f"{name} listens")
+        expect(process.popen.poll(), None, f"exit code of {name}, which printed {process.text()}")
+        yield
+    finally:
+        process.stop()
 
 
 @contextlib.contextmanager
@@ -93,22 +115,9 @@ def proxy(name, template, *arguments, **values):
     """The proxy, with its ports, plain and TLS, and its directory."""
     with tempfile.TemporaryDirectory() as directory:
         front = types.SimpleNamespace(port=free_port(), secure=free_port(), directory=directory)
-        with open(os.path.join(directory, "pem"), "w") as pem:
-            for part in (certificate().cert, certificate().key):
-                with open(part) as file:
-                    pem.write(file.read())
-        path = os.path.join(directory, "conf")
-        with open(path, "w") as conf:
-            conf.write(template.format(**vars(front), **values))
-        command = [shutil.which(name, path="/usr/sbin:" + os.environ["PATH"]), *arguments, path]
-        process = Process(name, command)
-        try:
-            eventually(lambda: process.popen.poll() is not None or listens(front.port),
-                       f"{name} listens")
-            expect(process.popen.poll(), None, f"exit code of {name}, which printed {process.text()}")
+        text = template.format(**vars(front), **values)
+        with run_proxy(name, text, arguments, directory, ("127.0.0.1", front.port)):
             yield front
-        finally:
-            process.stop()
 
 
 def nginx(behind):
