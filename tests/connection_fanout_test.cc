@@ -3,6 +3,7 @@
 #include "connection/fanout.h"
 #include "connection/live_connection.h"
 #include "connection/publishing.h"
+#include "faults/support/memory.h"
 #include "support/socket_pair.h"
 #include "support/wire.h"
 
@@ -23,10 +24,10 @@ struct Subscriber {
 class Stage final : private connection::Owner {
  public:
   Stage() {
-    EXPECT_NE(connection::LiveConnection::start(
-                  std::move(sockets_.client),
-                  *Engine::established(Role::server, {}, options_, workspace_), environment_),
-              nullptr);
+    connection_ = connection::LiveConnection::start(
+        std::move(sockets_.client), *Engine::established(Role::server, {}, options_, workspace_),
+        environment_);
+    EXPECT_NE(connection_, nullptr);
     const std::string pong = wire(Role::client, test::pong({}));
     EXPECT_EQ(::send(sockets_.server.get(), pong.data(), pong.size(), 0),
               static_cast<ssize_t>(pong.size()));
@@ -42,6 +43,7 @@ class Stage final : private connection::Owner {
     loop_.core().again(stop_);
     EXPECT_TRUE(loop_.run());
   }
+  connection::LiveConnection& connection() { return *connection_; }
   PublishStatus publish(const std::string& text) {
     return connection::publish(*table, "t", Message(text), {});
   }
@@ -96,6 +98,7 @@ class Stage final : private connection::Owner {
       loop_, workspace_, options_, std::make_shared<connection::Registry>(loop_.core().mailbox()),
       log_,  &fanout};
   connection::Environment environment_{loop_.core(), metrics_, *this, shared_};
+  connection::LiveConnection* connection_ = nullptr;
 };
 
 TEST(ConnectionFanout, ATurnSortsABoundedNumberOfPublications) {
@@ -116,6 +119,29 @@ TEST(ConnectionFanout, ATurnSortsABoundedNumberOfPublications) {
   }
   EXPECT_TRUE(all == expected);
   EXPECT_FALSE(stage.fanout.busy());
+}
+
+// A subscriber that does not read refers to small messages as well. A copy would take a chunk of
+// 16 KiB for each of these subscribers.
+TEST(ConnectionFanout, ASubscriberThatDoesNotReadCopiesNoMessage) {
+  Stage stage;
+  const std::string large(std::size_t{64} << 10, 'x');
+  while (stage.connection().engine().queued_bytes() == 0) {
+    ASSERT_TRUE(stage.publish(large));
+    stage.turn();
+  }
+  const std::string small(100, 'y');
+  ASSERT_TRUE(stage.publish(small));
+  stage.turn();
+  const std::size_t heap = heap_in_use();
+  const std::size_t queued = stage.connection().engine().queued_bytes();
+  constexpr std::size_t messages = 20;
+  for (std::size_t i = 0; i < messages; ++i) {
+    ASSERT_TRUE(stage.publish(small));
+    stage.turn();
+  }
+  EXPECT_EQ(stage.connection().engine().queued_bytes(), queued + messages * (small.size() + 2));
+  EXPECT_LT(heap_in_use() - heap, std::size_t{12} << 10);
 }
 
 }  // namespace

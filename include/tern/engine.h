@@ -183,15 +183,14 @@ class Engine {
   /// Errors: `not_utf8` for text that is not UTF-8, unless `options` switch the check off or the
   /// text is the message that next() returned last. RFC 6455 §5.6.
   SendStatus send(Message message, SendOptions options = {}) noexcept;
-  /// The same. A small frame is copied, a large one is referred to. Connections share the
-  /// compressed form, except those with context takeover for our messages and those with too small
-  /// a window.
+  /// The same. A small frame is copied unless output waits. Connections share the compressed form,
+  /// except those with context takeover for our messages or too small a window.
   SendStatus send(const SharedMessage& message, SendOptions options = {}) noexcept;
   /// The same. A server refers to the payload and does not copy it.
   /// Lifetime of `message`: until settle().
   SendStatus send_borrowed(Message message, SendOptions options = {}) noexcept;
-  /// Server, at rest: returns the frame of the message, which the driver may write itself. Empty:
-  /// the driver calls send(). Lifetime: that of `message`.
+  /// For a server at rest: returns the frame of the message, which the driver may write itself. If
+  /// it is empty, the driver calls send(). Lifetime: that of `message`.
   std::span<const std::byte> direct_frame(const SharedMessage& message,
                                           SendOptions options = {}) const noexcept;
   /// Queues the rest of a direct frame. `begun`: a part of it is written already.
@@ -341,6 +340,7 @@ class Engine {
   bool is_plain_echo(Message message) const noexcept;
   bool refuses(Message message, SendOptions options) const noexcept;
   std::size_t queued() const noexcept;
+  std::size_t least_shared() const noexcept;
   bool overflows(std::size_t queued, std::size_t bytes) const noexcept;
   SendStatus queue_status() const noexcept;
   bool append_compressed(frame::Header header, Message message);

@@ -16,6 +16,9 @@
 
 namespace tern::engine {
 
+/// Without takeover a shorter message shrinks very little, see Deflate::min_bytes.
+inline constexpr std::size_t default_min_bytes = 1024;
+
 /// A compressed frame that refers to no other message. Its bytes follow it.
 class CompressedForm {
  public:

@@ -32,6 +32,8 @@ class Outbound {
   void clear() noexcept;
 
   bool empty() const noexcept { return queued_ == 0; }
+  /// Whether a part of the first frame is written, and the rest waits for the socket.
+  bool is_begun() const noexcept { return head_begun_; }
   std::size_t queued_bytes() const noexcept { return queued_; }
   bool has_pings() const noexcept;
 

@@ -19,9 +19,9 @@ namespace {
 
 // A payload below this is copied, because that is cheaper than another piece for writev.
 constexpr std::size_t min_referenced = 4096;
-
-// Without takeover a shorter message shrinks very little, see Deflate::min_bytes.
-constexpr std::size_t default_min_bytes = 1024;
+// The same for a shared frame that waits for the socket. It may wait for long, so its memory counts
+// and not its piece. A piece has 56 bytes, and a copy needs a chunk of 16 KiB.
+constexpr std::size_t min_waiting = 64;
 
 Deflate with_defaults(const std::optional<Deflate>& options) noexcept {
   return deflate::usable(options).value_or(Deflate{});
@@ -86,7 +86,7 @@ SendStatus Engine::send_with(Message message, F&& append) noexcept {
 
 inline bool Engine::compresses(Message message, SendOptions options) const noexcept {
   if (!deflate_ || !options.compress || deflate_->window_bits == 0 || message.empty()) return false;
-  const std::size_t usual = deflate_->takeover ? 0 : default_min_bytes;
+  const std::size_t usual = deflate_->takeover ? 0 : engine::default_min_bytes;
   return message.size() >= with_defaults(options_->deflate).min_bytes.value_or(usual);
 }
 
@@ -115,6 +115,14 @@ bool Engine::append_compressed(frame::Header header, Message message) {
   return true;
 }
 
+// Returns the size from which on the queue refers to shared frames. The output waits for the socket
+// if a part of a frame is written, or if it was queued before this turn.
+std::size_t Engine::least_shared() const noexcept {
+  const engine::Outbound& out = active_->out;
+  const bool waits = !out.empty() && (out.is_begun() || active_->stall.since() < now_);
+  return waits ? min_waiting : min_referenced;
+}
+
 // The shared form refers to no other message. With takeover the connection compresses the message
 // itself, because its own context makes it smaller and the peer's window must equal that context.
 bool Engine::append_compressed(frame::Header header, const SharedMessage& shared) {
@@ -133,7 +141,7 @@ bool Engine::append_compressed(frame::Header header, const SharedMessage& shared
   }
   const auto payload = form->payload();
   if (payload.empty() || form->window_bits() > deflate_->window_bits) return false;
-  if (role_ == Role::server && payload.size() >= min_referenced) {
+  if (role_ == Role::server && payload.size() >= least_shared()) {
     active_->out.append_shared(shared, form->frame());
     return true;
   }
@@ -201,7 +209,7 @@ SendStatus Engine::send_any(Message message, SendOptions options) noexcept {
   }
   return send_with(message, [&](const frame::Header& header) {
     if (compresses(message, options) && append_compressed(header, shared)) return;
-    if (role_ == Role::server && message.size() >= min_referenced) {
+    if (role_ == Role::server && message.size() >= least_shared()) {
       return active_->out.append_shared(shared, shared.encoded()->frame());
     }
     active_->out.append_copy(header, message.bytes());
