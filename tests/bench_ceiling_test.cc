@@ -3,6 +3,7 @@
 // however the bytes are cut.
 
 #include "simd/mask.h"
+#include "support/ceiling_process.h"
 #include "throughput/ceiling.h"
 #include "throughput/frames.h"
 #include "throughput/load.h"
@@ -29,49 +30,8 @@ namespace {
 
 using Bytes = std::vector<std::byte>;
 
-/// An echo in a child process. The destructor ends it.
-class Served {
- public:
-  explicit Served(const CeilingOptions& options) {
-    std::fflush(nullptr);
-    std::array<int, 2> ends{};
-    EXPECT_EQ(::pipe(ends.data()), 0);
-    pid_ = ::fork();
-    if (pid_ == 0) {
-      ::dup2(ends[1], STDOUT_FILENO);
-      ::_exit(run_ceiling(options));
-    }
-    ::close(ends[1]);
-    const net::Fd output(ends[0]);
-    constexpr std::string_view prefix = "listening on ";
-    std::string line;
-    for (char c = 0; ::read(output.get(), &c, 1) == 1 && c != '\n';) line += c;
-    EXPECT_TRUE(line.starts_with(prefix)) << line;
-    url_ = line.substr(prefix.size());
-  }
-  ~Served() {
-    if (pid_ > 0) stop();
-  }
-  Served(const Served&) = delete;
-  Served& operator=(const Served&) = delete;
-
-  const std::string& url() const noexcept { return url_; }
-
-  /// Ends the process, and returns the status of waitpid().
-  int stop() {
-    int status = 0;
-    ::kill(pid_, SIGTERM);
-    ::waitpid(std::exchange(pid_, -1), &status, 0);
-    return status;
-  }
-
- private:
-  pid_t pid_ = -1;
-  std::string url_{};
-};
-
 /// Runs a short load. Throws the exceptions of run_load().
-void load(const Served& served, LoadOptions options) {
+void load(const CeilingProcess& served, LoadOptions options) {
   options.url = served.url();
   options.warm_up = Seconds(0);  // the messages in flight are answered nevertheless
   options.duration = Seconds(0.1);
@@ -92,7 +52,7 @@ const LoadOptions rows[] = {
 };
 
 TEST(BenchCeiling, TheBareEchoReturnsEachMessage) {
-  const Served served({.bare = true});
+  const CeilingProcess served({.bare = true});
   for (const LoadOptions& row : rows) {
     SCOPED_TRACE(std::to_string(row.depth) + " of " + std::to_string(row.size));
     EXPECT_NO_THROW(load(served, row));
@@ -100,7 +60,7 @@ TEST(BenchCeiling, TheBareEchoReturnsEachMessage) {
 }
 
 TEST(BenchCeiling, TheRawEchoReturnsOnlyTheLength) {
-  const Served served({});
+  const CeilingProcess served({});
   for (LoadOptions row : rows) {
     SCOPED_TRACE(std::to_string(row.depth) + " of " + std::to_string(row.size));
     row.check_content = false;
@@ -111,7 +71,7 @@ TEST(BenchCeiling, TheRawEchoReturnsOnlyTheLength) {
 }
 
 TEST(BenchCeiling, TheRawEchoSendsTheConfiguredSize) {
-  const Served served({.message_size = 300});
+  const CeilingProcess served({.message_size = 300});
   EXPECT_NO_THROW(load(served, {.depth = 4, .size = 300, .check_content = false}));
   EXPECT_THROW(load(served, {.size = 600, .check_content = false}), std::runtime_error);
 }
@@ -119,7 +79,7 @@ TEST(BenchCeiling, TheRawEchoSendsTheConfiguredSize) {
 TEST(BenchCeiling, EachEchoEndsOnSigterm) {
   for (const Waiting waiting : {Waiting::sleeping, Waiting::spinning, Waiting::on_socket}) {
     for (const bool bare : {false, true}) {
-      Served served({.waiting = waiting, .bare = bare});
+      CeilingProcess served({.waiting = waiting, .bare = bare});
       // The connections come one after the other, because some echoes serve only one at a time.
       EXPECT_NO_THROW(load(served, {.size = 16, .check_content = bare}));
       EXPECT_NO_THROW(load(served, {.depth = 16, .size = 20'000, .check_content = bare}));
@@ -136,7 +96,7 @@ TEST(BenchCeiling, EachEchoEndsOnSigterm) {
 }
 
 TEST(BenchCeiling, TheBareEchoEndsOnUnknownFrames) {
-  const Served served({.bare = true});
+  const CeilingProcess served({.bare = true});
   const std::string text = "text";
   const std::vector<Bytes> wrong = {
       make_frame(frame::Opcode::close, "", frame::Masking::masked),
@@ -201,7 +161,7 @@ Bytes exchange(Wire& wire, std::span<const std::byte> sent, std::size_t expected
 
 TEST(BenchCeiling, TheBareEchoReadsFramesCutAnywhere) {
   for (const Waiting waiting : {Waiting::sleeping, Waiting::on_socket}) {
-    const Served served({.waiting = waiting, .bare = true});
+    const CeilingProcess served({.waiting = waiting, .bare = true});
     std::mt19937 random(1);
     for (const std::size_t most : {7u, 4'000u, 300'000u, 5'000'000u}) {
       Exchange frames;

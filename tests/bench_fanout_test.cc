@@ -3,6 +3,7 @@
 
 #include "tern/server.h"
 
+#include "support/ceiling_process.h"
 #include "support/certificates.h"
 #include "support/running_server.h"
 #include "throughput/ceiling.h"
@@ -10,58 +11,17 @@
 #include "throughput/fan_process.h"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
-#include <cstdio>
 #include <functional>
 #include <gtest/gtest.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdexcept>
 #include <string>
-#include <string_view>
-#include <sys/wait.h>
-#include <unistd.h>
 #include <utility>
 #include <vector>
 
 namespace tern::bench {
 namespace {
-
-/// The bare fan-out in a child process. The destructor ends it.
-class BareFanout {
- public:
-  BareFanout() {
-    std::fflush(nullptr);
-    std::array<int, 2> ends{};
-    EXPECT_EQ(::pipe(ends.data()), 0);
-    pid_ = ::fork();
-    if (pid_ == 0) {
-      ::dup2(ends[1], STDOUT_FILENO);
-      ::_exit(run_ceiling({.fanout = true}));
-    }
-    ::close(ends[1]);
-    const net::Fd output(ends[0]);
-    constexpr std::string_view prefix = "listening on ";
-    std::string line;
-    for (char c = 0; ::read(output.get(), &c, 1) == 1 && c != '\n';) line += c;
-    EXPECT_TRUE(line.starts_with(prefix)) << line;
-    url_ = line.substr(prefix.size());
-  }
-  ~BareFanout() {
-    ::kill(pid_, SIGTERM);
-    ::waitpid(pid_, nullptr, 0);
-  }
-  BareFanout(const BareFanout&) = delete;
-  BareFanout& operator=(const BareFanout&) = delete;
-
-  const std::string& url() const noexcept { return url_; }
-  pid_t pid() const noexcept { return pid_; }
-
- private:
-  pid_t pid_ = -1;
-  std::string url_{};
-};
 
 FanOptions brief(FanOptions options) {
   options.warm_up = options.duration = Seconds(0.02);
@@ -80,7 +40,7 @@ const FanOptions rows[] = {
 TEST(BenchFanout, TheBareFanoutReachesAllSubscribers) {
   for (FanOptions row : rows) {
     SCOPED_TRACE(std::to_string(row.in_flight) + " of " + std::to_string(row.size));
-    const BareFanout server;
+    const CeilingProcess server({.fanout = true});
     row.url = server.url();
     row.server = server.pid();
     FanLoad load(brief(row));
