@@ -98,7 +98,7 @@ struct Model {
     worker.topics[topic] = TopicRef();
   }
 
-  void take(Worker& worker) {
+  void take(Worker& worker, std::size_t index) {
     ArrivalList list;
     worker.inbox.take(list);
     while (!list.empty()) {
@@ -109,7 +109,7 @@ struct Model {
         require(arrival->offset == *seen + 1, "a publication is missing");
         seen = arrival->offset;
       }
-      worker.inbox.release(1, arrival->bytes());
+      worker.inbox.release(arrival->topic->share(index), 1, arrival->bytes());
     }
     worker.inbox.rest();
     require(!worker.inbox.busy(), "an empty inbox is busy");
@@ -137,7 +137,7 @@ struct Model {
       case 4:
         return leave(worker, index, topic);
       case 5:
-        return take(worker);
+        return take(worker, index);
       case 6:
         kept[topic] = table.get(name(topic)).topic;
         return;
@@ -154,7 +154,7 @@ struct Model {
 
   void end() {
     for (std::size_t i = 0; i < workers; ++i) {
-      take(all[i]);
+      take(all[i], i);
       for (std::size_t topic = 0; topic < names; ++topic) leave(all[i], i, topic);
       require(all[i].inbox.waiting() == 0, "a reservation is left");
     }

@@ -22,17 +22,24 @@ constexpr std::size_t subscribers = 50;
 /// between which the publications are delivered, until `step` returns false.
 class OneThread {
  public:
-  explicit OneThread(std::function<bool(OneThread&)> step) : step_(std::move(step)) {
+  explicit OneThread(std::function<bool(OneThread&)> step, std::size_t count = subscribers)
+      : step_(std::move(step)), count_(count) {
     server.route("/", Handlers{.on_open =
                                    [this](Connection& conn) {
                                      conn.subscribe("t").value();
                                      last_ = &conn;
                                      ++joined_;
                                    },
-                               .on_message = [](Connection&, Message) {}});
-    server.topics("kept", {.history = 4});
+                               .on_message = [](Connection&, Message) {},
+                               .on_close =
+                                   [this](Connection& conn, const CloseInfo& info) {
+                                     if (&conn == last_) last_end = info.error;
+                                     ++ended;
+                                   }});
+    server.topics("kept*", {.history = 4});
+    server.topics("large", {.history = 40, .history_bytes = std::size_t{8} << 20});
     EXPECT_TRUE(server.listen());
-    for (std::size_t i = 0; i < subscribers; ++i) {
+    for (std::size_t i = 0; i < count_; ++i) {
       clients_.emplace_back(server.port());
       clients_.back().send(upgrade_request({}, "/"));
     }
@@ -44,11 +51,17 @@ class OneThread {
   /// The bytes that the subscribers have received since the last call.
   std::size_t received() {
     std::size_t sum = 0;
-    for (RawClient& client : clients_) {
-      ssize_t got = 0;
-      while ((got = ::recv(client.fd(), buffer_.data(), buffer_.size(), MSG_DONTWAIT)) > 0) {
-        sum += static_cast<std::size_t>(got);
-      }
+    for (std::size_t i = 0; i < clients_.size(); ++i) {
+      if (i != silent) sum += received_by(i);
+    }
+    return sum;
+  }
+  std::size_t received_by(std::size_t client) {
+    std::size_t sum = 0;
+    ssize_t got = 0;
+    while ((got = ::recv(clients_[client].fd(), buffer_.data(), buffer_.size(), MSG_DONTWAIT)) >
+           0) {
+      sum += static_cast<std::size_t>(got);
     }
     return sum;
   }
@@ -57,10 +70,13 @@ class OneThread {
   Connection& last() const { return *last_; }
 
   Server server{{.host = "127.0.0.1"}};
+  std::size_t silent = none;   ///< a client that does not read
+  std::size_t ended = 0;       ///< connections
+  std::error_code last_end{};  ///< of last()
 
  private:
   void turn() {
-    if (joined_ < subscribers) return;
+    if (joined_ < count_) return;
     if (++turns_ < 10) {
       received();
     } else if (!step_(*this)) {
@@ -69,6 +85,7 @@ class OneThread {
   }
 
   std::function<bool(OneThread&)> step_;
+  const std::size_t count_;
   std::vector<RawClient> clients_{};
   std::array<char, 65'536> buffer_{};
   std::size_t joined_ = 0;
@@ -146,6 +163,98 @@ TEST(AllocTopics, WithoutMemoryTheFirstSubscriptionStays) {
     return true;
   });
   EXPECT_EQ(bytes, 2u + 3u);
+}
+
+// A publication makes a topic, its message, its history and its way to a worker.
+TEST(AllocTopics, EachAllocationOfAPublicationMayFail) {
+  std::size_t n = 0;
+  std::size_t failed = 0;
+  OneThread house([&](OneThread& all) {
+    all.received();
+    const std::string name = "kept" + std::to_string(n);
+    const bool is_new = n % 2 == 0;  // else the last one subscribes
+    if (!is_new) {
+      EXPECT_TRUE(all.last().subscribe(name));
+    }
+    const Counters before = all.server.counters();
+    const std::size_t fired = faults;
+    fails_at = allocations + n / 2;
+    const PublishStatus status = all.server.publish(name, "x");
+    fails_at = none;
+    const Counters after = all.server.counters();
+    ++n;
+    if (faults == fired) {
+      EXPECT_TRUE(status);
+      return n % 2 == 1;  // both ways have run out of allocations
+    }
+    ++failed;
+    EXPECT_EQ(status.value(), PublishStatus::full);
+    EXPECT_EQ(after.topic_history_bytes, before.topic_history_bytes);
+    EXPECT_EQ(after.topics, before.topics);
+    EXPECT_EQ(after.topic_waiting, before.topic_waiting);
+    EXPECT_EQ(after.topic_published, before.topic_published);
+    return true;
+  });
+  EXPECT_GE(failed, 5u);
+}
+
+/// Publishes to a few subscribers, of which one does not read, until its queue has 600 KiB. The
+/// n-th allocation of a turn fails between two publications, where only that one needs memory.
+/// Returns whether an allocation failed. If so, that connection has ended, and no other.
+bool fail_for_a_slow_subscriber(std::size_t n, bool with_history) {
+  constexpr std::size_t few = 4;
+  const std::string large(std::size_t{60} << 10, 'x');
+  constexpr std::size_t header = 4;
+  const std::size_t fired = faults;
+  std::size_t published = 0;
+  std::size_t bytes = 0;
+  int turn = 0;
+  bool done = false;
+  OneThread house(
+      [&](OneThread& all) {
+        fails_at = none;
+        if (turn++ == 0) {
+          for (int i = 0; i < 40; ++i) EXPECT_TRUE(all.server.publish("large", large));
+          all.last().send("you");
+          return true;
+        }
+        for (std::size_t i = 0; i < few && all.silent == none; ++i) {
+          if (all.received_by(i) > 0) all.silent = i;
+        }
+        if (all.silent == none) return true;
+        bytes += all.received();
+        if (done) return turn < 1000 && bytes < published * (few - 1) * (large.size() + header);
+        done = faults > fired || all.last().queued_bytes() > (std::size_t{600} << 10);
+        if (done) return true;
+        if (published == 0 && with_history) {
+          EXPECT_TRUE(all.last().subscribe("large", {.from = From::last(40)}));
+        }
+        EXPECT_TRUE(all.server.publish("t", large));
+        ++published;
+        if (with_history) {
+          EXPECT_TRUE(all.server.publish("large", large));
+        }
+        fails_at = allocations + n;
+        return true;
+      },
+      few);
+  fails_at = none;
+  EXPECT_EQ(bytes, published * (few - 1) * (large.size() + header)) << n;
+  if (faults == fired) return false;
+  EXPECT_EQ(house.last_end, Errc::no_memory) << n << ": " << house.last_end.message();
+  return true;
+}
+
+TEST(AllocTopics, EachAllocationOfAVisitMayFail) {
+  std::size_t n = 0;
+  while (fail_for_a_slow_subscriber(n, false)) ++n;
+  EXPECT_GE(n, 2u);
+}
+
+TEST(AllocTopics, EachAllocationOfABacklogMayFail) {
+  std::size_t n = 0;
+  while (fail_for_a_slow_subscriber(n, true)) ++n;
+  EXPECT_GE(n, 3u);
 }
 
 // Each subscription waits for the end of the turn in which it begins. A thousand of them need room

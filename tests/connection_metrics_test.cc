@@ -60,7 +60,7 @@ TEST(ConnectionMetrics, TheTextFollowsTheGrammar) {
   EXPECT_EQ(samples.at("tern_closes_total{code=\"application\"}"), "1");
   EXPECT_EQ(samples.at("tern_refusals_total{reason=\"origin_refused\"}"), "2");
   EXPECT_EQ(samples.at(R"(tern_refusals_total{reason="a \"quoted\" \\ text\nof two lines"})"), "1");
-  EXPECT_EQ(samples_in(Counters().prometheus()).size(), 21u);
+  EXPECT_EQ(samples_in(Counters().prometheus()).size(), 22u);
 }
 
 TEST(ConnectionMetrics, TheTimesOfTheFanoutAreAHistogram) {
@@ -69,6 +69,7 @@ TEST(ConnectionMetrics, TheTimesOfTheFanoutAreAHistogram) {
   for (const std::chrono::nanoseconds time :
        {0ns, 100'000ns, 100'001ns, 7'000'000ns, 5'000'000'000ns}) {
     metrics.topic_fanout.add(time);
+    metrics.topic_slices.add(2 * time);
   }
   Counters counters;
   metrics.add_to(counters);
@@ -85,6 +86,8 @@ TEST(ConnectionMetrics, TheTimesOfTheFanoutAreAHistogram) {
   EXPECT_EQ(bucket("+Inf"), "10");
   EXPECT_EQ(samples.at("tern_topic_fanout_seconds_count"), "10");
   EXPECT_EQ(samples.at("tern_topic_fanout_seconds_sum"), "10.014400");
+  EXPECT_EQ(samples.at("tern_topic_slice_seconds_bucket{le=\"0.000250\"}"), "6");
+  EXPECT_EQ(samples.at("tern_topic_slice_seconds_count"), "10");
 }
 
 TEST(ConnectionMetrics, RefusalsHaveTheNamesOfErrc) {

@@ -14,6 +14,8 @@
 namespace {
 
 std::atomic<int> compressions{0};
+std::atomic<int> compressions_here{0};  // in the thread that publishes
+thread_local bool publishes = false;
 
 }  // namespace
 
@@ -21,7 +23,10 @@ extern "C" {
 
 int __real_deflate(z_stream* stream, int flush);   // NOLINT
 int __wrap_deflate(z_stream* stream, int flush) {  // NOLINT
-  if (stream->avail_in > 0) ++compressions;        // the further calls only fetch output
+  if (stream->avail_in > 0) {                      // the further calls only fetch output
+    ++compressions;
+    if (publishes) ++compressions_here;
+  }
   return __real_deflate(stream, flush);
 }
 
@@ -51,7 +56,8 @@ int compressions_for(const Deflate& offered, unsigned threads) {
     std::string answer;
     EXPECT_TRUE(clients.back().receive(answer, std::chrono::seconds(60)));
   }
-  compressions = 0;
+  compressions = compressions_here = 0;
+  publishes = true;
   for (int i = 0; i < publications; ++i) {
     EXPECT_EQ(house.server.publish("room", text_of(i)).value(), PublishStatus::queued);
     for (BlockingClient& client : clients) {
@@ -63,9 +69,31 @@ int compressions_for(const Deflate& offered, unsigned threads) {
   return compressions;
 }
 
+// The publisher compresses it, so that no worker and none of its connections wait meanwhile.
 TEST(ServerTopicsDeflate, APublicationIsCompressedOnceForAll) {
   EXPECT_EQ(compressions_for(Deflate{.takeover = false, .peer_takeover = false}, 1), publications);
+  EXPECT_EQ(compressions_here, publications);
   EXPECT_EQ(compressions_for(Deflate{.takeover = false, .peer_takeover = false}, 2), publications);
+  EXPECT_EQ(compressions_here, publications);
+}
+
+TEST(ServerTopicsDeflate, WithoutASubscriberThatTakesItNothingIsCompressed) {
+  TopicServer house({.deflate = Deflate{.takeover = true}});
+  const std::string url = "ws://127.0.0.1:" + std::to_string(house.start()) + "/";
+  TopicClient plain(url, {});
+  plain.subscribe("now room");
+  {
+    TopicClient small(url, {.deflate = Deflate{.peer_window_bits = 9}});
+    small.subscribe("now room");
+    TopicClient gone(url, {.deflate = Deflate{}});
+    gone.subscribe("now room");
+    EXPECT_EQ(gone.ask("leave room"), "left");
+    compressions = 0;
+    EXPECT_TRUE(house.server.publish("room", text_of(1)));
+    EXPECT_EQ(small.receive(), text_of(1));
+  }
+  EXPECT_EQ(plain.receive(), text_of(1));
+  EXPECT_EQ(compressions, 0);
 }
 
 TEST(ServerTopicsDeflate, AMessageThatMayNotBeCompressedIsNot) {
@@ -86,6 +114,26 @@ TEST(ServerTopicsDeflate, AMessageThatMayNotBeCompressedIsNot) {
 TEST(ServerTopicsDeflate, EachConnectionWithTakeoverCompressesForItself) {
   EXPECT_EQ(compressions_for(Deflate{.takeover = true, .peer_takeover = true}, 1),
             subscribers * publications);
+  EXPECT_EQ(compressions_here, 0);
+}
+
+// Messages that are not compressed must not disturb the context of those that are.
+TEST(ServerTopicsDeflate, ATakeoverSubscriberReceivesMixedPublications) {
+  TopicServer house({.deflate = Deflate{.takeover = true}});
+  const std::string url = "ws://127.0.0.1:" + std::to_string(house.start()) + "/";
+  TopicClient takeover(url, {.deflate = Deflate{.takeover = true, .peer_takeover = true}});
+  TopicClient shared(url, {.deflate = Deflate{}});
+  ASSERT_TRUE(takeover.client().deflate()->peer_takeover);
+  takeover.subscribe("now room");
+  shared.subscribe("latest room");
+  shared.subscribe("now other");
+  std::vector<std::string> texts;
+  for (int i = 0; i < 200; ++i) {
+    texts.push_back(i % 3 == 0 ? std::to_string(i) : text_of(i));
+    EXPECT_TRUE(house.server.publish("room", texts.back(), {.compress = i % 4 != 0}));
+  }
+  for (const std::string& text : texts) ASSERT_EQ(takeover.receive(), text);
+  EXPECT_EQ(takeover.ask("say end"), "end");
 }
 
 }  // namespace

@@ -199,6 +199,42 @@ TEST(ServerTopicsFanout, TheServerStopsInTheMiddle) {
   }
 }
 
+// The publishers do not know that the workers come and go.
+TEST(ServerTopicsFanout, PublishersGoOnWhileTheServerStartsAndStops) {
+  ServerOptions options;
+  options.threads = 2;
+  options.topics.max_waiting = 1000;
+  TopicServer house(options);
+  house.server.topics({.history = 20, .format = [](const Publication& publication) {
+                         return std::to_string(publication.position.offset);
+                       }});
+  const Topic topic = house.server.topic("t");
+  std::atomic<bool> done = false;
+  std::vector<std::thread> publishers;
+  for (int p = 0; p < 2; ++p) {
+    publishers.emplace_back([&, p] {
+      while (!done) {
+        p == 0 ? topic.publish("x") : house.server.publish("t", "x");
+        std::this_thread::yield();
+      }
+    });
+  }
+  for (int round = 0; round < 4; ++round) {
+    const std::uint16_t port = house.start();
+    std::vector<TopicClient> clients;
+    for (int i = 0; i < 4; ++i) {
+      std::uint64_t last = clients.emplace_back(port).subscribe("retained t").offset - 1;
+      for (int k = 0; k < 30; ++k) ASSERT_EQ(clients.back().receive(), std::to_string(++last));
+    }
+    house.stop(std::chrono::nanoseconds(0));
+    EXPECT_EQ(topic.subscribers(), 0u);
+  }
+  done = true;
+  for (std::thread& publisher : publishers) publisher.join();
+  EXPECT_EQ(house.server.counters().topic_waiting, 0u);
+  EXPECT_EQ(topic.publish("x").value(), PublishStatus::nobody);
+}
+
 // ---- TLS and compression
 
 TEST(ServerTopicsFanout, OverTls) {

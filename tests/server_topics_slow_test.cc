@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace tern::test {
@@ -43,14 +44,22 @@ void keep_many(Server& server, const std::string& topic, int count) {
   for (int i = 1; i <= count; ++i) ASSERT_TRUE(server.publish(topic, numbered(i)));
 }
 
+/// A subscriber of "t" that did not read, and one that received all.
+struct SlowAndFast : TopicServer {
+  explicit SlowAndFast(const std::string& slow_begins, ServerOptions options = {})
+      : TopicServer(std::move(options)), slow(start()), fast(server.port()) {
+    slow.subscribe(slow_begins + " t");
+    fast.subscribe("now t");
+    publish_many(server, fast, "t", many);
+  }
+
+  TopicClient slow;
+  TopicClient fast;
+};
+
 TEST(ServerTopicsSlow, LatestGivesASlowSubscriberOnlyTheNewest) {
-  TopicServer house;
-  const std::uint16_t port = house.start();
-  TopicClient slow(port);
-  TopicClient fast(port);
-  slow.subscribe("latest t");
-  fast.subscribe("now t");
-  publish_many(house.server, fast, "t", many);
+  SlowAndFast house("latest");
+  TopicClient& slow = house.slow;
   int seen = 0;
   int received = 0;
   while (seen < many) {
@@ -115,14 +124,10 @@ TEST(ServerTopicsSlow, HotTopicsOfOneSlowSubscriberTakeTurns) {
 }
 
 TEST(ServerTopicsSlow, AStaleSubscriptionReceivesEveryoneAfterItAsksForThem) {
-  TopicServer house;
-  const std::uint16_t port = house.start();
-  TopicClient slow(port);
-  TopicClient fast(port);
-  slow.subscribe("latest t");
-  fast.subscribe("now t");
+  SlowAndFast house("latest");
+  TopicClient& slow = house.slow;
+  TopicClient& fast = house.fast;
   fast.subscribe("now done");
-  publish_many(house.server, fast, "t", many);
   slow.send("now t");
   slow.send("shout done x");
   ASSERT_EQ(fast.receive(), "x") << "the server has the command";
@@ -143,13 +148,8 @@ TEST(ServerTopicsSlow, AStaleSubscriptionReceivesEveryoneAfterItAsksForThem) {
 }
 
 TEST(ServerTopicsSlow, ASlowSubscriberIsClosedAndTheOthersReceiveAll) {
-  TopicServer house;
-  const std::uint16_t port = house.start();
-  TopicClient slow(port);
-  TopicClient fast(port);
-  slow.subscribe("now t");
-  fast.subscribe("now t");
-  publish_many(house.server, fast, "t", many);
+  SlowAndFast house("now");
+  TopicClient& slow = house.slow;
   std::string last = slow.receive();
   int seen = 0;
   while (last.size() == large) {
@@ -161,15 +161,8 @@ TEST(ServerTopicsSlow, ASlowSubscriberIsClosedAndTheOthersReceiveAll) {
 }
 
 TEST(ServerTopicsSlow, RejectReportsTheGap) {
-  ServerOptions options;
-  options.limits.overflow = Overflow::reject;
-  TopicServer house(options);
-  const std::uint16_t port = house.start();
-  TopicClient slow(port);
-  TopicClient fast(port);
-  slow.subscribe("now t");
-  fast.subscribe("now t");
-  publish_many(house.server, fast, "t", many);
+  SlowAndFast house("now", {.limits = {.overflow = Overflow::reject}});
+  TopicClient& slow = house.slow;
   int received = 0;
   int seen = 0;
   int lost = 0;
@@ -231,6 +224,43 @@ TEST(ServerTopicsSlow, OnGapThatMakesNewGapsIsCalledOnceInATurn) {
   turned.get_future().get();
   EXPECT_EQ(most, 1);
   house.stop(std::chrono::nanoseconds(0));
+}
+
+// It has paused: it reads no messages of its peer, and its subscriptions go on.
+TEST(ServerTopicsSlow, APausedSubscriberReceivesAll) {
+  RunningServer house;
+  Inbox<Handle> handles;
+  Inbox<int> ends;
+  house.server.route("/", Handlers{.on_message =
+                                       [&](Connection& conn, Message message) {
+                                         conn.send(message);
+                                         if (message.text() != "pause") return;
+                                         conn.subscribe("t").value();
+                                         conn.pause();
+                                         handles.put(conn.handle());
+                                       },
+                                   .on_close =
+                                       [&](Connection&, const CloseInfo& info) {
+                                         ends.put(static_cast<int>(info.code));
+                                       }});
+  TopicClient client(house.start());
+  EXPECT_EQ(client.ask("pause"), "pause");
+  client.send("later");
+  const Handle handle = handles.take().value();
+  for (int i = 1; i <= 50; ++i) {
+    ASSERT_TRUE(house.server.publish("t", numbered(i)));
+    ASSERT_TRUE(house.server.publish("t", numbered(i, 10)));
+    ASSERT_EQ(number_of(client.receive()), i);
+    ASSERT_EQ(number_of(client.receive()), i);
+  }
+  ASSERT_TRUE(handle.post([](Connection& conn) { conn.resume(); }));
+  EXPECT_EQ(client.receive(), "later");
+  EXPECT_EQ(client.ask("pause"), "pause");
+  client.client().terminate();
+  while (house.server.subscribers("t") > 0) house.server.publish("t", "x");
+  EXPECT_EQ(ends.take(), 1006);
+  house.stop(std::chrono::nanoseconds(0));
+  EXPECT_TRUE(ends.empty());
 }
 
 // A history that is larger than the queue goes out in parts, and what is published meanwhile

@@ -1,5 +1,5 @@
-// Topics of a running server: who receives what, in which order, and what publish() and subscribe()
-// return.
+// Topics of a running server: the subscribers that receive a publication, the order, and the results
+// of publish() and subscribe().
 #include "tern/server.h"
 
 #include "support/topic_server.h"
@@ -78,7 +78,7 @@ TEST_P(ServerTopics, OneThreadsPublicationsToSeveralTopicsStayInOrder) {
   for (int i = 0; i < 3000; ++i) ASSERT_EQ(client.receive(), std::to_string(i));
 }
 
-// Thousands of publications of two topics wait when the loop begins to deliver them.
+// Thousands of publications of two topics wait when the loops begin to deliver them.
 TEST_P(ServerTopics, ALongQueueOfTwoTopicsIsMergedInOrder) {
   constexpr int publications = 20'000;
   TopicServer house(with_threads(GetParam()));
@@ -88,9 +88,12 @@ TEST_P(ServerTopics, ALongQueueOfTwoTopicsIsMergedInOrder) {
     clients.emplace_back(port).subscribe("now even");
     clients.back().subscribe("now odd");
   }
+  Gate gate(house.server, GetParam());
   for (int i = 0; i < publications; ++i) {
     ASSERT_TRUE(house.server.publish(i % 2 == 0 ? "even" : "odd", std::to_string(i)));
   }
+  EXPECT_EQ(house.server.counters().topic_deliveries, 0u);
+  gate.open();
   for (TopicClient& client : clients) {
     for (int i = 0; i < publications; ++i) ASSERT_EQ(client.receive(), std::to_string(i));
   }
@@ -104,11 +107,13 @@ TEST_P(ServerTopics, AQueueOfOneTopicBeforeAnotherIsDeliveredInOrder) {
   TopicClient client(port);
   client.subscribe("now b");
   client.subscribe("now a");
-  ASSERT_TRUE(house.server.post_all([&, once = std::make_shared<std::atomic<bool>>(false)] {
-    if (once->exchange(true)) return;
-    for (int i = 0; i < publications; ++i) house.server.publish("a", std::to_string(i));
-    house.server.publish("b", "end");
-  }));
+  Gate gate(house.server, GetParam());
+  for (int i = 0; i < publications; ++i) {
+    ASSERT_TRUE(house.server.publish("a", std::to_string(i)));
+  }
+  ASSERT_TRUE(house.server.publish("b", "end"));
+  EXPECT_EQ(house.server.counters().topic_deliveries, 0u);
+  gate.open();
   for (int i = 0; i < publications; ++i) ASSERT_EQ(client.receive(), std::to_string(i));
   EXPECT_EQ(client.receive(), "end");
 }
@@ -254,25 +259,35 @@ TEST(ServerTopicsResult, SubscribeNamesTheLimit) {
 
 TEST(ServerTopicsResult, AFullInboxRefusesForAllWorkers) {
   ServerOptions options;
-  options.topics.max_waiting = 4;
+  options.topics.max_waiting = 5;  // a topic leaves a part of it to others
   TopicServer house(options);
   TopicClient client(house.start());
   client.subscribe("now t");
-  // The loop is busy, so nothing is delivered meanwhile.
-  Inbox<int> arrived;
-  std::promise<void> go;
-  house.server.post_all([&, wait = go.get_future().share()] {
-    arrived.put(1);
-    wait.wait();
-  });
-  arrived.take();
+  Gate gate(house.server, 1);  // nothing is delivered meanwhile
   for (int i = 0; i < 4; ++i) EXPECT_TRUE(house.server.publish("t", std::to_string(i)));
   EXPECT_EQ(house.server.publish("t", "5").value(), PublishStatus::full);
-  go.set_value();
+  gate.open();
   for (int i = 0; i < 4; ++i) EXPECT_EQ(client.receive(), std::to_string(i));
   while (!house.server.publish("t", "next")) std::this_thread::yield();
   EXPECT_EQ(client.receive(), "next");
   EXPECT_GE(house.server.counters().topic_published_full, 1u);
+}
+
+TEST(ServerTopicsResult, AHotTopicDoesNotMakeOthersFull) {
+  TopicServer house;
+  TopicClient client(house.start());
+  client.subscribe("now hot");
+  client.subscribe("now cold");
+  Gate gate(house.server, 1);
+  std::size_t hot = 0;
+  while (house.server.publish("hot", "x")) ++hot;
+  EXPECT_GE(hot, 50'000u);
+  for (int i = 0; i < 1000; ++i) ASSERT_TRUE(house.server.publish("cold", "y")) << i;
+  EXPECT_EQ(house.server.publish("hot", "x").value(), PublishStatus::full);
+  EXPECT_EQ(house.server.counters().topic_waiting, hot + 1000);
+  gate.open();
+  for (std::size_t i = 0; i < hot; ++i) ASSERT_EQ(client.receive(), "x");
+  for (int i = 0; i < 1000; ++i) ASSERT_EQ(client.receive(), "y");
 }
 
 // ---- history

@@ -2,6 +2,7 @@
 // bounds, and the events of the first and last subscriber.
 #include "topics/table.h"
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <gtest/gtest.h>
@@ -162,19 +163,47 @@ TEST_F(TopicsTable, ASourceIsKnownOnlyToItsWorker) {
 }
 
 TEST_F(TopicsTable, AnEmptyInboxTakesAnyOne) {
-  EXPECT_TRUE(inbox_.reserve(5000));
-  EXPECT_FALSE(inbox_.reserve(0));
-  inbox_.release(1, 5000);
-  for (int i = 0; i < 4; ++i) EXPECT_TRUE(inbox_.reserve(250));
-  EXPECT_FALSE(inbox_.reserve(0)) << "the number";
-  inbox_.cancel(250);
-  EXPECT_FALSE(inbox_.reserve(251)) << "the bytes";
-  EXPECT_TRUE(inbox_.reserve(250));
+  std::array<Inbox::Share, 5> topics;
+  EXPECT_TRUE(inbox_.reserve(topics[0], 5000));
+  EXPECT_FALSE(inbox_.reserve(topics[0], 0));
+  inbox_.release(topics[0], 1, 5000);
+  for (std::size_t i = 0; i < 4; ++i) EXPECT_TRUE(inbox_.reserve(topics[i], i < 3 ? 250 : 188));
+  EXPECT_FALSE(inbox_.reserve(topics[4], 0)) << "the number";
+  inbox_.cancel(topics[0], 250);
+  EXPECT_FALSE(inbox_.reserve(topics[4], 313)) << "the bytes";
+  EXPECT_TRUE(inbox_.reserve(topics[4], 3));
+}
+
+// One topic gets four fifths, two get four ninths each.
+TEST_F(TopicsTable, ATopicLeavesRoomForOthers) {
+  Inbox inbox{{1000, 100'000}, [] {}};
+  Inbox::Share hot;
+  Inbox::Share warm;
+  Inbox::Share cold;
+  while (inbox.reserve(hot, 1)) {
+  }
+  EXPECT_EQ(hot.count, 800u);
+  EXPECT_TRUE(inbox.reserve(cold, 1));
+  inbox.cancel(cold, 1);
+  while (inbox.reserve(warm, 1)) {
+  }
+  EXPECT_EQ(warm.count, 160u) << "until hot has less";
+  for (int i = 0; i < 400; ++i) inbox.release(hot, 1, 1);
+  while (inbox.reserve(warm, 1) || inbox.reserve(hot, 1)) {
+  }
+  EXPECT_TRUE(inbox.reserve(cold, 1));
+  EXPECT_LE(inbox.waiting(), 1000u);
+  inbox.release(hot, hot.count, hot.bytes);
+  inbox.release(warm, warm.count, warm.bytes);
+  while (inbox.reserve(hot, 1000)) {
+  }
+  EXPECT_EQ(hot.count, 79u) << "the bytes count in the same way";
 }
 
 TEST_F(TopicsTable, AnInboxIsBusyUntilItRests) {
   EXPECT_FALSE(inbox_.busy());
-  EXPECT_TRUE(inbox_.reserve(1));
+  Inbox::Share share;
+  EXPECT_TRUE(inbox_.reserve(share, 1));
   inbox_.push(new Arrival(SharedMessage("x")));
   EXPECT_TRUE(inbox_.busy());
   inbox_.rest();
@@ -336,7 +365,7 @@ TEST_F(TopicsTable, APublicationStaysIfItComesWhileAHistoryIsDropped) {
     }
     ArrivalList arrivals;
     inbox_.take(arrivals);
-    inbox_.release(1, text.size());
+    inbox_.release(a.topic->share(0), 1, text.size());
   }
 }
 

@@ -43,7 +43,10 @@ struct Counters {
   std::uint64_t topic_histories_dropped = 0;  ///< because of TopicLimits::max_history_bytes
   std::uint64_t topic_published = 0;          ///< publications that were accepted
   std::uint64_t topic_published_full = 0;     ///< refused with PublishStatus::full
-  std::uint64_t topic_deliveries = 0;         ///< publications that were given to a connection
+  /// Publications that wait for a worker or are on the way to its subscribers now. One that waits
+  /// for several workers counts once for each of them.
+  std::uint64_t topic_waiting = 0;
+  std::uint64_t topic_deliveries = 0;      ///< publications that were given to a connection
   std::uint64_t topic_conflated = 0;       ///< left out for a slow subscriber of Delivery::latest
   std::uint64_t topic_skipped = 0;         ///< left out for a slow subscriber, see on_gap
   std::uint64_t topic_recovered = 0;       ///< subscriptions from a Position that missed nothing
@@ -53,6 +56,10 @@ struct Counters {
   /// the greatest number and stands for no bound.
   std::vector<std::pair<std::uint64_t, std::uint64_t>> topic_fanout{};
   std::uint64_t topic_fanout_microseconds = 0;  ///< the sum of these times
+  /// The time that the loops of the workers spent in each slice of a fan-out, in the same form. The
+  /// other connections of the loop wait meanwhile.
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> topic_slices{};
+  std::uint64_t topic_slices_microseconds = 0;  ///< the sum of these times
 
   /// Close codes (1000, 1001 …), each with the number of WebSocket connections that ended with it.
   std::vector<std::pair<int, std::uint64_t>> closes{};

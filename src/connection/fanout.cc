@@ -63,6 +63,7 @@ class SliceBudget {
   }
   bool count_skip() noexcept { return count(1); }
   bool spent() const noexcept { return spent_; }
+  std::chrono::nanoseconds elapsed() const noexcept { return Clock::now() - began_; }
 
  private:
   static constexpr int units_of_visit = 60;  // and 4 for its first message
@@ -102,6 +103,7 @@ Fanout::Fanout(net::LoopCore& core, Metrics& metrics, std::shared_ptr<topics::Ta
 Fanout::~Fanout() {
   TERN_ASSERT(topics_ == 0);
   core_.set_inbound(nullptr);
+  take_arrivals();  // drops them, because no topic has a seat here
 }
 
 // ---- publications
@@ -156,7 +158,7 @@ void Fanout::sort_arrivals(std::size_t most) noexcept {
 }
 
 void Fanout::drop(Arrival* arrival) noexcept {
-  inbox_.release(1, arrival->bytes());
+  inbox_.release(arrival->topic->share(worker_), 1, arrival->bytes());
   delete arrival;
 }
 
@@ -175,6 +177,7 @@ void Fanout::at_turn_end() noexcept {
 void Fanout::slice() noexcept {
   if (arrived_.empty()) inbox_.take(arrived_);
   sort_arrivals(sorted_in_a_slice);
+  if (jobs_.empty()) return arrived_.empty() ? inbox_.rest() : core_.again(*this);
   SliceBudget budget;
   while (!jobs_.empty() && !budget.spent()) {
     LocalTopic& job = jobs_.pop_front();
@@ -184,6 +187,7 @@ void Fanout::slice() noexcept {
       jobs_.push_back(job);
     }
   }
+  metrics_.topic_slices.add(budget.elapsed());
   if (jobs_.empty() && arrived_.empty()) return inbox_.rest();
   core_.again(*this);
 }
@@ -220,7 +224,7 @@ bool Fanout::next_lap(LocalTopic& job) noexcept {
     metrics_.topic_fanout.add(now - arrival->published);
     if (job.stale > 0) job.newest = std::move(arrival);
   }
-  inbox_.release(count, bytes);
+  inbox_.release(job.topic->share(worker_), count, bytes);
   if (job.pending.empty()) return false;
   job.renew_window();
   job.next = 0;
@@ -253,7 +257,9 @@ topics::Beginning Fanout::add(topics::TopicRef topic, LiveConnection& connection
                             .cursor = beginning.subscribed.offset,
                             .back = static_cast<std::uint32_t>(extras.subscriptions.size()),
                             .delivery = options.delivery,
-                            .state = Entry::State::held});
+                            .state = Entry::State::held,
+                            .shares = connection.shares_compression()});
+  if (local->entries.back().shares) topic->add_sharer();
   extras.subscriptions.push_back(
       {.topic = local, .index = static_cast<std::uint32_t>(local->entries.size() - 1)});
   extras.backlogs.push_back(make_backlog(*local, beginning));
@@ -290,6 +296,7 @@ void Fanout::remove(Extras& extras, std::size_t index) noexcept {
   const Subscription gone = extras.subscriptions[index];
   LocalTopic& topic = *gone.topic;
   forget_waiting(extras, topic, topic.entries[gone.index]);
+  if (topic.entries[gone.index].shares) topic.topic->remove_sharer();
   extras.subscriptions[index] = extras.subscriptions.back();
   const Subscription& moved = extras.subscriptions[index];
   moved.topic->entries[moved.index].back = static_cast<std::uint32_t>(index);

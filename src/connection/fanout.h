@@ -36,6 +36,7 @@ struct Entry {
   std::uint32_t back;    // the index of the connection's Subscription
   Delivery delivery;
   State state = State::live;
+  bool shares = false;  // it takes the compressed form that connections share
 };
 
 /// The work of one visit.

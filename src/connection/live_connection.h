@@ -83,6 +83,8 @@ class LiveConnection final : public Connection,
   /// If other topics have much before that, it writes a part. Calls no code of the application.
   Work deliver(LocalTopic& topic, Entry& entry) noexcept;
   Extras* extras() noexcept { return extras_.get(); }
+  /// Returns whether it takes the compressed form that connections share.
+  bool shares_compression() const noexcept;
 
   // ---- for the owner
 

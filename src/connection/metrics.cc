@@ -40,7 +40,7 @@ void Metrics::refused(std::error_code why) noexcept {
   refusals_[std::min(value, max_errc - 1)].add();
 }
 
-void FanoutTimes::add(std::chrono::nanoseconds time) noexcept {
+void Times::add(std::chrono::nanoseconds time) noexcept {
   const auto microseconds =
       static_cast<std::uint64_t>(std::chrono::ceil<std::chrono::microseconds>(time).count());
   const auto place = std::ranges::lower_bound(bounds, microseconds) - bounds.begin();
@@ -48,18 +48,18 @@ void FanoutTimes::add(std::chrono::nanoseconds time) noexcept {
   nanoseconds_.add(static_cast<std::uint64_t>(time.count()));
 }
 
-void FanoutTimes::add_to(Counters& total) const {
+void Times::add_to(Histogram& histogram, std::uint64_t& microseconds) const {
   constexpr std::uint64_t no_bound = std::numeric_limits<std::uint64_t>::max();
-  if (total.topic_fanout.empty()) {
-    for (const std::uint64_t bound : bounds) total.topic_fanout.emplace_back(bound, 0);
-    total.topic_fanout.emplace_back(no_bound, 0);
+  if (histogram.empty()) {
+    for (const std::uint64_t bound : bounds) histogram.emplace_back(bound, 0);
+    histogram.emplace_back(no_bound, 0);
   }
   std::uint64_t sum = 0;
   for (std::size_t i = 0; i < counts_.size(); ++i) {
     sum += counts_[i].get();
-    total.topic_fanout[i].second += sum;
+    histogram[i].second += sum;
   }
-  total.topic_fanout_microseconds += nanoseconds_.get() / 1000;
+  microseconds += nanoseconds_.get() / 1000;
 }
 
 void Metrics::add_topics_to(Counters& total) const {
@@ -70,7 +70,8 @@ void Metrics::add_topics_to(Counters& total) const {
   total.topic_skipped += topic_skipped.get();
   total.topic_recovered += topic_recovered.get();
   total.topic_recover_failed += topic_recover_failed.get();
-  topic_fanout.add_to(total);
+  topic_fanout.add_to(total.topic_fanout, total.topic_fanout_microseconds);
+  topic_slices.add_to(total.topic_slices, total.topic_slices_microseconds);
 }
 
 void Metrics::add_to(Counters& total) const {
@@ -154,41 +155,62 @@ std::string seconds_of(std::uint64_t microseconds) {
   return std::to_string(microseconds / million) + fraction;
 }
 
-void write_topics(Exposition& out, const Counters& counters) {
-  out.gauge("topics", "Topics that exist.", counters.topics);
-  out.gauge("topic_subscriptions", "Subscriptions of all connections.",
-            counters.topic_subscriptions);
-  out.gauge("topic_history_bytes", "Bytes in the histories of all topics.",
-            counters.topic_history_bytes);
-  out.counter("topic_histories_dropped_total",
-              "Histories that were dropped because all of them were too large.",
-              counters.topic_histories_dropped);
-  out.counter("topic_published_total", "Publications that were accepted.",
-              counters.topic_published);
-  out.counter("topic_published_full_total",
-              "Publications that were refused because too much waited.",
-              counters.topic_published_full);
-  out.counter("topic_deliveries_total", "Publications that were given to a connection.",
-              counters.topic_deliveries);
-  out.counter("topic_conflated_total",
-              "Publications that were left out because a newer one replaced them.",
-              counters.topic_conflated);
-  out.counter("topic_skipped_total", "Publications that were left out for a slow subscriber.",
-              counters.topic_skipped);
-  out.counter("topic_recovered_total", "Subscriptions from a position that missed nothing.",
-              counters.topic_recovered);
-  out.counter("topic_recover_failed_total",
-              "Subscriptions from a position that missed publications.",
-              counters.topic_recover_failed);
-  if (counters.topic_fanout.empty()) return;
-  out.family("topic_fanout_seconds", "histogram",
-             "Time from a publication to the end of its delivery by a worker.");
-  for (const auto& [bound, count] : counters.topic_fanout) {
+/// A family of one sample: a counter if its name ends in "_total", else a gauge.
+struct Family {
+  std::string_view name;
+  std::string_view help;
+  std::uint64_t Counters::*value;
+};
+
+constexpr Family topic_families[] = {
+    {"topics", "Topics that exist.", &Counters::topics},
+    {"topic_subscriptions", "Subscriptions of all connections.", &Counters::topic_subscriptions},
+    {"topic_history_bytes", "Bytes in the histories of all topics.",
+     &Counters::topic_history_bytes},
+    {"topic_histories_dropped_total",
+     "Histories that were dropped because all of them were too large.",
+     &Counters::topic_histories_dropped},
+    {"topic_published_total", "Publications that were accepted.", &Counters::topic_published},
+    {"topic_published_full_total", "Publications that were refused because too much waited.",
+     &Counters::topic_published_full},
+    {"topic_waiting", "Publications that wait for a worker or for its subscribers.",
+     &Counters::topic_waiting},
+    {"topic_deliveries_total", "Publications that were given to a connection.",
+     &Counters::topic_deliveries},
+    {"topic_conflated_total", "Publications that were left out because a newer one replaced them.",
+     &Counters::topic_conflated},
+    {"topic_skipped_total", "Publications that were left out for a slow subscriber.",
+     &Counters::topic_skipped},
+    {"topic_recovered_total", "Subscriptions from a position that missed nothing.",
+     &Counters::topic_recovered},
+    {"topic_recover_failed_total", "Subscriptions from a position that missed publications.",
+     &Counters::topic_recover_failed},
+};
+
+void write_histogram(Exposition& out, const std::string& name, std::string_view help,
+                     const connection::Times::Histogram& histogram, std::uint64_t microseconds) {
+  if (histogram.empty()) return;
+  out.family(name, "histogram", help);
+  for (const auto& [bound, count] : histogram) {
     const bool has_bound = bound != std::numeric_limits<std::uint64_t>::max();
-    out.sample("topic_fanout_seconds_bucket", "le", has_bound ? seconds_of(bound) : "+Inf", count);
+    out.sample(name + "_bucket", "le", has_bound ? seconds_of(bound) : "+Inf", count);
   }
-  out.sample_text("topic_fanout_seconds_sum", seconds_of(counters.topic_fanout_microseconds));
-  out.sample("topic_fanout_seconds_count", {}, {}, counters.topic_fanout.back().second);
+  out.sample_text(name + "_sum", seconds_of(microseconds));
+  out.sample(name + "_count", {}, {}, histogram.back().second);
+}
+
+void write_topics(Exposition& out, const Counters& counters) {
+  for (const Family& each : topic_families) {
+    const std::uint64_t value = counters.*each.value;
+    each.name.ends_with("_total") ? out.counter(each.name, each.help, value)
+                                  : out.gauge(each.name, each.help, value);
+  }
+  write_histogram(out, "topic_fanout_seconds",
+                  "Time from a publication to the end of its delivery by a worker.",
+                  counters.topic_fanout, counters.topic_fanout_microseconds);
+  write_histogram(out, "topic_slice_seconds",
+                  "Time of a loop in one slice of a fan-out, while its other connections wait.",
+                  counters.topic_slices, counters.topic_slices_microseconds);
 }
 
 }  // namespace

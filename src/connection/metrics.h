@@ -11,6 +11,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 namespace tern::connection {
 
@@ -32,15 +34,18 @@ class Count {
   std::atomic<std::uint64_t> value_{0};
 };
 
-/// The numbers of deliveries by the time that they took.
-class FanoutTimes {
+/// A histogram of times.
+class Times {
  public:
-  /// Upper bounds in microseconds. Slower deliveries have a count of their own.
+  /// Upper bounds in microseconds. Longer times have a count of their own.
   static constexpr std::array<std::uint64_t, 12> bounds{
       100, 250, 500, 1'000, 2'500, 5'000, 10'000, 25'000, 50'000, 100'000, 250'000, 1'000'000};
 
+  /// The number of times up to each bound, as Counters has them.
+  using Histogram = std::vector<std::pair<std::uint64_t, std::uint64_t>>;
+
   void add(std::chrono::nanoseconds time) noexcept;
-  void add_to(Counters& total) const;
+  void add_to(Histogram& histogram, std::uint64_t& microseconds) const;
 
  private:
   std::array<Count, bounds.size() + 1> counts_{};
@@ -66,7 +71,8 @@ class Metrics {
   Count topic_skipped{};
   Count topic_recovered{};
   Count topic_recover_failed{};
-  FanoutTimes topic_fanout{};
+  Times topic_fanout{};
+  Times topic_slices{};
 
   /// Counts the end of a WebSocket connection.
   void closed(CloseCode code) noexcept;

@@ -22,6 +22,7 @@ using topics::TopicState;
 PublishStatus publish_encoded(TopicState& topic, const SharedMessage& shared, SendOptions options,
                               const topics::Source& source) noexcept {
   if (options.check_text && !engine::is_sendable(shared)) return PublishStatus::not_utf8;
+  if (options.compress && topic.sharers() > 0) topic.table().compress(shared);
   return *topic.publish({shared, source, options.compress}, std::nullopt);
 }
 
@@ -37,6 +38,7 @@ PublishStatus publish_formatted(TopicState& topic, Message message, SendOptions 
     if (payload.size() > topic.table().max_message_bytes()) return PublishStatus::too_big;
     const SharedMessage shared(Message(message.type(), payload));
     if (options.check_text && !engine::is_sendable(shared)) return PublishStatus::not_utf8;
+    if (options.compress && topic.sharers() > 0) topic.table().compress(shared);
     if (const auto status = topic.publish({shared, source, options.compress}, next)) return *status;
   }
 }

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <new>
+#include <optional>
 #include <vector>
 
 namespace tern {
@@ -31,6 +32,15 @@ Extras& LiveConnection::make_extras() {
 }
 
 void DeleteExtras::operator()(Extras* extras) const noexcept { delete extras; }
+
+// The form is made with the window of the options. A connection that agreed on a smaller one cannot
+// take it.
+bool LiveConnection::shares_compression() const noexcept {
+  const std::optional<DeflateAgreement> agreed = engine_.deflate();
+  const std::optional<Deflate>& options = environment_->shared.options.deflate;
+  return agreed && !agreed->takeover && options && agreed->window_bits != 0 &&
+         agreed->window_bits >= std::clamp(options->window_bits, 9, 15);
+}
 
 // ---- calls of the application
 

@@ -7,6 +7,7 @@
 
 #include "base/last_error.h"
 #include "connection/dispatch.h"
+#include "engine/publication_deflater.h"
 #include "net/event.h"
 #include "net/signals.h"
 #include "server/blocked_signals.h"
@@ -66,6 +67,9 @@ Core::Core(ServerOptions given)
       proxy_protocol_peers(options.proxy_protocol.from) {
   for (std::size_t i = 0; i < worker_count(options); ++i) {
     metrics_.push_back(std::make_unique<connection::Metrics>());
+  }
+  if (options.deflate) {
+    topics->set_compressor(engine::make_publication_deflater(*options.deflate));
   }
   net::Opened event = net::open_event();
   stop_event_ = std::move(event.fd);
@@ -308,78 +312,6 @@ void Core::stop(std::chrono::nanoseconds deadline) noexcept {
     if (stop_at_.compare_exchange_weak(known, wanted)) break;
   }
   net::signal_event(stop_event_.get());
-}
-
-Counters Core::counters() const {
-  Counters total;
-  for (const auto& metrics : metrics_) metrics->add_to(total);
-  const topics::TableCounts counts = topics->counts();
-  total.topics = counts.topics;
-  total.topic_history_bytes = counts.history_bytes;
-  total.topic_histories_dropped = counts.histories_dropped;
-  total.topic_published = counts.published;
-  total.topic_published_full = counts.published_full;
-  return total;
-}
-
-// ---- calls to all workers, and topics
-
-void Core::call_worker_started(Loop& loop) noexcept {
-  for (auto& function : on_worker_start) loop.core().call_user(function, loop);
-}
-
-bool Core::post_all(UniqueFunction<void()> function) noexcept {
-  try {
-    auto shared = std::make_shared<UniqueFunction<void()>>(std::move(function));
-    return post_to_all([&](Worker&) { return [shared] { (*shared)(); }; });
-  } catch (const std::bad_alloc&) {
-    return false;
-  }
-}
-
-bool Core::for_each(UniqueFunction<void(Connection&)> function) noexcept {
-  try {
-    auto shared = std::make_shared<UniqueFunction<void(Connection&)>>(std::move(function));
-    return post_to_all(
-        [&](Worker& worker) { return [&worker, shared] { worker.for_each(shared); }; });
-  } catch (const std::bad_alloc&) {
-    return false;
-  }
-}
-
-// The lock keeps the workers alive. Their loops may end meanwhile, and then they refuse the post.
-template <class Make>
-bool Core::post_to_all(Make&& make) {
-  const std::lock_guard lock(reachable_mutex_);
-  bool all = !reachable_.empty();
-  for (Worker* worker : reachable_) all = worker->loop().post(make(*worker)) && all;
-  return all;
-}
-
-// The first worker tells all changes, so that they come one at a time and in order. The bell does
-// not use the bounds of the mailbox: there is at most one change for each topic.
-void Core::listen_to_topics() {
-  if (!on_topic) return;
-  topics->listen_to_changes([this, mailbox = workers_.front()->loop().core().mailbox()] {
-    post_topic_changes(*mailbox);
-  });
-}
-
-void Core::post_topic_changes(net::Mailbox& mailbox) noexcept {
-  static constexpr std::chrono::milliseconds max_time(1);
-  mailbox.post([this] { tell_topic_changes(std::chrono::steady_clock::now() + max_time); },
-               {.bounded = false});
-}
-
-// Clients on other workers may make changes faster than the application takes them. So the next
-// turn goes on at `end`.
-void Core::tell_topic_changes(TimePoint end) noexcept {
-  if (!on_topic || workers_.empty()) return;
-  net::LoopCore& loop = workers_.front()->loop().core();
-  while (const topics::Table::Change change = topics->take_change()) {
-    loop.call_user(on_topic, change.topic->name(), change.event);
-    if (std::chrono::steady_clock::now() >= end) return post_topic_changes(*loop.mailbox());
-  }
 }
 
 // The old context is freed together with the last connection that uses it.

@@ -117,7 +117,7 @@ class Core {
   std::vector<std::unique_ptr<Worker>> workers_{};  // of the last run()
   net::SignalClaim claim_{};  // for stop_on, from listen() to the end of run()
 
-  std::mutex reachable_mutex_{};
+  mutable std::mutex reachable_mutex_{};
   std::vector<Worker*> reachable_{};  // guarded by reachable_mutex_: all workers while they run
 
   mutable std::mutex addresses_mutex_{};

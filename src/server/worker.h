@@ -43,6 +43,8 @@ class Worker final : private connection::Owner,
   /// Closes the listener and ends the connections that are left. The worker cannot run again.
   void end() noexcept;
   Loop& loop() noexcept { return loop_; }
+  /// The number of publications that wait for it or for its subscribers. Thread: any.
+  std::size_t waiting_publications() const noexcept { return fanout_.inbox().waiting(); }
   /// Calls `function` for all open connections, a part of them in each turn. Throws std::bad_alloc.
   /// Thread: the loop's.
   void for_each(std::shared_ptr<UniqueFunction<void(Connection&)>> function);

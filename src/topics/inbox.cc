@@ -4,14 +4,26 @@
 #include "topics/inbox.h"
 
 namespace tern::topics {
+namespace {
 
-bool Inbox::reserve(std::size_t bytes) noexcept {
+// Whether `more` fits beside `all` that waits, of which a part belongs to the topic.
+bool fits(std::size_t more, std::size_t all, std::size_t of_topic, std::size_t bound) noexcept {
+  constexpr std::size_t times = 4;
+  if (more > bound || all > bound - more) return false;
+  return (of_topic + more) / times <= bound - all - more;
+}
+
+}  // namespace
+
+bool Inbox::reserve(Share& of_topic, std::size_t bytes) noexcept {
   const std::lock_guard lock(mutex_);
-  const bool fits =
-      count_ < bounds_.count && bytes <= bounds_.bytes && bytes_ <= bounds_.bytes - bytes;
-  if (count_ > 0 && !fits) return false;
+  const bool has_room = fits(1, count_, of_topic.count, bounds_.count) &&
+                        fits(bytes, bytes_, of_topic.bytes, bounds_.bytes);
+  if (count_ > 0 && !has_room) return false;
   ++count_;
   bytes_ += bytes;
+  ++of_topic.count;
+  of_topic.bytes += bytes;
   return true;
 }
 
@@ -32,10 +44,12 @@ void Inbox::take(ArrivalList& list) noexcept {
   list_.swap(list);
 }
 
-void Inbox::release(std::size_t count, std::size_t bytes) noexcept {
+void Inbox::release(Share& of_topic, std::size_t count, std::size_t bytes) noexcept {
   const std::lock_guard lock(mutex_);
   count_ -= count;
   bytes_ -= bytes;
+  of_topic.count -= count;
+  of_topic.bytes -= bytes;
 }
 
 void Inbox::rest() noexcept {

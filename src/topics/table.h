@@ -1,6 +1,7 @@
 #pragma once
 
 #include "tern/error.h"
+#include "tern/message.h"
 #include "tern/topics.h"
 #include "tern/unique_function.h"
 
@@ -18,6 +19,7 @@
 #include <string_view>
 #include <system_error>
 #include <unordered_map>
+#include <utility>
 
 namespace tern::topics {
 
@@ -55,8 +57,17 @@ class Table {
   /// `bell` tells that take_change() has something. Any thread may call it.
   void listen_to_changes(UniqueFunction<void()> bell) noexcept;
 
+  /// `compress` makes the compressed form of a message. Any thread may call it. It must not throw.
+  void set_compressor(UniqueFunction<void(const SharedMessage&)> compress) noexcept {
+    compress_ = std::move(compress);
+  }
+
   // ---- topics
 
+  /// Calls the compressor, if there is one.
+  void compress(const SharedMessage& message) {
+    if (compress_) compress_(message);
+  }
   /// Returns the topic of this name, and makes it if there is none. At max_topics it first drops
   /// histories that are too old, because only they may keep a topic. Errors: topic_invalid,
   /// too_many_topics, no_memory.
@@ -139,6 +150,7 @@ class Table {
   Rule defaults_{};           // without a history
   std::deque<Rule> rules_{};  // topics refer to them
   std::string problem_{};
+  UniqueFunction<void(const SharedMessage&)> compress_{};
   std::array<Shard, shard_count> shards_{};
   std::atomic<bool> closed_{false};
   std::atomic<std::size_t> topics_{0};

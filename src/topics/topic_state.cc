@@ -21,23 +21,25 @@ TopicState::TopicState(Table& table, std::string_view name, const TopicOptions& 
       name_(name),
       formatting_(options.format ? std::make_unique<FormatQueue>() : nullptr),
       epoch_(epoch),
-      seats_(workers) {}
+      places_(workers) {}
 
 // ---- publish
 
 // Reserves room with all seats or with none.
 bool TopicState::reserve(std::size_t bytes) noexcept {
-  for (std::size_t i = 0; i < seats_.size(); ++i) {
-    if (seats_[i] == nullptr || seats_[i]->inbox.reserve(bytes)) continue;
+  for (std::size_t i = 0; i < places_.size(); ++i) {
+    auto& [seat, share] = places_[i];
+    if (seat == nullptr || seat->inbox.reserve(share, bytes)) continue;
     cancel(i, bytes);
     return false;
   }
   return true;
 }
 
-void TopicState::cancel(std::size_t seats, std::size_t bytes) noexcept {
-  for (std::size_t i = 0; i < seats; ++i) {
-    if (seats_[i] != nullptr) seats_[i]->inbox.cancel(bytes);
+void TopicState::cancel(std::size_t places, std::size_t bytes) noexcept {
+  for (std::size_t i = 0; i < places; ++i) {
+    auto& [seat, share] = places_[i];
+    if (seat != nullptr) seat->inbox.cancel(share, bytes);
   }
 }
 
@@ -64,10 +66,10 @@ std::optional<PublishStatus> TopicState::publish(const Outgoing& outgoing,
   {
     const std::lock_guard lock(mutex_);
     if (expected && *expected != Position{epoch_, offset_ + 1}) return std::nullopt;
-    for (const Seat* seat : seats_) workers += seat != nullptr ? 1 : 0;
+    for (const Place& place : places_) workers += place.seat != nullptr ? 1 : 0;
     if (!reserve(bytes)) return PublishStatus::full;
     if (!prepare(outgoing, workers, arrivals)) {
-      cancel(seats_.size(), bytes);
+      cancel(places_.size(), bytes);
       return PublishStatus::full;
     }
     position = {epoch_, ++offset_};
@@ -76,7 +78,7 @@ std::optional<PublishStatus> TopicState::publish(const Outgoing& outgoing,
       history_.push({outgoing.message, offset_, now, outgoing.compress}, options_);
       grown = static_cast<std::ptrdiff_t>(history_.bytes()) - static_cast<std::ptrdiff_t>(before);
     }
-    for (const Seat* seat : seats_) {
+    for (const auto& [seat, share] : places_) {
       if (seat == nullptr) continue;
       Arrival* const arrival = arrivals.pop_front();
       retain();
@@ -184,14 +186,14 @@ Beginning TopicState::begin_again(From from, std::size_t room) {
 Beginning TopicState::join(std::size_t worker, Seat& seat, From from, std::size_t room) {
   const std::lock_guard lock(mutex_);
   Beginning beginning = begin(from, room);
-  seats_[worker] = &seat;
+  places_[worker].seat = &seat;
   if (subscribers_.fetch_add(1, std::memory_order_relaxed) == 0) table_.changed(*this);
   return beginning;
 }
 
 void TopicState::leave(std::size_t worker, bool seat_is_empty) noexcept {
   const std::lock_guard lock(mutex_);
-  if (seat_is_empty) seats_[worker] = nullptr;
+  if (seat_is_empty) places_[worker].seat = nullptr;
   if (subscribers_.fetch_sub(1, std::memory_order_relaxed) == 1) table_.changed(*this);
 }
 

@@ -92,7 +92,14 @@ class TopicState : public base::ListHook<HistoryTag>, public base::ListHook<Chan
   /// nothing from now on. Thread: the worker's.
   void leave(std::size_t worker, bool seat_is_empty) noexcept;
   /// The seat of a worker. Thread: the worker's.
-  Seat* seat(std::size_t worker) const noexcept { return seats_[worker]; }
+  Seat* seat(std::size_t worker) const noexcept { return places_[worker].seat; }
+  /// The part of this topic in the inbox of a worker.
+  Inbox::Share& share(std::size_t worker) noexcept { return places_[worker].share; }
+
+  /// The number of subscribers that take the compressed form that connections share.
+  std::uint32_t sharers() const noexcept { return sharers_.load(std::memory_order_relaxed); }
+  void add_sharer() noexcept { sharers_.fetch_add(1, std::memory_order_relaxed); }
+  void remove_sharer() noexcept { sharers_.fetch_sub(1, std::memory_order_relaxed); }
 
   /// Drops the publications of the history up to this offset. Returns the number of their bytes.
   std::size_t drop_history(std::uint64_t last) noexcept;
@@ -114,7 +121,7 @@ class TopicState : public base::ListHook<HistoryTag>, public base::ListHook<Chan
 
  private:
   bool reserve(std::size_t bytes) noexcept;
-  void cancel(std::size_t seats, std::size_t bytes) noexcept;
+  void cancel(std::size_t places, std::size_t bytes) noexcept;
   bool prepare(const Outgoing& outgoing, std::size_t count, ArrivalList& arrivals) noexcept;
   std::uint64_t first_kept() const noexcept { return offset_ + 1 - history_.size(); }
   std::vector<Kept> read(std::uint64_t first, std::uint64_t last, std::size_t room) const;
@@ -128,11 +135,16 @@ class TopicState : public base::ListHook<HistoryTag>, public base::ListHook<Chan
   const std::unique_ptr<FormatQueue> formatting_;
   std::atomic<std::uint32_t> references_{1};
   std::atomic<std::uint32_t> subscribers_{0};
+  std::atomic<std::uint32_t> sharers_{0};
   mutable std::mutex mutex_{};
   // Guarded by mutex_. Only its own worker writes a seat, so that it reads it without the lock.
+  struct Place {
+    Seat* seat = nullptr;  // null: the worker has no subscribers
+    Inbox::Share share{};  // the worker's inbox guards it
+  };
   std::uint64_t epoch_;
   std::uint64_t offset_ = 0;
-  std::vector<Seat*> seats_;  // one for each worker; null: it has no subscribers
+  std::vector<Place> places_;  // one for each worker
   History history_{};
 };
 

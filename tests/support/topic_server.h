@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <future>
 #include <gtest/gtest.h>
 #include <sstream>
 #include <string>
@@ -122,6 +123,30 @@ class TopicClient {
 
  private:
   BlockingClient client_;
+};
+
+/// Holds all loops of a server, so that they deliver nothing until open().
+class Gate {
+ public:
+  Gate(Server& server, unsigned workers) {
+    EXPECT_TRUE(server.post_all([this, opened = opened_.get_future().share()] {
+      held_.put(1);
+      opened.wait();
+    }));
+    for (; workers > 0; --workers) held_.take();
+  }
+  ~Gate() { open(); }
+  Gate(const Gate&) = delete;
+  Gate& operator=(const Gate&) = delete;
+
+  void open() {
+    if (!std::exchange(is_open_, true)) opened_.set_value();
+  }
+
+ private:
+  Inbox<int> held_{};
+  std::promise<void> opened_{};
+  bool is_open_ = false;
 };
 
 class TopicServer : public RunningServer {
