@@ -4,6 +4,7 @@
 #include "tern/connection.h"
 #include "tern/engine.h"
 #include "tern/error.h"
+#include "tern/files.h"
 #include "tern/http.h"
 #include "tern/listener.h"
 #include "tern/observe.h"
@@ -158,6 +159,17 @@ class Server {
   /// status. Without a fallback they are answered with 404.
   /// Thread: all workers call `page` at the same time.
   Server& fallback(UniqueFunction<Response(const Request&)> page);
+  /// Answers GET and HEAD requests at and behind `prefix` with the files of a folder, and other
+  /// methods with 405. Routes go before files, and of several prefixes the longest one counts. If
+  /// there is no such file, the answer is that of the fallback, or 404.
+  /// No path leads out of the folder, by ".." or by a link. A link inside is followed if the kernel
+  /// has openat2 (5.6). Only regular files are sent; a name that begins with a dot is not, except
+  /// ".well-known". The answers have ETag and Last-Modified. Conditions are checked, and a Range is
+  /// answered if it is one range of bytes. A file is read while the peer takes it, so its size does
+  /// not matter. If it is changed meanwhile, the connection is reset. A descriptor is open for each
+  /// file that is being sent; without one the answer is 503.
+  /// listen() opens the folder and fails if there is none. RFC 9110 §13, §14.
+  Server& files(std::string prefix, std::string folder, FilesOptions options = {});
 
   /// Sets the options of all topics. Call it before run().
   Server& topics(TopicOptions options);

@@ -112,7 +112,7 @@ Result<void> Core::check() {
     const std::lock_guard lock(late_mutex_);
     why = std::exchange(late_, {});
   }
-  if (why.empty()) return {};
+  if (why.empty()) return router.files().open();
   return Error::described(Errc::options_invalid, "listen: " + why);
 }
 

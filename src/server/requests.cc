@@ -103,12 +103,29 @@ void answer_by_fallback(Router& router, LiveConnection& connection) {
   if (!fine) handshake.respond_internal_error();
 }
 
+// A request for a WebSocket does not get a file, so that its answer says that there is no route.
+void answer_by_file(Router& router, LiveConnection& connection, std::string_view path) {
+  const FileSite* const site = router.files().find(path);
+  if (site == nullptr || asks_for_websocket(connection))
+    return answer_by_fallback(router, connection);
+  FileAnswer answer = site->answer(connection.engine().request());
+  if (!answer.response) return answer_by_fallback(router, connection);
+  if (answer.error) {
+    const LogSink& sink = connection.environment().shared.log;
+    connection::log_composed(sink, [&] {
+      connection::log(sink, LogLevel::error, "no file is sent: " + answer.error.message(),
+                      connection.remote_address());
+    });
+  }
+  Handshake(connection).respond(*answer.response);
+}
+
 // Parameters take half a KiB of the stack, which exact paths do without.
 [[gnu::noinline]] void answer_by_pattern(Router& router, LiveConnection& connection,
                                          std::string_view path) {
   Parameters parameters;
   Route* const route = router.find_pattern(path, parameters);
-  if (route == nullptr) return answer_by_fallback(router, connection);
+  if (route == nullptr) return answer_by_file(router, connection, path);
   answer_by(connection, *route, parameters.all());
 }
 

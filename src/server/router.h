@@ -7,6 +7,7 @@
 #include "tern/server.h"
 #include "tern/unique_function.h"
 
+#include "server/files.h"
 #include "server/pattern.h"
 #include "server/route_tree.h"
 
@@ -97,7 +98,9 @@ class Router {
   void set_fallback(Page page);
   /// Keeps the first problem, because of which the server must not listen.
   void complain(std::string_view path, Kind kind, std::string_view why);
-  const std::string& problem() const noexcept { return problem_; }
+  const std::string& problem() const noexcept {
+    return problem_.empty() ? files_.problem() : problem_;
+  }
 
   /// Returns the route whose path is exactly this one; null if there is none. It goes before
   /// find_pattern().
@@ -106,6 +109,8 @@ class Router {
   Route* find_pattern(std::string_view path, Parameters& parameters) noexcept;
   /// Returns the page for requests that no route fits; null if there is none.
   Page* fallback() noexcept { return fallback_ ? &fallback_ : nullptr; }
+  /// The folders of which the files answer requests that no route fits.
+  FileSites& files() noexcept { return files_; }
   /// The methods of all pages.
   MethodSet methods() const noexcept { return methods_; }
   /// The path of the route with this id; empty for 0, which is the id of all routes after the first
@@ -126,6 +131,7 @@ class Router {
   Routes exact_{};
   Routes patterns_{};  // they have parameters; tree_ finds them
   RouteTree tree_{};
+  FileSites files_{};
   Page fallback_{};
   MethodSet methods_{};
   std::string problem_{};

@@ -100,6 +100,12 @@ Server& Server::del(std::string path, UniqueFunction<Response(const Request&)> p
   return *this;
 }
 
+Server& Server::files(std::string prefix, std::string folder, FilesOptions options) {
+  if (core_->is_too_late("files \"" + prefix + "\" is ignored: call it before run()")) return *this;
+  core_->router.files().add(std::move(prefix), std::move(folder), std::move(options));
+  return *this;
+}
+
 Server& Server::fallback(UniqueFunction<Response(const Request&)> page) {
   if (core_->is_too_late("fallback is ignored: call it before run()")) return *this;
   core_->router.set_fallback(std::move(page));
