@@ -360,6 +360,27 @@ TEST(ServerTopicsHistory, LastGivesAsManyAsThereAre) {
   for (const char* each : {"2", "3", "4"}) EXPECT_EQ(client.receive(), each);
 }
 
+TEST(ServerTopicsHistory, RetainedIsTheLastPublicationThatIsKept) {
+  Server server;
+  server.topics({.history = 2, .format = [](const Publication& publication) {
+                   return std::to_string(publication.position.offset) + ' ' +
+                          std::string(publication.message.text());
+                 }});
+  server.topics("none.*", {});
+  const auto retained = [&](std::string_view topic) {
+    const auto last = server.retained(topic);
+    return last ? std::string(last->message().text()) : "(nothing)";
+  };
+  EXPECT_EQ(retained("room"), "(nothing)");
+  server.publish("room", "a");
+  server.publish("room", "b");
+  server.publish("none.x", "c");
+  EXPECT_EQ(retained("room"), "2 b");
+  server.publish("room", "");
+  EXPECT_EQ(retained("room"), "3 ");
+  for (const char* topic : {"none.x", "other", "", "a\nb"}) EXPECT_EQ(retained(topic), "(nothing)");
+}
+
 TEST(ServerTopicsHistory, FormatPutsThePositionIntoThePayload) {
   TopicServer house;
   house.server.topics({.history = 2, .format = [](const Publication& publication) {

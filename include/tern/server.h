@@ -198,6 +198,11 @@ class Server {
   /// The number of subscribers of a topic on all workers. Thread: any.
   std::size_t subscribers(std::string_view topic) const noexcept;
 
+  /// Returns the last publication of a topic, as subscribers receive it (TopicOptions::format).
+  /// Nothing if none is kept: see TopicOptions::history and history_age. Thread: any. Throws
+  /// std::bad_alloc.
+  std::optional<SharedMessage> retained(std::string_view topic) const;
+
   /// Calls `function` for each open connection of all workers, each in its loop, a part of them in
   /// each turn. Connections that begin meanwhile may be left out. Returns false if a worker does
   /// not take the call, because its mailbox is full, memory is out, or the server does not run.

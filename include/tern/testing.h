@@ -62,7 +62,9 @@ class TestPeer {
 
   // ---- what this peer does. Without a WebSocket, the first three throw std::runtime_error.
 
+  /// Sends a message, also a text that is not UTF-8.
   void send(Message message);
+  /// Sends a ping of at most 125 bytes.
   void ping(std::string_view payload = {});
   /// Sends a Close frame.
   void close(CloseCode code = CloseCode::normal, std::string_view reason = {});

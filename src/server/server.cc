@@ -154,6 +154,14 @@ std::size_t Server::subscribers(std::string_view topic) const noexcept {
   return found ? found->subscribers() : 0;
 }
 
+std::optional<SharedMessage> Server::retained(std::string_view topic) const {
+  const topics::TopicRef found = core_->topics->find(topic);
+  if (!found) return {};
+  topics::Beginning last = found->begin_again(From::retained);
+  if (last.kept.empty()) return {};
+  return std::move(last.kept.back().message);
+}
+
 bool Server::for_each(UniqueFunction<void(Connection&)> function) noexcept {
   return core_->for_each(std::move(function));
 }
