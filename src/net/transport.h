@@ -71,7 +71,8 @@ class Transport {
   /// Returns the subject of the peer's verified certificate (RFC 4514); empty if there is none.
   /// Throws std::bad_alloc.
   virtual std::string peer_subject() const { return {}; }
-  /// Returns what a PROXY header in front of the connection told; null if there is none, or not yet.
+  /// Returns what a PROXY header in front of the connection told; null if there is none, or not
+  /// yet.
   virtual const ProxiedClient* proxied() const noexcept { return nullptr; }
 };
 
