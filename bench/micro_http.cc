@@ -57,7 +57,8 @@ void parse_and_check_request(benchmark::State& state) {
     parser.start(HeadParser::Kind::request, {});
     parser.feed(bytes(browser_request));
     const tern::Request request = parser.request();
-    good = good && !tern::handshake::check_request(request) &&
+    tern::http::BodyFraming framing;
+    good = good && !tern::handshake::check_request(request, framing) &&
            !tern::handshake::check_upgrade(request, {});
   }
   if (!good) state.SkipWithError("refused");

@@ -36,7 +36,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   require(parser.feed(std::as_bytes(std::span(text))) == text.size());
   const tern::Request request = parser.request();
   require(request.target() == url->target);
-  require(!tern::handshake::check_request(request));
+  tern::http::BodyFraming framing;
+  require(!tern::handshake::check_request(request, framing));
   require(!tern::handshake::check_upgrade(request, {}));
   return 0;
 }

@@ -26,6 +26,7 @@ TEST(DocsLimits, DefaultsHaveTheDocumentedValues) {
   EXPECT_EQ(limits.max_head_bytes, 16'384u);
   EXPECT_EQ(limits.max_request_line_bytes, 8'192u);
   EXPECT_EQ(limits.max_header_fields, 100u);
+  EXPECT_EQ(limits.max_body_bytes, 65'536u);
   EXPECT_EQ(limits.max_queued_bytes, 1'048'576u);
   EXPECT_EQ(limits.high_water_bytes, 262'144u);
   EXPECT_EQ(limits.low_water_bytes, 65'536u);
@@ -39,6 +40,7 @@ TEST(DocsLimits, DefaultsHaveTheDocumentedValues) {
   EXPECT_EQ(timeouts.close, 5s);
   EXPECT_EQ(timeouts.stall, 30s);
   EXPECT_EQ(timeouts.http_idle, 5s);
+  EXPECT_EQ(timeouts.body, 30s);
 
   const ServerOptions server;
   EXPECT_EQ(server.max_unfinished_handshakes, 1'024u);
@@ -71,12 +73,12 @@ TEST(DocsLimits, AllRolesShareTheirDefaults) {
   const auto all = [](const Limits& limits) {
     return std::tuple(limits.max_message_bytes, limits.max_head_bytes,
                       limits.max_request_line_bytes, limits.max_header_fields,
-                      limits.max_queued_bytes, limits.high_water_bytes, limits.low_water_bytes,
-                      limits.overflow, limits.min_drain_bytes_per_second);
+                      limits.max_body_bytes, limits.max_queued_bytes, limits.high_water_bytes,
+                      limits.low_water_bytes, limits.overflow, limits.min_drain_bytes_per_second);
   };
   const auto times = [](const Timeouts& timeouts) {
     return std::tuple(timeouts.handshake, timeouts.silence, timeouts.pong, timeouts.close,
-                      timeouts.stall, timeouts.http_idle);
+                      timeouts.stall, timeouts.http_idle, timeouts.body);
   };
   for (const Limits& limits :
        {EngineOptions{}.limits, ServerOptions{}.limits, DialOptions{}.limits}) {
@@ -120,6 +122,7 @@ std::map<std::string, std::string> expected() {
       {"limits.max_request_line_bytes", spaced(limits.max_request_line_bytes)},
       {"limits.max_head_bytes", spaced(limits.max_head_bytes)},
       {"limits.max_header_fields", spaced(limits.max_header_fields)},
+      {"limits.max_body_bytes", bytes(limits.max_body_bytes)},
       {"limits.high_water_bytes", bytes(limits.high_water_bytes)},
       {"limits.low_water_bytes", bytes(limits.low_water_bytes)},
       {"limits.min_drain_bytes_per_second", spaced(limits.min_drain_bytes_per_second)},
@@ -142,6 +145,7 @@ std::map<std::string, std::string> expected() {
       {"timeouts.pong", seconds(timeouts.pong)},
       {"timeouts.stall", seconds(timeouts.stall)},
       {"timeouts.close", seconds(timeouts.close)},
+      {"timeouts.body", seconds(timeouts.body)},
       {"timeouts.http_idle", seconds(timeouts.http_idle)},
       {"stop_deadline", seconds(server.stop_deadline)},
       {"DialOptions::timeout", seconds(dial.timeout)},

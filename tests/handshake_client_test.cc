@@ -219,7 +219,8 @@ TEST(HandshakeClient, ClientAcceptsWhatTheServerAnswers) {
   parser.start(HeadParser::Kind::request, {});
   ASSERT_EQ(parser.feed(std::as_bytes(std::span(request_text))), request_text.size());
   const Request request = parser.request();
-  ASSERT_EQ(check_request(request), std::nullopt);
+  http::BodyFraming framing;
+  ASSERT_EQ(check_request(request, framing), std::nullopt);
   ASSERT_EQ(check_upgrade(request, {}), std::nullopt);
   const std::vector<std::string> known{"superchat"};
   std::string answer_text;

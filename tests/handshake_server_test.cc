@@ -75,7 +75,11 @@ Answer answer(const std::vector<std::string_view>& pieces,
     return {};
   } else {
     request = parser.request();
-    fault = check_request(request);
+    http::BodyFraming framing;
+    fault = check_request(request, framing);
+    // The engine does the same: an upgrade has no body.
+    const bool has_body = framing.kind != http::BodyFraming::Kind::none;
+    if (!fault && has_body) fault = Errc::request_with_body;
     if (!fault) fault = check_upgrade(request, origins);
   }
   Answer result;

@@ -19,6 +19,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <sys/uio.h>
 #include <system_error>
@@ -127,9 +128,20 @@ class Engine {
 
   // ---- after Kind::request, exactly one of accept() and respond(), now or later
 
-  /// Returns the request.
+  /// Returns the request. It has its body from Kind::body on.
   /// Lifetime: until it is answered or the engine has closed.
   const Request& request() const noexcept;
+  /// Returns whether the request has a body for which read_body() was not called. respond() then
+  /// ends the connection, because the body is not read, and accept() refuses the request.
+  bool has_unread_body() const noexcept;
+  /// Reads the body within limits.max_body_bytes and timeouts.body. Kind::body follows. Answers 100
+  /// if the client waits for it. Errors: body_too_big, after a 413; closed, if the request has no
+  /// unread body. RFC 9112 §6, RFC 9110 §10.1.1.
+  std::error_code read_body() noexcept;
+  /// Moves the body out of request(), for an answer that comes later.
+  std::string take_body() noexcept;
+  /// Lets the request wait for its answer without a deadline.
+  void wait_for_answer() noexcept;
   /// Returns the reason why accept() would refuse the request; no error if it would answer 101.
   /// Error: closed, if no request waits for an answer. RFC 6455 §4.2.1.
   std::error_code upgrade_error() const noexcept;
@@ -315,6 +327,8 @@ class Engine {
   engine::ClientOpening* client_opening() const noexcept;
   engine::ServerOpening* undecided() const noexcept;
   void start_opening();
+  void rest_between_requests() noexcept;
+  bool begin_request() noexcept;
   Event next_opening();
   void follow(const engine::OpeningStep& step);
   void opened() noexcept;
@@ -376,7 +390,8 @@ class Engine {
   Phase phase_ = Phase::opening;
   Keepalive keepalive_ : 2 = Keepalive::listening;
   CloseFrames close_frames_ : 3 = CloseFrames::none;
-  bool tells_delivery_ : 1 = false;  // the driver reports what the peer has acknowledged
+  bool tells_delivery_ : 1 = false;    // the driver reports what the peer has acknowledged
+  bool between_requests_ : 1 = false;  // server: an answer was given, and active_ is given back
 };
 
 }  // namespace tern

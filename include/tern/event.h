@@ -15,7 +15,8 @@ class Event {
   /// What it is.
   enum class Kind : std::uint8_t {
     none,     ///< nothing more until the next feed
-    request,  ///< server: request() waits for accept() or respond()
+    request,  ///< server: request() waits for accept() or respond(), or first for read_body()
+    body,     ///< server: request() has its body, and waits for respond()
     open,     ///< the handshake is done
     message,  ///< a whole data message
     ping,     ///< a ping; its pong is queued already, but not after Engine::finish (§5.5.2)

@@ -33,7 +33,7 @@ struct PathParameter {
   std::string_view value{};
 };
 
-/// The head of a received request. Copies are views of the same bytes. Lifetime: in a handler until
+/// A received request. Copies are views of the same bytes. Lifetime: in a handler until
 /// the handler returns; from Upgrade::request() until the upgrade is answered.
 class Request {
  public:
@@ -44,6 +44,7 @@ class Request {
     std::span<const HeaderField> fields{};
     std::string_view remote_address{};
     std::string_view client_subject{};
+    std::string_view body{};
     int minor_version = 1;
     std::span<const PathParameter> parameters{};  ///< of the route's path
     std::string_view host{};          ///< as a trusted proxy tells it; empty: that of Host
@@ -101,6 +102,10 @@ class Request {
   /// The subject of the client's verified certificate, e.g. "CN=alice,O=Example" (RFC 4514); empty
   /// if none was requested or sent. See TlsServer::client_certificates.
   std::string_view client_subject() const noexcept { return parts_.client_subject; }
+  /// The body without its framing; empty if there is none. It is complete, because a handler is
+  /// called after its last byte, and has at most Limits::max_body_bytes. Its trailers are dropped.
+  /// RFC 9110 §6.4.
+  std::string_view body() const noexcept { return parts_.body; }
   /// The minor version of HTTP: 1 for "HTTP/1.1", 0 for "HTTP/1.0".
   int minor_version() const noexcept { return parts_.minor_version; }
   /// The parts, as views of the same bytes.

@@ -24,6 +24,8 @@ struct Limits {
   std::size_t max_head_bytes = 16'384;         ///< HTTP head with its last CRLFCRLF, ≥ 256; 431
   std::size_t max_request_line_bytes = 8'192;  ///< without its CRLF, ≥ 14; 414
   std::uint32_t max_header_fields = 100;       ///< ≥ 5; 431
+  /// The body of a request, without its framing; 413. 0: no request may have a body.
+  std::size_t max_body_bytes = std::size_t{64} << 10;
   /// Hard limit of the send queue; see overflow. An empty queue accepts one message of any size.
   std::size_t max_queued_bytes = std::size_t{1} << 20;
   std::size_t high_water_bytes = std::size_t{256} << 10;  ///< above it, send() returns `congested`
@@ -34,11 +36,11 @@ struct Limits {
   std::size_t min_drain_bytes_per_second = 100;
 };
 
-/// Deadlines. `handshake` is absolute: no traffic extends it. Every received byte ends a silence.
-/// `pong` and `close` start when our frame was written to the socket. `pong`, `close` and `stall`
-/// move while the peer takes written bytes, see Limits::min_drain_bytes_per_second. While output
-/// waits to be written, `stall` runs instead of `close` and `http_idle`.
-/// `std::chrono::nanoseconds::max()` switches a deadline off.
+/// Deadlines. `handshake` and `body` are absolute: no traffic extends them. Every received byte
+/// ends a silence. `pong` and `close` start when our frame was written to the socket. `pong`,
+/// `close` and `stall` move while the peer takes written bytes, see
+/// Limits::min_drain_bytes_per_second. While output waits to be written, `stall` runs instead of
+/// `close` and `http_idle`. `std::chrono::nanoseconds::max()` switches a deadline off.
 struct Timeouts {
   using Duration = std::chrono::nanoseconds;
   Duration handshake = std::chrono::seconds(10);  ///< from accept or dial to the 101
@@ -47,6 +49,7 @@ struct Timeouts {
   Duration close = std::chrono::seconds(5);       ///< from our Close frame to the end
   Duration stall = std::chrono::seconds(30);      ///< output waits and the peer takes none of it
   Duration http_idle = std::chrono::seconds(5);   ///< from a written answer to the next request
+  Duration body = std::chrono::seconds(30);       ///< from the end of a head to the end of its body
 };
 
 /// permessage-deflate, RFC 7692: the options that a server accepts and a client offers. A number

@@ -24,7 +24,8 @@ class LiveConnection;
 class Owner {
  public:
   /// The peer's head has arrived. A server's owner reads engine().request() and answers it, now or
-  /// later, and then calls LiveConnection::head_answered(). A client's owner reads
+  /// later, and then calls LiveConnection::head_answered(). It may call engine().read_body()
+  /// before; then this is called again when the body is there. A client's owner reads
   /// engine().response(), which is the 101, and calls make_session(); without a session the
   /// connection fails.
   virtual void on_head(LiveConnection& connection) noexcept = 0;

@@ -13,6 +13,7 @@ void LiveConnection::on_event(const Event& event, TurnBudget& budget) noexcept {
       budget.charge(TurnBudget::pulling);
       return pull_body();
     case Event::Kind::request:
+    case Event::Kind::body:
       budget.charge(TurnBudget::request);
       return environment_->owner.on_head(*this);
     case Event::Kind::open:

@@ -35,6 +35,12 @@ struct Active {
   std::error_code input_end() const noexcept {
     return error || !eof ? error : make_error_code(Errc::end_of_stream);
   }
+  /// Whether nothing is unread, waiting to be written or waiting to be reported, apart from the
+  /// opening.
+  bool has_nothing() const noexcept {
+    return out.empty() && in.unread().empty() && !eof && due == Event::Kind::none &&
+           error.value() == 0;
+  }
   /// Whether nothing is unread, begun, handed out, waiting to be written or waiting to be reported.
   bool rests() const noexcept { return out.empty() && in.idle() && !has_more_events(); }
 

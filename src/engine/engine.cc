@@ -85,6 +85,8 @@ Result<Engine> Engine::established(Role role, const Agreement& agreement,
 [[gnu::hot]] void Engine::rest() noexcept {
   if (phase_ == Phase::open && active_ && active_->rests()) {
     workspace_->memory().put_back(active_.release());
+  } else if (phase_ == Phase::opening) [[unlikely]] {
+    rest_between_requests();
   }
 }
 
@@ -132,7 +134,7 @@ inline void Engine::restart_silence() noexcept {
     return;
   } else if (phase_ == Phase::finishing) {
     clock_.restart(now_);
-  } else if (auto* server = server_opening(); server != nullptr && server->begin_request()) {
+  } else if (phase_ == Phase::opening && begin_request()) {
     clock_.restart(now_);  // the deadline of a request head starts at its first byte
   }
   guarded([&] {

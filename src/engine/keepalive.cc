@@ -209,7 +209,8 @@ bool Engine::is_answer_late(const PeerProgress* delivery, Timeouts::Duration lim
   if (!active_->out.empty()) {
     active_->stall.credit(now_, bytes, options_->limits.min_drain_bytes_per_second);
   } else if (phase_ == Phase::closing || phase_ == Phase::finishing ||
-             (phase_ == Phase::opening && role_ == Role::server && undecided() == nullptr)) {
+             (phase_ == Phase::opening && role_ == Role::server &&
+              server_opening()->counts_from_written())) {
     clock_.start(now_);
   }
 }

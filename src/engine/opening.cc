@@ -18,12 +18,35 @@ using engine::ServerOpening;
 void Engine::start_opening() {
   engine::Active& active = *active_;
   if (role_ == Role::server) {
-    active.opening = std::make_unique<engine::Opening>(std::in_place_type<ServerOpening>, *options_,
-                                                       active.in, active.out);
+    active.opening = workspace_->memory().take_opening();
+    if (!active.opening) active.opening = std::make_unique<engine::Opening>();
+    const bool idle = between_requests_;
+    between_requests_ = false;
+    std::get<ServerOpening>(*active.opening).start(*options_, active.in, active.out, idle);
   } else {
     active.opening = std::make_unique<engine::Opening>(std::in_place_type<ClientOpening>, *options_,
                                                        active.in, active.out);
   }
+}
+
+// Between two requests a connection has no block, like an open connection at rest.
+void Engine::rest_between_requests() noexcept {
+  ServerOpening* const server = server_opening();
+  if (server == nullptr || !server->is_idle() || !active_->has_nothing()) return;
+  workspace_->memory().keep_opening(std::move(active_->opening));
+  workspace_->memory().give_back(active_.release());
+  between_requests_ = true;
+}
+
+// Input arrived. Returns true if it begins a request after an answer.
+bool Engine::begin_request() noexcept {
+  if (!active_) {
+    const bool begins = between_requests_;
+    between_requests_ = false;
+    return begins;
+  }
+  ServerOpening* const server = server_opening();
+  return server != nullptr && server->begin_request();
 }
 
 // Null if there is none: before the first byte, on a client, or some time after the opening.
@@ -64,6 +87,10 @@ void Engine::follow(const OpeningStep& step) {
     case OpeningStep::Kind::pull:
       active_->due = Event::Kind::pull;
       return;
+    case OpeningStep::Kind::body:
+      active_->due = Event::Kind::body;
+      clock_.restart(now_);
+      return;
     case OpeningStep::Kind::open:
       adopt(step.agreement);
       return opened();
@@ -85,7 +112,8 @@ Timeouts::Duration Engine::opening_limit() const noexcept {
   if (const ServerOpening* const server = server_opening())
     return server->limit(options_->timeouts);
   const ClientOpening* const client = client_opening();
-  return client != nullptr ? client->limit() : options_->timeouts.handshake;
+  if (client != nullptr) return client->limit();
+  return between_requests_ ? options_->timeouts.http_idle : options_->timeouts.handshake;
 }
 
 void Engine::on_opening_timeout() {
@@ -121,6 +149,36 @@ void Engine::reached(Reached how) noexcept {
   ServerOpening* const server = undecided();
   if (server == nullptr) return;
   guarded([&] { server->reached(std::move(how)); });
+}
+
+bool Engine::has_unread_body() const noexcept {
+  const ServerOpening* const server = undecided();
+  return server != nullptr && server->has_unread_body();
+}
+
+std::error_code Engine::read_body() noexcept {
+  ServerOpening* const server = undecided();
+  if (server == nullptr || !server->has_unread_body()) return Errc::closed;
+  std::error_code error;
+  guarded([&] {
+    active_->will_write(now_);
+    const OpeningStep step = server->read_body(date_line());
+    error = step.why;
+    clock_.restart(now_);
+    follow(step);
+  });
+  if (!error && has_ended()) error = close_info().error;
+  return error;
+}
+
+std::string Engine::take_body() noexcept {
+  ServerOpening* const server = undecided();
+  return server != nullptr ? server->take_body() : std::string();
+}
+
+void Engine::wait_for_answer() noexcept {
+  ServerOpening* const server = undecided();
+  if (server != nullptr && !server->has_unread_body()) server->wait_for_answer();
 }
 
 std::error_code Engine::accept(const Accept& accept) noexcept {

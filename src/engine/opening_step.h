@@ -14,6 +14,7 @@ struct OpeningStep {
     wait,     // nothing: the opening needs input, room for output, or a decision
     request,  // report Kind::request
     pull,     // report Kind::pull
+    body,     // report Kind::body
     open,     // the next byte in each direction belongs to a frame; `agreement` holds
     end,      // end the connection once the queued output is written
     drop,     // end the connection at once

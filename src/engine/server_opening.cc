@@ -20,6 +20,8 @@ constexpr std::size_t max_held_bytes = std::size_t{64} << 10;
 // How much of a body may wait when more of it is pulled.
 constexpr std::size_t max_pulled_ahead = std::size_t{64} << 10;
 
+constexpr std::string_view interim = "HTTP/1.1 100 Continue\r\n\r\n";
+
 // Few requests have the field, so the quick check comes first.
 bool expects_continue(const Request& request) noexcept {
   const auto is_expect = [](const HeaderField& field) {
@@ -31,9 +33,20 @@ bool expects_continue(const Request& request) noexcept {
 
 }  // namespace
 
-ServerOpening::ServerOpening(const EngineOptions& options, Inbound& in, Outbound& out) noexcept
-    : options_(&options), in_(&in), out_(&out) {
+void ServerOpening::start(const EngineOptions& options, Inbound& in, Outbound& out,
+                          bool idle) noexcept {
+  options_ = &options;
+  in_ = &in;
+  out_ = &out;
   head_.start(http::HeadParser::Kind::request, options.limits);
+  request_ = {};
+  framing_ = {};
+  received_.reset();
+  body_.reset();
+  reached_.reset();
+  upgrade_error_.reset();
+  explanation_.clear();
+  state_ = idle ? State::idle : State::reading;
 }
 
 bool ServerOpening::begin_request() noexcept {
@@ -51,17 +64,10 @@ OpeningStep ServerOpening::next(std::error_code input_end, std::string_view date
     in_->stash();
     if (state_ == State::sending && !failed) return {};  // a FIN does not end the answer
     // Whole requests that came before a FIN are answered.
-    if (state_ != State::deciding && in_->has_stash() && !failed) return {};
+    if (!is_deciding() && in_->has_stash() && !failed) return {};
   } else {
-    in_->skip(head_.feed(in_->unread()));
-    switch (head_.status()) {
-      case http::HeadParser::Status::more:
-        break;
-      case http::HeadParser::Status::failed:
-        return refuse(head_.error(), date_line);
-      case http::HeadParser::Status::done:
-        return judge(date_line);
-    }
+    OpeningStep step = state_ == State::receiving ? next_body(date_line) : next_head(date_line);
+    if (step.kind != OpeningStep::Kind::wait) return step;
   }
   if (failed) return {.kind = OpeningStep::Kind::drop, .why = input_end};
   if (input_end) return {.kind = OpeningStep::Kind::end, .why = input_end};
@@ -94,36 +100,103 @@ void ServerOpening::reached(Reached how) {
   upgrade_error_ = handshake::check_upgrade(request_, options_->allowed_origins, site());
 }
 
+OpeningStep ServerOpening::next_head(std::string_view date_line) {
+  in_->skip(head_.feed(in_->unread()));
+  switch (head_.status()) {
+    case http::HeadParser::Status::more:
+      return {};
+    case http::HeadParser::Status::failed:
+      return refuse(head_.error(), date_line);
+    case http::HeadParser::Status::done:
+      break;
+  }
+  return judge(date_line);
+}
+
 OpeningStep ServerOpening::judge(std::string_view date_line) {
   reached_.reset();
   request_ = shown(head_.request());
-  if (const auto errc = handshake::check_request(request_)) return refuse(*errc, date_line);
+  if (const auto errc = handshake::check_request(request_, framing_)) {
+    return refuse(*errc, date_line);
+  }
   upgrade_error_ = handshake::check_upgrade(request_, options_->allowed_origins, site());
   state_ = State::deciding;
   return {.kind = OpeningStep::Kind::request};
 }
 
 bool ServerOpening::wants_input() const noexcept {
-  if (state_ == State::deciding) return in_->unread().size() < max_held_bytes;
+  if (is_deciding()) return in_->unread().size() < max_held_bytes;
   return !in_->has_stash() && !holds_input();
 }
 
 bool ServerOpening::holds_input() const noexcept {
-  return state_ == State::deciding || state_ == State::sending ||
+  if (state_ == State::receiving) return false;  // a body is bounded, and makes no output
+  return is_deciding() || state_ == State::sending ||
          out_->queued_bytes() > options_->limits.low_water_bytes;
+}
+
+// ---- bodies
+
+OpeningStep ServerOpening::read_body(std::string_view date_line) {
+  received_ = std::make_unique<http::RequestBody>(framing_, options_->limits);
+  if (received_->status() == http::RequestBody::Status::failed) {
+    return refuse(received_->error(), date_line);
+  }
+  state_ = State::receiving;
+  // A client that has begun with its body does not wait for 100 (RFC 9110 §10.1.1), and a client of
+  // HTTP/1.0 does not know it.
+  if (request_.minor_version() != 0 && in_->unread().empty() && expects_continue(request_)) {
+    out_->append_bytes(std::as_bytes(std::span(interim)));
+  }
+  return {};
+}
+
+OpeningStep ServerOpening::next_body(std::string_view date_line) {
+  in_->skip(received_->feed(in_->unread()));
+  switch (received_->status()) {
+    case http::RequestBody::Status::more:
+      return {};
+    case http::RequestBody::Status::failed:
+      return refuse(received_->error(), date_line);
+    case http::RequestBody::Status::done:
+      break;
+  }
+  state_ = State::deciding;
+  show_body(received_->text());
+  return {.kind = OpeningStep::Kind::body};
+}
+
+void ServerOpening::show_body(std::string_view body) noexcept {
+  Request::Parts parts = request_.parts();
+  parts.body = body;
+  request_ = Request(parts);
+}
+
+std::string ServerOpening::take_body() noexcept {
+  if (!received_ || state_ == State::receiving) return {};
+  show_body({});
+  return received_->take();
+}
+
+// The answer may be pulled for a long time, and it does not need the body any more.
+void ServerOpening::release_body() noexcept {
+  framing_ = {};
+  if (!received_) return;
+  show_body({});
+  received_.reset();
 }
 
 // ---- answers
 
 OpeningStep ServerOpening::accept(const Accept& accept, std::string_view date_line) {
-  if (upgrade_error_) return refuse(*upgrade_error_, date_line);
+  if (const auto errc = upgrade_error()) return refuse(*errc, date_line);
   const std::string_view protocol = handshake::choose_protocol(request_, accept.protocols);
   const auto wanted = deflate::usable(accept.deflate ? accept.deflate : options_->deflate);
   std::optional<deflate::Acceptance> compression;
   if (wanted) compression = deflate::accept_offer(request_.headers(), *wanted);
   std::string head;
   // RFC 9110 §7.8: 100 comes before 101, if it is expected.
-  if (expects_continue(request_)) head = "HTTP/1.1 100 Continue\r\n\r\n";
+  if (expects_continue(request_)) head = interim;
   const auto errc = handshake::write_accept(
       head, request_, protocol, accept.headers,
       compression ? deflate::answer_text(*compression) : std::string(), date_line);
@@ -140,8 +213,9 @@ OpeningStep ServerOpening::accept(const Accept& accept, std::string_view date_li
 }
 
 OpeningStep ServerOpening::respond(const Response& response, std::string_view date_line) {
-  // HTTP/1.0 closes by default (RFC 9112 §9.3).
-  const bool closes = response.code() >= 400 || asks_for_upgrade() ||
+  // HTTP/1.0 closes by default (RFC 9112 §9.3). A body that was not read would be taken for the
+  // next request.
+  const bool closes = response.code() >= 400 || asks_for_upgrade() || has_unread_body() ||
                       request_.minor_version() == 0 ||
                       http::list_contains(request_.headers(), "Connection", "close");
   if (!write(response, {}, closes ? State::done : State::idle, date_line)) {
@@ -183,6 +257,7 @@ bool ServerOpening::write(const Response& response, std::span<const HeaderField>
   }
   const bool has_body = request_.method() != "HEAD" && http::has_content(response.code());
   out_->append_bytes(std::as_bytes(std::span(head)));
+  release_body();
   if (has_body && response.source() != nullptr) {
     begin_body(response, next);
   } else {
@@ -232,6 +307,8 @@ OpeningStep ServerOpening::pull() {
 
 Timeouts::Duration ServerOpening::limit(const Timeouts& timeouts) const noexcept {
   if (state_ == State::deciding) return timeouts.handshake;
+  if (state_ == State::receiving) return timeouts.body;
+  if (state_ == State::answering) return Timeouts::Duration::max();
   // The time for the next request begins when the answer is written.
   if (state_ == State::sending || !out_->empty()) return Timeouts::Duration::max();
   return state_ == State::idle ? timeouts.http_idle : timeouts.handshake;
@@ -242,13 +319,15 @@ OpeningStep ServerOpening::expire(std::string_view date_line) {
     answer_unavailable(date_line);
     return {.kind = OpeningStep::Kind::end, .why = Errc::handshake_timeout};
   }
-  if (head_.started()) return refuse(Errc::handshake_timeout, date_line);  // 408, RFC 9110 §15.5.9
+  // 408, RFC 9110 §15.5.9
+  if (state_ == State::receiving) return refuse(Errc::body_timeout, date_line);
+  if (head_.started()) return refuse(Errc::handshake_timeout, date_line);
   const Errc why = state_ == State::idle ? Errc::timed_out : Errc::handshake_timeout;
   return {.kind = OpeningStep::Kind::end, .why = why};
 }
 
 OpeningStep ServerOpening::close(std::string_view date_line) {
-  if (state_ == State::deciding) {
+  if (is_deciding() || state_ == State::receiving) {
     answer_unavailable(date_line);
     return {.kind = OpeningStep::Kind::end};
   }

@@ -11,6 +11,7 @@
 #include <array>
 #include <chrono>
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -30,6 +31,11 @@ class Memory {
   void give_back(Active* active) noexcept;
   /// The same for a block with nothing in it to clear.
   void put_back(Active* active) noexcept;
+
+  /// The opening of a server that was kept last; null if there is none.
+  std::unique_ptr<Opening> take_opening() noexcept { return std::move(opening_); }
+  /// Keeps a server's opening with its memory for the next request of any connection.
+  void keep_opening(std::unique_ptr<Opening> opening) noexcept { opening_ = std::move(opening); }
 
   /// As in Workspace.
   void set_wall_clock(Engine::TimePoint now,
@@ -52,6 +58,7 @@ class Memory {
   base::ChunkPool chunks_{};
   crypto::Random random_{};
   deflate::Contexts contexts_{};
+  std::unique_ptr<Opening> opening_{};
   Active* free_ = nullptr;
   std::size_t kept_ = 0;
   std::optional<std::chrono::nanoseconds>

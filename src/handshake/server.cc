@@ -11,7 +11,6 @@
 
 #include "handshake/accept.h"
 #include "http/chars.h"
-#include "http/framing.h"
 #include "http/response.h"
 #include "http/token.h"
 
@@ -62,9 +61,9 @@ bool offers(const Request& request, std::string_view protocol) noexcept {
 
 }  // namespace
 
-std::optional<Errc> check_request(const Request& request) noexcept {
+std::optional<Errc> check_request(const Request& request, http::BodyFraming& body) noexcept {
   if (const auto fault = http::check_host(request)) return fault;
-  return http::check_body(request);
+  return http::read_framing(request, body);
 }
 
 std::optional<Errc> check_upgrade(const Request& request,
@@ -89,6 +88,7 @@ int refusal_status(Errc errc, const Request& request) noexcept {
     case Errc::http_malformed:
     case Errc::host_invalid:
     case Errc::request_with_body:
+    case Errc::body_malformed:
     case Errc::upgrade_header_invalid:
     case Errc::key_invalid:
     case Errc::protocol_list_invalid:
@@ -103,7 +103,10 @@ int refusal_status(Errc errc, const Request& request) noexcept {
     case Errc::method_not_allowed:
       return 405;
     case Errc::handshake_timeout:
+    case Errc::body_timeout:
       return 408;
+    case Errc::body_too_big:
+      return 413;
     case Errc::request_line_too_long:
       return 414;
     case Errc::upgrade_required:
@@ -111,6 +114,8 @@ int refusal_status(Errc errc, const Request& request) noexcept {
     case Errc::head_too_big:
     case Errc::too_many_header_fields:
       return 431;
+    case Errc::transfer_coding_unsupported:
+      return 501;
     case Errc::overloaded:
       return 503;
     case Errc::http_version_unsupported:

@@ -7,6 +7,7 @@
 
 #include "handshake/origin.h"
 #include "handshake/protocols.h"
+#include "http/framing.h"
 
 #include <cstdint>
 #include <optional>
@@ -17,9 +18,9 @@
 
 namespace tern::handshake {
 
-/// Checks the rules for every request, of a page or a WebSocket: Host and body (see
-/// http/framing.h). The Errc that it returns is answered with `refusal`.
-std::optional<Errc> check_request(const Request& request) noexcept;
+/// Checks the rules for every request, of a page or a WebSocket: Host and the framing of a body,
+/// which it reports (see http/framing.h). The Errc that it returns is answered with `refusal`.
+std::optional<Errc> check_request(const Request& request, http::BodyFraming& body) noexcept;
 
 /// Checks the rules for an upgrade, in this order: method, version of HTTP and Upgrade (HTTP/1.0
 /// has no upgrade, RFC 9110 §7.8), Connection, version, key, subprotocols, extensions, Origin.

@@ -1,12 +1,51 @@
-// Checks the Host field and the body fields of a request. A request with a body is refused and its
-// body is not read, because tern serves no request that has one: each request ends with its head.
+// Checks the Host field and the fields that tell where a body ends. Each rule about a body refuses
+// a request that some server on the way could read in another way:
+//
+//   Content-Length with Transfer-Encoding     RFC 9112 §6.3: an attempt to smuggle a request
+//   two Content-Length fields                 §6.3 allows equal ones; tern refuses them, too
+//   a length that has more than digits        §6.2
+//   Transfer-Encoding in HTTP/1.0             §6.1: the framing is faulty
+//   chunked twice, or not as the last coding  §6.1, §6.3: the end of the body is not known
+//   a coding besides chunked                  §6.1: 501, because tern cannot decode the body
 #include "http/framing.h"
 
 #include "http/authority.h"
 #include "http/chars.h"
 #include "http/token.h"
 
+#include <charconv>
+
 namespace tern::http {
+namespace {
+
+std::optional<Errc> read_codings(const Request& request, BodyFraming& framing) noexcept {
+  if (request.minor_version() == 0) return Errc::http_malformed;
+  ListReader codings(request.headers(), "Transfer-Encoding");
+  unsigned others = 0;
+  bool chunked = false;
+  while (const auto coding = codings.next()) {
+    if (chunked) return Errc::http_malformed;
+    chunked = iequals(*coding, "chunked");
+    if (!chunked) ++others;
+  }
+  if (codings.malformed() || !chunked) return Errc::http_malformed;
+  if (others > 0) return Errc::transfer_coding_unsupported;
+  framing.kind = BodyFraming::Kind::chunked;
+  return {};
+}
+
+std::optional<Errc> read_length(const Request& request, BodyFraming& framing) noexcept {
+  const auto length = only(request.headers(), "Content-Length");
+  if (!length || length->empty() || !all(*length, digit)) return Errc::http_malformed;
+  const char* const end = length->data() + length->size();
+  if (std::from_chars(length->data(), end, framing.bytes).ec != std::errc()) {
+    framing.bytes = UINT64_MAX;
+  }
+  if (framing.bytes != 0) framing.kind = BodyFraming::Kind::counted;
+  return {};
+}
+
+}  // namespace
 
 std::optional<Errc> check_host(const Request& request) noexcept {
   if (request.minor_version() == 0 && !request.has_header("Host")) return {};
@@ -15,21 +54,13 @@ std::optional<Errc> check_host(const Request& request) noexcept {
   return {};
 }
 
-std::optional<Errc> check_body(const Request& request) noexcept {
+std::optional<Errc> read_framing(const Request& request, BodyFraming& framing) noexcept {
+  framing = {};
   const bool has_length = request.has_header("Content-Length");
   if (request.has_header("Transfer-Encoding")) {
-    // RFC 9112 §6.3: a request with both fields is handled as an error.
-    return has_length ? Errc::http_malformed : Errc::request_with_body;
+    return has_length ? Errc::http_malformed : read_codings(request, framing);
   }
-  if (!has_length) return {};
-  const std::string_view length = request.header("Content-Length");
-  if (length.empty() || !all(length, digit)) return Errc::http_malformed;
-  for (const HeaderField& field : request.headers()) {
-    if (iequals(field.name, "Content-Length") && field.value != length) return Errc::http_malformed;
-  }
-  // Only zero is allowed. So the digits are not converted to a number, and nothing can overflow.
-  if (length.find_first_not_of('0') != std::string_view::npos) return Errc::request_with_body;
-  return {};
+  return has_length ? read_length(request, framing) : std::nullopt;
 }
 
 }  // namespace tern::http

@@ -1,11 +1,12 @@
-// The rules that every request must follow: it names its host, and it has no body. If two servers
-// on the way of a request disagree about these rules, an attacker can smuggle a request past one of
-// them.
+// The rules that every request must follow: it names its host, and its fields tell where its body
+// ends. If two servers on the way of a request disagree about these rules, an attacker can smuggle
+// a request past one of them.
 #pragma once
 
 #include "tern/error.h"
 #include "tern/http.h"
 
+#include <cstdint>
 #include <optional>
 
 namespace tern::http {
@@ -16,9 +17,21 @@ namespace tern::http {
 /// not define the field. RFC 9112 §3.2.
 std::optional<Errc> check_host(const Request& request) noexcept;
 
-/// Checks that the request has no body. Transfer-Encoding, or a Content-Length above 0, is
-/// request_with_body. Both fields together, a length that is not a number, and lengths that differ
-/// are http_malformed. "Content-Length: 0" passes. RFC 9112 §6.
-std::optional<Errc> check_body(const Request& request) noexcept;
+/// The end of a request's body, as its head tells it. RFC 9112 §6.3.
+struct BodyFraming {
+  enum class Kind : std::uint8_t {
+    none,     // the request ends with its head
+    counted,  // `bytes` bytes follow, at least one
+    chunked,  // chunks follow, RFC 9112 §7.1
+  };
+
+  Kind kind = Kind::none;
+  std::uint64_t bytes = 0;  // a length over 64 bits becomes the largest number
+};
+
+/// Reads from the fields of a request where its body ends. Returns http_malformed if two readers
+/// could disagree about that, and transfer_coding_unsupported for a coding besides chunked.
+/// RFC 9112 §6.
+std::optional<Errc> read_framing(const Request& request, BodyFraming& framing) noexcept;
 
 }  // namespace tern::http

@@ -78,7 +78,17 @@ void HeadParser::start(Kind kind, const Limits& limits) noexcept {
   max_line_ = clamp(limits.max_request_line_bytes);
   max_fields_ = limits.max_header_fields;
   kind_ = kind;
-  state_ = kind == Kind::request ? State::before_line : State::version;
+  switch (kind) {
+    case Kind::request:
+      state_ = State::before_line;
+      break;
+    case Kind::response:
+      state_ = State::version;
+      break;
+    case Kind::trailers:
+      state_ = State::field_start;
+      break;
+  }
   line_begin_ = 0;
   matched_ = 0;
   status_code_ = 0;

@@ -13,13 +13,14 @@
 
 namespace tern::http {
 
-/// Parses one HTTP head, of a request or a response, from bytes that arrive in any pieces. It
-/// passes each byte a few times at most, however the bytes were cut. Its memory grows with the
-/// bytes that arrived. It reports a fault at the byte that causes the fault. It cannot be copied or
-/// moved, because views point into it. RFC 9112 §2-§5.
+/// Parses one HTTP head, of a request or a response, or the trailers behind a body (RFC 9112
+/// §7.1.2), from bytes that arrive in any pieces. It passes each byte a few times at most, however
+/// the bytes were cut. Its memory grows with the bytes that arrived. It reports a fault at the byte
+/// that causes the fault. It cannot be copied or moved, because views point into it. RFC 9112
+/// §2-§5.
 class HeadParser {
  public:
-  enum class Kind : std::uint8_t { request, response };
+  enum class Kind : std::uint8_t { request, response, trailers };
   enum class Status : std::uint8_t {
     more,    ///< the head is not complete
     done,    ///< request() or response() may be called

@@ -21,6 +21,11 @@ void Handshake::respond(const Response& response) noexcept {
   if (begin_answer()) answered(connection_.engine().respond(response));
 }
 
+void Handshake::read_body() noexcept {
+  if (!begin_answer()) return;
+  if (const std::error_code error = connection_.engine().read_body()) answered(error);
+}
+
 void Handshake::refuse() noexcept {
   if (begin_answer()) answered(connection_.engine().accept());
 }

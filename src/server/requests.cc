@@ -25,7 +25,19 @@ Response allow(int status, MethodSet methods) {
 // A server may ignore an upgrade to another protocol than WebSocket (RFC 9110 §7.8).
 bool asks_for_websocket(const LiveConnection& connection) noexcept {
   const std::error_code why_not = connection.engine().upgrade_error();
-  return why_not != Errc::upgrade_required && why_not != Errc::method_not_allowed;
+  return why_not != Errc::upgrade_required && why_not != Errc::method_not_allowed &&
+         why_not != Errc::request_with_body;
+}
+
+// Reads the body for the page that takes it, which is called when the body is there. A body of GET
+// or HEAD has no meaning and is refused (RFC 9110 §9.3.1). Returns false if no page takes the
+// request: its answer does not wait for the body, and ends the connection.
+[[gnu::cold]] bool take_body(LiveConnection& connection, Route& route) noexcept {
+  const std::string_view method = connection.engine().request().method();
+  if (route.page_for(method) == nullptr) return false;
+  Handshake handshake(connection);
+  method == "GET" || method == "HEAD" ? handshake.refuse() : handshake.read_body();
+  return true;
 }
 
 // The page of this method; else OPTIONS is answered with 204, and other methods with 405 or, at a
@@ -80,6 +92,7 @@ void serve(LiveConnection& connection, Route& route, const Request& request) {
 void answer_by(LiveConnection& connection, Route& route,
                std::span<const PathParameter> parameters) {
   connection.set_label(route.id);
+  if (connection.engine().has_unread_body() && take_body(connection, route)) return;
   const bool reads = route.type == nullptr || route.has_pages() || route.reads_request;
   const std::string_view name = route.has_pages() ? "the page" : "the route";
   const bool fine = connection.call_application(name, [&] {

@@ -94,6 +94,7 @@ class Peer {
   std::size_t write_step = all;            ///< bytes of one write
   std::size_t stash_every = 0;             ///< stops and stashes after this many events
   bool accepts = true;                     ///< accepts each request
+  bool reads_bodies = false;               ///< reads the body of each request that has one
   std::optional<PeerProgress> delivery{};  ///< the delivery that the driver reports, if any
   std::function<void(Event)> on_event;     ///< called for each event, before the actions above
 
@@ -259,7 +260,11 @@ class Peer {
       }
       if (event.kind() == Event::Kind::closed) saw_closed_ = true;
       if (on_event) on_event(event);
-      if (event.kind() == Event::Kind::request && accepts) engine().accept();
+      if (event.kind() == Event::Kind::request && reads_bodies && engine().has_unread_body()) {
+        engine().read_body();
+      } else if (event.kind() == Event::Kind::request && accepts) {
+        engine().accept();
+      }
       if (event.kind() == Event::Kind::message && echo) engine().send(event.message());
       if (stash_every != 0 && count % stash_every == 0) {
         flush();
@@ -289,6 +294,8 @@ class Peer {
       case Event::Kind::request:
         return "request " + std::string(engine().request().method()) + ' ' +
                std::string(engine().request().target());
+      case Event::Kind::body:
+        return "body " + shown(engine().request().body());
       case Event::Kind::open:
         return "open";
       case Event::Kind::message:
