@@ -41,6 +41,7 @@ TEST(DocsLimits, DefaultsHaveTheDocumentedValues) {
   EXPECT_EQ(timeouts.stall, 30s);
   EXPECT_EQ(timeouts.http_idle, 5s);
   EXPECT_EQ(timeouts.body, 30s);
+  EXPECT_EQ(timeouts.answer, 60s);
 
   const ServerOptions server;
   EXPECT_EQ(server.max_unfinished_handshakes, 1'024u);
@@ -78,7 +79,7 @@ TEST(DocsLimits, AllRolesShareTheirDefaults) {
   };
   const auto times = [](const Timeouts& timeouts) {
     return std::tuple(timeouts.handshake, timeouts.silence, timeouts.pong, timeouts.close,
-                      timeouts.stall, timeouts.http_idle, timeouts.body);
+                      timeouts.stall, timeouts.http_idle, timeouts.body, timeouts.answer);
   };
   for (const Limits& limits :
        {EngineOptions{}.limits, ServerOptions{}.limits, DialOptions{}.limits}) {
@@ -146,6 +147,7 @@ std::map<std::string, std::string> expected() {
       {"timeouts.stall", seconds(timeouts.stall)},
       {"timeouts.close", seconds(timeouts.close)},
       {"timeouts.body", seconds(timeouts.body)},
+      {"timeouts.answer", seconds(timeouts.answer)},
       {"timeouts.http_idle", seconds(timeouts.http_idle)},
       {"stop_deadline", seconds(server.stop_deadline)},
       {"DialOptions::timeout", seconds(dial.timeout)},

@@ -218,20 +218,24 @@ TEST(EngineBodies, TheDeadlineOfABodyIsNotMovedByOutput) {
   EXPECT_EQ(server.due(), 15s);
 }
 
-// An application that answers in its own time has no deadline; any other has that of the handshake.
-TEST(EngineBodies, ARequestMayWaitForItsAnswerWithoutADeadline) {
+// An application that answers later has a deadline of its own; any other has that of the handshake.
+TEST(EngineBodies, ARequestThatWaitsForItsAnswerHasADeadline) {
   for (const bool patient : {false, true}) {
-    Server server({.timeouts = {.handshake = 10s}});
+    Server server({.timeouts = {.handshake = 10s, .answer = 50s}});
     server.on_event = [&](Event event) {
       if (event.kind() == Event::Kind::body && patient) server.engine().wait_for_answer();
     };
     server.receive(post("Content-Length: 2\r\n", "ab"));
-    EXPECT_EQ(server.due(), patient ? Timeouts::Duration::max() : 10s);
-    server.wait(1h);
-    if (!patient) {
-      EXPECT_TRUE(server.written().starts_with("HTTP/1.1 503 ")) << server.written();
-      continue;
-    }
+    EXPECT_EQ(server.due(), patient ? 50s : 10s);
+    server.wait(patient ? 49s : 9s);
+    EXPECT_EQ(server.written(), "");
+    Server late({.timeouts = {.handshake = 10s, .answer = 50s}});
+    late.on_event = [&](Event event) {
+      if (event.kind() == Event::Kind::body && patient) late.engine().wait_for_answer();
+    };
+    late.receive(post("Content-Length: 2\r\n", "ab"));
+    late.wait(1h);
+    EXPECT_TRUE(late.written().starts_with("HTTP/1.1 503 ")) << late.written();
     EXPECT_EQ(server.engine().take_body(), "ab");
     EXPECT_EQ(server.engine().request().body(), "");
     server.receive(page_request("/behind"));

@@ -68,6 +68,7 @@ const std::map<std::string_view, std::string_view> room_of_public_header = {
     {"connection", "connection"},
     {"server", "server"},
     {"testing", "server"},
+    {"exchange", "server"},
     {"client", "client"},
     {"dial", "client"},
     {"proxy", "client"},

@@ -140,7 +140,7 @@ class Engine {
   std::error_code read_body() noexcept;
   /// Moves the body out of request(), for an answer that comes later.
   std::string take_body() noexcept;
-  /// Lets the request wait for its answer without a deadline.
+  /// Lets the request wait for its answer for timeouts.answer, and not for timeouts.handshake.
   void wait_for_answer() noexcept;
   /// Returns the reason why accept() would refuse the request; no error if it would answer 101.
   /// Error: closed, if no request waits for an answer. RFC 6455 §4.2.1.

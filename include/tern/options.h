@@ -36,7 +36,8 @@ struct Limits {
   std::size_t min_drain_bytes_per_second = 100;
 };
 
-/// Deadlines. `handshake` and `body` are absolute: no traffic extends them. Every received byte
+/// Deadlines. `handshake`, `body` and `answer` are absolute: no traffic extends
+/// them. Every received byte
 /// ends a silence. `pong` and `close` start when our frame was written to the socket. `pong`,
 /// `close` and `stall` move while the peer takes written bytes, see
 /// Limits::min_drain_bytes_per_second. While output waits to be written, `stall` runs instead of
@@ -50,6 +51,7 @@ struct Timeouts {
   Duration stall = std::chrono::seconds(30);      ///< output waits and the peer takes none of it
   Duration http_idle = std::chrono::seconds(5);   ///< from a written answer to the next request
   Duration body = std::chrono::seconds(30);       ///< from the end of a head to the end of its body
+  Duration answer = std::chrono::seconds(60);     ///< for the answer of an Exchange
 };
 
 /// permessage-deflate, RFC 7692: the options that a server accepts and a client offers. A number

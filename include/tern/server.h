@@ -4,6 +4,7 @@
 #include "tern/connection.h"
 #include "tern/engine.h"
 #include "tern/error.h"
+#include "tern/exchange.h"
 #include "tern/files.h"
 #include "tern/http.h"
 #include "tern/listener.h"
@@ -147,18 +148,23 @@ class Server {
   /// Answers GET requests to `path` that are not upgrades, of HTTP/1.1 and 1.0; HEAD requests, too,
   /// unless head() has a page for them. OPTIONS is answered with 204 and Allow, a method without a
   /// page with 405 and Allow. RFC 9110 §9.3, §15.5.6.
+  ///
+  /// `page` returns a Response, or takes an Exchange and answers now or later from any thread. A
+  /// GET or HEAD request with a body is refused with 400. The pages of the other methods are called
+  /// when the body is there: see Request::body(), Limits::max_body_bytes and Timeouts::body.
   /// Thread: all workers call `page` at the same time.
-  Server& get(std::string path, UniqueFunction<Response(const Request&)> page);
+  Server& get(std::string path, PageFunction page);
   /// The same for other methods. The body of an answer to HEAD is not sent, only its length.
-  Server& head(std::string path, UniqueFunction<Response(const Request&)> page);
-  Server& post(std::string path, UniqueFunction<Response(const Request&)> page);
-  Server& put(std::string path, UniqueFunction<Response(const Request&)> page);
-  Server& patch(std::string path, UniqueFunction<Response(const Request&)> page);
-  Server& del(std::string path, UniqueFunction<Response(const Request&)> page);  ///< DELETE
+  Server& head(std::string path, PageFunction page);
+  Server& post(std::string path, PageFunction page);
+  Server& put(std::string path, PageFunction page);
+  Server& patch(std::string path, PageFunction page);
+  Server& del(std::string path, PageFunction page);  ///< DELETE
   /// Answers requests of all methods to paths without a route, also upgrades. The page chooses the
-  /// status. Without a fallback they are answered with 404.
+  /// status. Without a fallback they are answered with 404. The body of such a request is not read,
+  /// and the answer to it ends the connection.
   /// Thread: all workers call `page` at the same time.
-  Server& fallback(UniqueFunction<Response(const Request&)> page);
+  Server& fallback(PageFunction page);
   /// Answers GET and HEAD requests at and behind `prefix` with the files of a folder, and other
   /// methods with 405. Routes go before files, and of several prefixes the longest one counts. If
   /// there is no such file, the answer is that of the fallback, or 404.

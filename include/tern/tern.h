@@ -10,6 +10,7 @@
 #include "tern/engine.h"
 #include "tern/error.h"
 #include "tern/event.h"
+#include "tern/exchange.h"
 #include "tern/files.h"
 #include "tern/http.h"
 #include "tern/listener.h"

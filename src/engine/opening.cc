@@ -178,7 +178,9 @@ std::string Engine::take_body() noexcept {
 
 void Engine::wait_for_answer() noexcept {
   ServerOpening* const server = undecided();
-  if (server != nullptr && !server->has_unread_body()) server->wait_for_answer();
+  if (server == nullptr || server->has_unread_body()) return;
+  server->wait_for_answer();
+  clock_.restart(now_);
 }
 
 std::error_code Engine::accept(const Accept& accept) noexcept {

@@ -308,14 +308,14 @@ OpeningStep ServerOpening::pull() {
 Timeouts::Duration ServerOpening::limit(const Timeouts& timeouts) const noexcept {
   if (state_ == State::deciding) return timeouts.handshake;
   if (state_ == State::receiving) return timeouts.body;
-  if (state_ == State::answering) return Timeouts::Duration::max();
+  if (state_ == State::answering) return timeouts.answer;
   // The time for the next request begins when the answer is written.
   if (state_ == State::sending || !out_->empty()) return Timeouts::Duration::max();
   return state_ == State::idle ? timeouts.http_idle : timeouts.handshake;
 }
 
 OpeningStep ServerOpening::expire(std::string_view date_line) {
-  if (state_ == State::deciding) {
+  if (is_deciding()) {
     answer_unavailable(date_line);
     return {.kind = OpeningStep::Kind::end, .why = Errc::handshake_timeout};
   }

@@ -73,7 +73,7 @@ class ServerOpening {
   OpeningStep read_body(std::string_view date_line);
   /// Moves the body out of the request.
   std::string take_body() noexcept;
-  /// From now on the request waits for its answer without a deadline.
+  /// From now on the request waits for its answer within timeouts.answer.
   void wait_for_answer() noexcept { state_ = State::answering; }
   /// Answers 101, or refuses: then `why` of the step is the reason.
   OpeningStep accept(const Accept& accept, std::string_view date_line);
@@ -103,7 +103,7 @@ class ServerOpening {
     reading,    // the head of a request is to come
     deciding,   // the head is complete and waits for its answer or for read_body()
     receiving,  // the body of request_ is to come
-    answering,  // request_ is complete, and the application answers in its own time
+    answering,  // request_ is complete, and the application answers it later
     sending,    // body_ is pulled
     done,       // 101, or an answer that ends the connection, was given
   };

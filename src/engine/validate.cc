@@ -76,7 +76,8 @@ std::string why_invalid(const Timeouts& timeouts) {
   for (const auto& [name, value, may_be_zero] :
        {Time{"timeouts.handshake", timeouts.handshake}, Time{"timeouts.silence", timeouts.silence},
         Time{"timeouts.pong", timeouts.pong}, Time{"timeouts.stall", timeouts.stall},
-        Time{"timeouts.body", timeouts.body}, Time{"timeouts.close", timeouts.close, true},
+        Time{"timeouts.body", timeouts.body}, Time{"timeouts.answer", timeouts.answer},
+        Time{"timeouts.close", timeouts.close, true},
         Time{"timeouts.http_idle", timeouts.http_idle, true}}) {
     if (std::string why = why_invalid_time(name, value, may_be_zero); !why.empty()) return why;
   }

@@ -22,7 +22,7 @@ class PendingUpgrade {
 
   /// Throws std::bad_alloc.
   PendingUpgrade(const Request& request, std::shared_ptr<connection::Registry> registry,
-                 std::uint32_t slot, std::uint32_t generation);
+                 std::uint32_t slot, std::uint32_t generation, std::string body = {});
   /// Answers 503 if there was no answer.
   ~PendingUpgrade();
   PendingUpgrade(const PendingUpgrade&) = delete;
@@ -34,6 +34,7 @@ class PendingUpgrade {
 
  private:
   std::string bytes_{};
+  std::string body_{};
   std::vector<HeaderField> fields_{};
   std::vector<PathParameter> parameters_{};
   ProxyHeader proxy_header_{};

@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace tern::server {
 
@@ -29,15 +30,32 @@ bool asks_for_websocket(const LiveConnection& connection) noexcept {
          why_not != Errc::request_with_body;
 }
 
-// Reads the body for the page that takes it, which is called when the body is there. A body of GET
-// or HEAD has no meaning and is refused (RFC 9110 §9.3.1). Returns false if no page takes the
-// request: its answer does not wait for the body, and ends the connection.
+// A body of GET or HEAD has no meaning and is refused (RFC 9110 §9.3.1).
+bool gives_body_meaning(std::string_view method) noexcept {
+  return method != "GET" && method != "HEAD";
+}
+
+// Reads the body for the page that takes it, which is called when the body is there. Returns false
+// if no page takes the request: its answer does not wait for the body, and ends the connection.
 [[gnu::cold]] bool take_body(LiveConnection& connection, Route& route) noexcept {
   const std::string_view method = connection.engine().request().method();
   if (route.page_for(method) == nullptr) return false;
   Handshake handshake(connection);
-  method == "GET" || method == "HEAD" ? handshake.refuse() : handshake.read_body();
+  gives_body_meaning(method) ? handshake.read_body() : handshake.refuse();
   return true;
+}
+
+// The page answers at once, or keeps an Exchange. The connection then does not count as one in its
+// handshake any more, because the rest is up to the application.
+void call_page(LiveConnection& connection, Page& page, const Request& request) {
+  if (page.returns()) return Handshake(connection).respond(page.returns()(request));
+  const connection::Registry::Place place = connection.place();
+  Exchange exchange(std::make_shared<PendingUpgrade>(
+      request, connection.environment().shared.registry, place.slot, place.generation,
+      connection.engine().take_body()));
+  connection.engine().wait_for_answer();
+  connection.end_opening();
+  page.answers()(std::move(exchange));
 }
 
 // The page of this method; else OPTIONS is answered with 204, and other methods with 405 or, at a
@@ -45,7 +63,7 @@ bool asks_for_websocket(const LiveConnection& connection) noexcept {
 void serve_page(LiveConnection& connection, Route& route, const Request& request) {
   Handshake handshake(connection);
   if (Page* const page = route.page_for(request.method())) {
-    return handshake.respond((*page)(request));
+    return call_page(connection, *page, request);
   }
   MethodSet methods = route.methods;
   if (route.is_websocket()) {
@@ -111,7 +129,7 @@ void answer_by_fallback(Router& router, LiveConnection& connection) {
   if (page == nullptr) return handshake.respond(Response::status(404));
   const bool fine = connection.call_application("the fallback", [&] {
     with_request(connection, true, {},
-                 [&](const Request& request) { handshake.respond((*page)(request)); });
+                 [&](const Request& request) { call_page(connection, *page, request); });
   });
   if (!fine) handshake.respond_internal_error();
 }
@@ -121,6 +139,10 @@ void answer_by_file(Router& router, LiveConnection& connection, std::string_view
   const FileSite* const site = router.files().find(path);
   if (site == nullptr || asks_for_websocket(connection))
     return answer_by_fallback(router, connection);
+  if (connection.engine().has_unread_body() &&
+      !gives_body_meaning(connection.engine().request().method())) {
+    return Handshake(connection).refuse();
+  }
   FileAnswer answer = site->answer(connection.engine().request());
   if (!answer.response) return answer_by_fallback(router, connection);
   if (answer.error) {

@@ -49,7 +49,7 @@ class MethodSet {
 };
 
 /// Answers the requests of one method.
-using Page = UniqueFunction<Response(const Request&)>;
+using Page = PageFunction;
 
 /// The pages, the WebSocket or both at one path.
 struct Route {

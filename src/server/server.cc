@@ -70,32 +70,32 @@ Server& Server::route(std::string path, UniqueFunction<void(Upgrade)> decide) {
   return *this;
 }
 
-Server& Server::get(std::string path, UniqueFunction<Response(const Request&)> page) {
+Server& Server::get(std::string path, PageFunction page) {
   add_page(*core_, path, Method::get, std::move(page));
   return *this;
 }
 
-Server& Server::head(std::string path, UniqueFunction<Response(const Request&)> page) {
+Server& Server::head(std::string path, PageFunction page) {
   add_page(*core_, path, Method::head, std::move(page));
   return *this;
 }
 
-Server& Server::post(std::string path, UniqueFunction<Response(const Request&)> page) {
+Server& Server::post(std::string path, PageFunction page) {
   add_page(*core_, path, Method::post, std::move(page));
   return *this;
 }
 
-Server& Server::put(std::string path, UniqueFunction<Response(const Request&)> page) {
+Server& Server::put(std::string path, PageFunction page) {
   add_page(*core_, path, Method::put, std::move(page));
   return *this;
 }
 
-Server& Server::patch(std::string path, UniqueFunction<Response(const Request&)> page) {
+Server& Server::patch(std::string path, PageFunction page) {
   add_page(*core_, path, Method::patch, std::move(page));
   return *this;
 }
 
-Server& Server::del(std::string path, UniqueFunction<Response(const Request&)> page) {
+Server& Server::del(std::string path, PageFunction page) {
   add_page(*core_, path, Method::del, std::move(page));
   return *this;
 }
@@ -106,7 +106,7 @@ Server& Server::files(std::string prefix, std::string folder, FilesOptions optio
   return *this;
 }
 
-Server& Server::fallback(UniqueFunction<Response(const Request&)> page) {
+Server& Server::fallback(PageFunction page) {
   if (core_->is_too_late("fallback is ignored: call it before run()")) return *this;
   core_->router.set_fallback(std::move(page));
   return *this;

@@ -1,6 +1,7 @@
-// The answer to an upgrade goes to the connection's loop through the mailbox, also if a handler
-// answers at once, because no function that an application calls may call it back. On the loop,
-// slot and generation find the connection, or nothing if the peer has gone.
+// The answer to an upgrade, or to the request of a page, goes to the connection's loop through the
+// mailbox, also if a handler answers at once, because no function that an application calls may
+// call it back. On the loop, slot and generation find the connection, or nothing if the peer has
+// gone.
 #include "tern/server.h"
 
 #include "engine/validate.h"
@@ -28,8 +29,8 @@ std::vector<std::string_view*> views_of(Request::Parts& parts, ProxyHeader& head
 
 PendingUpgrade::PendingUpgrade(const Request& request,
                                std::shared_ptr<connection::Registry> registry, std::uint32_t slot,
-                               std::uint32_t generation)
-    : registry_(std::move(registry)), slot_(slot), generation_(generation) {
+                               std::uint32_t generation, std::string body)
+    : body_(std::move(body)), registry_(std::move(registry)), slot_(slot), generation_(generation) {
   Request::Parts parts = request.parts();
   if (parts.proxy_header != nullptr) {
     proxy_header_ = *parts.proxy_header;
@@ -58,6 +59,7 @@ PendingUpgrade::PendingUpgrade(const Request& request,
   }
   for (std::string_view* view : views) *view = keep(*view);
   parts.fields = fields_;
+  parts.body = body_;
   parts.parameters = parameters_;
   request_ = Request(parts);
 }
@@ -82,10 +84,10 @@ void PendingUpgrade::answer(Answer answer) noexcept {
         found->terminate(Errc::no_memory);
       }
     };
-    // A full mailbox takes it as well, because the peer waits for it. There is one for each
-    // handshake, and max_unfinished_handshakes bounds those.
+    // A full mailbox takes it as well, because the peer waits for it. There is at most one for each
+    // connection.
     registry_->mailbox().post(std::move(run), {.bounded = false});
-  } catch (const std::bad_alloc&) {  // the deadline of the handshake ends it
+  } catch (const std::bad_alloc&) {  // the deadline of the answer ends it
   }
 }
 

@@ -84,8 +84,8 @@ class RunningServer {
   static ServerOptions local(ServerOptions options, Defaults defaults) {
     options.host = "127.0.0.1";
     if (defaults == Defaults::meant) return options;
-    for (const auto deadline :
-         {&Timeouts::handshake, &Timeouts::silence, &Timeouts::stall, &Timeouts::http_idle}) {
+    for (const auto deadline : {&Timeouts::handshake, &Timeouts::silence, &Timeouts::stall,
+                                &Timeouts::http_idle, &Timeouts::body, &Timeouts::answer}) {
       auto& set = options.timeouts.*deadline;
       if (set == Timeouts().*deadline) set = std::chrono::minutes(5);
     }
