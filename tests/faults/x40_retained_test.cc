@@ -30,7 +30,7 @@ class Order {
   /// Returns false if `text` is not the next publication.
   bool add(const std::string& text) {
     const std::size_t space = text.find(' ');
-    if (std::stoull(text) != values_.size() + 1 || space == text.npos) return false;
+    if (text.substr(0, space) != std::to_string(values_.size() + 1)) return false;
     values_.push_back(text[space + 1]);
     count_.store(values_.size(), std::memory_order_release);
     return true;
