@@ -17,7 +17,7 @@ export CTEST_PARALLEL_LEVEL ?= $(shell expr $(JOBS) + 1)
 configure = cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release $(1)
 build = cmake --build $(BUILD) --target $(1)
 
-.PHONY: all run run-hub test test-repeat check check-sanitized check-long conformance faults interop bench bench-peers fuzz \
+.PHONY: all run run-hub test tests test-repeat check check-sanitized check-long conformance faults interop bench bench-peers fuzz \
         fuzz-coverage coverage mutants soak tidy format install clean help setup-build setup-test \
         setup-bench setup-peers guard setup-guard
 
@@ -37,6 +37,9 @@ test: $(BUILD)/.with-tests  ## run the tests that need only the compiler (under 
 	@$(call build,all)
 	@ctest --test-dir $(BUILD) --no-tests=error --output-on-failure --progress \
 	  --output-log $(BUILD)/test.log --no-label-summary -LE 'faults|interop|long|bulk'
+
+tests: $(BUILD)/.with-tests
+	@$(call build,tern_tests)
 
 mutants: $(BUILD)/.with-tests  ## put small faults into the library; the tests must find each one
 	@$(call build,tern tern_tests)

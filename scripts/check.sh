@@ -35,7 +35,12 @@ stage() {
   printf '%s\t%s\n' "$((SECONDS - began))" "$name" >>"$logs/times.txt"
 }
 
-stage "g++, address and undefined behaviour" sanitized gcc-asan
+# It links the objects of the tests of the Release build.
+gcc_asan() {
+  make --no-print-directory tests && sanitized gcc-asan
+}
+
+stage "g++, address and undefined behaviour" gcc_asan
 stage "clang++, address and undefined behaviour" sanitized asan
 stage "clang++, threads" sanitized tsan
 stage "fuzzers" scripts/fuzz.sh "${FUZZ_SECONDS:-5}"

@@ -14,7 +14,7 @@ namespace tern::test {
 namespace {
 
 struct ForeignLoop : Process {
-  ForeignLoop() : Process({std::string(TERN_BIN_DIR) + "/foreign_loop", "0"}) {
+  ForeignLoop() : Process({program("foreign_loop"), "0"}) {
     const std::string listening = line();
     url = listening.substr(listening.find("ws://"));
     port = static_cast<std::uint16_t>(std::stoi(url.substr(url.rfind(':') + 1)));
