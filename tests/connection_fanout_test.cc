@@ -121,6 +121,27 @@ TEST(ConnectionFanout, ATurnSortsABoundedNumberOfPublications) {
   EXPECT_FALSE(stage.fanout.busy());
 }
 
+// The bell rings while publications that came before it wait to be sorted. Then no other one rings.
+TEST(ConnectionFanout, APublicationThatComesWhileOthersAreSortedIsDelivered) {
+  constexpr int publications = 1030;
+  Stage stage;
+  std::string expected;
+  for (int i = 0; i < publications; ++i) {
+    ASSERT_TRUE(stage.publish("x"));
+    expected += "x ";
+  }
+  stage.turn();
+  ASSERT_TRUE(stage.publish("last"));
+  expected += "last ";
+  std::string all;
+  for (int turns = 0; turns < 50; ++turns) {
+    stage.turn();
+    all += stage.received();
+  }
+  EXPECT_TRUE(all == expected) << all.size() << " of " << expected.size();
+  EXPECT_FALSE(stage.fanout.busy());
+}
+
 // A subscriber that does not read refers to small messages as well. A copy would take a chunk of
 // 16 KiB for each of these subscribers.
 TEST(ConnectionFanout, ASubscriberThatDoesNotReadCopiesNoMessage) {

@@ -177,19 +177,20 @@ void Fanout::at_turn_end() noexcept {
 void Fanout::slice() noexcept {
   if (arrived_.empty()) inbox_.take(arrived_);
   sort_arrivals(sorted_in_a_slice);
-  if (jobs_.empty()) return arrived_.empty() ? inbox_.rest() : core_.again(*this);
-  SliceBudget budget;
-  while (!jobs_.empty() && !budget.spent()) {
-    LocalTopic& job = jobs_.pop_front();
-    if (work(job, budget)) {
-      --job_count_;
-    } else {
-      jobs_.push_back(job);
+  if (!jobs_.empty()) {
+    SliceBudget budget;
+    while (!jobs_.empty() && !budget.spent()) {
+      LocalTopic& job = jobs_.pop_front();
+      if (work(job, budget)) {
+        --job_count_;
+      } else {
+        jobs_.push_back(job);
+      }
     }
+    metrics_.topic_slices.add(budget.elapsed());
   }
-  metrics_.topic_slices.add(budget.elapsed());
-  if (jobs_.empty() && arrived_.empty()) return inbox_.rest();
-  core_.again(*this);
+  const bool is_done = jobs_.empty() && arrived_.empty() && inbox_.rest();
+  if (!is_done) core_.again(*this);
 }
 
 // Returns whether the job is done.

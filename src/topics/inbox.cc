@@ -52,9 +52,11 @@ void Inbox::release(Share& of_topic, std::size_t count, std::size_t bytes) noexc
   of_topic.bytes -= bytes;
 }
 
-void Inbox::rest() noexcept {
+bool Inbox::rest() noexcept {
   const std::lock_guard lock(mutex_);
-  if (list_.empty()) busy_.store(false, std::memory_order_relaxed);
+  if (!list_.empty()) return false;
+  busy_.store(false, std::memory_order_relaxed);
+  return true;
 }
 
 std::size_t Inbox::waiting() const noexcept {

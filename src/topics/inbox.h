@@ -48,7 +48,9 @@ class Inbox {
   /// Publications of a topic were delivered or dropped.
   void release(Share& of_topic, std::size_t count, std::size_t bytes) noexcept;
   /// All that was taken is delivered. busy() becomes false, unless something came meanwhile.
-  void rest() noexcept;
+  /// Returns false in that case; then the worker must take it, because the bell may have rung
+  /// before.
+  bool rest() noexcept;
   /// The number of publications that were reserved and not released.
   std::size_t waiting() const noexcept;
 
