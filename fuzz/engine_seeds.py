@@ -7,6 +7,7 @@ The format of a seed depends on its target:
   frame_header_fuzz     one byte, then a header
   deflate_inflate_fuzz  one byte, then messages, each behind its length
   deflate_offer_fuzz    four bytes, then field lines
+  http_request_body_fuzz  one byte of flags, one byte that is a length, then the bytes of a body
 """
 import os
 import struct
@@ -104,7 +105,36 @@ def splits():
             ahead = REQUEST if role == 1 else b""
             save("split_fuzz", f"{name}_upgrade_{role}", bytes([role | 2, 5]) + ahead + wire)
     save("split_fuzz", "pages", bytes([3, 3]) + PAGE + PAGE.replace(b"GET", b"HEAD") + REQUEST)
+    post = b"POST /a HTTP/1.1\r\nHost: example.org\r\n"
+    chunks = b"Transfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nA: b\r\n\r\n"
+    save("split_fuzz", "bodies", bytes([7, 3]) + post + b"Content-Length: 5\r\n\r\nHello" + PAGE +
+         post + chunks + REQUEST)
+    save("split_fuzz", "bodies_expected",
+         bytes([7, 8]) + post + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\nabc" + PAGE)
+    save("split_fuzz", "bodies_smuggled",
+         bytes([7, 5]) + post + b"Content-Length: 3\r\n" + chunks + PAGE)
     save("split_fuzz", "bad_head", bytes([3, 3]) + b"GET / HTTP/1.1\r\nA : b\r\n\r\n" + PAGE)
+
+
+def request_bodies():
+    cases = {
+        "one": b"3\r\nabc\r\n0\r\n\r\n",
+        "empty": b"0\r\n\r\nGET /",
+        "extensions": b"1;a=b\r\nx\r\nA \t;c=\"d\"\r\n0123456789\r\n000;e\r\n\r\n",
+        "trailers": b"1\r\nx\r\n0\r\nA: b\r\nC: d\r\n\r\n",
+        "bare_lf": b"1\nx\r\n0\r\n\r\n",
+        "bare_cr": b"1;a\rx\r\n",
+        "long_size": b"00000000000000001\r\nx",
+        "huge_size": b"ffffffffffffffff\r\n",
+        "too_much": b"a\r\n0123456789\r\nb\r\n",
+        "long_data": b"1\r\nxx\r\n",
+        "bad_trailer": b"0\r\nA : b\r\n\r\n",
+    }
+    for name, wire in cases.items():
+        for flags in (2, 3):
+            save("http_request_body_fuzz", f"{name}_{flags}", bytes([flags, 0]) + wire)
+    save("http_request_body_fuzz", "counted", bytes([0, 4]) + b"Hello GET /")
+    save("http_request_body_fuzz", "counted_too_big", bytes([0, 30]) + b"Hello")
 
 
 def script(*steps, handshake=True, reject=False):
@@ -241,5 +271,6 @@ inflating()
 extensions()
 deflate_scripts()
 splits()
+request_bodies()
 scripts("server")
 scripts("client")
