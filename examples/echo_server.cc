@@ -1,5 +1,6 @@
 // A WebSocket echo server on /echo. The page on / shows the purpose of WebSocket: it polls /time
-// over HTTP, receives the same time from /push, and counts the cost of each.
+// over HTTP, receives the same time from /push, and counts the cost of each. /body echoes the
+// bodies of HTTP requests.
 
 #include "tern/server.h"
 
@@ -57,6 +58,11 @@ class Push {
  private:
   std::uint64_t number_ = 0;
 };
+
+// The answer to a request with a body is that body.
+tern::Response echo_body(const tern::Request& request) {
+  return tern::Response::body(std::string(request.body()), "application/octet-stream");
+}
 
 struct Arguments {
   tern::ServerOptions options{.host = "127.0.0.1", .port = 9001, .stop_on = {SIGINT, SIGTERM}};
@@ -171,6 +177,10 @@ int main(int argc, char** argv) {
   });
   server.get("/metrics", [&server](const tern::Request&) {
     return tern::Response::body(server.counters().prometheus(), "text/plain; version=0.0.4");
+  });
+  server.post("/body", echo_body).put("/body", echo_body).patch("/body", echo_body);
+  server.del("/body", [](tern::Exchange exchange) {  // it could answer later, from any thread
+    exchange.respond(echo_body(exchange.request()));
   });
   const auto page = std::make_shared<const std::string>(echo_page);
   server.get("/", [page](const tern::Request&) {

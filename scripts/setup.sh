@@ -13,7 +13,7 @@ test="$build libgtest-dev pkg-config:pkg-config clang-format:clang-format openss
 check="$test clang:clang++ clang-tidy:clang-tidy llvm:llvm-cov libwslay-dev libclang-rt
   patch:patch valgrind:valgrind"
 coverage="$test gcovr:gcovr"
-interop="$build python3:python3 python3-websockets python3-prometheus-client nodejs:node node-ws
+interop="$build python3:python3 python3-websockets python3-requests python3-prometheus-client nodejs:node node-ws
   chromium:chromium chromium-driver:chromedriver curl:curl openssl:openssl nginx-light:nginx
   haproxy:haproxy tinyproxy-bin:tinyproxy squid-openssl microsocks:microsocks dante-server"
 bench="$build libbenchmark-dev"

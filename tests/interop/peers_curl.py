@@ -155,6 +155,31 @@ def keep_alive():
         expect(reported, "200 1\n200 0\n", "status and new connections of each")
 
 
+@check("curl", "bodies with a length, in chunks, and behind 100")
+def bodies():
+    with echo_server() as server:
+        url = server.http + "/body"
+        chunks = ["--header", "Transfer-Encoding: chunked"]
+        for size in (0, 5, 2000, 65536):
+            body = "b" * size
+            for flags in ([], chunks, ["--header", "Expect: 100-continue"], ["--request", "PUT"],
+                          ["--http1.0"]):  # fmt: skip
+                expect(curl("--data", body, *flags, url), body, f"body with {flags}")
+        reported = curl("--data", "one", url, "--next", "--silent", "--data", "two", *chunks,
+                        "--write-out", " %{num_connects}", url)  # fmt: skip
+        expect(reported, "onetwo 0", "bodies and new connections")
+
+
+@check("curl", "a body that is refused before it is sent")
+def refused_body():
+    with echo_server() as server:
+        # curl waits for 100, and receives the refusal instead.
+        reported = curl("--data", "b" * 65537, "--header", "Expect: 100-continue", "--output",
+                        "/dev/null", "--write-out", "%{http_code} %{size_upload}",
+                        server.http + "/body")  # fmt: skip
+        expect(reported, "413 0", "status and bytes sent")
+
+
 @check("curl", "a refusal ends the connection")
 def refusal_closes():
     with echo_server() as server:
