@@ -1,6 +1,6 @@
 // tern-bench measures echo servers. `compare` runs the whole comparison. Most other commands are
 // parts of it. `clients` compares clients, `fairness` measures a server under attack, and `fanout`
-// measures messages to many subscribers.
+// measures messages to many subscribers, `pages` pages of HTTP.
 
 #include "throughput/ceiling.h"
 #include "throughput/clients.h"
@@ -9,6 +9,7 @@
 #include "throughput/fanout.h"
 #include "throughput/idle.h"
 #include "throughput/load_report.h"
+#include "throughput/pages.h"
 #include "throughput/scaling.h"
 #include "throughput/upgrades.h"
 
@@ -192,6 +193,16 @@ void add_fanout(CLI::App& app, CompareOptions& options, Command& command) {
   sub->callback([&] { command = [&] { return run_fanout(options); }; });
 }
 
+void add_pages(CLI::App& app, CompareOptions& options, Command& command) {
+  CLI::App* sub = app.add_subcommand("pages", "compare pages of HTTP with files of nginx, by wrk");
+  sub->add_option("--repetitions", options.repetitions)->check(positive);
+  add_seconds(*sub, options.duration, "seconds of each visit to a server, at least 1");
+  sub->add_option("--server", options.servers, "path of tern_pages; default: beside this program");
+  sub->add_option("--only", options.only, "only rows whose name contains this");
+  sub->add_flag("--json", options.json, "print one JSON object per line");
+  sub->callback([&] { command = [&] { return run_pages(options); }; });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -204,6 +215,7 @@ int main(int argc, char** argv) {
   CompareOptions scaling;
   CompareOptions fairness{.duration = tern::bench::Seconds(3)};
   CompareOptions fanout;
+  CompareOptions pages{.duration = tern::bench::Seconds(2)};
   bool json = false;
   Command command;
 
@@ -219,6 +231,7 @@ int main(int argc, char** argv) {
   add_scaling(app, scaling, command);
   add_fairness(app, fairness, command);
   add_fanout(app, fanout, command);
+  add_pages(app, pages, command);
   CLI11_PARSE(app, argc, argv);
 
   try {
