@@ -14,6 +14,8 @@
 #include <future>
 #include <gtest/gtest.h>
 #include <memory>
+#include <optional>
+#include <stdexcept>
 #include <string>
 #include <thread>
 
@@ -49,6 +51,14 @@ class TlsEcho : public RunningServer {
     server.route("/echo", std::move(handlers));
     server.get("/", [](const Request& request) {
       return Response::text("hello " + std::string(request.client_subject()));
+    });
+    server.get("/numbers", [](const Request& request) {
+      const bool fails = request.query("fails") == "yes";
+      return Response::stream("text/plain", [fails, i = 0]() mutable -> std::optional<std::string> {
+        if (i == 50'000 && fails) throw std::runtime_error("the database is gone");
+        if (i == 50'000) return {};
+        return std::to_string(i++) + '\n';
+      });
     });
     port = start();
   }
@@ -110,6 +120,21 @@ TEST(ServerTls, EchoesAndEndsCleanly) {
   socket.fin();  // without close_notify; after the Close this is no error
   const auto info = echo.ends.take();
   EXPECT_TRUE(info && info->clean && !info->error);
+}
+
+TEST(ServerTls, AStreamIsCompleteOnlyWithCloseNotify) {
+  TlsEcho echo;
+  for (const bool fails : {false, true}) {
+    TlsSocket socket(echo.port);
+    ASSERT_TRUE(socket.shake_hands());
+    socket.send("GET /numbers?fails=" + std::string(fails ? "yes" : "no") +
+                " HTTP/1.0\r\nHost: a\r\n\r\n");
+    std::string answer;
+    for (std::string more = socket.receive(); !more.empty(); more = socket.receive())
+      answer += more;
+    EXPECT_EQ(answer.ends_with("\n49999\n"), !fails);
+    EXPECT_EQ(socket.closed_properly(), !fails);
+  }
 }
 
 TEST(ServerTls, PagesAreServedOverHttps) {
