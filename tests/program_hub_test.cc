@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 namespace tern::test {
@@ -87,6 +88,16 @@ std::string get(std::uint16_t port, const std::string& path) {
   EXPECT_TRUE(
       socket.send("GET " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"));
   return socket.receive_all();
+}
+
+/// The status of the answer.
+std::string post(const Hub& hub, const std::string& topic, const std::string& body,
+                 const std::string& more = "") {
+  const RawSocket socket = RawSocket::connect(hub.port());
+  EXPECT_TRUE(socket.send("POST /topics/" + topic + " HTTP/1.1\r\nHost: localhost\r\n" + more +
+                          "Content-Length: " + std::to_string(body.size()) +
+                          "\r\nConnection: close\r\n\r\n" + body));
+  return socket.receive_all().substr(9, 3);
 }
 
 TEST(ProgramHub, AnswersSubscribeBeforeTheMessages) {
@@ -287,6 +298,41 @@ TEST(ProgramHub, ServesHealthMetricsAndThePage) {
   const std::string page = get(hub.port(), "/");
   EXPECT_NE(page.find("text/html"), std::string::npos);
   EXPECT_NE(page.find("<title>tern: rooms</title>"), std::string::npos);
+}
+
+TEST(ProgramHub, PublishesTheBodyOfAPost) {
+  Hub hub;
+  HubClient ann(hub);
+  ann.subscribe("a room");
+  EXPECT_EQ(post(hub, "a%20room", R"( {"text": "hi"} )"), "204");
+  const std::string heard = ann.hear_text();
+  EXPECT_EQ(Json::parse(heard)["data"], Json({{"text", "hi"}}));
+  EXPECT_TRUE(get(hub.port(), "/topics/a%20room/last").ends_with("\r\n\r\n" + heard));
+  EXPECT_TRUE(get(hub.port(), "/topics/other/last").starts_with("HTTP/1.1 404 "));
+  EXPECT_TRUE(get(hub.port(), "/topics/a%20room").starts_with("HTTP/1.1 405 "));
+  const std::tuple<std::string, std::string, std::string, std::string> refused[] = {
+      {"a", "no JSON", "", "400"},
+      {"a", "", "", "400"},
+      {"a", std::string(1000, '['), "", "400"},
+      {"a%00b", "1", "", "400"},
+      {"ticker", "1", "", "400"},
+      {"presence:a", "1", "", "400"},
+      {"a", "1", "Sec-Fetch-Site: cross-site\r\n", "403"},
+      {"a", '"' + std::string(70'000, 'x') + '"', "", "413"},
+  };
+  for (const auto& [topic, body, more, status] : refused) {
+    EXPECT_EQ(post(hub, topic, body, more), status) << topic << body.substr(0, 20);
+  }
+}
+
+TEST(ProgramHub, APostNeedsTheToken) {
+  Hub hub({"--token", "secret"});
+  EXPECT_EQ(post(hub, "a", "1"), "401");
+  for (const char* wrong :
+       {"Bearer secre", "Bearer secret2", "Bearer Secret", "secret", "Bearer "}) {
+    EXPECT_EQ(post(hub, "a", "1", "Authorization: " + std::string(wrong) + "\r\n"), "401") << wrong;
+  }
+  EXPECT_EQ(post(hub, "a", "1", "Authorization: Bearer secret\r\n"), "204");
 }
 
 TEST(ProgramHub, StopsProperlyAtSigterm) {

@@ -1,12 +1,12 @@
 // A small publish/subscribe server. On /ws, clients subscribe to topics and publish to them in
-// JSON; README.md beside this file has the protocol. The page on / is a chat with a history, the
-// number of people in a room, and a ticker.
+// JSON; README.md beside this file has the protocol. Programs publish over HTTP as well. The page
+// on / comes from a folder. It is a chat with a history, the number of people in a room, and a
+// ticker.
 
 #include "tern/server.h"
 #include "tern/topics.h"
 
 #include "cli.h"
-#include "hub_page.h"
 
 #include <algorithm>
 #include <charconv>
@@ -41,13 +41,18 @@ struct BadMessage : std::runtime_error {
 
 // ---- from JSON
 
-Json parsed(tern::Message msg) {
+// Returns a discarded value if the text is no JSON.
+Json parsed(std::string_view text) {
   const auto bounded = [](int depth, Json::parse_event_t, Json&) {
     if (depth > most_nested) throw BadMessage("the JSON is nested too deep");
     return true;
   };
+  return Json::parse(text, bounded, /*allow_exceptions=*/false);
+}
+
+Json parsed(tern::Message msg) {
   Json json;
-  if (msg.is_text()) json = Json::parse(msg.text(), bounded, /*allow_exceptions=*/false);
+  if (msg.is_text()) json = parsed(msg.text());
   if (!json.is_object()) throw BadMessage("a message must be a JSON object, as text");
   return json;
 }
@@ -140,6 +145,52 @@ class Presence {
   std::set<std::string> changed_{};
 };
 
+// ---- publishing
+
+// Publishes to all, also to the sender if it is subscribed. It learns the offset in this way.
+void publish(tern::Server& server, const std::string& topic, const Json& data) {
+  if (topic == ticker || topic.starts_with(presence)) {
+    throw BadMessage("not published: only the server publishes on this topic");
+  }
+  const tern::PublishStatus status = server.publish(topic, data.dump());
+  if (!status) throw BadMessage("not published: " + std::string(publish_status_name(status)));
+}
+
+// Takes the same time wherever the texts differ, because a difference would help to guess a token.
+bool is_equal(std::string_view a, std::string_view b) {
+  unsigned difference = a.size() == b.size() ? 0 : 1;
+  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+    difference |= static_cast<unsigned char>(a[i] ^ b[i]);
+  }
+  return difference == 0;
+}
+
+// POST /topics/{topic}: the body is the data.
+tern::Response publish_body(tern::Server& server, const std::string& token,
+                            const tern::Request& request) {
+  const std::string_view site = request.header("Sec-Fetch-Site");
+  if (site == "cross-site" || site == "same-site") return tern::Response::status(403);
+  if (!token.empty() && !is_equal(request.header("Authorization"), "Bearer " + token)) {
+    return tern::Response::status(401).header("WWW-Authenticate", "Bearer");
+  }
+  try {
+    const Json data = parsed(request.body());
+    if (data.is_discarded()) throw BadMessage("the body must be JSON");
+    publish(server, request.parameter("topic"), data);
+    return tern::Response::status(204);
+  } catch (const BadMessage& bad) {
+    return tern::Response::status(400, bad.what());
+  }
+}
+
+// GET /topics/{topic}/last: the frame that a subscriber would receive.
+tern::Response last_of(const tern::Server& server, const tern::Request& request) {
+  const auto last = server.retained(request.parameter("topic"));
+  if (!last) return tern::Response::status(404, "no message of this topic is kept");
+  return tern::Response::json(std::string(last->message().text()))
+      .header("Cache-Control", "no-store");
+}
+
 // ---- one client
 
 class Client {
@@ -173,7 +224,9 @@ class Client {
     if (op == "subscribe") {
       subscribe(conn, topic, json);
     } else if (op == "publish") {
-      publish(topic, json);
+      const auto data = json.find("data");
+      if (data == json.end()) throw BadMessage(R"("data" is missing)");
+      publish(server_, topic, *data);
     } else if (op == "unsubscribe") {
       conn.unsubscribe(topic);
       if (topics_.erase(topic) > 0) presence_.changed(topic);
@@ -197,17 +250,6 @@ class Client {
                   {"missed", begun->missed}});
   }
 
-  // Publishes to all, also to the sender if it is subscribed. It learns the offset in this way.
-  void publish(const std::string& topic, const Json& json) {
-    if (topic == ticker || topic.starts_with(presence)) {
-      throw BadMessage("not published: only the server publishes on this topic");
-    }
-    const auto data = json.find("data");
-    if (data == json.end()) throw BadMessage(R"("data" is missing)");
-    const tern::PublishStatus status = server_.publish(topic, data->dump());
-    if (!status) throw BadMessage("not published: " + std::string(publish_status_name(status)));
-  }
-
   tern::Server& server_;
   Presence& presence_;
   std::set<std::string> topics_{};
@@ -218,6 +260,8 @@ class Client {
 struct Arguments {
   tern::ServerOptions server{.host = "127.0.0.1", .port = 9002, .stop_on = {SIGINT, SIGTERM}};
   std::size_t history = 100;
+  std::string page = HUB_PAGE;
+  std::string token{};
   bool any_origin = false;
   tern::TlsServer tls{};
 };
@@ -226,13 +270,17 @@ Arguments parse(int argc, char** argv) {
   Arguments arguments;
   tern::ServerOptions& server = arguments.server;
   tern::TlsServer& tls = arguments.tls;
-  CLI::App app("Serves topics to WebSockets on /ws, and a chat on /.", "hub");
+  CLI::App app("Serves topics to WebSockets on /ws and to programs on /topics, and a chat on /.",
+               "hub");
   app.option_defaults()->always_capture_default();
   cli::add_listening(app, server.host, server.port);
   app.add_option("--threads", server.threads, "number of worker loops")
       ->check(CLI::Range(1, 1024).description(""));
   app.add_option("--history", arguments.history, "messages that each topic keeps")
       ->check(cli::not_negative());
+  app.add_option("--page", arguments.page, "folder of the page")->check(cli::not_empty());
+  app.add_option("--token", arguments.token, "token that POST /topics/{topic} must have")
+      ->check(cli::not_empty());
   app.add_flag("--any-origin", arguments.any_origin, "allow pages of other sites to connect");
   auto* const cert = app.add_option("--cert", tls.certificate, "PEM file; serves wss and https")
                          ->check(cli::not_empty());
@@ -273,7 +321,12 @@ int main(int argc, char** argv) {
   server.get("/metrics", [&server](const tern::Request&) {
     return tern::Response::body(server.counters().prometheus(), "text/plain; version=0.0.4");
   });
-  server.get("/", [](const tern::Request&) { return tern::Response::html(std::string(hub_page)); });
+  server.post("/topics/{topic}", [&](const tern::Request& request) {
+    return publish_body(server, arguments.token, request);
+  });
+  server.get("/topics/{topic}/last",
+             [&](const tern::Request& request) { return last_of(server, request); });
+  server.files("/", arguments.page);
 
   // One worker publishes the price, which changes at random, and the numbers of subscribers.
   std::once_flag once;
