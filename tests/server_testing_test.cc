@@ -450,6 +450,22 @@ TEST(ServerTesting, PagesAreAskedByRequests) {
   EXPECT_EQ(streamed.body().back(), 't');
 }
 
+TEST(ServerTesting, AnExchangeIsAnsweredLater) {
+  TestServer test;
+  std::vector<Exchange> waiting;
+  test.server().post("/upper/{name}", [&](Exchange exchange) { waiting.push_back(exchange); });
+  TestPeer peer = test.request({.method = "POST", .target = "/upper/a%20b", .body = "hello"});
+  EXPECT_EQ(peer.status(), 0);
+  ASSERT_EQ(waiting.size(), 1u);
+  std::thread([exchange = std::exchange(waiting, {}).front()] {
+    const Request& request = exchange.request();
+    exchange.respond(
+        Response::text(request.parameter("name") + ": " + std::string(request.body())));
+  }).join();
+  EXPECT_EQ(peer.status(), 200);
+  EXPECT_EQ(peer.body(), "a b: hello");
+}
+
 TEST(ServerTesting, RoutesThatCannotWorkAreReported) {
   TestServer test;
   test.server().route("/{}", echo());
