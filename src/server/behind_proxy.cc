@@ -40,10 +40,10 @@ Reached told_by_header(const net::ProxiedClient& client) {
 
 void hear(const Core& core, LiveConnection& connection) {
   Engine& engine = connection.engine();
-  connection.set_remote_address({});  // of the request before
   if (core.trusted_proxies.contains(last_hop(connection))) {
     Told told = told_by_proxies(engine.request().headers(), core.options.trusted_header,
                                 core.trusted_proxies);
+    // Without an address this forgets the client of the request before.
     connection.set_remote_address(std::move(told.address));
     engine.reached({.host = std::move(told.host), .secure = told.secure, .may_lack_port = true});
   } else if (const net::ProxiedClient* const client = connection.transport().proxied()) {
