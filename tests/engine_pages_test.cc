@@ -74,8 +74,10 @@ TEST(EnginePages, Rfc9112_9_6_OnlyAPlainHttp11PageKeepsTheConnection) {
     const char* why;
     std::string request;
     Response answer;
+    bool keep_alive = true;
   };
   const std::vector<Row> table = {
+      {"keep_alive is off", page_request(), Response::text("page"), false},
       {"an error", page_request(), Response::status(404)},
       {"Connection: close", with(page_request(), "\r\n\r\n", "\r\nConnection: close\r\n\r\n"),
        Response::text("page")},
@@ -89,7 +91,7 @@ TEST(EnginePages, Rfc9112_9_6_OnlyAPlainHttp11PageKeepsTheConnection) {
   };
   for (const Row& row : table) {
     SCOPED_TRACE(row.why);
-    Server server;
+    Server server({.keep_alive = row.keep_alive});
     serve(server, row.answer);
     server.receive(row.request + page_request("/behind"));
     ASSERT_TRUE(server.dead());

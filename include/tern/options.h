@@ -102,6 +102,8 @@ struct EngineOptions {
   /// Compression; absent: not offered and not accepted.
   std::optional<Deflate> deflate{};
   bool secure = false;  ///< server: clients connect over TLS; see allowed_origins
+  /// Server: false ends the connection after each answer. It may change at any time.
+  bool keep_alive = true;
 };
 
 }  // namespace tern

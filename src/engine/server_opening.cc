@@ -216,7 +216,7 @@ OpeningStep ServerOpening::respond(const Response& response, std::string_view da
   // HTTP/1.0 closes by default (RFC 9112 §9.3). A body that was not read would be taken for the
   // next request.
   const bool closes = response.code() >= 400 || asks_for_upgrade() || has_unread_body() ||
-                      request_.minor_version() == 0 ||
+                      request_.minor_version() == 0 || !options_->keep_alive ||
                       http::list_contains(request_.headers(), "Connection", "close");
   if (!write(response, {}, closes ? State::done : State::idle, date_line)) {
     explanation_ = http::why_unfit(response);
