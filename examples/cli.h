@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <iostream>
+#include <optional>
 #include <string>
 
 namespace cli {
@@ -102,6 +103,20 @@ inline void add_proxies(CLI::App& app, tern::ServerOptions& options) {
 inline std::string url_of(std::string scheme, const std::string& address, const std::string& path) {
   if (!address.starts_with("unix:")) return scheme + "://" + address + path;
   return scheme + '+' + address + ':' + path;
+}
+
+/// Adds the flag for the end of a server by a signal. The second signal ends it at once.
+inline void add_drain(CLI::App& app, std::optional<tern::Drain>& drain) {
+  using Seconds = std::chrono::duration<double>;
+  app.add_option_function<double>(
+         "--drain",
+         [&drain](double seconds) {
+           const auto spread = std::chrono::ceil<std::chrono::nanoseconds>(Seconds(seconds));
+           drain = tern::Drain{.spread = spread, .deadline = 2 * spread + std::chrono::seconds(10)};
+         },
+         "seconds over which a signal closes the connections, instead of all at once")
+      ->check(CLI::Range(0.0, 86'400.0).description(""))
+      ->type_name("SECONDS");
 }
 
 /// Adds the flags that select the certificates that a client trusts.

@@ -121,6 +121,7 @@ tern::ServerOptions parse(int argc, char** argv) {
          "not read from it")
       ->check(cli::positive())
       ->default_str("1 MiB, or twice --max-message");
+  cli::add_drain(app, options.drain_on_stop);
   cli::add_seconds(app, "--handshake-timeout", options.timeouts.handshake,
                    "seconds from accept to upgrade");
   cli::add_seconds(app, "--idle-timeout", arguments.idle_timeout,

@@ -63,6 +63,13 @@ TEST(DocsLimits, DefaultsHaveTheDocumentedValues) {
   EXPECT_TRUE(server.allowed_origins.empty());
   EXPECT_TRUE(server.stop_on.empty());
   EXPECT_FALSE(server.share_port);
+  EXPECT_EQ(server.per_address.connections, 0u);
+  EXPECT_EQ(server.per_address.upgrades_per_second, 0u);
+  EXPECT_FALSE(server.drain_on_stop);
+  EXPECT_EQ(server.on_hangup, Hangup::untouched);
+  EXPECT_EQ(Drain().spread, 30s);
+  EXPECT_EQ(Drain().deadline, 60s);
+  EXPECT_EQ(Drain().code, CloseCode::service_restart);
 
   EXPECT_EQ(DialOptions{}.timeout, 30s);
   EXPECT_EQ(DialOptions{}.limits.max_fragments, 131'072u);
@@ -150,6 +157,11 @@ std::map<std::string, std::string> expected() {
       {"timeouts.answer", seconds(timeouts.answer)},
       {"timeouts.http_idle", seconds(timeouts.http_idle)},
       {"stop_deadline", seconds(server.stop_deadline)},
+      {"Drain::spread", seconds(Drain().spread)},
+      {"Drain::deadline", seconds(Drain().deadline)},
+      {"per_address.connections", spaced(server.per_address.connections) + ", no limit"},
+      {"per_address.upgrades_per_second",
+       spaced(server.per_address.upgrades_per_second) + ", no limit"},
       {"DialOptions::timeout", seconds(dial.timeout)},
   };
 }

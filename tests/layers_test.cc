@@ -64,6 +64,7 @@ const std::map<std::string_view, std::string_view> room_of_public_header = {
     {"loop", "net"},
     {"listener", "server"},
     {"files", "server"},
+    {"drain", "server"},
     {"tls", "tls"},
     {"connection", "connection"},
     {"server", "server"},

@@ -3,15 +3,23 @@
 #include "tern/dial.h"
 
 #include "support/process.h"
+#include "support/raw_client.h"
 #include "support/raw_socket.h"
 #include "support/upgrade_text.h"
 #include "support/wire.h"
 
+#include <atomic>
 #include <csignal>
+#include <cstdint>
 #include <gtest/gtest.h>
+#include <memory>
+#include <stop_token>
 #include <string>
 #include <string_view>
+#include <sys/socket.h>
+#include <thread>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 namespace tern::test {
@@ -49,6 +57,77 @@ TEST(ProgramDeploy, ServesASocketThatItInherits) {
   EXPECT_EQ(server.exit_code(), 0);
   EXPECT_EQ(server.err(), "");
   EXPECT_TRUE(RawSocket::connect(port.port())) << "the socket is still open here";
+}
+
+// Clients that connect all the time. Each attempt must be accepted and upgraded. After the upgrade
+// a client receives its echo, or 1012 from a server that ends.
+class Load {
+ public:
+  explicit Load(std::uint16_t port) {
+    for (int i = 0; i < 4; ++i) {
+      threads_.emplace_back([this, port](std::stop_token stop) {
+        while (!stop.stop_requested()) attempt(port);
+      });
+    }
+  }
+
+  /// Waits until so many more attempts have ended.
+  void wait_for(int more) const {
+    for (const int wanted = attempts_ + more; attempts_ < wanted;) std::this_thread::yield();
+  }
+  void stop() { threads_.clear(); }
+  int attempts() const { return attempts_; }
+  int lost() const { return lost_; }
+  int echoes() const { return echoes_; }
+
+ private:
+  void attempt(std::uint16_t port) {
+    RawClient client(port);
+    if (!client.connected() || !client.upgrade()) {
+      ++lost_;
+    } else {
+      client.send(text("hello"));
+      const std::string answer = client.next();
+      if (answer == "text hello") ++echoes_;
+      if (answer != "text hello" && answer != "close 1012") ++lost_;
+    }
+    ++attempts_;
+  }
+
+  std::atomic<int> attempts_ = 0;
+  std::atomic<int> lost_ = 0;
+  std::atomic<int> echoes_ = 0;
+  std::vector<std::jthread> threads_{};
+};
+
+// The new process starts before the old one ends, or after it as with systemd.
+TEST(ProgramDeploy, ARestartUnderLoadLosesNoConnection) {
+  const RawSocket port = RawSocket::bound();
+  ASSERT_EQ(::listen(port.fd(), 4096), 0);
+  const auto start = [&] {
+    auto server = std::make_unique<Process>(
+        activated({program("echo_server"), "--threads", "2", "--drain", "0"}), ".", port.fd());
+    EXPECT_TRUE(server->line().starts_with("listening on "));
+    return server;
+  };
+  auto server = start();
+  Load load(port.port());
+  for (int restart = 0; restart < 6; ++restart) {
+    load.wait_for(20);
+    std::unique_ptr<Process> old = std::move(server);
+    if (restart % 2 == 0) {
+      server = start();
+      load.wait_for(20);
+    }
+    old->signal(SIGTERM);
+    EXPECT_EQ(old->exit_code(), 0);
+    EXPECT_EQ(old->err(), "");
+    if (server == nullptr) server = start();
+  }
+  load.wait_for(20);
+  load.stop();
+  EXPECT_EQ(load.lost(), 0) << "of " << load.attempts();
+  EXPECT_GT(load.echoes(), 100);
 }
 
 TEST(ProgramDeploy, ServesAUnixSocket) {

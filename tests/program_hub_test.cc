@@ -342,7 +342,7 @@ TEST(ProgramHub, StopsProperlyAtSigterm) {
   std::string ignored;
   while (client.receive(ignored, patience)) {
   }
-  EXPECT_EQ(static_cast<int>(client.close_info().code), 1001);
+  EXPECT_EQ(static_cast<int>(client.close_info().code), 1012);
   EXPECT_EQ(hub.exit_code(), 0);
   EXPECT_EQ(hub.err(), "");
 }

@@ -258,7 +258,10 @@ class Client {
 // ---- the program
 
 struct Arguments {
-  tern::ServerOptions server{.host = "127.0.0.1", .port = 9002, .stop_on = {SIGINT, SIGTERM}};
+  tern::ServerOptions server{.host = "127.0.0.1",
+                             .port = 9002,
+                             .stop_on = {SIGINT, SIGTERM},
+                             .drain_on_stop = tern::Drain{.spread = 1s, .deadline = 10s}};
   std::size_t history = 100;
   std::string page = HUB_PAGE;
   std::string token{};
@@ -274,6 +277,7 @@ Arguments parse(int argc, char** argv) {
                "hub");
   app.option_defaults()->always_capture_default();
   cli::add_listening(app, server.host, server.port);
+  cli::add_drain(app, server.drain_on_stop);
   app.add_option("--threads", server.threads, "number of worker loops")
       ->check(CLI::Range(1, 1024).description(""));
   app.add_option("--history", arguments.history, "messages that each topic keeps")

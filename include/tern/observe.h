@@ -29,6 +29,8 @@ struct Counters {
   std::uint64_t connections_accepted = 0;
   std::uint64_t connections_open = 0;      ///< TCP connections now, of HTTP and WebSocket
   std::uint64_t connections_rejected = 0;  ///< answered with 503 at the connection limit
+  std::uint64_t connections_limited = 0;   ///< refused because of ServerOptions::per_address
+  std::uint64_t upgrades_limited = 0;      ///< answered with 429 because of the same
   std::uint64_t upgrades = 0;              ///< requests answered with 101
   std::uint64_t responses = 0;             ///< other answers to proper requests
   std::uint64_t messages_received = 0;

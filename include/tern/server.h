@@ -1,7 +1,9 @@
 // A WebSocket server: worker loops on one port, routes to sessions, and pages beside them.
 #pragma once
 
+#include "tern/close.h"
 #include "tern/connection.h"
+#include "tern/drain.h"
 #include "tern/engine.h"
 #include "tern/error.h"
 #include "tern/exchange.h"
@@ -34,6 +36,21 @@ class Core;
 class PendingUpgrade;
 }  // namespace server
 
+/// The effect of SIGHUP, which operators send to a program that shall read its files again.
+enum class Hangup : std::uint8_t {
+  untouched,            ///< the server does not take it; by default it ends the program
+  reload_certificates,  ///< as Server::reload_certificates(); the log gets the result
+};
+
+/// Limits for each address of a client; 0: no limit. An IPv6 address counts with all of its network
+/// of 64 bits. Of a connection that comes through a trusted proxy or with a PROXY header, the
+/// client counts that the proxy tells, from its upgrade on. A client without an address is not
+/// limited. Clients behind one router share an address, so choose the limits generously.
+struct PerAddress {
+  std::size_t connections = 0;       ///< TCP connections at a time; beyond: 429, over TLS the end
+  unsigned upgrades_per_second = 0;  ///< to WebSocket, so many also at once; beyond: 429
+};
+
 /// The options of a Server. Every field has a safe default.
 struct ServerOptions {
   /// Like Listener::host: an address or a name of this machine, or "unix:/run/app.sock".
@@ -54,6 +71,12 @@ struct ServerOptions {
   /// well, the program calls stop() of that server.
   std::vector<int> stop_on{};
   std::chrono::nanoseconds stop_deadline = std::chrono::seconds(10);  ///< for such a stop
+  /// The first signal of stop_on drains the server in this way, see Server::drain(); absent: it
+  /// stops the server. The second one ends it at once.
+  std::optional<Drain> drain_on_stop{};
+  /// What the server does when SIGHUP arrives. It takes the signal as those of stop_on, and the
+  /// program blocks it in the same way.
+  Hangup on_hangup = Hangup::untouched;
   std::optional<TlsServer> tls{};  ///< wss:// and https:// instead of ws:// and http://
   Limits limits{};
   Timeouts timeouts{};
@@ -74,6 +97,7 @@ struct ServerOptions {
   std::optional<Deflate> deflate{};              ///< accepted compression; absent: none
   std::size_t max_unfinished_handshakes = 1024;  ///< beyond: the oldest ends, or accepting pauses
   std::size_t max_connections = 0;               ///< 0: RLIMIT_NOFILE - 64; beyond: 503
+  PerAddress per_address{};
   std::size_t max_posted =
       LoopOptions{}.max_posted;  ///< like LoopOptions::max_posted, for each worker
   /// Like LoopOptions::max_posted_bytes, for each worker.
@@ -122,6 +146,7 @@ class Upgrade {
 /// A path has at most one WebSocket, and one page for each method. If a path can never work, or two
 /// paths fit the same requests, listen() fails and names it. A route that is added while run() runs
 /// is ignored: that is logged, and the next run() returns it as an error. Thread: any for stop(),
+/// drain(), is_ending(),
 /// reload_certificates(), counters(), port() and addresses(); routes are added before run().
 class Server {
  public:
@@ -232,10 +257,29 @@ class Server {
   /// the loops; already_running; no_memory; EAGAIN and the like when a thread cannot be started
   /// ("start worker 2 of 4"), and then none serves.
   Result<void> run() noexcept;
-  /// Stops accepting and closes all connections with 1001. run() returns when they are gone, at the
-  /// latest after the deadline. Of several calls the earliest end holds. A call while run() does
-  /// not run makes the next run() return at once. Thread: any; also from a signal handler.
-  void stop(std::chrono::nanoseconds deadline = std::chrono::seconds(10)) noexcept;
+  /// Stops accepting and closes all connections with this code and reason (see Drain). run()
+  /// returns when they are gone, at the latest after the deadline. Of several calls the earliest
+  /// end holds, and the code and the reason of the first. A call while run() does not run makes the
+  /// next run() return at once. Thread: any; also from a signal handler.
+  void stop(std::chrono::nanoseconds deadline = std::chrono::seconds(10),
+            CloseCode code = CloseCode::going_away, std::string_view reason = {}) noexcept;
+  /// Ends the server without loss, for one that is replaced.
+  ///  - Open WebSockets are closed evenly over `how.spread`, the longest idle first: the one whose
+  ///    last message came the longest ago.
+  ///  - A request that has come, also to an Upgrade that waits for its answer, is answered. So are
+  ///    the later requests of connections that exist; each of their answers ends its connection. An
+  ///    upgrade that opens after the spread is closed at once.
+  ///  - A socket that another program opened (Listener::descriptor), or that the parent of this
+  ///    process opened, is left to other programs. It stays open, so its queue loses no connection.
+  ///    From a socket of its own the server goes on to accept: it serves pages, and refuses
+  ///    upgrades with 503.
+  /// run() returns when no connection is left, at the latest after `how.deadline`. The first call
+  /// holds; stop() ends it sooner. A call while run() does not run makes the next run() return at
+  /// once. Thread: any; also from a signal handler, with a Drain that was made before.
+  void drain(const Drain& how = {}) noexcept;
+  /// Returns whether drain() or stop() was called, until run() returns: for a page that tells a
+  /// load balancer to choose another server. Thread: any.
+  bool is_ending() const noexcept;
 
   /// Reads the certificates, keys and CAs of ServerOptions::tls again. Connections that are
   /// accepted from now on use them; open ones keep theirs. If anything is wrong with them, the old

@@ -7,6 +7,7 @@
 #include "tern/close.h"
 #include "tern/connection.h"
 #include "tern/dial.h"
+#include "tern/drain.h"
 #include "tern/engine.h"
 #include "tern/error.h"
 #include "tern/event.h"

@@ -77,6 +77,7 @@ void LiveConnection::start_linger() noexcept {
   if (!over || info.clean) transport_->shutdown_write();
   if (over) return die();
   state_ = State::lingering;
+  discarded_ = 0;
   update_interest();
   if (state_ == State::gone) return;  // epoll has no room
   wait_for_fin();

@@ -39,6 +39,7 @@ void LiveConnection::pull_body() noexcept {
 }
 
 void LiveConnection::on_open() noexcept {
+  active_at_ = environment_->core.moment();
   shows_head_ = true;
   const bool fine = open_session();
   shows_head_ = false;

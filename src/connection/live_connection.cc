@@ -208,6 +208,7 @@ void LiveConnection::pump_end() noexcept {
 
 inline void LiveConnection::on_message(const Event& event) noexcept {
   environment_->metrics.messages_received.add();
+  active_at_ = environment_->core.moment();
   const bool fine = call_application(
       "on_message", [&] { session_.type()->on_message(session_.get(), *this, event.message()); });
   if (!fine) engine_.fail(Errc::handler_threw);

@@ -111,6 +111,11 @@ class LiveConnection final : public Connection,
   /// remote_address() returns it from now on. Throws std::bad_alloc.
   void set_remote_address(std::string address);
   bool has_told_address() const noexcept;
+  /// When the peer's last message came, or when the connection opened; see LoopCore::moment().
+  std::uint32_t active_at() const noexcept { return active_at_; }
+  /// Whether it was accepted by an owner that drains.
+  bool is_late() const noexcept { return late_; }
+  void set_late() noexcept { late_ = true; }
   /// Gives the log a name for this connection: Owner::name_of() translates the label.
   void set_label(std::uint16_t label) noexcept { label_ = label; }
 
@@ -261,7 +266,10 @@ class LiveConnection final : public Connection,
   TransportBox transport_;
   SessionBox session_{};
   std::unique_ptr<Extras, DeleteExtras> extras_{};
-  std::uint32_t discarded_ = 0;     // while lingering
+  union {
+    std::uint32_t active_at_ = 0;  // until it lingers
+    std::uint32_t discarded_;      // while lingering: bytes
+  };
   std::uint32_t acknowledged_ = 0;  // while lingering: at the last look
   std::uint16_t label_ = 0;
   std::uint8_t interest_ = 0;  // what epoll was asked for
@@ -280,6 +288,7 @@ class LiveConnection final : public Connection,
   bool mute_ : 1 = false;           // a reset destroys nothing that the peer should receive
   bool looked_ : 1 = false;         // while lingering: acknowledged_ is known
   bool full_ : 1 = false;           // while lingering: no more is discarded
+  bool late_ : 1 = false;           // see is_late()
 };
 
 // A queue beyond max_unflushed is written at once, not at the end of the turn. The queue is judged

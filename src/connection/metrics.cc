@@ -81,6 +81,8 @@ void Metrics::add_to(Counters& total) const {
   total.connections_accepted += accepted;
   total.connections_open += accepted - ended;
   total.connections_rejected += connections_rejected.get();
+  total.connections_limited += connections_limited.get();
+  total.upgrades_limited += upgrades_limited.get();
   total.upgrades += upgrades.get();
   total.responses += responses.get();
   total.messages_received += messages_received.get();
@@ -223,6 +225,11 @@ std::string Counters::prometheus() const {
             connections_open);
   out.counter("connections_rejected_total",
               "Connections that received 503 at the connection limit.", connections_rejected);
+  out.counter("connections_limited_total",
+              "Connections that were refused because their address had too many.",
+              connections_limited);
+  out.counter("upgrades_limited_total",
+              "Upgrades that were refused because their address made too many.", upgrades_limited);
   out.counter("upgrades_total", "Requests that were answered with 101.", upgrades);
   out.counter("responses_total", "Proper requests that received another answer than 101.",
               responses);

@@ -57,6 +57,8 @@ class Metrics {
   Count connections_begun{};
   Count connections_ended{};
   Count connections_rejected{};
+  Count connections_limited{};
+  Count upgrades_limited{};
   Count upgrades{};
   Count responses{};
   Count messages_received{};

@@ -106,6 +106,11 @@ class LoopCore {
   /// The time of the clock at this moment, which is later than now() if a handler takes long. With
   /// step() it is now().
   time_point clock() const noexcept { return steps_ ? now_ : std::chrono::steady_clock::now(); }
+  /// Returns now() in units of 2^20 ns, about a millisecond, for small objects. It overflows after
+  /// 52 days.
+  std::uint32_t moment() const noexcept {
+    return static_cast<std::uint32_t>(now_.time_since_epoch().count() >> 20);
+  }
   bool in_loop_thread() const noexcept { return mailbox_->reader() == std::this_thread::get_id(); }
   /// In debug builds, aborts unless this is the loop's thread or the loop does not run.
   void assert_thread() const noexcept {

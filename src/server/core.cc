@@ -1,11 +1,12 @@
 // A server is its workers. The thread that calls run() is the first of them.
 //
-// stop() may be called from a signal handler, so it does two things only: it lowers the time of the
-// end in a lock-free atomic, and writes to an eventfd that the constructor made and that every
-// worker watches. The end of run() takes the request back, so that the server can run again.
+// stop() and drain() may be called from a signal handler. So they only store their arguments in
+// lock-free atomics, and write to an eventfd that the constructor made and that every worker
+// watches. The end of run() takes the request back, so that the server can run again. A drain ends
+// as a stop, when the last connection is gone or at its deadline.
 #include "server/core.h"
 
-#include "base/last_error.h"
+#include "base/later.h"
 #include "connection/dispatch.h"
 #include "engine/publication_deflater.h"
 #include "net/event.h"
@@ -15,6 +16,7 @@
 #include "server/worker.h"
 
 #include <algorithm>
+#include <csignal>
 #include <new>
 #include <string>
 #include <sys/resource.h>
@@ -42,14 +44,6 @@ std::size_t worker_count(const ServerOptions& options) noexcept {
   return std::max(options.threads, 1u);
 }
 
-EngineOptions engine_options_of(const ServerOptions& options, bool secure) {
-  return {.limits = options.limits,
-          .timeouts = options.timeouts,
-          .allowed_origins = options.allowed_origins,
-          .deflate = options.deflate,
-          .secure = secure};
-}
-
 std::string worker_name(std::size_t index, std::size_t count) {
   return "start worker " + std::to_string(index + 1) + " of " + std::to_string(count);
 }
@@ -58,13 +52,12 @@ std::string worker_name(std::size_t index, std::size_t count) {
 
 Core::Core(ServerOptions given)
     : options(std::move(given)),
-      engine_options(engine_options_of(options, false)),
-      secure_options(engine_options_of(options, true)),
       topics(std::make_shared<topics::Table>(options.topics, worker_count(options),
                                              options.limits.max_message_bytes)),
       max_connections(connection_limit(options.max_connections)),
       trusted_proxies(options.trusted_proxies),
-      proxy_protocol_peers(options.proxy_protocol.from) {
+      proxy_protocol_peers(options.proxy_protocol.from),
+      address_limits(options.per_address) {
   for (std::size_t i = 0; i < worker_count(options); ++i) {
     metrics_.push_back(std::make_unique<connection::Metrics>());
   }
@@ -148,26 +141,29 @@ Result<void> Core::open_all_places() {
     if (first_port == 0) first_port = place.port;
   }
   places_ = *std::move(opened);
+  opened_here_.renew();
   port = first_port;
   const std::lock_guard lock(addresses_mutex_);
   addresses_ = std::move(names);
   return {};
 }
 
-std::vector<std::string> Core::addresses() const {
-  const std::lock_guard lock(addresses_mutex_);
-  return addresses_;
-}
-
 // Claims all of them or none.
 Result<void> Core::claim_signals() {
-  for (const int signal : options.stop_on) {
+  for (const int signal : signals_taken()) {
     if (auto error = claim_.take(signal)) {
       claim_.release_all();
-      return Error(error, "listen: stop_on: signal " + std::to_string(signal));
+      const std::string option = signal == SIGHUP ? "on_hangup" : "stop_on";
+      return Error(error, "listen: " + option + ": signal " + std::to_string(signal));
     }
   }
   return {};
+}
+
+std::vector<int> Core::signals_taken() const {
+  std::vector<int> signals = options.stop_on;
+  if (options.on_hangup != Hangup::untouched) signals.push_back(SIGHUP);
+  return signals;
 }
 
 Result<void> Core::run() noexcept {
@@ -192,16 +188,34 @@ Result<void> Core::serve() {
     fork_mark_.renew();
   }
   if (auto made = make_workers(); !made) return made;
-  const BlockedSignals blocked(options.stop_on);
+  const BlockedSignals blocked(signals_taken());
   net::Signals signals(workers_.front()->loop().core(), claim_);
-  int signals_taken = 0;
-  for (const int signal : options.stop_on) {
-    const auto stop_on = [this, &signals_taken](int) {
-      stop(signals_taken++ == 0 ? options.stop_deadline : std::chrono::nanoseconds(0));
-    };
-    if (auto error = signals.listen(signal, stop_on)) return Error(error, "listen to a signal");
+  int stops_requested = 0;
+  const auto take = [this, &stops_requested](int signal) {
+    const bool hangs_up = signal == SIGHUP && options.on_hangup != Hangup::untouched;
+    hangs_up ? on_hangup() : on_stop_signal(stops_requested++ == 0);
+  };
+  for (const int signal : signals_taken()) {
+    if (auto error = signals.listen(signal, take)) return Error(error, "listen to a signal");
   }
   return run_workers();
+}
+
+void Core::on_stop_signal(bool first) {
+  if (!first) return stop({});
+  options.drain_on_stop ? drain(*options.drain_on_stop) : stop(options.stop_deadline);
+}
+
+// Reads the files in the loop of the first worker, whose connections wait meanwhile.
+void Core::on_hangup() {
+  if (!options.tls) {
+    return connection::log(options.log, LogLevel::info, "SIGHUP: there is no TLS to reload");
+  }
+  const Result<void> reloaded = reload_certificates();
+  connection::log(options.log, reloaded ? LogLevel::info : LogLevel::error,
+                  reloaded
+                      ? "SIGHUP: the certificates are reloaded"
+                      : "SIGHUP: the old certificates stay in use: " + reloaded.error().message());
 }
 
 // run() makes the workers, not listen(), because a program may fork() in between, and a child must
@@ -211,6 +225,8 @@ Result<void> Core::make_workers() {
   for (std::size_t i = 0; i < metrics_.size(); ++i) {
     workers_.push_back(std::make_unique<Worker>(*this, *metrics_[i], i));
     for (Place& place : places_) {
+      // The parent of this process, and its other children, may accept from the same socket.
+      if (opened_here_.in_child()) place.kind.handed_over = true;
       if (auto error = workers_.back()->listen(place.kind, std::move(place.sockets[i]))) {
         return Error(error, worker_name(i, metrics_.size()));
       }
@@ -227,7 +243,7 @@ class Core::Threads {
   Threads(const Threads&) = delete;
   Threads& operator=(const Threads&) = delete;
   ~Threads() {
-    core_.stop({});
+    core_.end_drain();
     join();
   }
 
@@ -270,7 +286,7 @@ Result<void> Core::run_workers() {
     }
   }
   results[0] = workers_[0]->run();
-  if (!results[0]) stop({});  // the others must not serve after run() has returned
+  if (!results[0]) end_drain();  // the others must not serve after run() has returned
   threads.join();
   for (Result<void>& result : results) {
     if (!result) return std::move(result);
@@ -298,16 +314,32 @@ void Core::end_run() noexcept {
   places_.clear();
   claim_.release_all();
   stop_at_ = not_stopped.time_since_epoch().count();
+  stop_words_.reset();
+  drain_.reset();
+  draining_workers = 0;
 }
 
-// Of several calls the earliest end holds. This calls only async-signal-safe functions.
-void Core::stop(std::chrono::nanoseconds deadline) noexcept {
+// stop() and drain() call only async-signal-safe functions. Of several stops the earliest end
+// holds, with the code and the reason of the first call.
+void Core::stop(std::chrono::nanoseconds deadline, CloseCode code,
+                std::string_view reason) noexcept {
+  stop_words_.put(Farewell(code, reason));
+  end_by(base::later(std::chrono::steady_clock::now(),
+                     std::max(deadline, std::chrono::nanoseconds(0))));
+}
+
+void Core::drain(const Drain& how) noexcept {
+  constexpr std::chrono::nanoseconds at_once(0);
+  drain_.put({.spread = std::max(how.spread, at_once),
+              .deadline = std::max(how.deadline, at_once),
+              .farewell = Farewell(how.code, how.reason)});
+  net::signal_event(stop_event_.get());
+}
+
+void Core::end_by(TimePoint end) noexcept {
   static_assert(std::atomic<TimePoint::rep>::is_always_lock_free);
-  const TimePoint now = std::chrono::steady_clock::now();
   constexpr TimePoint latest = not_stopped - TimePoint::duration(1);
-  deadline = std::max(deadline, std::chrono::nanoseconds(0));
-  const TimePoint end = deadline < latest - now ? now + deadline : latest;
-  const TimePoint::rep wanted = end.time_since_epoch().count();
+  const TimePoint::rep wanted = std::min(end, latest).time_since_epoch().count();
   for (TimePoint::rep known = stop_at_.load(); wanted < known;) {
     if (stop_at_.compare_exchange_weak(known, wanted)) break;
   }
@@ -327,6 +359,19 @@ Result<void> Core::reload_certificates() {
 std::shared_ptr<tls::ServerContext> Core::tls_context() const noexcept {
   const std::lock_guard lock(tls_mutex_);
   return tls_context_;
+}
+
+Farewell Core::farewell() const noexcept {
+  if (const Farewell* const words = stop_words_.get()) return *words;
+  const DrainOrder* const order = drain_.get();
+  return order != nullptr ? order->farewell : Farewell();
+}
+
+void Core::end_drain() noexcept { end_by(TimePoint()); }
+
+// A worker that has not begun yet may still accept a connection, which then is finished, too.
+void Core::end_drain_if_deserted() noexcept {
+  if (draining_workers == workers_.size() && connections == 0) end_drain();
 }
 
 }  // namespace tern::server

@@ -9,6 +9,8 @@
 #include "net/mailbox.h"
 #include "net/signal_claim.h"
 #include "net/timers.h"
+#include "server/address_limits.h"
+#include "server/parked.h"
 #include "server/places.h"
 #include "server/router.h"
 #include "server/trusted_peers.h"
@@ -42,7 +44,11 @@ class Core {
   Route* add_route(std::string path, Router::Kind kind);
   Result<void> listen() noexcept;
   Result<void> run() noexcept;
-  void stop(std::chrono::nanoseconds deadline) noexcept;
+  void stop(std::chrono::nanoseconds deadline, CloseCode code = CloseCode::going_away,
+            std::string_view reason = {}) noexcept;
+  void drain(const Drain& how) noexcept;
+  /// Returns whether drain() or stop() was called for this run. Thread: any.
+  bool is_ending() const noexcept { return drain_.get() != nullptr || stop_at() != not_stopped; }
   /// Begins to serve without a listener and without a thread: the caller drives the loop of the one
   /// worker by LoopCore::step(). Lifetime of the worker: until end_steps(). Errors: as listen().
   Result<Worker*> begin_steps();
@@ -61,8 +67,6 @@ class Core {
 
   // These are set before the workers run.
   ServerOptions options;
-  const EngineOptions engine_options;  // for connections without TLS
-  const EngineOptions secure_options;  // for connections with TLS
   Router router{};
   std::vector<UniqueFunction<void(Loop&)>> on_worker_start{};
   UniqueFunction<void(std::string_view, TopicEvent)> on_topic{};
@@ -70,10 +74,12 @@ class Core {
   std::size_t max_connections;
   TrustedPeers trusted_proxies;       // from options.trusted_proxies
   TrustedPeers proxy_protocol_peers;  // from options.proxy_protocol
+  AddressLimits address_limits;
 
-  // Two counts of the whole server. Each worker has its own for all others.
+  // Counts of the whole server. Each worker has its own for all others.
   std::atomic<std::size_t> connections{0};
   std::atomic<std::size_t> unfinished{0};
+  std::atomic<std::size_t> draining_workers{0};
 
   std::atomic<std::uint16_t> port{0};
 
@@ -89,6 +95,14 @@ class Core {
   TimePoint stop_at() const noexcept {
     return TimePoint(TimePoint::duration(stop_at_.load(std::memory_order_acquire)));
   }
+  /// The drain that was requested; null if there is none. Lifetime: until the end of run().
+  const DrainOrder* drain_order() const noexcept { return drain_.get(); }
+  /// The code and the reason with which a stop closes connections.
+  Farewell farewell() const noexcept;
+  /// Stops the server at once, because its connections are gone or the deadline has passed.
+  void end_drain() noexcept;
+  /// Does it if all workers drain and no connection is left.
+  void end_drain_if_deserted() noexcept;
   /// The number of workers that still serve, without the first. Thread: any.
   std::size_t others_running() const noexcept { return others_running_.load(); }
 
@@ -98,6 +112,10 @@ class Core {
   Result<void> open_sockets();
   Result<void> open_all_places();
   Result<void> claim_signals();
+  std::vector<int> signals_taken() const;
+  void on_stop_signal(bool first);
+  void on_hangup();
+  void end_by(TimePoint end) noexcept;
   Result<void> make_workers();
   Result<void> serve();
   Result<void> check();
@@ -115,7 +133,8 @@ class Core {
   std::vector<std::unique_ptr<connection::Metrics>> metrics_{};
   std::vector<Place> places_{};                     // from listen() to the end of run()
   std::vector<std::unique_ptr<Worker>> workers_{};  // of the last run()
-  net::SignalClaim claim_{};  // for stop_on, from listen() to the end of run()
+  net::ForkMark opened_here_{};                     // by this process, not by its parent
+  net::SignalClaim claim_{};  // for signals_taken(), from listen() to the end of run()
 
   mutable std::mutex reachable_mutex_{};
   std::vector<Worker*> reachable_{};  // guarded by reachable_mutex_: all workers while they run
@@ -129,6 +148,8 @@ class Core {
   net::Fd stop_event_;
   std::error_code stop_error_{};  // the reason why the eventfd could not be made
   std::atomic<TimePoint::rep> stop_at_{not_stopped.time_since_epoch().count()};
+  Parked<Farewell> stop_words_{};
+  Parked<DrainOrder> drain_{};
   std::atomic<std::size_t> others_running_{0};
   std::atomic<bool> running_{false};
   std::mutex late_mutex_{};

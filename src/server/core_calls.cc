@@ -24,6 +24,11 @@ Counters Core::counters() const {
   return total;
 }
 
+std::vector<std::string> Core::addresses() const {
+  const std::lock_guard lock(addresses_mutex_);
+  return addresses_;
+}
+
 // ---- calls to all workers, and topics
 
 void Core::call_worker_started(Loop& loop) noexcept {

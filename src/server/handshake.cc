@@ -30,6 +30,14 @@ void Handshake::refuse() noexcept {
   if (begin_answer()) answered(connection_.engine().accept());
 }
 
+void Handshake::respond_later(int status) noexcept {
+  try {
+    respond(Response::status(status).header("Retry-After", "1"));
+  } catch (const std::bad_alloc&) {
+    connection_.terminate(Errc::no_memory);
+  }
+}
+
 void Handshake::respond_internal_error() noexcept {
   try {
     respond(Response::status(500));

@@ -33,6 +33,9 @@ class Handshake {
   void respond(const Response& response) noexcept;
   /// Reads the body of the request, or refuses it. Owner::on_head follows when it is there.
   void read_body() noexcept;
+  /// Answers with this status and "Retry-After: 1". If there is no memory for the answer, the
+  /// connection ends.
+  void respond_later(int status) noexcept;
   /// Answers 500. If there is no memory for the answer, the connection ends.
   void respond_internal_error() noexcept;
   /// Answers 500 because the application's answer may not be sent, and logs `why`.

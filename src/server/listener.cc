@@ -29,6 +29,13 @@ void Listener::stop() noexcept {
   socket_.reset();
 }
 
+void Listener::leave_to_others() noexcept {
+  if (!kind_.handed_over || !socket_ || left_) return;
+  left_ = true;
+  core_.timers().cancel(*this);
+  core_.poller().remove(socket_.get(), *this);
+}
+
 void Listener::on_ready(std::uint32_t) noexcept {
   for (int i = 0; i < max_accepts && socket_; ++i) {
     if (!acceptor_.may_accept()) return pause();

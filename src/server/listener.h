@@ -36,6 +36,9 @@ class Listener final : private net::Watcher, private net::Timer {
   ~Listener() { stop(); }
 
   std::error_code start(net::Fd socket) noexcept;
+  /// Accepts no more from a socket that another program opened, and keeps it open, so that the
+  /// connections in its queue wait for that program. Does nothing on another socket.
+  void leave_to_others() noexcept;
   /// Closes the socket. If no other program has it, the port is free, and the connections in its
   /// queue are reset.
   void stop() noexcept;
@@ -50,6 +53,7 @@ class Listener final : private net::Watcher, private net::Timer {
   const PlaceKind kind_;
   net::Fd socket_{};
   bool in_trouble_ = false;
+  bool left_ = false;  // to others
 };
 
 }  // namespace tern::server

@@ -172,7 +172,12 @@ bool Server::post_all(UniqueFunction<void()> function) noexcept {
 
 Result<void> Server::listen() noexcept { return core_->listen(); }
 Result<void> Server::run() noexcept { return core_->run(); }
-void Server::stop(std::chrono::nanoseconds deadline) noexcept { core_->stop(deadline); }
+void Server::stop(std::chrono::nanoseconds deadline, CloseCode code,
+                  std::string_view reason) noexcept {
+  core_->stop(deadline, code, reason);
+}
+void Server::drain(const Drain& how) noexcept { core_->drain(how); }
+bool Server::is_ending() const noexcept { return core_->is_ending(); }
 Result<void> Server::reload_certificates() { return core_->reload_certificates(); }
 std::uint16_t Server::port() const noexcept { return core_->port; }
 std::vector<std::string> Server::addresses() const { return core_->addresses(); }

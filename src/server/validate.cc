@@ -79,6 +79,25 @@ std::string why_invalid_peers(std::string_view option, const std::vector<std::st
   return {};
 }
 
+std::string why_invalid_drain(const ServerOptions& options) {
+  if (options.on_hangup != Hangup::untouched &&
+      std::ranges::find(options.stop_on, SIGHUP) != options.stop_on.end()) {
+    return "stop_on has SIGHUP, which on_hangup takes";
+  }
+  if (!options.drain_on_stop) return {};
+  const Drain& drain = *options.drain_on_stop;
+  if (options.stop_on.empty()) return "drain_on_stop needs a signal in stop_on";
+  if (!may_be_sent(drain.code)) {
+    return "drain_on_stop.code: " + std::to_string(static_cast<int>(drain.code)) +
+           " may not be sent (RFC 6455 §7.4)";
+  }
+  std::string why = engine::why_invalid_time("drain_on_stop.spread", drain.spread, true);
+  if (why.empty()) {
+    why = engine::why_invalid_time("drain_on_stop.deadline", drain.deadline, true);
+  }
+  return why;
+}
+
 std::string why_invalid_counts(const ServerOptions& options) {
   if (options.max_unfinished_handshakes == 0) {
     return "max_unfinished_handshakes is 0, so no client could connect";
@@ -112,6 +131,7 @@ std::string_view numeric_host(std::string_view host) noexcept {
 std::string why_invalid(const ServerOptions& options) {
   std::string why = why_invalid_listeners(options);
   if (why.empty()) why = why_invalid_signals(options.stop_on);
+  if (why.empty()) why = why_invalid_drain(options);
   if (why.empty()) why = engine::why_invalid_time("spin", options.spin, true);
   if (why.empty()) why = engine::why_invalid_time("stop_deadline", options.stop_deadline, true);
   if (why.empty()) why = engine::why_invalid(options.limits);

@@ -10,9 +10,7 @@
 #include "server/requests.h"
 #include "tls/transport.h"
 
-#include <array>
 #include <new>
-#include <span>
 #include <string_view>
 #include <utility>
 
@@ -25,11 +23,13 @@ namespace {
 // A younger handshake is not dropped in favour of a new connection.
 constexpr std::chrono::seconds min_handshake_age(1);
 
-// Written without an engine, because at the connection limit there is no room for one. The value of
-// Date follows.
-constexpr std::string_view no_room =
-    "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
-    "Content-Length: 0\r\nDate: ";
+EngineOptions engine_options_of(const ServerOptions& options, bool secure) {
+  return {.limits = options.limits,
+          .timeouts = options.timeouts,
+          .allowed_origins = options.allowed_origins,
+          .deflate = options.deflate,
+          .secure = secure};
+}
 
 LoopOptions loop_options(const ServerOptions& given) {
   LoopOptions options;
@@ -49,9 +49,11 @@ Worker::Worker(Core& core, connection::Metrics& metrics, std::size_t index)
       loop_(loop_options(core.options)),
       metrics_(metrics),
       fanout_(loop_.core(), metrics_, core.topics, index),
+      plain_options_(engine_options_of(core.options, false)),
+      secure_options_(engine_options_of(core.options, true)),
       shared_{loop_,
               workspace_,
-              core.engine_options,
+              plain_options_,
               std::make_shared<connection::Registry>(loop_.core().mailbox()),
               core.options.log,
               &fanout_},
@@ -126,9 +128,14 @@ bool Worker::may_accept() noexcept {
 Acceptor::Verdict Worker::on_accepted(net::Fd socket, PlaceKind from) noexcept {
   if (core_.connections.load(std::memory_order_relaxed) >= core_.max_connections) {
     metrics_.connections_rejected.add();
-    // A client that expects TLS could not read this.
-    if (!from.secure) send_no_room(socket.get());
-    net::shutdown_write(socket.get());
+    turn_away(socket.get(), from, "503 Service Unavailable");
+    return Verdict::taken;
+  }
+  std::optional<ClientKey> client;
+  if (core_.address_limits.counts_connections()) client = direct_client(socket.get());
+  if (client && !core_.address_limits.connect(*client)) {
+    metrics_.connections_limited.add();
+    turn_away(socket.get(), from, "429 Too Many Requests");
     return Verdict::taken;
   }
   if (core_.unfinished.load(std::memory_order_relaxed) >= core_.options.max_unfinished_handshakes) {
@@ -140,27 +147,18 @@ Acceptor::Verdict Worker::on_accepted(net::Fd socket, PlaceKind from) noexcept {
   if (connection == nullptr) {
     core_.connections.fetch_sub(1, std::memory_order_relaxed);
     core_.unfinished.fetch_sub(1, std::memory_order_relaxed);
+    if (client) core_.address_limits.disconnect(*client);
     return Verdict::full;
   }
+  if (client) keep_client(*connection, *client);
   if (!connection->is_opening()) return Verdict::taken;  // it is gone: epoll has no room
+  if (state_ == State::draining) connection->set_late();
   try {
     const connection::Registry::Place place = connection->place();
     begun_.push_back({place.slot, place.generation, loop_.now()});
   } catch (const std::bad_alloc&) {  // it is served, but never dropped for a new connection
   }
   return Verdict::taken;
-}
-
-// Refuses a connection for which there is no room. Needs no memory.
-void Worker::send_no_room(int socket) noexcept {
-  constexpr std::string_view head_end = "\r\n\r\n";
-  std::array<char, 192> answer{};
-  set_wall_clock();
-  std::size_t size = 0;
-  for (const std::string_view part : {no_room, workspace_.date(loop_.now()), head_end}) {
-    size += part.copy(answer.data() + size, answer.size() - size);
-  }
-  net::send_once(socket, std::as_bytes(std::span(answer).first(size)));
 }
 
 // The engine writes the Date of its answers and reads no clock. The time of day advances like the
@@ -176,8 +174,7 @@ void Worker::set_wall_clock() noexcept {
 // Null when memory is out.
 LiveConnection* Worker::serve(net::Fd socket, PlaceKind from) noexcept {
   set_wall_clock();
-  auto engine =
-      Engine::server(from.secure ? core_.secure_options : core_.engine_options, workspace_);
+  auto engine = Engine::server(from.secure ? secure_options_ : plain_options_, workspace_);
   if (!engine) return nullptr;
   const bool proxied = must_have_proxy_header(core_, socket.get());
   if (!from.secure && !proxied) {
@@ -222,6 +219,8 @@ void Worker::drop_oldest_unfinished() noexcept {
 void Worker::on_head(LiveConnection& connection) noexcept {
   set_wall_clock();
   if (may_have_proxies(core_)) hear_proxies(core_, connection);
+  const bool limited = connection.is_late() || core_.address_limits.is_on();
+  if (limited && !connection.engine().upgrade_error() && !may_upgrade(connection)) return;
   answer_request(core_.router, connection);
 }
 
@@ -235,9 +234,15 @@ void Worker::on_opening_over(LiveConnection&) noexcept {
   oldest_unfinished();
 }
 
-void Worker::on_gone(LiveConnection&) noexcept {
-  core_.connections.fetch_sub(1, std::memory_order_relaxed);
-  if (stopping_) finish_if_deserted();
+void Worker::on_opened(LiveConnection& connection) noexcept {
+  if (drainer_) drainer_->on_opened(connection);
+}
+
+void Worker::on_gone(LiveConnection& connection) noexcept {
+  if (!clients_.empty()) forget_client(connection.place().slot);
+  core_.connections.fetch_sub(1);
+  if (state_ == State::draining) core_.end_drain_if_deserted();
+  if (state_ == State::stopping) finish_if_deserted();
 }
 
 std::string_view Worker::name_of(std::uint16_t label) const noexcept {
@@ -266,31 +271,49 @@ void Worker::on_trouble(std::error_code error, bool for_good) noexcept {
 // All runs of the server use this event, and children of fork() too. Only the time of the end shows
 // whether this run is meant.
 void Worker::on_ready(std::uint32_t) noexcept {
+  if (const DrainOrder* const order = core_.drain_order(); order && state_ == State::serving) {
+    begin_drain(*order);
+  }
   if (core_.stop_at() == Core::not_stopped) return;
-  if (!stopping_) begin_stop();
+  if (state_ != State::stopping) begin_stop();
   keep_deadline();
   finish_if_deserted();
 }
 
+// The connections that come from now on can only be those of a socket that no other program accepts
+// from. Their upgrades are refused, so that the clients go elsewhere. To close the socket would
+// reset the connections in its queue.
+void Worker::begin_drain(const DrainOrder& order) noexcept {
+  state_ = State::draining;
+  for (Listener& listener : listeners_) listener.leave_to_others();
+  plain_options_.keep_alive = secure_options_.keep_alive = false;
+  drainer_.emplace(core_, loop_.core(), *shared_.registry, sweep_, order);
+  drainer_->begin();
+  core_.draining_workers.fetch_add(1);
+  core_.end_drain_if_deserted();
+}
+
 void Worker::begin_stop() noexcept {
-  stopping_ = true;
+  state_ = State::stopping;
+  if (drainer_) drainer_->stop();
   stop_listening();
   shared_.stopping = true;
-  if (!fanout_.busy()) {
-    shared_.registry->for_each([this](LiveConnection& connection) { say_goodbye(connection); });
-    return;
-  }
+  const Farewell farewell = core_.farewell();
+  const auto goodbye = [this, farewell](LiveConnection& connection) {
+    say_goodbye(connection, farewell);
+  };
+  if (!fanout_.busy()) return shared_.registry->for_each(goodbye);
   // A connection first receives the publications on their way to it, so this may take long.
   try {
-    sweep_.add([this](LiveConnection& connection) { say_goodbye(connection); });
+    sweep_.add(goodbye);
   } catch (const std::bad_alloc&) {
     shared_.registry->for_each([](LiveConnection& connection) { connection.abandon(); });
   }
 }
 
-void Worker::say_goodbye(LiveConnection& connection) noexcept {
+void Worker::say_goodbye(LiveConnection& connection, const Farewell& farewell) noexcept {
   if (connection.is_lingering()) return connection.abandon();
-  connection.close(CloseCode::going_away, {});
+  connection.close(farewell.code, farewell.reason());
 }
 
 // A later stop() may have made the deadline earlier.

@@ -8,6 +8,7 @@
 #include "connection/fanout.h"
 #include "connection/live_connection.h"
 #include "server/core.h"
+#include "server/drainer.h"
 #include "server/listener.h"
 #include "server/sweep.h"
 #include "tls/scratch.h"
@@ -17,8 +18,11 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
+#include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 namespace tern::server {
 
@@ -50,6 +54,7 @@ class Worker final : private connection::Owner,
   void for_each(std::shared_ptr<UniqueFunction<void(Connection&)>> function);
 
  private:
+  enum class State : std::uint8_t { serving, draining, stopping };
   struct Begun {
     std::uint32_t slot;
     std::uint32_t generation;
@@ -59,6 +64,7 @@ class Worker final : private connection::Owner,
   // Owner
   void on_head(connection::LiveConnection& connection) noexcept override;
   void on_opening_over(connection::LiveConnection& connection) noexcept override;
+  void on_opened(connection::LiveConnection& connection) noexcept override;
   void on_closed(connection::LiveConnection& connection) noexcept override;
   void on_gone(connection::LiveConnection& connection) noexcept override;
   std::string_view name_of(std::uint16_t label) const noexcept override;
@@ -70,14 +76,22 @@ class Worker final : private connection::Owner,
   void on_ready(std::uint32_t events) noexcept override;
   void on_timer(net::Timer::time_point now) noexcept override;
 
-  void send_no_room(int socket) noexcept;
+  [[gnu::cold]] void turn_away(int socket, PlaceKind from, std::string_view status) noexcept;
+  [[gnu::cold]] void keep_client(const connection::LiveConnection& connection,
+                                 ClientKey client) noexcept;
+  [[gnu::cold]] void forget_client(std::size_t slot) noexcept;
+  [[gnu::cold]] bool may_upgrade(connection::LiveConnection& connection) noexcept;
+  bool count_upgrade(const connection::LiveConnection& connection);
+  [[gnu::cold]] std::optional<ClientKey> direct_client(int socket) const noexcept;
+  bool is_counted(const connection::LiveConnection& connection) const noexcept;
   void set_wall_clock() noexcept;
   connection::LiveConnection* serve(net::Fd socket, PlaceKind from) noexcept;
   void stop_listening() noexcept;
   const Begun* oldest_unfinished() noexcept;
   void drop_oldest_unfinished() noexcept;
+  void begin_drain(const DrainOrder& order) noexcept;
   void begin_stop() noexcept;
-  void say_goodbye(connection::LiveConnection& connection) noexcept;
+  void say_goodbye(connection::LiveConnection& connection, const Farewell& farewell) noexcept;
   void keep_deadline() noexcept;
   void finish_if_deserted() noexcept;
 
@@ -87,14 +101,19 @@ class Worker final : private connection::Owner,
   tls::Scratch scratch_{&loop_.core()};
   connection::Metrics& metrics_;
   connection::Fanout fanout_;
+  // A drain changes them, so each worker has its own.
+  EngineOptions plain_options_;
+  EngineOptions secure_options_;
   connection::Shared shared_;
   connection::Environment environment_;
   std::deque<Listener> listeners_{};
   Sweep sweep_;
+  std::optional<Drainer> drainer_{};
   std::deque<Begun> begun_{};  // handshakes in the order of their start; some may be over
+  std::vector<std::optional<ClientKey>> clients_{};  // that are counted, by slot
   const bool first_;
   net::Timer::time_point wall_clock_set_{};
-  bool stopping_ = false;
+  State state_ = State::serving;
 };
 
 }  // namespace tern::server
