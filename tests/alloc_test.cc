@@ -93,6 +93,75 @@ TEST(Alloc, AnIdleConnectionHoldsNoHeap) {
   EXPECT_LE(sizeof(Engine), 80u);  // LiveConnection has room for that, see there
 }
 
+// Gives an engine input in two reads, reads bodies and answers pages, and drops the output.
+void serve_pages(Engine& engine, std::string& bytes, std::size_t cut, const Response& page) {
+  const auto all = std::as_writable_bytes(std::span(bytes));
+  for (const auto piece : {all.first(cut), all.subspan(cut)}) {
+    engine.tick(start_time);
+    engine.feed(0, piece);
+    while (const Event event = engine.next()) {
+      if (event.kind() == Event::Kind::body) engine.respond(page);
+      if (event.kind() != Event::Kind::request) continue;
+      engine.has_unread_body() ? static_cast<void>(engine.read_body())
+                               : static_cast<void>(engine.respond(page));
+    }
+    while (engine.queued_bytes() > 0) engine.consume_output(engine.output().front().iov_len);
+    engine.settle();
+  }
+}
+
+const std::string requests =
+    "GET /a HTTP/1.1\r\nHost: example.org\r\n\r\n"
+    "POST /b HTTP/1.1\r\nHost: example.org\r\nContent-Length: 200\r\n\r\n" +
+    std::string(200, 'b') +
+    "POST /c HTTP/1.1\r\nHost: example.org\r\nTransfer-Encoding: chunked\r\n\r\n"
+    "1f;a=b\r\n0123456789012345678901234567890\r\n0\r\nTrailer: t\r\n\r\n";
+
+// Between two requests a connection keeps neither its block nor a parser nor the body.
+TEST(Alloc, AConnectionBetweenRequestsHoldsNoHeap) {
+  const EngineOptions options;
+  const Response page = Response::text("fine");
+  Workspace workspace;
+  std::vector<Engine> engines;
+  engines.reserve(1'000);
+  std::string bytes = requests;
+  std::size_t before = 0;
+  for (int i = 0; i < 1'000; ++i) {
+    engines.push_back(std::move(*Engine::server(options, workspace)));
+    serve_pages(engines.back(), bytes, 150, page);
+    EXPECT_FALSE(engines.back().finished());
+    if (i == 0) before = live_bytes;  // the workspace keeps a block and a parser
+  }
+  EXPECT_EQ(live_bytes, before);
+  for (Engine& engine : engines) serve_pages(engine, bytes, 150, page);
+  EXPECT_EQ(live_bytes, before);
+}
+
+TEST(Alloc, EveryAllocationOfABodyFails) {
+  const Response page = Response::text("fine");
+  for (const std::size_t cut : {std::size_t{0}, std::size_t{150}, std::size_t{350}}) {
+    for (const bool permanent : {false, true}) {
+      bool fired = true;
+      for (std::size_t n = 0; fired; ++n) {
+        SCOPED_TRACE(n);
+        const EngineOptions options;
+        Workspace workspace;
+        std::string bytes = requests;
+        faults = 0;
+        for_good = permanent;
+        fails_at = allocations + n;
+        auto engine = Engine::server(options, workspace);
+        if (engine) serve_pages(*engine, bytes, cut, page);
+        fails_at = none;
+        fired = faults > 0;
+        if (!engine || !fired) continue;
+        EXPECT_TRUE(engine->finished());
+        EXPECT_EQ(engine->close_info().error, Errc::no_memory);
+      }
+    }
+  }
+}
+
 // After a frame that came in two reads, the block of the connection goes back to the workspace.
 TEST(Alloc, AnIdleConnectionHoldsNoBlockAfterACutFrame) {
   ::mallopt(M_MMAP_THRESHOLD, 1 << 24);  // otherwise a buffer sometimes counts as whole pages
