@@ -87,7 +87,7 @@ bench-peers: $(BUILD)/.with-peers  ## build the rivals, too, for `tern-bench com
 	@$(call build,tern-bench echo_server peers)
 
 guard: $(BUILD)/.with-guard  ## compare instructions and system calls of an echo with the committed figures
-	@$(call build,echo_server guard_client guard_server guard_echo_client)
+	@$(call build,echo_server guard_client guard_server guard_echo_client guard_topics)
 	@scripts/guard.sh $(BUILD) $(if $(RENEW),--renew)
 
 fuzz:  ## run each fuzz target for FUZZ_SECONDS (30)

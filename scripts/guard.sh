@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# `make guard`: counts the instructions and the system calls of BUILD/bin/echo_server and of a client
-# on a loop (BUILD/bin/guard_echo_client) for each message, and compares both with
+# `make guard`: counts the instructions and the system calls of BUILD/bin/echo_server, of a client on
+# a loop (BUILD/bin/guard_echo_client) and of a fan-out (guard_topics) for each message, and compares them with
 # bench/guard/figures.txt. Callgrind counts them, so other work on the machine changes no figure. Their
 # peers, bench/guard/guard_client.cc and guard_server.cc, make the figures independent of time.
 #   scripts/guard.sh [build directory] [--renew]     (`make guard` builds it first)
@@ -24,6 +24,9 @@ work=$build/guard
 # starts a new count.
 boundary='tern::server::Listener::on_ready*'
 client_boundary='tern::bench::(anonymous namespace)::Clients::begin_count*'
+# The third program enters this function for each part, and only its slices of a fan-out count.
+topics_boundary='tern::bench::(anonymous namespace)::begin_count*'
+topics_counted='tern::connection::Fanout::slice*'
 
 fail() {
   echo "guard: $*" >&2
@@ -85,10 +88,14 @@ wait "$server" || fail "guard_server failed"
 wait "$plan"
 trap - EXIT
 
-{ rows server && rows client; } >"$work/rows" && [[ -s $work/rows ]] || fail "nothing was counted"
+(count topics "$topics_boundary" --toggle-collect="$topics_counted" "$build/bin/guard_topics") \
+  >"$work/topics-plan" || fail "the fan-out failed, see $work/topics.valgrind"
+
+{ rows server && rows client && rows topics; } >"$work/rows" && [[ -s $work/rows ]] || fail "nothing was counted"
 {
   echo "# Cost of one echoed message (<kind>-<bytes>x<messages in flight>) or one upgrade: instructions of"
-  echo "# the server or, in the rows client-…, of a client on a loop; its calls of recv, send, epoll_wait;"
+  echo "# the server or, in the rows client-…, of a client on a loop; in the rows delivery-…, of a delivery"
+  echo "# to a subscriber at rest; calls of recv, send, epoll_wait;"
   echo "# other system calls; clock_gettime, which is a system call under valgrind only."
   echo "# Written by: make guard RENEW=1"
   echo "# for: $here"
