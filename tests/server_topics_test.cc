@@ -1,5 +1,5 @@
-// Topics of a running server: the subscribers that receive a publication, the order, and the results
-// of publish() and subscribe().
+// Topics of a running server: the subscribers that receive a publication, the order, and the
+// results of publish() and subscribe().
 #include "tern/server.h"
 
 #include "support/topic_server.h"

@@ -152,8 +152,8 @@ struct TopicOptions {
   /// each publication, so that the payload can contain the position, and all subscribers share the
   /// result. It must depend on its argument alone, and must not publish to this topic: if another
   /// publication comes first, it is called again with the new position. A thread that publishes to
-  /// the topic then waits until the calls of the threads before it have returned. An exception makes
-  /// publish() return `full`. Empty: the message is the payload. Thread: each that publishes,
+  /// the topic then waits until the calls of the threads before it have returned. An exception
+  /// makes publish() return `full`. Empty: the message is the payload. Thread: each that publishes,
   /// several at a time.
   std::function<std::string(const Publication&)> format{};
 };
@@ -165,7 +165,8 @@ struct TopicLimits {
   /// keeps. If there are none, subscribe() fails with too_many_topics and publish() with too_many.
   std::size_t max_topics = 1'000'000;
   /// Publications that wait for one worker or are on the way to its subscribers. Beyond it
-  /// publish() returns `full`. An idle worker always takes one.
+  /// publish() returns `full`. A topic gets at most four times as much as it leaves free, so a busy
+  /// topic does not make others full. An idle worker always takes one.
   std::size_t max_waiting = 65'536;
   /// The bytes of their payloads.
   std::size_t max_waiting_bytes = std::size_t{16} << 20;

@@ -1,5 +1,5 @@
-// Sends publications that wait until the turn of a subscriber ends or its queue is short: the history
-// of a subscription that has just begun, and the newest value of a topic. Reports gaps.
+// Sends publications that wait until the turn of a subscriber ends or its queue is short: the
+// history of a subscription that has just begun, and the newest value of a topic. Reports gaps.
 #include "connection/extras.h"
 #include "connection/fanout.h"
 #include "connection/live_connection.h"
