@@ -103,7 +103,8 @@ class Throwing {
 // Runs one server with one failure. Returns whether the failure happened.
 bool serve_with(std::uint64_t number, bool good) {
   std::atomic<std::uint64_t> wrong = 0;
-  House house({.timeouts = {.handshake = std::chrono::milliseconds(500)}});
+  House house({.timeouts = {.handshake = std::chrono::milliseconds(500),
+                            .answer = std::chrono::milliseconds(500)}});
   house.server.route("/watched",
                      Handlers{
                          .on_message = [](Connection& conn, Message msg) { conn.send(msg); },
@@ -122,6 +123,11 @@ bool serve_with(std::uint64_t number, bool good) {
   house.server.route("/never", [](Upgrade) {});
   house.server.get("/page",
                    [](const Request&) { return Response::text("a page, of some length"); });
+  house.server.post(
+      "/body", [](const Request& request) { return Response::text(std::string(request.body())); });
+  house.server.post("/exchange", [](Exchange exchange) {
+    exchange.respond(Response::text(std::string(exchange.request().body())));
+  });
   EXPECT_TRUE(house.start()) << house.why();
   RawClient other(house.port());
   EXPECT_TRUE(other.upgrade());
@@ -134,6 +140,12 @@ bool serve_with(std::uint64_t number, bool good) {
       talk(house.port(), path);
     }
     ask(house.port(), page_request("/page"));
+    for (const char* path : {"/body", "/exchange"}) {
+      const std::string start = std::string("POST ") + path + " HTTP/1.1\r\nHost: example.org\r\n";
+      ask(house.port(), start + "Content-Length: 100\r\n\r\n" + std::string(100, 'b'));
+      ask(house.port(), start + "Transfer-Encoding: chunked\r\n\r\n20;e\r\n" +
+                            std::string(32, 'b') + "\r\n0\r\nTrailer: t\r\n\r\n");
+    }
     ask(house.port(), upgrade_request({}, "/nowhere"));
     EXPECT_LE(Clock::now() - began, enough_time) << "a hang";
     happened = fired > 0;
