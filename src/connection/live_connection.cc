@@ -184,7 +184,10 @@ void LiveConnection::on_broken() noexcept {
     const Event event = engine_.next();
     if (event.kind() == Event::Kind::message) {
       on_message(event);
-      if (event.is_last() && engine_.is_open()) return;
+      if (event.is_last() && engine_.is_open()) {
+        active_at_ = environment_->core.moment();  // once for many messages of one read
+        return;
+      }
     } else if (event) {
       on_event(event, budget);
     } else {
@@ -208,7 +211,6 @@ void LiveConnection::pump_end() noexcept {
 
 inline void LiveConnection::on_message(const Event& event) noexcept {
   environment_->metrics.messages_received.add();
-  active_at_ = environment_->core.moment();
   const bool fine = call_application(
       "on_message", [&] { session_.type()->on_message(session_.get(), *this, event.message()); });
   if (!fine) engine_.fail(Errc::handler_threw);
