@@ -31,7 +31,7 @@ class AddressLimits {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
 
-  explicit AddressLimits(PerAddress limits, std::size_t most_others = 65'536) noexcept
+  explicit AddressLimits(PerAddress limits, std::size_t most_others = 65'536)
       : limits_(limits), most_others_(most_others) {}
 
   bool is_on() const noexcept { return counts_connections() || counts_upgrades(); }
