@@ -45,6 +45,13 @@ class Behind : public RunningServer {
  public:
   explicit Behind(ServerOptions options) : RunningServer(logged(std::move(options))) {
     server.get("/who", [](const Request& request) { return Response::text(described(request)); });
+    const auto with_body = [](const Request& request) {
+      return Response::text(described(request) + ' ' + std::string(request.body()));
+    };
+    server.post("/post", with_body);
+    server.post("/exchange", [with_body](Exchange exchange) {
+      std::thread([=] { exchange.respond(with_body(exchange.request())); }).detach();
+    });
     server.get("/peer", [](const Request& request) {
       return Response::text(std::string(request.peer_address()));
     });
@@ -199,6 +206,21 @@ TEST(ServerBehindProxy, AnUpgradeThatIsAnsweredLaterKeepsWhatTheProxyTold) {
                             "X-Forwarded-Proto: https\r\n"));
   proxy.send(text("who"));
   EXPECT_EQ(without_ports(proxy.next()), "text 203.0.113.7 at h:1 secure, 127.0.0.1:");
+}
+
+TEST(ServerBehindProxy, ARequestWithABodyKeepsWhatTheProxyTold) {
+  Behind server({.trusted_proxies = {"127.0.0.1"}});
+  RawClient proxy(server.port);
+  const std::string fields =
+      "Content-Length: 4\r\nX-Forwarded-For: 203.0.113.7\r\nX-Forwarded-Host: h:1\r\n"
+      "X-Forwarded-Proto: https\r\n";
+  for (const std::string& target : {"/post"s, "/exchange"s}) {
+    const std::string head = "POST " + get(fields, target).substr(4);
+    for (const std::size_t sent : {0u, 2u, 4u}) {
+      proxy.send(head + std::string("body").substr(0, sent));
+      EXPECT_EQ(page(proxy, std::string("body").substr(sent)), "203.0.113.7 at h:1 secure body");
+    }
+  }
 }
 
 TEST(ServerBehindProxy, TheLogNamesTheClient) {
