@@ -8,11 +8,13 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <csignal>
 #include <cstdint>
 #include <cstdlib>
 #include <iostream>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace cli {
 
@@ -103,6 +105,29 @@ inline void add_proxies(CLI::App& app, tern::ServerOptions& options) {
 inline std::string url_of(std::string scheme, const std::string& address, const std::string& path) {
   if (!address.starts_with("unix:")) return scheme + "://" + address + path;
   return scheme + '+' + address + ':' + path;
+}
+
+/// Blocks the signals until run() takes them, so that a SIGTERM right after "listening on" also
+/// ends the server properly.
+inline void block(const std::vector<int>& signals) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : signals) sigaddset(&set, signal);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+}
+
+/// Prints the URLs of the WebSocket and of the page, and serves until the server is stopped.
+/// Returns the exit code. `s` is "s" for a server with TLS.
+inline int serve(tern::Server& server, const std::string& s, const std::string& path) {
+  auto ran = server.listen();
+  if (ran) {
+    const std::string where = server.addresses().front();
+    std::cout << "listening on " << url_of("ws" + s, where, path) << '\n'
+              << "page at " << url_of("http" + s, where, "/") << std::endl;
+    ran = server.run();
+  }
+  if (!ran) std::cerr << ran.error().message() << '\n';
+  return ran ? 0 : 1;
 }
 
 /// Adds the flag for the end of a server by a signal. The second signal ends it at once.

@@ -151,21 +151,12 @@ tern::ServerOptions parse(int argc, char** argv) {
   return options_of(arguments);
 }
 
-// Blocks the signals until run() takes them, so that a SIGTERM right after "listening on" also ends
-// the server properly.
-void block(const std::vector<int>& signals) {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int signal : signals) sigaddset(&set, signal);
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
   tern::ServerOptions options = parse(argc, argv);
   options.listeners = tern::inherited_listeners();  // of systemd; then --host has no effect
-  block(options.stop_on);
+  cli::block(options.stop_on);
   tern::Server server(options);
   server.route<Echo>("/echo");
   server.route<Push>("/push");
@@ -188,14 +179,5 @@ int main(int argc, char** argv) {
     return tern::Response::shared(page, "text/html; charset=utf-8");
   });
 
-  auto ran = server.listen();
-  if (ran) {
-    const std::string where = server.addresses().front();
-    const std::string s = options.tls ? "s" : "";
-    std::cout << "listening on " << cli::url_of("ws" + s, where, "/echo") << '\n'
-              << "page at " << cli::url_of("http" + s, where, "/") << std::endl;
-    ran = server.run();
-  }
-  if (!ran) std::cerr << ran.error().message() << '\n';
-  return ran ? 0 : 1;
+  return cli::serve(server, options.tls ? "s" : "", "/echo");
 }

@@ -305,9 +305,12 @@ TEST(ProgramHub, PublishesTheBodyOfAPost) {
   HubClient ann(hub);
   ann.subscribe("a room");
   EXPECT_EQ(post(hub, "a%20room", R"( {"text": "hi"} )"), "204");
-  const std::string heard = ann.hear_text();
-  EXPECT_EQ(Json::parse(heard)["data"], Json({{"text", "hi"}}));
-  EXPECT_TRUE(get(hub.port(), "/topics/a%20room/last").ends_with("\r\n\r\n" + heard));
+  const Json heard = ann.hear();
+  EXPECT_EQ(heard["data"], Json({{"text", "hi"}}));
+  const std::string last = get(hub.port(), "/topics/a%20room/last");
+  EXPECT_TRUE(last.ends_with("\r\n\r\n{\"text\":\"hi\"}")) << last;
+  const std::string epoch = heard["epoch"];
+  EXPECT_NE(last.find("\r\nTopic-Epoch: " + epoch + "\r\nTopic-Offset: 1\r\n"), last.npos);
   EXPECT_TRUE(get(hub.port(), "/topics/other/last").starts_with("HTTP/1.1 404 "));
   EXPECT_TRUE(get(hub.port(), "/topics/a%20room").starts_with("HTTP/1.1 405 "));
   const std::tuple<std::string, std::string, std::string, std::string> refused[] = {

@@ -7,9 +7,9 @@
 #include "tern/topics.h"
 
 #include "cli.h"
+#include "hub/json.h"
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <csignal>
 #include <cstdint>
@@ -19,7 +19,6 @@
 #include <nlohmann/json.hpp>
 #include <random>
 #include <set>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,82 +26,11 @@
 namespace {
 
 using namespace std::chrono_literals;
-using Json = nlohmann::json;
+using namespace hub;
 using Answer = nlohmann::ordered_json;
 
-constexpr int most_nested = 64;                     // levels of a JSON text
 constexpr std::string_view presence = "presence:";  // + a topic: the number of its subscribers
 constexpr std::string_view ticker = "ticker";       // a price, published by this program
-
-// A message that a client should not have sent. The text is for the client.
-struct BadMessage : std::runtime_error {
-  using runtime_error::runtime_error;
-};
-
-// ---- from JSON
-
-// Returns a discarded value if the text is no JSON.
-Json parsed(std::string_view text) {
-  const auto bounded = [](int depth, Json::parse_event_t, Json&) {
-    if (depth > most_nested) throw BadMessage("the JSON is nested too deep");
-    return true;
-  };
-  return Json::parse(text, bounded, /*allow_exceptions=*/false);
-}
-
-Json parsed(tern::Message msg) {
-  Json json;
-  if (msg.is_text()) json = parsed(msg.text());
-  if (!json.is_object()) throw BadMessage("a message must be a JSON object, as text");
-  return json;
-}
-
-std::string text_of(const Json& json, const char* name) {
-  const auto value = json.find(name);
-  if (value != json.end() && value->is_string()) return value->get<std::string>();
-  throw BadMessage('"' + std::string(name) + "\" must be a string");
-}
-
-std::uint64_t count_of(const Json& json, const char* name) {
-  const auto value = json.find(name);
-  if (value != json.end() && value->is_number_unsigned()) return value->get<std::uint64_t>();
-  throw BadMessage('"' + std::string(name) + "\" must be a whole number from 0 on");
-}
-
-// An epoch is text, because the numbers of JavaScript have 53 bits. A text that is no number cannot
-// come from this server, so it is the epoch 0, which no topic has.
-tern::Position position_of(const Json& json) {
-  const std::string text = text_of(json, "epoch");
-  tern::Position position{.offset = count_of(json, "offset")};
-  std::from_chars(text.data(), text.data() + text.size(), position.epoch);
-  return position;
-}
-
-tern::From from_of(const Json& json) {
-  const auto from = json.find("from");
-  if (from == json.end()) return tern::From::now;
-  if (*from == "retained") return tern::From::retained;
-  if (from->contains("last")) return tern::From::last(count_of(*from, "last"));
-  if (from->contains("epoch")) return position_of(*from);
-  throw BadMessage(R"("from" must be "retained", {"last":N} or {"epoch":E,"offset":N})");
-}
-
-tern::Delivery delivery_of(const Json& json) {
-  const std::string delivery = json.value("delivery", Json("every")).dump();
-  if (delivery == R"("every")") return tern::Delivery::every;
-  if (delivery == R"("latest")") return tern::Delivery::latest;
-  throw BadMessage(R"("delivery" must be "every" or "latest")");
-}
-
-// ---- to JSON
-
-// Makes the frame of a publication, once for all subscribers.
-std::string frame_of(const tern::Publication& publication) {
-  return R"({"op":"message","topic":)" + Json(publication.topic).dump() + R"(,"epoch":")" +
-         std::to_string(publication.position.epoch) + R"(","offset":)" +
-         std::to_string(publication.position.offset) + R"(,"data":)" +
-         std::string(publication.message.text()) + '}';
-}
 
 void answer(tern::Connection& conn, const Answer& json) {
   if (conn.send(json.dump()) != tern::SendStatus::full) return;
@@ -183,11 +111,14 @@ tern::Response publish_body(tern::Server& server, const std::string& token,
   }
 }
 
-// GET /topics/{topic}/last: the frame that a subscriber would receive.
+// GET /topics/{topic}/last: the data of the last message, and its position.
 tern::Response last_of(const tern::Server& server, const tern::Request& request) {
   const auto last = server.retained(request.parameter("topic"));
   if (!last) return tern::Response::status(404, "no message of this topic is kept");
-  return tern::Response::json(std::string(last->message().text()))
+  const Json message = Json::parse(last->message().text());
+  return tern::Response::json(message["data"].dump())
+      .header("Topic-Epoch", message["epoch"].get<std::string>())
+      .header("Topic-Offset", message["offset"].dump())
       .header("Cache-Control", "no-store");
 }
 
@@ -278,6 +209,7 @@ Arguments parse(int argc, char** argv) {
   app.option_defaults()->always_capture_default();
   cli::add_listening(app, server.host, server.port);
   cli::add_drain(app, server.drain_on_stop);
+  cli::add_proxies(app, server);
   app.add_option("--threads", server.threads, "number of worker loops")
       ->check(CLI::Range(1, 1024).description(""));
   app.add_option("--history", arguments.history, "messages that each topic keeps")
@@ -300,21 +232,12 @@ Arguments parse(int argc, char** argv) {
   return arguments;
 }
 
-// Blocks the signals until run() takes them, so that a SIGTERM right after "listening on" also ends
-// the server properly.
-void block(const std::vector<int>& signals) {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int signal : signals) sigaddset(&set, signal);
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
   const Arguments arguments = parse(argc, argv);
   const tern::ServerOptions& options = arguments.server;
-  block(options.stop_on);
+  cli::block(options.stop_on);
   tern::Server server(options);
   Presence present(server);
   server.topics({.history = arguments.history, .format = frame_of});
@@ -342,14 +265,5 @@ int main(int argc, char** argv) {
   server.on_worker_start(
       [&](tern::Loop& loop) { std::call_once(once, [&] { loop.every(100ms, tick); }); });
 
-  auto ran = server.listen();
-  if (ran) {
-    const std::string where = server.addresses().front();
-    const std::string s = options.tls ? "s" : "";
-    std::cout << "listening on " << cli::url_of("ws" + s, where, "/ws") << '\n'
-              << "page at " << cli::url_of("http" + s, where, "/") << std::endl;
-    ran = server.run();
-  }
-  if (!ran) std::cerr << ran.error().message() << '\n';
-  return ran ? 0 : 1;
+  return cli::serve(server, options.tls ? "s" : "", "/ws");
 }
