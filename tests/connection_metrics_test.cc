@@ -60,7 +60,7 @@ TEST(ConnectionMetrics, TheTextFollowsTheGrammar) {
   EXPECT_EQ(samples.at("tern_closes_total{code=\"application\"}"), "1");
   EXPECT_EQ(samples.at("tern_refusals_total{reason=\"origin_refused\"}"), "2");
   EXPECT_EQ(samples.at(R"(tern_refusals_total{reason="a \"quoted\" \\ text\nof two lines"})"), "1");
-  EXPECT_EQ(samples_in(Counters().prometheus()).size(), 22u);
+  EXPECT_EQ(samples_in(Counters().prometheus()).size(), 24u);
 }
 
 TEST(ConnectionMetrics, TheTimesOfTheFanoutAreAHistogram) {

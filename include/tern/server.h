@@ -146,8 +146,8 @@ class Upgrade {
 /// A path has at most one WebSocket, and one page for each method. If a path can never work, or two
 /// paths fit the same requests, listen() fails and names it. A route that is added while run() runs
 /// is ignored: that is logged, and the next run() returns it as an error. Thread: any for stop(),
-/// drain(), is_ending(),
-/// reload_certificates(), counters(), port() and addresses(); routes are added before run().
+/// drain(), is_ending(), reload_certificates(), counters(), port() and addresses(); routes are
+/// added before run().
 class Server {
  public:
   /// Opens only the descriptor that stop() writes to. Throws std::bad_alloc.
