@@ -208,7 +208,8 @@ TEST(NetProxyHeader, Version2Addresses) {
   for (const ProxyV2& header : refused) {
     EXPECT_EQ(parse(header.bytes()), "the header has no such addresses") << int(header.family);
   }
-  for (const unsigned char command : {0x00, 0x01, 0x11, 0x22, 0x2F, 0x31, 0xFF}) {
+  for (const unsigned char command :
+       std::initializer_list<unsigned char>{0x00, 0x01, 0x11, 0x22, 0x2F, 0x31, 0xFF}) {
     EXPECT_EQ(parse(ProxyV2{.command = command, .addresses = v4}.bytes()),
               "the header has an unknown version or command");
   }
