@@ -218,8 +218,8 @@ TEST(ServerExchange, WaitsDoNotCountAsUnfinishedHandshakes) {
     clients.emplace_back(port).send(page_request());
     exchanges.push_back(*waiting.take());
   }
-  for (int i = 0; i < 3; ++i) exchanges[i].respond(Response::text(std::to_string(i)));
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(answer(clients[i]), "200 " + std::to_string(i));
+  for (std::size_t i = 0; i < 3; ++i) exchanges[i].respond(Response::text(std::to_string(i)));
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(answer(clients[i]), "200 " + std::to_string(i));
 }
 
 TEST(ServerExchange, WhatWaitsWhenTheServerStopsReceives503) {
