@@ -44,6 +44,9 @@ struct Active {
   /// Whether nothing is unread, begun, handed out, waiting to be written or waiting to be reported.
   bool rests() const noexcept { return out.empty() && in.idle() && !has_more_events(); }
 
+  /// The opening is over. A server's opening is kept for the next connection.
+  [[gnu::cold]] void retire_opening() noexcept;
+
   Memory* memory;
   Active* next = nullptr;  // in the Workspace's list
   Inbound in;

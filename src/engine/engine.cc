@@ -198,7 +198,8 @@ inline Event Engine::next_frame() {
   if (active_->due != Event::Kind::none) {
     return Event(std::exchange(active_->due, Event::Kind::none));
   }
-  active_->opening.reset();
+  if (active_->opening) [[unlikely]]
+    active_->retire_opening();
   while (!peer_has_closed()) {
     const Event event = active_->in.next();
     switch (event.kind()) {  // behind close(), only the peer's Close frame is an event

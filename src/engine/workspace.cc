@@ -16,6 +16,8 @@ namespace engine {
 Active::Active(Memory& owner)
     : memory(&owner), in(owner.chunks(), owner.contexts()), out(owner.chunks()) {}
 
+void Active::retire_opening() noexcept { memory->keep_opening(std::move(opening)); }
+
 // libcrypto sets itself up at its first use, and OpenSSL 3.0 does not survive an allocation that
 // fails during that. So the first use is here, before a peer can send a byte.
 Memory::Memory() {

@@ -35,7 +35,10 @@ class Memory {
   /// The opening of a server that was kept last; null if there is none.
   std::unique_ptr<Opening> take_opening() noexcept { return std::move(opening_); }
   /// Keeps a server's opening with its memory for the next request of any connection.
-  void keep_opening(std::unique_ptr<Opening> opening) noexcept { opening_ = std::move(opening); }
+  /// That of a client is destroyed.
+  void keep_opening(std::unique_ptr<Opening> opening) noexcept {
+    if (std::holds_alternative<ServerOpening>(*opening)) opening_ = std::move(opening);
+  }
 
   /// As in Workspace.
   void set_wall_clock(Engine::TimePoint now,
