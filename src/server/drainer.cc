@@ -50,7 +50,7 @@ void Drainer::add(LiveConnection& connection) noexcept {
   } catch (const std::bad_alloc&) {
     return;
   }
-  if (order_.size() == 1) arm();
+  arm();
 }
 
 void Drainer::arm() noexcept {
