@@ -260,6 +260,22 @@ TEST(EngineBodies, AHalfBodyEndsWithItsConnection) {
   EXPECT_TRUE(whole.dead());
 }
 
+TEST(EngineBodies, AnAnswerThatComesLaterFollowsAFin) {
+  Server server;
+  server.on_event = [&](Event event) {
+    if (event.kind() == Event::Kind::request) server.engine().wait_for_answer();
+  };
+  server.receive(page_request("/later") + page_request("/behind"));
+  server.receive_eof();
+  EXPECT_FALSE(server.dead());
+  for (const char* const text : {"first", "second"}) {
+    server.at_now().respond(Response::text(text));
+    server.turn();
+    EXPECT_TRUE(server.written().ends_with(text)) << server.written();
+  }
+  EXPECT_TRUE(server.dead());
+}
+
 TEST(EngineBodies, Rfc9110_15_6_4_ARequestThatIsReadReceives503AtTheEnd) {
   for (const char* const body : {"Hel", "Hello"}) {
     Server server;

@@ -181,6 +181,23 @@ TEST(ServerLimits, TheOldestUnfinishedHandshakeIsDropped) {
   EXPECT_TRUE(second.head().starts_with("HTTP/1.1 426 "));
 }
 
+TEST(ServerLimits, ABodyThatArrivesIsNoUnfinishedHandshake) {
+  RunningServer running({.max_unfinished_handshakes = 1});
+  running.server.route("/echo", echo());
+  running.server.post(
+      "/form", [](const Request& request) { return Response::text(std::string(request.body())); });
+  const std::uint16_t port = running.start();
+  RawClient slow(port);
+  slow.send("POST /form HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
+  EXPECT_TRUE(slow.head().starts_with("HTTP/1.1 100 "));
+  RawClient silent(port);
+  RawClient other(port);  // takes the place of the silent one
+  ASSERT_TRUE(other.upgrade());
+  EXPECT_TRUE(silent.ends());
+  slow.send("late");
+  EXPECT_TRUE(slow.head().starts_with("HTTP/1.1 200 "));
+}
+
 // The next ping comes only after the answer to the last one.
 TEST(ServerLimits, Rfc6455_5_5_2_ASilentPeerThatAnswersPingsStays) {
   RunningServer running({.timeouts = {.silence = 20ms, .pong = 60s}});

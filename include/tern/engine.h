@@ -136,7 +136,7 @@ class Engine {
   bool has_unread_body() const noexcept;
   /// Reads the body within limits.max_body_bytes and timeouts.body. Kind::body follows. Answers 100
   /// if the client waits for it. Errors: body_too_big, after a 413; closed, if the request has no
-  /// unread body. RFC 9112 §6, RFC 9110 §10.1.1.
+  /// unread body or waits for an answer that comes later. RFC 9112 §6, RFC 9110 §10.1.1.
   std::error_code read_body() noexcept;
   /// Moves the body out of request(), for an answer that comes later.
   std::string take_body() noexcept;

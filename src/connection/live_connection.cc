@@ -106,8 +106,9 @@ inline bool LiveConnection::may_read() const noexcept {
   while (may_read()) {
     std::span<std::byte> buffer = environment_->core.receive_buffer();
     std::span<std::byte> room = engine_.rests() ? std::span<std::byte>() : engine_.read_room();
-    buffer =
-        buffer.first(std::min<std::size_t>(buffer.size(), reads_whole_ ? whole_read : small_read));
+    // Only messages are read in large pieces: requests that wait for an answer stay in memory.
+    const bool whole = reads_whole_ && engine_.delivers();
+    buffer = buffer.first(std::min<std::size_t>(buffer.size(), whole ? whole_read : small_read));
     const std::size_t most = room.empty() ? read_budget : message_budget;
     if (total >= most) return environment_->core.again(*this);
     if (total > 0) {

@@ -158,7 +158,9 @@ bool Engine::has_unread_body() const noexcept {
 
 std::error_code Engine::read_body() noexcept {
   ServerOpening* const server = undecided();
-  if (server == nullptr || !server->has_unread_body()) return Errc::closed;
+  if (server == nullptr || !server->has_unread_body() || server->is_answering()) {
+    return Errc::closed;
+  }
   std::error_code error;
   guarded([&] {
     active_->will_write(now_);
@@ -178,7 +180,7 @@ std::string Engine::take_body() noexcept {
 
 void Engine::wait_for_answer() noexcept {
   ServerOpening* const server = undecided();
-  if (server == nullptr || server->has_unread_body()) return;
+  if (server == nullptr) return;
   server->wait_for_answer();
   clock_.restart(now_);
 }

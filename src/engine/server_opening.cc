@@ -62,7 +62,9 @@ OpeningStep ServerOpening::next(std::error_code input_end, std::string_view date
   if (wants_pull() && !failed) return {.kind = OpeningStep::Kind::pull};
   if (holds_input()) {
     in_->stash();
-    if (state_ == State::sending && !failed) return {};  // a FIN does not end the answer
+    // A FIN does not end the answer, also if the application gives it later.
+    const bool answers = state_ == State::sending || is_answering();
+    if (answers && !failed) return {};
     // Whole requests that came before a FIN are answered.
     if (!is_deciding() && in_->has_stash() && !failed) return {};
   } else {

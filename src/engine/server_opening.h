@@ -75,6 +75,8 @@ class ServerOpening {
   std::string take_body() noexcept;
   /// From now on the request waits for its answer within timeouts.answer.
   void wait_for_answer() noexcept { state_ = State::answering; }
+  /// Returns true after wait_for_answer(), until respond().
+  bool is_answering() const noexcept { return state_ == State::answering; }
   /// Answers 101, or refuses: then `why` of the step is the reason.
   OpeningStep accept(const Accept& accept, std::string_view date_line);
   /// Answers in plain HTTP, or begins to if the body is pulled. If a field of `response` may not be

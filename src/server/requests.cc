@@ -41,7 +41,14 @@ bool gives_body_meaning(std::string_view method) noexcept {
   const std::string_view method = connection.engine().request().method();
   if (route.page_for(method) == nullptr) return false;
   Handshake handshake(connection);
-  gives_body_meaning(method) ? handshake.read_body() : handshake.refuse();
+  if (!gives_body_meaning(method)) {
+    handshake.refuse();
+    return true;
+  }
+  // A proper request has arrived, so it no longer counts as unfinished: its body has a deadline of
+  // its own, and peers that send nothing must not push it out.
+  handshake.read_body();
+  connection.end_opening();
   return true;
 }
 
