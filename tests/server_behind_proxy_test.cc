@@ -373,8 +373,7 @@ TEST(ServerProxyProtocol, FieldsAreBelievedIfTheClientInTheHeaderIsTrusted) {
   const std::string of_cdn = "PROXY TCP4 10.0.0.1 198.51.100.1 51234 443\r\n";
   EXPECT_EQ(page(cdn, of_cdn + get(fields)).substr(0, 31), "192.0.2.9 at example.org secure");
   RawClient own(server.port);
-  EXPECT_EQ(page(own, "PROXY UNKNOWN\r\n" + get(fields)).substr(0, 31),
-            "192.0.2.9 at example.org secure");
+  EXPECT_EQ(page(own, "PROXY UNKNOWN\r\n" + get(fields)).find("192.0.2.9"), std::string::npos);
 }
 
 TEST(ServerProxyProtocol, AListedPeerWithoutAHeaderIsEnded) {

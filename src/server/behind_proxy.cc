@@ -26,9 +26,9 @@ namespace {
 // The machine that is connected to this server, or to the TCP proxy in front of it.
 net::Peer last_hop(const LiveConnection& connection) noexcept {
   const net::ProxiedClient* const client = connection.transport().proxied();
-  if (client != nullptr && client->address) return {.address = client->address};
-  if (client != nullptr && client->unix_path) return {.is_unix = true};
-  return net::peer_of(connection.transport().fd());
+  if (client == nullptr) return net::peer_of(connection.transport().fd());
+  // A header that names no IP address (UNKNOWN, LOCAL, a Unix socket) names nobody to trust.
+  return {.address = client->address};
 }
 
 // A PROXY header without PP2_TYPE_SSL does not tell whether the proxy ended TLS.

@@ -1,6 +1,7 @@
 // The connections and upgrades that a worker refuses whatever their route is: at the limit of all
 // connections, at the limits of an address, and while it drains.
 #include "net/peer.h"
+#include "net/proxy_header.h"
 #include "net/socket.h"
 #include "server/behind_proxy.h"
 #include "server/handshake.h"
@@ -87,6 +88,10 @@ bool Worker::may_upgrade(LiveConnection& connection) noexcept {
 // A connection of a proxy was not counted when it was accepted, because its client was unknown.
 bool Worker::count_upgrade(const LiveConnection& connection) {
   AddressLimits& limits = core_.address_limits;
+  // A proxy that does not tell its client has no limit, because all its clients would share it.
+  const net::ProxiedClient* const proxied = connection.transport().proxied();
+  const bool told = connection.has_told_address() || (proxied != nullptr && proxied->address);
+  if (!told && !direct_client(connection.transport().fd())) return true;
   const std::optional<ClientKey> client = key_of(client_key(connection));
   if (!client) return true;
   if (limits.counts_connections() && !is_counted(connection)) {
