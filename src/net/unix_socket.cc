@@ -2,8 +2,7 @@
 // that was killed stays, and the next bind() fails.
 //
 // - A file is stale if connecting to it is refused: no program listens there. A program that is
-// just
-//   starting has made its file, but does not listen yet. So programs that use this code lock the
+// just starting has made its file, but does not listen yet. So programs that use this code lock the
 //   directory from bind() to listen(), and look at the file only under the lock.
 // - At its end a program removes its file only if it is still the file that it made, and if no
 //   program accepts there. Another program may have replaced it, and a child of fork() may still
@@ -15,12 +14,14 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <thread>
 #include <unistd.h>
 #include <utility>
 
@@ -58,21 +59,33 @@ Fd new_socket() noexcept {
 
 // Locks the directory of a file until it is destroyed. Without permission to read the directory
 // there is no lock; then two programs that start at the same time may take the path from each
-// other.
+// other. The same holds if another program keeps the lock: any user may lock a directory that it
+// may read, so a server waits only for the short time that a start takes.
 class DirectoryLock {
  public:
-  /// `flags`: LOCK_NB goes on without the lock if another program has it.
-  explicit DirectoryLock(std::string_view path, int flags = 0) noexcept {
+  static constexpr std::chrono::milliseconds usual_wait{1000};
+
+  explicit DirectoryLock(std::string_view path, std::chrono::milliseconds wait) noexcept {
     std::array<char, max_unix_path + 1> directory{'.'};
     const std::size_t slash = path.rfind('/');
     if (slash != path.npos) path.copy(directory.data(), std::min(slash + 1, directory.size() - 1));
     fd_.reset(::open(directory.data(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    while (fd_ && ::flock(fd_.get(), LOCK_EX | flags) != 0 && errno == EINTR) {
+    constexpr std::chrono::milliseconds pause{10};
+    while (fd_ && ::flock(fd_.get(), LOCK_EX | LOCK_NB) != 0) {
+      taken_ = errno == EWOULDBLOCK;
+      if (errno == EINTR) continue;
+      if (!taken_ || wait <= pause) return;
+      wait -= pause;
+      std::this_thread::sleep_for(pause);
     }
+    taken_ = false;
   }
+  /// Whether another program has the lock.
+  bool is_taken() const noexcept { return taken_; }
 
  private:
   Fd fd_{};
+  bool taken_ = false;
 };
 
 // Whether the file is a socket on which no program listens.
@@ -134,10 +147,12 @@ void SocketFile::keep(std::string path) {
 void SocketFile::remove() noexcept {
   if (path_.empty()) return;
   if (process_ == ::getpid()) {
-    const DirectoryLock lock(path_, LOCK_NB);
+    // If a program is just starting here, the file may be its own: a new file may have the number
+    // of an old one. A file that stays does no harm, because the next start removes it.
+    const DirectoryLock lock(path_, std::chrono::milliseconds(0));
     struct stat found {};
-    const bool same =
-        ::lstat(path_.c_str(), &found) == 0 && found.st_dev == device_ && found.st_ino == inode_;
+    const bool same = !lock.is_taken() && ::lstat(path_.c_str(), &found) == 0 &&
+                      found.st_dev == device_ && found.st_ino == inode_;
     if (same && is_stale(path_)) ::unlink(path_.c_str());
   }
   path_.clear();
@@ -155,7 +170,7 @@ UnixListener listen_unix(std::string_view path, std::optional<std::uint32_t> mod
     return made;
   }
   std::string file(path);
-  const DirectoryLock lock(file);
+  const DirectoryLock lock(file, DirectoryLock::usual_wait);
   if (auto error = bind_file(made.fd.get(), address, file)) return failed(error);
   made.file.keep(file);
   if (mode && ::chmod(file.c_str(), *mode) != 0) return failed(last_error());
