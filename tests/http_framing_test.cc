@@ -96,8 +96,8 @@ TEST(HttpFraming, Rfc9112_6_1_ChunkedIsTheOnlyCoding) {
       {{{"transfer-encoding", "ChunKed"}}, "chunked"},
       {{{"Transfer-Encoding", ", chunked ,"}}, "chunked"},
       {{{"Transfer-Encoding", "gzip, chunked"}}, "transfer_coding_unsupported"},
-      {{{"Transfer-Encoding", "gzip"}, {"Transfer-Encoding", "chunked"}},
-       "transfer_coding_unsupported"},
+      {{{"Transfer-Encoding", "chunked"}, {"Transfer-Encoding", ""}}, "http_malformed"},
+      {{{"Transfer-Encoding", "gzip"}, {"Transfer-Encoding", "chunked"}}, "http_malformed"},
       // §6.3: without chunked as the last coding, the end of the body is not known.
       {{{"Transfer-Encoding", ""}}, "http_malformed"},
       {{{"Transfer-Encoding", "gzip"}}, "http_malformed"},

@@ -4,9 +4,10 @@
 //   Content-Length with Transfer-Encoding     RFC 9112 §6.3: an attempt to smuggle a request
 //   two Content-Length fields                 §6.3 allows equal ones; tern refuses them, too
 //   a length that has more than digits        §6.2
-//   Transfer-Encoding in HTTP/1.0             §6.1: the framing is faulty
-//   chunked twice, or not as the last coding  §6.1, §6.3: the end of the body is not known
-//   a coding besides chunked                  §6.1: 501, because tern cannot decode the body
+//   two Transfer-Encoding fields              a server that reads only one of them sees another
+//   body Transfer-Encoding in HTTP/1.0             §6.1: the framing is faulty chunked twice, or
+//   not as the last coding  §6.1, §6.3: the end of the body is not known a coding besides chunked
+//   §6.1: 501, because tern cannot decode the body
 #include "http/framing.h"
 
 #include "http/authority.h"
@@ -20,6 +21,7 @@ namespace {
 
 std::optional<Errc> read_codings(const Request& request, BodyFraming& framing) noexcept {
   if (request.minor_version() == 0) return Errc::http_malformed;
+  if (!only(request.headers(), "Transfer-Encoding")) return Errc::http_malformed;
   ListReader codings(request.headers(), "Transfer-Encoding");
   unsigned others = 0;
   bool chunked = false;

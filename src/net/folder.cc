@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <cstdint>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <string_view>
@@ -43,8 +44,11 @@ int call_openat2(int folder, const char* path) noexcept {
 FileFacts facts_from(const struct stat& found) noexcept {
   using std::chrono::nanoseconds;
   using std::chrono::seconds;
+  // A file may have any time; those after the year 2262 do not fit into nanoseconds.
+  constexpr std::int64_t latest = 9'223'372'035;
+  const std::int64_t modified = std::clamp<std::int64_t>(found.st_mtim.tv_sec, -latest, latest);
   return {.size = static_cast<std::uint64_t>(found.st_size),
-          .modified = std::chrono::sys_time<nanoseconds>(seconds(found.st_mtim.tv_sec) +
+          .modified = std::chrono::sys_time<nanoseconds>(seconds(modified) +
                                                          nanoseconds(found.st_mtim.tv_nsec))};
 }
 
