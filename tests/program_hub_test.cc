@@ -320,7 +320,7 @@ TEST(ProgramHub, PublishesTheBodyOfAPost) {
       {"a%00b", "1", "", "400"},
       {"ticker", "1", "", "400"},
       {"presence:a", "1", "", "400"},
-      {"a", "1", "Sec-Fetch-Site: cross-site\r\n", "403"},
+      {"a", "1", "Origin: http://evil.example\r\n", "403"},
       {"a", '"' + std::string(70'000, 'x') + '"', "", "413"},
   };
   for (const auto& [topic, body, more, status] : refused) {

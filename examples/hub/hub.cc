@@ -7,7 +7,7 @@
 #include "tern/topics.h"
 
 #include "cli.h"
-#include "hub/json.h"
+#include "json.h"
 
 #include <algorithm>
 #include <chrono>
@@ -26,7 +26,10 @@
 namespace {
 
 using namespace std::chrono_literals;
-using namespace hub;
+using hub::BadMessage;
+using hub::Json;
+using hub::parsed;
+using hub::text_of;
 using Answer = nlohmann::ordered_json;
 
 constexpr std::string_view presence = "presence:";  // + a topic: the number of its subscribers
@@ -93,11 +96,19 @@ bool is_equal(std::string_view a, std::string_view b) {
   return difference == 0;
 }
 
+// Whether the request comes from a page of this server, or from no page. Browsers send Origin with
+// each POST. They send Sec-Fetch-Site only over https and to localhost.
+bool is_own(const tern::Request& request) {
+  const std::string_view origin = request.header("Origin");
+  if (origin.empty()) return true;
+  const std::size_t slashes = origin.find("//");
+  return slashes != origin.npos && origin.substr(slashes + 2) == request.host();
+}
+
 // POST /topics/{topic}: the body is the data.
 tern::Response publish_body(tern::Server& server, const std::string& token,
                             const tern::Request& request) {
-  const std::string_view site = request.header("Sec-Fetch-Site");
-  if (site == "cross-site" || site == "same-site") return tern::Response::status(403);
+  if (!is_own(request)) return tern::Response::status(403, "not from a page of another site");
   if (!token.empty() && !is_equal(request.header("Authorization"), "Bearer " + token)) {
     return tern::Response::status(401).header("WWW-Authenticate", "Bearer");
   }
@@ -169,7 +180,7 @@ class Client {
 
   // The answer goes first, because publications follow when this handler has returned.
   void subscribe(tern::Connection& conn, const std::string& topic, const Json& json) {
-    const auto begun = conn.subscribe(topic, {delivery_of(json), from_of(json)});
+    const auto begun = conn.subscribe(topic, {hub::delivery_of(json), hub::from_of(json)});
     if (!begun) throw BadMessage("not subscribed: " + begun.error().message());
     topics_.insert(topic);
     presence_.changed(topic);
@@ -240,9 +251,9 @@ int main(int argc, char** argv) {
   cli::block(options.stop_on);
   tern::Server server(options);
   Presence present(server);
-  server.topics({.history = arguments.history, .format = frame_of});
-  server.topics(std::string(ticker), {.history = 1, .format = frame_of});
-  server.topics(std::string(presence) + '*', {.format = frame_of});
+  server.topics({.history = arguments.history, .format = hub::frame_of});
+  server.topics(std::string(ticker), {.history = 1, .format = hub::frame_of});
+  server.topics(std::string(presence) + '*', {.format = hub::frame_of});
   server.route<Client>("/ws", std::ref(server), std::ref(present));
   server.get("/healthz", [](const tern::Request&) { return tern::Response::text("ok\n"); });
   server.get("/metrics", [&server](const tern::Request&) {
