@@ -118,8 +118,10 @@ std::string FileSite::why_invalid() const {
       return "index \"" + name + "\" is not the name of a file";
   }
   for (const auto& [pattern, value] : options_.cache_control) {
-    if (pattern.empty() || !http::is_field_value(value) || value.empty())
-      return "cache_control {\"" + pattern + "\", \"" + value + "\"} cannot be sent";
+    if (pattern.empty() || !http::is_field_value(value) || value.empty()) {
+      std::string why = "cache_control {\"";
+      return why.append(pattern).append("\", \"").append(value).append("\"} cannot be sent");
+    }
   }
   for (const auto& [extension, type] : options_.content_types) {
     if (extension.empty() || extension.front() == '.')

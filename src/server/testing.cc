@@ -25,7 +25,8 @@ std::string head_of(std::string_view method, std::string_view target, const Fiel
   if (!has(fields, "Host")) head += "Host: test\r\n";
   for (const auto& [name, value] : fields) {
     if (http::append_field(head, name, value)) continue;
-    throw std::runtime_error("no field can be written as \"" + name + ": " + value + '"');
+    std::string why = "no field can be written as \"";
+    throw std::runtime_error(why.append(name).append(": ").append(value).append("\""));
   }
   return head;
 }

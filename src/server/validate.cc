@@ -74,7 +74,8 @@ std::string why_invalid_signals(const std::vector<int>& signals) {
 std::string why_invalid_peers(std::string_view option, const std::vector<std::string>& entries) {
   for (const std::string& entry : entries) {
     const std::string why = TrustedPeers::why_invalid(entry);
-    if (!why.empty()) return std::string(option) + ": \"" + entry + "\" " + why;
+    if (why.empty()) continue;
+    return std::string(option).append(": \"").append(entry).append("\" ").append(why);
   }
   return {};
 }
