@@ -212,13 +212,29 @@ Table::Surplus Table::take_longest_silent() noexcept {
   return oldest != nullptr ? take_first(*oldest) : Surplus{};
 }
 
-// Returns a topic whose history has to go because all histories are too large.
+// Returns a topic whose history has to go because all histories are too large. The thread that
+// calls it drops them until there is none.
 Table::Surplus Table::take_surplus_history() noexcept {
   const std::lock_guard lock(history_mutex_);
-  if (history_bytes_ <= static_cast<std::ptrdiff_t>(limits_.max_history_bytes)) return {};
-  Surplus surplus = take_longest_silent();
-  if (surplus) ++histories_dropped_;
+  Surplus surplus;
+  if (history_bytes_ > static_cast<std::ptrdiff_t>(limits_.max_history_bytes)) {
+    surplus = take_longest_silent();
+  }
+  if (surplus) {
+    ++histories_dropped_;
+  } else {
+    drops_surplus_ = false;
+  }
   return surplus;
+}
+
+// One thread at a time, because another one would count what is about to go and drop too much.
+void Table::drop_surplus() noexcept {
+  {
+    const std::lock_guard lock(history_mutex_);
+    if (std::exchange(drops_surplus_, true)) return;
+  }
+  while (const Surplus surplus = take_surplus_history()) drop(surplus);
 }
 
 // Returns a topic whose history is too old. `looks` is the number of rules that it may still look
@@ -268,7 +284,7 @@ void Table::history_grew(TopicState& topic, std::ptrdiff_t bytes, History::TimeP
   }
   std::size_t looks = 1;
   while (const Surplus old = take_old_history(now, looks)) drop(old);
-  while (const Surplus surplus = take_surplus_history()) drop(surplus);
+  drop_surplus();
 }
 
 void Table::history_shrank(std::size_t bytes) noexcept {

@@ -140,6 +140,7 @@ class Table {
   static Surplus take_first(Histories& histories) noexcept;
   Surplus take_longest_silent() noexcept;
   Surplus take_surplus_history() noexcept;
+  void drop_surplus() noexcept;
   Surplus take_old_history(History::TimePoint now, std::size_t& looks) noexcept;
   void drop(const Surplus& surplus) noexcept;
   bool drop_old_topics() noexcept;
@@ -162,6 +163,7 @@ class Table {
   std::size_t next_rule_ = 0;  // its histories are looked at next
   std::ptrdiff_t history_bytes_ = 0;
   std::uint64_t histories_dropped_ = 0;
+  bool drops_surplus_ = false;  // a thread drops histories until they are small enough
 
   std::mutex change_mutex_{};
   // Guarded by change_mutex_:
