@@ -226,7 +226,9 @@ void Worker::on_head(LiveConnection& connection) noexcept {
 
 void Worker::on_closed(LiveConnection& connection) noexcept {
   const std::error_code why = connection.engine().close_info().error;
-  if (connection.is_opening() && why) metrics_.refused(why);
+  // A body that is read is past the opening, and its faults count on each request.
+  const bool of_body = why == Errc::body_timeout || why == Errc::body_malformed;
+  if (of_body || (connection.is_opening() && why)) metrics_.refused(why);
 }
 
 void Worker::on_opening_over(LiveConnection&) noexcept {

