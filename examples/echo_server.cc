@@ -34,7 +34,7 @@ std::string time_us() {
   return std::to_string(std::chrono::duration_cast<std::chrono::microseconds>(since_1970).count());
 }
 
-// What the server knows about the client of a request, behind proxies, too.
+// The client of a request as the server knows it, behind proxies, too.
 std::string client_of(const tern::Request& request) {
   return "client " + std::string(request.remote_address()) + "\nhost " +
          std::string(request.host()) + "\nscheme " + (request.is_secure() ? "https" : "http") +

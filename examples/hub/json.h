@@ -1,4 +1,4 @@
-// The JSON texts of the hub: what clients send, and the frame of a publication.
+// The JSON texts of the hub: the messages of clients, and the frame of a publication.
 #pragma once
 
 #include "tern/connection.h"

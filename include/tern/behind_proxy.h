@@ -25,7 +25,7 @@ struct ProxyProtocol {
   std::vector<std::string> from{};
 };
 
-/// What the PROXY header of a connection tells beside the addresses. Lifetime of the views: that of
+/// The contents of a PROXY header beside the addresses. Lifetime of the views: that of
 /// the Request.
 struct ProxyHeader {
   std::string_view authority{};     ///< the host that the client named in TLS (SNI); empty if none

@@ -97,7 +97,7 @@ class Request {
   }
   /// Returns whether the client uses TLS: with this server, or as a trusted proxy tells.
   bool is_secure() const noexcept { return parts_.secure; }
-  /// What the PROXY header of this connection tells; null if there was none.
+  /// The contents of the PROXY header of this connection; null if there was none.
   const ProxyHeader* proxy_header() const noexcept { return parts_.proxy_header; }
   /// The subject of the client's verified certificate, e.g. "CN=alice,O=Example" (RFC 4514); empty
   /// if none was requested or sent. See TlsServer::client_certificates.

@@ -74,7 +74,7 @@ struct ServerOptions {
   /// The first signal of stop_on drains the server in this way, see Server::drain(); absent: it
   /// stops the server. The second one ends it at once.
   std::optional<Drain> drain_on_stop{};
-  /// What the server does when SIGHUP arrives. It takes the signal as those of stop_on, and the
+  /// The action of the server when SIGHUP arrives. It takes the signal as those of stop_on, and the
   /// program blocks it in the same way.
   Hangup on_hangup = Hangup::untouched;
   std::optional<TlsServer> tls{};  ///< wss:// and https:// instead of ws:// and http://

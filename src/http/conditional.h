@@ -9,13 +9,13 @@
 
 namespace tern::http {
 
-/// What identifies one version of a file.
+/// The marks of one version of a file.
 struct Validators {
   std::string_view etag{};  ///< a strong entity tag with its quotes: "\"1f-5e\""
   std::chrono::sys_seconds modified{};
 };
 
-/// What the conditions of a request mean for its answer.
+/// The effect of the conditions of a request on its answer.
 enum class Condition : std::uint8_t {
   holds,         ///< answer as if there were no condition
   not_modified,  ///< 304: the client has this version

@@ -7,7 +7,7 @@
 
 namespace tern::http {
 
-/// What a Range field asks for.
+/// The request of a Range field.
 struct RangeChoice {
   enum class Kind : std::uint8_t {
     whole,          ///< there is no usable Range, so the answer is 200 with all bytes

@@ -1,5 +1,5 @@
 // A file is opened with O_NONBLOCK, because to open a FIFO would wait for its writer. What was
-// opened is looked at through its descriptor, so nobody can exchange it in between.
+// opened is looked at through its descriptor, so no program can exchange it in between.
 #include "net/folder.h"
 
 #include "base/last_error.h"

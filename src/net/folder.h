@@ -13,7 +13,7 @@
 
 namespace tern::net {
 
-/// What shows whether a file was changed.
+/// The facts that show whether a file was changed.
 struct FileFacts {
   std::uint64_t size = 0;
   std::chrono::sys_time<std::chrono::nanoseconds> modified{};

@@ -13,7 +13,7 @@
 
 namespace tern::net {
 
-/// What PP2_TYPE_SSL tells about TLS between the client and the proxy.
+/// The contents of PP2_TYPE_SSL about TLS between the client and the proxy.
 struct ProxiedTls {
   bool used = false;         ///< the client speaks TLS (PP2_CLIENT_SSL)
   bool certificate = false;  ///< the client showed a certificate
@@ -23,7 +23,7 @@ struct ProxiedTls {
   std::string common_name{};  ///< of the client's certificate
 };
 
-/// What a proxy tells about its client's connection.
+/// The connection of a client, as its proxy describes it.
 struct ProxiedClient {
   std::optional<Address>
       address{};  ///< absent: another family, or the connection is the proxy's own

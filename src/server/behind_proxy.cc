@@ -27,7 +27,7 @@ namespace {
 net::Peer last_hop(const LiveConnection& connection) noexcept {
   const net::ProxiedClient* const client = connection.transport().proxied();
   if (client == nullptr) return net::peer_of(connection.transport().fd());
-  // A header that names no IP address (UNKNOWN, LOCAL, a Unix socket) names nobody to trust.
+  // A header that names no IP address (UNKNOWN, LOCAL, a Unix socket) names no peer to trust.
   return {.address = client->address};
 }
 

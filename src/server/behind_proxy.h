@@ -1,4 +1,4 @@
-// What proxies in front of the server do to its connections and requests.
+// The effect of proxies in front of the server on its connections and requests.
 #pragma once
 
 #include "tern/behind_proxy.h"

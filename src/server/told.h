@@ -1,4 +1,4 @@
-// What trusted proxies tell about the client of a request.
+// The client of a request, as trusted proxies describe it.
 #pragma once
 
 #include "tern/behind_proxy.h"
@@ -12,7 +12,7 @@
 
 namespace tern::server {
 
-/// What is believed of a request that a trusted proxy passed on.
+/// The believed part of a request that a trusted proxy passed on.
 struct Told {
   /// The client: "192.0.2.7:51234", without a port "192.0.2.7" or "2001:db8::7"; "unix:"; or the
   /// identifier behind which a proxy hides it, as "unknown" or "_a1". Empty: nothing is told, so
