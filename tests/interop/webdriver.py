@@ -29,9 +29,8 @@ class Browser:
         self.timeout = timeout
         self.profile = tempfile.mkdtemp(prefix="tern-chromium-")
         self.session = None
-        self.driver = Process("chromedriver", ["chromedriver", "--port=0"])
+        self.driver, line = self._start_driver()
         try:
-            line = self.driver.wait_line(r"started successfully on port \d+", timeout)
             self.port = int(re.search(r"on port (\d+)", line).group(1))
             options = {
                 "binary": shutil.which("chromium") or "/usr/bin/chromium",
@@ -44,6 +43,17 @@ class Browser:
         except BaseException:
             self.quit()
             raise
+
+    def _start_driver(self):
+        """chromedriver chooses a free port for IPv6, and ends if IPv4's socket of that number is in use."""
+        for attempts_left in reversed(range(10)):
+            driver = Process("chromedriver", ["chromedriver", "--port=0"])
+            try:
+                return driver, driver.wait_line(r"started successfully on port \d+", self.timeout)
+            except BaseException as error:
+                driver.stop()
+                if attempts_left == 0 or "port not available" not in str(error):
+                    raise
 
     def __enter__(self):
         return self
@@ -75,6 +85,17 @@ class Browser:
 
     def open(self, url):
         self.call("POST", self.session + "/url", {"url": url})
+
+    def tab(self):
+        """The tab that all calls concern."""
+        return self.call("GET", self.session + "/window")
+
+    def new_tab(self):
+        """Opens a tab, which calls concern after select()."""
+        return self.call("POST", self.session + "/window/new", {"type": "tab"})["handle"]
+
+    def select(self, tab):
+        self.call("POST", self.session + "/window", {"handle": tab})
 
     def run(self, script, *arguments):
         """Runs a function body and returns its result."""
