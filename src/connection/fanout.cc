@@ -8,6 +8,7 @@
 #include "connection/fanout.h"
 
 #include "base/assert.h"
+#include "base/prefetch.h"
 #include "connection/extras.h"
 #include "connection/live_connection.h"
 
@@ -202,6 +203,9 @@ bool Fanout::work(LocalTopic& job, SliceBudget& budget) noexcept {
       ++job.next;
       if (budget.count_skip()) return false;
       continue;
+    }
+    if (job.next + 1 < job.entries.size()) {
+      base::prefetch<sizeof(LiveConnection) + 64>(job.entries[job.next + 1].connection);
     }
     const Work done = entry.connection->deliver(job, entry);
     // Otherwise much of other topics came first, and the next visit goes on.
