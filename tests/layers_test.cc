@@ -37,9 +37,10 @@ const std::map<std::string_view, Rooms> may_include = {
     {"engine", {"base", "simd", "crypto", "http", "deflate", "handshake", "frame"}},
     {"topics", {"base"}},
     {"net", {"base"}},
+    {"bridge", {"base", "topics", "net"}},
     {"tls", {"base", "net"}},
     {"connection", {"base", "http", "engine", "topics", "net"}},
-    {"server", {"base", "http", "engine", "topics", "net", "tls", "connection"}},
+    {"server", {"base", "http", "engine", "topics", "net", "tls", "connection", "bridge"}},
     {"client", {"base", "crypto", "http", "engine", "net", "tls", "connection"}},
     // Public headers only, of any room: coroutines are built on the promise.
     {"coroutine", {"base", "http", "engine", "net", "tls", "connection", "server", "client"}},
@@ -55,6 +56,7 @@ const std::map<std::string_view, std::string_view> room_of_public_header = {
     {"unique_function", "base"},
     {"observe", "base"},
     {"topics", "topics"},
+    {"bridge", "bridge"},
     {"http", "http"},
     {"behind_proxy", "http"},
     {"accept", "engine"},
@@ -111,7 +113,7 @@ const std::map<std::string_view, Rooms> users_of_system_header = {
     {"fcntl.h", {"net"}},
     {"signal.h", {"net"}},
     {"unistd.h", {"crypto", "net"}},
-    {"poll.h", {"client"}},
+    {"poll.h", {"client", "bridge"}},
 };
 
 struct Include {

@@ -40,6 +40,7 @@ TEST(TopicsNames, OfEachPublishStatus) {
       {PublishStatus::name_invalid, "name_invalid", false},
       {PublishStatus::too_many, "too_many", false},
       {PublishStatus::stopped, "stopped", false},
+      {PublishStatus::bridge_down, "bridge_down", false},
   };
   for (const Case& each : cases) {
     EXPECT_EQ(publish_status_name(each.value), each.name);

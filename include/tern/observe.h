@@ -24,6 +24,29 @@ struct LogRecord {
 /// thread-safe.
 using LogSink = std::function<void(const LogRecord&)>;
 
+/// The counts of one bridge (Server::bridge).
+struct BridgeCounters {
+  std::string topics{};            ///< BridgeOptions::topics
+  bool up = false;                 ///< now
+  std::uint64_t connects = 0;      ///< connections to a broker that succeeded
+  std::uint64_t failures = 0;      ///< connections that failed or were lost
+  std::uint64_t published = 0;     ///< publications that were given to the broker
+  std::uint64_t received = 0;      ///< publications that came from the broker
+  std::uint64_t delivered = 0;     ///< of these: given to the workers
+  std::uint64_t echoes = 0;        ///< of these: dropped with Order::local_first
+  std::uint64_t repeated = 0;      ///< of these: dropped because they had come before
+  std::uint64_t dropped_full = 0;  ///< of these: dropped because the workers were too slow
+  std::uint64_t refused_full = 0;  ///< publications that the bridge refused because too much waited
+  std::uint64_t refused_down = 0;  ///< publications that were refused because the bridge was down
+  std::uint64_t dropped_down = 0;  ///< publications that waited too long for the broker
+  std::uint64_t gaps = 0;          ///< topics with a gap, each outage counts
+  std::uint64_t healed = 0;        ///< holes that the history of the broker filled
+  std::uint64_t histories = 0;     ///< answers to questions for a history
+  std::uint64_t waiting_bytes = 0;       ///< of publications that wait for the broker now
+  std::uint64_t wanted = 0;              ///< topics that are wanted from the broker now
+  std::uint64_t probe_microseconds = 0;  ///< the time of the last probe; 0: there was none
+};
+
 /// The counts of a server since it was made.
 struct Counters {
   std::uint64_t connections_accepted = 0;
@@ -62,6 +85,9 @@ struct Counters {
   /// other connections of the loop wait meanwhile.
   std::vector<std::pair<std::uint64_t, std::uint64_t>> topic_slices{};
   std::uint64_t topic_slices_microseconds = 0;  ///< the sum of these times
+
+  /// The bridges of the server, in the order of the calls of Server::bridge.
+  std::vector<BridgeCounters> bridges{};
 
   /// Close codes (1000, 1001 …), each with the number of WebSocket connections that ended with it.
   std::vector<std::pair<int, std::uint64_t>> closes{};

@@ -3,6 +3,7 @@
 
 #include "tern/accept.h"
 #include "tern/behind_proxy.h"
+#include "tern/bridge.h"
 #include "tern/client.h"
 #include "tern/close.h"
 #include "tern/connection.h"

@@ -83,6 +83,10 @@ struct Subscribed {
   /// The number of publications that are lost. If the topic has another epoch than the position
   /// that was asked for, the offset: that many at least.
   std::uint64_t missed = 0;
+  /// The topic has a durable bridge, whose history must be asked first. The publications follow
+  /// when the answer is there; `epoch` and `offset` are those that were asked for. If some are
+  /// lost, the session's on_gap tells it, and `recovered` was too good.
+  bool pending = false;
 };
 
 /// The result of Connection::subscribe(). Unlike other Results it may be ignored, for a topic whose
@@ -95,6 +99,12 @@ class SubscribeResult : public Result<Subscribed> {
 
 /// The result of a publication. It is true if every subscriber that is connected now receives the
 /// message, unless its connection ends before, is too slow, or conflates.
+///
+/// A topic with a bridge (Server::bridge): the publication is queued for the broker, and workers()
+/// is 0 and position() has offset 0, because it comes back and is numbered then. Other servers may
+/// lose it: see "Beyond one machine" in the guides. With Order::local_first the other fields hold
+/// for the subscribers of this server. A refusal of
+/// the bridge has the result bridge_down, and these subscribers receive the publication anyway.
 class PublishStatus {
  public:
   /// The possible results. A publication that is not accepted reaches no subscriber.
@@ -107,6 +117,7 @@ class PublishStatus {
     name_invalid,  ///< not accepted: see is_topic_name()
     too_many,      ///< not accepted: a new topic would exceed TopicLimits::max_topics
     stopped,       ///< not accepted: the server is gone, or this connection is not a server's
+    bridge_down,   ///< not accepted: the bridge has no broker; see also Order::local_first
   };
 
   /// For tern's own rooms.

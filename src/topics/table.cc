@@ -18,9 +18,10 @@
 namespace tern {
 
 std::string_view publish_status_name(PublishStatus status) noexcept {
-  constexpr std::string_view names[] = {"queued",   "nobody",       "full",     "too_big",
-                                        "not_utf8", "name_invalid", "too_many", "stopped"};
-  static_assert(std::size(names) == PublishStatus::stopped + 1);
+  constexpr std::string_view names[] = {"queued",   "nobody",   "full",
+                                        "too_big",  "not_utf8", "name_invalid",
+                                        "too_many", "stopped",  "bridge_down"};
+  static_assert(std::size(names) == PublishStatus::bridge_down + 1);
   return names[status.value()];
 }
 
