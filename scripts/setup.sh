@@ -8,7 +8,7 @@ set -euo pipefail
 # Each word is one need: "package", or "package:command" if any package may provide the command.
 # "libclang-rt" stands for clang's sanitizer and fuzzer run-times; the package name contains the version.
 build="cmake:cmake g++:c++ ninja-build:ninja libssl-dev zlib1g-dev libcli11-dev
-  nlohmann-json3-dev"
+  nlohmann-json3-dev libnats-dev libhiredis-dev"
 test="$build libgtest-dev pkg-config:pkg-config clang-format:clang-format openssl:openssl"
 check="$test clang:clang++ clang-tidy:clang-tidy llvm:llvm-cov libwslay-dev libclang-rt
   patch:patch valgrind:valgrind"
@@ -16,7 +16,7 @@ coverage="$test gcovr:gcovr"
 interop="$build python3:python3 python3-websockets python3-requests python3-prometheus-client nodejs:node node-ws
   chromium:chromium chromium-driver:chromedriver curl:curl openssl:openssl nginx-light:nginx
   haproxy:haproxy tinyproxy-bin:tinyproxy squid-openssl microsocks:microsocks dante-server
-  systemd:systemd-socket-activate"
+  systemd:systemd-socket-activate nats-server redis-server"
 bench="$build libbenchmark-dev"
 peers="$bench libboost-dev libwebsockets-dev libwebsocketpp-dev golang-go:go
   golang-github-gorilla-websocket-dev nodejs:node node-ws"

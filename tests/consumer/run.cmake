@@ -1,4 +1,4 @@
-# Builds and runs main.cc against tern, in one of three ways:
+# Builds and runs main.cc against tern, and <bridge>.cc for each of BRIDGES, in one of three ways:
 #   installed     cmake --install, find_package
 #   subdirectory  add_subdirectory
 #   pkgconfig     cmake --install, pkg-config --static
@@ -13,11 +13,18 @@ function(run)
   endif()
 endfunction()
 
+set(programs consumer)
+foreach(bridge IN LISTS BRIDGES)
+  list(APPEND programs consumer_${bridge})
+endforeach()
+
 function(build_with_cmake)
   run(${CMAKE_COMMAND} -G ${GENERATOR} -S ${CMAKE_CURRENT_LIST_DIR} -B ${WORK}/build
-    -DCMAKE_CXX_COMPILER=${CXX} -DCMAKE_CXX_FLAGS=-O0 ${ARGN})
-  run(${CMAKE_COMMAND} --build ${WORK}/build --target consumer)
-  run(${WORK}/build/consumer)
+    -DCMAKE_CXX_COMPILER=${CXX} -DCMAKE_CXX_FLAGS=-O0 "-DBRIDGES=${BRIDGES}" ${ARGN})
+  foreach(program IN LISTS programs)
+    run(${CMAKE_COMMAND} --build ${WORK}/build --target ${program})
+    run(${WORK}/build/${program})
+  endforeach()
 endfunction()
 
 set(prefix ${WORK}/prefix)
@@ -35,10 +42,18 @@ elseif(WAY STREQUAL subdirectory)
 else()
   file(GLOB_RECURSE pc ${prefix}/*/tern.pc)
   get_filename_component(pc_dir "${pc}" DIRECTORY)
-  execute_process(COMMAND ${CMAKE_COMMAND} -E env PKG_CONFIG_PATH=${pc_dir}
-      pkg-config --cflags --libs --static tern
-    OUTPUT_VARIABLE flags OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
-  separate_arguments(flags UNIX_COMMAND "${flags}")
-  run(${CXX} -std=c++20 ${CMAKE_CURRENT_LIST_DIR}/main.cc ${flags} -o ${WORK}/consumer)
-  run(${WORK}/consumer)
+  foreach(program IN LISTS programs)
+    string(REGEX REPLACE "^consumer" "tern" package ${program})   # tern, tern_nats
+    string(REGEX REPLACE "^consumer_?" "" source ${program})
+    if(NOT source)
+      set(source main)
+    endif()
+    string(REPLACE "_" "-" package ${package})
+    execute_process(COMMAND ${CMAKE_COMMAND} -E env PKG_CONFIG_PATH=${pc_dir}
+        pkg-config --cflags --libs --static ${package}
+      OUTPUT_VARIABLE flags OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+    separate_arguments(flags UNIX_COMMAND "${flags}")
+    run(${CXX} -std=c++20 ${CMAKE_CURRENT_LIST_DIR}/${source}.cc ${flags} -o ${WORK}/${program})
+    run(${WORK}/${program})
+  endforeach()
 endif()
