@@ -17,6 +17,7 @@ SECONDS = 30  # the limit of every wait; a step that takes longer has failed
 
 CHECKS = []
 BIN = ""
+WORDS = ()  # only the checks whose name contains all of them run
 RUNNING = set()  # each Process that was not stopped
 ENDING = []  # the signal that ends the run
 
@@ -69,8 +70,8 @@ def check(peer, name, each=None):
 def run_all(bin_directory, words=()):
     """Runs the checks whose name contains all the words. Returns whether all passed. SIGINT, SIGTERM
     and SIGHUP end it, with all programs that it has started."""
-    global BIN
-    BIN = bin_directory
+    global BIN, WORDS
+    BIN, WORDS = bin_directory, words
     for signo in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signo, on_signal)
     passed = failed = 0
