@@ -41,6 +41,9 @@ const std::map<std::string_view, Rooms> may_include = {
     {"tls", {"base", "net"}},
     {"connection", {"base", "http", "engine", "topics", "net"}},
     {"server", {"base", "http", "engine", "topics", "net", "tls", "connection", "bridge"}},
+    // Libraries of their own, each with the client library of its broker.
+    {"nats", {"base", "http", "tls", "topics", "net", "bridge"}},
+    {"redis", {"base", "http", "tls", "topics", "net", "bridge"}},
     {"client", {"base", "crypto", "http", "engine", "net", "tls", "connection"}},
     // Public headers only, of any room: coroutines are built on the promise.
     {"coroutine", {"base", "http", "engine", "net", "tls", "connection", "server", "client"}},
@@ -57,6 +60,8 @@ const std::map<std::string_view, std::string_view> room_of_public_header = {
     {"observe", "base"},
     {"topics", "topics"},
     {"bridge", "bridge"},
+    {"nats", "nats"},
+    {"redis", "redis"},
     {"http", "http"},
     {"behind_proxy", "http"},
     {"accept", "engine"},
@@ -113,7 +118,9 @@ const std::map<std::string_view, Rooms> users_of_system_header = {
     {"fcntl.h", {"net"}},
     {"signal.h", {"net"}},
     {"unistd.h", {"crypto", "net"}},
-    {"poll.h", {"client", "bridge"}},
+    {"poll.h", {"client", "bridge", "nats", "redis"}},
+    {"nats/", {"nats"}},
+    {"hiredis/", {"redis"}},
 };
 
 struct Include {
@@ -149,8 +156,12 @@ std::vector<Include> includes_of(std::string_view content) {
 bool is_public(std::string_view path) { return path.starts_with("include/"); }
 bool is_header(std::string_view path) { return path.ends_with(".h"); }
 bool is_umbrella(std::string_view path) { return path == "include/tern/tern.h"; }
-// Only tests of applications need it, so tern.h leaves it out.
-bool is_for_tests(std::string_view path) { return path == "include/tern/testing.h"; }
+// Only tests of applications need testing.h, and the bridges to brokers are libraries of their own,
+// so tern.h leaves them out.
+bool is_apart(std::string_view path) {
+  return path == "include/tern/testing.h" || path == "include/tern/nats.h" ||
+         path == "include/tern/redis.h";
+}
 
 // "src/http/head.cc" → "http", "include/tern/loop.h" → "net"; empty when it has none.
 std::string_view room_of(std::string_view path) {
@@ -251,7 +262,7 @@ Complaints check_everyone_is_used(const SourceTree& tree) {
     if (!is_header(path) || is_umbrella(path)) continue;
     Rooms& by = users[path];
     if (is_public(path)) {
-      const bool is_in_tern_h = is_for_tests(path) || by.contains("include/tern/tern.h");
+      const bool is_in_tern_h = is_apart(path) || by.contains("include/tern/tern.h");
       if (!is_in_tern_h) complaints.push_back(path + ": is not in tern.h");
       continue;
     }

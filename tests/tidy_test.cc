@@ -105,8 +105,11 @@ const std::vector<Ban>& bans() {
       {"src/engine/", "system_clock", R"(\bsystem_clock\b)",
        "time is told to the engine, and steady"},
       {"src/net/", "system_clock", R"(\bsystem_clock\b)", "timers follow the steady clock"},
-      {"src/", "sig", R"(\b(signal|sigaction|sigprocmask)\s*\()",
-       "the host's signals are left alone"},
+      {"src/",
+       "sig",
+       R"(\b(signal|sigaction|sigprocmask)\s*\()",
+       "the host's signals are left alone",
+       {"src/nats/library"}},  // which undoes what libnats does to them
       {"src/", "set", R"(\b(setlocale|setrlimit)\s*\()", "the host is left alone"},
       {"src/", "rand", R"(\bs?rand\s*\()", "randomness comes from crypto/random"},
       {"src/", "std::c", R"(\bstd::(cout|cerr|clog)\b)",
