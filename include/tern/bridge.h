@@ -79,8 +79,9 @@ struct BridgeOptions {
   std::string topics = "*";
   Order order = Order::broker;
   WhileDown while_down = WhileDown::buffer;
-  /// The bytes of publications that wait for the broker, with 128 bytes for each. Beyond it
-  /// publish() returns `full` while the bridge is up, and `bridge_down` while it is not.
+  /// The bytes of publications that wait for the broker, with the name of the topic and 256 bytes
+  /// for each, because so much memory they take. Beyond it publish() returns `full` while the
+  /// bridge is up, and `bridge_down` while it is not.
   std::size_t buffer_bytes = std::size_t{8} << 20;
   /// The time for which publications wait. When the oldest one waits longer, all that wait are
   /// dropped and counted, and publish() returns `bridge_down` until the bridge is up.

@@ -4,6 +4,7 @@
 #include "base/later.h"
 #include "bridge/machine.h"
 #include "bridge/queue.h"
+#include "net/fork_mark.h"
 
 #include <algorithm>
 #include <atomic>
@@ -72,6 +73,7 @@ class Thread {
   Result<void> start(BridgeSink& sink, const BridgeOptions& bridge) {
     if (const auto error = queue.error()) return Error(error, "eventfd");
     stopping_ = has_ended_ = false;
+    fork_mark_.renew();
     machine_.emplace(*link, queue, counts, sources, sink, bridge, options);
     try {
       const AllSignalsBlocked blocked;
@@ -100,6 +102,11 @@ class Thread {
     machine_.reset();
   }
 
+  /// Whether the thread runs in the parent of this process. Then this object is a copy that nothing
+  /// may touch: the thread may have held its locks during the fork, and the connection of the link
+  /// is the parent's, too.
+  bool is_the_parents() const noexcept { return thread_.joinable() && fork_mark_.in_child(); }
+
   const std::unique_ptr<Link> link;
   const DriverOptions options;
   Queue queue{};
@@ -120,6 +127,7 @@ class Thread {
 
   std::optional<Machine> machine_{};
   std::thread thread_{};
+  net::ForkMark fork_mark_{};
   std::atomic<bool> stopping_{false};
   std::atomic<TimePoint::rep> end_{0};
   std::mutex mutex_{};
@@ -130,7 +138,9 @@ class Thread {
 Driver::Driver(std::unique_ptr<Link> link, const DriverOptions& options)
     : thread_(std::make_unique<Thread>(std::move(link), options)) {}
 
-Driver::~Driver() = default;
+Driver::~Driver() {
+  if (thread_->is_the_parents()) static_cast<void>(thread_.release());  // it stays where it is
+}
 
 std::string Driver::problem() const { return thread_->link->problem(); }
 
@@ -174,7 +184,9 @@ bool Driver::history(std::string_view topic, Position after, std::size_t count) 
   }
 }
 
-void Driver::detach(std::chrono::nanoseconds deadline) noexcept { thread_->stop(deadline); }
+void Driver::detach(std::chrono::nanoseconds deadline) noexcept {
+  if (!thread_->is_the_parents()) thread_->stop(deadline);
+}
 
 BridgeCounters Driver::counters() const {
   const MachineCounts& counts = thread_->counts;
