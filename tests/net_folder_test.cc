@@ -4,13 +4,16 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdint>
 #include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -125,9 +128,17 @@ TEST_P(NetFolder, LinksThatStayInsideAreFollowedByTheKernelOnly) {
   }
 }
 
-TEST_P(NetFolder, WhatIsNoRegularFileIsNotAndMakesNobodyWait) {
-  ASSERT_EQ(::mkfifo(site.at("public/fifo").c_str(), 0600), 0);
+TEST_P(NetFolder, AFifoASocketAndADeviceAreNotOpened) {
+  const std::string fifo = site.at("public/fifo").string();
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  // To open a FIFO would wake its writer.
+  const Fd watch(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+  ASSERT_GE(::inotify_add_watch(watch.get(), fifo.c_str(), IN_OPEN), 0);
   EXPECT_EQ(folder.open_file("fifo").kind, Kind::other);
+  std::array<char, 512> events{};
+  EXPECT_EQ(::read(watch.get(), events.data(), events.size()), -1);
+  EXPECT_EQ(errno, EAGAIN);
+  EXPECT_FALSE(folder.look_at("fifo"));
   const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -135,7 +146,7 @@ TEST_P(NetFolder, WhatIsNoRegularFileIsNotAndMakesNobodyWait) {
   ASSERT_LT(path.size(), sizeof address.sun_path);
   path.copy(address.sun_path, sizeof address.sun_path - 1);
   ASSERT_EQ(::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
-  EXPECT_EQ(folder.open_file("socket").error.value(), ENXIO);
+  EXPECT_EQ(folder.open_file("socket").kind, Kind::other);
   ::close(fd);
 }
 
@@ -178,6 +189,40 @@ TEST_P(NetFolder, FactsTellThatAFileWasChanged) {
   EXPECT_EQ(read_at(again.fd.get(), 1, bytes), 1u);
   EXPECT_EQ(read_at(-1, 0, bytes), std::nullopt);
   EXPECT_EQ(facts_of(-1), std::nullopt);
+}
+
+// A clock that is wrong, or an archive, may give a file any time. Nanoseconds end in the year 2262.
+TEST_P(NetFolder, AFileMayHaveAnyTime) {
+  for (const std::int64_t seconds :
+       {std::int64_t{10'413'792'000}, std::int64_t{1} << 40, -(std::int64_t{1} << 40)}) {
+    const timespec times[2] = {{0, UTIME_OMIT}, {seconds, 999'999'999}};
+    ASSERT_EQ(::utimensat(AT_FDCWD, site.at("public/page.html").c_str(), times, 0), 0);
+    const OpenedFile file = folder.open_file("page.html");
+    EXPECT_EQ(file.kind, Kind::regular);
+    const auto modified = file.facts.modified.time_since_epoch();
+    EXPECT_EQ(modified.count() < 0, seconds < 0) << seconds;
+    EXPECT_EQ(facts_of(file.fd.get()), file.facts);
+  }
+}
+
+TEST_P(NetFolder, TheIdentityTellsEveryChange) {
+  const auto before = folder.look_at("page.html");
+  ASSERT_TRUE(before);
+  EXPECT_EQ(folder.look_at("page.html"), before);
+  EXPECT_EQ(identity_of(folder.open_file("page.html").fd.get()), before);
+  EXPECT_FALSE(folder.look_at("absent"));
+  EXPECT_FALSE(folder.look_at("a"));
+  EXPECT_EQ(identity_of(-1), std::nullopt);
+  site.write("public/new", "page");
+  const timespec times[2] = {{0, UTIME_OMIT},
+                             {before->facts.modified.time_since_epoch().count() / 1'000'000'000,
+                              before->facts.modified.time_since_epoch().count() % 1'000'000'000}};
+  ASSERT_EQ(::utimensat(AT_FDCWD, site.at("public/new").c_str(), times, 0), 0);
+  fs::rename(site.at("public/new"), site.at("public/page.html"));
+  const auto after = folder.look_at("page.html");
+  ASSERT_TRUE(after);
+  EXPECT_EQ(after->facts, before->facts);
+  EXPECT_NE(after, before);
 }
 
 TEST_P(NetFolder, AFolderThatIsNoneIsAnError) {

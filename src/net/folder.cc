@@ -1,5 +1,6 @@
-// A file is opened with O_NONBLOCK, because to open a FIFO would wait for its writer. What was
-// opened is looked at through its descriptor, so no program can exchange it in between.
+// A FIFO or a device is not opened at all, because that would wake the writer of the FIFO or start
+// the device. Between the look and the open a program may exchange the file, so it is opened with
+// O_NONBLOCK, and what was opened is looked at through its descriptor.
 #include "net/folder.h"
 
 #include "base/last_error.h"
@@ -41,15 +42,25 @@ int call_openat2(int folder, const char* path) noexcept {
   return static_cast<int>(::syscall(SYS_openat2, folder, path, &how, sizeof how));
 }
 
-FileFacts facts_from(const struct stat& found) noexcept {
+std::chrono::sys_time<std::chrono::nanoseconds> time_from(const timespec& given) noexcept {
   using std::chrono::nanoseconds;
   using std::chrono::seconds;
   // A file may have any time; those after the year 2262 do not fit into nanoseconds.
   constexpr std::int64_t latest = 9'223'372'035;
-  const std::int64_t modified = std::clamp<std::int64_t>(found.st_mtim.tv_sec, -latest, latest);
-  return {.size = static_cast<std::uint64_t>(found.st_size),
-          .modified = std::chrono::sys_time<nanoseconds>(seconds(modified) +
-                                                         nanoseconds(found.st_mtim.tv_nsec))};
+  return std::chrono::sys_time<nanoseconds>(
+      seconds(std::clamp<std::int64_t>(given.tv_sec, -latest, latest)) +
+      nanoseconds(given.tv_nsec));
+}
+
+FileFacts facts_from(const struct stat& found) noexcept {
+  return {.size = static_cast<std::uint64_t>(found.st_size), .modified = time_from(found.st_mtim)};
+}
+
+FileIdentity identity_from(const struct stat& found) noexcept {
+  return {.device = found.st_dev,
+          .node = found.st_ino,
+          .facts = facts_from(found),
+          .changed = time_from(found.st_ctim)};
 }
 
 OpenedFile::Kind kind_of(mode_t mode) noexcept {
@@ -82,6 +93,10 @@ OpenedFile Folder::open_file(const std::string& path) const noexcept {
     result.error = std::make_error_code(std::errc::no_such_file_or_directory);
     return result;
   }
+  if (!may_open(path)) {
+    result.kind = OpenedFile::Kind::other;
+    return result;
+  }
   result.fd = guard_ == Guard::kernel ? open_beneath(path) : open_by_parts(path);
   struct stat found {};
   if (!result.fd || ::fstat(result.fd.get(), &found) != 0) {
@@ -91,6 +106,19 @@ OpenedFile Folder::open_file(const std::string& path) const noexcept {
   result.kind = kind_of(found.st_mode);
   result.facts = facts_from(found);
   return result;
+}
+
+// The open reports what is wrong with a path that cannot be looked at.
+bool Folder::may_open(const std::string& path) const noexcept {
+  struct stat found {};
+  if (path.empty() || ::fstatat(fd_.get(), path.c_str(), &found, 0) != 0) return true;
+  return kind_of(found.st_mode) != OpenedFile::Kind::other;
+}
+
+std::optional<FileIdentity> Folder::look_at(const std::string& path) const noexcept {
+  struct stat found {};
+  if (::fstatat(fd_.get(), path.c_str(), &found, 0) != 0 || !S_ISREG(found.st_mode)) return {};
+  return identity_from(found);
 }
 
 Fd Folder::open_beneath(const std::string& path) const noexcept {
@@ -125,6 +153,12 @@ std::optional<FileFacts> facts_of(int fd) noexcept {
   struct stat found {};
   if (::fstat(fd, &found) != 0) return {};
   return facts_from(found);
+}
+
+std::optional<FileIdentity> identity_of(int fd) noexcept {
+  struct stat found {};
+  if (::fstat(fd, &found) != 0) return {};
+  return identity_from(found);
 }
 
 std::optional<std::size_t> read_at(int fd, std::uint64_t offset,

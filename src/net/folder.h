@@ -21,6 +21,16 @@ struct FileFacts {
   bool operator==(const FileFacts&) const = default;
 };
 
+/// The facts that change with each change of a file or of its name. No program can set all of them.
+struct FileIdentity {
+  std::uint64_t device = 0;
+  std::uint64_t node = 0;
+  FileFacts facts{};
+  std::chrono::sys_time<std::chrono::nanoseconds> changed{};  ///< its contents, name or mode
+
+  bool operator==(const FileIdentity&) const = default;
+};
+
 /// The result of Folder::open_file().
 struct OpenedFile {
   enum class Kind : std::uint8_t {
@@ -56,8 +66,13 @@ class Folder {
   /// the folder itself. A path that leads outside, by ".." or by a link, fails with EXDEV, ELOOP or
   /// ENOTDIR.
   OpenedFile open_file(const std::string& path) const noexcept;
+  /// Returns what this path leads to now, also outside of the folder; nothing if there is no
+  /// regular file. Opens nothing, so it only tells whether a file that was opened is still the
+  /// same.
+  std::optional<FileIdentity> look_at(const std::string& path) const noexcept;
 
  private:
+  bool may_open(const std::string& path) const noexcept;
   Fd open_beneath(const std::string& path) const noexcept;
   Fd open_by_parts(const std::string& path) const noexcept;
 
@@ -67,6 +82,7 @@ class Folder {
 
 /// Returns what the file is now; nothing if the system does not tell.
 std::optional<FileFacts> facts_of(int fd) noexcept;
+std::optional<FileIdentity> identity_of(int fd) noexcept;
 
 /// Reads bytes from `offset` on, once. Returns how many; 0 behind the end; nothing if the read
 /// failed, and then errno has the reason.
