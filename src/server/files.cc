@@ -21,6 +21,7 @@
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <span>
 #include <utility>
 
 namespace tern::server {
@@ -82,6 +83,26 @@ bool is_out_of_room(std::error_code error) noexcept {
          error == std::errc::resource_unavailable_try_again;
 }
 
+// Conditions and ranges depend on the version of the file, so their answers are made anew.
+bool asks_for_whole_file(const Request& request) noexcept {
+  if (request.method() != "GET" && request.method() != "HEAD") return false;
+  return std::ranges::none_of(request.headers(), [](const HeaderField& field) {
+    return http::iequals(field.name, "Range") || http::iequals(field.name.substr(0, 3), "If-");
+  });
+}
+
+// Nothing if the file cannot be read now, or is not the one that was opened any more.
+std::optional<std::string> read_whole(int fd, std::uint64_t size) {
+  std::string text(static_cast<std::size_t>(size), '\0');
+  std::size_t have = 0;
+  while (have < text.size()) {
+    const auto got = net::read_at(fd, have, std::as_writable_bytes(std::span(text)).subspan(have));
+    if (got.value_or(0) == 0) return {};
+    have += *got;
+  }
+  return text;
+}
+
 Response unavailable() { return Response::status(503).header("Retry-After", "1"); }
 
 // "/docs" is the page of the folder "/docs/". Without the slash the links of that page would lead
@@ -102,6 +123,7 @@ struct FileSite::Found {
   OpenedFile opened{};
   std::string path{};  // inside of the folder, without the suffix of a coding
   Coding coding = Coding::identity;
+  bool is_choice = false;  // other files of the folder would have gone before it
 };
 
 FileSite::FileSite(std::string prefix, std::string folder, FilesOptions options)
@@ -149,19 +171,28 @@ bool FileSite::covers(std::string_view path) const noexcept {
 
 // ---- which file
 
-FileAnswer FileSite::answer(const Request& request) const {
+FileAnswer FileSite::answer(const Request& request, FileCache& cache) const {
+  // With copies in other codings, an answer depends on more than one file.
+  const bool may_keep = !options_.precompressed && asks_for_whole_file(request);
+  if (may_keep) {
+    if (const Response* const kept = cache.find(request.path(), folder_)) return {.kept = kept};
+  }
   Found found = find(request);
-  if (is_out_of_room(found.opened.error)) return {unavailable(), found.opened.error};
+  if (is_out_of_room(found.opened.error))
+    return {.response = unavailable(), .error = found.opened.error};
   if (found.kind == Found::Kind::nothing) return {};
   if (request.method() == "OPTIONS") {
-    return {Response::status(204).header("Allow", std::string(methods)), {}};
+    return {.response = Response::status(204).header("Allow", std::string(methods))};
   }
   if (request.method() != "GET" && request.method() != "HEAD") {
-    return {Response::status(405).header("Allow", std::string(methods)), {}};
+    return {.response = Response::status(405).header("Allow", std::string(methods))};
   }
-  if (found.kind == Found::Kind::redirect) return {redirect_to_folder(request), {}};
+  if (found.kind == Found::Kind::redirect) return {.response = redirect_to_folder(request)};
+  if (may_keep && !found.is_choice && request.method() == "GET") {
+    if (const Response* const kept = keep(request, found, cache)) return {.kept = kept};
+  }
   if (options_.precompressed) choose_coding(request, found);
-  return {respond(request, std::move(found)), {}};
+  return {.response = respond(request, std::move(found))};
 }
 
 FileSite::Found FileSite::find(const Request& request) const {
@@ -194,6 +225,7 @@ bool FileSite::enter_folder(Found& found) const {
     if (!fits && !is_out_of_room(page.error)) continue;
     found.opened = std::move(page);
     found.path = path;
+    found.is_choice = &name != &options_.index.front();
     return fits;
   }
   return false;
@@ -219,6 +251,21 @@ void FileSite::choose_coding(const Request& request, Found& found) const {
 }
 
 // ---- the answer
+
+// Reads the whole file, and keeps the answer. Returns null if the file is too large, was changed
+// lately, or cannot be read; then it is answered like any other.
+const Response* FileSite::keep(const Request& request, const Found& found, FileCache& cache) const {
+  const int fd = found.opened.fd.get();
+  const auto before = net::identity_of(fd);
+  if (!before || before->facts != found.opened.facts || !cache.takes(*before)) return nullptr;
+  auto text = read_whole(fd, before->facts.size);
+  if (!text || net::identity_of(fd) != before) return nullptr;
+  Response response = Response::body(*std::move(text), std::string(type_of(found.path)))
+                          .header("Accept-Ranges", "bytes");
+  add_fields(response, found, etag_of(before->facts, found.coding),
+             std::chrono::floor<std::chrono::seconds>(before->facts.modified));
+  return &cache.keep(request.path(), found.path, *before, std::move(response));
+}
 
 Response FileSite::respond(const Request& request, Found&& found) const {
   const auto modified = time_of(found.opened.facts, wall_clock());

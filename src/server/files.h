@@ -6,6 +6,7 @@
 #include "tern/http.h"
 
 #include "net/folder.h"
+#include "server/file_cache.h"
 
 #include <memory>
 #include <optional>
@@ -18,8 +19,15 @@ namespace tern::server {
 
 /// The answer to a request for a file.
 struct FileAnswer {
-  std::optional<Response> response{};  ///< nothing: there is no such file
-  std::error_code error{};             ///< of a 503 or 500: the failure of the system
+  std::optional<Response> response{};
+  const Response* kept = nullptr;  ///< in the cache, instead of `response`
+  std::error_code error{};         ///< of a 503 or 500: the failure of the system
+
+  /// Null if there is no such file. Lifetime: that of this object and the next use of the cache.
+  const Response* get() const noexcept {
+    if (kept != nullptr) return kept;
+    return response ? &*response : nullptr;
+  }
 };
 
 /// One call of Server::files(). Thread: any, at the same time, after open().
@@ -34,8 +42,9 @@ class FileSite {
   const std::string& prefix() const noexcept { return prefix_; }
   /// Returns whether this path is at or behind the prefix.
   bool covers(std::string_view path) const noexcept;
-  /// Answers GET, HEAD and OPTIONS, and other methods with 405. Throws std::bad_alloc.
-  FileAnswer answer(const Request& request) const;
+  /// Answers GET, HEAD and OPTIONS, and other methods with 405. `cache` belongs to the caller's
+  /// thread. Throws std::bad_alloc.
+  FileAnswer answer(const Request& request, FileCache& cache) const;
 
  private:
   struct Found;
@@ -43,6 +52,7 @@ class FileSite {
   Found find(const Request& request) const;
   bool enter_folder(Found& found) const;
   void choose_coding(const Request& request, Found& found) const;
+  const Response* keep(const Request& request, const Found& found, FileCache& cache) const;
   Response respond(const Request& request, Found&& found) const;
   Response with_body(const Request& request, Found&& found, std::string etag,
                      std::chrono::sys_seconds modified) const;

@@ -142,7 +142,8 @@ void answer_by_fallback(Router& router, LiveConnection& connection) {
 }
 
 // A request for a WebSocket does not get a file, so that its answer says that there is no route.
-void answer_by_file(Router& router, LiveConnection& connection, std::string_view path) {
+void answer_by_file(Router& router, FileCache& files, LiveConnection& connection,
+                    std::string_view path) {
   const FileSite* const site = router.files().find(path);
   if (site == nullptr || asks_for_websocket(connection))
     return answer_by_fallback(router, connection);
@@ -150,8 +151,8 @@ void answer_by_file(Router& router, LiveConnection& connection, std::string_view
       !gives_body_meaning(connection.engine().request().method())) {
     return Handshake(connection).refuse();
   }
-  FileAnswer answer = site->answer(connection.engine().request());
-  if (!answer.response) return answer_by_fallback(router, connection);
+  const FileAnswer answer = site->answer(connection.engine().request(), files);
+  if (answer.get() == nullptr) return answer_by_fallback(router, connection);
   if (answer.error) {
     const LogSink& sink = connection.environment().shared.log;
     connection::log_composed(sink, [&] {
@@ -159,19 +160,19 @@ void answer_by_file(Router& router, LiveConnection& connection, std::string_view
                       connection.remote_address());
     });
   }
-  Handshake(connection).respond(*answer.response);
+  Handshake(connection).respond(*answer.get());
 }
 
 // Parameters take half a KiB of the stack, which exact paths do without.
-[[gnu::noinline]] void answer_by_pattern(Router& router, LiveConnection& connection,
-                                         std::string_view path) {
+[[gnu::noinline]] void answer_by_pattern(Router& router, FileCache& files,
+                                         LiveConnection& connection, std::string_view path) {
   Parameters parameters;
   Route* const route = router.find_pattern(path, parameters);
-  if (route == nullptr) return answer_by_file(router, connection, path);
+  if (route == nullptr) return answer_by_file(router, files, connection, path);
   answer_by(connection, *route, parameters.all());
 }
 
-void answer(Router& router, LiveConnection& connection) {
+void answer(Router& router, FileCache& files, LiveConnection& connection) {
   const Request& received = connection.engine().request();
   if (received.target() == "*") {  // OPTIONS for the server as a whole, RFC 9110 §9.3.7
     MethodSet methods = router.methods();
@@ -180,14 +181,14 @@ void answer(Router& router, LiveConnection& connection) {
   }
   const std::string_view path = received.path();
   if (Route* const route = router.find(path)) return answer_by(connection, *route, {});
-  answer_by_pattern(router, connection, path);
+  answer_by_pattern(router, files, connection, path);
 }
 
 }  // namespace
 
-void answer_request(Router& router, LiveConnection& connection) noexcept {
+void answer_request(Router& router, FileCache& files, LiveConnection& connection) noexcept {
   try {
-    answer(router, connection);
+    answer(router, files, connection);
   } catch (const std::bad_alloc&) {  // there is no memory for a 404 either
     connection.terminate(Errc::no_memory);
   }

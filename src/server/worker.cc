@@ -221,7 +221,7 @@ void Worker::on_head(LiveConnection& connection) noexcept {
   if (may_have_proxies(core_)) hear_proxies(core_, connection);
   const bool limited = connection.is_late() || core_.address_limits.is_on();
   if (limited && !connection.engine().upgrade_error() && !may_upgrade(connection)) return;
-  answer_request(core_.router, connection);
+  answer_request(core_.router, file_cache_, connection);
 }
 
 void Worker::on_closed(LiveConnection& connection) noexcept {

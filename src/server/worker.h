@@ -9,6 +9,7 @@
 #include "connection/live_connection.h"
 #include "server/core.h"
 #include "server/drainer.h"
+#include "server/file_cache.h"
 #include "server/listener.h"
 #include "server/sweep.h"
 #include "tls/scratch.h"
@@ -108,6 +109,7 @@ class Worker final : private connection::Owner,
   connection::Environment environment_;
   std::deque<Listener> listeners_{};
   Sweep sweep_;
+  FileCache file_cache_{};
   std::optional<Drainer> drainer_{};
   std::deque<Begun> begun_{};  // handshakes in the order of their start; some may be over
   std::vector<std::optional<ClientKey>> clients_{};  // that are counted, by slot
