@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <gtest/gtest.h>
 #include <string>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -142,6 +143,52 @@ TEST(UnixSocket, LeavesAFileThatIsNotItsOwn) {
     EXPECT_TRUE(connect_unix(path));
   }
   EXPECT_TRUE(exists(path));
+}
+
+// A program that starts locks the directory until it listens. Its file may be the one at the path.
+TEST(UnixSocket, KeepsTheFileOfASuccessorThatIsJustStarting) {
+  const Folder folder;
+  const std::string path = folder.file("a.sock");
+  UnixListener made = listen_unix(path, {});
+  ASSERT_FALSE(made.error);
+  {
+    const net::Fd directory(::open(folder.file("").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    ASSERT_EQ(::flock(directory.get(), LOCK_EX), 0);
+    made.fd.reset();
+    made.file.remove();
+  }
+  EXPECT_TRUE(exists(path));
+}
+
+// Any user may lock a directory that it may read.
+TEST(UnixSocket, ALockOfAnotherProgramDoesNotHang) {
+  const Folder folder;
+  const net::Fd directory(::open(folder.file("").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  ASSERT_EQ(::flock(directory.get(), LOCK_EX), 0);
+  const UnixListener made = listen_unix(folder.file("a.sock"), {});
+  ASSERT_FALSE(made.error) << made.error.message();
+  EXPECT_TRUE(connect_unix(folder.file("a.sock")));
+}
+
+TEST(UnixSocket, RemovesItsFileAlsoAfterAChangeOfTheWorkingDirectory) {
+  const Folder folder;
+  const fs::path before = fs::current_path();
+  fs::current_path(folder.file(""));
+  UnixListener made = listen_unix("a.sock", 0600);
+  fs::current_path(before);
+  ASSERT_FALSE(made.error) << made.error.message();
+  EXPECT_EQ(folder.files(), 1u);
+  made = UnixListener();
+  EXPECT_EQ(folder.files(), 0u);
+}
+
+TEST(UnixSocket, TheUmaskDoesNotNarrowAModeThatIsGiven) {
+  const Folder folder;
+  const mode_t before = ::umask(0777);
+  const UnixListener made = listen_unix(folder.file("a.sock"), 0660);
+  ::umask(before);
+  ASSERT_FALSE(made.error) << made.error.message();
+  EXPECT_EQ(mode_of(folder.file("a.sock")), 0660u);
 }
 
 TEST(UnixSocket, TakesAbstractNames) {

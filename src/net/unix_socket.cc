@@ -17,6 +17,7 @@
 #include <chrono>
 #include <cstring>
 #include <fcntl.h>
+#include <filesystem>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -103,6 +104,18 @@ std::error_code bind_file(int fd, const UnixAddress& address, const std::string&
   return ::bind(fd, address.data(), address.size) == 0 ? std::error_code() : last_error();
 }
 
+// Before bind() a socket has a mode of its own, which its file inherits, less the umask. So the
+// file never allows more than `mode`. What the umask took away is added, but not through a link
+// that another program has put there since.
+std::error_code widen_mode(const std::string& path, mode_t mode) noexcept {
+  struct stat made {};
+  if (::lstat(path.c_str(), &made) != 0) return last_error();
+  constexpr mode_t permissions = 07777;
+  if ((made.st_mode & permissions) == mode) return {};
+  if (::fchmodat(AT_FDCWD, path.c_str(), mode, AT_SYMLINK_NOFOLLOW) != 0) return last_error();
+  return {};
+}
+
 UnixListener failed(std::error_code error) noexcept { return {Fd(), SocketFile(), error}; }
 
 }  // namespace
@@ -136,6 +149,9 @@ SocketFile& SocketFile::operator=(SocketFile&& other) noexcept {
 
 void SocketFile::keep(std::string path) {
   remove();
+  std::error_code no_directory;  // it was removed
+  std::string absolute = std::filesystem::absolute(path, no_directory).string();
+  if (!no_directory && absolute.size() <= max_unix_path) path = std::move(absolute);
   struct stat made {};
   if (::lstat(path.c_str(), &made) != 0) return;
   path_ = std::move(path);
@@ -170,10 +186,13 @@ UnixListener listen_unix(std::string_view path, std::optional<std::uint32_t> mod
     return made;
   }
   std::string file(path);
+  if (mode && ::fchmod(made.fd.get(), *mode) != 0) return failed(last_error());
   const DirectoryLock lock(file, DirectoryLock::usual_wait);
   if (auto error = bind_file(made.fd.get(), address, file)) return failed(error);
   made.file.keep(file);
-  if (mode && ::chmod(file.c_str(), *mode) != 0) return failed(last_error());
+  if (mode) {
+    if (auto error = widen_mode(file, *mode)) return failed(error);
+  }
   if (::listen(made.fd.get(), backlog) != 0) return failed(last_error());
   return made;
 }

@@ -28,7 +28,8 @@ class SocketFile {
   SocketFile& operator=(SocketFile&& other) noexcept;
   ~SocketFile() { remove(); }
 
-  /// Remembers the file at `path`, which this process has just made. Throws std::bad_alloc.
+  /// Remembers the file at `path`, which this process has just made, also if the process changes
+  /// its working directory later. Throws std::bad_alloc.
   void keep(std::string path);
   /// Removes the file, if this process made it, no other file has replaced it, and no program
   /// accepts there. Close the socket before.
