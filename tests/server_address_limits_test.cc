@@ -143,6 +143,17 @@ TEST(ServerAddressLimits, BehindATrustedProxyTheClientCounts) {
   while (!RawClient(port).upgrade("/echo", from("192.0.2.7"))) std::this_thread::yield();
 }
 
+// All clients of such a proxy would share its limit.
+TEST(ServerAddressLimits, AProxyThatTellsNoClientHasNoLimit) {
+  RunningServer running({.trusted_proxies = {"127.0.0.1"},
+                         .per_address = {.connections = 1, .upgrades_per_second = 1}});
+  running.server.route("/echo", echo());
+  const std::uint16_t port = running.start();
+  std::vector<RawClient> clients;
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(clients.emplace_back(port).upgrade()) << i;
+  EXPECT_EQ(running.server.counters().upgrades_limited, 0u);
+}
+
 TEST(ServerAddressLimits, UpgradesBeyondTheRateReceive429) {
   RunningServer running({.per_address = {.upgrades_per_second = 1}});
   running.server.route("/echo", echo());

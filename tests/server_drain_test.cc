@@ -343,6 +343,31 @@ TEST(ServerDrain, TheDeadlineHolds) {
   EXPECT_FALSE(info->clean);
 }
 
+// The answer is written before the connection is cut, also if the deadline is now.
+TEST(ServerDrain, TheDeadlineAnswersWhatWaits) {
+  for (const bool drains : {true, false}) {
+    Inbox<Exchange> exchanges;
+    Inbox<Upgrade> upgrades;
+    RunningServer running;
+    running.server.get("/slow", [&](Exchange exchange) { exchanges.put(std::move(exchange)); });
+    running.server.route("/later", [&](Upgrade upgrade) { upgrades.put(std::move(upgrade)); });
+    const std::uint16_t port = running.start();
+    RawClient page(port);
+    page.send(page_request("/slow"));
+    RawClient pending(port);
+    pending.send(upgrade_request({}, "/later"));
+    const auto exchange = exchanges.take();
+    const auto upgrade = upgrades.take();
+    ASSERT_TRUE(exchange && upgrade);
+    drains ? running.server.drain({.spread = 0ms, .deadline = 0ms}) : running.server.stop(0ms);
+    EXPECT_TRUE(page.head().starts_with("HTTP/1.1 503 ")) << drains;
+    EXPECT_TRUE(pending.head().starts_with("HTTP/1.1 503 ")) << drains;
+    running.join();
+    EXPECT_FALSE(exchange->is_open());
+    EXPECT_FALSE(upgrade->is_open());
+  }
+}
+
 TEST(ServerDrain, AStopEndsItSooner) {
   RunningServer running;
   running.server.route("/echo", echo());

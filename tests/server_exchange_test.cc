@@ -112,16 +112,22 @@ TEST(ServerBodies, Rfc9110_15_5_14_ABodyAboveTheLimitIsRefusedAtItsHead) {
   client.send("Hello");
   EXPECT_EQ(answer(client), "200 POST a Hello");
   client.send(request("POST", "/a", expect + "6\r\n"));
-  EXPECT_TRUE(client.head().starts_with("HTTP/1.1 413 "));
+  EXPECT_TRUE(answer(client).starts_with("413 "));
+  client.finish();
+  EXPECT_TRUE(client.ends());
   RawClient chunks(port);
   chunks.send(chunked("POST", "/a", "Hello") + chunked("POST", "/a", "Hello!"));
   EXPECT_EQ(answer(chunks), "200 POST a Hello");
-  EXPECT_TRUE(chunks.head().starts_with("HTTP/1.1 413 "));
   RawClient first(port);
-  EXPECT_TRUE(first.ask(counted("POST", "/a", "Hello!")).starts_with("HTTP/1.1 413 "));
+  first.send(counted("POST", "/a", "Hello!"));
+  for (RawClient* each : {&chunks, &first}) {  // counted once each, before the connection ends
+    EXPECT_TRUE(answer(*each).starts_with("413 "));
+    each->finish();
+    EXPECT_TRUE(each->ends());
+  }
   const auto refusals = running.server.counters().refusals;
   ASSERT_EQ(refusals.size(), 1u);
-  EXPECT_EQ(refusals[0], (std::pair<std::string, std::uint64_t>("body_too_big", 2)));
+  EXPECT_EQ(refusals[0], (std::pair<std::string, std::uint64_t>("body_too_big", 3)));
 }
 
 TEST(ServerBodies, ABodyThatDripsEndsAtItsDeadline) {
@@ -203,6 +209,106 @@ TEST(ServerExchange, TheRequestOutlivesItsConnection) {
   exchange->respond(Response::text("to nobody"));
   next.send(page_request("/over"));
   EXPECT_EQ(answer(next), "200 over");
+}
+
+// A job stops when nobody waits for its result any more.
+TEST(ServerExchange, TellsThatItsPeerHasLeft) {
+  Inbox<Exchange> waiting;
+  RunningServer running;
+  const auto keep = [&](Exchange exchange) { waiting.put(std::move(exchange)); };
+  running.server.get("/", keep);
+  running.server.post("/{name}", keep);
+  const std::uint16_t port = running.start();
+  for (const bool resets : {true, false}) {
+    RawClient client(port);
+    client.send(resets ? page_request() : counted("POST", "/a", "Hello"));
+    const auto exchange = waiting.take();
+    ASSERT_TRUE(exchange);
+    EXPECT_TRUE(exchange->is_open());
+    resets ? client.reset() : client.finish();
+    while (exchange->is_open()) std::this_thread::yield();
+    exchange->respond(Response::text("done"));
+    if (!resets) {
+      EXPECT_EQ(answer(client), "200 done") << "it has only ended its direction";
+    }
+  }
+  RawClient both(port);  // the FIN has arrived when the second request is served
+  both.send(page_request() + page_request());
+  both.finish();
+  const auto first = waiting.take();
+  ASSERT_TRUE(first);
+  while (first->is_open()) std::this_thread::yield();
+  first->respond(Response::text("1"));
+  const auto second = waiting.take();
+  ASSERT_TRUE(second);
+  EXPECT_FALSE(second->is_open());
+  second->respond(Response::text("2"));
+  EXPECT_EQ(answer(both), "200 1");
+  EXPECT_EQ(answer(both), "200 2");
+  RawClient kept(port);  // each request has an Exchange of its own
+  kept.send(page_request() + page_request());
+  const auto third = waiting.take();
+  ASSERT_TRUE(third);
+  third->respond(Response::text("3"));
+  EXPECT_FALSE(third->is_open());
+  const auto fourth = waiting.take();
+  ASSERT_TRUE(fourth);
+  EXPECT_TRUE(fourth->is_open());
+  fourth->respond(Response::text("4"));
+}
+
+// The fallback takes no bodies, so its answer does not wait for the body and ends the connection.
+TEST(ServerExchange, TheFallbackAnswersLaterBesideABodyThatNobodyReads) {
+  Inbox<Exchange> waiting;
+  RunningServer running;
+  running.server.fallback([&](Exchange exchange) { waiting.put(std::move(exchange)); });
+  RawClient client(running.start());
+  client.send(request("POST", "/none", "Content-Length: 60000\r\n", page_request("/body")));
+  const auto exchange = waiting.take();
+  ASSERT_TRUE(exchange);
+  EXPECT_EQ(exchange->request().target(), "/none");
+  EXPECT_EQ(exchange->request().body(), "");
+  exchange->respond(Response::text("fallback"));
+  const std::string head = client.head();
+  EXPECT_TRUE(head.starts_with("HTTP/1.1 200 ")) << head;
+  EXPECT_EQ(field(head, "Connection"), "close");
+  EXPECT_EQ(client.body(8), "fallback");
+  client.send(std::string(50'000, 'x'));
+  client.finish();
+  EXPECT_TRUE(client.ends());
+  EXPECT_TRUE(waiting.empty()) << "nothing of the body is a request";
+}
+
+// Requests that follow stay with the system while an answer is to come: the connection reads 64 KiB
+// of them, not its usual large reads.
+TEST(ServerExchange, RequestsBehindAnAnswerAreBounded) {
+  constexpr std::uint64_t sent = std::uint64_t{1} << 20;
+  Inbox<Exchange> waiting;
+  RunningServer running;
+  running.server.get("/", [&](Exchange exchange) { waiting.put(std::move(exchange)); });
+  running.server.get("/page", [](const Request&) { return Response::text("page"); });
+  const std::uint16_t port = running.start();
+  RawClient client(port);
+  client.send(page_request());
+  const auto exchange = waiting.take();
+  ASSERT_TRUE(exchange);
+  std::thread sender([&] {  // it waits until the connection has ended, unless the buffers take all
+    std::string much;
+    while (much.size() < sent) much += page_request("/page");
+    client.send(much);
+  });
+  RawClient other(port);
+  std::uint64_t before = 0;
+  std::uint64_t now = running.server.counters().bytes_received;
+  for (int still = 0; still < 50 || now < std::uint64_t{64} << 10; before = now) {
+    other.send(page_request("/page"));
+    EXPECT_EQ(answer(other), "200 page");
+    now = running.server.counters().bytes_received;
+    still = now - before < 200 ? still + 1 : 0;  // the other connection's request
+  }
+  EXPECT_LT(now, std::uint64_t{200} << 10);
+  running.stop(std::chrono::nanoseconds(0));
+  sender.join();
 }
 
 // A request that waits for its answer is not a handshake in progress, so it is not dropped for a

@@ -11,7 +11,7 @@
 namespace tern {
 
 namespace server {
-class PendingUpgrade;
+class PendingRequest;
 }
 
 /// A request of a page that waits for its answer. Copyable. Only the first answer counts. If the
@@ -24,13 +24,18 @@ class Exchange {
   const Request& request() const noexcept;
   /// Answers. The connection then goes on with the next request; a status from 400 on ends it.
   void respond(Response response) const;
+  /// Returns false if the work for an answer is in vain: the request was answered, the connection
+  /// has ended, or the peer has ended its direction of TCP. A program that is gone and one that
+  /// only has no more to send look the same, so an answer is sent in the last case. A job that
+  /// takes long asks from time to time. A peer whose machine has failed is not noticed.
+  bool is_open() const noexcept;
 
   /// For the server.
-  explicit Exchange(std::shared_ptr<server::PendingUpgrade> state) noexcept
+  explicit Exchange(std::shared_ptr<server::PendingRequest> state) noexcept
       : state_(std::move(state)) {}
 
  private:
-  std::shared_ptr<server::PendingUpgrade> state_;
+  std::shared_ptr<server::PendingRequest> state_;
 };
 
 /// The function of a page: it returns the Response to a Request, or it takes an Exchange and

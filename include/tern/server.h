@@ -33,7 +33,7 @@ namespace tern {
 
 namespace server {
 class Core;
-class PendingUpgrade;
+class PendingRequest;
 }  // namespace server
 
 /// The effect of SIGHUP, which operators send to a program that shall read its files again.
@@ -121,9 +121,11 @@ class Upgrade {
   void accept(Handlers handlers, Accept accept = {}) const;
   /// Answers in plain HTTP and ends the connection.
   void respond(Response response) const;
+  /// Returns false if the work for an answer is in vain, like Exchange::is_open().
+  bool is_open() const noexcept;
 
   /// For the server.
-  explicit Upgrade(std::shared_ptr<server::PendingUpgrade> state) noexcept
+  explicit Upgrade(std::shared_ptr<server::PendingRequest> state) noexcept
       : state_(std::move(state)) {}
 
  private:
@@ -131,7 +133,7 @@ class Upgrade {
   void accept_session(Accept accept, const connection::SessionType& type,
                       Construct construct) const;
 
-  std::shared_ptr<server::PendingUpgrade> state_;
+  std::shared_ptr<server::PendingRequest> state_;
 };
 
 /// Serves WebSocket routes and plain pages on one port until it is stopped.

@@ -1,7 +1,10 @@
 // The events of an engine, given to the session and to the owner. Everything here runs inside of a
 // turn, see live_connection.cc.
+#include "connection/extras.h"
 #include "connection/live_connection.h"
 #include "net/socket.h"
+
+#include <utility>
 
 namespace tern::connection {
 
@@ -75,7 +78,24 @@ void LiveConnection::on_pong(Message payload) noexcept {
   }
 }
 
+void LiveConnection::watch_peer(std::shared_ptr<std::atomic<bool>> left) {
+  if (read_ended_) left->store(true);
+  make_extras().peer_left = std::move(left);
+}
+
+void LiveConnection::tell_peer_left() noexcept {
+  if (extras_->peer_left != nullptr) extras_->peer_left->store(true);
+}
+
+// An idle connection has no extras again, if they had nothing else.
+void LiveConnection::forget_watch() noexcept {
+  if (extras_->peer_left == nullptr) return;
+  extras_->peer_left.reset();
+  if (extras_->empty()) extras_.reset();
+}
+
 void LiveConnection::on_closed() noexcept {
+  if (extras_) tell_peer_left();
   if (const SessionType* const type = session_.type()) {
     const CloseInfo& info = engine_.close_info();
     environment_->metrics.closed(info.code);
@@ -98,6 +118,7 @@ void LiveConnection::end_opening() noexcept {
 
 // The owner may answer inside of pump, which then goes on by itself, or later.
 void LiveConnection::head_answered() noexcept {
+  if (extras_) forget_watch();
   end_opening();
   if (!in_turn_ && engine_runs()) environment_->core.again(*this);
 }

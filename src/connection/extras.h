@@ -6,6 +6,7 @@
 
 #include "topics/history.h"
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -44,6 +45,8 @@ struct Backlog {
 struct Extras {
   /// The client behind trusted proxies; null: the address of the socket is that of the client.
   std::unique_ptr<std::string> remote_address{};
+  /// Becomes true when the peer of the request that waits for its answer leaves; null: none waits.
+  std::shared_ptr<std::atomic<bool>> peer_left{};
   std::vector<TimerId> timers{};
   std::vector<Subscription> subscriptions{};
   std::vector<Backlog> backlogs{};
@@ -51,6 +54,10 @@ struct Extras {
   std::uint32_t stale = 0;       // subscriptions whose newest publication waits for a short queue
   std::uint32_t next_stale = 0;  // the index of the subscription that is served first of them
 
+  bool empty() const noexcept {
+    return remote_address == nullptr && peer_left == nullptr && timers.empty() &&
+           subscriptions.empty() && backlogs.empty();
+  }
   /// The bytes of histories that the backlogs keep.
   std::size_t kept_bytes() const noexcept {
     std::size_t sum = 0;

@@ -58,7 +58,12 @@ void LiveConnection::die() noexcept {
   environment_->owner.on_gone(*this);
 }
 
+// An answer or a Close frame that waits is written if the socket takes it now.
 void LiveConnection::abandon() noexcept {
+  if (engine_runs() && engine_.queued_bytes() > 0) {
+    flush();
+    if (engine_.queued_bytes() == 0 && !transport_->has_unsent()) transport_->shutdown_write();
+  }
   engine_.terminate(Errc::closed);
   pump_end();
   die();

@@ -131,6 +131,7 @@ inline bool LiveConnection::may_read() const noexcept {
         return;
       case net::Transport::State::end:
         read_ended_ = true;
+        if (extras_) tell_peer_left();
         engine_.feed_eof();
         return pump(budget);
       case net::Transport::State::failed:

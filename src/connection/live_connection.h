@@ -11,6 +11,7 @@
 #include "connection/transport_box.h"
 #include "connection/turn_budget.h"
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -111,6 +112,9 @@ class LiveConnection final : public Connection,
   /// remote_address() returns it from now on. Throws std::bad_alloc.
   void set_remote_address(std::string address);
   bool has_told_address() const noexcept;
+  /// Until the request that waits is answered, `left` becomes true when the peer ends its direction
+  /// or the connection ends. Throws std::bad_alloc.
+  void watch_peer(std::shared_ptr<std::atomic<bool>> left);
   /// When the peer's last message came, or when the connection opened; see LoopCore::moment().
   std::uint32_t active_at() const noexcept { return active_at_; }
   /// Whether it was accepted by an owner that drains.
@@ -205,6 +209,8 @@ class LiveConnection final : public Connection,
   // events.cc
   void on_event(const Event& event, TurnBudget& budget) noexcept;
   void pull_body() noexcept;
+  [[gnu::cold]] void tell_peer_left() noexcept;
+  [[gnu::cold]] void forget_watch() noexcept;
   void on_open() noexcept;
   bool open_session() noexcept;
   void on_ping(Message payload) noexcept;

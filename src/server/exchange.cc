@@ -2,13 +2,15 @@
 #include "tern/exchange.h"
 
 #include "server/handshake.h"
-#include "server/pending_upgrade.h"
+#include "server/pending_request.h"
 
 #include <utility>
 
 namespace tern {
 
 const Request& Exchange::request() const noexcept { return state_->request(); }
+
+bool Exchange::is_open() const noexcept { return state_->is_open(); }
 
 void Exchange::respond(Response response) const {
   state_->answer([response = std::move(response)](server::Handshake& handshake) {

@@ -71,7 +71,8 @@ void Handshake::answered(std::error_code error) noexcept {
   if (connection_.engine().is_open()) {
     environment.metrics.upgrades.add();
   } else if (error) {
-    environment.metrics.refused(error);
+    // The owner counts it at the end, like a body whose chunks are too many.
+    if (error != Errc::body_too_big) environment.metrics.refused(error);
     connection::log_composed(environment.shared.log, [&] {
       const bool of_application = error == Errc::invalid_header;
       connection::log(environment.shared.log, of_application ? LogLevel::error : LogLevel::info,

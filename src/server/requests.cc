@@ -4,7 +4,7 @@
 
 #include "server/behind_proxy.h"
 #include "server/handshake.h"
-#include "server/pending_upgrade.h"
+#include "server/pending_request.h"
 
 #include <memory>
 #include <new>
@@ -56,10 +56,8 @@ bool gives_body_meaning(std::string_view method) noexcept {
 // handshake any more, because the rest is up to the application.
 void call_page(LiveConnection& connection, Page& page, const Request& request) {
   if (page.returns()) return Handshake(connection).respond(page.returns()(request));
-  const connection::Registry::Place place = connection.place();
-  Exchange exchange(std::make_shared<PendingUpgrade>(
-      request, connection.environment().shared.registry, place.slot, place.generation,
-      connection.engine().take_body()));
+  Exchange exchange(
+      std::make_shared<PendingRequest>(request, connection, connection.engine().take_body()));
   connection.engine().wait_for_answer();
   connection.end_opening();
   page.answers()(std::move(exchange));
@@ -87,9 +85,7 @@ void serve_websocket(LiveConnection& connection, Route& route, const Request& re
     return handshake.accept(route.accept, *route.type,
                             [&](void* memory) { route.construct(memory, request); });
   }
-  const connection::Registry::Place place = connection.place();
-  route.decide(Upgrade(std::make_shared<PendingUpgrade>(
-      request, connection.environment().shared.registry, place.slot, place.generation)));
+  route.decide(Upgrade(std::make_shared<PendingRequest>(request, connection)));
 }
 
 // Calls `use` with the whole request. The addresses are left out if the application does not read

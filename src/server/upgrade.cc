@@ -6,7 +6,7 @@
 
 #include "engine/validate.h"
 #include "server/handshake.h"
-#include "server/pending_upgrade.h"
+#include "server/pending_request.h"
 
 #include <new>
 #include <string_view>
@@ -18,7 +18,7 @@ namespace server {
 
 namespace {
 
-// The views of these parts that a PendingUpgrade copies, beside the fields.
+// The views of these parts that a PendingRequest copies, beside the fields.
 std::vector<std::string_view*> views_of(Request::Parts& parts, ProxyHeader& header) {
   return {&parts.method,       &parts.target,       &parts.remote_address, &parts.client_subject,
           &parts.host,         &parts.peer_address, &header.authority,     &header.unique_id,
@@ -27,10 +27,12 @@ std::vector<std::string_view*> views_of(Request::Parts& parts, ProxyHeader& head
 
 }  // namespace
 
-PendingUpgrade::PendingUpgrade(const Request& request,
-                               std::shared_ptr<connection::Registry> registry, std::uint32_t slot,
-                               std::uint32_t generation, std::string body)
-    : body_(std::move(body)), registry_(std::move(registry)), slot_(slot), generation_(generation) {
+PendingRequest::PendingRequest(const Request& request, connection::LiveConnection& connection,
+                               std::string body)
+    : body_(std::move(body)),
+      registry_(connection.environment().shared.registry),
+      place_(connection.place()),
+      peer_left_(std::make_shared<std::atomic<bool>>(false)) {
   Request::Parts parts = request.parts();
   if (parts.proxy_header != nullptr) {
     proxy_header_ = *parts.proxy_header;
@@ -62,20 +64,20 @@ PendingUpgrade::PendingUpgrade(const Request& request,
   parts.body = body_;
   parts.parameters = parameters_;
   request_ = Request(parts);
+  connection.watch_peer(peer_left_);
 }
 
-PendingUpgrade::~PendingUpgrade() {
+PendingRequest::~PendingRequest() {
   answer([](Handshake& handshake) {
     handshake.respond(Response::status(503).header("Retry-After", "1"));
   });
 }
 
-void PendingUpgrade::answer(Answer answer) noexcept {
+void PendingRequest::answer(Answer answer) noexcept {
   if (answered_.exchange(true)) return;
   try {
-    auto run = [registry = registry_.get(), slot = slot_, generation = generation_,
-                answer = std::move(answer)]() mutable {
-      connection::LiveConnection* const found = registry->find(slot, generation);
+    auto run = [registry = registry_.get(), place = place_, answer = std::move(answer)]() mutable {
+      connection::LiveConnection* const found = registry->find(place.slot, place.generation);
       if (found == nullptr) return;
       Handshake handshake(*found);
       try {
@@ -94,6 +96,8 @@ void PendingUpgrade::answer(Answer answer) noexcept {
 }  // namespace server
 
 const Request& Upgrade::request() const noexcept { return state_->request(); }
+
+bool Upgrade::is_open() const noexcept { return state_->is_open(); }
 
 void Upgrade::accept_session(Accept accept, const connection::SessionType& type,
                              Construct construct) const {

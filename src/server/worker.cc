@@ -227,7 +227,8 @@ void Worker::on_head(LiveConnection& connection) noexcept {
 void Worker::on_closed(LiveConnection& connection) noexcept {
   const std::error_code why = connection.engine().close_info().error;
   // A body that is read is past the opening, and its faults count on each request.
-  const bool of_body = why == Errc::body_timeout || why == Errc::body_malformed;
+  const bool of_body =
+      why == Errc::body_timeout || why == Errc::body_malformed || why == Errc::body_too_big;
   if (of_body || (connection.is_opening() && why)) metrics_.refused(why);
 }
 
@@ -332,9 +333,14 @@ void Worker::finish_if_deserted() noexcept {
   if (!first_ || core_.others_running() == 0) loop_.stop();
 }
 
+// The deadline of the stop. A request that waits is answered with 503, also if the stop began now.
 void Worker::on_timer(net::Timer::time_point) noexcept {
   loop_.core().refuse_posts();  // no connection is left that could receive them
-  shared_.registry->for_each([](LiveConnection& connection) { connection.abandon(); });
+  const Farewell farewell = core_.farewell();
+  shared_.registry->for_each([&](LiveConnection& connection) {
+    say_goodbye(connection, farewell);
+    connection.abandon();
+  });
   finish_if_deserted();
 }
 

@@ -1,9 +1,11 @@
-// An upgrade that waits for its answer, which may come from any thread.
+// A request that waits for its answer, which may come from any thread: behind an Upgrade or an
+// Exchange.
 #pragma once
 
 #include "tern/http.h"
 #include "tern/unique_function.h"
 
+#include "connection/live_connection.h"
 #include "connection/registry.h"
 
 #include <atomic>
@@ -16,19 +18,21 @@ namespace tern::server {
 class Handshake;
 
 /// The request is a copy, because the connection may be gone before the answer comes. Thread: any.
-class PendingUpgrade {
+class PendingRequest {
  public:
   using Answer = UniqueFunction<void(Handshake&)>;
 
-  /// Throws std::bad_alloc.
-  PendingUpgrade(const Request& request, std::shared_ptr<connection::Registry> registry,
-                 std::uint32_t slot, std::uint32_t generation, std::string body = {});
+  /// Watches the peer of `connection`. Throws std::bad_alloc.
+  PendingRequest(const Request& request, connection::LiveConnection& connection,
+                 std::string body = {});
   /// Answers 503 if there was no answer.
-  ~PendingUpgrade();
-  PendingUpgrade(const PendingUpgrade&) = delete;
-  PendingUpgrade& operator=(const PendingUpgrade&) = delete;
+  ~PendingRequest();
+  PendingRequest(const PendingRequest&) = delete;
+  PendingRequest& operator=(const PendingRequest&) = delete;
 
   const Request& request() const noexcept { return request_; }
+  /// Returns whether it is not answered, and the peer has not left.
+  bool is_open() const noexcept { return !answered_.load() && !peer_left_->load(); }
   /// Runs `answer` on the loop, if it is the first answer and the connection still waits.
   void answer(Answer answer) noexcept;
 
@@ -40,8 +44,9 @@ class PendingUpgrade {
   ProxyHeader proxy_header_{};
   Request request_{};
   std::shared_ptr<connection::Registry> registry_;
-  std::uint32_t slot_;
-  std::uint32_t generation_;
+  connection::Registry::Place place_;
+  // The connection has it as well, because it must not keep this object.
+  std::shared_ptr<std::atomic<bool>> peer_left_;
   std::atomic<bool> answered_{false};
 };
 
