@@ -43,7 +43,7 @@ const std::map<std::string_view, Rooms> may_include = {
     {"server", {"base", "http", "engine", "topics", "net", "tls", "connection", "bridge"}},
     // Libraries of their own, each with the client library of its broker.
     {"nats", {"base", "http", "tls", "topics", "net", "bridge"}},
-    {"redis", {"base", "http", "tls", "topics", "net", "bridge"}},
+    {"redis", {"base", "crypto", "http", "topics", "net", "bridge"}},
     {"client", {"base", "crypto", "http", "engine", "net", "tls", "connection"}},
     // Public headers only, of any room: coroutines are built on the promise.
     {"coroutine", {"base", "http", "engine", "net", "tls", "connection", "server", "client"}},

@@ -1,0 +1,511 @@
+// The link of the Redis bridge against a server that the test plays, so that answers and
+// notifications come in every order.
+#include "redis/link.h"
+#include "support/raw_socket.h"
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <gtest/gtest.h>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using tern::BridgeHistory;
+using tern::GapCause;
+using tern::LogLevel;
+using tern::Message;
+using tern::Origin;
+using tern::Position;
+using tern::SharedMessage;
+using tern::redis::History;
+using tern::redis::Link;
+using tern::redis::Options;
+using tern::redis::Payload;
+using tern::test::RawSocket;
+using namespace std::chrono_literals;
+using Words = std::vector<std::string>;
+
+// Events as lines.
+class Recorder final : public tern::bridge::LinkEvents {
+ public:
+  void on_publication(std::string_view topic, Message message, const Origin& origin,
+                      std::optional<Position> position) noexcept override {
+    std::string line(topic);
+    if (position)
+      line += '@' + std::to_string(position->epoch) + ':' + std::to_string(position->offset);
+    if (origin.connection != 0) line += " from " + std::to_string(origin.connection);
+    lines.push_back(line + ' ' + std::string(message.text()));
+  }
+  void on_history(std::string_view topic, const BridgeHistory& answer) noexcept override {
+    std::string line = "history " + std::string(topic);
+    if (!answer.known) line += " unknown";
+    if (answer.known) line += ' ' + std::to_string(answer.last.offset);
+    for (const auto& each : answer.publications) line += ' ' + std::string(each.message.text());
+    lines.push_back(line);
+  }
+  void on_gap(std::string_view, GapCause) noexcept override { lines.push_back("gap"); }
+  void on_alive() noexcept override { ++alive; }
+  void on_probe() noexcept override { lines.push_back("probe"); }
+  void log(LogLevel, std::string_view line) noexcept override { logged.emplace_back(line); }
+
+  Words lines{};
+  Words logged{};
+  int alive = 0;
+};
+
+std::string bulk(std::string_view text) {
+  return '$' + std::to_string(text.size()) + "\r\n" + std::string(text) + "\r\n";
+}
+std::string array(const Words& words) {
+  std::string text = '*' + std::to_string(words.size()) + "\r\n";
+  for (const std::string& word : words) text += bulk(word);
+  return text;
+}
+std::string confirm(std::string_view channel) {
+  return "*3\r\n$9\r\nsubscribe\r\n" + bulk(channel) + ":1\r\n";
+}
+
+// One connection, as the server has it.
+class End {
+ public:
+  explicit End(RawSocket socket) : socket_(std::move(socket)), reader_(redisReaderCreate()) {}
+  // The next command; empty if the client is gone.
+  Words next() {
+    for (;;) {
+      void* found = nullptr;
+      EXPECT_EQ(redisReaderGetReply(reader_.get(), &found), REDIS_OK);
+      if (found != nullptr) {
+        const tern::redis::Reply reply(static_cast<redisReply*>(found));
+        Words words;
+        for (std::size_t i = 0; i < reply->elements; ++i) {
+          words.emplace_back(tern::redis::text_of(*reply->element[i]));
+        }
+        return words;
+      }
+      const std::string bytes = socket_.receive();
+      if (bytes.empty()) return {};
+      redisReaderFeed(reader_.get(), bytes.data(), bytes.size());
+    }
+  }
+  void send(std::string_view bytes) const { EXPECT_TRUE(socket_.send(bytes)); }
+
+ private:
+  struct Free {
+    void operator()(redisReader* reader) const { redisReaderFree(reader); }
+  };
+  RawSocket socket_;
+  std::unique_ptr<redisReader, Free> reader_;
+};
+
+class RedisLink : public testing::Test {
+ protected:
+  // The answers of the server while the link connects.
+  std::function<std::string(const Words&)> answer = normal;
+  static std::string normal(const Words& words) {
+    if (words[0] == "ROLE") return "*3\r\n" + bulk("master") + ":0\r\n*0\r\n";
+    if (words[0] == "INFO") return bulk("# Server\r\nrun_id:0123456789abcdef0123\r\nos:x\r\n");
+    if (words[0] == "SCRIPT") return bulk(words[2].find("XADD") != words[2].npos ? "pub" : "read");
+    if (words[0] == "SUBSCRIBE") return confirm(words[1]);
+    return "+OK\r\n";
+  }
+  // The answers with one that is different.
+  void refuse(const std::string& command, const std::string& with) {
+    answer = [=](const Words& words) { return words[0] == command ? with : normal(words); };
+  }
+
+  tern::Result<void> connect(Options options = {}) {
+    const RawSocket listener = RawSocket::bound();
+    listener.listen();
+    options.address = "redis://app:secret@127.0.0.1:" + std::to_string(listener.port()) + "/3";
+    link.emplace(options);
+    EXPECT_EQ(link->problem(), "");
+    std::thread server([&] { serve(listener, options.history.has_value()); });
+    tern::Result<void> result = link->connect(0, events);
+    if (!result) link->close();
+    server.join();
+    return result;
+  }
+
+  // The second connection comes when the first one has logged in.
+  void serve(const RawSocket& listener, bool durable) {
+    commands = std::make_unique<End>(listener.accept());
+    const std::string logged_in = answer(received.emplace_back(commands->next()));
+    commands->send(logged_in);
+    if (logged_in.starts_with('-')) return;
+    subscriber = std::make_unique<End>(listener.accept());
+    std::thread other([&] { serve_until(*subscriber, "SUBSCRIBE", 1, &channels); });
+    serve_until(*commands, durable ? "SCRIPT" : "SELECT", durable ? 2 : 1, &received);
+    other.join();
+  }
+  void serve_until(End& end, std::string_view last, int times, std::vector<Words>* to) {
+    while (times > 0) {
+      const Words words = end.next();
+      if (words.empty()) return;
+      to->push_back(words);
+      end.send(answer(words));
+      if (words[0] == last) --times;
+    }
+  }
+
+  // Lets the link read until `done`.
+  void pump(const std::function<bool()>& done) {
+    const auto until = std::chrono::steady_clock::now() + 30s;
+    while (!done()) {
+      const auto polled = link->poll(-1, 100ms);
+      ASSERT_TRUE(polled) << polled.error().message();
+      ASSERT_LT(std::chrono::steady_clock::now(), until);
+    }
+  }
+  void expect_events(const Words& wanted) {
+    pump([&] { return events.lines.size() >= wanted.size(); });
+    EXPECT_EQ(events.lines, wanted);
+    events.lines.clear();
+  }
+  // Lets the link read until it fails, and returns the reason.
+  std::string pump_until_it_fails() {
+    for (;;) {
+      const auto polled = link->poll(-1, 1000ms);
+      if (!polled) return polled.error().message();
+    }
+  }
+  void subscribe(std::string_view topic) {
+    ASSERT_TRUE(link->subscribe({&topic, 1}));
+    ASSERT_TRUE(link->flush());
+    const std::string channel = "tern." + std::string(topic);
+    EXPECT_EQ(subscriber->next(), (Words{"SUBSCRIBE", channel}));
+    subscriber->send(confirm(channel));
+  }
+  void publish(std::string_view topic, std::string_view text, Origin origin = {}) {
+    ASSERT_TRUE(link->publish(topic, SharedMessage(text), origin));
+    ASSERT_TRUE(link->flush());
+  }
+  void push(std::string_view channel, std::string_view payload) const {
+    subscriber->send(array({"message", std::string(channel), std::string(payload)}));
+  }
+  void notify(std::uint64_t offset, std::string_view body) const {
+    push("tern.a",
+         "\xFE\2"
+         "7:" +
+             std::to_string(offset) + '\n' + std::string(body));
+  }
+
+  Recorder events{};
+  std::vector<Words> received{};  // commands while it connected
+  std::vector<Words> channels{};  // the same of the other connection
+  std::optional<Link> link{};
+  std::unique_ptr<End> commands{};
+  std::unique_ptr<End> subscriber{};
+};
+
+// An answer to a question for a history.
+std::string history(std::uint64_t offset, const Words& bodies) {
+  std::string text = "*3\r\n" + bulk("7") + bulk(std::to_string(offset)) + '*' +
+                     std::to_string(bodies.size()) + "\r\n";
+  for (std::size_t i = 0; i < bodies.size(); ++i, --offset) {
+    text += "*2\r\n" + bulk(std::to_string(offset) + "-0") +
+            array({"m", bodies[bodies.size() - 1 - i]});
+  }
+  return text;
+}
+
+TEST_F(RedisLink, LogsInOnBothConnections) {
+  ASSERT_TRUE(connect());
+  const Words login{"AUTH", "app", "secret"};
+  EXPECT_EQ(received, (std::vector<Words>{login, {"ROLE"}, {"SELECT", "3"}}));
+  ASSERT_EQ(channels.size(), 2u);
+  EXPECT_EQ(channels[0], login);
+  EXPECT_TRUE(channels[1][1].starts_with("tern.\x1fprobe:"));
+}
+
+TEST_F(RedisLink, ARefusalNamesTheReasonAndNotThePassword) {
+  const struct {
+    const char* command;
+    std::string answer;
+    const char* words;
+  } rows[] = {
+      {"AUTH", "-WRONGPASS invalid\r\n", "the user or the password: WRONGPASS invalid"},
+      {"ROLE", "-NOAUTH Authentication required.\r\n", "it wants a password: NOAUTH"},
+      {"ROLE", "*5\r\n" + bulk("slave") + bulk("a") + ":1\r\n" + bulk("connected") + ":1\r\n",
+       "replica"},
+      {"SELECT", "-ERR DB index is out of range\r\n", "no such database: ERR DB"},
+      {"SCRIPT", "-NOPERM no\r\n", "scripts of the durable mode: NOPERM no"},
+      {"SUBSCRIBE", "-NOPERM no\r\n", "it refuses to subscribe: NOPERM no"},
+      {"SELECT", "HTTP/1.1 400\r\n", "not the protocol of Redis"},
+  };
+  for (const auto& row : rows) {
+    refuse(row.command, row.answer);
+    const auto connected = connect({.history = History{}});
+    ASSERT_FALSE(connected) << row.words;
+    EXPECT_NE(connected.error().message().find(row.words), std::string::npos)
+        << connected.error().message();
+    EXPECT_EQ(connected.error().message().find("secret"), std::string::npos);
+  }
+}
+
+TEST_F(RedisLink, AUserWithoutTheRightToAskForTheRoleConnects) {
+  refuse("ROLE", "-NOPERM this user has no permissions\r\n");
+  EXPECT_TRUE(connect());
+}
+
+TEST_F(RedisLink, NoServerIsAnErrorOfTheSystem) {
+  RawSocket listener = RawSocket::bound();
+  link.emplace(Options{.address = "127.0.0.1:" + std::to_string(listener.port())});
+  const auto connected = link->connect(0, events);
+  ASSERT_FALSE(connected);
+  EXPECT_EQ(connected.error().code(), std::errc::connection_refused);
+  link->close();
+  EXPECT_EQ(link->server_name(0), "redis://127.0.0.1:" + std::to_string(listener.port()));
+}
+
+TEST_F(RedisLink, AServerThatDoesNotAnswerIsGivenUp) {
+  const RawSocket listener = RawSocket::bound();
+  listener.listen();
+  link.emplace(
+      Options{.address = "127.0.0.1:" + std::to_string(listener.port()), .connect_timeout = 20ms});
+  const auto connected = link->connect(0, events);
+  ASSERT_FALSE(connected);
+  EXPECT_EQ(connected.error().code(), tern::Errc::timed_out);
+  link->close();
+}
+
+TEST_F(RedisLink, InterruptEndsAConnectThatWaits) {
+  const RawSocket listener = RawSocket::bound();
+  listener.listen();
+  link.emplace(Options{.address = "127.0.0.1:" + std::to_string(listener.port())});
+  std::vector<RawSocket> accepted;
+  std::thread other([&] {
+    accepted.push_back(listener.accept());
+    link->interrupt();
+  });
+  const auto connected = link->connect(0, events);
+  other.join();
+  ASSERT_FALSE(connected);
+  EXPECT_EQ(connected.error().code(), tern::Errc::stopped);
+  link->close();
+}
+
+TEST_F(RedisLink, PublicationsPassRaw) {
+  ASSERT_TRUE(connect());
+  subscribe("a");
+  pump([&] { return events.alive > 0; });
+  publish("a", "hello", {1, 2});
+  EXPECT_EQ(commands->next(), (Words{"PUBLISH", "tern.a", "hello"}));
+  commands->send(":1\r\n");
+  push("tern.a", "hello");
+  push("other.a", "not ours");
+  push("tern.a", "");
+  expect_events({"a from 2 hello", "a "});
+}
+
+TEST_F(RedisLink, ARefusedPublicationDoesNotComeBack) {
+  ASSERT_TRUE(connect());
+  subscribe("a");
+  pump([&] { return events.alive > 0; });
+  publish("a", "1", {1, 11});
+  publish("a", "2", {1, 12});
+  commands->send("-OOM x\r\n:1\r\n");
+  pump([&] { return !events.logged.empty(); });
+  push("tern.a", "2");
+  expect_events({"a from 12 2"});
+}
+
+TEST_F(RedisLink, AnEnvelopeCarriesTheOrigin) {
+  ASSERT_TRUE(connect({.payload = Payload::envelope}));
+  publish("a", "hello", {1, 2});
+  const Words command = commands->next();
+  ASSERT_EQ(command.size(), 3u);
+  commands->send(":1\r\n");
+  push("tern.a", command[2]);
+  push("tern.a", "of redis-cli");
+  expect_events({"a from 2 hello", "a of redis-cli"});
+}
+
+TEST_F(RedisLink, APublicationWaitsUntilTheSubscriptionIsConfirmed) {
+  ASSERT_TRUE(connect());
+  const std::string_view topic = "a";
+  ASSERT_TRUE(link->subscribe({&topic, 1}));
+  publish("a", "early");
+  ASSERT_TRUE(link->ping());
+  EXPECT_EQ(subscriber->next(), (Words{"SUBSCRIBE", "tern.a"}));
+  subscriber->send("*2\r\n$4\r\npong\r\n$0\r\n\r\n");
+  pump([&] { return events.alive > 0; });
+  subscriber->send(confirm("tern.a"));
+  pump([&] { return events.alive > 1; });
+  EXPECT_EQ(commands->next(), (Words{"PUBLISH", "tern.a", "early"}));
+  EXPECT_EQ(commands->next(), (Words{"PING"}));
+}
+
+TEST_F(RedisLink, AProbeComesBack) {
+  ASSERT_TRUE(connect());
+  ASSERT_TRUE(link->probe());
+  const Words command = commands->next();
+  EXPECT_EQ(command[1], channels[1][1]);
+  push(command[1], command[2]);
+  expect_events({"probe"});
+}
+
+TEST_F(RedisLink, ADurablePublicationIsAScript) {
+  ASSERT_TRUE(connect({.history = History{.count = 5, .age = 6ms, .position_age = 7ms}}));
+  publish("a", "x", {1, 2});
+  const Words command = commands->next();
+  ASSERT_EQ(command.size(), 12u);
+  EXPECT_EQ(Words(command.begin(), command.begin() + 6),
+            (Words{"EVALSHA", "pub", "2", "tern.history:a", "tern.position:a", "tern.a"}));
+  EXPECT_EQ(Words(command.begin() + 8, command.end()), (Words{"0123456789abcdef", "5", "6", "7"}));
+  notify(1, command[6]);
+  expect_events({"a@7:1 from 2 x"});
+}
+
+TEST_F(RedisLink, NotificationsAfterAQuestionFollowItsAnswer) {
+  ASSERT_TRUE(connect({.history = History{}}));
+  subscribe("a");
+  notify(1, "1");
+  expect_events({"a@7:1 1"});
+  ASSERT_TRUE(link->history("a", {7, 1}, 100));
+  ASSERT_TRUE(link->flush());
+  const Words question = commands->next();
+  ASSERT_EQ(question.size(), 12u);
+  EXPECT_EQ(question[1], "read");
+  EXPECT_EQ(Words(question.begin() + 8, question.end()), (Words{"7", "1", "100", "8388608"}));
+  const int alive = events.alive;
+  notify(3, "3");
+  notify(4, "4");
+  push("tern.b",
+       "\xFE\2"
+       "9:1\nother topic");
+  expect_events({"b@9:1 other topic"});
+  EXPECT_GT(events.alive, alive);
+  commands->send(history(3, {"2", "3"}));
+  expect_events({"history a 3 2 3", "a@7:3 3", "a@7:4 4"});
+  notify(5, "5");
+  expect_events({"a@7:5 5"});
+}
+
+TEST_F(RedisLink, WithSeveralQuestionsTheyFollowTheLastAnswer) {
+  ASSERT_TRUE(connect({.history = History{}}));
+  ASSERT_TRUE(link->history("a", {}, 1));
+  ASSERT_TRUE(link->history("a", {7, 1}, 1));
+  ASSERT_TRUE(link->flush());
+  notify(2, "2");
+  commands->send(history(1, {"1"}));
+  expect_events({"history a 1 1"});
+  commands->send("-ERR no\r\n");
+  expect_events({"history a unknown", "a@7:2 2"});
+  ASSERT_EQ(events.logged.size(), 1u);
+  EXPECT_NE(events.logged[0].find("ERR no"), std::string::npos);
+}
+
+TEST_F(RedisLink, TooManyNotificationsThatWaitAreLeftToTheNextQuestion) {
+  ASSERT_TRUE(connect({.history = History{}}));
+  ASSERT_TRUE(link->history("a", {7, 1}, 1));
+  ASSERT_TRUE(link->flush());
+  const std::string body(1 << 20, 'x');
+  std::thread sender([&] {
+    for (std::uint64_t offset = 2; offset < 12; ++offset) notify(offset, body);
+    push("tern.b",
+         "\xFE\2"
+         "9:1\nlast");
+  });
+  pump([&] { return !events.lines.empty(); });
+  sender.join();
+  commands->send(history(1, {}));
+  pump([&] { return events.lines.size() >= 9; });
+  EXPECT_EQ(events.lines[1], "history a 1");
+  EXPECT_EQ(events.lines[2].substr(0, 6), "a@7:2 ");
+  EXPECT_EQ(events.lines.back().substr(0, 6), "a@7:8 ");
+  events.lines.clear();
+  notify(12, "12");  // nothing waits any more
+  expect_events({"a@7:12 12"});
+}
+
+TEST_F(RedisLink, ADurableBridgeDropsWhatHasNoPosition) {
+  ASSERT_TRUE(connect({.history = History{}}));
+  push("tern.a", "of redis-cli");
+  push("tern.a", "once more");
+  notify(1, "1");
+  expect_events({"a@7:1 1"});
+  EXPECT_EQ(events.logged.size(), 1u);
+}
+
+TEST_F(RedisLink, SomeErrorsEndTheConnection) {
+  for (const char* error : {"NOSCRIPT x", "READONLY x", "LOADING x", "MASTERDOWN x", "NOAUTH x"}) {
+    ASSERT_TRUE(connect({.history = History{}}));
+    publish("a", "x");
+    commands->send("-" + std::string(error) + "\r\n");
+    EXPECT_EQ(pump_until_it_fails(), error);
+    link->close();
+  }
+}
+
+TEST_F(RedisLink, OtherErrorsAreLoggedSeldom) {
+  ASSERT_TRUE(connect());
+  const std::size_t wanted[] = {1, 2, 2, 3, 3, 3, 3, 4};
+  for (const std::size_t lines : wanted) {
+    publish("a", "x");
+    commands->send("-OOM command not allowed\r\n");
+    ASSERT_TRUE(link->ping());
+    commands->send("+PONG\r\n");
+    subscriber->send("*2\r\n$4\r\npong\r\n$0\r\n\r\n");
+    const int alive = events.alive;
+    pump([&] { return events.alive > alive && events.logged.size() >= lines; });
+    EXPECT_EQ(events.logged.size(), lines);
+  }
+  EXPECT_NE(events.logged.back().find("8 so far): OOM"), std::string::npos);
+}
+
+TEST_F(RedisLink, PublicationsWithoutAnAnswerAreLogged) {
+  ASSERT_TRUE(connect());
+  for (int i = 0; i < 3; ++i) publish("a", "x");
+  commands->send(":1\r\n");
+  commands.reset();
+  pump_until_it_fails();
+  link->close();
+  ASSERT_EQ(events.logged.size(), 1u);
+  EXPECT_NE(events.logged[0].find("before 2 publications"), std::string::npos);
+}
+
+// A socket that is closed before the answers came would reset the connection, and the server could
+// drop what it has not read.
+TEST_F(RedisLink, CloseWaitsForAnswers) {
+  ASSERT_TRUE(connect());
+  publish("a", "x");
+  std::thread server([&] {
+    EXPECT_EQ(commands->next(), (Words{"PUBLISH", "tern.a", "x"}));
+    commands->send(":1\r\n");
+  });
+  link->close();
+  server.join();
+  EXPECT_TRUE(events.logged.empty());
+  EXPECT_TRUE(commands->next().empty());
+}
+
+TEST_F(RedisLink, TheEndOfAConnectionIsAnError) {
+  for (const bool first : {true, false}) {
+    ASSERT_TRUE(connect());
+    (first ? commands : subscriber).reset();
+    EXPECT_NE(pump_until_it_fails(), "");
+    link->close();
+  }
+}
+
+TEST_F(RedisLink, ARefusedSubscriptionIsAnError) {
+  ASSERT_TRUE(connect());
+  const std::string_view topic = "a";
+  ASSERT_TRUE(link->subscribe({&topic, 1}));
+  subscriber->send("-NOPERM no\r\n");
+  EXPECT_NE(pump_until_it_fails().find("refuses a subscription: NOPERM no"), std::string::npos);
+}
+
+TEST_F(RedisLink, AnAnswerWithoutACommandIsAnError) {
+  ASSERT_TRUE(connect());
+  commands->send("+OK\r\n");
+  EXPECT_NE(pump_until_it_fails().find("without a command"), std::string::npos);
+}
+
+}  // namespace
