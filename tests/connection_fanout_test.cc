@@ -165,5 +165,46 @@ TEST(ConnectionFanout, ASubscriberThatDoesNotReadCopiesNoMessage) {
   EXPECT_LT(heap_in_use() - heap, std::size_t{12} << 10);
 }
 
+// Small publications that wait together are written as one piece. The socket takes some of these
+// pieces only in part.
+TEST(ConnectionFanout, AWindowThatIsWrittenInPartArrivesWhole) {
+  Stage stage;
+  std::string expected;
+  int number = 0;
+  const auto publish_window = [&] {
+    for (int i = 0; i < 60; ++i) {
+      const std::string text = std::string(100, 'x') + std::to_string(number++);
+      ASSERT_TRUE(stage.publish(text));
+      expected += text + ' ';
+    }
+    stage.turn();
+  };
+  while (stage.connection().engine().queued_bytes() == 0) publish_window();
+  publish_window();
+  std::string all = stage.received();
+  while (stage.fanout.busy() || stage.connection().engine().queued_bytes() > 0) {
+    stage.turn();
+    all += stage.received();
+  }
+  publish_window();
+  all += stage.received();
+  EXPECT_TRUE(all == expected) << all.size() << " of " << expected.size();
+}
+
+TEST(ConnectionFanout, AWindowLeavesOutTheSubscribersOwnPublications) {
+  Stage stage;
+  ASSERT_TRUE(stage.publish("a"));
+  ASSERT_TRUE(stage.publish("b"));
+  stage.turn();
+  ASSERT_TRUE(stage.publish("c"));
+  ASSERT_TRUE(stage.connection().publish("t", Message("own"), {}));
+  ASSERT_TRUE(stage.publish("d"));
+  stage.turn();
+  ASSERT_TRUE(stage.publish("e"));
+  ASSERT_TRUE(stage.publish("f"));
+  stage.turn();
+  EXPECT_EQ(stage.received(), "a b c d e f ");
+}
+
 }  // namespace
 }  // namespace tern::test

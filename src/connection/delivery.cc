@@ -190,6 +190,64 @@ Work LiveConnection::take_all_publications(std::uint64_t last, Work most) noexce
   take_all_publications(fanout.last_arrival(), Work::unbounded);
 }
 
+// Counts the publications of which the socket took something, and queues the rest of the last one.
+void LiveConnection::after_part(Entry& entry, const Arrival* at,
+                                const net::Transport::Transfer& put) noexcept {
+  if (put.state == net::Transport::State::failed) return on_write_failed(put.error);
+  blocked_ = put.state == net::Transport::State::wait_read ? Blocked::until_readable
+                                                           : Blocked::until_writable;
+  Metrics& metrics = environment_->metrics;
+  for (std::size_t written = put.bytes; written > 0; at = at->next) {
+    if (is_own(*at)) continue;
+    const auto frame = engine_.direct_frame(at->message, {.compress = at->compress});
+    metrics.messages_sent.add();
+    metrics.topic_deliveries.add();
+    entry.cursor = at->offset;
+    if (written < frame.size()) {
+      return engine_.send_rest(at->message, frame.subspan(written), true);
+    }
+    written -= frame.size();
+  }
+}
+
+// Writes publications from `first` on. Returns whether the socket took all.
+inline bool LiveConnection::write_direct(Entry& entry, const Arrival* first,
+                                         std::span<const iovec> frames, Work all) noexcept {
+  Metrics& metrics = environment_->metrics;
+  const net::Transport::Transfer put = transport_->write(frames);
+  metrics.bytes_sent.add(put.bytes);
+  if (put.bytes == all.bytes && put.state == net::Transport::State::ok && !transport_->has_unsent())
+      [[likely]] {
+    metrics.messages_sent.add(all.messages);
+    metrics.topic_deliveries.add(all.messages);
+    return true;
+  }
+  after_part(entry, first, put);
+  return false;
+}
+
+// Writes the whole window in one piece, if the subscriber gets all of it and uncompressed. Returns
+// false if there is more to do.
+bool LiveConnection::deliver_joined(const LocalTopic& topic, Entry& entry) noexcept {
+  const Arrival* const first = topic.pending.front();
+  if (first->offset != entry.cursor + 1 || entry.delivery == Delivery::latest ||
+      entry.state != Entry::State::live || engine_.deflate() || blocked_ != Blocked::no ||
+      transport_->has_unsent()) {
+    return false;
+  }
+  const std::uint64_t own = place_word();
+  const Arrival* at = first;
+  for (std::uint32_t i = 0; i < topic.window_count; ++i, at = at->next) {
+    if (at->source == own) return false;
+  }
+  const auto frames = environment_->shared.fanout->joined(topic);
+  if (frames.empty()) return false;
+  const iovec piece{const_cast<std::byte*>(frames.data()), frames.size()};
+  if (!write_direct(entry, first, {&piece, 1}, {topic.window_count, frames.size()})) return false;
+  entry.cursor = topic.last().offset;
+  return true;
+}
+
 // Writes the window straight from the shared frames, while the engine rests and the socket takes
 // them. So the usual subscriber needs neither a block nor a copy. Returns false if there is more to
 // do: the subscriber does not rest, or the socket took only a part.
@@ -209,16 +267,17 @@ Work LiveConnection::take_all_publications(std::uint64_t last, Work most) noexce
   while (at != nullptr && at->number <= last) {
     std::array<iovec, most> frames;
     std::size_t count = 0;
-    std::size_t total = 0;
+    Work all{.messages = 0, .bytes = 0};
     const Arrival* const first = at;
     for (; at != nullptr && at->number <= last && count < most; at = at->next) {
       if (is_own(*at)) continue;
       const auto frame = engine_.direct_frame(at->message, {.compress = at->compress});
       if (frame.empty()) return false;
       frames[count++] = {const_cast<std::byte*>(frame.data()), frame.size()};
-      total += frame.size();
+      ++all.messages;
+      all.bytes += frame.size();
     }
-    if (count > 0 && !write_direct(entry, first, std::span(frames).first(count), total)) {
+    if (count > 0 && !write_direct(entry, first, std::span(frames).first(count), all)) {
       if (entry.cursor != before) environment_->metrics.topic_conflated.add(replaced);
       return false;
     }
@@ -226,44 +285,6 @@ Work LiveConnection::take_all_publications(std::uint64_t last, Work most) noexce
   }
   if (replaced > 0) environment_->metrics.topic_conflated.add(replaced);
   return true;
-}
-
-// Returns whether the socket took all. The publications that it took are counted, and the rest of
-// the one that it took in part is queued.
-[[gnu::hot]] bool LiveConnection::write_direct(Entry& entry, const Arrival* first,
-                                               std::span<const iovec> frames,
-                                               std::size_t total) noexcept {
-  Metrics& metrics = environment_->metrics;
-  const net::Transport::Transfer put = transport_->write(frames);
-  metrics.bytes_sent.add(put.bytes);
-  if (put.bytes == total && put.state == net::Transport::State::ok && !transport_->has_unsent())
-      [[likely]] {
-    metrics.messages_sent.add(frames.size());
-    metrics.topic_deliveries.add(frames.size());
-    return true;
-  }
-  if (put.state == net::Transport::State::failed) {
-    on_write_failed(put.error);
-    return false;
-  }
-  blocked_ = put.state == net::Transport::State::wait_read ? Blocked::until_readable
-                                                           : Blocked::until_writable;
-  std::size_t left = put.bytes;
-  for (const iovec& frame : frames) {
-    while (is_own(*first)) first = first->next;
-    const auto bytes = std::span(static_cast<const std::byte*>(frame.iov_base), frame.iov_len);
-    if (left == 0) break;
-    metrics.messages_sent.add();
-    metrics.topic_deliveries.add();
-    entry.cursor = first->offset;
-    if (left < bytes.size()) {
-      engine_.send_rest(first->message, bytes.subspan(left), true);
-      break;
-    }
-    left -= bytes.size();
-    first = first->next;
-  }
-  return false;
 }
 
 [[gnu::hot]] Work LiveConnection::deliver(LocalTopic& topic, Entry& entry) noexcept {
@@ -275,7 +296,8 @@ Work LiveConnection::take_all_publications(std::uint64_t last, Work most) noexce
   begin_call();
   if (environment_->shared.fanout->has_several_jobs() && extras_->subscriptions.size() > 1) {
     done = take_all_publications(topic.last().number, Work::of_visit);
-  } else if (engine_.rests() && deliver_direct(topic, entry)) {
+  } else if (engine_.rests() && ((topic.window_count > 1 && deliver_joined(topic, entry)) ||
+                                 deliver_direct(topic, entry))) {
     return done;
   } else {
     const bool conflates = entry.delivery == Delivery::latest;

@@ -245,6 +245,7 @@ LocalTopic* Fanout::find(const topics::TopicState& topic) const noexcept {
 
 topics::Beginning Fanout::add(topics::TopicRef topic, LiveConnection& connection, Extras& extras,
                               SubscribeOptions options, std::size_t room) {
+  joined_.prepare();
   make_room(extras.subscriptions);
   make_room(extras.backlogs);
   merge_.reserve(extras.subscriptions.capacity());
@@ -335,6 +336,7 @@ void Fanout::destroy(LocalTopic& topic) noexcept {
   while (!topic.pending.empty()) drop(topic.pending.pop_front());
   if (topic.linked()) --job_count_;
   --topics_;
+  joined_.forget(topic);
   delete &topic;
 }
 

@@ -4,6 +4,7 @@
 #include "tern/topics.h"
 
 #include "base/intrusive_list.h"
+#include "connection/joined_frames.h"
 #include "connection/metrics.h"
 #include "net/loop_core.h"
 #include "topics/arrival.h"
@@ -123,6 +124,8 @@ class Fanout final : private net::Inbound, private net::Watcher, private net::De
   bool has_several_jobs() const noexcept { return job_count_ > 1; }
   /// Memory for the merge of one connection's topics: one for each of its subscriptions.
   std::vector<Merged>& merge() noexcept { return merge_; }
+  /// The frames of the topic's window in one piece, see JoinedFrames.
+  std::span<const std::byte> joined(const LocalTopic& topic) noexcept { return joined_.of(topic); }
   /// Makes a slice run at the end of this turn.
   void run_soon() noexcept { core_.defer(*this); }
   /// Makes all publications that came pending.
@@ -163,6 +166,7 @@ class Fanout final : private net::Inbound, private net::Watcher, private net::De
   topics::ArrivalList arrived_{};  // taken from the inbox, and not yet pending
   base::IntrusiveList<LocalTopic, JobTag> jobs_{};
   std::vector<Merged> merge_{};
+  JoinedFrames joined_{};
   net::LoopCore::time_point sliced_{};  // the turn of the last slice
   std::uint64_t last_arrival_ = 0;
   std::size_t job_count_ = 0;

@@ -246,8 +246,11 @@ class LiveConnection final : public Connection,
                          std::uint64_t last) noexcept;
   Work take_all_publications(std::uint64_t last, Work most) noexcept;
   bool deliver_direct(LocalTopic& topic, Entry& entry) noexcept;
+  bool deliver_joined(const LocalTopic& topic, Entry& entry) noexcept;
   bool write_direct(Entry& entry, const topics::Arrival* first, std::span<const iovec> frames,
-                    std::size_t total) noexcept;
+                    Work all) noexcept;
+  void after_part(Entry& entry, const topics::Arrival* at,
+                  const net::Transport::Transfer& put) noexcept;
   bool has_pending() const noexcept;
   void deliver_pending() noexcept;
   void skip(const Entry& entry, std::uint64_t count = 1) noexcept;
