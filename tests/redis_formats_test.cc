@@ -409,6 +409,28 @@ TEST(RedisEchoes, ForgetsWhatDoesNotComeBack) {
   EXPECT_EQ(echoes.take("a", "one"), Origin());
 }
 
+TEST(RedisEchoes, CountsTheirBytes) {
+  Echoes echoes;
+  const tern::SharedMessage three(Message("one")), five(Message("seven"));
+  echoes.want("a");
+  echoes.want("b");
+  const auto number = echoes.add("a", three, {1, 1});
+  echoes.add("a", five, {1, 1});
+  echoes.add("b", five, {1, 1});
+  EXPECT_EQ(echoes.bytes(), 13u);
+  echoes.remove(number);
+  EXPECT_EQ(echoes.bytes(), 10u);
+  echoes.take("a", "of another program");
+  EXPECT_EQ(echoes.bytes(), 10u);
+  echoes.take("a", "seven");
+  EXPECT_EQ(echoes.bytes(), 5u);
+  echoes.unwant("b");
+  EXPECT_EQ(echoes.bytes(), 0u);
+  echoes.add("a", three, {1, 1});
+  echoes.clear();
+  EXPECT_EQ(echoes.bytes(), 0u);
+}
+
 TEST(RedisEchoes, TheirNumberIsBounded) {
   Echoes echoes;
   const tern::SharedMessage one(Message("one"));

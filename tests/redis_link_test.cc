@@ -3,12 +3,14 @@
 #include "redis/link.h"
 #include "support/raw_socket.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <gtest/gtest.h>
 #include <memory>
 #include <optional>
+#include <poll.h>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -94,6 +96,11 @@ class End {
     }
   }
   void send(std::string_view bytes) const { EXPECT_TRUE(socket_.send(bytes)); }
+  // Whether more bytes come. A link that is only slow can make a test pass that should fail.
+  bool is_quiet() const {
+    pollfd more{socket_.fd(), POLLIN, 0};
+    return ::poll(&more, 1, 200) == 0;
+  }
 
  private:
   struct Free {
@@ -301,6 +308,98 @@ TEST_F(RedisLink, PublicationsPassRaw) {
   push("other.a", "not ours");
   push("tern.a", "");
   expect_events({"a from 2 hello", "a "});
+}
+
+// The connection that subscribes may be cut off while the other one works. What is kept of raw
+// publications until they come back must not grow meanwhile.
+TEST_F(RedisLink, PublicationsThatDoNotComeBackAreBounded) {
+  constexpr int count = 40;
+  ASSERT_TRUE(connect());
+  subscribe("a");
+  pump([&] { return events.alive > 0; });
+  const std::string megabyte(std::size_t{1} << 20, 'x');
+  int most = 0;
+  std::thread server([&] {
+    int came = 0;
+    int back = 0;
+    while (back < count) {
+      if (came < count && !commands->is_quiet()) {
+        ASSERT_EQ(commands->next().at(0), "PUBLISH");
+        commands->send(":1\r\n");
+        most = std::max(most, ++came - back);
+      } else {
+        push("tern.a", megabyte);
+        ++back;
+      }
+    }
+  });
+  for (int i = 0; i < count; ++i) {
+    ASSERT_TRUE(link->publish("a", SharedMessage(megabyte), {1, 7}));
+  }
+  pump([&] { return events.lines.size() == count; });
+  server.join();
+  EXPECT_LE(most, 10) << "MiB were kept";
+  for (const std::string& line : events.lines) EXPECT_TRUE(line.starts_with("a from 7 x"));
+}
+
+// It costs its sender 13 bytes, and would cost 8 GB of addresses and seconds of CPU.
+TEST_F(RedisLink, AnArrayOfABillionElementsEndsTheConnection) {
+  for (const bool on_subscriber : {true, false}) {
+    ASSERT_TRUE(connect());
+    (on_subscriber ? subscriber : commands)->send("*1000000000\r\n");
+    tern::Result<void> polled;
+    for (int i = 0; i < 50 && polled; ++i) polled = link->poll(-1, 100ms);
+    ASSERT_FALSE(polled);
+    EXPECT_NE(polled.error().message().find("not the protocol"), std::string::npos);
+    link->close();
+  }
+}
+
+// Bytes that no server sends, or that answer no command. They end the connection or are ignored,
+// and a publication behind them is delivered only if the connection goes on.
+TEST_F(RedisLink, BytesThatBreakTheProtocolAreSurvived) {
+  std::string nested;
+  for (int i = 0; i < 100; ++i) nested += "*1\r\n";
+  const Words attacks = {
+      "*-1\r\n",
+      "*0\r\n",
+      "*-7\r\n",
+      "$-1\r\n",
+      "$-5\r\n",
+      ":5\r\n",
+      ":x\r\n",
+      "+OK\r\n",
+      "-ERR unknown\r\n",
+      "*3\r\n$-1\r\n$-1\r\n$-1\r\n",
+      "*3\r\n$7\r\nmessage\r\n:5\r\n*0\r\n",
+      "*4\r\n$8\r\npmessage\r\n$1\r\n*\r\n$6\r\ntern.a\r\n$1\r\nx\r\n",
+      "*99999999999999999999\r\n",
+      "*1152921504606846976\r\n",
+      "$2147483647\r\nxx",
+      "$99999999999999999999\r\nxx",
+      "*3\r\n$9\r\nsubscribe\r\n$6\r\ntern.z\r\n:1\r\n",
+      "*3\r\n$7\r\nmessage\r\n$3\r\nter\r\n$1\r\nx\r\n",
+      std::string("\0\0\0\r\n", 5),
+      "HTTP/1.1 400 Bad Request\r\n\r\n",
+      "\x16\x03\x01\x02",
+      std::string(std::size_t{1} << 20, 'A'),
+      nested,
+  };
+  for (const bool on_subscriber : {true, false}) {
+    for (const std::string& attack : attacks) {
+      SCOPED_TRACE((on_subscriber ? "subscriber: " : "commands: ") + attack.substr(0, 40));
+      ASSERT_TRUE(connect());
+      subscribe("a");
+      (on_subscriber ? subscriber : commands)->send(attack);
+      if (!on_subscriber || !attack.starts_with('$')) push("tern.a", "good");
+      subscriber.reset();
+      commands.reset();
+      events.lines.clear();
+      pump_until_it_fails();
+      for (const std::string& line : events.lines) EXPECT_EQ(line, "a good");
+      link->close();
+    }
+  }
 }
 
 TEST_F(RedisLink, ARefusedPublicationDoesNotComeBack) {

@@ -15,7 +15,7 @@ void Echoes::want(std::string_view topic) { topics_.try_emplace(std::string(topi
 void Echoes::unwant(std::string_view topic) noexcept {
   const auto found = topics_.find(topic);
   if (found == topics_.end()) return;
-  count_ -= found->second.size();
+  for (const Sent& sent : found->second) forget(sent);
   topics_.erase(found);
 }
 
@@ -26,6 +26,7 @@ std::uint64_t Echoes::add(std::string_view topic, const SharedMessage& message,
   if (found == topics_.end()) return 0;
   found->second.push_back({message, origin, last_number_ + 1});
   ++count_;
+  bytes_ += message.message().size();
   return ++last_number_;
 }
 
@@ -34,8 +35,8 @@ void Echoes::remove(std::uint64_t number) noexcept {
   for (auto& [topic, all] : topics_) {
     const auto found = std::ranges::find(all, number, &Sent::number);
     if (found == all.end()) continue;
+    forget(*found);
     all.erase(found);
-    --count_;
     return;
   }
 }
@@ -47,14 +48,19 @@ Origin Echoes::take(std::string_view topic, std::string_view bytes) noexcept {
   std::deque<Sent>& all = found->second;
   if (all.front().message.message().text() != bytes) return {};
   const Origin origin = all.front().origin;
+  forget(all.front());
   all.pop_front();
-  --count_;
   return origin;
 }
 
 void Echoes::clear() noexcept {
   topics_.clear();
-  count_ = 0;
+  count_ = bytes_ = 0;
+}
+
+void Echoes::forget(const Sent& sent) noexcept {
+  --count_;
+  bytes_ -= sent.message.message().size();
 }
 
 }  // namespace tern::redis

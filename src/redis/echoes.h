@@ -38,6 +38,8 @@ class Echoes {
   void remove(std::uint64_t number) noexcept;
   /// A message came. Returns its publisher; all zeros if it is another program.
   Origin take(std::string_view topic, std::string_view bytes) noexcept;
+  /// The bytes of the messages that have not come back.
+  std::size_t bytes() const noexcept { return bytes_; }
   void clear() noexcept;
 
  private:
@@ -47,8 +49,11 @@ class Echoes {
     std::uint64_t number;
   };
 
+  void forget(const Sent& sent) noexcept;
+
   ByName<std::deque<Sent>> topics_{};
   std::size_t count_ = 0;
+  std::size_t bytes_ = 0;
   std::uint64_t last_number_ = 0;
 };
 

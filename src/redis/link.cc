@@ -19,6 +19,8 @@ using std::chrono::milliseconds;
 // of the bridge, and few are lost with a connection.
 constexpr std::size_t max_unsent = std::size_t{256} << 10;
 constexpr std::size_t max_unanswered = 10'000;
+// Of raw publications that have not come back. They are kept until then.
+constexpr std::size_t max_echo_bytes = std::size_t{8} << 20;
 
 constexpr milliseconds longest_wait = std::chrono::seconds(5);
 constexpr milliseconds longest_silence = std::chrono::seconds(10);
@@ -132,7 +134,8 @@ std::size_t Link::waiting_bytes() const noexcept {
 }
 
 bool Link::is_crowded() const noexcept {
-  return waiting_bytes() > max_unsent || expected_.size() > max_unanswered;
+  return waiting_bytes() > max_unsent || expected_.size() > max_unanswered ||
+         echoes_.bytes() > max_echo_bytes;
 }
 
 // A server that is slow and goes on is waited for again in the next call.
@@ -140,13 +143,16 @@ Result<void> Link::flush() {
   const auto until = Clock::now() + longest_wait;
   const std::size_t bytes = waiting_bytes();
   const std::size_t unanswered = expected_.size();
+  const std::size_t echoes = echoes_.bytes();
   if (auto sent = subscriber_.write(); !sent) return sent;
   if (auto sent = commands_.write(); !sent) return sent;
   while (is_crowded()) {
     if (auto moved = exchange({}, milliseconds(50)); !moved) return moved;
     if (is_stopping()) return Errc::stopped;
     if (Clock::now() < until) continue;
-    if (waiting_bytes() < bytes || expected_.size() < unanswered) return {};
+    if (waiting_bytes() < bytes || expected_.size() < unanswered || echoes_.bytes() < echoes) {
+      return {};
+    }
     return Error::described(Errc::timed_out, "it does not take what is published");
   }
   return {};

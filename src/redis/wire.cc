@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <new>
 #include <poll.h>
 #include <utility>
@@ -17,6 +18,17 @@ namespace {
 // The reader moves what follows an answer to the front of its buffer, so a larger one costs more.
 constexpr std::size_t read_bytes = std::size_t{16} << 10;
 constexpr std::chrono::milliseconds look_interval{50};  // at the request to stop
+
+// hiredis makes room for all elements as soon as it knows their number. No answer of a server that
+// works has so many.
+constexpr std::uint64_t max_elements = std::uint64_t{1} << 20;
+
+// The type of `elements` depends on the version of hiredis. It is not negative.
+template <class Count>
+void* make_array(const redisReadTask* task, Count elements) {
+  if (static_cast<std::uint64_t>(elements) > max_elements) return nullptr;
+  return static_cast<const redisReplyObjectFunctions*>(task->privdata)->createArray(task, elements);
+}
 
 Result<net::Fd> connect_tcp(const Address& address, const Patience& patience) {
   const auto found = net::resolve(address.host, address.port, patience.deadline, patience.stop);
@@ -72,6 +84,10 @@ Result<void> Wire::open(const Address& address, const Patience& patience) {
   }
   reader_.reset(redisReaderCreate());
   if (reader_ == nullptr) throw std::bad_alloc();
+  makers_.usual = makers_.bounded = *reader_->fn;
+  makers_.bounded.createArray = make_array;
+  reader_->privdata = &makers_.usual;
+  reader_->fn = &makers_.bounded;
   transport_.emplace(std::move(socket));
   return {};
 }

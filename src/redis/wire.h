@@ -57,7 +57,14 @@ class Wire {
     void operator()(redisReader* reader) const noexcept { redisReaderFree(reader); }
   };
 
+  /// What hiredis calls to make answers: its own functions, and the same with a bound.
+  struct Makers {
+    redisReplyObjectFunctions usual{};
+    redisReplyObjectFunctions bounded{};
+  };
+
   std::optional<net::TcpTransport> transport_{};  // it may be a Unix socket, too
+  Makers makers_{};                               // of the reader
   std::unique_ptr<redisReader, FreeReader> reader_{};
   std::string output_{};
   std::size_t sent_ = 0;  // of the output
