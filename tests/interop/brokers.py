@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import queue
+import re
 import shutil
 import signal
 import socket
@@ -122,7 +123,8 @@ class Nats(Broker):
 
     def __init__(self, *flags, conf=None, user=None):
         port = free_port()
-        command = ["nats-server", "-a", "127.0.0.1", "-p", str(port), *flags]
+        self.monitor = free_port()
+        command = ["nats-server", "-a", "127.0.0.1", "-p", str(port), "-m", str(self.monitor), *flags]
         self.directory = tempfile.TemporaryDirectory(prefix="tern-nats-")
         if conf is not None:
             path = os.path.join(self.directory.name, "conf")
@@ -132,6 +134,15 @@ class Nats(Broker):
         super().__init__("nats-server", command, port)
         self.scheme = "tls" if "--tls" in flags else "nats"
         self.url = f"{self.scheme}://{user + '@' if user else ''}127.0.0.1:{port}"
+
+    def subscriptions(self):
+        """The subscriptions that tern makes for topics with the prefix "tern." or none at all."""
+        connections = json.loads(get(self.monitor, "/connz?subs=1"))["connections"]
+        names = [name for each in connections for name in each.get("subscriptions_list") or []]
+        return [name for name in names if not name.startswith(("tern._probe.", "_INBOX."))]
+
+    def varz(self):
+        return json.loads(get(self.monitor, "/varz"))
 
     def publish(self, subject, payload, user=None):
         """Publishes as another program does, without tern and without libnats."""
@@ -210,7 +221,7 @@ class Proxy:
 
     `change(data)`, if set, gets each block from the server and returns the bytes that go on to the client."""
 
-    def __init__(self, port):
+    def __init__(self, port, host="127.0.0.1"):
         self.target = ("127.0.0.1", port)
         self.pairs = []  # (client, server) of each connection
         self.running = threading.Event()  # not set: nothing passes, and connections stay open
@@ -218,12 +229,13 @@ class Proxy:
         self.resetting = set()  # the sockets that end by RST
         self.is_open = True
         self.deaf = False  # accepts connections and never talks to the server
+        self.record = None  # a bytearray gets all bytes of the clients
         self.cut_after = None  # the bytes from the server after which each connection ends
         self.chunk = 65536
         self.change = None
         self.accepted = 0
         self.lock = threading.Lock()
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server((host, 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -267,6 +279,8 @@ class Proxy:
                 self.running.wait()
                 if from_server and self.change:
                     data = self.change(data)
+                if not from_server and self.record is not None:
+                    self.record += data
                 if left is not None:
                     data, left = data[:left], left - len(data)
                 target.sendall(data)
@@ -335,6 +349,18 @@ def bridged(*flags, up=True):
         yield server
         server.signal(signal.SIGTERM)
         server.expect_exit(0)
+
+
+def metrics(server):
+    """The counters of the bridge, by the name without "tern_bridge_" and "_total"."""
+    lines = get(server.port, "/metrics").decode().split("\n")
+    found = [re.fullmatch(r"tern_bridge_(\w+?)(?:_total)?(?:\{.*\})? (\d+)", line) for line in lines]
+    return {each.group(1): int(each.group(2)) for each in found if each}
+
+
+def gaps(server, cause="outage"):
+    """The topics that the server has reported so far, in order."""
+    return sorted(line.split(" ")[1] for line in server.lines if re.fullmatch(rf"gap \S+ {cause}", line))
 
 
 def get(port, path):
