@@ -122,7 +122,9 @@ Result<bool> Wire::read() {
   const iovec into{bytes.data(), bytes.size()};
   const auto transfer = transport_->read({&into, 1});
   if (transfer.error) return Error(transfer.error);
-  if (transfer.state == net::Transport::State::end) return Errc::end_of_stream;
+  if (transfer.state == net::Transport::State::end) {
+    return Error::described(Errc::end_of_stream, "the server ended the connection");
+  }
   if (transfer.bytes == 0) return false;
   if (redisReaderFeed(reader_.get(), bytes.data(), transfer.bytes) != REDIS_OK) {
     return Error::described(Errc::no_memory, reader_->errstr);

@@ -388,8 +388,11 @@ class Subscriber:
 
     def _run(self):
         asyncio.set_event_loop(self.loop)
-        with contextlib.suppress(asyncio.CancelledError):
-            self.loop.run_until_complete(self._read())
+        self.loop.run_until_complete(self._read())
+        pending = asyncio.all_tasks(self.loop)  # close() waits for one of them
+        if pending:
+            self.loop.run_until_complete(asyncio.wait(pending, timeout=1))
+        self.loop.close()
 
     async def _read(self):
         try:
