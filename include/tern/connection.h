@@ -179,7 +179,8 @@ class Handle {
 ///
 /// on_gap(Connection&, std::string_view topic, std::uint64_t missed) tells that the peer was too
 /// slow and so many publications were skipped, with Overflow::reject. It comes when the queue is
-/// short again, before on_drain.
+/// short again, before on_drain. It also tells that the bridge of the topic may have lost some
+/// (Server::on_bridge_gap), with 0 if it does not know how many.
 ///
 /// on_ping receives the payload of each ping of the peer, which tern has answered already.
 /// on_pong receives that of each pong: the answer to Connection::ping, to a ping of the keepalive,

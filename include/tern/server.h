@@ -1,6 +1,7 @@
 // A WebSocket server: worker loops on one port, routes to sessions, and pages beside them.
 #pragma once
 
+#include "tern/bridge.h"
 #include "tern/close.h"
 #include "tern/connection.h"
 #include "tern/drain.h"
@@ -213,6 +214,19 @@ class Server {
   /// has left. It is told the state, not each change: a change that is undone at once may go
   /// untold. Call it before run(). Thread: the first worker's loop, one call at a time.
   Server& on_topic(UniqueFunction<void(std::string_view topic, TopicEvent event)> function);
+  /// Connects topics with those of other servers. Several bridges share the topics by pattern. The
+  /// server owns the bridge. Call it before run(). If the options can never work, listen() fails.
+  template <class B>
+  requires std::is_base_of_v<Bridge, B> Server& bridge(B bridge, BridgeOptions options = {}) {
+    return add_bridge(std::make_unique<B>(std::move(bridge)), std::move(options));
+  }
+  Server& bridge(std::unique_ptr<Bridge> bridge, BridgeOptions options = {}) {
+    return add_bridge(std::move(bridge), std::move(options));
+  }
+  /// Calls `function` when publications of a topic with subscribers here may be missing: once for
+  /// each topic and outage. Each subscriber's session receives on_gap with 0. Call it before run().
+  /// Thread: the first worker's loop, one call at a time.
+  Server& on_bridge_gap(UniqueFunction<void(std::string_view topic, GapCause cause)> function);
   /// Calls `function` in the thread of each worker, before it accepts connections. Use it for
   /// timers and descriptors of your own. Call it before run().
   Server& on_worker_start(UniqueFunction<void(Loop&)> function);
@@ -297,6 +311,9 @@ class Server {
   std::vector<std::string> addresses() const;
   /// The counts since the server was made. Throws std::bad_alloc.
   Counters counters() const;
+  /// The states of the bridges in the order of the calls of bridge(), for a page that tells the
+  /// health. Thread: any. Throws std::bad_alloc.
+  std::vector<BridgeStatus> bridges() const;
 
   /// For tern's own rooms.
   server::Core& core() noexcept { return *core_; }
@@ -305,6 +322,7 @@ class Server {
   using Construct = UniqueFunction<void(void*, const Request&)>;
   Server& add_route(std::string path, Accept accept, const connection::SessionType& type,
                     Construct construct, bool reads_request);
+  Server& add_bridge(std::unique_ptr<Bridge> bridge, BridgeOptions options);
 
   std::unique_ptr<server::Core> core_;
 };

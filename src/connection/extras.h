@@ -36,6 +36,10 @@ struct Backlog {
   std::vector<topics::Kept> grown{};  // published meanwhile
   std::size_t kept_bytes = 0;         // of `kept`, see History::weight_of()
   std::size_t grown_bytes = 0;        // of `grown`
+  /// The history of a broker was asked for, and nothing is sent until its answer. It begins with
+  /// `from`, and ends with the offset `rest_last`.
+  bool asks = false;
+  From from = From::now;
 
   std::uint64_t waiting() const noexcept {
     return kept.size() - next + (rest != 0 ? rest_last + 1 - rest : 0) + grown.size();

@@ -36,11 +36,13 @@ void make_room(std::vector<T>& vector) {
   vector.reserve(vector.size() + std::max(least, vector.size() / 4));
 }
 
-Backlog make_backlog(LocalTopic& topic, topics::Beginning& beginning) noexcept {
+Backlog make_backlog(LocalTopic& topic, topics::Beginning& beginning, From from) noexcept {
   Backlog backlog{.topic = &topic,
                   .kept = std::move(beginning.kept),
                   .rest = beginning.rest,
-                  .rest_last = beginning.subscribed.offset};
+                  .rest_last = beginning.last,
+                  .asks = beginning.asks,
+                  .from = from};
   for (const topics::Kept& each : backlog.kept) {
     backlog.kept_bytes += topics::History::weight_of(each.message);
   }
@@ -260,15 +262,16 @@ topics::Beginning Fanout::add(topics::TopicRef topic, LiveConnection& connection
   if (made.release() != nullptr) ++topics_;
   // Nothing fails from here on.
   local->entries.push_back({.connection = &connection,
-                            .cursor = beginning.subscribed.offset,
+                            .cursor = beginning.last,
                             .back = static_cast<std::uint32_t>(extras.subscriptions.size()),
                             .delivery = options.delivery,
                             .state = Entry::State::held,
-                            .shares = connection.shares_compression()});
+                            .shares = connection.shares_compression(),
+                            .gaps = topic->gaps()});
   if (local->entries.back().shares) topic->add_sharer();
   extras.subscriptions.push_back(
       {.topic = local, .index = static_cast<std::uint32_t>(local->entries.size() - 1)});
-  extras.backlogs.push_back(make_backlog(*local, beginning));
+  extras.backlogs.push_back(make_backlog(*local, beginning, options.from));
   metrics_.topic_subscriptions_begun.add();
   return beginning;
 }
@@ -283,11 +286,24 @@ topics::Beginning Fanout::renew(Extras& extras, std::size_t index, SubscribeOpti
   // Nothing fails from here on.
   forget_waiting(extras, topic, entry);
   subscription.missed = 0;
-  entry.cursor = beginning.subscribed.offset;
+  entry.cursor = beginning.last;
+  entry.gaps = topic.topic->gaps();
   entry.delivery = options.delivery;
   entry.state = Entry::State::held;
-  extras.backlogs.push_back(make_backlog(topic, beginning));
+  extras.backlogs.push_back(make_backlog(topic, beginning, options.from));
   return beginning;
+}
+
+// The session may subscribe and unsubscribe meanwhile: entries change their places, and the topic
+// may have none any more.
+void Fanout::on_history(const topics::TopicState& topic, bool known) noexcept {
+  LocalTopic* local = find(topic);
+  for (std::size_t i = local != nullptr ? local->entries.size() : 0; i-- > 0;) {
+    local = find(topic);
+    if (local == nullptr) return;
+    if (i >= local->entries.size() || local->entries[i].state != Entry::State::held) continue;
+    local->entries[i].connection->on_history(*local, known);
+  }
 }
 
 // Drops what waits for a subscription.

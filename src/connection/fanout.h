@@ -37,7 +37,8 @@ struct Entry {
   std::uint32_t back;    // the index of the connection's Subscription
   Delivery delivery;
   State state = State::live;
-  bool shares = false;  // it takes the compressed form that connections share
+  bool shares = false;    // it takes the compressed form that connections share
+  std::uint8_t gaps = 0;  // TopicState::gaps() that the session knows
 };
 
 /// The work of one visit.
@@ -140,6 +141,8 @@ class Fanout final : private net::Inbound, private net::Watcher, private net::De
   /// Makes the subscription of this index begin again. Throws std::bad_alloc and then does nothing.
   topics::Beginning renew(Extras& extras, std::size_t index, SubscribeOptions options,
                           std::size_t room);
+  /// The answer to Outlet::ask() is there; `known`: it was not a failure.
+  void on_history(const topics::TopicState& topic, bool known) noexcept;
   /// Ends the subscription of this index.
   void remove(Extras& extras, std::size_t index) noexcept;
 

@@ -12,6 +12,7 @@
 #include "connection/turn_budget.h"
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -84,6 +85,11 @@ class LiveConnection final : public Connection,
   /// If other topics have much before that, it writes a part. Calls no code of the application.
   Work deliver(LocalTopic& topic, Entry& entry) noexcept;
   Extras* extras() noexcept { return extras_.get(); }
+  /// The answer to the question of a subscription is there, see Fanout::on_history().
+  void on_history(LocalTopic& topic, bool known) noexcept;
+  /// Tells the session which topics have a gap of their bridge, and does what the bridge's options
+  /// want then.
+  void tell_bridge_gaps() noexcept;
   /// Returns whether it takes the compressed form that connections share.
   bool shares_compression() const noexcept;
 
@@ -258,6 +264,11 @@ class LiveConnection final : public Connection,
   void become_stale(LocalTopic& topic, Entry& entry, const topics::Arrival& first) noexcept;
   void hold(LocalTopic& topic, Entry& entry, const topics::Arrival& first) noexcept;
   void add_to_backlog(LocalTopic& topic, Entry& entry, const topics::Arrival& arrival) noexcept;
+  // bridged.cc
+  Subscribed ask_for_history(topics::TopicState& topic, const SubscribeOptions& options) noexcept;
+  void tell_bridge_gap(std::size_t index) noexcept;
+  void tell_gap(topics::TopicState& state, std::uint64_t missed) noexcept;
+  void close_soon(std::chrono::nanoseconds spread) noexcept;
   // waiting.cc
   void serve_waiting() noexcept;
   void serve_backlogs() noexcept;

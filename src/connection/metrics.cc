@@ -131,6 +131,14 @@ class Exposition {
     }
     text_.append(" ").append(std::to_string(value)).append("\n");
   }
+  /// The samples of one value for each bridge.
+  template <class F>
+  void bridges(std::string_view name, std::string_view help, const Counters& counters, F&& value) {
+    family(name, name.ends_with("_total") ? "counter" : "gauge", help);
+    for (const BridgeCounters& each : counters.bridges) {
+      sample(name, "topics", each.topics, value(each));
+    }
+  }
   void sample_text(std::string_view name, std::string_view value) {
     text_.append("tern_").append(name).append(" ").append(value).append("\n");
   }
@@ -189,6 +197,56 @@ constexpr Family topic_families[] = {
      &Counters::topic_recover_failed},
 };
 
+struct BridgeFamily {
+  std::string_view name;
+  std::string_view help;
+  std::uint64_t BridgeCounters::*value;
+};
+
+constexpr BridgeFamily bridge_families[] = {
+    {"bridge_connects_total", "Connections to a broker that succeeded.", &BridgeCounters::connects},
+    {"bridge_failures_total", "Connections to a broker that failed or were lost.",
+     &BridgeCounters::failures},
+    {"bridge_published_total", "Publications that were given to the broker.",
+     &BridgeCounters::published},
+    {"bridge_received_total", "Publications that came from the broker.", &BridgeCounters::received},
+    {"bridge_delivered_total", "Publications of the broker that were given to the workers.",
+     &BridgeCounters::delivered},
+    {"bridge_echoes_total", "Publications of this server that came back and were dropped.",
+     &BridgeCounters::echoes},
+    {"bridge_repeated_total", "Publications that were dropped because they had come before.",
+     &BridgeCounters::repeated},
+    {"bridge_dropped_full_total",
+     "Publications of the broker that were dropped because the workers were too slow.",
+     &BridgeCounters::dropped_full},
+    {"bridge_refused_full_total", "Publications that were refused because too much waited.",
+     &BridgeCounters::refused_full},
+    {"bridge_refused_down_total", "Publications that were refused because there was no broker.",
+     &BridgeCounters::refused_down},
+    {"bridge_dropped_down_total", "Publications that waited too long for a broker, or were lost.",
+     &BridgeCounters::dropped_down},
+    {"bridge_gaps_total", "Topics of which publications may be missing, for each outage.",
+     &BridgeCounters::gaps},
+    {"bridge_healed_total", "Holes that the history of the broker filled.",
+     &BridgeCounters::healed},
+    {"bridge_histories_total", "Answers to questions for a history.", &BridgeCounters::histories},
+    {"bridge_waiting_bytes", "Bytes of publications that wait for the broker.",
+     &BridgeCounters::waiting_bytes},
+    {"bridge_wanted_topics", "Topics that are wanted from the broker.", &BridgeCounters::wanted},
+};
+
+void write_bridges(Exposition& out, const Counters& counters) {
+  if (counters.bridges.empty()) return;
+  out.bridges("bridge_up", "Whether the bridge has a broker.", counters,
+              [](const BridgeCounters& each) { return each.up ? 1 : 0; });
+  for (const BridgeFamily& family : bridge_families) {
+    out.bridges(family.name, family.help, counters,
+                [&](const BridgeCounters& each) { return each.*family.value; });
+  }
+  out.bridges("bridge_probe_microseconds", "Time of the last probe through the broker.", counters,
+              [](const BridgeCounters& each) { return each.probe_microseconds; });
+}
+
 void write_histogram(Exposition& out, const std::string& name, std::string_view help,
                      const connection::Times::Histogram& histogram, std::uint64_t microseconds) {
   if (histogram.empty()) return;
@@ -241,6 +299,7 @@ std::string Counters::prometheus() const {
   out.counter("accept_pauses_total",
               "Pauses of accepting because descriptors or memory were missing.", accept_pauses);
   write_topics(out, *this);
+  write_bridges(out, *this);
   out.family("closes_total", "counter", "WebSocket connections that ended, by close code.");
   for (const auto& [code, count] : closes) {
     const bool of_application = code == connection::other_codes;

@@ -9,6 +9,7 @@
 #include "engine/text.h"
 
 #include <exception>
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -18,6 +19,11 @@ namespace connection {
 namespace {
 
 using topics::TopicState;
+
+// The broker may have bytes that are no text.
+Message sendable(Message message) noexcept {
+  return engine::is_valid_text(message) ? message : Message(MessageType::binary, message.bytes());
+}
 
 PublishStatus publish_encoded(TopicState& topic, const SharedMessage& shared, SendOptions options,
                               const topics::Source& source) noexcept {
@@ -44,8 +50,8 @@ PublishStatus publish_formatted(TopicState& topic, Message message, SendOptions 
 }
 
 // The message in either form is used; `shared` may be null.
-PublishStatus publish_any(TopicState& topic, Message message, const SharedMessage* shared,
-                          SendOptions options, const topics::Source& source) noexcept {
+PublishStatus publish_here(TopicState& topic, Message message, const SharedMessage* shared,
+                           SendOptions options, const topics::Source& source) noexcept {
   if (topic.table().closed()) return PublishStatus::stopped;
   if (message.size() > topic.table().max_message_bytes()) return PublishStatus::too_big;
   try {
@@ -72,22 +78,88 @@ PublishStatus::Value status_of(std::error_code error) noexcept {
   return error == Errc::too_many_topics ? PublishStatus::too_many : PublishStatus::full;
 }
 
+PublishStatus publish_named_here(topics::Table& table, std::string_view name, Message message,
+                                 const SharedMessage* shared, SendOptions options,
+                                 const topics::Source& source) noexcept {
+  const topics::Found found = table.find_to_publish(name);
+  if (found.error) return status_of(found.error);
+  if (found.topic) return publish_here(*found.topic, message, shared, options, source);
+  if (message.size() > table.max_message_bytes()) return PublishStatus::too_big;
+  const bool valid = !options.check_text || (shared != nullptr ? engine::is_sendable(*shared)
+                                                               : engine::is_valid_text(message));
+  return valid ? PublishStatus::nobody : PublishStatus::not_utf8;
+}
+
+// The topic has an outlet. It is not needed for a publication that goes to a broker.
+[[gnu::cold]] PublishStatus publish_out(topics::Table& table, topics::Outlet& outlet,
+                                        std::string_view name, Message message,
+                                        const SharedMessage* shared, SendOptions options,
+                                        const topics::Source& source) noexcept {
+  if (!is_topic_name(name)) return PublishStatus::name_invalid;
+  if (message.size() > table.max_message_bytes()) return PublishStatus::too_big;
+  try {
+    const SharedMessage out = shared != nullptr ? *shared : SharedMessage(message);
+    if (options.check_text && !engine::is_sendable(out)) return PublishStatus::not_utf8;
+    PublishStatus here = PublishStatus::nobody;
+    if (outlet.is_local_first()) {
+      here = publish_named_here(table, name, out.message(), &out, options, source);
+      if (!here) return here;
+    }
+    const std::optional<PublishStatus> sent = outlet.publish(name, out, source);
+    if (outlet.is_local_first()) {
+      if (!sent || *sent) return here;
+      return PublishStatus(PublishStatus::bridge_down, here.workers(), here.position());
+    }
+    if (sent) return *sent;
+    return publish_named_here(table, name, out.message(), &out, options, source);
+  } catch (const std::bad_alloc&) {
+    return PublishStatus::full;
+  }
+}
+
+PublishStatus publish_any(TopicState& topic, Message message, const SharedMessage* shared,
+                          SendOptions options, const topics::Source& source) noexcept {
+  if (topic.bridged() != nullptr) [[unlikely]] {
+    if (topic.table().closed()) return PublishStatus::stopped;
+    return publish_out(topic.table(), topic.bridged()->outlet, topic.name(), message, shared,
+                       options, source);
+  }
+  return publish_here(topic, message, shared, options, source);
+}
+
 PublishStatus publish_named(topics::Table& table, std::string_view name, Message message,
                             const SharedMessage* shared, SendOptions options,
                             const topics::Source& source) noexcept {
   if (table.closed()) return PublishStatus::stopped;
-  const topics::Found found = table.find_to_publish(name);
-  if (found.error) return counted(table, status_of(found.error));
-  if (found.topic) {
-    return counted(table, publish_any(*found.topic, message, shared, options, source));
+  if (topics::Outlet* const outlet = table.outlet_of(name)) [[unlikely]] {
+    return counted(table, publish_out(table, *outlet, name, message, shared, options, source));
   }
-  if (message.size() > table.max_message_bytes()) return PublishStatus::too_big;
-  const bool valid = !options.check_text || (shared != nullptr ? engine::is_sendable(*shared)
-                                                               : engine::is_valid_text(message));
-  return counted(table, valid ? PublishStatus::nobody : PublishStatus::not_utf8);
+  return counted(table, publish_named_here(table, name, message, shared, options, source));
+}
+
+// Throws the exceptions of the application's function.
+topics::Placed place_formatted(TopicState& topic, Message message, const topics::Source& source,
+                               std::optional<Position> at) {
+  topics::FormatTurn turn(*topic.formatting());
+  for (;; turn.take()) {
+    Position next = at ? *at : topic.position();
+    if (!at) ++next.offset;
+    const SharedMessage shared = format(topic, message, next);
+    if (topic.sharers() > 0) topic.table().compress(shared);
+    if (at) return topic.place({shared, source}, at);
+    const auto status = topic.publish({shared, source}, next);
+    if (status) return *status ? topics::Placed::published : topics::Placed::full;
+  }
 }
 
 }  // namespace
+
+SharedMessage format(TopicState& topic, Message message, Position at) {
+  const Message valid = sendable(message);
+  if (!topic.options().format) return SharedMessage(valid);
+  const std::string payload = topic.options().format({topic.name(), at, valid});
+  return SharedMessage(sendable(Message(valid.type(), payload)));
+}
 
 PublishStatus publish(topics::Table& table, std::string_view name, Message message,
                       SendOptions options, const topics::Source& source) noexcept {
@@ -102,6 +174,21 @@ PublishStatus publish(topics::Table& table, std::string_view name, const SharedM
 PublishStatus publish(TopicState& topic, Message message, SendOptions options,
                       const topics::Source& source) noexcept {
   return counted(topic.table(), publish_any(topic, message, nullptr, options, source));
+}
+
+topics::Placed publish_from_outlet(TopicState& topic, Message message, const topics::Source& source,
+                                   std::optional<Position> at) noexcept {
+  try {
+    const Message valid = sendable(message);
+    if (topic.options().format) return place_formatted(topic, valid, source, at);
+    const SharedMessage shared(valid);
+    if (topic.sharers() > 0) topic.table().compress(shared);
+    return topic.place({shared, source}, at);
+  } catch (const std::exception&) {  // memory is out, or the application's function threw
+    return topics::Placed::full;
+  } catch (...) {
+    return topics::Placed::full;
+  }
 }
 
 }  // namespace connection

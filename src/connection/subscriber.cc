@@ -16,10 +16,13 @@
 namespace tern {
 namespace connection {
 
-// The place in the registry in one word.
+// The place in the registry in one word. A bridge sends it to a broker and back together with the
+// number of the worker. So it has 24 bits of the generation; no publication is on its way for so
+// long that they repeat.
 std::uint64_t LiveConnection::place_word() const noexcept {
+  constexpr std::uint32_t generations = 0xFFFFFF;
   const Registry::Place own = place();
-  return std::uint64_t{own.generation} << 32 | own.slot;
+  return std::uint64_t{own.generation & generations} << 32 | own.slot;
 }
 
 bool LiveConnection::is_own(const topics::Arrival& arrival) const noexcept {
@@ -80,22 +83,27 @@ Result<Subscribed> LiveConnection::subscribe_to(Fanout& fanout, const topics::To
     if (is_stale && options.delivery == Delivery::every) hold_newest(*subscription.topic, entry);
     entry.delivery = options.delivery;
     if (options.delivery == Delivery::latest) limit_unsent();
-    return Subscribed{.epoch = topic->position().epoch, .offset = entry.cursor};
+    const Position at = topic->position_of(entry.cursor);
+    return Subscribed{.epoch = at.epoch, .offset = at.offset};
   }
   if (!exists && extras.subscriptions.size() >= fanout.table().limits().max_subscriptions) {
     return Errc::too_many_subscriptions;
   }
   const std::size_t most = engine_.limits().max_queued_bytes;
   const std::size_t room = most - std::min(most, extras.kept_bytes());
-  const topics::Beginning beginning = exists ? fanout.renew(extras, index, options, room)
-                                             : fanout.add(topic, *this, extras, options, room);
+  topics::Beginning beginning = exists ? fanout.renew(extras, index, options, room)
+                                       : fanout.add(topic, *this, extras, options, room);
+  waits_ = true;
+  defer_to_turn_end();
+  if (options.delivery == Delivery::latest) limit_unsent();
+  if (beginning.asks) [[unlikely]] {
+    beginning.subscribed = ask_for_history(*topic, options);
+    if (beginning.subscribed.pending) return beginning.subscribed;
+  }
   if (options.from.kind() == From::Kind::position) {
     Metrics& metrics = fanout.metrics();
     (beginning.subscribed.recovered ? metrics.topic_recovered : metrics.topic_recover_failed).add();
   }
-  if (options.delivery == Delivery::latest) limit_unsent();
-  waits_ = true;
-  defer_to_turn_end();
   return beginning.subscribed;
 }
 
@@ -117,7 +125,7 @@ bool LiveConnection::unsubscribe(std::string_view name) noexcept {
   std::vector<Backlog>& backlogs = extras_->backlogs;
   const auto backlog =
       std::ranges::find(backlogs, extras_->subscriptions[index].topic, &Backlog::topic);
-  if (backlog != backlogs.end()) send_backlog(*backlog);
+  if (backlog != backlogs.end() && !backlog->asks) send_backlog(*backlog);
   fanout.remove(*extras_, index);
   defer_to_turn_end();
   return true;

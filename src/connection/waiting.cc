@@ -36,9 +36,12 @@ constexpr std::size_t part_of_history = std::size_t{64} << 10;
 
 void LiveConnection::serve_backlogs() noexcept {
   std::vector<Backlog>& backlogs = extras_->backlogs;
-  const auto rest = std::ranges::find_if_not(
-      backlogs, [this](Backlog& backlog) { return send_backlog(backlog); });
-  backlogs.erase(backlogs.begin(), rest);
+  bool goes_on = true;
+  std::erase_if(backlogs, [&](Backlog& backlog) {
+    if (backlog.asks || !goes_on) return false;
+    goes_on = send_backlog(backlog);
+    return goes_on;
+  });
   // Many subscriptions may have begun in one turn, and their room would stay for good.
   if (backlogs.empty()) backlogs = std::vector<Backlog>();
 }

@@ -100,6 +100,7 @@ bool Core::is_too_late(std::string_view what) {
 Result<void> Core::check() {
   std::string why = router.problem();
   if (why.empty()) why = topics->problem();
+  if (why.empty()) why = bridges.problem();
   if (why.empty()) why = why_invalid(options);
   if (why.empty()) {
     const std::lock_guard lock(late_mutex_);
@@ -279,6 +280,7 @@ Result<void> Core::run_workers() {
     const std::lock_guard lock(reachable_mutex_);
     for (const auto& worker : workers_) reachable_.push_back(worker.get());
   }
+  if (auto begun = begin_bridges(); !begun) return begun;
   Threads threads(*this);
   for (std::size_t i = 1; i < workers_.size(); ++i) {
     if (const auto error = threads.start([this, i, &results] { results[i] = run_other(i); })) {
@@ -309,6 +311,7 @@ void Core::end_run() noexcept {
     reachable_.clear();
   }
   for (std::unique_ptr<Worker>& worker : workers_) worker->end();
+  end_bridges();
   topics->listen_to_changes(nullptr);
   tell_topic_changes(TimePoint::max());
   places_.clear();

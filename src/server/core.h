@@ -10,6 +10,7 @@
 #include "net/signal_claim.h"
 #include "net/timers.h"
 #include "server/address_limits.h"
+#include "server/bridges.h"
 #include "server/parked.h"
 #include "server/places.h"
 #include "server/router.h"
@@ -59,6 +60,10 @@ class Core {
   bool is_too_late(std::string_view what);
   bool post_all(UniqueFunction<void()> function) noexcept;
   bool for_each(UniqueFunction<void(Connection&)> function) noexcept;
+  /// The answer to Outlet::ask() is there: all workers go on with it. Thread: any.
+  void tell_history(const topics::TopicRef& topic, bool known) noexcept;
+  /// Tells all connections of the gaps of bridges that they do not know. Thread: any.
+  void tell_bridge_gaps() noexcept;
   /// Calls the functions of Server::on_worker_start().
   void call_worker_started(Loop& loop) noexcept;
   Result<void> reload_certificates();
@@ -75,6 +80,7 @@ class Core {
   TrustedPeers trusted_proxies;       // from options.trusted_proxies
   TrustedPeers proxy_protocol_peers;  // from options.proxy_protocol
   AddressLimits address_limits;
+  Bridges bridges{*this};
 
   // Counts of the whole server. Each worker has its own for all others.
   std::atomic<std::size_t> connections{0};
@@ -123,6 +129,8 @@ class Core {
   Result<void> run_other(std::size_t index) noexcept;
   template <class Make>
   bool post_to_all(Make&& make);
+  Result<void> begin_bridges();
+  void end_bridges() noexcept;
   void listen_to_topics();
   void post_topic_changes(net::Mailbox& mailbox) noexcept;
   void tell_topic_changes(TimePoint end) noexcept;

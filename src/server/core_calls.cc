@@ -2,11 +2,13 @@
 #include "server/core.h"
 #include "server/worker.h"
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <mutex>
 #include <new>
 #include <utility>
+#include <vector>
 
 namespace tern::server {
 
@@ -19,6 +21,7 @@ Counters Core::counters() const {
   total.topic_histories_dropped = counts.histories_dropped;
   total.topic_published = counts.published;
   total.topic_published_full = counts.published_full;
+  bridges.add_to(total);
   const std::lock_guard lock(reachable_mutex_);
   for (const Worker* worker : reachable_) total.topic_waiting += worker->waiting_publications();
   return total;
@@ -62,6 +65,40 @@ bool Core::post_to_all(Make&& make) {
   for (Worker* worker : reachable_) all = worker->loop().post(make(*worker)) && all;
   return all;
 }
+
+// ---- bridges
+
+Result<void> Core::begin_bridges() {
+  std::vector<const topics::Inbox*> inboxes;
+  for (const auto& worker : workers_) inboxes.push_back(&worker->inbox());
+  return bridges.begin(workers_.front()->loop().core(), inboxes);
+}
+
+// What waits for a broker may still go out, but a stop must not take much longer for it.
+void Core::end_bridges() noexcept {
+  constexpr std::chrono::nanoseconds most = std::chrono::seconds(2);
+  const auto left = stop_at() - std::chrono::steady_clock::now();
+  bridges.end(std::clamp<std::chrono::nanoseconds>(left, std::chrono::nanoseconds(0), most));
+}
+
+// The bounds of the mailboxes do not count: there is one question for each topic at a time.
+void Core::tell_history(const topics::TopicRef& topic, bool known) noexcept {
+  const std::lock_guard lock(reachable_mutex_);
+  for (Worker* const worker : reachable_) {
+    worker->loop().core().mailbox()->post(
+        [worker, topic, known] { worker->on_history(*topic, known); }, {.bounded = false});
+  }
+}
+
+void Core::tell_bridge_gaps() noexcept {
+  const std::lock_guard lock(reachable_mutex_);
+  for (Worker* const worker : reachable_) {
+    worker->loop().core().mailbox()->post([worker] { worker->tell_bridge_gaps(); },
+                                          {.bounded = false});
+  }
+}
+
+// ---- topics
 
 // The first worker tells all changes, so that they come one at a time and in order. The bell does
 // not use the bounds of the mailbox: there is at most one change for each topic.

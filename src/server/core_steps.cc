@@ -17,8 +17,14 @@ Result<Worker*> Core::begin_steps() {
     return Error(error, "start the loop");
   }
   listen_to_topics();
-  const std::lock_guard lock(reachable_mutex_);
-  reachable_.push_back(&worker);
+  {
+    const std::lock_guard lock(reachable_mutex_);
+    reachable_.push_back(&worker);
+  }
+  if (auto begun = begin_bridges(); !begun) {
+    end_steps();
+    return std::move(begun).error();
+  }
   return &worker;
 }
 

@@ -128,6 +128,21 @@ Server& Server::on_topic(UniqueFunction<void(std::string_view, TopicEvent)> func
   return *this;
 }
 
+Server& Server::add_bridge(std::unique_ptr<Bridge> bridge, BridgeOptions options) {
+  const std::string topics = options.topics;
+  if (core_->is_too_late("bridge \"" + topics + "\" is ignored: call bridge() before run()")) {
+    return *this;
+  }
+  core_->bridges.add(std::move(bridge), std::move(options));
+  return *this;
+}
+
+Server& Server::on_bridge_gap(UniqueFunction<void(std::string_view, GapCause)> function) {
+  if (core_->is_too_late("on_bridge_gap is ignored: call it before run()")) return *this;
+  core_->bridges.on_gap = std::move(function);
+  return *this;
+}
+
 Server& Server::on_worker_start(UniqueFunction<void(Loop&)> function) {
   if (core_->is_too_late("on_worker_start is ignored: call it before run()")) return *this;
   if (function) core_->on_worker_start.push_back(std::move(function));
@@ -183,5 +198,7 @@ std::uint16_t Server::port() const noexcept { return core_->port; }
 std::vector<std::string> Server::addresses() const { return core_->addresses(); }
 
 Counters Server::counters() const { return core_->counters(); }
+
+std::vector<BridgeStatus> Server::bridges() const { return core_->bridges.statuses(); }
 
 }  // namespace tern

@@ -10,6 +10,7 @@
 #include "server/requests.h"
 #include "tls/transport.h"
 
+#include <memory>
 #include <new>
 #include <string_view>
 #include <utility>
@@ -256,6 +257,21 @@ void Worker::for_each(std::shared_ptr<UniqueFunction<void(Connection&)>> functio
   sweep_.add([function = std::move(function)](LiveConnection& connection) {
     if (connection.engine().is_open()) connection.call(*function);
   });
+}
+
+// A sweep that has not begun tells the later gaps, too.
+void Worker::tell_bridge_gaps() noexcept {
+  if (gaps_wait_) return;
+  try {
+    std::shared_ptr<void> ticket(
+        this, [](void* worker) { static_cast<Worker*>(worker)->gaps_wait_ = false; });
+    gaps_wait_ = true;
+    sweep_.add([this, ticket = std::move(ticket)](LiveConnection& connection) {
+      gaps_wait_ = false;
+      connection.tell_bridge_gaps();
+    });
+  } catch (const std::bad_alloc&) {  // the next gap tells them, too
+  }
 }
 
 // ---- the end of accepting

@@ -50,6 +50,13 @@ class Worker final : private connection::Owner,
   Loop& loop() noexcept { return loop_; }
   /// The number of publications that wait for it or for its subscribers. Thread: any.
   std::size_t waiting_publications() const noexcept { return fanout_.inbox().waiting(); }
+  const topics::Inbox& inbox() const noexcept { return fanout_.inbox(); }
+  /// See Fanout::on_history(). Thread: the loop's.
+  void on_history(const topics::TopicState& topic, bool known) noexcept {
+    fanout_.on_history(topic, known);
+  }
+  /// Begins to call LiveConnection::tell_bridge_gaps() of all connections. Thread: the loop's.
+  void tell_bridge_gaps() noexcept;
   /// Calls `function` for all open connections, a part of them in each turn. Throws std::bad_alloc.
   /// Thread: the loop's.
   void for_each(std::shared_ptr<UniqueFunction<void(Connection&)>> function);
@@ -108,6 +115,7 @@ class Worker final : private connection::Owner,
   connection::Shared shared_;
   connection::Environment environment_;
   std::deque<Listener> listeners_{};
+  bool gaps_wait_ = false;  // a sweep that tells them has not begun
   Sweep sweep_;
   FileCache file_cache_{};
   std::optional<Drainer> drainer_{};

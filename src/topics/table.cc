@@ -34,11 +34,10 @@ bool is_topic_name(std::string_view name) noexcept {
 }
 
 namespace topics {
-namespace {
 
 // 0 is no epoch, because applications may use it for "none". A source that fails costs only the
 // safety of a recovery after a restart.
-std::uint64_t draw_epoch() noexcept {
+std::uint64_t Table::draw_epoch() noexcept {
   try {
     std::random_device random;
     for (;;) {
@@ -50,8 +49,6 @@ std::uint64_t draw_epoch() noexcept {
     return static_cast<std::uint64_t>(now) | 1;
   }
 }
-
-}  // namespace
 
 Table::Table(const TopicLimits& limits, std::size_t workers, std::size_t max_message_bytes)
     : limits_(limits), workers_(workers), max_message_bytes_(max_message_bytes) {}
@@ -76,20 +73,26 @@ void Table::close() noexcept {
 
 // ---- options
 
-void Table::set_options(std::string pattern, TopicOptions options) {
+Table::Pattern Table::parse_pattern(std::string_view what, const std::string& pattern) {
   const bool is_exact = !pattern.ends_with('*');
   std::string start = pattern.substr(0, pattern.size() - (is_exact ? 0 : 1));
   if (start.find('*') != start.npos) {
-    problem_ = "topics: '*' may only end a pattern: \"" + pattern + '"';
+    problem_ = std::string(what) + ": '*' may only end a pattern: \"" + pattern + '"';
   } else if (!start.empty() || is_exact) {
-    if (!is_topic_name(start)) problem_ = "topics: no topic has such a name: \"" + pattern + '"';
+    if (!is_topic_name(start)) {
+      problem_ = std::string(what) + ": no topic has such a name: \"" + pattern + '"';
+    }
   }
+  return {std::move(start), is_exact};
+}
+
+void Table::set_options(std::string pattern, TopicOptions options) {
+  Pattern parsed = parse_pattern("topics", pattern);
   if (options.history_age <= std::chrono::nanoseconds(0)) {
     problem_ = "topics: history_age of \"" + pattern + "\" is not positive";
   }
   Rule& rule = rules_.emplace_back();
-  rule.start = std::move(start);
-  rule.is_exact = is_exact;
+  static_cast<Pattern&>(rule) = std::move(parsed);
   rule.options = std::move(options);
 }
 
@@ -98,10 +101,8 @@ std::string Table::problem() const { return problem_; }
 // A later rule replaces an earlier one of the same pattern.
 Table::Rule& Table::rule_of(std::string_view name) noexcept {
   Rule* best = nullptr;
-  const auto rank = [](const Rule& rule) { return 2 * rule.start.size() + rule.is_exact; };
   for (Rule& rule : rules_) {
-    const bool fits = rule.is_exact ? name == rule.start : name.starts_with(rule.start);
-    if (fits && (best == nullptr || rank(rule) >= rank(*best))) best = &rule;
+    if (rule.fits(name) && (best == nullptr || rule.rank() >= best->rank())) best = &rule;
   }
   return best != nullptr ? *best : defaults_;
 }
@@ -138,6 +139,7 @@ TopicState* Table::make(std::string_view name) {
     Rule& rule = rule_of(name);
     auto made = std::make_unique<TopicState>(*this, name, rule.options, draw_epoch(), workers_);
     made->histories = &rule.histories;
+    if (Outlet* const outlet = outlet_of(name)) made->set_outlet(*outlet);
     shard_of(name).topics.emplace(made->name(), made.get());
     return made.release();
   } catch (...) {

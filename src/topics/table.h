@@ -6,6 +6,7 @@
 #include "tern/unique_function.h"
 
 #include "base/intrusive_list.h"
+#include "topics/outlet.h"
 #include "topics/topic_ref.h"
 #include "topics/topic_state.h"
 
@@ -14,12 +15,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 namespace tern::topics {
 
@@ -54,6 +57,11 @@ class Table {
   void set_options(std::string pattern, TopicOptions options);
   /// The reason why a pattern or its options can never work; empty if there is none.
   std::string problem() const;
+  /// Gives an outlet to the topics that fit the pattern. An invalid pattern, or one that another
+  /// outlet has, is a problem(). Throws std::bad_alloc.
+  void add_outlet(const std::string& pattern, std::shared_ptr<Outlet> outlet);
+  /// Returns whether a topic that fits the pattern may have a history.
+  bool keeps_history(std::string_view pattern) const noexcept;
   /// `bell` tells that take_change() has something. Any thread may call it.
   void listen_to_changes(UniqueFunction<void()> bell) noexcept;
 
@@ -76,6 +84,14 @@ class Table {
   TopicRef find(std::string_view name) noexcept;
   /// The same, but makes a topic that is to have a history.
   Found find_to_publish(std::string_view name) noexcept;
+  /// Returns the outlet of topics with this name; null if there is none.
+  Outlet* outlet_of(std::string_view name) const noexcept {
+    return outlets_.empty() ? nullptr : find_outlet(name);
+  }
+  /// Returns all topics that have this outlet. Throws std::bad_alloc.
+  std::vector<TopicRef> topics_of(const Outlet& outlet);
+  /// A random number for an epoch; not 0.
+  static std::uint64_t draw_epoch() noexcept;
   const TopicLimits& limits() const noexcept { return limits_; }
   std::size_t max_message_bytes() const noexcept { return max_message_bytes_; }
 
@@ -117,11 +133,20 @@ class Table {
     std::unordered_map<std::string_view, TopicState*> topics{};  // the names are the topics'
   };
   using Histories = base::IntrusiveList<TopicState, HistoryTag>;
-  /// The options of the names that fit a pattern. All histories of a rule have one bound of age, so
-  /// the first one becomes too old first, and no other hides behind it.
-  struct Rule {
+  /// A name, or the start of names.
+  struct Pattern {
     std::string start{};
     bool is_exact = false;
+
+    bool fits(std::string_view name) const noexcept {
+      return is_exact ? name == start : name.starts_with(start);
+    }
+    /// The greatest one of several that fit counts.
+    std::size_t rank() const noexcept { return 2 * start.size() + is_exact; }
+  };
+  /// The options of the names that fit a pattern. All histories of a rule have one bound of age, so
+  /// the first one becomes too old first, and no other hides behind it.
+  struct Rule : Pattern {
     TopicOptions options{};
     Histories histories{};  // guarded by history_mutex_; the longest without a publication first
   };
@@ -133,6 +158,12 @@ class Table {
     explicit operator bool() const noexcept { return static_cast<bool>(topic); }
   };
 
+  struct OutletRule : Pattern {
+    std::shared_ptr<Outlet> outlet{};
+  };
+
+  Pattern parse_pattern(std::string_view what, const std::string& pattern);
+  Outlet* find_outlet(std::string_view name) const noexcept;
   Shard& shard_of(std::string_view name) noexcept;
   Rule& rule_of(std::string_view name) noexcept;
   Found get_or_make(std::string_view name) noexcept;
@@ -150,6 +181,7 @@ class Table {
   const std::size_t max_message_bytes_;
   Rule defaults_{};           // without a history
   std::deque<Rule> rules_{};  // topics refer to them
+  std::vector<OutletRule> outlets_{};
   std::string problem_{};
   UniqueFunction<void(const SharedMessage&)> compress_{};
   std::array<Shard, shard_count> shards_{};

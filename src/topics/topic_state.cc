@@ -55,56 +55,72 @@ bool TopicState::prepare(const Outgoing& outgoing, std::size_t count,
   }
 }
 
+// The caller holds the lock. Returns false, and does nothing, if there is no room or no memory.
+bool TopicState::give(const Outgoing& outgoing, Given& given) noexcept {
+  const std::size_t bytes = outgoing.message.message().size();
+  ArrivalList arrivals;
+  for (const Place& place : places_) given.workers += place.seat != nullptr ? 1 : 0;
+  if (!reserve(bytes)) return false;
+  if (!prepare(outgoing, given.workers, arrivals)) {
+    cancel(places_.size(), bytes);
+    return false;
+  }
+  given.offset = ++offset_;
+  if (options_.history > 0) {
+    const std::size_t before = history_.bytes();
+    history_.push({outgoing.message, offset_, given.now, outgoing.compress}, options_);
+    given.grown =
+        static_cast<std::ptrdiff_t>(history_.bytes()) - static_cast<std::ptrdiff_t>(before);
+  }
+  for (const auto& [seat, share] : places_) {
+    if (seat == nullptr) continue;
+    Arrival* const arrival = arrivals.pop_front();
+    retain();
+    arrival->topic = TopicRef(this);
+    arrival->offset = offset_;
+    arrival->published = given.now;
+    arrival->compress = outgoing.compress;
+    if (outgoing.source.inbox == &seat->inbox) arrival->source = outgoing.source.place;
+    seat->inbox.push(arrival);
+  }
+  return true;
+}
+
+void TopicState::count_history(const Given& given) noexcept {
+  if (options_.history > 0) table_.history_grew(*this, given.grown, given.now, given.offset);
+}
+
 std::optional<PublishStatus> TopicState::publish(const Outgoing& outgoing,
                                                  std::optional<Position> expected) noexcept {
-  const std::size_t bytes = outgoing.message.message().size();
-  const auto now = std::chrono::steady_clock::now();
-  ArrivalList arrivals;
-  std::ptrdiff_t grown = 0;
-  std::uint32_t workers = 0;
+  Given given;
   Position position;
   {
     const std::lock_guard lock(mutex_);
-    if (expected && *expected != Position{epoch_, offset_ + 1}) return std::nullopt;
-    for (const Place& place : places_) workers += place.seat != nullptr ? 1 : 0;
-    if (!reserve(bytes)) return PublishStatus::full;
-    if (!prepare(outgoing, workers, arrivals)) {
-      cancel(places_.size(), bytes);
-      return PublishStatus::full;
-    }
-    position = {epoch_, ++offset_};
-    if (options_.history > 0) {
-      const std::size_t before = history_.bytes();
-      history_.push({outgoing.message, offset_, now, outgoing.compress}, options_);
-      grown = static_cast<std::ptrdiff_t>(history_.bytes()) - static_cast<std::ptrdiff_t>(before);
-    }
-    for (const auto& [seat, share] : places_) {
-      if (seat == nullptr) continue;
-      Arrival* const arrival = arrivals.pop_front();
-      retain();
-      arrival->topic = TopicRef(this);
-      arrival->offset = offset_;
-      arrival->published = now;
-      arrival->compress = outgoing.compress;
-      if (outgoing.source.inbox == &seat->inbox) arrival->source = outgoing.source.place;
-      seat->inbox.push(arrival);
-    }
+    if (expected && *expected != position_at(offset_ + 1)) return std::nullopt;
+    if (!give(outgoing, given)) return PublishStatus::full;
+    position = position_at(offset_);
   }
-  if (options_.history > 0) table_.history_grew(*this, grown, now, position.offset);
-  return PublishStatus(workers > 0 ? PublishStatus::queued : PublishStatus::nobody, workers,
-                       position);
+  count_history(given);
+  return PublishStatus(given.workers > 0 ? PublishStatus::queued : PublishStatus::nobody,
+                       given.workers, position);
 }
 
 std::optional<PublishStatus> TopicState::publish_unheard() noexcept {
   if (options_.history > 0) return std::nullopt;
   const std::lock_guard lock(mutex_);
   if (subscribers_.load(std::memory_order_relaxed) > 0) return std::nullopt;
-  return PublishStatus(PublishStatus::nobody, 0, {epoch_, ++offset_});
+  ++offset_;
+  return PublishStatus(PublishStatus::nobody, 0, position_at(offset_));
 }
 
 Position TopicState::position() const noexcept {
   const std::lock_guard lock(mutex_);
-  return {epoch_, offset_};
+  return position_at(offset_);
+}
+
+Position TopicState::position_of(std::uint64_t offset) const noexcept {
+  const std::lock_guard lock(mutex_);
+  return position_at(offset);
 }
 
 // ---- subscribe
@@ -131,40 +147,69 @@ std::vector<Kept> TopicState::read_history(std::uint64_t first, std::uint64_t la
 }
 
 void TopicState::keep_from(std::uint64_t first, std::size_t room, Beginning& beginning) const {
-  beginning.kept = read(first, offset_, room);
+  beginning.kept = read(first, beginning.last, room);
   const std::uint64_t next = first + beginning.kept.size();
-  if (next <= offset_) beginning.rest = next;
+  if (next <= beginning.last) beginning.rest = next;
 }
 
-Beginning TopicState::find_beginning(From from, std::size_t room) const {
-  Beginning beginning{.subscribed = {.epoch = epoch_, .offset = offset_}};
+// Returns whether a broker may have publications that this process does not have.
+bool TopicState::may_ask() const noexcept {
+  return bridged_ && bridged_->outlet.is_durable() && !bridged_->complete && options_.history > 0;
+}
+
+void TopicState::find_last(std::uint64_t count, std::size_t room, Beginning& beginning) const {
+  Subscribed& subscribed = beginning.subscribed;
+  const std::uint64_t last = beginning.last;
+  const std::uint64_t wanted = std::min(count, subscribed.offset);
+  const std::uint64_t first = std::max(last + 1 - wanted, first_kept());
+  const bool known = bridged_ == nullptr || bridged_->numbered;
+  if (beginning.asks && count > 0 && (!known || last + 1 - first < wanted)) return;
+  beginning.asks = false;
+  keep_from(first, room, beginning);
+  subscribed.missed = wanted - (last + 1 - first);
+}
+
+void TopicState::find_after(Position position, std::size_t room, Beginning& beginning) const {
+  Subscribed& subscribed = beginning.subscribed;
+  const std::uint64_t newest = subscribed.offset;
+  const auto [epoch, offset] = position;
+  const std::uint64_t here = offset + base_;  // within the process
+  const bool same = epoch == epoch_ && (bridged_ == nullptr || here >= bridged_->floor);
+  if (same && offset > newest && bridged_ != nullptr && bridged_->numbered) {
+    // Another process was faster. What it had is skipped here.
+    beginning.last = here;
+    beginning.asks = false;
+    subscribed.offset = offset;
+    return;
+  }
+  const bool known = same && offset <= newest;
+  if (known && here + 1 >= first_kept()) {
+    keep_from(here + 1, room, beginning);
+    beginning.asks = false;
+    return;
+  }
+  subscribed.missed = epoch == epoch_ && offset <= newest ? newest - offset : newest;
+  subscribed.recovered = known && newest == offset;
+}
+
+Beginning TopicState::find_beginning(From from, std::size_t room, std::uint64_t last,
+                                     bool may_ask) const {
+  const Position head = position_at(last);
+  Beginning beginning{.subscribed = {.epoch = head.epoch, .offset = head.offset}, .last = last};
   Subscribed& subscribed = beginning.subscribed;
   switch (from.kind()) {
     case From::Kind::now:
       break;
-    case From::Kind::last: {
-      const std::uint64_t wanted = std::min(from.count(), offset_);
-      const std::uint64_t first = std::max(offset_ + 1 - wanted, first_kept());
-      keep_from(first, room, beginning);
-      subscribed.missed = wanted - (offset_ + 1 - first);
+    case From::Kind::last:
+      beginning.asks = may_ask;
+      find_last(from.count(), room, beginning);
+      subscribed.recovered = subscribed.missed == 0;
       break;
-    }
-    case From::Kind::position: {
-      const auto [epoch, offset] = from.position();
-      const bool known = epoch == epoch_ && offset <= offset_;
-      subscribed.missed = known ? offset_ - offset : offset_;
-      if (!known) {
-        subscribed.recovered = false;
-        return beginning;
-      }
-      if (offset + 1 >= first_kept()) {
-        keep_from(offset + 1, room, beginning);
-        subscribed.missed = 0;
-      }
+    case From::Kind::position:
+      beginning.asks = may_ask;
+      find_after(from.position(), room, beginning);
       break;
-    }
   }
-  subscribed.recovered = subscribed.missed == 0;
   return beginning;
 }
 
@@ -175,7 +220,7 @@ Beginning TopicState::begin(From from, std::size_t room) {
     history_.drop_old(std::chrono::steady_clock::now(), options_);
     table_.history_shrank(before - history_.bytes());
   }
-  return find_beginning(from, room);
+  return find_beginning(from, room, offset_, may_ask());
 }
 
 Beginning TopicState::begin_again(From from, std::size_t room) {
@@ -185,7 +230,9 @@ Beginning TopicState::begin_again(From from, std::size_t room) {
 
 Beginning TopicState::join(std::size_t worker, Seat& seat, From from, std::size_t room) {
   const std::lock_guard lock(mutex_);
+  const bool is_first = subscribers_.load(std::memory_order_relaxed) == 0;
   Beginning beginning = begin(from, room);
+  if (is_first && bridged_ && !bridged_->outlet.on_first(*this)) throw std::bad_alloc();
   places_[worker].seat = &seat;
   if (subscribers_.fetch_add(1, std::memory_order_relaxed) == 0) table_.changed(*this);
   return beginning;
@@ -194,7 +241,9 @@ Beginning TopicState::join(std::size_t worker, Seat& seat, From from, std::size_
 void TopicState::leave(std::size_t worker, bool seat_is_empty) noexcept {
   const std::lock_guard lock(mutex_);
   if (seat_is_empty) places_[worker].seat = nullptr;
-  if (subscribers_.fetch_sub(1, std::memory_order_relaxed) == 1) table_.changed(*this);
+  if (subscribers_.fetch_sub(1, std::memory_order_relaxed) != 1) return;
+  table_.changed(*this);
+  if (bridged_) bridged_->outlet.on_last(*this);
 }
 
 // ---- history and life
@@ -204,6 +253,7 @@ std::size_t TopicState::drop_history(std::uint64_t last) noexcept {
   const std::lock_guard lock(mutex_);
   const std::size_t bytes = history_.bytes();
   history_.drop_up_to(last);
+  if (bridged_) bridged_->complete = false;
   return bytes - history_.bytes();
 }
 

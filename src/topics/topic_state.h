@@ -8,6 +8,7 @@
 #include "topics/format_turn.h"
 #include "topics/history.h"
 #include "topics/inbox.h"
+#include "topics/outlet.h"
 
 #include <atomic>
 #include <chrono>
@@ -17,6 +18,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,6 +42,10 @@ struct Beginning {
   /// The offset of the first publication that did not fit into `kept`; 0 if all of them did.
   /// TopicState::read_history() has the rest, up to subscribed.offset.
   std::uint64_t rest = 0;
+  /// The offset of the newest publication within this process; see TopicState.
+  std::uint64_t last = 0;
+  /// The broker must be asked for publications, and `kept` is empty.
+  bool asks = false;
 };
 
 /// A message that is ready to be published.
@@ -49,7 +55,10 @@ struct Outgoing {
   bool compress = true;
 };
 
-/// One topic of a server. It exists while someone has a TopicRef: a subscriber, a tern::Topic, the
+/// One topic of a server. Within the process its publications have consecutive offsets. Those of
+/// positions differ from them by a number that changes when a broker numbers the publications.
+///
+/// It exists while someone has a TopicRef: a subscriber, a tern::Topic, the
 /// list of histories, or a publication on its way. Thread: any, unless stated otherwise.
 class TopicState : public base::ListHook<HistoryTag>, public base::ListHook<ChangeTag> {
  public:
@@ -69,12 +78,17 @@ class TopicState : public base::ListHook<HistoryTag>, public base::ListHook<Chan
   /// With `expected` it does so only if that is the next position, else it returns nothing.
   std::optional<PublishStatus> publish(const Outgoing& outgoing,
                                        std::optional<Position> expected) noexcept;
+  /// The same for a publication that came through the outlet. `at` is the position that the broker
+  /// gave it.
+  Placed place(const Outgoing& outgoing, std::optional<Position> at) noexcept;
   /// Gives an offset to a publication without a subscriber and a history. Returns nothing, and
   /// does nothing, if there is one of them.
   std::optional<PublishStatus> publish_unheard() noexcept;
   /// Null if the topic has no format function.
   FormatQueue* formatting() const noexcept { return formatting_.get(); }
   Position position() const noexcept;
+  /// The position of the publication with this offset within the process.
+  Position position_of(std::uint64_t offset) const noexcept;
   std::size_t subscribers() const noexcept { return subscribers_.load(std::memory_order_relaxed); }
 
   /// A worker has one subscriber more. `seat` is the place of this worker. All publications with an
@@ -84,6 +98,9 @@ class TopicState : public base::ListHook<HistoryTag>, public base::ListHook<Chan
   Beginning join(std::size_t worker, Seat& seat, From from, std::size_t room = no_bound);
   /// The same for a subscriber that has joined: it begins again.
   Beginning begin_again(From from, std::size_t room = no_bound);
+  /// The same for one whose broker was asked for the history: only publications up to `last`, which
+  /// read_history() has. `final`: the broker is not asked again.
+  Beginning begin_late(From from, std::uint64_t last, bool final) noexcept;
   /// Returns publications of the history with the offsets `first` to `last`: as many of the oldest
   /// ones as `room` bytes take. The history may have lost some of them, or all. Throws
   /// std::bad_alloc.
@@ -107,6 +124,28 @@ class TopicState : public base::ListHook<HistoryTag>, public base::ListHook<Chan
   /// Begins another life with the same history: older positions are not recovered any more.
   void begin_epoch(std::uint64_t epoch) noexcept;
 
+  // ---- with an outlet
+
+  /// Null without an outlet.
+  Bridged* bridged() const noexcept { return bridged_.get(); }
+  /// Sets the outlet. Call it before the server runs. Throws std::bad_alloc.
+  void set_outlet(Outlet& outlet);
+  /// The number of gaps that were reported, modulo 256.
+  std::uint8_t gaps() const noexcept {
+    return bridged_ ? static_cast<std::uint8_t>(bridged_->gaps.load(std::memory_order_relaxed)) : 0;
+  }
+  /// Publications may be missing. Positions of before are not recovered any more, and the next
+  /// number of the broker is accepted.
+  void begin_gap(std::uint64_t epoch) noexcept;
+  /// Calls Outlet::end_interest() if the topic still has no subscriber. The history ends, because
+  /// the topic receives no further publications. Returns false if memory is out.
+  bool end_interest(std::uint64_t epoch) noexcept;
+  /// The position of the last publication that the broker numbered; nothing if it numbered none.
+  std::optional<Position> numbered() const noexcept;
+  /// Adds publications of the broker's history before those of its own. `last` is the position of
+  /// the broker's newest one. `complete`: it has no older ones that this topic may keep.
+  void load(std::span<const Loaded> publications, Position last, bool complete);
+
   void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
   /// For Table::release(): removes a reference unless it is the last one.
   bool release_unless_last() noexcept;
@@ -123,11 +162,25 @@ class TopicState : public base::ListHook<HistoryTag>, public base::ListHook<Chan
   bool reserve(std::size_t bytes) noexcept;
   void cancel(std::size_t places, std::size_t bytes) noexcept;
   bool prepare(const Outgoing& outgoing, std::size_t count, ArrivalList& arrivals) noexcept;
+  /// The result of a publication, beside the place itself.
+  struct Given {
+    History::TimePoint now = std::chrono::steady_clock::now();
+    std::ptrdiff_t grown = 0;  // bytes of the history
+    std::uint64_t offset = 0;
+    std::uint32_t workers = 0;
+  };
+  bool give(const Outgoing& outgoing, Given& given) noexcept;
+  void count_history(const Given& given) noexcept;
+  Placed check_number(Position at) const noexcept;
+  Position position_at(std::uint64_t offset) const noexcept { return {epoch_, offset - base_}; }
+  bool may_ask() const noexcept;
   std::uint64_t first_kept() const noexcept { return offset_ + 1 - history_.size(); }
   std::vector<Kept> read(std::uint64_t first, std::uint64_t last, std::size_t room) const;
   void keep_from(std::uint64_t first, std::size_t room, Beginning& beginning) const;
   Beginning begin(From from, std::size_t room);
-  Beginning find_beginning(From from, std::size_t room) const;
+  Beginning find_beginning(From from, std::size_t room, std::uint64_t last, bool may_ask) const;
+  void find_last(std::uint64_t count, std::size_t room, Beginning& beginning) const;
+  void find_after(Position position, std::size_t room, Beginning& beginning) const;
 
   Table& table_;
   const TopicOptions& options_;
@@ -143,9 +196,11 @@ class TopicState : public base::ListHook<HistoryTag>, public base::ListHook<Chan
     Inbox::Share share{};  // the worker's inbox guards it
   };
   std::uint64_t epoch_;
-  std::uint64_t offset_ = 0;
+  std::uint64_t offset_ = 0;   // within the process
+  std::uint64_t base_ = 0;     // the offset of a position is so much less, modulo 2^64
   std::vector<Place> places_;  // one for each worker
   History history_{};
+  std::unique_ptr<Bridged> bridged_{};  // set before the server runs, or by the constructor
 };
 
 }  // namespace tern::topics
