@@ -45,7 +45,7 @@ struct Options {
   /// one Redis for all servers of tern: copies of one primary, of which replicas are passed over.
   ///   127.0.0.1:6379    redis://[user][:password]@host[:port][/database]
   ///   /run/redis.sock   unix://[user][:password]@/path[?db=database]
-  /// User, password and path are percent-decoded. TLS is not supported.
+  /// User, password and path are percent-decoded. TLS and Redis Cluster are not supported.
   std::string address = "127.0.0.1:6379";
   /// For the addresses without a user and a password of their own. Empty: the default user.
   std::string username{};
