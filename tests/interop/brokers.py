@@ -136,10 +136,10 @@ class Nats(Broker):
         self.url = f"{self.scheme}://{user + '@' if user else ''}127.0.0.1:{port}"
 
     def subscriptions(self):
-        """The subscriptions that tern makes for topics with the prefix "tern." or none at all."""
+        """The subscriptions of topics, without those for the bridges' own probes."""
         connections = json.loads(get(self.monitor, "/connz?subs=1"))["connections"]
         names = [name for each in connections for name in each.get("subscriptions_list") or []]
-        return [name for name in names if not name.startswith(("tern._probe.", "_INBOX."))]
+        return [name for name in names if "_probe." not in name and not name.startswith("_INBOX.")]
 
     def varz(self):
         return json.loads(get(self.monitor, "/varz"))
