@@ -45,9 +45,9 @@ Outcome connect_now(natsOptions* options, Callbacks* callbacks, bool tls) {
 
 Attempts::Attempts() : shared_(std::make_shared<Shared>()) {}
 
-Result<ConnectionPtr> Attempts::connect(const Options& options, const ServerUrl& server,
-                                        const std::shared_ptr<Session>& session,
-                                        std::chrono::milliseconds most) {
+Result<Connected> Attempts::connect(const Options& options, const ServerUrl& server,
+                                    const std::shared_ptr<Session>& session,
+                                    std::chrono::milliseconds most) {
   std::unique_lock lock(shared_->mutex);
   if (shared_->given_up >= most_given_up) {
     return Error::described(Errc::timed_out, "earlier attempts to connect still hang");
@@ -58,11 +58,11 @@ Result<ConnectionPtr> Attempts::connect(const Options& options, const ServerUrl&
   auto callbacks = set_callbacks(made->get(), session, !tls);
   if (!callbacks) return callbacks.error();
 
+  const std::shared_ptr<natsOptions> native = std::move(*made);
   const unsigned number = ++shared_->number;
   shared_->has_ended = false;
   shared_->is_waiting = true;
-  const auto run = [shared = shared_, number, tls, callbacks = *callbacks,
-                    native = std::shared_ptr<natsOptions>(std::move(*made))] {
+  const auto run = [shared = shared_, number, tls, callbacks = *callbacks, native] {
     Outcome outcome = connect_now(native.get(), callbacks, tls);
     const std::lock_guard ending(shared->mutex);
     if (shared->number != number || !shared->is_waiting) {
@@ -88,7 +88,7 @@ Result<ConnectionPtr> Attempts::connect(const Options& options, const ServerUrl&
     return in_time ? error_of(NATS_TIMEOUT) : Error::described(Errc::stopped, "stopped");
   }
   if (!shared_->connection) return Error::described(Errc::closed, shared_->failure);
-  return std::move(shared_->connection);
+  return Connected{.connection = std::move(shared_->connection), .options = native};
 }
 
 void Attempts::interrupt() noexcept {

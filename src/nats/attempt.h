@@ -20,6 +20,12 @@ struct DestroyConnection {
 };
 using ConnectionPtr = std::unique_ptr<natsConnection, DestroyConnection>;
 
+/// A connection, and the options that it shares its certificates with.
+struct Connected {
+  ConnectionPtr connection{};
+  std::shared_ptr<natsOptions> options{};
+};
+
 /// Connects in a thread of its own, because natsConnection_Connect() looks up names and makes the
 /// TLS handshake without a limit of time. An attempt that is given up goes on in its thread until
 /// the system ends it, and then its connection is closed.
@@ -31,9 +37,9 @@ class Attempts {
 
   /// Connects, or fails after `most`, after interrupt(), or at once if 4 attempts that were given
   /// up still go on.
-  Result<ConnectionPtr> connect(const Options& options, const ServerUrl& server,
-                                const std::shared_ptr<Session>& session,
-                                std::chrono::milliseconds most);
+  Result<Connected> connect(const Options& options, const ServerUrl& server,
+                            const std::shared_ptr<Session>& session,
+                            std::chrono::milliseconds most);
   /// Gives up the attempt that goes on; if there is none, does nothing. Thread: any.
   void interrupt() noexcept;
 

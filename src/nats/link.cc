@@ -21,6 +21,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds connect_time{5000};
 constexpr milliseconds write_time{5000};  // the broker takes nothing for so long: it is lost
 constexpr milliseconds pace_time{5};
+constexpr milliseconds release_time{200};
 constexpr std::size_t write_bytes = 64 << 10;  // of publications before the socket is written
 constexpr std::uint64_t most_behind = 16'384;  // messages that libnats has read and not delivered
 constexpr std::size_t most_servers = 64;
@@ -57,7 +58,8 @@ Result<void> Link::connect(std::size_t server, bridge::LinkEvents& events) {
   evented_ = !needs_tls(options_, servers_[server]);
   auto connected = attempts_.connect(options_, servers_[server], session_, connect_time);
   if (!connected) return connected.error();
-  connection_ = std::move(*connected);
+  connection_ = std::move(connected->connection);
+  native_options_ = std::move(connected->options);
   headers_are_known_ = true;
   never_handled_ = 0;
   written_bytes_ = 0;
@@ -96,6 +98,9 @@ void Link::learn_servers() {
   std::free(urls);
 }
 
+// Threads of libnats may free the last of the connection. They must not do it while the process
+// ends, because OpenSSL ends then, too. So this waits for them, and the options keep the
+// certificates meanwhile.
 void Link::close() noexcept {
   if (session_) session_->end();
   if (connection_) {
@@ -106,6 +111,7 @@ void Link::close() noexcept {
   subscriptions_.clear();
   natsSubscription_Destroy(std::exchange(probes_, nullptr));
   connection_.reset();
+  if (session_) session_->wait_released(release_time);
   session_.reset();
 }
 

@@ -75,9 +75,10 @@ class Link final : public bridge::Link {
   Attempts attempts_{};
 
   std::shared_ptr<Session> session_{};
-  ConnectionPtr connection_{};     // null: not connected
-  bool evented_ = false;           // this thread reads and writes the socket
-  bool headers_are_known_ = true;  // by the server
+  std::shared_ptr<natsOptions> native_options_{};  // of the last connection
+  ConnectionPtr connection_{};                     // null: not connected
+  bool evented_ = false;                           // this thread reads and writes the socket
+  bool headers_are_known_ = true;                  // by the server
   std::map<std::string, natsSubscription*, std::less<>> subscriptions_{};
   natsSubscription* probes_ = nullptr;
   std::string probe_subject_{};

@@ -36,24 +36,63 @@ void Session::tell_closed() noexcept { net::signal_event(event_.get()); }
 void Session::count_handled() noexcept {
   handled_.fetch_add(1);
   if (!someone_waits_.load()) return;
-  const std::lock_guard lock(handled_mutex_);
-  handled_changed_.notify_one();
+  const std::lock_guard lock(counts_mutex_);
+  counts_changed_.notify_all();
 }
 
 bool Session::wait_handled(std::uint64_t target, std::chrono::milliseconds most) noexcept {
   if (handled_.load() >= target) return true;
-  std::unique_lock lock(handled_mutex_);
+  std::unique_lock lock(counts_mutex_);
   someone_waits_.store(true);
   const bool reached =
-      handled_changed_.wait_for(lock, most, [&] { return handled_.load() >= target; });
+      counts_changed_.wait_for(lock, most, [&] { return handled_.load() >= target; });
   someone_waits_.store(false);
   return reached;
 }
 
+void Session::add_reference() noexcept {
+  const std::lock_guard lock(counts_mutex_);
+  ++references_;
+}
+
+void Session::drop_reference() noexcept {
+  const std::lock_guard lock(counts_mutex_);
+  --references_;
+  counts_changed_.notify_all();
+}
+
+void Session::wait_released(std::chrono::milliseconds most) noexcept {
+  std::unique_lock lock(counts_mutex_);
+  counts_changed_.wait_for(lock, most, [&] { return references_ == 0; });
+}
+
+namespace {
+
+// The reference of a closure that libnats has.
+class Reference {
+ public:
+  explicit Reference(std::shared_ptr<Session> session) noexcept : session_(std::move(session)) {
+    session_->add_reference();
+  }
+  Reference(const Reference&) = delete;
+  Reference& operator=(const Reference&) = delete;
+  ~Reference() { session_->drop_reference(); }
+
+  Session& operator*() const noexcept { return *session_; }
+  Session* operator->() const noexcept { return session_.get(); }
+
+ private:
+  std::shared_ptr<Session> session_;
+};
+
+}  // namespace
+
 // ---- callbacks of a connection
 
 struct Callbacks {
-  std::shared_ptr<Session> session;
+  explicit Callbacks(std::shared_ptr<Session> given) noexcept : session(std::move(given)) {}
+
+  Reference session;
 };
 
 namespace {
@@ -111,7 +150,7 @@ void release_callbacks(Callbacks* callbacks) noexcept { delete callbacks; }
 
 Result<Callbacks*> set_callbacks(natsOptions* options, std::shared_ptr<Session> session,
                                  bool evented) {
-  std::unique_ptr<Callbacks> callbacks(new Callbacks{std::move(session)});
+  auto callbacks = std::make_unique<Callbacks>(std::move(session));
   Callbacks* const raw = callbacks.get();
   natsStatus set = natsOptions_SetClosedCB(options, on_closed, raw);
   if (set == NATS_OK) set = natsOptions_SetLameDuckModeCB(options, on_lame_duck, raw);
@@ -128,7 +167,10 @@ Result<Callbacks*> set_callbacks(natsOptions* options, std::shared_ptr<Session> 
 namespace {
 
 struct Subscription {
-  std::shared_ptr<Session> session;
+  Subscription(std::shared_ptr<Session> given, std::string name) noexcept
+      : session(std::move(given)), topic(std::move(name)) {}
+
+  Reference session;
   std::string topic;  // empty: pings and probes
 };
 
@@ -169,7 +211,7 @@ void on_complete(void* closure) noexcept { delete static_cast<Subscription*>(clo
 
 natsSubscription* subscribe(natsConnection* connection, const std::string& subject,
                             std::shared_ptr<Session> session, std::string topic) {
-  std::unique_ptr<Subscription> closure(new Subscription{std::move(session), std::move(topic)});
+  auto closure = std::make_unique<Subscription>(std::move(session), std::move(topic));
   natsSubscription* made = nullptr;
   const auto done =
       natsConnection_Subscribe(&made, connection, subject.c_str(), on_message, closure.get());

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -44,6 +45,13 @@ class Session {
   /// libnats has closed the connection.
   void tell_closed() noexcept;
 
+  /// libnats holds one reference more, or one less.
+  void add_reference() noexcept;
+  void drop_reference() noexcept;
+  /// Waits until libnats holds no reference, or the time is over. Then its threads are done with
+  /// the connection.
+  void wait_released(std::chrono::milliseconds most) noexcept;
+
   /// A message was handled.
   void count_handled() noexcept;
   std::uint64_t handled() const noexcept { return handled_; }
@@ -63,8 +71,9 @@ class Session {
   std::atomic<bool> will_stop_{false};
   std::atomic<std::uint64_t> handled_{0};
   std::atomic<bool> someone_waits_{false};
-  std::mutex handled_mutex_{};
-  std::condition_variable handled_changed_{};
+  std::mutex counts_mutex_{};
+  std::condition_variable counts_changed_{};
+  std::size_t references_ = 0;  // guarded by counts_mutex_
 };
 
 /// Lets libnats hold a reference to the session: for its callbacks of a connection, from these
