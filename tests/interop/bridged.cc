@@ -16,9 +16,9 @@
 //   bridge up nats://127.0.0.1:4222     a change of the state, with the reason
 //   gap TOPIC CAUSE                     Server::on_bridge_gap
 //
-// GET /flood/TOPICS/COUNT/SIZE publishes in a thread and answers with the results. With --tally N,
-// clients inside of this program subscribe to the topics t.0 to t.N-1, and GET /tally tells what
-// they received.
+// GET /flood/TOPICS/COUNT/SIZE publishes in a thread and answers with the results; with ?window=N
+// it waits for the subscribers inside. With --tally N, clients inside of this program subscribe to
+// the topics t.0 to t.N-1, and GET /tally tells what they received.
 
 #include "tern/client.h"
 #include "tern/server.h"
@@ -129,21 +129,27 @@ class Session {
 
 // ---- many publications
 
+// Begins the names of the publishers of this process.
+std::string own_name() { return std::to_string(::getpid()) + '.'; }
+
 struct Flood {
   std::uint64_t topics, count, size;
+  std::uint64_t window;  // publications ahead of the subscribers inside; 0: no bound
 };
 
 // Publications are "PUBLISHER TOPIC NUMBER xxx…": each topic has the numbers 1, 2, 3 … of each
 // publisher. One that is refused because too much waits is tried again.
-std::string flood(tern::Server& server, const Flood& wanted) {
+std::string flood(tern::Server& server, const Flood& wanted,
+                  const std::atomic<std::uint64_t>& own) {
   static std::atomic<unsigned> runs{0};
-  const std::string publisher = std::to_string(::getpid()) + '.' + std::to_string(++runs);
+  const std::string publisher = own_name() + std::to_string(++runs);
   std::map<std::string, std::uint64_t> results;
   std::chrono::nanoseconds longest{0};
   for (std::uint64_t i = 0; i < wanted.count; ++i) {
     const std::string topic = "t." + std::to_string(i % wanted.topics);
     std::string payload =
         publisher + ' ' + topic + ' ' + std::to_string(i / wanted.topics + 1) + ' ';
+    while (wanted.window > 0 && i >= own + wanted.window) std::this_thread::yield();
     payload.resize(std::max<std::size_t>(payload.size(), wanted.size), 'x');
     for (;;) {
       const auto began = std::chrono::steady_clock::now();
@@ -164,6 +170,9 @@ std::string flood(tern::Server& server, const Flood& wanted) {
 
 // What one subscriber has received. Thread: the loop of the clients.
 struct Tally {
+  std::atomic<std::uint64_t>* own_received =
+      nullptr;  // of publications of this process; of one subscriber
+  const std::string own_publishers = own_name();
   std::size_t topics = 0;
   std::uint64_t subscribed = 0, received = 0, missing = 0, repeated = 0, gaps = 0;
   std::map<std::string, std::uint64_t> last{};   // number, by topic and publisher
@@ -175,6 +184,7 @@ struct Tally {
     const std::uint64_t number = number_of(next_word(payload));
     std::uint64_t& before = last[topic + ' ' + std::string(publisher)];
     ++received;
+    if (own_received != nullptr && publisher.starts_with(own_publishers)) ++*own_received;
     if (number <= before) {
       ++repeated;
     } else {
@@ -225,6 +235,7 @@ class Tallies {
  public:
   Tallies(std::size_t clients, std::size_t topics) : tallies_(clients) {
     for (Tally& tally : tallies_) tally.topics = topics;
+    if (!tallies_.empty()) tallies_.front().own_received = &own_received_;
   }
   ~Tallies() {
     if (!thread_.joinable()) return;
@@ -239,6 +250,8 @@ class Tallies {
     }
     thread_ = std::thread([this] { loop_.run().value(); });
   }
+
+  const std::atomic<std::uint64_t>& own_received() const { return own_received_; }
 
   // Answers when the loop has a moment.
   void tell(const tern::Exchange& exchange) {
@@ -259,6 +272,7 @@ class Tallies {
     return all.empty() ? "[]" : all + ']';
   }
 
+  std::atomic<std::uint64_t> own_received_{0};
   std::vector<Tally> tallies_;
   tern::Loop loop_{};
   std::vector<tern::Client> clients_{};
@@ -398,9 +412,9 @@ int main(int argc, char** argv) {
     const tern::Request& request = exchange.request();
     const auto number = [&](std::string_view name) { return number_of(request.parameter(name)); };
     const Flood wanted{std::max<std::uint64_t>(number("topics"), 1), number("count"),
-                       number("size")};
-    std::thread([&server, exchange, wanted] {
-      exchange.respond(tern::Response::json(flood(server, wanted)));
+                       number("size"), number_of(request.query("window"))};
+    std::thread([&, exchange, wanted] {
+      exchange.respond(tern::Response::json(flood(server, wanted, tallies.own_received())));
     }).detach();
   });
 

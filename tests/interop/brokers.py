@@ -21,6 +21,7 @@ import websockets
 import harness
 from harness import SECONDS, Process, check, expect, program
 from peers_proxies import eventually, free_port, listens
+from peers_tls import certificate
 
 
 # ---- rows
@@ -49,6 +50,7 @@ class Beside:
 
     def _begin(self):
         self.begun = True
+        certificate()  # makes it once, before several rows want it
         waiting = queue.Queue()
         for row in self.rows:
             if all(word in row[0] for word in harness.WORDS):
