@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <gtest/gtest.h>
+#include <optional>
 #include <sched.h>
 #include <set>
 #include <stdexcept>
@@ -46,7 +47,7 @@ TEST(BenchAttacks, HaveUniqueNamesAndBeginWithNone) {
     EXPECT_EQ(attack.senders == 0, attack.kind == AttackKind::none) << attack.name;
   }
   EXPECT_EQ(attacks().front().kind, AttackKind::none);
-  EXPECT_EQ(attacks().size(), 10u);
+  EXPECT_EQ(attacks().size(), 15u);
 }
 
 TEST(BenchAttacks, SendTheFramesThatTheirNamesPromise) {
@@ -72,6 +73,17 @@ TEST(BenchAttacks, SendTheFramesThatTheirNamesPromise) {
   EXPECT_TRUE(text_of(AttackKind::pages).ends_with("\r\n\r\n"));
 }
 
+TEST(BenchAttacks, SendTheRequestsThatTheirNamesPromise) {
+  EXPECT_TRUE(text_of(AttackKind::bodies).starts_with("POST /body "));
+  EXPECT_NE(text_of(AttackKind::bodies).find("Content-Length: 60000\r\n"), std::string::npos);
+  EXPECT_TRUE(text_of(AttackKind::tiny_chunks).find("\r\n\r\n1\r\nx\r\n1\r\nx") !=
+              std::string::npos);
+  EXPECT_TRUE(text_of(AttackKind::tiny_chunks).ends_with("\r\n0\r\n\r\n"));
+  EXPECT_TRUE(text_of(AttackKind::files).starts_with("GET /files/64k "));
+  EXPECT_TRUE(text_of(AttackKind::unread_files).starts_with("GET /files/large "));
+  EXPECT_TRUE(text_of(AttackKind::streams).starts_with("GET /stream "));
+}
+
 // The server is an echo server of tern. `tern-bench fairness` measures how fast it answers; this
 // test checks only that it does.
 TEST(BenchFairness, ABystanderIsAnsweredWhileEachAttackerSends) {
@@ -84,6 +96,13 @@ TEST(BenchFairness, ABystanderIsAnsweredWhileEachAttackerSends) {
                                           },
                                       .on_drain = [](tern::Connection& conn) { conn.resume(); }});
   running.server.get("/", [](const tern::Request&) { return tern::Response::text("page"); });
+  running.server.get("/files/{name}", [](const tern::Request&) {
+    return tern::Response::text(std::string(65'536, 'x'));
+  });
+  running.server.post("/body", [](const tern::Request&) { return tern::Response::status(204); });
+  running.server.get("/stream", [](const tern::Request&) {
+    return tern::Response::stream("text/plain", [] { return std::optional<std::string>("x"); });
+  });
   const std::string url = "ws://127.0.0.1:" + std::to_string(running.start()) + "/echo";
   tern::bench::Bystander bystander(tern::bench::Target::parse(url));
   for (const Attack& attack : attacks()) {

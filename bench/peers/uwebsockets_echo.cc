@@ -1,12 +1,15 @@
 // An echo server on uWebSockets, for the comparison with tern's. It follows the library's own
 // examples and is built with the flags of its makefile: one thread, no idle timeout, limits that do
-// not apply. On /fanout a message goes to all other connections, by a topic. No package contains
-// the library, so this program is built from a checkout if one is named (CMakeLists.txt).
+// not apply. On /fanout a message goes to all other connections, by a topic. /1k and /64k are
+// pages. No package contains the library, so this program is built from a checkout if one is named
+// (CMakeLists.txt).
 #include "options.h"
 
 #include <App.h>
 #include <CLI/CLI.hpp>
+#include <cstddef>
 #include <cstdio>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -42,6 +45,14 @@ int serve(const peers::Options& options, const uWS::SocketContextOptions& contex
     socket->publish("all", message, code, deflate);
   };
   uWS::TemplatedApp<Tls> app(context);
+  const auto add_page = [&app](const char* path, std::size_t size) {
+    app.get(path, [page = std::string(size, 'p')](auto* response, auto*) {
+      response->writeHeader("Content-Type", "text/html")->end(page);
+    });
+  };
+  constexpr std::size_t kib = 1024;
+  add_page("/1k", kib);
+  add_page("/64k", 64 * kib);
   app.template ws<NoData>("/fanout", std::move(fanout));
   app.template ws<NoData>("/*", std::move(echo));
   app.listen("127.0.0.1", options.port, [&listens](us_listen_socket_t* socket) {

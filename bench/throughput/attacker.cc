@@ -91,13 +91,13 @@ class Sender {
 class RunningAttack {
  public:
   RunningAttack(const Attack& attack, const std::string& url)
-      : reads_(attack.kind != AttackKind::pages),
+      : reads_(!reads_nothing(attack.kind)),
         bytes_(attack_bytes(attack.kind)),
         target_(Target::parse(url, needs_of(attack.kind) == Needs::deflate)) {
     epoll_ = net::Fd(::epoll_create1(EPOLL_CLOEXEC));
     if (!epoll_) throw_errno("epoll_create1");
     for (std::size_t i = 0; i < attack.senders; ++i) {
-      if (attack.kind == AttackKind::pages) {
+      if (is_http(attack.kind)) {
         senders_.push_back(std::make_unique<Sender>(start_connect(target_, 0, 0), bytes_));
       } else {
         senders_.push_back(std::make_unique<Sender>(connect_and_upgrade(target_), bytes_));

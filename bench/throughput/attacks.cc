@@ -26,6 +26,11 @@ constexpr std::array table{
     Attack{"messages of 1 B, 16", AttackKind::tiny_messages, 16},
     Attack{"messages of 1 MiB, 16", AttackKind::large_messages, 16},
     Attack{"TLS records of 1 B, 16", AttackKind::tiny_records, 16},
+    Attack{"bodies of 60 KB, 16", AttackKind::bodies, 16},
+    Attack{"chunks of 1 B, 16", AttackKind::tiny_chunks, 16},
+    Attack{"files of 64 KiB, 16", AttackKind::files, 16},
+    Attack{"large files, 64 unread", AttackKind::unread_files, 64},
+    Attack{"streams of 1 B, 16", AttackKind::streams, 16},
 };
 
 void append(Bytes& to, const Bytes& from) { to.insert(to.end(), from.begin(), from.end()); }
@@ -56,15 +61,45 @@ Bytes empty_frames() {
   return all;
 }
 
+Bytes bytes_of(std::string_view text) {
+  const auto bytes = std::as_bytes(std::span(text));
+  return {bytes.begin(), bytes.end()};
+}
+
+Bytes get(std::string_view path) {
+  return bytes_of("GET " + std::string(path) + " HTTP/1.1\r\nHost: localhost\r\n\r\n");
+}
+
+Bytes post(std::string_view field, std::string_view body) {
+  return bytes_of("POST /body HTTP/1.1\r\nHost: localhost\r\n" + std::string(field) + "\r\n\r\n" +
+                  std::string(body));
+}
+
+Bytes body_in_chunks() {
+  constexpr std::size_t chunks = 4'000;
+  std::string body;
+  for (std::size_t i = 0; i < chunks; ++i) body += "1\r\nx\r\n";
+  return post("Transfer-Encoding: chunked", body + "0\r\n\r\n");
+}
+
 Bytes unit_of(AttackKind kind) {
   switch (kind) {
     case AttackKind::none:
       return {};
-    case AttackKind::pages: {
-      constexpr std::string_view get = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
-      const auto bytes = std::as_bytes(std::span(get));
-      return {bytes.begin(), bytes.end()};
+    case AttackKind::pages:
+      return get("/");
+    case AttackKind::bodies: {
+      constexpr std::size_t size = 60'000;
+      return post("Content-Length: " + std::to_string(size), std::string(size, 'x'));
     }
+    case AttackKind::tiny_chunks:
+      return body_in_chunks();
+    case AttackKind::files:
+      return get("/files/64k");
+    case AttackKind::unread_files:
+      return get("/files/large");
+    case AttackKind::streams:
+      return get("/stream");
     case AttackKind::bombs:
       return frame_of(pack(std::string(mebibyte, '\0')), true);
     case AttackKind::empty_blocks:
@@ -93,9 +128,23 @@ Needs needs_of(AttackKind kind) noexcept {
       return Needs::deflate;
     case AttackKind::tiny_records:
       return Needs::tls;
+    case AttackKind::bodies:
+    case AttackKind::tiny_chunks:
+    case AttackKind::files:
+    case AttackKind::unread_files:
+    case AttackKind::streams:
+      return Needs::files;
     default:
       return Needs::nothing;
   }
+}
+
+bool is_http(AttackKind kind) noexcept {
+  return needs_of(kind) == Needs::pages || needs_of(kind) == Needs::files;
+}
+
+bool reads_nothing(AttackKind kind) noexcept {
+  return kind == AttackKind::pages || kind == AttackKind::unread_files;
 }
 
 std::vector<std::byte> attack_bytes(AttackKind kind) {

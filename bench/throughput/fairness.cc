@@ -12,13 +12,17 @@
 #include "throughput/entrants.h"
 #include "throughput/progress.h"
 #include "throughput/server_process.h"
+#include "throughput/system.h"
 
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <sys/resource.h>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -32,6 +36,7 @@ struct Contestant {
   std::string name;
   std::vector<std::string> command;
   bool has_pages = false;
+  bool has_files = false;
   bool has_deflate = false;
   bool has_tls = false;
 };
@@ -42,6 +47,8 @@ bool can(const Contestant& contestant, Needs needs) noexcept {
       return true;
     case Needs::pages:
       return contestant.has_pages;
+    case Needs::files:
+      return contestant.has_files;
     case Needs::deflate:
       return contestant.has_deflate;
     case Needs::tls:
@@ -55,17 +62,22 @@ bool can(const Contestant& contestant, Needs needs) noexcept {
 std::vector<Contestant> contestants(const CompareOptions& options) {
   std::vector<Contestant> all;
   for (std::size_t i = 0; i < options.servers.size(); ++i) {
-    all.push_back({i == 0 ? "tern" : "tern #" + std::to_string(i + 1),
-                   {options.servers[i], "--port", "0"},
-                   true,
-                   true,
-                   true});
+    all.push_back({.name = i == 0 ? "tern" : "tern #" + std::to_string(i + 1),
+                   .command = {options.servers[i], "--port", "0"},
+                   .has_pages = true,
+                   .has_files = i == 0,  // by tern_pages, which is beside this program
+                   .has_deflate = true,
+                   .has_tls = true});
   }
   all.push_back(
-      {"bare echo", {beside_this_program("tern-bench"), "ceiling", "--bare", "--port", "0"}});
+      {.name = "bare echo",
+       .command = {beside_this_program("tern-bench"), "ceiling", "--bare", "--port", "0"}});
   const std::string rival = beside_this_program("uwebsockets_echo");
   if (options.rivals && std::filesystem::exists(rival)) {
-    all.push_back({"uWS", {rival, "--port", "0", "--max-message", "1048576"}, false, true, true});
+    all.push_back({.name = "uWS",
+                   .command = {rival, "--port", "0", "--max-message", "1048576"},
+                   .has_deflate = true,
+                   .has_tls = true});
   }
   return all;
 }
@@ -76,6 +88,39 @@ struct Row {
   double sent = 0;          // MB/s of the attack
   std::uint64_t ended = 0;  // connections of the attack
   std::string left_out{};   // the reason if it was left out, else empty
+};
+
+// tern_pages prints the URL of its pages.
+std::string echo_url(const std::string& url) {
+  constexpr std::string_view http = "http://";
+  return url.starts_with(http) ? "ws://" + url.substr(http.size()) + "/echo" : url;
+}
+
+// The files that the attacks request. The large one takes no room on the disk.
+class Files {
+ public:
+  Files() {
+    std::string name = std::filesystem::temp_directory_path() / "tern-fairness-XXXXXX";
+    if (::mkdtemp(name.data()) == nullptr) throw_errno("mkdtemp");
+    path_ = name;
+    make("64k", std::size_t{64} << 10);
+    make("large", std::size_t{1} << 30);
+  }
+  Files(const Files&) = delete;
+  Files& operator=(const Files&) = delete;
+  ~Files() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  std::string path() const { return path_.string(); }
+
+ private:
+  void make(const char* name, std::size_t size) const {
+    std::ofstream(path_ / name).flush();
+    std::filesystem::resize_file(path_ / name, size);
+  }
+
+  std::filesystem::path path_{};
 };
 
 double ms(std::chrono::nanoseconds time) noexcept {
@@ -110,11 +155,13 @@ class Fairness {
     Row row;
     if (!can(contestant, needs)) {
       row.left_out = needs == Needs::pages     ? "it has no pages"
+                     : needs == Needs::files   ? "it has no bodies, files and streams"
                      : needs == Needs::deflate ? "it has no compression"
                                                : "it has no TLS";
       return row;
     }
     std::vector<std::string> command = contestant.command;
+    if (needs == Needs::files) command = {beside_this_program("tern_pages"), folder_.path()};
     if (needs == Needs::deflate) command.insert(command.end(), {"--deflate-level", "1"});
     if (needs == Needs::tls) {
       command.insert(command.end(),
@@ -130,9 +177,10 @@ class Fairness {
 
   void measure(const Attack& attack, const std::vector<std::string>& command, Row& row) const {
     const ServerProcess server(command, server_core, false);
-    Bystander bystander(Target::parse(server.url()));
+    const std::string url = echo_url(server.url());
+    Bystander bystander(Target::parse(url));
     std::optional<Attacker> attacker;
-    if (attack.senders > 0) attacker.emplace(attack, server.url(), attack_core_);
+    if (attack.senders > 0) attacker.emplace(attack, url, attack_core_);
     std::this_thread::sleep_for(head_start);
     const std::uint64_t before = attacker ? attacker->sent() : 0;
     const auto began = Clock::now();
@@ -187,6 +235,7 @@ class Fairness {
   const CompareOptions& options_;
   int attack_core_ = client_core;
   TemporaryCertificate certificate_{};
+  Files folder_{};
   Progress progress_{};
 };
 

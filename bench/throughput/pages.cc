@@ -1,6 +1,6 @@
-// Each round visits both servers with one wrk on 100 connections that stay open. A server has one
-// worker. Other work on the machine takes time from a server, but not from its CPU time, so the
-// ratio is that of requests for each second of CPU. The middle of all rounds counts.
+// Each round visits the servers in turn with one wrk on 100 connections that stay open. A server
+// has one worker. Other work on the machine takes time from a server, but not from its CPU time, so
+// the ratio is that of requests for each second of CPU. The middle of all rounds counts.
 #include "throughput/pages.h"
 
 #include "net/address.h"
@@ -15,6 +15,7 @@
 #include <filesystem>
 #include <fstream>
 #include <netinet/in.h>
+#include <optional>
 #include <poll.h>
 #include <stdexcept>
 #include <string>
@@ -35,11 +36,12 @@ struct Row {
   const char* name;
   const char* tern_path;
   const char* nginx_path;
+  bool is_file;  // otherwise the server has the page in memory; nginx sends the file
 };
-constexpr Row rows[] = {{"page of 1 KiB", "/1k", "/1k"},
-                        {"page of 64 KiB", "/64k", "/64k"},
-                        {"file of 1 KiB", "/files/1k", "/1k"},
-                        {"file of 64 KiB", "/files/64k", "/64k"}};
+constexpr Row rows[] = {{"page of 1 KiB", "/1k", "/1k", false},
+                        {"page of 64 KiB", "/64k", "/64k", false},
+                        {"file of 1 KiB", "/files/1k", "/1k", true},
+                        {"file of 64 KiB", "/files/64k", "/64k", true}};
 
 // A directory with the files of nginx, removed at the end.
 class Folder {
@@ -135,30 +137,48 @@ Visit visit(const std::string& url, pid_t server, Seconds duration) {
   return result;
 }
 
+// From the URL of an echo server, "ws://127.0.0.1:9001/echo".
+std::string page_url(const std::string& echo, const Row& row) {
+  const std::size_t slash = echo.find('/', std::string_view("ws://").size());
+  return "http" + echo.substr(2, slash - 2) + row.nginx_path;
+}
+
 double middle(std::vector<double> values) {
   std::ranges::sort(values);
   return values[values.size() / 2];
 }
 
-void print(const CompareOptions& options, const Row& row, const std::vector<Visit>& ours,
-           const std::vector<Visit>& theirs) {
+// The middle of the requests for each second of CPU, and of the ratios of ours to theirs.
+struct Comparison {
+  double rate = 0;
+  double ratio = 0;
+  double low = 0;
+  double high = 0;
+};
+
+Comparison compare(const std::vector<Visit>& ours, const std::vector<Visit>& theirs) {
+  std::vector<double> rates;
   std::vector<double> ratios;
-  std::vector<double> our_rates;
-  std::vector<double> their_rates;
   for (std::size_t i = 0; i < ours.size(); ++i) {
-    our_rates.push_back(ours[i].per_cpu_second());
-    their_rates.push_back(theirs[i].per_cpu_second());
-    ratios.push_back(our_rates.back() / their_rates.back());
+    rates.push_back(theirs[i].per_cpu_second());
+    ratios.push_back(ours[i].per_cpu_second() / rates.back());
   }
   const auto [low, high] = std::ranges::minmax(ratios);
+  return {middle(rates), middle(ratios), low, high};
+}
+
+void print(const CompareOptions& options, const Row& row, const char* rival,
+           const std::vector<Visit>& ours, const std::vector<Visit>& theirs) {
+  const double rate = compare(ours, ours).rate;
+  const Comparison beside = compare(ours, theirs);
   if (options.json) {
-    std::printf(R"({"row":"%s","tern_per_cpu_second":%.0f,"nginx_per_cpu_second":%.0f,)"
-                R"("ratio":%.3f,"ratio_low":%.3f,"ratio_high":%.3f})"
+    std::printf(R"({"row":"%s","rival":"%s","tern_per_cpu_second":%.0f,)"
+                R"("rival_per_cpu_second":%.0f,"ratio":%.3f,"ratio_low":%.3f,"ratio_high":%.3f})"
                 "\n",
-                row.name, middle(our_rates), middle(their_rates), middle(ratios), low, high);
+                row.name, rival, rate, beside.rate, beside.ratio, beside.low, beside.high);
   } else {
-    std::printf("%-16s %10.0f %10.0f   %.2f (%.2f to %.2f)\n", row.name, middle(our_rates),
-                middle(their_rates), middle(ratios), low, high);
+    std::printf("%-16s %10.0f   %-12s %10.0f   %.2f (%.2f to %.2f)\n", row.name, rate, rival,
+                beside.rate, beside.ratio, beside.low, beside.high);
   }
   std::fflush(stdout);
 }
@@ -176,19 +196,29 @@ int run_pages(const CompareOptions& options) {
                     options.realtime);
   await_port(port);
   const std::string nginx_url = "http://127.0.0.1:" + std::to_string(port);
+  // It exists if a checkout was named when the peers were built.
+  const std::string other_program = beside_this_program("uwebsockets_echo");
+  std::optional<ServerProcess> other;
+  if (fs::exists(other_program))
+    other.emplace(std::vector<std::string>{other_program}, any_core, options.realtime);
   if (!options.json) {
     std::puts("requests for each second of CPU, on 100 connections that stay open");
-    std::puts("                       tern      nginx   ratio");
+    std::puts("                       tern   beside                    ratio");
   }
   for (const Row& row : rows) {
     if (!is_wanted(row.name, options)) continue;
+    const bool with_other = other && !row.is_file;
     std::vector<Visit> ours;
     std::vector<Visit> theirs;
+    std::vector<Visit> others;
     for (unsigned i = 0; i < options.repetitions; ++i) {
       ours.push_back(visit(tern.url() + row.tern_path, tern.pid(), options.duration));
       theirs.push_back(visit(nginx_url + row.nginx_path, nginx.pid(), options.duration));
+      if (!with_other) continue;
+      others.push_back(visit(page_url(other->url(), row), other->pid(), options.duration));
     }
-    print(options, row, ours, theirs);
+    print(options, row, "nginx", ours, theirs);
+    if (with_other) print(options, row, "uWebSockets", ours, others);
   }
   return 0;
 }
