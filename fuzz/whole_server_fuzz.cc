@@ -24,6 +24,7 @@
 #include "support/input.h"
 #include "support/server_session.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -47,6 +48,7 @@ using tern::fuzz::Lives;
 using tern::fuzz::Stream;
 
 constexpr std::size_t max_peers = 8;
+constexpr std::size_t max_body = 100;
 constexpr const char* targets[] = {"/act", "/handlers", "/later", "/unmakable", "/page", "/none"};
 
 struct Peer {
@@ -73,6 +75,9 @@ class World {
       if (ran) check_counters(server.counters());
     }
     upgrades_.clear();  // these outlive the server
+    demand(std::ranges::none_of(exchanges_, &tern::Exchange::is_open),
+           "an open exchange at the end");
+    exchanges_.clear();
     for (const tern::Handle& handle : lives_.handles) {
       demand(!handle.send("late") && !handle.close(), "a handle works after its server ended");
     }
@@ -90,6 +95,7 @@ class World {
                    .max_head_bytes = 2000,
                    .max_request_line_bytes = 200,
                    .max_header_fields = 20,
+                   .max_body_bytes = max_body,
                    .max_queued_bytes = 3000,
                    .high_water_bytes = 1000,
                    .low_water_bytes = 100,
@@ -126,6 +132,14 @@ class World {
     server.get("/page", [](const tern::Request& request) {
       if (!request.query("fail").empty()) throw std::runtime_error("a page that fails");
       return tern::Response::text(std::string(request.remote_address()));
+    });
+    server.post("/body", [](const tern::Request& request) {
+      demand(request.body().size() <= max_body, "a body above the limit");
+      return tern::Response::text(std::string(request.body()));
+    });
+    server.post("/body/later", [this](tern::Exchange exchange) {
+      demand(exchange.request().body().size() <= max_body, "a body above the limit");
+      if (exchanges_.size() < 4) exchanges_.push_back(std::move(exchange));
     });
   }
 
@@ -212,8 +226,17 @@ class World {
     peer.end.send(head);
   }
 
+  void answer_page() {
+    if (exchanges_.empty()) return;
+    const tern::Exchange exchange = std::move(exchanges_.front());
+    exchanges_.pop_front();
+    if (input_.take() % 2 != 0) return;  // the destructor of `exchange` answers with 503
+    exchange.respond(tern::Response::text(std::string(exchange.request().body())));
+    demand(!exchange.is_open(), "an exchange that was answered is open");
+  }
+
   void answer() {
-    if (upgrades_.empty()) return;
+    if (upgrades_.empty()) return answer_page();
     const unsigned how = input_.take();
     const tern::Upgrade upgrade = std::move(upgrades_.front());
     upgrades_.pop_front();
@@ -284,6 +307,7 @@ class World {
   Lives lives_{};
   std::deque<Peer> peers_{};
   std::deque<tern::Upgrade> upgrades_{};
+  std::deque<tern::Exchange> exchanges_{};
   bool stopped_ = false;
   int opened_ = 0;  // open connections of the route "/handlers"
   unsigned logged_ = 0;
