@@ -15,7 +15,7 @@ check="$test clang:clang++ clang-tidy:clang-tidy llvm:llvm-cov libwslay-dev libc
 coverage="$test gcovr:gcovr"
 interop="$build python3:python3 python3-websockets python3-requests python3-prometheus-client nodejs:node node-ws
   chromium:chromium chromium-driver:chromedriver curl:curl openssl:openssl nginx-light:nginx
-  haproxy:haproxy tinyproxy-bin:tinyproxy squid-openssl microsocks:microsocks dante-server
+  haproxy:haproxy caddy:caddy tinyproxy-bin:tinyproxy squid-openssl microsocks:microsocks dante-server
   systemd:systemd-socket-activate nats-server redis-server"
 bench="$build libbenchmark-dev"
 peers="$bench libboost-dev libwebsockets-dev libwebsocketpp-dev golang-go:go

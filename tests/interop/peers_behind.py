@@ -1,4 +1,5 @@
-"""nginx and HAProxy with every configuration of docs/guides/behind-a-proxy.md, in front of our server.
+"""nginx, HAProxy and Caddy with every configuration of docs/guides/behind-a-proxy.md, in front of our
+server.
 
 The blocks are read from the page. Only their addresses, their ports and their files are replaced. The
 options of the server are those of the C++ snippet above a block.
@@ -64,12 +65,12 @@ def flags_of(options, path):
 
 
 @contextlib.contextmanager
-def server_of(options, directory):
+def server_of(name, options, directory):
     path = os.path.join(directory, "app.sock")
     flags, secure = flags_of(options, path)
-    with program("echo_server", *flags) as server:
+    with program(name, *flags) as server:
         line = server.wait_line("^listening on ")
-        server.port = int(re.search(r":(\d+)/echo$", line)[1]) if "--port" in flags else 0
+        server.port = int(re.search(r":(\d+)/\w+$", line)[1]) if "--port" in flags else 0
         server.path = path
         server.secure = secure
         yield server
@@ -86,6 +87,8 @@ def with_places(text, server, front):
         ("listen 443 ssl", f"listen [::1]:{front.port} ssl"),
         ("listen 80", f"listen [::1]:{front.port}"),
         ("bind :443", f"bind [::1]:{front.port}"),
+        # Caddy would request a certificate for the host.
+        ("example.org {", f"https://localhost:{front.port} {{\n  bind ::1\n  tls {pem} {pem}"),
     ):
         text = text.replace(old, new)
     for forgotten in (":9001", "/etc/ssl/", "/run/", "443", "listen 80"):
@@ -94,16 +97,19 @@ def with_places(text, server, front):
 
 
 @contextlib.contextmanager
-def in_front(language, configuration):
+def in_front(language, configuration, name="echo_server"):
     """The server of a configuration with its proxy in front: the port, and whether TLS is spoken."""
     with tempfile.TemporaryDirectory(prefix="tern-behind-") as directory:
         front = types.SimpleNamespace(port=free_port(CLIENT), directory=directory)
-        with server_of(configuration.options, directory) as server:
+        with server_of(name, configuration.options, directory) as server:
             text = with_places(configuration.text, server, front)
-            front.secure = server.secure or " ssl" in text
+            front.secure = server.secure or " ssl" in text or language == "caddy"
             if language == "nginx":
                 head = NGINX_HEAD.format(directory=directory)
                 text, arguments = head + text + "}\n", ("-e", "stderr", "-c")
+            elif language == "caddy":
+                text = f"{{\n  admin off\n  storage file_system {directory}\n}}\n" + text
+                arguments = ("run", "--adapter", "caddyfile", "--config")
             else:
                 text = f"global\n  stats socket {directory}/control\n" + text
                 arguments = ("-db", "-f")
@@ -169,8 +175,13 @@ def works(language, configuration):
             expect(health(front.directory)[0], "UP", "health")
 
 
-for language in ("nginx", "haproxy"):
-    for configuration in configurations(language):
+def blocks(proxy):
+    """The configurations of a proxy. The page names the languages of its blocks."""
+    return configurations("caddyfile" if proxy == "caddy" else proxy)
+
+
+for language in ("nginx", "haproxy", "caddy"):
+    for configuration in blocks(language):
         check(language, f"the page about proxies, configuration {configuration.number}: pages, "
               "WebSockets of browsers, the client's address")(
             functools.partial(works, language, configuration))
@@ -194,6 +205,21 @@ def browser():
             expect_in(f"host site.example:{front.port}\nscheme https\npeer 127.0.0.1:", shown, "the page")
 
 
-@check("nginx", "the page about proxies has configurations for nginx and HAProxy")
+@check("Chromium", "behind nginx with TLS: the hub's page chats, and shows the browser's address")
+def hub_page():
+    with in_front("nginx", configurations("nginx")[0], "hub") as front:
+        flags = ("--ignore-certificate-errors", f"--host-resolver-rules=MAP site.example [{CLIENT}]")
+        with Browser(flags) as page:
+            page.open(f"https://site.example:{front.port}/?room=tea&name=Ann")
+            page.wait_for("document.getElementById('state').dataset.live === 'yes'")
+            page.type("#text", "Hello through nginx")
+            page.click("#send")
+            page.wait_for("[...document.querySelectorAll('#log li span')].at(-1)?.textContent"
+                          " === 'Hello through nginx'")
+            page.wait_for("document.getElementById('address').textContent !== ''")
+            expect(page.run("return document.getElementById('address').textContent"), CLIENT, "address")
+
+
+@check("nginx", "the page about proxies has configurations for nginx, HAProxy and Caddy")
 def complete():
-    expect([len(configurations(language)) for language in ("nginx", "haproxy")], [3, 3], "blocks")
+    expect([len(blocks(proxy)) for proxy in ("nginx", "haproxy", "caddy")], [3, 3, 1], "blocks")
