@@ -1,17 +1,23 @@
 // TcpTransport over connected loopback sockets.
 #include "tern/error.h"
 
+#include "net/sealed_copy.h"
 #include "net/socket.h"
 #include "net/tcp.h"
 #include "support/socket_pair.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <memory>
 #include <poll.h>
 #include <signal.h>
+#include <span>
 #include <string>
+#include <sys/epoll.h>
+#include <unistd.h>
 #include <vector>
 
 namespace {
@@ -34,6 +40,94 @@ iovec piece(std::string& text) { return {text.data(), text.size()}; }
 Transport::Transfer read_some(TcpTransport& from, std::span<const iovec> into) {
   EXPECT_TRUE(wait_ready(from.fd(), POLLIN));
   return from.read(into);
+}
+
+std::string pattern(std::size_t size) {
+  std::string text(size, ' ');
+  for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>('a' + i * 7 % 23);
+  return text;
+}
+
+// Writes all pieces, where the second one also lies in a file, and returns what the peer received.
+std::string through(Ends& ends, std::vector<std::string> texts, int file) {
+  std::string expected;
+  for (const std::string& text : texts) expected += text;
+  std::string got;
+  std::string buffer(100'000, ' ');
+  std::size_t done = 0;  // bytes written
+  while (got.size() < expected.size()) {
+    std::vector<iovec> pieces;
+    Transport::Transfer put{.state = State::wait_write};
+    std::size_t begin = 0;
+    tern::net::FilePart part;
+    for (std::size_t i = 0; i < texts.size(); begin += texts[i++].size()) {
+      const std::size_t skipped = std::min(done - std::min(done, begin), texts[i].size());
+      const std::size_t left = texts[i].size() - skipped;
+      if (left == 0) continue;
+      if (i == 1) {
+        part = {.descriptor = file, .offset = skipped, .bytes = left, .before = 0};
+        for (const iovec& piece : pieces) part.before += piece.iov_len;
+      }
+      pieces.push_back({texts[i].data() + skipped, left});
+    }
+    if (!pieces.empty()) {
+      put = part.descriptor < 0 ? ends.client.write(pieces)
+                                : ends.client.write_with_file(pieces, part);
+    }
+    EXPECT_NE(put.state, State::failed) << put.error.message();
+    done += put.bytes;
+    if (put.state == State::ok && done < expected.size()) continue;
+    const iovec into[] = {piece(buffer)};
+    const auto read = read_some(ends.server, into);
+    if (read.state != State::ok) break;
+    got.append(buffer, 0, read.bytes);
+  }
+  EXPECT_EQ(ends.client.delivery().acknowledged + ends.client.delivery().waiting, expected.size());
+  return got;
+}
+
+TEST(TcpTransport, SendsAPieceFromAFile) {
+  for (const std::size_t size : {std::size_t{1}, std::size_t{70'000}, std::size_t{5} << 20}) {
+    const std::string text = pattern(size);
+    const tern::net::Fd file = tern::net::sealed_copy(std::as_bytes(std::span(text)));
+    ASSERT_TRUE(file) << errno;
+    for (const char* const head : {"", "head"}) {
+      Ends ends;
+      EXPECT_EQ(through(ends, {head, text, "tail"}, file.get()), head + text + "tail") << size;
+    }
+    // A descriptor that sendfile() does not take: the bytes are written from memory.
+    Ends ends;
+    const tern::net::Fd none(::epoll_create1(EPOLL_CLOEXEC));
+    EXPECT_EQ(through(ends, {"", text, "tail"}, none.get()), text + "tail");
+  }
+}
+
+TEST(TcpTransport, NoProgramChangesASealedCopy) {
+  const std::string text = pattern(10'000);
+  const tern::net::Fd file = tern::net::sealed_copy(std::as_bytes(std::span(text)));
+  ASSERT_TRUE(file);
+  EXPECT_EQ(::pwrite(file.get(), "x", 1, 0), -1);
+  EXPECT_EQ(::ftruncate(file.get(), 0), -1);
+  EXPECT_NE(::fcntl(file.get(), F_GETFD) & FD_CLOEXEC, 0);
+}
+
+// sendfile() raises SIGPIPE, which would end this program.
+TEST(TcpTransport, AFileToAPeerThatIsGoneRaisesNoSignal) {
+  std::string text = pattern(100'000);
+  const tern::net::Fd file = tern::net::sealed_copy(std::as_bytes(std::span(text)));
+  ASSERT_TRUE(file);
+  ASSERT_NE(::signal(SIGPIPE, SIG_DFL), SIG_ERR);
+  Ends ends;
+  ends.client.shutdown_write();
+  const iovec pieces[] = {piece(text)};
+  const auto put = ends.client.write_with_file(
+      pieces, {.descriptor = file.get(), .offset = 0, .bytes = text.size(), .before = 0});
+  EXPECT_EQ(put.state, State::failed);
+  sigset_t mask;
+  ASSERT_EQ(::pthread_sigmask(SIG_BLOCK, nullptr, &mask), 0);
+  EXPECT_EQ(::sigismember(&mask, SIGPIPE), 0);
+  ASSERT_EQ(::sigpending(&mask), 0);
+  EXPECT_EQ(::sigismember(&mask, SIGPIPE), 0);
 }
 
 TEST(TcpTransport, MovesBytesOfOneAndOfManyPieces) {

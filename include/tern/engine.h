@@ -9,6 +9,7 @@
 #include "tern/http.h"
 #include "tern/message.h"
 #include "tern/options.h"
+#include "tern/output_file.h"
 #include "tern/peer_progress.h"
 #include "tern/round_trip.h"
 #include "tern/workspace.h"
@@ -230,6 +231,8 @@ class Engine {
   /// Returns the bytes to write, in at most 256 pieces; empty when all is written.
   /// Lifetime: until the next call on this engine.
   std::span<const iovec> output() noexcept;
+  /// Returns the first part of output() that a file has as well, for drivers with sendfile().
+  OutputFile output_file() const noexcept;
   /// Removes the first `written` bytes of output(), because they were written.
   void consume_output(std::size_t written) noexcept;
   /// Returns the number of bytes that are queued and not yet consumed.

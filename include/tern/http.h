@@ -190,6 +190,13 @@ class Response {
   static Response pulled(int code, std::shared_ptr<http::BodySource> source);
   /// For the library: where the body is read from; null if the body is in memory.
   const std::shared_ptr<http::BodySource>& source() const noexcept { return source_; }
+  /// For the library: a file that has the bytes of the shared body and never changes. Lifetime:
+  /// that of the shared body, which owns it. -1: there is none.
+  int body_file() const noexcept { return body_file_; }
+  void set_shared_body(std::shared_ptr<const std::string> body, int file) noexcept {
+    body_ = std::move(body);
+    body_file_ = file;
+  }
   /// The fields so far. Content-Type is the first if there is one.
   const std::vector<std::pair<std::string, std::string>>& fields() const noexcept {
     return fields_;
@@ -197,6 +204,7 @@ class Response {
 
  private:
   int code_ = 200;
+  int body_file_ = -1;
   std::shared_ptr<const std::string> body_{};
   std::shared_ptr<http::BodySource> source_{};
   std::vector<std::pair<std::string, std::string>> fields_{};

@@ -20,6 +20,7 @@
 #include "tern/message.h"
 #include "tern/observe.h"
 #include "tern/options.h"
+#include "tern/output_file.h"
 #include "tern/peer_progress.h"
 #include "tern/proxy.h"
 #include "tern/round_trip.h"

@@ -60,6 +60,28 @@ struct Written {
   std::optional<std::error_code> error{};
 };
 
+/// A write, and the number of bytes that the transport could have taken.
+struct Offer {
+  net::Transport::Transfer put{};
+  std::size_t bytes = 0;
+};
+
+/// Writes once. A part of the output may lie in a file.
+[[gnu::noinline]] inline Offer write_pieces(const Engine& engine, net::Transport& transport,
+                                            std::span<const iovec> output) noexcept {
+  const OutputFile file = engine.output_file();
+  if (file.descriptor >= 0) {
+    return {transport.write_with_file(output, {.descriptor = file.descriptor,
+                                               .offset = file.offset,
+                                               .bytes = file.bytes,
+                                               .before = file.before}),
+            file.before + file.bytes};
+  }
+  std::size_t offered = 0;
+  for (const iovec& piece : output) offered += piece.iov_len;
+  return {transport.write(output), offered};
+}
+
 /// Writes the engine's output until all is written or the transport takes no more. After a short
 /// write it does not try again, because that call would only report that the socket is full.
 [[gnu::always_inline]] inline Written write_output(Engine& engine,
@@ -69,8 +91,14 @@ struct Written {
   for (;;) {
     const std::span<const iovec> output = engine.output();
     if (output.empty() && !transport.has_unsent()) return done;
-    const net::Transport::Transfer put =
-        output.empty() ? transport.flush() : transport.write(output);
+    Offer offer;
+    if (output.size() == 1) [[likely]] {
+      offer = {transport.write(output), output[0].iov_len};
+    } else {
+      offer =
+          output.empty() ? Offer{transport.flush(), 0} : write_pieces(engine, transport, output);
+    }
+    const net::Transport::Transfer& put = offer.put;
     if (put.state == State::failed) {
       done.error = put.error;
       return done;
@@ -80,12 +108,10 @@ struct Written {
           put.state == State::wait_read ? Blocked::until_readable : Blocked::until_writable;
       return done;
     }
-    std::size_t offered = 0;
-    for (const iovec& piece : output) offered += piece.iov_len;
     engine.consume_output(put.bytes);
     done.bytes += put.bytes;
     done.any = true;
-    if (put.bytes < offered || transport.has_unsent()) {
+    if (put.bytes < offer.bytes || transport.has_unsent()) {
       done.blocked = Blocked::until_writable;
       return done;
     }

@@ -39,6 +39,10 @@ class TransportBox {
 
     Transfer read(std::span<const iovec> into) noexcept override { return to_->read(into); }
     Transfer write(std::span<const iovec> from) noexcept override { return to_->write(from); }
+    Transfer write_with_file(std::span<const iovec> from,
+                             const net::FilePart& file) noexcept override {
+      return to_->write_with_file(from, file);
+    }
     int fd() const noexcept override { return to_->fd(); }
     void shutdown_write() noexcept override { to_->shutdown_write(); }
     bool has_unsent() const noexcept override { return to_->has_unsent(); }

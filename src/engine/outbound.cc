@@ -37,7 +37,7 @@ Outbound::Outbound(base::ChunkPool& pool) : pool_(&pool) {
 [[gnu::hot]] void Outbound::clear_pieces() noexcept {
   pieces_.clear();
   head_ = 0;
-  head_begun_ = borrows_ = false;
+  head_begun_ = borrows_ = has_files_ = false;
   tail_.reset();
   tail_next_ = tail_end_ = nullptr;
 }
@@ -173,11 +173,31 @@ void Outbound::append_bytes(std::span<const std::byte> bytes) {
   check();
 }
 
-void Outbound::append_body(std::shared_ptr<const std::string> body) {
+void Outbound::append_body(std::shared_ptr<const std::string> body, int file) {
   if (body == nullptr || body->empty()) return;
   const auto bytes = std::as_bytes(std::span(*body));
   push(Piece::Kind::http, bytes, std::move(body));
+  if (file >= 0) {
+    pieces_.back().set_file(file);
+    has_files_ = true;
+  }
   check();
+}
+
+OutputFile Outbound::output_file() const noexcept {
+  OutputFile found;
+  if (!has_files_) return found;
+  for (std::size_t i = head_; i < pieces_.size(); ++i) {
+    const Piece& piece = pieces_[i];
+    if (piece.file() >= 0) {
+      found.descriptor = piece.file();
+      found.offset = piece.file_offset();
+      found.bytes = piece.size();
+      return found;
+    }
+    found.before += piece.size();
+  }
+  return {};
 }
 
 // A piece in the tail must not be empty, so the run stays as it is until wrote_http().

@@ -62,8 +62,8 @@ class Outbound {
   void append_adjacent(std::span<const std::byte> frame) noexcept;
   /// Copies bytes of HTTP.
   void append_bytes(std::span<const std::byte> bytes);
-  /// Shares the body of an HTTP answer.
-  void append_body(std::shared_ptr<const std::string> body);
+  /// Shares the body of an HTTP answer. `file` has the same bytes; -1: there is none.
+  void append_body(std::shared_ptr<const std::string> body, int file = -1);
   /// Returns room for bytes of HTTP behind all that is queued: at least `least` and at most `most`
   /// bytes. Lifetime: until the next call on this object.
   std::span<std::byte> http_room(std::size_t least, std::size_t most);
@@ -81,6 +81,8 @@ class Outbound {
     if (pieces_.empty()) return {&run_, run_.iov_len > 0 ? 1u : 0u};
     return output_pieces();
   }
+  /// See Engine::output_file(). It belongs to the last output().
+  OutputFile output_file() const noexcept;
   void consume(std::size_t written) noexcept {
     if (written == queued_) return clear();
     consume_part(written);
@@ -135,6 +137,7 @@ class Outbound {
   frame::Masking masking_ = frame::Masking::unmasked;
   bool head_begun_ = false;  // a part of pieces_[head_] is written
   bool borrows_ = false;     // a piece may be borrowed
+  bool has_files_ = false;   // a piece may lie in a file, too
 
   // The queue in front of the run. The pieces before head_ are written.
   std::vector<Piece> pieces_;

@@ -65,6 +65,16 @@ class Piece {
     payload_ = {chunk.data(), payload_.size()};
     owner_ = std::move(chunk);
   }
+  /// The payload, which is a whole shared string, also lies in this file.
+  void set_file(int descriptor) noexcept { file_ = descriptor; }
+  int file() const noexcept { return file_; }
+  /// Where the payload that is left begins in the file.
+  std::size_t file_offset() const noexcept {
+    const auto* const whole = std::get_if<std::shared_ptr<const std::string>>(&owner_);
+    if (whole == nullptr) return 0;
+    const auto* const begin = reinterpret_cast<const std::byte*>((*whole)->data());
+    return static_cast<std::size_t>(payload_.data() - begin);
+  }
   void release_owner() noexcept {
     std::destroy_at(&owner_);
     std::construct_at(&owner_);  // an assignment could throw for other types
@@ -94,6 +104,7 @@ class Piece {
   Kind kind_;
   std::uint8_t header_size_ = 0;
   std::array<std::byte, max_header> header_{};
+  int file_ = -1;
 };
 
 }  // namespace tern::engine

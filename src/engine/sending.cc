@@ -277,6 +277,10 @@ void Engine::ping(std::span<const std::byte> payload) noexcept {
   return active_ ? active_->out.output() : std::span<const iovec>();
 }
 
+OutputFile Engine::output_file() const noexcept {
+  return active_ ? active_->out.output_file() : OutputFile();
+}
+
 [[gnu::hot]] void Engine::consume_output(std::size_t written) noexcept {
   if (!active_ || written == 0) return;
   active_->out.consume(written);

@@ -263,7 +263,7 @@ bool ServerOpening::write(const Response& response, std::span<const HeaderField>
   if (has_body && response.source() != nullptr) {
     begin_body(response, next);
   } else {
-    if (has_body) out_->append_body(response.shared_body());
+    if (has_body) out_->append_body(response.shared_body(), response.body_file());
     answered(next);
   }
   return true;

@@ -17,6 +17,9 @@ class ProxyTransport final : public Transport {
 
   Transfer read(std::span<const iovec> into) noexcept override;
   Transfer write(std::span<const iovec> from) noexcept override { return tcp_.write(from); }
+  Transfer write_with_file(std::span<const iovec> from, const FilePart& file) noexcept override {
+    return tcp_.write_with_file(from, file);
+  }
   int fd() const noexcept override { return tcp_.fd(); }
   void shutdown_write() noexcept override { tcp_.shutdown_write(); }
   PeerProgress delivery() const noexcept override { return tcp_.delivery(); }

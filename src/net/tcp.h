@@ -12,11 +12,14 @@ class TcpTransport final : public Transport {
 
   Transfer read(std::span<const iovec> into) noexcept override;
   Transfer write(std::span<const iovec> from) noexcept override;
+  Transfer write_with_file(std::span<const iovec> from, const FilePart& file) noexcept override;
   int fd() const noexcept override { return socket_.get(); }
   void shutdown_write() noexcept override;
   PeerProgress delivery() const noexcept override;
 
  private:
+  Transfer put(std::span<const iovec> from, int flags) noexcept;
+
   Fd socket_;
   std::uint32_t written_ = 0;  // modulo 2^32
 };

@@ -15,6 +15,14 @@ namespace tern::net {
 
 struct ProxiedClient;
 
+/// A part of the bytes of a write() that a file has as well.
+struct FilePart {
+  int descriptor = -1;
+  std::uint64_t offset = 0;
+  std::size_t bytes = 0;
+  std::size_t before = 0;  ///< bytes in front of it; whole pieces
+};
+
 /// A byte stream that never blocks: plain TCP, or TLS over it. Its caller needs to know only which
 /// event of the descriptor to wait for.
 class Transport {
@@ -46,6 +54,11 @@ class Transport {
   /// Writes as much of `from` as possible; `from` must hold at least one byte. If a part of a piece
   /// was written, the rest of this piece must be first in the next call.
   virtual Transfer write(std::span<const iovec> from) noexcept = 0;
+  /// Writes like write(). A transport that can send the bytes of a file without a copy may do so
+  /// for this part, and then writes nothing behind it.
+  virtual Transfer write_with_file(std::span<const iovec> from, const FilePart&) noexcept {
+    return write(from);
+  }
   /// Returns the descriptor to watch. The transport owns it.
   virtual int fd() const noexcept = 0;
   /// Ends our direction: sends a FIN, and with TLS a close_notify before it. Reads still work.

@@ -4,7 +4,12 @@
 // out of the site, and a link to it leads to the same file. So an answer has an age.
 #include "server/file_cache.h"
 
+#include "net/sealed_copy.h"
+
+#include <cstddef>
 #include <iterator>
+#include <memory>
+#include <span>
 #include <utility>
 
 namespace tern::server {
@@ -19,7 +24,22 @@ const Response* FileCache::find(std::string_view path, const net::Folder& folder
     return nullptr;
   }
   entries_.splice(entries_.begin(), entries_, place);
+  if (place->answer.body().size() >= bounds_.least_copied && place->answer.body_file() < 0)
+    copy(*place);
   return &place->answer;
+}
+
+// The kernel copies a body on its way to the socket. From a file it refers to the pages instead.
+// The file that was requested could change while the socket has its pages, so the copy never
+// changes.
+void FileCache::copy(Entry& entry) {
+  if (copies_ >= bounds_.copies) return;
+  const auto contents = std::make_shared<Contents>();
+  contents->text = entry.answer.shared_body();
+  contents->copy = net::sealed_copy(std::as_bytes(std::span(*contents->text)));
+  if (!contents->copy) return;
+  entry.answer.set_shared_body({contents, contents->text.get()}, contents->copy.get());
+  ++copies_;
 }
 
 bool FileCache::takes(const net::FileIdentity& version) const noexcept {
@@ -52,6 +72,7 @@ const Response& FileCache::keep(std::string_view path, std::string file,
 
 void FileCache::drop(Place place) noexcept {
   bytes_ -= place->answer.body().size();
+  if (place->answer.body_file() >= 0) --copies_;
   by_path_.erase(place->path);
   entries_.erase(place);
 }

@@ -3,11 +3,13 @@
 
 #include "tern/http.h"
 
+#include "net/fd.h"
 #include "net/folder.h"
 
 #include <chrono>
 #include <cstddef>
 #include <list>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -22,6 +24,9 @@ class FileCache {
     std::size_t files = 512;
     std::size_t bytes = std::size_t{4} << 20;        ///< of all contents
     std::size_t file_bytes = std::size_t{64} << 10;  ///< of the contents of one file
+    /// A file of at least this size that is requested again gets a copy for sendfile().
+    std::size_t least_copied = std::size_t{16} << 10;
+    std::size_t copies = 16;  ///< descriptors
     /// A file that was changed less than this time ago is not kept, because the times of files have
     /// a granularity: two changes may have the same time.
     std::chrono::nanoseconds settled = std::chrono::seconds(3);
@@ -46,6 +51,11 @@ class FileCache {
   std::size_t bytes() const noexcept { return bytes_; }
 
  private:
+  /// The owner of a body.
+  struct Contents {
+    std::shared_ptr<const std::string> text;
+    net::Fd copy;
+  };
   struct Entry {
     std::string path;  // of the request
     std::string file;
@@ -56,11 +66,13 @@ class FileCache {
   using Place = std::list<Entry>::iterator;
 
   void drop(Place place) noexcept;
+  void copy(Entry& entry);
 
   Bounds bounds_;
   std::list<Entry> entries_{};  // the last one used first
   std::unordered_map<std::string_view, Place> by_path_{};
   std::size_t bytes_ = 0;
+  std::size_t copies_ = 0;
 };
 
 }  // namespace tern::server
