@@ -91,6 +91,10 @@ int main(int argc, char** argv) {
     return tern::Response::text("ok\n");
   });
   server.get("/livez", [](const tern::Request&) { return tern::Response::text("ok\n"); });
+  server.get("/client", [](const tern::Request& request) {
+    return tern::Response::text(std::string(request.remote_address()))
+        .header("Cache-Control", "no-store");
+  });
   server.get("/metrics", [&server](const tern::Request&) {
     return tern::Response::body(server.counters().prometheus(), "text/plain; version=0.0.4");
   });

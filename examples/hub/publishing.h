@@ -19,6 +19,11 @@ inline void publish(tern::Server& server, const std::string& topic, const Json& 
   if (is_own_topic(topic)) {
     throw BadMessage("not published: only the server publishes on this topic");
   }
+  try {
+    static_cast<void>(Json(topic).dump());
+  } catch (const Json::exception&) {  // a path may have any bytes
+    throw BadMessage("not published: the name of the topic is not UTF-8");
+  }
   const tern::PublishStatus status = server.publish(topic, data.dump());
   if (!status) throw BadMessage("not published: " + std::string(publish_status_name(status)));
 }
