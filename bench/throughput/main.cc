@@ -2,6 +2,7 @@
 // parts of it. `clients` compares clients, `fairness` measures a server under attack, and `fanout`
 // measures messages to many subscribers, `pages` pages of HTTP.
 
+#include "throughput/bridge.h"
 #include "throughput/ceiling.h"
 #include "throughput/clients.h"
 #include "throughput/compare.h"
@@ -203,6 +204,19 @@ void add_pages(CLI::App& app, CompareOptions& options, Command& command) {
   sub->callback([&] { command = [&] { return run_pages(options); }; });
 }
 
+void add_bridge(CLI::App& app, CompareOptions& options, Command& command) {
+  CLI::App* sub = app.add_subcommand(
+      "bridge", "measure topics that several processes share, by NATS and by Redis");
+  add_seconds(*sub, options.duration, "seconds of each row");
+  sub->add_option("--server", options.servers, "path of tern_bridge; default: beside this program");
+  sub->add_option("--only", options.only,
+                  "only rows whose name, after the broker's, contains this");
+  sub->add_flag("--realtime", options.realtime,
+                "use real-time priority, for machines with other work");
+  sub->add_flag("--json", options.json, "print one JSON object per line");
+  sub->callback([&] { command = [&] { return run_bridge(options); }; });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -215,6 +229,7 @@ int main(int argc, char** argv) {
   CompareOptions scaling;
   CompareOptions fairness{.duration = tern::bench::Seconds(3)};
   CompareOptions fanout;
+  CompareOptions bridge{.duration = tern::bench::Seconds(2)};
   CompareOptions pages{.duration = tern::bench::Seconds(2)};
   bool json = false;
   Command command;
@@ -231,6 +246,7 @@ int main(int argc, char** argv) {
   add_scaling(app, scaling, command);
   add_fairness(app, fairness, command);
   add_fanout(app, fanout, command);
+  add_bridge(app, bridge, command);
   add_pages(app, pages, command);
   CLI11_PARSE(app, argc, argv);
 

@@ -86,6 +86,14 @@ std::string directory_of(pid_t process) { return "/proc/" + std::to_string(proce
 
 }  // namespace
 
+std::chrono::nanoseconds thread_cpu_time(pid_t process, pid_t thread) {
+  const std::string path = directory_of(process) + "/task/" + std::to_string(thread) + "/schedstat";
+  std::ifstream file(path);
+  std::chrono::nanoseconds::rep nanoseconds = 0;
+  if (!(file >> nanoseconds)) throw std::runtime_error("cannot read " + path);
+  return std::chrono::nanoseconds(nanoseconds);
+}
+
 std::size_t resident_bytes(pid_t process) {
   return memory_field(directory_of(process) + "/smaps_rollup", "Rss:");
 }

@@ -30,6 +30,9 @@ void unset_realtime() noexcept;
 /// scheduler's own count in nanoseconds, and includes threads that run at the moment. Throws
 /// std::system_error.
 std::chrono::nanoseconds cpu_time(pid_t process);
+/// The CPU time of one thread, as the scheduler counted it at its last tick or switch. Throws
+/// std::runtime_error.
+std::chrono::nanoseconds thread_cpu_time(pid_t process, pid_t thread);
 /// Waits until the process rests, so that all of its work is included, then returns the same. Waits
 /// for a second at most. Throws as cpu_time().
 std::chrono::nanoseconds settled_cpu_time(pid_t process);
