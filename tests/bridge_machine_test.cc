@@ -1,20 +1,15 @@
 // The states of a bridge's driver with a link and a clock of the test: subscriptions, order, what
-// happens without a broker, waits between attempts, pings and probes. The thread of the driver is
-// at the end.
+// happens without a broker, waits between attempts, pings and probes.
 #include "bridge/machine.h"
+#include "support/bridge_sink.h"
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <functional>
 #include <gtest/gtest.h>
 #include <map>
 #include <memory>
-#include <mutex>
-#include <poll.h>
-#include <sstream>
 #include <string>
-#include <thread>
 #include <vector>
 
 namespace tern::bridge {
@@ -22,45 +17,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-std::string join(const std::vector<std::string>& parts) {
-  std::string all;
-  for (const std::string& part : parts) all += part + "; ";
-  return all;
-}
-
-// Writes down what the driver tells the server.
-class Sink final : public BridgeSink {
- public:
-  void deliver(std::string_view topic, Message message, const Origin& origin,
-               std::optional<Position> position) noexcept override {
-    add("deliver " + std::string(topic) + " " + std::string(message.text()) +
-        (origin.server != 0 ? " from " + std::to_string(origin.server) : "") +
-        (position ? " at " + std::to_string(position->offset) : ""));
-  }
-  void history(std::string_view topic, const BridgeHistory& answer) noexcept override {
-    add("history " + std::string(topic) + (answer.known ? " known" : " unknown"));
-  }
-  void state(BridgeState state, std::string_view why) noexcept override {
-    add("state " + std::string(bridge_state_name(state)) + " " + std::string(why));
-  }
-  void gap(std::string_view topic, GapCause cause) noexcept override {
-    add("gap " + std::string(topic) + " " + std::string(gap_cause_name(cause)));
-  }
-  void log(LogLevel, std::string_view line) noexcept override { add("log " + std::string(line)); }
-
-  std::string take() {
-    const std::lock_guard lock(mutex_);
-    return join(std::exchange(events_, {}));
-  }
-
- private:
-  void add(std::string event) {
-    const std::lock_guard lock(mutex_);
-    events_.push_back(std::move(event));
-  }
-  std::mutex mutex_{};
-  std::vector<std::string> events_{};
-};
+using test::join;
+using Sink = test::RecordingSink;
 
 // A broker that a test controls.
 class FakeLink final : public Link {
@@ -309,18 +267,18 @@ TEST_F(BridgeMachine, PublicationsWaitAndFollowTheSubscriptions) {
 }
 
 TEST_F(BridgeMachine, TheBytesThatWaitAreBounded) {
-  bridge_.buffer_bytes = 1000;
+  bridge_.buffer_bytes = 1500;
   connect();
   fail_next("poll");
   step();
   int accepted = 0;
   while (publish("t", std::string(100, 'x'))) ++accepted;
-  EXPECT_EQ(accepted, 4) << "128 bytes are added for each";
+  EXPECT_EQ(accepted, 4) << "the name and 256 bytes are added for each";
   EXPECT_EQ(publish("t", std::string(100, 'x')).value(), PublishStatus::bridge_down);
   step();
   EXPECT_EQ(publish("t", std::string(100, 'x')).value(), PublishStatus::bridge_down)
       << "what is taken from the queue still counts";
-  EXPECT_EQ(queue_.counts().waiting_bytes, 4 * 228u);
+  EXPECT_EQ(queue_.counts().waiting_bytes, 4 * 357u);
   pass(200ms);
   step();
   step();
@@ -534,100 +492,6 @@ TEST_F(BridgeMachine, TheEndSendsWhatWaits) {
   machine_->finish(now_ + 1s);
   EXPECT_EQ(link_.take(), "publish t last; close; ");
   EXPECT_EQ(publish("t", "x").value(), PublishStatus::stopped);
-}
-
-// ---- the thread
-
-// A link that waits in the functions of a name until it is interrupted.
-class StuckLink final : public Link {
- public:
-  explicit StuckLink(std::string name) : name_(std::move(name)) {}
-  std::size_t servers() const noexcept override { return 1; }
-  std::string server_name(std::size_t) const override { return "stuck"; }
-  Result<void> connect(std::size_t, LinkEvents& events) override {
-    events_ = &events;
-    return wait("connect");
-  }
-  Result<void> subscribe(std::span<const std::string_view>) override { return wait("subscribe"); }
-  Result<void> unsubscribe(std::span<const std::string_view>) override { return {}; }
-  Result<void> publish(std::string_view topic, const SharedMessage& message,
-                       const Origin& origin) override {
-    if (auto waited = wait("publish"); !waited) return waited;
-    events_->on_publication(topic, message.message(), origin);
-    return {};
-  }
-  Result<void> flush() override { return wait("flush"); }
-  Result<void> probe() override { return {}; }
-  Result<void> poll(int wake, std::chrono::milliseconds timeout) override {
-    if (auto waited = wait("poll"); !waited) return waited;
-    pollfd wanted{wake, POLLIN, 0};
-    ::poll(&wanted, 1, static_cast<int>(timeout.count()));
-    return {};
-  }
-  void close() noexcept override {}
-  void interrupt() noexcept override {
-    interrupted_ = true;
-    interrupted_.notify_all();
-  }
-
- private:
-  Result<void> wait(const std::string& name) {
-    if (name != name_) return {};
-    interrupted_.wait(false);
-    return Error::described(Errc::closed, "interrupted");
-  }
-  const std::string name_;
-  std::atomic<bool> interrupted_{false};
-  LinkEvents* events_ = nullptr;
-};
-
-TEST(BridgeDriver, StopsAtEveryStage) {
-  for (const char* stage : {"connect", "subscribe", "flush", "publish", "poll", "none"}) {
-    for (const bool destroyed : {false, true}) {
-      SCOPED_TRACE(stage);
-      Sink sink;
-      auto driver = std::make_unique<Driver>(std::make_unique<StuckLink>(stage));
-      ASSERT_TRUE(driver->attach(sink, {}));
-      driver->interest("t", true);
-      driver->publish("t", SharedMessage("x"), {});
-      if (!destroyed) driver->detach(20ms);
-      driver.reset();
-    }
-  }
-}
-
-TEST(BridgeDriver, DeliversWhatSeveralThreadsPublish) {
-  constexpr int publications = 2000;
-  Sink sink;
-  Driver driver(std::make_unique<StuckLink>("none"));
-  EXPECT_EQ(driver.publish("t", SharedMessage("x"), {}).value(), PublishStatus::stopped);
-  ASSERT_TRUE(driver.attach(sink, {}));
-  std::vector<std::thread> threads;
-  for (int i = 0; i < 3; ++i) {
-    threads.emplace_back([&driver, i] {
-      for (int n = 0; n < publications; ++n) {
-        EXPECT_TRUE(driver.publish("t" + std::to_string(i), SharedMessage(std::to_string(n)), {}));
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  driver.detach(60s);
-  std::map<std::string, int> next;
-  std::istringstream events(sink.take());
-  std::string event;
-  while (std::getline(events, event, ';')) {
-    std::istringstream words(event);
-    std::string word;
-    std::string topic;
-    int number = -1;
-    words >> word >> topic >> number;
-    if (word == "deliver") {
-      EXPECT_EQ(number, next[topic]++);
-    }
-  }
-  for (const char* topic : {"t0", "t1", "t2"}) EXPECT_EQ(next[topic], publications);
-  ASSERT_TRUE(driver.attach(sink, {})) << "it runs again";
-  driver.detach(0s);
 }
 
 }  // namespace

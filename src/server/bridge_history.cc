@@ -141,8 +141,8 @@ void BridgeLine::load(const Question& question, const BridgeHistory& answer) {
     const Position at{answer.last.epoch, offset++};
     loaded.push_back({connection::format(*question.topic, each.message, at), at.offset});
   }
-  const bool complete = question.after.epoch != answer.last.epoch ||
-                        first_of(answer) > question.after.offset + 1;
+  const bool complete =
+      question.after.epoch != answer.last.epoch || first_of(answer) > question.after.offset + 1;
   question.topic->load(loaded, answer.last, complete);
 }
 
