@@ -19,7 +19,7 @@ build = cmake --build $(BUILD) --target $(1)
 
 .PHONY: all run run-hub test tests test-repeat check check-sanitized check-long conformance faults interop bench bench-peers fuzz \
         fuzz-coverage coverage mutants soak tidy format install clean help setup-build setup-test \
-        setup-bench setup-peers guard setup-guard
+        setup-bench setup-peers guard build-guard setup-guard
 
 all: $(BUILD)/CMakeCache.txt  ## build the library and the programs (the default)
 	@$(call build,tern programs)
@@ -86,8 +86,10 @@ bench-peers: $(BUILD)/.with-peers  ## build the rivals, too, for `tern-bench com
 	@$(if $(UWEBSOCKETS),$(call configure,-DTERN_UWEBSOCKETS=$(UWEBSOCKETS)))
 	@$(call build,tern-bench echo_server peers)
 
-guard: $(BUILD)/.with-guard  ## compare instructions and system calls of an echo with the committed figures
+build-guard: $(BUILD)/.with-guard
 	@$(call build,echo_server guard_client guard_server guard_echo_client guard_topics)
+
+guard: build-guard  ## compare instructions and system calls of an echo with the committed figures
 	@scripts/guard.sh $(BUILD) $(if $(RENEW),--renew)
 
 fuzz:  ## run each fuzz target for FUZZ_SECONDS (30)

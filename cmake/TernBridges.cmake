@@ -16,7 +16,7 @@ macro(tern_bridge name module client pkgconfig package)
       add_library(tern::${name} ALIAS tern_${name})
       target_include_directories(tern_${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
       target_link_libraries(tern_${name} PUBLIC tern::tern PRIVATE ${client} Threads::Threads)
-      set_target_properties(tern_${name} PROPERTIES EXPORT_NAME ${name})
+      set_target_properties(tern_${name} PROPERTIES EXPORT_NAME ${name} UNITY_BUILD OFF)
       if(NOT PROJECT_IS_TOP_LEVEL)
         set_target_properties(tern_${name} PROPERTIES EXCLUDE_FROM_ALL ON)   # built if it is linked
       endif()

@@ -1,5 +1,5 @@
-// Who may include whom. The tables below are the rule; the tests at the end hold the tree to it,
-// and show on made-up trees that each rule fires.
+// The rules of includes: which room may include which. The tables below are the rules. The tests at
+// the end check the tree, and show with invented trees that each rule can fail.
 //
 // Every #include in include/tern and src is a quoted path to a file of this tree ("tern/close.h",
 // "http/head.h") or a header of the system in angle brackets. A room may include itself and the
@@ -192,6 +192,7 @@ Complaints check_quoted(const SourceTree& tree, const std::string& path, const I
   if (!tree.contains(target)) {
     return {at(path, include) + '"' + include.name + "\" is no file of include/tern or src/<room>"};
   }
+  if (!is_header(target)) return {at(path, include) + "a source is included"};
   if (is_umbrella(path)) {
     if (is_public(target)) return {};
     return {at(path, include) + "tern.h includes an internal header"};
@@ -251,7 +252,8 @@ Complaints check_rooms(const SourceTree& tree) {
   return complaints;
 }
 
-// A header is included by somebody besides the .cc of its own name; a public one by tern.h.
+// Another file than the .cc of the same name includes each header. tern.h includes each public
+// header.
 Complaints check_everyone_is_used(const SourceTree& tree) {
   std::map<std::string, Rooms> users;
   for (const auto& [path, content] : tree) {
@@ -270,7 +272,7 @@ Complaints check_everyone_is_used(const SourceTree& tree) {
     }
     const std::string own = path.substr(0, path.size() - 1) + "cc";
     by.erase(own);
-    if (by.empty()) complaints.push_back(path + ": nobody includes it");
+    if (by.empty()) complaints.push_back(path + ": no file includes it");
   }
   return complaints;
 }
@@ -386,6 +388,9 @@ TEST(LayersFire, Includes) {
           {"coroutine goes inside",
            {{"src/coroutine/a.cc", "#include \"net/a.h\"\n"}, {"src/net/a.h", ""}},
            "public headers only"},
+          {"source",
+           {{"src/http/a.cc", "#include \"http/b.cc\"\n"}, {"src/http/b.cc", ""}},
+           "a source is included"},
           {"neighbour without room", {{"src/http/a.cc", "#include \"a.h\"\n"}}, "is no file"},
           {"way up", {{"src/http/a.cc", "#include \"../base/a.h\"\n"}}, "is no file"},
           {"angle brackets", {{"src/http/a.cc", "#include <tern/http.h>\n"}}, "write \"tern/http"},
@@ -422,10 +427,10 @@ TEST(LayersFire, UnusedHeaders) {
   expect_fires(
       {
           {"used", {{"src/http/a.h", ""}, {"src/http/b.cc", "#include \"http/a.h\"\n"}}, ""},
-          {"not used", {{"src/http/a.h", ""}}, "src/http/a.h: nobody includes it"},
+          {"not used", {{"src/http/a.h", ""}}, "src/http/a.h: no file includes it"},
           {"used by itself only",
            {{"src/http/a.h", ""}, {"src/http/a.cc", "#include \"http/a.h\"\n"}},
-           "src/http/a.h: nobody includes it"},
+           "src/http/a.h: no file includes it"},
           {"public, not in tern.h",
            {{"include/tern/http.h", ""}, {"src/http/b.cc", "#include \"tern/http.h\"\n"}},
            "include/tern/http.h: is not in tern.h"},

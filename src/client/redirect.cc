@@ -11,15 +11,15 @@
 namespace tern::client {
 namespace {
 
-struct Scheme {
+struct SchemeChange {
   std::string_view from;
   std::string_view to;
 };
 
-constexpr Scheme schemes[] = {
+constexpr SchemeChange scheme_changes[] = {
     {"ws://", "ws://"}, {"wss://", "wss://"}, {"http://", "ws://"}, {"https://", "wss://"}};
 
-Error refuse(std::string_view why) {
+Error refused(std::string_view why) {
   return Error::described(Errc::redirect_refused, std::string("redirect: ").append(why));
 }
 
@@ -63,9 +63,9 @@ std::string scheme_of(const http::Url& url) { return url.secure ? "wss://" : "ws
 // The absolute URL, or nothing if its scheme is not one of ours.
 std::string resolve(const http::Url& from, std::string_view reference) {
   if (has_scheme(reference)) {
-    for (const Scheme& scheme : schemes) {
-      if (http::iequals(reference.substr(0, scheme.from.size()), scheme.from)) {
-        return std::string(scheme.to).append(reference.substr(scheme.from.size()));
+    for (const SchemeChange& change : scheme_changes) {
+      if (http::iequals(reference.substr(0, change.from.size()), change.from)) {
+        return std::string(change.to).append(reference.substr(change.from.size()));
       }
     }
     return {};
@@ -81,12 +81,12 @@ bool is_redirect(int status) noexcept {
 }
 
 Result<http::Url> follow(const http::Url& from, std::string_view location) {
-  if (location.empty()) return refuse("there is no Location");
+  if (location.empty()) return refused("there is no Location");
   const std::string absolute = resolve(from, location.substr(0, location.find('#')));
-  if (absolute.empty()) return refuse("its scheme is none of ws, wss, http, https");
+  if (absolute.empty()) return refused("its scheme is none of ws, wss, http, https");
   auto to = http::parse_url(absolute);
-  if (!to) return refuse(to.error().message());
-  if (from.secure && !to->secure) return refuse("it leads from wss:// to ws://");
+  if (!to) return refused(to.error().message());
+  if (from.secure && !to->secure) return refused("it leads from wss:// to ws://");
   return to;
 }
 

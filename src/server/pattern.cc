@@ -19,8 +19,6 @@ bool is_name(std::string_view text) noexcept {
   return std::ranges::all_of(text, fits);
 }
 
-std::string quoted(std::string_view text) { return '"' + std::string(text) + '"'; }
-
 std::string why_invalid_segment(std::string_view text) {
   if (!is_pattern(text)) return {};
   const bool whole = text.front() == '{' && text.find('}') == text.size() - 1;

@@ -31,6 +31,8 @@ Segment parse_segment(std::string_view text) noexcept;
 inline bool is_pattern(std::string_view path) noexcept {
   return path.find_first_of("{}") != std::string_view::npos;
 }
+/// Returns the text between quotation marks, for a message. Throws std::bad_alloc.
+inline std::string quoted(std::string_view text) { return '"' + std::string(text) + '"'; }
 /// Returns the reason why the parameters of this path cannot work; empty if they can, or if there
 /// are none. The path begins with '/'. Throws std::bad_alloc.
 std::string why_invalid_pattern(std::string_view path);

@@ -88,7 +88,7 @@ bool is_elsewhere(std::error_code error) noexcept {
 }
 
 // All addresses of a name have one port, also if the system chooses it.
-Result<void> open_host(std::vector<Place>& places, const Listener& listener,
+Result<void> open_host(std::vector<Place>& places, const tern::Listener& listener,
                        const ServerOptions& options, std::size_t workers) {
   const auto deadline = std::chrono::steady_clock::now() + time_to_resolve;
   auto found = net::resolve(numeric_host(listener.host), listener.port, deadline);
@@ -112,7 +112,7 @@ Result<void> open_host(std::vector<Place>& places, const Listener& listener,
   return opened;
 }
 
-Result<void> open_listener(std::vector<Place>& places, const Listener& listener,
+Result<void> open_listener(std::vector<Place>& places, const tern::Listener& listener,
                            const ServerOptions& options, std::size_t workers) {
   const std::size_t before = places.size();
   if (const std::string_view path = unix_path(listener.host);
@@ -137,14 +137,14 @@ std::string_view unix_path(std::string_view host) noexcept {
   return host.starts_with(unix_prefix) ? host.substr(unix_prefix.size()) : std::string_view();
 }
 
-std::vector<Listener> listeners_of(const ServerOptions& options) {
+std::vector<tern::Listener> listeners_of(const ServerOptions& options) {
   if (!options.listeners.empty()) return options.listeners;
-  return {Listener{.host = options.host, .port = options.port}};
+  return {tern::Listener{.host = options.host, .port = options.port}};
 }
 
 Result<std::vector<Place>> open_places(const ServerOptions& options, std::size_t workers) {
   std::vector<Place> places;
-  for (const Listener& listener : listeners_of(options)) {
+  for (const tern::Listener& listener : listeners_of(options)) {
     if (auto opened = open_listener(places, listener, options, workers); !opened) {
       return opened.error();
     }

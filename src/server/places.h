@@ -15,7 +15,7 @@
 
 namespace tern::server {
 
-/// What a worker knows about a place where it accepts.
+/// The facts about a place that a worker needs to accept there.
 struct PlaceKind {
   bool secure = false;       ///< TLS
   bool is_unix = false;      ///< the peers have no addresses
@@ -33,14 +33,14 @@ struct Place {
 
 /// Returns the listeners that the options ask for: `listeners`, or `host` and `port` if there are
 /// none. Throws std::bad_alloc.
-std::vector<Listener> listeners_of(const ServerOptions& options);
+std::vector<tern::Listener> listeners_of(const ServerOptions& options);
 
-/// Opens all places, each with `workers` sockets. It opens all of them or none. Waits for the
+/// Opens all places or none, each with `workers` sockets. Waits for the
 /// resolver if a host is a name. Errors: those of the system, which name the place. Throws
 /// std::bad_alloc.
 Result<std::vector<Place>> open_places(const ServerOptions& options, std::size_t workers);
 
-/// The name of a Unix socket in `host`, without "unix:"; empty if it is another host.
+/// Returns the path of a Unix socket in `host`, without "unix:". It is empty for any other host.
 std::string_view unix_path(std::string_view host) noexcept;
 
 }  // namespace tern::server

@@ -15,8 +15,6 @@
 namespace tern::server {
 namespace {
 
-std::string quoted(std::string_view text) { return '"' + std::string(text) + '"'; }
-
 // The characters of names in DNS and in /etc/hosts, RFC 952 and RFC 1123 §2.1. A name does not end
 // with a number, because an address does.
 bool is_host_name(std::string_view host) noexcept {
@@ -53,7 +51,7 @@ std::string why_invalid_listeners(const ServerOptions& options) {
   if (options.unix_mode && *options.unix_mode > 0777) return "unix_mode is above 0777";
   if (options.listeners.empty()) return why_invalid_host(options.host);
   for (std::size_t i = 0; i < options.listeners.size(); ++i) {
-    const Listener& each = options.listeners[i];
+    const tern::Listener& each = options.listeners[i];
     if (each.descriptor >= 0) continue;
     const std::string why = why_invalid_host(each.host);
     if (!why.empty()) return "listeners[" + std::to_string(i) + "]." + why;

@@ -27,8 +27,6 @@ constexpr std::string_view session_context = "tern";
 constexpr unsigned name_rules =
     X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS;
 
-Error invalid(const std::string& text) { return Error(Errc::tls_options_invalid, text); }
-
 // A client that offers protocols but not ours receives the alert no_application_protocol (RFC 7301
 // §3.2).
 int choose_protocol(SSL*, const unsigned char** chosen, unsigned char* size,

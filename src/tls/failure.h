@@ -17,6 +17,9 @@ inline void forget_errors() noexcept {
   if (ERR_peek_error() != 0) ERR_clear_error();
 }
 
+/// Returns the error for options that can never work. Throws std::bad_alloc.
+inline Error invalid(const std::string& text) { return Error(Errc::tls_options_invalid, text); }
+
 /// Returns the reason of the oldest error in this thread's queue, and empties the queue: "no shared
 /// cipher". Throws std::bad_alloc.
 std::string take_reason();

@@ -17,8 +17,6 @@ struct CloseFile {
   void operator()(std::FILE* file) const noexcept { std::fclose(file); }
 };
 
-Error invalid(const std::string& text) { return Error(Errc::tls_options_invalid, text); }
-
 Bio reader_of(const Pem& pem) {
   Bio bio(BIO_new_mem_buf(pem.text.data(), static_cast<int>(pem.text.size())));
   if (bio == nullptr) throw std::bad_alloc();

@@ -1,4 +1,5 @@
-// Links a server, which needs everything of tern: stopped before it runs, it returns at once.
+// Links a server, because a server needs every part of tern. It is stopped before it runs, so run()
+// returns at once.
 #include <iostream>
 #include <tern/tern.h>
 
