@@ -1,7 +1,7 @@
-// Checks rules for Forwarded and X-Forwarded-*. Whatever a client sends before the elements of
-// trusted proxies, in the same line or in lines before, the proxies lead to the same client. The
-// reader of elements agrees with a plain one that reads from the begin, where the quotes are
-// balanced. Input: one byte of flags, then the bytes of the client.
+// Checks the rules of Forwarded and X-Forwarded-*. The elements of trusted proxies lead to the same
+// client, although the client may send any text before them, in the same line or in earlier lines.
+// If the quotes are balanced, the reader of elements agrees with a plain reader, which begins at
+// the other end. Input: one byte of flags, then the bytes of the client.
 //
 // Subject: src/http/forwarded.cc
 // Subject: src/server/told.cc

@@ -25,18 +25,12 @@ void check_round_trip(const Outcome& outcome) {
   const bool of_server = outcome.first == "OPTIONS" && outcome.second == "*";
   require(tern::http::is_token(outcome.first));
   require(of_server || tern::http::is_origin_form(outcome.second));
-  std::string text = outcome.first + ' ' + outcome.second + " HTTP/1.1\r\n";
+  const std::string text = outcome.first + ' ' + outcome.second + " HTTP/1.1\r\n";
   for (const auto& [name, value] : outcome.fields) {
     require(tern::http::is_token(name) && tern::http::is_field_value(value));
     require(tern::http::trim(value) == value);
-    text += name + ": " + value + "\r\n";
   }
-  text += "\r\n";
-  // The written head may be longer than the received one: "a:b" becomes "a: b".
-  Outcome again = parse(kind, {.max_head_bytes = 1 << 20}, text, text.size());
-  require(again.took == text.size());
-  again.took = outcome.took;
-  require(again == outcome);
+  tern::fuzz::check_written(kind, text, outcome);
 }
 
 void check_handshake(std::string_view text) {
@@ -83,8 +77,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   const tern::Limits small{
       .max_head_bytes = 128, .max_request_line_bytes = 32, .max_header_fields = 3};
-  const Outcome bounded = tern::fuzz::parse_every_way(kind, small, text);
-  if (bounded.status == HeadParser::Status::done) require(bounded == outcome);
-  tern::fuzz::check_reuse(kind, text);
+  tern::fuzz::check_again(kind, small, text, outcome);
   return 0;
 }

@@ -21,18 +21,12 @@ constexpr std::string_view accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 void check_round_trip(const Outcome& outcome) {
   require(outcome.number >= 100 && outcome.number <= 999);
-  std::string text = "HTTP/1." + std::to_string(outcome.minor) + ' ' +
-                     std::to_string(outcome.number) + ' ' + outcome.first + "\r\n";
+  const std::string text = "HTTP/1." + std::to_string(outcome.minor) + ' ' +
+                           std::to_string(outcome.number) + ' ' + outcome.first + "\r\n";
   for (const auto& [name, value] : outcome.fields) {
     require(tern::http::is_token(name) && tern::http::is_field_value(value));
-    text += name + ": " + value + "\r\n";
   }
-  text += "\r\n";
-  // The written head may be longer than the received one: "a:b" becomes "a: b".
-  Outcome again = parse(kind, {.max_head_bytes = 1 << 20}, text, text.size());
-  require(again.took == text.size());
-  again.took = outcome.took;
-  require(again == outcome);
+  tern::fuzz::check_written(kind, text, outcome);
 }
 
 void check_handshake(std::string_view text) {
@@ -65,8 +59,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   const tern::Limits small{
       .max_head_bytes = 128, .max_request_line_bytes = 0, .max_header_fields = 3};
-  const Outcome bounded = tern::fuzz::parse_every_way(kind, small, text);
-  if (bounded.status == HeadParser::Status::done) require(bounded == outcome);
-  tern::fuzz::check_reuse(kind, text);
+  tern::fuzz::check_again(kind, small, text, outcome);
   return 0;
 }

@@ -1,5 +1,6 @@
 // Every deadline of an engine, in virtual time. The driver here calls tick() only when deadline()
 // requires it, so a deadline that deadline() does not report never expires.
+#include "support/engine_deadlines.h"
 #include "support/engine_table.h"
 
 #include <gtest/gtest.h>
@@ -10,19 +11,12 @@ namespace tern::test {
 namespace {
 
 using Strings = Peer::Strings;
-using Duration = Timeouts::Duration;
 constexpr Role roles[] = {Role::server, Role::client};
-constexpr Duration never = Duration::max();
-
-// All values differ, so that a test finds a deadline that is used in place of another one.
-const Timeouts timeouts{
-    .handshake = 10s, .silence = 20s, .pong = 7s, .close = 5s, .stall = 30s, .http_idle = 3s};
-const EngineOptions options{.timeouts = timeouts};
 
 // ---- the handshake
 
 TEST(EngineDeadline, HandshakeDeadlineIgnoresBytesThatTrickle) {
-  Peer peer(Role::server, options, Start::handshake);
+  Peer peer(Role::server, with_deadlines, Start::handshake);
   EXPECT_EQ(peer.due(), 10s);
   const std::string request = upgrade_request();
   for (int second = 1; second < 10; ++second) {
@@ -41,7 +35,7 @@ TEST(EngineDeadline, HandshakeDeadlineIgnoresBytesThatTrickle) {
 }
 
 TEST(EngineDeadline, APeerThatSentNothingGetsNoAnswer) {
-  Peer peer(Role::server, options, Start::handshake);
+  Peer peer(Role::server, with_deadlines, Start::handshake);
   peer.wait(10s);
   ASSERT_TRUE(peer.dead());
   EXPECT_EQ(peer.written(), "");
@@ -51,7 +45,7 @@ TEST(EngineDeadline, APeerThatSentNothingGetsNoAnswer) {
 }
 
 TEST(EngineDeadline, HandshakeDeadlineIncludesTheDecision) {
-  Peer peer(Role::server, options, Start::handshake);
+  Peer peer(Role::server, with_deadlines, Start::handshake);
   peer.accepts = false;
   peer.wait(4s);
   peer.receive(upgrade_request());
@@ -68,7 +62,7 @@ TEST(EngineDeadline, HandshakeDeadlineIncludesTheDecision) {
 
 TEST(EngineDeadline, HandshakeDeadlineAppliesToAClient) {
   for (const std::size_t received : {0u, 20u}) {
-    Peer peer(Role::client, options, Start::handshake);
+    Peer peer(Role::client, with_deadlines, Start::handshake);
     peer.wait(9s);
     peer.receive(upgrade_answer(peer.head()).substr(0, received));
     EXPECT_EQ(peer.due(), 1s);
@@ -81,7 +75,7 @@ TEST(EngineDeadline, HandshakeDeadlineAppliesToAClient) {
 
 // Behind TLS the request is not written before the server has answered the handshake of TLS.
 TEST(EngineDeadline, AnUnwrittenRequestHasOnlyTheHandshakeDeadline) {
-  EngineOptions given = options;
+  EngineOptions given = with_deadlines;
   given.timeouts.handshake = 60s;
   given.timeouts.stall = 30s;
   const Engine::TimePoint start{1h};
@@ -101,7 +95,7 @@ TEST(EngineDeadline, AnUnwrittenRequestHasOnlyTheHandshakeDeadline) {
 }
 
 TEST(EngineDeadline, HandshakeDeadlineIncludesTheBodyOfARefusal) {
-  Peer peer(Role::client, options, Start::handshake);
+  Peer peer(Role::client, with_deadlines, Start::handshake);
   peer.wait(9s);
   peer.receive("HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\nbecause");
   EXPECT_FALSE(peer.saw_closed());
@@ -114,7 +108,7 @@ TEST(EngineDeadline, HandshakeDeadlineIncludesTheBodyOfARefusal) {
 }
 
 TEST(EngineDeadline, AKeptHttpConnectionHasTwoDeadlines) {
-  Peer peer(Role::server, options, Start::handshake);
+  Peer peer(Role::server, with_deadlines, Start::handshake);
   peer.accepts = false;
   peer.on_event = [&](Event event) {
     if (event.kind() == Event::Kind::request) peer.at_now().respond(Response::text("page"));
@@ -137,7 +131,7 @@ TEST(EngineDeadline, AKeptHttpConnectionHasTwoDeadlines) {
 
 TEST(EngineDeadline, SilenceCountsFromTheEndOfTheHandshake) {
   for (const Role role : roles) {
-    Peer peer(role, options, Start::handshake);
+    Peer peer(role, with_deadlines, Start::handshake);
     peer.wait(9s);
     peer.upgrade();
     EXPECT_EQ(peer.events().back(), "open");
@@ -149,7 +143,7 @@ TEST(EngineDeadline, SilenceCountsFromTheEndOfTheHandshake) {
 
 TEST(EngineDeadline, Rfc6455_5_5_2_SilenceCausesAPingAndThenTheEnd) {
   for (const Role role : roles) {
-    Peer peer(role, options);
+    Peer peer(role, with_deadlines);
     EXPECT_EQ(peer.due(), 20s);
     peer.wait(20s - 1ns);
     EXPECT_EQ(peer.frames(), Strings{});
@@ -166,7 +160,7 @@ TEST(EngineDeadline, Rfc6455_5_5_2_SilenceCausesAPingAndThenTheEnd) {
 
 TEST(EngineDeadline, AnyByteIsASignOfLife) {
   for (const Role role : roles) {
-    Peer peer(role, options);
+    Peer peer(role, with_deadlines);
     const std::string bytes = wire(peer.them, text("Hello, world!"));
     int pings = 0;
     for (const char byte : bytes) {
@@ -186,7 +180,7 @@ TEST(EngineDeadline, AnyByteIsASignOfLife) {
 
 TEST(EngineDeadline, OurOwnSendingIsNoSignOfLife) {
   for (const Role role : roles) {
-    Peer peer(role, options);
+    Peer peer(role, with_deadlines);
     peer.wait(15s);
     peer.at_now().send(std::string_view("tick"));
     peer.turn();
@@ -199,7 +193,7 @@ TEST(EngineDeadline, OurOwnSendingIsNoSignOfLife) {
 
 TEST(EngineDeadline, SilenceDoesNotCountWhileReadingIsPaused) {
   for (const Role role : roles) {
-    Peer peer(role, options);
+    Peer peer(role, with_deadlines);
     peer.wait(15s);
     peer.at_now().reading(false);
     EXPECT_EQ(peer.due(), never);
@@ -248,7 +242,7 @@ TEST(EngineDeadline, TheMaximumSwitchesADeadlineOff) {
 
 TEST(EngineDeadline, Rfc6455_7_1_1_CloseDeadlineIgnoresTraffic) {
   for (const Role role : roles) {
-    Peer peer(role, options);
+    Peer peer(role, with_deadlines);
     peer.wait(13s);
     peer.at_now().close(CloseCode::normal);
     peer.turn();
@@ -267,7 +261,7 @@ TEST(EngineDeadline, Rfc6455_7_1_1_CloseDeadlineIgnoresTraffic) {
 
 TEST(EngineDeadline, Rfc6455_7_1_1_CloseDeadlineIncludesTheFinOfTheServer) {
   for (const bool ours_first : {true, false}) {
-    Peer peer(Role::client, options);
+    Peer peer(Role::client, with_deadlines);
     if (ours_first) peer.at_now().close(CloseCode::normal);
     peer.turn();
     if (ours_first) peer.wait(4s);
@@ -281,7 +275,7 @@ TEST(EngineDeadline, Rfc6455_7_1_1_CloseDeadlineIncludesTheFinOfTheServer) {
 
 TEST(EngineDeadline, Rfc6455_7_1_4_AnAnswerNotWrittenInTimeIsNotClean) {
   for (const Role role : roles) {
-    Peer peer(role, options);
+    Peer peer(role, with_deadlines);
     peer.writable = 0;
     peer.receive(closing(4000, "why"));
     EXPECT_EQ(peer.due(), 30s) << "until it is written, only the stall deadline applies";
@@ -295,7 +289,7 @@ TEST(EngineDeadline, Rfc6455_7_1_4_AnAnswerNotWrittenInTimeIsNotClean) {
 
 TEST(EngineDeadline, Rfc6455_7_1_7_AFailureNotWrittenInTimeStillEnds) {
   for (const Role role : roles) {
-    Peer peer(role, options);
+    Peer peer(role, with_deadlines);
     peer.writable = 0;
     peer.receive(Frame{3, ""});
     EXPECT_TRUE(peer.saw_closed());
@@ -311,7 +305,7 @@ TEST(EngineDeadline, Rfc6455_7_1_7_AFailureNotWrittenInTimeStillEnds) {
 
 TEST(EngineDeadline, Rfc6455_7_1_7_AFaultAfterOurCloseGivesNoMoreTime) {
   for (const Role role : roles) {
-    Peer peer(role, options);
+    Peer peer(role, with_deadlines);
     peer.writable = 0;
     peer.at_now().close(CloseCode::normal);
     peer.wait(4s);
@@ -324,7 +318,7 @@ TEST(EngineDeadline, Rfc6455_7_1_7_AFaultAfterOurCloseGivesNoMoreTime) {
 }
 
 TEST(EngineDeadline, ARefusalNotWrittenInTimeStillEnds) {
-  Peer peer(Role::server, options, Start::handshake);
+  Peer peer(Role::server, with_deadlines, Start::handshake);
   peer.writable = 10;
   peer.receive("nonsense\r\n\r\n");
   EXPECT_TRUE(peer.saw_closed());
@@ -337,7 +331,7 @@ TEST(EngineDeadline, ARefusalNotWrittenInTimeStillEnds) {
 // ---- stall
 
 TEST(EngineDeadline, AStalledPeerIsDropped) {
-  EngineOptions quiet = options;
+  EngineOptions quiet = with_deadlines;
   quiet.timeouts.silence = never;
   for (const Role role : roles) {
     Peer peer(role, quiet);
@@ -362,7 +356,7 @@ TEST(EngineDeadline, AStalledPeerIsDropped) {
 
 // The time of a stall starts when output begins to wait, in every state of the connection.
 TEST(EngineDeadline, StallCountsFromWhenOutputBeganToWait) {
-  EngineOptions quiet = options;
+  EngineOptions quiet = with_deadlines;
   quiet.timeouts.silence = never;
   quiet.timeouts.close = never;
   quiet.timeouts.http_idle = never;
@@ -400,7 +394,7 @@ TEST(EngineDeadline, StallCountsFromWhenOutputBeganToWait) {
 
 TEST(EngineDeadline, AClockThatStandsOrGoesBackDoesNoHarm) {
   for (const Role role : roles) {
-    Peer peer(role, options);
+    Peer peer(role, with_deadlines);
     for (int i = 0; i < 3; ++i) peer.engine().tick(peer.now() - 1h);
     EXPECT_EQ(peer.due(), 20s);
     EXPECT_FALSE(peer.engine().next());
@@ -417,7 +411,7 @@ TEST(EngineDeadline, AClockThatStandsOrGoesBackDoesNoHarm) {
 
 TEST(EngineDeadline, ALongSleepCausesOnePing) {
   for (const Role role : roles) {
-    Peer peer(role, options);
+    Peer peer(role, with_deadlines);
     // The machine slept, so the peer gets time to answer a ping.
     peer.engine().tick(peer.now() + 10h);
     EXPECT_FALSE(peer.engine().next());

@@ -1,6 +1,7 @@
 // Deadlines depend on the progress of the peer: on the bytes that it takes and acknowledges. They
 // also allow for a driver that is late. The driver here calls tick() only when deadline() requires
 // it.
+#include "support/engine_deadlines.h"
 #include "support/engine_table.h"
 
 #include <algorithm>
@@ -12,14 +13,7 @@ namespace tern::test {
 namespace {
 
 using Strings = Peer::Strings;
-using Duration = Timeouts::Duration;
 constexpr Role roles[] = {Role::server, Role::client};
-constexpr Duration never = Duration::max();
-
-// All values differ, so that a test finds a deadline that is used in place of another one.
-const Timeouts timeouts{
-    .handshake = 10s, .silence = 20s, .pong = 7s, .close = 5s, .stall = 30s, .http_idle = 3s};
-const EngineOptions options{.timeouts = timeouts};
 
 // ---- output that waits
 
@@ -85,7 +79,7 @@ TEST(EngineProgress, AcknowledgedBytesPreventAStall) {
 
 TEST(EngineProgress, Rfc6455_5_5_2_PongDeadlineCountsFromTheWrittenPing) {
   for (const Role role : roles) {
-    Peer peer(role, options);
+    Peer peer(role, with_deadlines);
     peer.writable = 0;
     peer.at_now().send(std::string(100, 'x'));
     peer.wait(20s);  // the ping is queued
@@ -105,7 +99,7 @@ TEST(EngineProgress, Rfc6455_5_5_2_PongDeadlineCountsFromTheWrittenPing) {
 // The link of the peer is slow: the ping is written, but many earlier bytes have not arrived yet.
 TEST(EngineProgress, Rfc6455_5_5_2_AcknowledgedBytesAreASignOfLife) {
   for (const Role role : roles) {
-    Peer peer(role, options);
+    Peer peer(role, with_deadlines);
     peer.delivery = PeerProgress{.acknowledged = 5, .waiting = 1'000'000};
     peer.engine().tick(peer.now(), *peer.delivery);
     peer.wait(20s);
@@ -125,7 +119,7 @@ TEST(EngineProgress, Rfc6455_5_5_2_AcknowledgedBytesAreASignOfLife) {
 
 TEST(EngineProgress, Rfc6455_5_5_2_APeerThatNeverAnswersIsEnded) {
   for (const Role role : roles) {
-    Peer peer(role, options);
+    Peer peer(role, with_deadlines);
     peer.delivery = PeerProgress{};
     peer.engine().tick(peer.now(), *peer.delivery);
     peer.wait(20s);
@@ -148,7 +142,7 @@ TEST(EngineProgress, Rfc6455_5_5_2_APeerThatNeverAnswersIsEnded) {
 
 TEST(EngineProgress, Rfc6455_5_5_2_AcknowledgingSingleBytesIsNoSignOfLife) {
   for (const Role role : roles) {
-    Peer peer(role, options);
+    Peer peer(role, with_deadlines);
     peer.delivery = PeerProgress{.acknowledged = 0, .waiting = 1'000'000};
     peer.engine().tick(peer.now(), *peer.delivery);
     peer.wait(20s);
@@ -166,7 +160,7 @@ TEST(EngineProgress, Rfc6455_5_5_2_AcknowledgingSingleBytesIsNoSignOfLife) {
 
 TEST(EngineProgress, Rfc6455_7_1_1_CloseDeadlineCountsFromTheWrittenClose) {
   for (const Role role : roles) {
-    Peer peer(role, options);
+    Peer peer(role, with_deadlines);
     peer.writable = 0;
     peer.at_now().send(std::string(100'000, 'x'));
     peer.at_now().close(CloseCode::normal);
@@ -193,7 +187,7 @@ TEST(EngineProgress, Rfc6455_7_1_1_CloseDeadlineCountsFromTheWrittenClose) {
 TEST(EngineProgress, Rfc6455_7_1_1_CloseWaitsWhileEarlierBytesAreTaken) {
   for (const Role role : roles) {
     for (const bool answers : {true, false}) {
-      Peer peer(role, options);
+      Peer peer(role, with_deadlines);
       peer.delivery = PeerProgress{.acknowledged = 0, .waiting = 6'000'000};
       peer.engine().tick(peer.now(), *peer.delivery);
       peer.at_now().close(CloseCode::normal);
@@ -222,7 +216,7 @@ TEST(EngineProgress, Rfc6455_7_1_1_CloseWaitsWhileEarlierBytesAreTaken) {
 
 TEST(EngineProgress, HttpIdleCountsFromTheWrittenAnswer) {
   for (const bool keeps : {true, false}) {
-    Peer peer(Role::server, options, Start::handshake);
+    Peer peer(Role::server, with_deadlines, Start::handshake);
     peer.accepts = false;
     peer.on_event = [&](Event event) {
       if (event.kind() != Event::Kind::request) return;
@@ -253,7 +247,7 @@ TEST(EngineProgress, HttpIdleCountsFromTheWrittenAnswer) {
 }
 
 TEST(EngineProgress, APageThatIsTakenByteByByteIsStalled) {
-  Peer peer(Role::server, options, Start::handshake);
+  Peer peer(Role::server, with_deadlines, Start::handshake);
   peer.accepts = false;
   peer.on_event = [&](Event event) {
     if (event.kind() != Event::Kind::request) return;
@@ -271,7 +265,7 @@ TEST(EngineProgress, APageThatIsTakenByteByByteIsStalled) {
 }
 
 TEST(EngineProgress, ABegunPageIsWrittenAfterClose) {
-  Peer peer(Role::server, options, Start::handshake);
+  Peer peer(Role::server, with_deadlines, Start::handshake);
   peer.accepts = false;
   peer.on_event = [&](Event event) {
     if (event.kind() != Event::Kind::request) return;
@@ -293,7 +287,7 @@ TEST(EngineProgress, ABegunPageIsWrittenAfterClose) {
 TEST(EngineProgress, ALateDriverPostponesADeadlineThreeTimes) {
   for (const Role role : roles) {
     for (const bool closes : {true, false}) {
-      Peer peer(role, options);
+      Peer peer(role, with_deadlines);
       if (closes) peer.at_now().close(CloseCode::normal);
       if (!closes) peer.wait(20s);
       peer.turn();
@@ -321,7 +315,7 @@ TEST(EngineProgress, ALateDriverPostponesADeadlineThreeTimes) {
 // The peer sends so much that the driver cannot read all of it before a deadline.
 TEST(EngineProgress, APeerThatOnlySendsIsStalled) {
   for (const Role role : roles) {
-    Peer peer(role, options);
+    Peer peer(role, with_deadlines);
     peer.writable = 0;
     peer.at_now().send("this waits");
     peer.wait(29s);
@@ -342,7 +336,7 @@ TEST(EngineProgress, APeerThatOnlySendsIsStalled) {
 }
 
 TEST(EngineProgress, EachDeadlineIsPostponedByItself) {
-  Peer peer(Role::server, options);
+  Peer peer(Role::server, with_deadlines);
   peer.writable = 0;
   peer.at_now().send("this waits");
   auto now = peer.now() + 30s;
@@ -361,7 +355,7 @@ TEST(EngineProgress, EachDeadlineIsPostponedByItself) {
 }
 
 TEST(EngineProgress, AReceivedByteAllowsNewPostponements) {
-  Peer peer(Role::server, options);
+  Peer peer(Role::server, with_deadlines);
   for (int i = 0; i < 10; ++i) {
     peer.wait(20s);
     EXPECT_EQ(peer.frames(), Strings{"ping tern-" + std::to_string(i + 1)});

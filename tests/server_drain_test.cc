@@ -330,9 +330,7 @@ TEST(ServerDrain, LeavesAnInheritedSocketToOthers) {
 TEST(ServerDrain, TheDeadlineHolds) {
   Inbox<CloseInfo> ends;
   RunningServer running({.timeouts = {.close = 5min}});
-  running.server.route(
-      "/echo", Handlers{.on_message = [](Connection&, Message) {},
-                        .on_close = [&](Connection&, const CloseInfo& info) { ends.put(info); }});
+  running.server.route("/echo", silent(ends));
   RawClient client(running.start());
   ASSERT_TRUE(client.upgrade());
   running.server.drain({.spread = 0ms, .deadline = 100ms});

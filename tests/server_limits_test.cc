@@ -246,9 +246,7 @@ TEST(ServerLimits, APongOfTheKeepaliveGivesTheRoundTrip) {
 TEST(ServerLimits, Rfc6455_5_5_2_SilenceAfterAPingEndsTheConnection) {
   Inbox<CloseInfo> ends;
   RunningServer running({.timeouts = {.silence = 100ms, .pong = 100ms}});
-  running.server.route(
-      "/echo", Handlers{.on_message = [](Connection&, Message) {},
-                        .on_close = [&](Connection&, const CloseInfo& info) { ends.put(info); }});
+  running.server.route("/echo", silent(ends));
   RawClient client(running.start());
   ASSERT_TRUE(client.upgrade());
   EXPECT_EQ(client.next(), "ping tern-1");

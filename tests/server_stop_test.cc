@@ -95,9 +95,7 @@ TEST(ServerStop, StopsUnderLoadFromManyClients) {
 TEST(ServerStop, TheDeadlineHoldsForPeersThatDoNotAnswer) {
   Inbox<CloseInfo> ends;
   RunningServer running({.timeouts = {.close = 5min}});
-  running.server.route(
-      "/echo", Handlers{.on_message = [](Connection&, Message) {},
-                        .on_close = [&](Connection&, const CloseInfo& info) { ends.put(info); }});
+  running.server.route("/echo", silent(ends));
   RawClient client(running.start());
   ASSERT_TRUE(client.upgrade());
   const auto begun = Clock::now();

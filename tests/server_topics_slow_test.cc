@@ -57,6 +57,24 @@ struct SlowAndFast : TopicServer {
   TopicClient fast;
 };
 
+/// A server whose topic "t" has a history of `many` messages. That is more than the queue of a
+/// connection may hold.
+struct LongHistory : TopicServer {
+  explicit LongHistory(Overflow overflow = Overflow::close) : TopicServer(small_queue(overflow)) {
+    server.topics({.history = many, .history_bytes = std::size_t{64} << 20});
+    port = start();
+    keep_many(server, "t", many);
+  }
+  static ServerOptions small_queue(Overflow overflow) {
+    ServerOptions options;
+    options.limits.max_queued_bytes = std::size_t{400} << 10;
+    options.limits.overflow = overflow;
+    return options;
+  }
+
+  std::uint16_t port = 0;
+};
+
 TEST(ServerTopicsSlow, LatestGivesASlowSubscriberOnlyTheNewest) {
   SlowAndFast house("latest");
   TopicClient& slow = house.slow;
@@ -266,13 +284,8 @@ TEST(ServerTopicsSlow, APausedSubscriberReceivesAll) {
 // A history that is larger than the queue goes out in parts, and what is published meanwhile
 // follows.
 TEST(ServerTopicsSlow, ALargeHistoryPassesASmallQueue) {
-  ServerOptions options;
-  options.limits.max_queued_bytes = std::size_t{400} << 10;
-  TopicServer house(options);
-  house.server.topics({.history = many, .history_bytes = std::size_t{64} << 20});
-  const std::uint16_t port = house.start();
-  keep_many(house.server, "t", many);
-  TopicClient client(port);
+  LongHistory house;
+  TopicClient client(house.port);
   EXPECT_EQ(client.subscribe("last " + std::to_string(many) + " t").offset,
             static_cast<std::uint64_t>(many));
   for (int i = 1; i <= 4; ++i) EXPECT_TRUE(house.server.publish("t", numbered(many + i)));
@@ -282,14 +295,9 @@ TEST(ServerTopicsSlow, ALargeHistoryPassesASmallQueue) {
 }
 
 TEST(ServerTopicsSlow, ABacklogThatGrowsTooMuchEndsTheConnection) {
-  ServerOptions options;
-  options.limits.max_queued_bytes = std::size_t{400} << 10;
-  TopicServer house(options);
-  house.server.topics({.history = many, .history_bytes = std::size_t{64} << 20});
-  const std::uint16_t port = house.start();
-  keep_many(house.server, "t", many);
-  TopicClient client(port);
-  TopicClient fast(port);
+  LongHistory house;
+  TopicClient client(house.port);
+  TopicClient fast(house.port);
   fast.subscribe("now t");
   client.subscribe("last " + std::to_string(many) + " t");
   publish_many(house.server, fast, "t", 20);
@@ -302,15 +310,9 @@ TEST(ServerTopicsSlow, ABacklogThatGrowsTooMuchEndsTheConnection) {
 
 // The history forgets what the subscriber has not read, although the subscription began there.
 TEST(ServerTopicsSlow, AHistoryIsNotKeptForASubscriberThatDoesNotRead) {
-  ServerOptions options;
-  options.limits.max_queued_bytes = std::size_t{400} << 10;
-  options.limits.overflow = Overflow::reject;
-  TopicServer house(options);
-  house.server.topics({.history = many, .history_bytes = std::size_t{64} << 20});
-  const std::uint16_t port = house.start();
-  keep_many(house.server, "t", many);
-  TopicClient slow(port);
-  TopicClient fast(port);
+  LongHistory house(Overflow::reject);
+  TopicClient slow(house.port);
+  TopicClient fast(house.port);
   fast.subscribe("now t");
   fast.subscribe("now done");
   const std::size_t before = heap_in_use();
@@ -337,14 +339,9 @@ TEST(ServerTopicsSlow, AHistoryIsNotKeptForASubscriberThatDoesNotRead) {
 }
 
 TEST(ServerTopicsSlow, ASubscriberThatReadsLaterThanTheHistoryForgetsIsClosed) {
-  ServerOptions options;
-  options.limits.max_queued_bytes = std::size_t{400} << 10;
-  TopicServer house(options);
-  house.server.topics({.history = many, .history_bytes = std::size_t{64} << 20});
-  const std::uint16_t port = house.start();
-  keep_many(house.server, "t", many);
-  TopicClient slow(port);
-  TopicClient fast(port);
+  LongHistory house;
+  TopicClient slow(house.port);
+  TopicClient fast(house.port);
   fast.subscribe("now done");
   slow.send("last " + std::to_string(many) + " t");
   slow.send("shout done x");

@@ -5,6 +5,8 @@
 
 #include "tern/server.h"
 
+#include "guard/parts.h"
+
 #include <array>
 #include <chrono>
 #include <csignal>
@@ -16,26 +18,8 @@ namespace tern::bench {
 namespace {
 
 constexpr std::size_t message_bytes = 16;
-constexpr std::size_t warm_up = 100;  // batches
-constexpr std::size_t few_batches = 1'000;
 
-// What one connection does.
-struct Part {
-  const char* name;
-  std::size_t depth;  // messages of a batch
-  std::size_t batches;
-  int sign;  // of its messages in the sum of its workload
-};
-
-constexpr std::array parts{
-    Part{"client-16x1", 1, warm_up, 0},
-    Part{"client-16x1", 1, few_batches, -1},
-    Part{"client-16x1", 1, 2 * few_batches, 1},
-    Part{"client-16x16", 16, warm_up, 0},
-    Part{"client-16x16", 16, few_batches, -1},
-    Part{"client-16x16", 16, 2 * few_batches, 1},
-    Part{"end", 0, 0, 0},
-};
+constexpr auto parts = parts_of("client-16x1", "client-16x16", 100, 1'000);
 
 class Session {
  public:

@@ -1,14 +1,15 @@
-// The third program whose instructions scripts/guard.sh counts: the delivery of publications to
-// subscribers at rest. The subscribers are sockets of this program, which has one thread, so the
-// counts do not depend on time: the next publications follow when all subscribers have the ones
-// before. The script counts only the slices of the fan-out. A slice reads the clock after 16
-// visits, so there are 16 subscribers.
+// Delivers publications to subscribers whose queues are empty. scripts/guard.sh counts the
+// instructions of this program. It has one thread, which also reads the subscribers' sockets. It
+// publishes again only after all subscribers have received the earlier publications, so the counts
+// do not depend on time. The script counts only the slices of the fan-out. A slice reads the clock
+// after 16 visits, so there are 16 subscribers.
 //
 // guard_client.cc explains the lines on standard output. Here a "connection" is one part of the
 // program.
 
 #include "tern/server.h"
 
+#include "guard/parts.h"
 #include "net/fd.h"
 #include "throughput/upgrade.h"
 
@@ -27,25 +28,8 @@ namespace {
 constexpr std::size_t subscribers = 16;
 constexpr std::size_t message_bytes = 100;
 constexpr std::size_t frame_bytes = message_bytes + 2;
-constexpr std::size_t warm_up = 50;  // batches
-constexpr std::size_t few_batches = 200;
 
-struct Part {
-  const char* name;
-  std::size_t depth;  // publications of a batch
-  std::size_t batches;
-  int sign;  // of its deliveries in the sum of its workload
-};
-
-constexpr std::array parts{
-    Part{"delivery-100x1", 1, warm_up, 0},
-    Part{"delivery-100x1", 1, few_batches, -1},
-    Part{"delivery-100x1", 1, 2 * few_batches, 1},
-    Part{"delivery-100x16", 16, warm_up, 0},
-    Part{"delivery-100x16", 16, few_batches, -1},
-    Part{"delivery-100x16", 16, 2 * few_batches, 1},
-    Part{"end", 0, 0, 0},
-};
+constexpr auto parts = parts_of("delivery-100x1", "delivery-100x16", 50, 200);
 
 struct Subscriber {
   void on_open(Connection& conn) { conn.subscribe("t"); }

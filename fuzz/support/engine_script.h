@@ -42,8 +42,7 @@ class Script {
       check_bounds();
     }
     check_delivery();
-    // Whatever happened before, the engine must end if the peer leaves, the socket takes all bytes
-    // and time passes.
+    // The engine must always end if the peer leaves, the socket takes all bytes and time passes.
     peer_.writable = peer_.write_step = Peer::all;
     peer_.receive_eof();
     if (!peer_.saw_closed() && peer_.engine().request().method() != "") peer_.engine().accept();

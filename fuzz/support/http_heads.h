@@ -115,6 +115,17 @@ inline Outcome parse_every_way(http::HeadParser::Kind kind, const Limits& limits
   return whole;
 }
 
+/// Checks that a head whose first line and fields are written again gives the same result. The
+/// written head may be longer than the received one: "a:b" becomes "a: b".
+inline void check_written(http::HeadParser::Kind kind, std::string text, const Outcome& outcome) {
+  for (const auto& [name, value] : outcome.fields) text += name + ": " + value + "\r\n";
+  text += "\r\n";
+  Outcome again = parse(kind, {.max_head_bytes = 1 << 20}, text, text.size());
+  require(again.took == text.size());
+  again.took = outcome.took;
+  require(again == outcome);
+}
+
 /// Checks that a parser keeps nothing when it is used again: after `text` it parses a request and a
 /// response correctly.
 inline void check_reuse(http::HeadParser::Kind kind, std::string_view text) {
@@ -131,6 +142,14 @@ inline void check_reuse(http::HeadParser::Kind kind, std::string_view text) {
     require(outcome(next, parser, took) == parse(next, {}, head, head.size()));
     require(took == head.size() && parser.status() == http::HeadParser::Status::done);
   }
+}
+
+/// Checks that small limits refuse the head or change nothing, and that a parser can be used again.
+inline void check_again(http::HeadParser::Kind kind, const Limits& small, std::string_view text,
+                        const Outcome& outcome) {
+  const Outcome bounded = parse_every_way(kind, small, text);
+  if (bounded.status == http::HeadParser::Status::done) require(bounded == outcome);
+  check_reuse(kind, text);
 }
 
 }  // namespace tern::fuzz

@@ -99,4 +99,10 @@ inline Handlers echo() {
   return {.on_message = [](Connection& conn, Message message) { conn.send(message); }};
 }
 
+/// Discards messages, and puts the end of each connection into `ends`.
+inline Handlers silent(Inbox<CloseInfo>& ends) {
+  return {.on_message = [](Connection&, Message) {},
+          .on_close = [&ends](Connection&, const CloseInfo& info) { ends.put(info); }};
+}
+
 }  // namespace tern::test
