@@ -18,8 +18,8 @@
 
 namespace {
 
-// At most so many attempts run at the same time, because the queue of a listening socket is
-// bounded.
+// The largest number of attempts at the same time. There is a limit because the queue of a
+// listening socket is bounded.
 constexpr std::size_t most_attempts = 100;
 
 std::size_t resident_bytes() {
@@ -53,7 +53,7 @@ bool allow_descriptors(std::size_t count) {
 
 class Crowd {
  public:
-  // The session: each connection has one, which is a reference.
+  // The session of a connection. It only refers to the crowd.
   struct Member {
     explicit Member(Crowd& of) : crowd(of) {}
     Crowd& crowd;

@@ -50,7 +50,8 @@ TEST(AllocDeflate, ASmallEchoAllocatesNothing) {
   }
 }
 
-// What 1,000 connections keep once each has received and sent a compressed message.
+// Returns the heap bytes that a connection keeps after it has received and sent a compressed
+// message.
 std::size_t kept_by_each(Role role, const DeflateAgreement& agreed, const Deflate& deflate) {
   constexpr std::size_t connections = 100;
   const EngineOptions options{.deflate = deflate};

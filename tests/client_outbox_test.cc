@@ -20,7 +20,7 @@ bool push(OutboxQueue& queue, std::string_view text, OutboxQueue::TimePoint now 
   return queue.push(SharedMessage(Message(text)), {}, now);
 }
 
-// The texts that the queue returns at this time, in their order. Empties it.
+// Empties the queue at this time. Returns the texts in their order.
 std::string drain(OutboxQueue& queue, OutboxQueue::TimePoint now = start) {
   std::string all;
   while (const OutboxQueue::Entry* entry = queue.front(now)) {
@@ -40,7 +40,7 @@ TEST(ClientOutbox, KeepsTheOrder) {
   EXPECT_EQ(queue.dropped(), 0u);
 }
 
-TEST(ClientOutbox, RefusesWhatDoesNotFit) {
+TEST(ClientOutbox, RefusesAMessageThatDoesNotFit) {
   const Outbox bounds{.max_bytes = 10, .max_messages = 3};
   OutboxQueue queue(bounds);
   EXPECT_TRUE(push(queue, "12345678"));
@@ -63,7 +63,7 @@ TEST(ClientOutbox, DropsTheOldestIfAskedTo) {
   EXPECT_EQ(drain(queue), "efgh ");
 }
 
-TEST(ClientOutbox, DropsWhatIsTooOld) {
+TEST(ClientOutbox, DropsMessagesThatAreTooOld) {
   const Outbox bounds{.max_age = 10s};
   OutboxQueue queue(bounds);
   EXPECT_TRUE(push(queue, "a", start));

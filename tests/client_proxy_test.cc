@@ -1,5 +1,5 @@
-// Which proxy a client chooses for a URL, from the program or from the environment, and the syntax
-// of a proxy's URL. The test replaces the environment by a map.
+// The choice of a proxy for a URL, from the program or from the environment, and the syntax of a
+// proxy's URL. The test replaces the environment by a map.
 #include "client/proxy.h"
 
 #include <cstdlib>
@@ -134,7 +134,7 @@ TEST(ProxyChoice, NoProxyOfTheEnvironmentOrOfTheProgram) {
   auto fixed = Proxy::parse("q:1");
   ASSERT_TRUE(fixed);
   EXPECT_EQ(chosen(*fixed, "ws://example.org/"), "q:1")
-      << "the environment speaks of its own proxy";
+      << "no_proxy belongs to the proxy of the environment";
   EXPECT_EQ(chosen(fixed->bypass("*"), "ws://example.org/"), "straight");
 }
 

@@ -107,7 +107,7 @@ TEST(HttpFilePath, APathThatCouldLeadElsewhereNamesNothing) {
   for (const std::string_view path : table) EXPECT_FALSE(file_path(path)) << path;
 }
 
-// Whatever a path decodes to, no part of it is special to the file system.
+// No part of a decoded path has a special meaning in the file system.
 TEST(HttpFilePath, EveryByteIsRefusedOrStandsForItself) {
   constexpr std::string_view digits = "0123456789abcdef";
   for (unsigned byte = 0; byte < 256; ++byte) {

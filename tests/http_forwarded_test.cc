@@ -47,7 +47,7 @@ TEST(HttpForwarded, AListIsReadFromItsEnd) {
       {{R"(a="x,y",b)"}, {"b", "y\"", "a=\"x"}, {"b", R"(a="x,y")"}},
       {{R"(a="x\",y",b="\\")"}, {R"(b="\\")", "y\"", R"(a="x\")"}, {R"(b="\\")", R"(a="x\",y")"}},
       {{R"(a=",",b=",")"}, {"\"", "b=\"", "\"", "a=\""}, {R"(b=",")", R"(a=",")"}},
-      // What an attacker wrote before does not swallow the elements of proxies.
+      // Text that an attacker wrote before the elements of proxies does not swallow them.
       {{R"(a=", b)"}, {"b", "a=\""}, {"b", "a=\""}},
       {{R"(", b="c,d")"}, {"d\"", "b=\"c", "\""}, {R"(b="c,d")", "\""}},
       {{R"(a="\, b="c")"}, {R"(b="c")", R"(a="\)"}, {R"(b="c")", R"(a="\)"}},

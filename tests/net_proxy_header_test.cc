@@ -205,7 +205,8 @@ TEST(NetProxyHeader, Version2Addresses) {
       {.family = 0xFF},
   };
   for (const ProxyV2& header : refused) {
-    EXPECT_EQ(parse(header.bytes()), "the header has no such addresses") << int(header.family);
+    EXPECT_EQ(parse(header.bytes()), "the addresses of the header are malformed")
+        << int(header.family);
   }
   for (const unsigned char command :
        std::initializer_list<unsigned char>{0x00, 0x01, 0x11, 0x22, 0x2F, 0x31, 0xFF}) {

@@ -314,7 +314,7 @@ TEST(ServerHttp, AStreamThatThrowsIsLoggedAndResetsTheConnection) {
 }
 
 // The loop serves others between two turns of an endless stream. One of the three streams has only
-// empty pieces, one has small pieces and nobody reads it, and one is read as fast as possible.
+// empty pieces, one has small pieces and no reader, and one is read as fast as possible.
 TEST(ServerHttp, ABystanderIsServedBesideEndlessStreams) {
   RunningServer running({.threads = 1});
   std::atomic<std::uint64_t> pulled{0};

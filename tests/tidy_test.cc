@@ -319,7 +319,7 @@ TEST(Tidy, SendsRaiseNoSignal) { expect_none_in_tree(check_sends); }
 
 TEST(Tidy, PublicNamesHaveDocstrings) { expect_none_in_tree(check_docstrings); }
 
-// What a shell command prints.
+// Returns the output of a shell command.
 std::string output_of(const std::string& command) {
   std::string output;
   FILE* pipe = ::popen(command.c_str(), "r");

@@ -26,7 +26,7 @@ class Presence {
  public:
   explicit Presence(tern::Server& server) : server_(server) {}
 
-  // Somebody has come to a topic, or has left it. Thread: any.
+  // Notes that a client has subscribed to a topic or has left it. Thread: any.
   void changed(std::string_view topic) {
     if (topic.starts_with(presence)) topic.remove_prefix(presence.size());
     if (server_.subscribers(std::string(presence).append(topic)) == 0) return;

@@ -1,4 +1,4 @@
-// Options of a server behind proxies, and what the proxies tell it about their clients.
+// Options of a server behind proxies, and the facts that proxies send about their clients.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace tern {
 
-/// The header fields of a trusted proxy that are believed. A client can send the fields of the
+/// The header fields of a trusted proxy that the server uses. A client can send the fields of the
 /// other kind through a proxy that does not know them, so those are never read.
 enum class TrustedHeader : std::uint8_t {
   x_forwarded,  ///< X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host
@@ -30,20 +30,20 @@ struct ProxyProtocol {
 struct ProxyHeader {
   std::string_view authority{};     ///< the host that the client named in TLS (SNI); empty if none
   std::string_view unique_id{};     ///< the proxy's identifier of the connection, at most 128 bytes
-  bool tells_tls = false;           ///< the header has PP2_TYPE_SSL: the fields below are told
+  bool tells_tls = false;           ///< the header has PP2_TYPE_SSL, which fills the fields below
   bool tls = false;                 ///< the client speaks TLS to the proxy
   bool client_certificate = false;  ///< the client showed a certificate
   bool verified = false;            ///< and the proxy verified it
-  std::string_view tls_version{};   ///< e.g. "TLSv1.3"; empty if it is not told
-  std::string_view tls_cipher{};    ///< empty if it is not told
-  std::string_view common_name{};   ///< of the client's certificate; empty if it is not told
+  std::string_view tls_version{};   ///< e.g. "TLSv1.3"; empty if the proxy sent none
+  std::string_view tls_cipher{};    ///< empty if the proxy sent none
+  std::string_view common_name{};   ///< of the client's certificate; empty if there is none
 };
 
-/// How a client reached the proxy in front of this server, as the proxy tells it. A driver gives it
-/// to Engine::reached().
+/// The way by which a client reached the proxy in front of this server, in the words of the proxy.
+/// A driver passes it to Engine::reached().
 struct Reached {
   std::string host{};            ///< the host that the client named; empty: that of Host
-  std::optional<bool> secure{};  ///< whether the client speaks TLS; absent: it is not told
+  std::optional<bool> secure{};  ///< whether the client speaks TLS; absent: not known
   /// Host may have lost its port on the way, so the origin rule compares a Host without port only
   /// by its name.
   bool may_lack_port = false;

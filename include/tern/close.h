@@ -1,4 +1,4 @@
-// How a connection ends: close codes, and the information that on_close gets (RFC 6455 §7).
+// The end of a connection: close codes, and the information that on_close receives (RFC 6455 §7).
 #pragma once
 
 #include <cstdint>
@@ -34,13 +34,13 @@ constexpr bool may_be_sent(CloseCode code) noexcept {
          (value >= 3000 && value <= 4999);
 }
 
-/// Makes a code of a number; nothing if the code may not be sent (see may_be_sent).
+/// Returns the code of a number, or nothing if the code may not be sent (see may_be_sent).
 constexpr std::optional<CloseCode> to_close_code(int value) noexcept {
   if (value < 0 || value > 0xFFFF || !may_be_sent(static_cast<CloseCode>(value))) return {};
   return static_cast<CloseCode>(value);
 }
 
-/// How a connection ended. on_close gets exactly one for each connection.
+/// The end of a connection. on_close receives exactly one for each connection.
 struct CloseInfo {
   /// The peer's code (`no_status` if its Close frame had none); our code if we failed the
   /// connection; `abnormal` if no Close frame of either side explains the end.

@@ -202,8 +202,9 @@ class Engine {
   /// The same. A server refers to the payload and does not copy it.
   /// Lifetime of `message`: until settle().
   SendStatus send_borrowed(Message message, SendOptions options = {}) noexcept;
-  /// For a server at rest: returns the frame of the message, which the driver may write itself. If
-  /// it is empty, the driver calls send(). Lifetime: that of `message`.
+  /// Returns the frame of the message if the engine is a server and no output waits. The driver may
+  /// then write the frame itself. If the result is empty, the driver calls send().
+  /// Lifetime: that of `message`.
   std::span<const std::byte> direct_frame(const SharedMessage& message,
                                           SendOptions options = {}) const noexcept;
   /// Queues the rest of a direct frame. `begun`: a part of it is written already.

@@ -1,4 +1,4 @@
-// What an engine tells: a message, a ping, the end.
+// The events that an engine returns: a message, a ping, the end.
 #pragma once
 
 #include "tern/message.h"
@@ -9,21 +9,21 @@
 
 namespace tern {
 
-/// What Engine::next() found. 16 bytes; false when there is nothing.
+/// The result of Engine::next(). It has 16 bytes, and is false if there is no event.
 class Event {
  public:
-  /// What it is.
+  /// The kind of an event.
   enum class Kind : std::uint8_t {
     none,     ///< nothing more until the next feed
     request,  ///< server: request() waits for accept() or respond(), or first for read_body()
     body,     ///< server: request() has its body, and waits for respond()
     open,     ///< the handshake is done
     message,  ///< a whole data message
-    ping,     ///< a ping; its pong is queued already, but not after Engine::finish (§5.5.2)
-    pong,     ///< a pong, asked for or not (RFC 6455 §5.5.3)
-    closed,   ///< the end, exactly once: see close_info()
-    working,  ///< nothing to report yet, but there is more to do: call next() again. A driver with
-              ///< other connections may call stash() and go on in a later turn.
+    ping,     ///< a ping; its pong is already queued, except after Engine::finish (§5.5.2)
+    pong,     ///< a pong, also one without a ping (RFC 6455 §5.5.3)
+    closed,   ///< the end; it comes exactly once. See close_info()
+    working,  ///< no event yet, but more work: call next() again. A driver with other
+              ///< connections may call stash() and go on in a later turn.
     pull,     ///< server: the body of a streamed answer goes on with Engine::pull()
   };
 
@@ -43,17 +43,17 @@ class Event {
     return {static_cast<MessageType>(word_ >> type_shift & type_bits),
             std::span<const std::byte>(data_, word_ & max_size)};
   }
-  /// A message behind which nothing else was fed: as long as the engine is open, next() would say
-  /// none. Who goes by this saves a call; it need not be set.
+  /// Returns true for a message behind which no byte was fed. While the engine is open, next() then
+  /// returns none, so a driver can save that call. It may be false although nothing follows.
   constexpr bool is_last() const noexcept { return (word_ & last_bit) != 0; }
 
-  /// For the engine: the same event, as the last.
+  /// For the engine: returns the same event, with is_last() true.
   constexpr Event as_last() const noexcept {
     Event event = *this;
     event.word_ |= last_bit;
     return event;
   }
-  /// For the engine: the same event; something follows.
+  /// For the engine: returns the same event, with is_last() false.
   constexpr Event as_not_last() const noexcept {
     Event event = *this;
     event.word_ &= ~last_bit;
@@ -71,7 +71,8 @@ class Event {
   }
 
   const std::byte* data_ = nullptr;
-  // Kind, type and size. As bit-fields compilers take them apart wherever an event passes through.
+  // Kind, type and size. They are not bit-fields, because compilers then take them apart and put
+  // them together again in every function that passes an event on.
   std::uint64_t word_ = 0;
 };
 

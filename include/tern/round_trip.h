@@ -24,25 +24,25 @@ class RoundTripMeter {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
 
-  /// A new ping is queued, and earlier pings do not count any more. Returns its number.
+  /// Begins to measure a ping that was just queued. Forgets earlier pings. Returns its number.
   std::uint16_t ask() noexcept {
     state_ = State::queued;
     number_ = (number_ + 1) & 0xFFFF;
     return number();
   }
-  /// The number of the newest ping.
+  /// Returns the number of the newest ping.
   std::uint16_t number() const noexcept { return static_cast<std::uint16_t>(number_); }
   /// Returns whether the newest ping is not written yet.
   bool is_queued() const noexcept { return state_ == State::queued; }
-  /// Returns whether the newest ping is written, counts and is not answered yet.
+  /// Returns whether the newest ping is written, not answered and not forgotten.
   bool is_written() const noexcept { return state_ == State::written; }
-  /// The ping was written now.
+  /// Notes that the newest ping was written.
   void written(TimePoint now) noexcept;
-  /// The ping does not count.
+  /// Forgets the newest ping: its pong changes nothing.
   void forget() noexcept { state_ = State::none; }
-  /// The pong of the written ping came now.
+  /// Notes that the pong of the newest ping came.
   void answered(TimePoint now) noexcept;
-  /// Returns nothing before the first answer.
+  /// Returns the times. There are none before the first pong.
   std::optional<RoundTrip> read() const noexcept;
 
  private:

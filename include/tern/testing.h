@@ -72,8 +72,8 @@ class TestPeer {
   void drop();
   /// Sends bytes as they are, e.g. a frame that breaks a rule, or a part of a request.
   void send_bytes(std::string_view bytes);
-  /// Reads nothing more until resume(), as a slow peer or one whose network is gone. At most a few
-  /// hundred KiB then leave the server's queue. What it sends still arrives.
+  /// Reads nothing more until resume(), like a slow peer or a peer whose network is gone. At most a
+  /// few hundred KiB then leave the server's queue. The peer can still send.
   void stall();
   void resume();
 
@@ -91,8 +91,8 @@ class TestPeer {
 /// time to test. Routes, sessions, upgrades, pages, topics, limits and deadlines are those of a
 /// real server; only TLS and compression are missing, and there is one worker. Its connections are
 /// pairs of connected sockets inside of the process, without a port. Thread: one. Other threads may
-/// use what is for any thread: Handle, Upgrade, Server::publish() …; the next call of the test runs
-/// what they posted.
+/// use the functions that are for any thread: Handle, Upgrade, Server::publish() …. The next call
+/// of the test runs the tasks that they posted.
 ///
 /// Errors: each function throws std::runtime_error if the routes or options can never work, with
 /// the text that listen() returns, and if the server does not come to rest. Throws std::bad_alloc.
@@ -119,7 +119,8 @@ class TestServer {
   /// Lets time pass. Timers and deadlines are due in their order, each at its time. Only the ages
   /// of histories (TopicOptions::history_age) and the Date of an answer follow the real clock.
   void advance(std::chrono::nanoseconds time);
-  /// Runs the server until nothing more happens: what other threads posted, for example.
+  /// Runs the server until nothing more happens. This also runs the tasks that other threads
+  /// posted.
   void run();
 
  private:

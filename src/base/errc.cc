@@ -1,5 +1,5 @@
-// The names and the texts of Errc, and what each puts on the wire. A table holds them in the order
-// of the enumerators, so that the value is the place. The compiler checks this order.
+// The names and the texts of Errc, and the Close code or HTTP status of each. A table holds them in
+// the order of the enumerators, so that the value is the place. The compiler checks this order.
 #include "tern/error.h"
 
 #include <algorithm>

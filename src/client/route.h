@@ -53,8 +53,8 @@ Result<Route> find_route(const http::Url& url, const DialOptions& options, Envir
 Result<net::Addresses> of_family(net::Addresses addresses, const DialOptions& options,
                                  std::string_view host);
 
-/// Returns the options for the URL to which a redirect leads: to another origin goes nothing that
-/// may be a secret. Throws std::bad_alloc.
+/// Returns the options for the URL to which a redirect leads: nothing that
+/// may be a secret goes to another origin. Throws std::bad_alloc.
 DialOptions options_after_redirect(const DialOptions& options, const http::Url& from,
                                    const http::Url& to);
 

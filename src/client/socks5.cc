@@ -1,5 +1,5 @@
-// SOCKS5. Each answer of the proxy has a length that is known once its first bytes are there, so a
-// state is what the next answer is and how many bytes of it are needed:
+// The client of SOCKS5. The first bytes of each answer give the length of that answer. So a state
+// consists of the kind of the next answer and the number of bytes that it still needs:
 //
 //   client: 5 n methods…                          proxy: 5 method               RFC 1928 §3
 //   client: 1 n name… n password…                 proxy: 1 status               RFC 1929 §2
@@ -22,7 +22,7 @@ enum AddressType : std::uint8_t { ipv4 = 1, domain_name = 3, ipv6 = 4 };
 constexpr std::uint8_t version = 5;
 constexpr std::uint8_t authentication_version = 1;
 constexpr std::uint8_t command_connect = 1;
-constexpr std::size_t longest = 255;  // of what a length in one byte precedes
+constexpr std::size_t longest = 255;  // the length of a text is sent as one byte
 constexpr std::size_t reply_head = 4;
 constexpr std::size_t port_bytes = 2;
 
@@ -52,7 +52,8 @@ std::string_view text_of(std::uint8_t reply) noexcept {
       "the proxy does not support CONNECT",
       "the proxy does not support this type of address",
   };
-  return reply < std::size(texts) ? texts[reply] : "the proxy gave a reply that RFC 1928 lacks";
+  return reply < std::size(texts) ? texts[reply]
+                                  : "the proxy gave a reply that RFC 1928 does not define";
 }
 
 }  // namespace
@@ -109,7 +110,7 @@ void Socks5::on_answer() {
     case State::authentication:
       have_ = 0;
       if (at(0) != authentication_version) {
-        return fail(Errc::proxy_failed, "the proxy's answer is not RFC 1929");
+        return fail(Errc::proxy_failed, "the proxy's answer does not follow RFC 1929");
       }
       if (at(1) != 0) {
         return fail(Errc::proxy_auth_required, "the proxy does not accept the name and password");

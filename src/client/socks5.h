@@ -21,15 +21,15 @@ class Socks5 {
   /// brackets). Lifetime: `proxy` until the end of the handshake. Throws std::bad_alloc.
   Socks5(const ProxyServer& proxy, std::string_view host, std::uint16_t port);
 
-  /// The bytes that wait to be sent. Lifetime of the view: until consume() or feed().
+  /// Returns the bytes that wait to be sent. Lifetime of the view: until consume() or feed().
   std::string_view output() const noexcept { return std::string_view(output_).substr(sent_); }
-  /// These many bytes of output() were sent.
+  /// Removes bytes of output() that were sent.
   void consume(std::size_t bytes) noexcept { sent_ += bytes; }
 
   /// Takes input up to the end of the handshake and returns how many bytes those were.
   /// Throws std::bad_alloc.
   std::size_t feed(std::span<const std::byte> input);
-  /// The proxy ended the stream. Throws std::bad_alloc.
+  /// Notes that the proxy ended the stream. Throws std::bad_alloc.
   void end_of_input();
 
   ProxyStatus status() const noexcept { return status_; }

@@ -140,7 +140,7 @@ void Fanout::take_arrivals() noexcept {
   sort_arrivals(all);
 }
 
-// Gives the publications to their topics, at most so many.
+// Passes at most `most` publications to their topics.
 void Fanout::sort_arrivals(std::size_t most) noexcept {
   for (; !arrived_.empty() && most > 0; --most) {
     Arrival* const arrival = arrived_.pop_front();
@@ -169,8 +169,8 @@ void Fanout::on_announced() noexcept {
   if (!static_cast<net::Watcher*>(this)->linked()) run_soon();
 }
 
-// A turn has one slice. An on_drain after it may publish again, and the subscribers' on_drain, too,
-// so they would otherwise keep the loop to themselves.
+// A turn has one slice. After it, an on_drain of a subscriber may publish again. Without this bound
+// such publications could keep the loop busy without end.
 void Fanout::at_turn_end() noexcept {
   if (sliced_ == core_.now()) return core_.again(*this);
   sliced_ = core_.now();
@@ -210,7 +210,7 @@ bool Fanout::work(LocalTopic& job, SliceBudget& budget) noexcept {
       base::prefetch<sizeof(LiveConnection) + 64>(job.entries[job.next + 1].connection);
     }
     const Work done = entry.connection->deliver(job, entry);
-    // Otherwise much of other topics came first, and the next visit goes on.
+    // Otherwise the messages of other topics filled this visit. The next visit goes on here.
     if (entry.cursor >= job.last().offset) ++job.next;
     ++visits;
     if (budget.count_visit(done)) return false;

@@ -1,5 +1,5 @@
-// A Handle never uses the connection directly, because another thread may hold it. It posts to the
-// loop. There, slot and generation find the connection, or nothing if it has ended.
+// A Handle never uses the connection directly, because the Handle may be on another thread. It
+// posts to the loop. There, slot and generation find the connection, or nothing if it has ended.
 #include "tern/connection.h"
 
 #include "connection/live_connection.h"

@@ -1,5 +1,5 @@
 // The engine's part of the opening. ServerOpening and ClientOpening read and write HTTP. The engine
-// passes input, decisions and deadlines to them and does what each OpeningStep says.
+// passes input, decisions and deadlines to them and carries out each OpeningStep.
 #include "engine/guarded.h"
 #include "engine/kept.h"
 #include "engine/workspace.h"
@@ -49,7 +49,8 @@ bool Engine::begin_request() noexcept {
   return server != nullptr && server->begin_request();
 }
 
-// Null if there is none: before the first byte, on a client, or some time after the opening.
+// Returns null if there is none: before the first byte, on a client, or some time after the
+// opening.
 ServerOpening* Engine::server_opening() const noexcept {
   return active_ ? std::get_if<ServerOpening>(active_->opening.get()) : nullptr;
 }
@@ -58,7 +59,7 @@ ClientOpening* Engine::client_opening() const noexcept {
   return active_ ? std::get_if<ClientOpening>(active_->opening.get()) : nullptr;
 }
 
-// The opening of which a request waits for accept() or respond(), or null.
+// Returns the opening whose request waits for accept() or respond(), or null.
 ServerOpening* Engine::undecided() const noexcept {
   ServerOpening* const server = phase_ == Phase::opening ? server_opening() : nullptr;
   return server != nullptr && server->is_deciding() ? server : nullptr;
@@ -107,7 +108,7 @@ void Engine::opened() noexcept {
   clock_.restart(now_);
 }
 
-// How long the peer may take, counted by clock_.
+// Returns the time that the peer has, counted by clock_.
 Timeouts::Duration Engine::opening_limit() const noexcept {
   if (const ServerOpening* const server = server_opening())
     return server->limit(options_->timeouts);

@@ -15,9 +15,9 @@
 namespace tern::engine {
 namespace {
 
-// How much may wait behind a request that is not answered yet.
+// The most bytes that may wait behind a request that is not answered yet.
 constexpr std::size_t max_held_bytes = std::size_t{64} << 10;
-// How much of a body may wait when more of it is pulled.
+// The most bytes of a body that may wait when more of it is pulled.
 constexpr std::size_t max_pulled_ahead = std::size_t{64} << 10;
 
 constexpr std::string_view interim = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -62,7 +62,7 @@ OpeningStep ServerOpening::next(std::error_code input_end, std::string_view date
   if (wants_pull() && !failed) return {.kind = OpeningStep::Kind::pull};
   if (holds_input()) {
     in_->stash();
-    // A FIN does not end the answer, also if the application gives it later.
+    // The answer is sent in spite of a FIN, even if the application gives it later.
     const bool answers = state_ == State::sending || is_answering();
     if (answers && !failed) return {};
     // Whole requests that came before a FIN are answered.
@@ -228,7 +228,7 @@ OpeningStep ServerOpening::respond(const Response& response, std::string_view da
   return {};
 }
 
-// Whether the request asks for a WebSocket, in the right way or not.
+// Returns whether the request asks for a WebSocket, even if it does so in a wrong way.
 bool ServerOpening::asks_for_upgrade() const noexcept {
   return !upgrade_error_ ||
          (*upgrade_error_ != Errc::upgrade_required && *upgrade_error_ != Errc::method_not_allowed);

@@ -23,7 +23,7 @@ enum class Condition : std::uint8_t {
 };
 
 /// Checks If-Match, or If-Unmodified-Since without it; then If-None-Match, or If-Modified-Since
-/// without it. A date that is none, or that occurs twice, is ignored. For GET and HEAD. RFC 9110
+/// without it. A malformed date, or one that occurs twice, is ignored. For GET and HEAD. RFC 9110
 /// §13.2.2.
 Condition check_conditions(const Request& request, const Validators& current) noexcept;
 

@@ -1,6 +1,6 @@
-// A FIFO or a device is not opened at all, because that would wake the writer of the FIFO or start
-// the device. Between the look and the open a program may exchange the file, so it is opened with
-// O_NONBLOCK, and what was opened is looked at through its descriptor.
+// A FIFO or a device is not opened, because that would wake the writer of the FIFO or start the
+// device. Another program may exchange the file between the check and the open. So it is opened
+// with O_NONBLOCK, and checked again through its descriptor.
 #include "net/folder.h"
 
 #include "base/last_error.h"

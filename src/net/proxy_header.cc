@@ -4,7 +4,7 @@
 //   v2 = signature(12)  version and command(1)  family(1)  length(2)  addresses  *TLV      §2.2
 //   TLV = type(1) length(2) value
 //
-// All fields of a header are read when it is complete; until then only its size is of interest. A
+// The parser waits until a header is complete, and then reads its fields. A
 // header that breaks a rule ends the connection, because the rest of the stream cannot be trusted
 // to begin where it seems to begin.
 #include "net/proxy_header.h"
@@ -110,8 +110,8 @@ void ProxyHeaderParser::fail(std::string_view why) noexcept {
   why_ = why;
 }
 
-// The number of bytes that belong to the header for sure. A header of version 1 tells its end only
-// by its last byte.
+// Returns a number of bytes that certainly belong to the header. A header of version 1 ends with a
+// line break, so only the next byte is certain.
 std::size_t ProxyHeaderParser::wanted() noexcept {
   if (!bytes_.starts_with('\r')) return 1;
   if (bytes_.size() < v2_head)
@@ -175,7 +175,7 @@ void ProxyHeaderParser::parse_v2() {
     return;
   }
   if (version_and_command != 0x21) return fail("the header has an unknown version or command");
-  if (!parse_addresses(block, family)) return fail("the header has no such addresses");
+  if (!parse_addresses(block, family)) return fail("the addresses of the header are malformed");
   if (!parse_tlvs(block)) return fail("the header has a malformed TLV or a wrong checksum");
   status_ = Status::done;
 }

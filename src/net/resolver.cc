@@ -42,7 +42,7 @@ Result<Addresses> look_up(const std::string& host) {
 
 struct OfProcess {
   Lookups lookups{look_up};
-  OfProcess* parents;  // that of the process that forked this one; nothing uses it any more
+  OfProcess* parents;  // the object of the parent process after a fork; no code uses it
 };
 
 // The one exception from the rule that tern has no variables for the whole process: a bound for the

@@ -79,7 +79,7 @@ Core::~Core() {
     copy = true;
     static_cast<void>(worker.release());
   }
-  if (!copy) topics->close();  // else a thread of the parent may have held its locks
+  if (!copy) topics->close();  // in a copy, a thread of the parent may hold its locks
 }
 
 Route* Core::add_route(std::string path, Router::Kind kind) {
@@ -96,7 +96,8 @@ bool Core::is_too_late(std::string_view what) {
   return true;
 }
 
-// Finds what can never work. A route that was added while the server ran is reported once.
+// Finds options and routes that can never work. It reports a route that was added while the server
+// ran once.
 Result<void> Core::check() {
   std::string why = router.problem();
   if (why.empty()) why = topics->problem();
@@ -149,7 +150,7 @@ Result<void> Core::open_all_places() {
   return {};
 }
 
-// Claims all of them or none.
+// Claims all signals or none.
 Result<void> Core::claim_signals() {
   for (const int signal : signals_taken()) {
     if (auto error = claim_.take(signal)) {
@@ -322,8 +323,8 @@ void Core::end_run() noexcept {
   draining_workers = 0;
 }
 
-// stop() and drain() call only async-signal-safe functions. Of several stops the earliest end
-// holds, with the code and the reason of the first call.
+// stop() and drain() call only async-signal-safe functions. After
+// several stops, the earliest deadline holds, with the code and the reason of the first call.
 void Core::stop(std::chrono::nanoseconds deadline, CloseCode code,
                 std::string_view reason) noexcept {
   stop_words_.put(Farewell(code, reason));

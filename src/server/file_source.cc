@@ -1,6 +1,6 @@
 // The head of an answer states the length and the version of the file. So bytes of another version
-// must not follow it. A file that was replaced by rename() or removed stays what it was for those
-// that have it open.
+// must not follow it. If a file is replaced by rename() or removed, an open descriptor
+// still reads the old version.
 #include "server/file_source.h"
 
 #include "base/last_error.h"

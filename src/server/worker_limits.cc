@@ -1,4 +1,4 @@
-// The connections and upgrades that a worker refuses whatever their route is: at the limit of all
+// The connections and upgrades that a worker refuses on every route: at the limit of all
 // connections, at the limits of an address, and while it drains.
 #include "net/peer.h"
 #include "net/proxy_header.h"
@@ -67,7 +67,7 @@ void Worker::forget_client(std::size_t slot) noexcept {
   core_.address_limits.disconnect(*std::exchange(clients_[slot], {}));
 }
 
-// Answers the upgrade, and returns false, if it is refused whatever its route is.
+// Answers the upgrade and returns false if the worker refuses it on every route.
 bool Worker::may_upgrade(LiveConnection& connection) noexcept {
   if (connection.is_late()) {
     metrics_.refused(Errc::overloaded);
@@ -88,7 +88,7 @@ bool Worker::may_upgrade(LiveConnection& connection) noexcept {
 // A connection of a proxy was not counted when it was accepted, because its client was unknown.
 bool Worker::count_upgrade(const LiveConnection& connection) {
   AddressLimits& limits = core_.address_limits;
-  // A proxy that does not tell its client has no limit, because all its clients would share it.
+  // A proxy that does not name its client has no limit, because all its clients would share it.
   const net::ProxiedClient* const proxied = connection.transport().proxied();
   const bool told = connection.has_told_address() || (proxied != nullptr && proxied->address);
   if (!told && !direct_client(connection.transport().fd())) return true;

@@ -24,26 +24,26 @@ class History {
  public:
   using TimePoint = std::chrono::steady_clock::time_point;
 
-  /// What a publication counts beside its payload.
+  /// The bytes that are counted for a publication beside its payload.
   static constexpr std::size_t overhead = 128;
-  /// What a publication counts while it is kept.
+  /// Returns the bytes that are counted for a publication while it is kept.
   static std::size_t weight_of(const SharedMessage& message) noexcept {
     return message.message().size() + overhead;
   }
 
-  /// Makes room for one more. Throws std::bad_alloc.
+  /// Makes room for one more publication. Throws std::bad_alloc.
   void prepare(const TopicOptions& options);
   /// Appends a publication, for which prepare() made room, and drops those over the bounds.
   void push(Kept kept, const TopicOptions& options) noexcept;
-  /// Drops those that are too old.
+  /// Drops the publications that are too old.
   void drop_old(TimePoint now, const TopicOptions& options) noexcept;
-  /// Drops those up to this offset. Frees the ring if none is left.
+  /// Drops the publications up to this offset. Frees the ring if none is left.
   void drop_up_to(std::uint64_t last) noexcept;
 
   std::size_t size() const noexcept { return size_; }
-  /// `index` counts from the oldest.
+  /// Index 0 is the oldest publication.
   const Kept& operator[](std::size_t index) const noexcept { return *slots_[place(index)]; }
-  /// The bytes of all payloads, and `overhead` for each.
+  /// Returns the bytes of all payloads, plus `overhead` for each.
   std::size_t bytes() const noexcept { return bytes_; }
 
  private:

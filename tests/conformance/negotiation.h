@@ -1,5 +1,5 @@
-// The tester's offers and answers for permessage-deflate in groups 12 and 13, and its parser of the
-// subject's (RFC 7692 §7.1), without tern's code.
+// Makes the tester's offers and answers for permessage-deflate in groups 12 and 13, and parses
+// those of the subject (RFC 7692 §7.1). It uses no code of tern.
 #pragma once
 
 #include "tern/engine.h"
@@ -12,18 +12,18 @@
 
 namespace tern::conformance {
 
-/// The offer of a client tester in this case. Empty for a case of another group.
+/// Returns the offer of a client tester in this case. It is empty for a case of another group.
 std::string offer_of(std::string_view id);
 
-/// The answer of a server tester to this offer. Empty when it declines.
+/// Returns the answer of a server tester to this offer. It is empty when the tester declines.
 std::string answer_of(std::string_view id, std::string_view offer);
 
-/// The parameters of this answer, from the side of the tester: window_bits belongs to its own
-/// messages. Nothing for an empty answer. A parameter that no answer may contain is a failed
-/// requirement.
+/// Returns the parameters of this answer from the side of the tester: window_bits belongs to the
+/// messages of the tester. Returns nothing for an empty answer. A parameter that no answer may
+/// contain is a failed requirement.
 std::optional<DeflateAgreement> agreed_by(std::string_view answer, Role tester);
 
-/// The header field of the value, or nothing when the value is empty.
+/// Returns the header field of the value. It is empty when the value is empty.
 inline std::string extension_line(const std::string& value) {
   return value.empty() ? "" : "Sec-WebSocket-Extensions: " + value + "\r\n";
 }

@@ -76,5 +76,5 @@ add_test(NAME soak.short COMMAND soak)
 set_tests_properties(soak.short PROPERTIES
   LABELS faults TIMEOUT ${test_timeout} ENVIRONMENT SOAK_MINUTES=0.1)
 
-# What the archive refers to is read from itself.
+# The test reads the undefined symbols of the library from its archive.
 target_compile_definitions(x25_clock_test PRIVATE TERN_ARCHIVE="$<TARGET_FILE:tern>")

@@ -1,9 +1,10 @@
 // X15, for connections without compression: messages of the limit and of one byte more, whole and
 // in fragments, one and a hundred at a time. Pass: the limit is accepted, and one byte more causes
-// 1009 before it is stored. Memory follows the bytes received, never the length announced: at most
-// 64 KiB for a header alone, then at most four times the bytes received (buffers grow by a factor
-// of four) up to the limit, a third of that (the pool of the loop keeps the smaller ones), and 64
-// KiB. Each of many attackers at once holds no more. CI has 20 of them; the full size is 100.
+// 1009 before it is stored. Memory follows the bytes received, never the length announced. A
+// header alone may take 64 KiB. Later the bound is the sum of three parts: the buffer (at most four
+// times the bytes received and at most the limit, because buffers grow by a factor of four), a
+// third of that (the pool of the loop keeps the smaller buffers), and 64 KiB. The same bound holds
+// for each of many attackers at once. CI has 20 of them; the full size is 100.
 #include "faults/support/attacked.h"
 #include "faults/support/crowd.h"
 #include "faults/support/memory.h"

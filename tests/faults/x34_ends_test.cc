@@ -156,7 +156,7 @@ TEST(Faults, X34_EachSessionReceivesOneOnCloseOverTls) {
 
 // The sessions are open, paused with unread input, or paused with output that the peer does not
 // read.
-TEST(Faults, X34_AStopIsOneOnCloseForEachSession) {
+TEST(Faults, X34_AStopGivesEachSessionOneOnClose) {
   for (const bool waits : {false, true}) {
     Census census;
     std::vector<RawClient> clients;

@@ -180,7 +180,7 @@ void reload_storm(std::size_t subscribers) {
     const std::uint64_t least = std::min<std::uint64_t>(allowed, readers.all.back()->seen() + 50);
     readers.wait([&](Reader& each) { return each.seen() >= least; });
     for (const auto& each : readers.all) each->client().reset();
-    allowed += 600;  // they come while nobody, some or all are connected
+    allowed += 600;  // they come while no subscriber, some or all are connected
     for (const auto& each : readers.all) each->connect();
     readers.wait([](Reader& each) { return each.client().open(); });
     for (const auto& each : readers.all) {

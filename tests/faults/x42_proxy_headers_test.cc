@@ -1,9 +1,9 @@
 // X42: a proxy sends a part of a PROXY header and then nothing, or 100 000 bytes instead of a
 // header; and a peer that is not listed sends a header. Pass: the silent ones end at the handshake
 // deadline and not before, the others at once and without an answer; the peer that is not listed
-// receives 400. No session begins, clients without a proxy are served, and no memory is left. The
-// same over TLS, where the header stands in front. CI has 48 silent connections, 60 floods and 20
-// headers in a round.
+// receives 400. No session begins, clients without a proxy are served, and no memory leaks. The
+// test also runs over TLS; the header comes before TLS. CI has 48 silent connections, 60 floods and
+// 20 headers in a round.
 #include "faults/support/attacked.h"
 #include "faults/support/tls_attacked.h"
 #include "support/proxy_v2.h"

@@ -32,7 +32,7 @@ def on_signal(signo, _):
     ENDING.append(signal.Signals(signo).name)
     for process in list(RUNNING):
         process.kill()
-    if all(process.popen for process in list(RUNNING)):  # else Process() raises it when it has started
+    if all(process.popen for process in list(RUNNING)):  # otherwise Process() raises it after the start
         raise Stopped
 
 

@@ -21,7 +21,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// What all sessions share.
+// The state that all sessions share.
 struct Plan {
   bool echo = false;  // send each message back; otherwise send one and print the messages
   int sessions = 0;

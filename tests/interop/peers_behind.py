@@ -155,7 +155,7 @@ def works(language, configuration):
         expect(answer_to(front, own), 101, "a page of this server")
         expect(answer_to(front, other), 403, "a page of another host")
         expect(answer_to(front, None), 101, "a program")
-        # What a client writes itself changes nothing.
+        # Fields that the client itself writes change nothing.
         forged = []
         for field in ("X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: ftp", "X-Forwarded-Host: evil",
                       "Forwarded: for=192.0.2.1;host=evil;proto=ftp"):

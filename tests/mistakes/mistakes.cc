@@ -1,6 +1,6 @@
-// Mistakes in the use of tern that the compiler must find. With MISTAKES defined, the compiler has
-// to say something about each line that ends in "// refused", and has to print each text that
-// stands behind "// says:". Without it, all of this compiles.
+// Mistakes in the use of tern that the compiler must find. With MISTAKES defined, the compiler
+// must report each line that ends in "// refused", and must print each text that stands behind
+// "// says:". Without MISTAKES, all of this compiles.
 #include <cstddef>
 #include <span>
 #include <string>

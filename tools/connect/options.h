@@ -1,4 +1,4 @@
-// What `tern connect` does, as its command line says.
+// The options of `tern connect`, which its command line sets.
 #pragma once
 
 #include "tern/client.h"
@@ -12,10 +12,10 @@
 
 namespace command {
 
-/// How messages stand in stdin and on stdout.
+/// The form of messages in stdin and on stdout.
 enum class Encoding : std::uint8_t { plain, hex, base64 };
 
-/// What happens when all of stdin has been sent.
+/// The behaviour after all of stdin has been sent.
 enum class AtEof : std::uint8_t {
   close,  ///< sends Close, and prints what still arrives
   wait,   ///< the same after a time without messages

@@ -13,11 +13,12 @@
 
 namespace command {
 
-/// Writes without blocking the loop. What a slow reader does not take waits in memory; the owner
-/// stops the source when too much waits. The flags of stdout stay as they are. Thread: the loop's.
+/// Writes without blocking the loop. Bytes that a slow reader does not take wait in memory. The
+/// owner stops the source when too many bytes wait. The flags of stdout stay as they are. Thread:
+/// the loop's.
 class Output {
  public:
-  /// `on_change` is called when less waits than before, or when writing has failed.
+  /// `on_change` is called when fewer bytes wait than before, or when writing has failed.
   Output(tern::Loop& loop, tern::UniqueFunction<void()> on_change);
   ~Output();
   Output(const Output&) = delete;

@@ -1,4 +1,4 @@
-// What received messages look like on stdout.
+// The form of received messages on stdout.
 #pragma once
 
 #include "tern/message.h"
