@@ -5,9 +5,12 @@
 #include "support/recorded_client.h"
 #include "support/running_server.h"
 #include "support/socket_peer.h"
+#include "support/upgrade_text.h"
 
 #include <cstdlib>
 #include <gtest/gtest.h>
+#include <memory>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -99,7 +102,64 @@ TEST(ClientLoopAttempt, AWayThatOpensAfterTheDeadlineIsAFailure) {
   }
 }
 
+TEST(ClientLoopAttempt, Rfc6455_11_3_4_AnAttemptMayOfferOtherSubprotocols) {
+  std::vector<std::string> offers;
+  ScriptedPeer peer([&](Socket& socket) {
+    offers.push_back(field(socket.receive_head(), "Sec-WebSocket-Protocol"));
+    socket.send("HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n");
+    socket.receive_end();
+  });
+  Recorded recorded;
+  ClientOptions options{.dial = {.protocols = {"one", "two"}}, .retry = Retry::never()};
+  options.before_attempt = [](Attempt attempt) { attempt.go({}, {}, {"three"}); };
+  recorded.client(peer.url(), std::move(options));
+  recorded.connect();
+  run(recorded.loop);
+  recorded.destroy();
+  peer.join();
+  EXPECT_EQ(offers, std::vector<std::string>{"three"});
+}
+
+TEST(ClientLoopAttempt, AnAttemptWithABadSubprotocolFailsInPrepare) {
+  Recorded recorded;
+  ClientOptions options{.retry = Retry::never()};
+  options.before_attempt = [](Attempt attempt) { attempt.go({}, {}, {"no token"}); };
+  recorded.client("ws://nothing.invalid/", std::move(options));
+  recorded.connect();
+  run(recorded.loop);
+  ASSERT_EQ(recorded.ends.size(), 1u);
+  EXPECT_EQ(recorded.ends[0].stage, Stage::prepare);
+}
+
 // ---- on_request
+
+// Clients that share their options share the function, too.
+TEST(ClientLoopAttempt, OnRequestOfSharedOptionsReceivesTheHeadsOfAllClients) {
+  const auto refuse = [](Socket& socket) {
+    socket.receive_head();
+    socket.send("HTTP/1.1 403 x\r\nContent-Length: 0\r\n\r\n");
+    socket.receive_end();
+  };
+  ScriptedPeer first(refuse);
+  ScriptedPeer second(refuse);
+  std::set<std::string> lines;
+  Loop loop;
+  std::size_t ends = 0;
+  auto options = std::make_shared<ClientOptions>(ClientOptions{.retry = Retry::never()});
+  options->on_request = [&](std::string_view head) {
+    lines.emplace(head.substr(0, head.find("\r\n")));
+  };
+  options->on_ended = [&](const Ended&) {
+    if (++ends == 2) loop.stop();
+  };
+  Client a(loop, first.url("/a"), options);
+  Client b(loop, second.url("/b"), options);
+  for (Client* client : {&a, &b}) {
+    EXPECT_TRUE(client->connect({.on_message = [](Connection&, Message) {}}));
+  }
+  run(loop);
+  EXPECT_EQ(lines, (std::set<std::string>{"GET /a HTTP/1.1", "GET /b HTTP/1.1"}));
+}
 
 TEST(ClientLoopAttempt, OnRequestReceivesEachHeadAsItIsSent) {
   std::vector<std::string> sent;

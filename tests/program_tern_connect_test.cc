@@ -409,6 +409,19 @@ TEST(TernConnectOutput, VerboseShowsTheWholeRequestWithoutSecrets) {
   EXPECT_EQ(shown_requests(outcome), expected);
 }
 
+TEST(TernConnectOutput, VerboseShowsTheHeadOfARefusal) {
+  const auto refuse = [](Socket& socket) {
+    socket.receive_head();
+    socket.send("HTTP/1.1 403 Forbidden\r\nX-Why: no\r\nContent-Length: 4\r\n\r\ntext");
+  };
+  ScriptedPeer peer(refuse);
+  const std::string shown = run_tern({"-v", peer.url()}).err;
+  const std::string head = "< HTTP/1.1 403\n< X-Why: no\n< Content-Length: 4\ntern: ";
+  EXPECT_NE(shown.find(head), std::string::npos) << shown;
+  ScriptedPeer again(refuse);
+  EXPECT_EQ(run_tern({again.url()}).err.find("X-Why"), std::string::npos);
+}
+
 TEST(TernConnectOutput, VerboseShowsTheRequestToTheProxy) {
   std::string connect;
   ScriptedPeer proxy([&](Socket& socket) {

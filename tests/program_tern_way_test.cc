@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <sys/un.h>
+#include <thread>
 
 namespace tern::test {
 namespace {
@@ -198,6 +199,25 @@ TEST(TernConnectWay, AddressFamily) {
     EXPECT_EQ(outcome.code, 6);
     EXPECT_NE(outcome.err.find("127.0.0.1"), std::string::npos) << outcome.err;
   }
+}
+
+// A machine without IPv6 cannot listen on ::1. Then there is nothing to connect to.
+TEST(TernConnectWay, OnlyIpv6ConnectsToAnIpv6Address) {
+  Server server({.host = "::1", .port = 0});
+  server.route("/echo", echo());
+  if (auto listening = server.listen(); !listening) {
+    const std::error_code code = listening.error().code();
+    EXPECT_TRUE(code == std::errc::address_not_available ||
+                code == std::errc::address_family_not_supported)
+        << listening.error().message();
+    return;
+  }
+  std::thread runs([&] { EXPECT_TRUE(server.run()); });
+  const std::string url = "ws://[::1]:" + std::to_string(server.port()) + "/echo";
+  for (const std::string flag : {"-6", "--ipv6"}) expect_echo({flag, url});
+  EXPECT_EQ(code_of({"-4", url}), 6);
+  server.stop();
+  runs.join();
 }
 
 TEST(TernConnectWay, UrlMayLackItsScheme) {

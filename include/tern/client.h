@@ -127,9 +127,10 @@ class Attempt {
   /// The number of failures in a row before this attempt; 0 for the first.
   std::size_t failures() const noexcept;
   /// Connects. `url`: another URL for this attempt; empty: that of the Client. Each of `headers`
-  /// replaces those of its name in DialOptions::headers.
-  void go(std::string url = {},
-          std::vector<std::pair<std::string, std::string>> headers = {}) const;
+  /// replaces those of its name in DialOptions::headers. `protocols` replace DialOptions::protocols
+  /// unless they are empty.
+  void go(std::string url = {}, std::vector<std::pair<std::string, std::string>> headers = {},
+          std::vector<std::string> protocols = {}) const;
   /// The attempt failed, for example because no token could be fetched. The client tries again.
   void fail(std::string why) const;
   /// The client stops.

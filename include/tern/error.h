@@ -4,6 +4,7 @@
 #include "tern/close.h"
 
 #include <new>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -174,6 +175,9 @@ class Error {
   /// A header field of a refused upgrade, by name in any case; empty if it is absent. Lifetime of
   /// the view: this Error.
   std::string_view header(std::string_view name) const noexcept;
+  /// All header fields of a refused upgrade, as received; none if there was no answer. Lifetime:
+  /// this Error.
+  std::span<const std::pair<std::string, std::string>> headers() const noexcept;
   /// The first KiB of a refused upgrade's body. Lifetime of the view: this Error.
   std::string_view body() const noexcept;
 

@@ -128,6 +128,11 @@ std::string_view Error::header(std::string_view name) const noexcept {
   return {};
 }
 
+std::span<const std::pair<std::string, std::string>> Error::headers() const noexcept {
+  if (detail_ == nullptr) return {};
+  return detail_->refusal.fields;
+}
+
 std::string_view Error::body() const noexcept {
   return detail_ ? std::string_view(detail_->refusal.body) : std::string_view();
 }

@@ -44,8 +44,10 @@ void PendingAttempt::answer(AttemptAnswer answer) noexcept {
 
 std::size_t Attempt::failures() const noexcept { return pending_->failures(); }
 
-void Attempt::go(std::string url, std::vector<std::pair<std::string, std::string>> headers) const {
-  pending_->answer({.text = std::move(url), .headers = std::move(headers)});
+void Attempt::go(std::string url, std::vector<std::pair<std::string, std::string>> headers,
+                 std::vector<std::string> protocols) const {
+  pending_->answer(
+      {.text = std::move(url), .headers = std::move(headers), .protocols = std::move(protocols)});
 }
 
 void Attempt::fail(std::string why) const {

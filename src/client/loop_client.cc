@@ -50,10 +50,12 @@ std::string why_invalid(const ClientOptions& options) {
   return engine::why_invalid_time("outbox.max_age", options.outbox->max_age, true);
 }
 
-// The options of one attempt: each given field replaces those of its name.
-std::shared_ptr<const DialOptions> with_fields(
-    const DialOptions& dial, std::vector<std::pair<std::string, std::string>> fields) {
+// The options of one attempt: each given field replaces those of its name, and given subprotocols
+// replace all.
+std::shared_ptr<const DialOptions> with_request(const DialOptions& dial, AttemptAnswer answer) {
   auto changed = std::make_shared<DialOptions>(dial);
+  if (!answer.protocols.empty()) changed->protocols = std::move(answer.protocols);
+  auto& fields = answer.headers;
   for (auto& field : fields) {
     std::erase_if(changed->headers,
                   [&](const auto& old) { return http::iequals(old.first, field.first); });
@@ -228,8 +230,9 @@ void LoopClient::go(AttemptAnswer answer) {
   if (!url) return fail(std::move(url).error(), Stage::prepare);
   if (!answer.text.empty()) other_url_ = SharedText(client::name_of(*url));
   std::shared_ptr<const DialOptions> dial(settings_->options, &options().dial);
-  const bool changed = !answer.text.empty() || !answer.headers.empty();
-  if (!answer.headers.empty()) dial = with_fields(*dial, std::move(answer.headers));
+  const bool has_request = !answer.headers.empty() || !answer.protocols.empty();
+  const bool changed = has_request || !answer.text.empty();
+  if (has_request) dial = with_request(*dial, std::move(answer));
   if (auto checked = changed ? check_options(*url, *dial) : Result<void>(); !checked) {
     return fail(checked.error(), Stage::prepare);
   }

@@ -22,11 +22,12 @@ struct AttemptAnswer {
     fail,
     give_up,
     threw,  ///< before_attempt threw an exception
-    none,   ///< all copies of the Attempt went without an answer
+    none,   ///< all copies of the Attempt were destroyed without an answer
   };
   Kind kind = Kind::go;
   std::string text{};  ///< go: the URL, or nothing; fail and give_up: why
   std::vector<std::pair<std::string, std::string>> headers{};
+  std::vector<std::string> protocols{};
 };
 
 /// Passes the first answer to the client, on its loop. Thread: any.
@@ -38,7 +39,7 @@ class PendingAttempt {
         mailbox_(std::move(mailbox)),
         number_(number),
         failures_(failures) {}
-  /// Answers if nothing else did.
+  /// Gives the answer `none` if there was no answer.
   ~PendingAttempt();
   PendingAttempt(const PendingAttempt&) = delete;
   PendingAttempt& operator=(const PendingAttempt&) = delete;

@@ -85,6 +85,12 @@ void Report::open(const tern::Connection& connection, const tern::ResponseHead& 
          (connection.deflate() ? ", compressed" : ", not compressed"));
 }
 
+void Report::show_answer(const tern::Error& failure) {
+  if (failure.http_status() == 0) return;
+  notice("< HTTP/1.1 " + std::to_string(failure.http_status()));
+  for (const auto& [name, value] : failure.headers()) notice("< " + name + ": " + value);
+}
+
 // ---- a connection
 
 void Report::message(tern::Message message) {
@@ -121,6 +127,7 @@ void Report::closed(const tern::CloseInfo& end, bool as_wanted) {
 void Report::ended(const tern::Ended& end) {
   if (end.failure != nullptr) {
     if (options_.json) printer_.line(events_.error(*end.failure, end.stage));
+    if (options_.verbose) show_answer(*end.failure);
     notice("tern: " + end.failure->message());
   }
   if (end.wait) {

@@ -1,4 +1,4 @@
-// What the user learns: payloads and events on stdout, all else on stderr.
+// The output for the user: payloads and events on stdout, all else on stderr.
 #pragma once
 
 #include "connect/events.h"
@@ -41,6 +41,8 @@ class Report {
 
  private:
   void notice(std::string_view text);
+  // Shows the head of an answer that is not 101, if there was one.
+  void show_answer(const tern::Error& failure);
 
   const ConnectOptions& options_;
   Printer printer_;
