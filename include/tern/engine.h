@@ -202,9 +202,8 @@ class Engine {
   /// The same. A server refers to the payload and does not copy it.
   /// Lifetime of `message`: until settle().
   SendStatus send_borrowed(Message message, SendOptions options = {}) noexcept;
-  /// Returns the frame of the message if the engine is a server and no output waits. The driver may
-  /// then write the frame itself. If the result is empty, the driver calls send().
-  /// Lifetime: that of `message`.
+  /// Returns the frame of the message if this is a server without waiting output. The driver may
+  /// then write it; if it is empty, the driver calls send(). Lifetime: that of `message`.
   std::span<const std::byte> direct_frame(const SharedMessage& message,
                                           SendOptions options = {}) const noexcept;
   /// Queues the rest of a direct frame. `begun`: a part of it is written already.
