@@ -20,10 +20,11 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds connect_time{5000};
 constexpr milliseconds write_time{5000};  // the broker takes nothing for so long: it is lost
-constexpr milliseconds pace_time{5};
+constexpr milliseconds pace_time{100};
 constexpr milliseconds release_time{200};
 constexpr std::size_t write_bytes = 64 << 10;  // of publications before the socket is written
 constexpr std::uint64_t most_behind = 16'384;  // messages that libnats has read and not delivered
+constexpr std::uint64_t most_behind_bytes = 16 << 20;
 constexpr std::size_t most_servers = 64;
 
 std::vector<ServerUrl> servers_of(const Options& options) {
@@ -62,6 +63,7 @@ Result<void> Link::connect(std::size_t server, bridge::LinkEvents& events) {
   native_options_ = std::move(connected->options);
   headers_are_known_ = true;
   never_handled_ = 0;
+  never_handled_bytes_ = 0;
   written_bytes_ = 0;
 
   natsStatistics* statistics = nullptr;
@@ -276,18 +278,28 @@ void Link::read_socket() {
 }
 
 // libnats puts what it reads into a list without a bound for all topics, and another thread
-// delivers. That thread never waits, so it soon has delivered enough. Messages of topics that were
-// unsubscribed meanwhile are never delivered.
+// delivers. That thread never waits, so this one waits for it. Messages of topics that were
+// unsubscribed meanwhile are counted as read and never delivered: if nothing is delivered in time,
+// all that are behind are taken for such.
 void Link::keep_pace() {
   std::uint64_t read = 0;
+  std::uint64_t bytes = 0;
   std::uint64_t ignored = 0;
   if (natsConnection_GetStats(connection_.get(), statistics_.get()) != NATS_OK) return;
-  natsStatistics_GetCounts(statistics_.get(), &read, &ignored, &ignored, &ignored, &ignored);
-  const std::uint64_t handled = session_->handled() + never_handled_;
-  if (read < handled + most_behind) return;
-  const std::uint64_t target = read - most_behind - never_handled_;
-  if (session_->wait_handled(target, pace_time)) return;
-  never_handled_ = read - session_->handled();
+  natsStatistics_GetCounts(statistics_.get(), &read, &bytes, &ignored, &ignored, &ignored);
+  const std::uint64_t handled = session_->handled();
+  const std::uint64_t handled_bytes = session_->handled_bytes();
+  if (read <= handled + never_handled_) {
+    never_handled_ = read - std::min(read, handled);
+    never_handled_bytes_ = bytes - std::min(bytes, handled_bytes);
+    return;
+  }
+  const std::uint64_t behind = read - handled - never_handled_;
+  const bool too_many = behind >= most_behind;
+  const bool too_large = bytes >= handled_bytes + never_handled_bytes_ + most_behind_bytes;
+  if (!too_many && !too_large) return;
+  session_->wait_handled(handled + behind / 2 + 1, pace_time);
+  if (session_->handled() == handled) never_handled_ = read - handled;
 }
 
 }  // namespace tern::nats

@@ -90,6 +90,7 @@ class Link final : public bridge::Link {
     }
   };
   std::unique_ptr<natsStatistics, DestroyStatistics> statistics_{};
+  std::uint64_t never_handled_bytes_ = 0;
   std::uint64_t never_handled_ = 0;  // messages that came for a topic that is no longer subscribed
 };
 

@@ -33,7 +33,8 @@ void Session::tell_will_stop() noexcept {
 
 void Session::tell_closed() noexcept { net::signal_event(event_.get()); }
 
-void Session::count_handled() noexcept {
+void Session::count_handled(std::size_t bytes) noexcept {
+  handled_bytes_.fetch_add(bytes);
   handled_.fetch_add(1);
   if (!someone_waits_.load()) return;
   const std::lock_guard lock(counts_mutex_);
@@ -201,8 +202,9 @@ void on_message(natsConnection*, natsSubscription*, natsMsg* message, void* clos
   const Subscription& subscription = *static_cast<const Subscription*>(closure);
   subscription.session->with_events(
       [&](bridge::LinkEvents& events) { deliver(subscription, message, events); });
+  const std::size_t bytes = payload_of(message).size();
   natsMsg_Destroy(message);
-  subscription.session->count_handled();
+  subscription.session->count_handled(bytes);
 }
 
 void on_complete(void* closure) noexcept { delete static_cast<Subscription*>(closure); }

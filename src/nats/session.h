@@ -52,9 +52,10 @@ class Session {
   /// the connection.
   void wait_released(std::chrono::milliseconds most) noexcept;
 
-  /// A message was handled.
-  void count_handled() noexcept;
+  /// A message was handled, with this number of bytes.
+  void count_handled(std::size_t bytes) noexcept;
   std::uint64_t handled() const noexcept { return handled_; }
+  std::uint64_t handled_bytes() const noexcept { return handled_bytes_; }
   /// Waits until `target` messages were handled, or the time is over. Returns whether they were.
   bool wait_handled(std::uint64_t target, std::chrono::milliseconds most) noexcept;
 
@@ -70,6 +71,7 @@ class Session {
   net::Fd event_;
   std::atomic<bool> will_stop_{false};
   std::atomic<std::uint64_t> handled_{0};
+  std::atomic<std::uint64_t> handled_bytes_{0};
   std::atomic<bool> someone_waits_{false};
   std::mutex counts_mutex_{};
   std::condition_variable counts_changed_{};
