@@ -23,10 +23,11 @@ std::vector<FigureRow> rows_of(const Figures& figures) {
       {"an upgrade", us(figures.upgrade_us), "`tern-bench compare`, upgrades"},
       {"an upgrade with a TLS handshake", us(figures.upgrade_tls_us),
        "`tern-bench compare`, wss, upgrades"},
-      {"a publication from the broker", us(figures.bridge_in_us), "an estimate, with room"},
-      {"a publication to the broker", us(figures.bridge_out_us), "an estimate, with room"},
-      {"nats-server, a publication in", us(figures.broker_in_us), "an estimate, with room"},
-      {"nats-server, to one more process", us(figures.broker_out_us), "an estimate, with room"},
+      {"a publication from the broker", us(figures.bridge_in_us), "`tern-bench bridge`, NATS"},
+      {"a publication to the broker", us(figures.bridge_out_us), "`tern-bench bridge`, NATS"},
+      {"nats-server, a publication in", us(figures.broker_in_us), "half of `tern-bench bridge`"},
+      {"nats-server, to one more process", us(figures.broker_out_us),
+       "half of `tern-bench bridge`"},
   };
 }
 

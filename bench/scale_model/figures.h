@@ -21,10 +21,10 @@ struct Figures {
   double delivery_tls_us = 13.0;
   double upgrade_us = 50.5;
   double upgrade_tls_us = 262;  ///< with a full handshake of TLS 1.3
-  double bridge_in_us = 1.5;    ///< a publication that a bridge receives
-  double bridge_out_us = 1.5;   ///< a publication that a bridge sends
-  double broker_in_us = 0.5;    ///< a publication that nats-server receives
-  double broker_out_us = 0.5;   ///< the same publication to one more process
+  double bridge_in_us = 1.2;    ///< a publication that a bridge receives
+  double bridge_out_us = 2.0;   ///< a publication that a bridge sends
+  double broker_in_us = 0.35;   ///< a publication that nats-server receives
+  double broker_out_us = 0.35;  ///< the same publication to one more process
 };
 
 /// A row of the table in docs/performance.md.
