@@ -238,7 +238,7 @@ constexpr BridgeFamily bridge_families[] = {
 void write_bridges(Exposition& out, const Counters& counters) {
   if (counters.bridges.empty()) return;
   out.bridges("bridge_up", "Whether the bridge has a broker.", counters,
-              [](const BridgeCounters& each) { return each.up ? 1 : 0; });
+              [](const BridgeCounters& each) { return std::uint64_t{each.up}; });
   for (const BridgeFamily& family : bridge_families) {
     out.bridges(family.name, family.help, counters,
                 [&](const BridgeCounters& each) { return each.*family.value; });
