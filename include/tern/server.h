@@ -220,6 +220,7 @@ class Server {
   requires std::is_base_of_v<Bridge, B> Server& bridge(B bridge, BridgeOptions options = {}) {
     return add_bridge(std::make_unique<B>(std::move(bridge)), std::move(options));
   }
+  /// The same. Null: these topics stay on this server, although a shorter pattern fits them.
   Server& bridge(std::unique_ptr<Bridge> bridge, BridgeOptions options = {}) {
     return add_bridge(std::move(bridge), std::move(options));
   }

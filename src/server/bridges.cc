@@ -20,6 +20,7 @@ Bridges::~Bridges() {
 
 void Bridges::add(std::unique_ptr<Bridge> bridge, BridgeOptions options) {
   const std::string topics = options.topics;
+  if (bridge == nullptr) return core_.topics->add_outlet(topics, nullptr);
   lines_.push_back(
       std::make_shared<BridgeLine>(std::move(bridge), std::move(options), *core_.topics));
   core_.topics->add_outlet(topics, lines_.back());

@@ -28,7 +28,8 @@ class Bridges final : private LineOwner, private net::Timer {
   Bridges(const Bridges&) = delete;
   Bridges& operator=(const Bridges&) = delete;
 
-  /// Adds a bridge. Call it before the server runs. Throws std::bad_alloc.
+  /// Adds a bridge; null: the topics have none. Call it before the server runs. Throws
+  /// std::bad_alloc.
   void add(std::unique_ptr<Bridge> bridge, BridgeOptions options);
   /// The reason why one of them can never work; empty if there is none. Throws std::bad_alloc.
   std::string problem() const;
