@@ -17,9 +17,9 @@ export CTEST_PARALLEL_LEVEL ?= $(shell expr $(JOBS) + 1)
 configure = cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release $(1)
 build = cmake --build $(BUILD) --target $(1)
 
-.PHONY: all run run-hub test tests test-repeat check check-sanitized check-long conformance faults interop bench bench-peers fuzz \
+.PHONY: all run run-hub run-cluster test tests test-repeat check check-sanitized check-long conformance faults interop bench bench-peers fuzz \
         fuzz-coverage coverage mutants soak tidy format install clean help setup-build setup-test \
-        setup-bench setup-peers guard build-guard setup-guard
+        setup-bench setup-peers guard build-guard setup-guard setup-cluster
 
 all: $(BUILD)/CMakeCache.txt  ## build the library and the programs (the default)
 	@$(call build,tern programs)
@@ -32,6 +32,11 @@ run-hub: PORT = 9002
 run-hub: $(BUILD)/CMakeCache.txt  ## start the hub (topics) and its page on http://localhost:9002/
 	@$(call build,hub)
 	@exec $(BUILD)/bin/hub --port $(PORT)
+
+run-cluster: PORT = 9003
+run-cluster: $(BUILD)/.with-cluster  ## start three hubs on a broker, with one page on http://localhost:9003/
+	@$(call build,hub)
+	@exec env BUILD=$(BUILD) PORT=$(PORT) examples/cluster/run.sh $(or $(BROKER),redis)
 
 test: $(BUILD)/.with-tests  ## run the tests that need only the compiler (under 5 minutes)
 	@$(call build,all)
@@ -113,7 +118,7 @@ clean:  ## remove everything that was built
 help:  ## list the goals
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
 
-setup-build setup-test setup-bench setup-peers setup-guard: setup-%:
+setup-build setup-test setup-bench setup-peers setup-guard setup-cluster: setup-%:
 	@$(SETUP) $*
 
 $(BUILD)/CMakeCache.txt: | setup-build
@@ -129,6 +134,11 @@ $(BUILD)/.with-bench: | setup-bench
 
 $(BUILD)/.with-peers: | setup-peers
 	@$(call configure,-DTERN_BUILD_BENCH=ON -DTERN_BUILD_PEERS=ON)
+	@touch $@
+
+# Configures again, because the bridges belong to the build only if their client libraries are installed.
+$(BUILD)/.with-cluster: | setup-cluster $(BUILD)/CMakeCache.txt
+	@$(call configure,)
 	@touch $@
 
 $(BUILD)/.with-guard: | setup-guard $(BUILD)/CMakeCache.txt

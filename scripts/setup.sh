@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs through apt the packages that a job needs and that are missing. If none is missing, it does
 # nothing.
-#   scripts/setup.sh build|test|check|coverage|interop|bench|peers|guard
+#   scripts/setup.sh build|test|check|coverage|interop|bench|peers|guard|cluster
 # Without root and without a password-less sudo it prints the command to run, and fails.
 set -euo pipefail
 
@@ -21,11 +21,12 @@ bench="$build libbenchmark-dev"
 peers="$bench libboost-dev libwebsockets-dev libwebsocketpp-dev golang-go:go
   golang-github-gorilla-websocket-dev nodejs:node node-ws"
 guard="$build valgrind:valgrind"
+cluster="$build nats-server redis-server haproxy"
 
 job=${1:-}
 case $job in
-  build | test | check | coverage | interop | bench | peers | guard) needs=${!job} ;;
-  *) echo "usage: $0 build|test|check|coverage|interop|bench|peers|guard" >&2; exit 2 ;;
+  build | test | check | coverage | interop | bench | peers | guard | cluster) needs=${!job} ;;
+  *) echo "usage: $0 build|test|check|coverage|interop|bench|peers|guard|cluster" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null; then

@@ -38,7 +38,7 @@ class Client {
     }
   }
 
-  // The client has not read for a while.
+  // The client has not read for a while; or this hub was without its broker, and `missed` is 0.
   void on_gap(tern::Connection& conn, std::string_view topic, std::uint64_t missed) {
     answer(conn, {{"op", "gap"}, {"topic", topic}, {"missed", missed}});
   }
@@ -81,6 +81,7 @@ class Client {
                       {"offset", begun->offset},
                       {"recovered", begun->recovered},
                       {"missed", begun->missed}};
+    if (begun->pending) subscribed["pending"] = true;
     if (!name_.empty()) subscribed["hub"] = name_;
     answer(conn, subscribed);
   }

@@ -1,11 +1,12 @@
 // A small publish/subscribe server. On /ws, clients subscribe to topics and publish to them in
-// JSON; README.md beside this file has the protocol. Programs publish over HTTP as well. The page
-// on / comes from a folder. It is a chat with a history, the number of people in a room, and a
-// ticker.
+// JSON; README.md beside this file has the protocol. Programs publish over HTTP as well. Several
+// hubs share topics through a broker. The page on / comes from a folder. It is a chat with a
+// history, the number of people in a room, and a ticker.
 
 #include "tern/server.h"
 #include "tern/topics.h"
 
+#include "brokers.h"
 #include "cli.h"
 #include "client.h"
 #include "json.h"
@@ -37,6 +38,7 @@ struct Arguments {
   std::string token{};
   std::string name{};
   bool any_origin = false;
+  hub::Brokers brokers{};
   tern::TlsServer tls{};
 };
 
@@ -59,6 +61,7 @@ Arguments parse(int argc, char** argv) {
       ->check(cli::not_empty());
   app.add_option("--name", arguments.name, "name of this hub, which clients are told")
       ->check(cli::not_empty());
+  hub::add_brokers(app, arguments.brokers);
   app.add_flag("--any-origin", arguments.any_origin, "allow pages of other sites to connect");
   auto* const cert = app.add_option("--cert", tls.certificate, "PEM file; serves wss and https")
                          ->check(cli::not_empty());
@@ -71,6 +74,7 @@ Arguments parse(int argc, char** argv) {
   server.limits.overflow = tern::Overflow::reject;  // a slow client gets a gap, and stays
   if (arguments.any_origin) server.allowed_origins = {"*"};
   if (!tls.certificate.empty()) server.tls = tls;
+  if (arguments.brokers) server.log = hub::print;
   return arguments;
 }
 
@@ -82,14 +86,14 @@ int main(int argc, char** argv) {
   cli::block(options.stop_on);
   tern::Server server(options);
   hub::Presence present(server);
-  server.topics({.history = arguments.history, .format = hub::frame_of});
+  // A broker has payloads of other programs, too.
+  server.topics({.history = arguments.history,
+                 .format = arguments.brokers ? hub::frame_of_any : hub::frame_of});
   server.topics(std::string(ticker), {.history = 1, .format = hub::frame_of});
   server.topics(std::string(presence) + '*', {.format = hub::frame_of});
+  hub::connect(server, arguments.brokers, arguments.history);
   server.route<hub::Client>("/ws", std::ref(server), std::ref(present), arguments.name);
-  server.get("/healthz", [&server](const tern::Request&) {
-    if (server.is_ending()) return tern::Response::status(503, "the hub ends");
-    return tern::Response::text("ok\n");
-  });
+  server.get("/healthz", [&server](const tern::Request&) { return hub::health(server); });
   server.get("/livez", [](const tern::Request&) { return tern::Response::text("ok\n"); });
   server.get("/client", [](const tern::Request& request) {
     return tern::Response::text(std::string(request.remote_address()))

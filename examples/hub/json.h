@@ -75,12 +75,26 @@ inline tern::Delivery delivery_of(const Json& json) {
   throw BadMessage(R"("delivery" must be "every" or "latest")");
 }
 
-// Makes the frame of a publication, once for all subscribers.
-inline std::string frame_of(const tern::Publication& publication) {
+// Makes the frame of a publication around the JSON text of its data.
+inline std::string frame_around(const tern::Publication& publication, std::string_view data) {
   return R"({"op":"message","topic":)" + Json(publication.topic).dump() + R"(,"epoch":")" +
          std::to_string(publication.position.epoch) + R"(","offset":)" +
-         std::to_string(publication.position.offset) + R"(,"data":)" +
-         std::string(publication.message.text()) + '}';
+         std::to_string(publication.position.offset) + R"(,"data":)" + std::string(data) + '}';
+}
+
+// Makes it once for all subscribers, if the publication is of this hub.
+inline std::string frame_of(const tern::Publication& publication) {
+  return frame_around(publication, publication.message.text());
+}
+
+// The same if it may come from any program: a payload that is no JSON, or too deep, is a string.
+inline std::string frame_of_any(const tern::Publication& publication) {
+  const std::string_view text = publication.message.text();
+  try {
+    if (!parsed(text).is_discarded()) return frame_around(publication, text);
+  } catch (const BadMessage&) {
+  }
+  return frame_around(publication, Json(text).dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
 }  // namespace hub
