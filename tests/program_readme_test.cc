@@ -88,7 +88,8 @@ TEST(ProgramReadme, SnippetsCompile) {
   const Scratch scratch;
   std::string fragments =
       "#include <chrono>\n#include <csignal>\n#include <iostream>\n#include <string>\n"
-      "#include <thread>\n#include <vector>\n#include \"tern/tern.h\"\n";
+      "#include <thread>\n#include <vector>\n#include \"tern/nats.h\"\n#include \"tern/redis.h\"\n"
+      "#include \"tern/tern.h\"\n";
   std::vector<std::string> files;
   int count = 0;
   for (const fs::path& path : documents()) {
