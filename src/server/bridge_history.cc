@@ -18,8 +18,6 @@ using topics::TopicState;
 
 namespace {
 
-constexpr auto relaxed = std::memory_order_relaxed;
-
 // The most that a hole may have, and that may be held behind it.
 constexpr std::size_t max_hole = 1024;
 constexpr std::size_t max_held_bytes = std::size_t{8} << 20;
@@ -54,7 +52,7 @@ bool BridgeLine::join_question(TopicState& topic, Position after, bool heals, Ga
   if (heals && !question.heals) {
     question.heals = true;
     question.cause = cause;
-    healing_.fetch_add(1, relaxed);
+    healing_.fetch_add(1, std::memory_order_relaxed);
   }
   if (!heals) question.fills = true;
   return !made;
@@ -62,7 +60,7 @@ bool BridgeLine::join_question(TopicState& topic, Position after, bool heals, Ga
 
 bool BridgeLine::send_question(TopicState& topic, Position after, bool heals,
                                GapCause cause) noexcept {
-  if (!runs_.load(relaxed) || state_.load() != BridgeState::up) return false;
+  if (!runs_.load(std::memory_order_relaxed) || state_.load() != BridgeState::up) return false;
   try {
     if (join_question(topic, after, heals, cause)) return true;
   } catch (const std::bad_alloc&) {
@@ -84,7 +82,7 @@ std::optional<BridgeLine::Question> BridgeLine::take_question(std::string_view t
   Question question = std::move(found->second);
   questions_.erase(found);
   held_bytes_ -= question.held_bytes;
-  if (question.heals) healing_.fetch_sub(1, relaxed);
+  if (question.heals) healing_.fetch_sub(1, std::memory_order_relaxed);
   return question;
 }
 
@@ -111,12 +109,12 @@ BridgeLine::TimePoint BridgeLine::end_questions(TimePoint now) noexcept {
 // ---- answers
 
 void BridgeLine::history(std::string_view topic, const BridgeHistory& given) noexcept {
-  if (!runs_.load(relaxed)) return;
+  if (!runs_.load(std::memory_order_relaxed)) return;
   if (auto question = take_question(topic)) answer(*std::move(question), given);
 }
 
 void BridgeLine::answer(Question question, const BridgeHistory& given) noexcept {
-  histories_.fetch_add(1, relaxed);
+  histories_.fetch_add(1, std::memory_order_relaxed);
   bool known = given.known;
   try {
     if (known && question.fills) load(question, given);
@@ -167,7 +165,7 @@ void BridgeLine::heal(Question& question, const BridgeHistory& answer) noexcept 
     if (placed == Placed::full) report(topic, too_big ? GapCause::lost : GapCause::too_slow);
     filled = filled || placed == Placed::published;
   }
-  if (fits && filled) healed_.fetch_add(1, relaxed);
+  if (fits && filled) healed_.fetch_add(1, std::memory_order_relaxed);
 }
 
 void BridgeLine::place_held(Question& question) noexcept {
@@ -189,7 +187,7 @@ void BridgeLine::place_held(Question& question) noexcept {
 // Returns whether the publication is held, or dropped because too many are.
 bool BridgeLine::hold(std::string_view topic, Message message, const Origin& origin,
                       std::optional<Position> position) noexcept {
-  if (healing_.load(relaxed) == 0 || !position) return false;
+  if (healing_.load(std::memory_order_relaxed) == 0 || !position) return false;
   const auto find = [&]() -> Question* {
     const auto found = questions_.find(topic);
     return found != questions_.end() && found->second.heals ? &found->second : nullptr;
