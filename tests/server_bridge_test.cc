@@ -138,6 +138,16 @@ TEST(ServerBridge, ThePatternChoosesTheBridge) {
   EXPECT_EQ(a.server().bridges().size(), 2u);
 }
 
+TEST(ServerBridge, ANullBridgeKeepsTopicsOnTheirServer) {
+  Broker broker;
+  House a(broker, {.topics = "a*"});
+  a.server().bridge(nullptr, {.topics = "ab*"});
+  TestPeer one = subscriber(a, "sub abx");
+  a.server().publish("abx", "here");
+  EXPECT_EQ(broker.queue.size(), 0u);
+  EXPECT_EQ(all_of(one), "yes; here; ");
+}
+
 TEST(ServerBridge, OptionsThatCannotWorkAreErrorsOfListen) {
   struct Case {
     BridgeOptions options;
