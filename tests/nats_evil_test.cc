@@ -3,23 +3,19 @@
 
 #include "tern/nats.h"
 
+#include "support/nats_peer.h"
+
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <gtest/gtest.h>
-#include <map>
 #include <mutex>
-#include <netinet/in.h>
 #include <optional>
-#include <poll.h>
 #include <string>
 #include <string_view>
-#include <sys/socket.h>
-#include <sys/time.h>
 #include <thread>
-#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -27,90 +23,9 @@ namespace {
 
 using namespace std::chrono_literals;
 using tern::nats::Bridge;
+using tern::test::NatsPeer;
 
 constexpr auto patience = 60s;
-
-// Speaks just enough of the protocol: INFO, PONG, and it learns the subscriptions.
-class FakeServer {
- public:
-  FakeServer() : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    auto* const any = reinterpret_cast<sockaddr*>(&address);
-    EXPECT_EQ(::bind(listener_, any, size), 0);
-    EXPECT_EQ(::listen(listener_, 8), 0);
-    EXPECT_EQ(::getsockname(listener_, any, &size), 0);
-    url = "nats://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
-  }
-  FakeServer(const FakeServer&) = delete;
-  ~FakeServer() {
-    hang_up();
-    ::close(listener_);
-  }
-
-  // Waits for a client, and until it has subscribed all these subjects. The old connection ends.
-  void serve(const std::vector<std::string>& subjects) {
-    hang_up();
-    pollfd comes{listener_, POLLIN, 0};
-    ASSERT_EQ(::poll(&comes, 1, 60'000), 1) << "no client comes";
-    client_ = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
-    say("INFO {\"server_id\":\"x\",\"version\":\"2.9.0\",\"proto\":1,\"headers\":true,"
-        "\"max_payload\":1048576}\r\n");
-    subscriptions_.clear();
-    while (
-        !std::ranges::all_of(subjects, [&](auto& each) { return subscriptions_.contains(each); })) {
-      if (!read_lines()) break;
-    }
-  }
-  std::string sid(const std::string& subject) const { return subscriptions_.at(subject); }
-  // Sends as much as the client takes. Returns the number of bytes that it took, and stops when it
-  // takes nothing for half a second.
-  std::size_t say(std::string_view bytes) {
-    const timeval time{.tv_sec = 0, .tv_usec = 500'000};
-    ::setsockopt(client_, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time);
-    std::size_t sent = 0;
-    while (sent < bytes.size()) {
-      const ssize_t more = ::send(client_, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
-      if (more <= 0) break;
-      sent += static_cast<std::size_t>(more);
-    }
-    return sent;
-  }
-  void say_all(std::string_view bytes) {
-    while (!bytes.empty()) bytes.remove_prefix(say(bytes));
-  }
-  void hang_up() {
-    if (client_ >= 0) ::close(std::exchange(client_, -1));
-    unread_.clear();
-  }
-
-  std::string url;
-
- private:
-  // Returns false at the end of the connection.
-  bool read_lines() {
-    char bytes[4096];
-    const ssize_t got = ::recv(client_, bytes, sizeof bytes, 0);
-    if (got <= 0) return false;
-    unread_.append(bytes, static_cast<std::size_t>(got));
-    for (std::size_t end; (end = unread_.find("\r\n")) != unread_.npos;) {
-      const std::string line = unread_.substr(0, end);
-      unread_.erase(0, end + 2);
-      if (line == "PING") say("PONG\r\n");
-      if (!line.starts_with("SUB ")) continue;
-      const std::size_t subject_end = line.find(' ', 4);
-      subscriptions_[line.substr(4, subject_end - 4)] = line.substr(line.rfind(' ') + 1);
-    }
-    return true;
-  }
-
-  int listener_;
-  int client_ = -1;
-  std::string unread_{};
-  std::map<std::string, std::string> subscriptions_{};
-};
 
 struct Delivered {
   std::string topic;
@@ -170,7 +85,7 @@ TEST(NatsEvil, LargeMessagesOfManyTopicsDoNotFillTheMemory) {
   constexpr std::size_t size = 1'000'000;
   constexpr std::size_t messages = 256;
   constexpr std::size_t bound = std::size_t{128} << 20;
-  FakeServer server;
+  NatsPeer server;
   Bridge bridge({.servers = {server.url}});
   Sink sink;
   ASSERT_TRUE(bridge.attach(sink, {}));
@@ -207,7 +122,7 @@ TEST(NatsEvil, LargeMessagesOfManyTopicsDoNotFillTheMemory) {
 
 void survive(const std::string& attack) {
   SCOPED_TRACE(attack.substr(0, 60));
-  FakeServer server;
+  NatsPeer server;
   Bridge bridge({.servers = {server.url}});
   Sink sink;
   ASSERT_TRUE(bridge.attach(sink, {}));
