@@ -3,6 +3,7 @@ a TCP proxy that misbehaves, our server `bridged`, and rows that run beside each
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import queue
@@ -20,7 +21,7 @@ import websockets
 
 import harness
 from harness import SECONDS, Process, check, expect, program
-from peers_proxies import eventually, free_port, listens
+from peers_proxies import eventually, listens
 from peers_tls import certificate
 
 
@@ -82,6 +83,16 @@ row = BESIDE.check
 
 
 # ---- brokers
+
+PORTS = itertools.count(20_000 + os.getpid() % 10_000)
+
+
+def free_port():
+    """A port that no other row gets, and that the system gives to no connection."""
+    while True:
+        port = next(PORTS)  # one thread at a time
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 class Broker:

@@ -14,10 +14,10 @@ import threading
 import time
 
 from brokers import (
-    Beat, Nats, NatsWatch, Proxy, Subscriber, bridged, gaps, metrics, row,
+    Beat, Nats, NatsWatch, Proxy, Subscriber, bridged, free_port, gaps, metrics, row,
 )
 from harness import SECONDS, expect, expect_in
-from peers_proxies import eventually, free_port
+from peers_proxies import eventually
 from peers_tls import certificate
 
 PEER = "nats-server"
