@@ -290,7 +290,7 @@ Result<void> Machine::ask(const Command& command) {
 void Machine::answer_nothing(std::string_view topic) noexcept { sink_.history(topic, {}); }
 
 void Machine::fail_questions() noexcept {
-  std::vector<std::string> open;
+  std::deque<std::string> open;
   {
     const std::lock_guard lock(questions_mutex_);
     open.swap(questions_);

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -104,11 +105,11 @@ class Machine final : private LinkEvents {
 
   std::unordered_map<std::string, Wanted> wanted_{};
   std::mutex questions_mutex_{};
-  std::vector<std::string> questions_{};  // guarded by it: topics whose history was asked for
-  CommandList commands_{};                // taken from the queue, and not done
-  std::size_t done_bytes_ = 0;            // of publications that are to be released
-  std::size_t server_ = 0;                // in the list: this one, or the next to try
-  unsigned failures_ = 0;                 // in a row
+  std::deque<std::string> questions_{};  // guarded by it: topics whose history was asked for
+  CommandList commands_{};               // taken from the queue, and not done
+  std::size_t done_bytes_ = 0;           // of publications that are to be released
+  std::size_t server_ = 0;               // in the list: this one, or the next to try
+  unsigned failures_ = 0;                // in a row
   bool up_ = false;
   bool was_up_ = false;   // once
   bool refuses_ = false;  // what waited for a broker was dropped
