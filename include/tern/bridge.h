@@ -115,8 +115,8 @@ struct BridgeHistory {
 
 /// The server, as a bridge sees it. Lifetime: from attach() until detach() has returned.
 /// Thread: any, but the calls that concern one topic come one at a time. No call waits, and no call
-/// calls the bridge back in the same thread, except that deliver(), history() and gap() may call
-/// Bridge::history().
+/// calls the bridge back in the same thread, except that deliver(), history(), state() and gap()
+/// may call Bridge::history().
 class BridgeSink {
  public:
   BridgeSink(const BridgeSink&) = delete;
@@ -183,11 +183,12 @@ class Bridge {
                                 const Origin& origin) noexcept = 0;
   /// For a bridge that is durable: asks for the newest publications of a topic, at most `count`,
   /// and if `after` has an epoch that is not 0, only for those with greater offsets. If the
-  /// broker's epoch is another one, for the newest `count`. The broker must be asked after it has
-  /// confirmed the subscription of interest(), so that no publication falls between. Publications
-  /// up to BridgeHistory::last that come through the subscription must be delivered before the
-  /// answer. Returns false if it cannot ask; otherwise BridgeSink::history() has the answer, once.
-  /// Thread: any.
+  /// broker's epoch is another one, for the newest `count`. A `count` of 0 asks only for
+  /// BridgeHistory::last; the server does so when a topic has its first subscriber. The broker must
+  /// be asked after it has confirmed the subscription of interest(), so that no publication falls
+  /// between. Publications up to BridgeHistory::last that come through the subscription must be
+  /// delivered before the answer. Returns false if it cannot ask; otherwise BridgeSink::history()
+  /// has the answer, once. Thread: any.
   virtual bool history(std::string_view topic, Position after, std::size_t count) noexcept {
     static_cast<void>(topic), static_cast<void>(after), static_cast<void>(count);
     return false;

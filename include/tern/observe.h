@@ -41,7 +41,7 @@ struct BridgeCounters {
   std::uint64_t dropped_down = 0;  ///< publications that waited too long for the broker
   std::uint64_t gaps = 0;          ///< topics with a gap, each outage counts
   std::uint64_t healed = 0;        ///< holes that the history of the broker filled
-  std::uint64_t histories = 0;     ///< answers to questions for a history
+  std::uint64_t histories = 0;     ///< answers to questions for a history or a position
   std::uint64_t waiting_bytes = 0;       ///< of publications that wait for the broker now
   std::uint64_t wanted = 0;              ///< topics that are wanted from the broker now
   std::uint64_t probe_microseconds = 0;  ///< the time of the last probe; 0: there was none

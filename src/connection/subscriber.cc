@@ -100,6 +100,8 @@ Result<Subscribed> LiveConnection::subscribe_to(Fanout& fanout, const topics::To
     beginning.subscribed = ask_for_history(*topic, options);
     if (beginning.subscribed.pending) return beginning.subscribed;
   }
+  if (topic->bridged() != nullptr) [[unlikely]]
+    topic->bridged()->outlet.ask_number(*topic);
   if (options.from.kind() == From::Kind::position) {
     Metrics& metrics = fanout.metrics();
     (beginning.subscribed.recovered ? metrics.topic_recovered : metrics.topic_recover_failed).add();

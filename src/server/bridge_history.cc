@@ -1,7 +1,7 @@
-// The history of a durable bridge. A question for it has two purposes: subscribers begin with older
-// publications, or publications are missing between the topic's newest one and one that came. A
-// topic has one question at a time, so a thousand clients that come back at once ask the broker
-// once. While a hole is being filled, later publications are held.
+// The history of a durable bridge. A question for it has three purposes: the topic has no position
+// yet, subscribers begin with older publications, or publications are missing between the topic's
+// newest one and one that came. A topic has one question at a time, so a thousand clients that come
+// back at once ask the broker once. While a hole is being filled, later publications are held.
 #include "connection/publishing.h"
 #include "server/bridge_line.h"
 #include "topics/topic_state.h"
@@ -35,11 +35,31 @@ std::uint64_t first_of(const BridgeHistory& answer) noexcept {
 bool BridgeLine::ask(TopicState& topic, Position after) noexcept {
   const auto newest = topic.numbered();
   if (newest && newest->epoch == after.epoch) after.offset = std::min(after.offset, newest->offset);
-  return send_question(topic, after, false, GapCause::lost);
+  return send_question(topic, Purpose::fill, after, GapCause::lost);
+}
+
+// Without a position the topic would not notice that its first publications are lost, and an outage
+// before them would be a gap.
+void BridgeLine::ask_number(TopicState& topic) noexcept {
+  if (!durable_ || topic.numbered()) return;
+  static_cast<void>(send_question(topic, Purpose::number, {}, GapCause::lost));
+}
+
+// Topics that were subscribed without a broker.
+void BridgeLine::ask_numbers() noexcept {
+  if (!durable_) return;
+  try {
+    for (const TopicRef& each : table_.topics_of(*this)) {
+      if (each->subscribers() > 0) ask_number(*each);
+    }
+  } catch (const std::bad_alloc&) {
+    log(LogLevel::error, "memory is out: topics of a bridge have no position before they need it");
+  }
 }
 
 // Returns whether there was one. Throws std::bad_alloc.
-bool BridgeLine::join_question(TopicState& topic, Position after, bool heals, GapCause cause) {
+bool BridgeLine::join_question(TopicState& topic, Purpose purpose, Position after, GapCause cause) {
+  const bool is_number = purpose == Purpose::number;
   topic.retain();
   TopicRef share(&topic);
   const std::lock_guard lock(mutex_);
@@ -47,27 +67,29 @@ bool BridgeLine::join_question(TopicState& topic, Position after, bool heals, Ga
   Question& question = found->second;
   if (made) {
     question.topic = std::move(share);
-    question.after = after;
+    question.is_short = is_number;
+    new_questions_.push_back(question);
   }
-  if (heals && !question.heals) {
+  const bool is_first = !question.fills && !question.heals;
+  if (!is_number && is_first) question.after = after;
+  if (purpose == Purpose::heal && !question.heals) {
     question.heals = true;
     question.cause = cause;
     healing_.fetch_add(1, std::memory_order_relaxed);
   }
-  if (!heals) question.fills = true;
+  if (purpose == Purpose::fill) question.fills = true;
   return !made;
 }
 
-bool BridgeLine::send_question(TopicState& topic, Position after, bool heals,
+bool BridgeLine::send_question(TopicState& topic, Purpose purpose, Position after,
                                GapCause cause) noexcept {
   if (!runs_.load(std::memory_order_relaxed) || state_.load() != BridgeState::up) return false;
   try {
-    if (join_question(topic, after, heals, cause)) return true;
+    if (join_question(topic, purpose, after, cause)) return true;
   } catch (const std::bad_alloc&) {
     return false;
   }
-  const std::size_t kept = topic.options().history;
-  if (bridge_->history(topic.name(), after, heals ? std::max(kept, max_hole) : kept)) {
+  if (send_count(topic, after, purpose)) {
     owner_->wake();  // it sets the time at which the question has failed
     return true;
   }
@@ -75,47 +97,88 @@ bool BridgeLine::send_question(TopicState& topic, Position after, bool heals,
   return false;
 }
 
-std::optional<BridgeLine::Question> BridgeLine::take_question(std::string_view topic) noexcept {
-  const std::lock_guard lock(mutex_);
-  const auto found = questions_.find(topic);
-  if (found == questions_.end()) return {};
-  Question question = std::move(found->second);
-  questions_.erase(found);
-  held_bytes_ -= question.held_bytes;
-  if (question.heals) healing_.fetch_sub(1, std::memory_order_relaxed);
-  return question;
+bool BridgeLine::send_count(const TopicState& topic, Position after, Purpose purpose) noexcept {
+  std::size_t count = purpose == Purpose::number ? 0 : topic.options().history;
+  if (purpose == Purpose::heal) count = std::max(count, max_hole);
+  return bridge_->history(topic.name(), after, count);
 }
 
+BridgeLine::QuestionNode BridgeLine::take_question(std::string_view topic) noexcept {
+  const std::lock_guard lock(mutex_);
+  const auto found = questions_.find(topic);
+  return found == questions_.end() ? QuestionNode() : remove_question(found);
+}
+
+// The caller holds the lock.
+BridgeLine::QuestionNode BridgeLine::remove_question(Questions::iterator place) noexcept {
+  Question& question = place->second;
+  question.unlink();
+  held_bytes_ -= question.held_bytes;
+  if (question.heals) healing_.fetch_sub(1, std::memory_order_relaxed);
+  return questions_.extract(place);
+}
+
+// All have the same time, so the first one ends first. The first loop serves connections, too, so a
+// call does a part of the work, and the next turn goes on.
 BridgeLine::TimePoint BridgeLine::end_questions(TimePoint now) noexcept {
-  for (;;) {
-    TimePoint next = TimePoint::max();
-    TopicRef late;
+  constexpr int max_new = 1024;
+  constexpr int max_ended = 64;
+  constexpr std::chrono::hours most(1);
+  const TimePoint end = now + std::min<std::chrono::nanoseconds>(options_.history_time, most);
+  int begun = 0;
+  for (int ended = 0;; ++ended) {
+    QuestionNode late;
     {
       const std::lock_guard lock(mutex_);
-      for (auto& [name, question] : questions_) {
-        if (question.end == TimePoint()) {
-          constexpr std::chrono::hours most(1);
-          question.end = now + std::min<std::chrono::nanoseconds>(options_.history_time, most);
-        }
-        if (question.end <= now) late = question.topic;
-        next = std::min(next, question.end);
+      for (; begun < max_new && !new_questions_.empty(); ++begun) {
+        Question& question = new_questions_.pop_front();
+        question.end = end;
+        open_questions_.push_back(question);
       }
+      if (!new_questions_.empty()) return now;
+      if (open_questions_.empty()) return TimePoint::max();
+      const Question& first = open_questions_.front();
+      if (first.end > now || ended == max_ended) return first.end;
+      late = remove_question(questions_.find(first.topic->name()));
     }
-    if (!late) return next;
-    if (auto question = take_question(late->name())) answer(*std::move(question), {});
+    answer(late.mapped(), {});
   }
 }
 
 // ---- answers
 
+// Others may have joined a question for the position, and need more. Then the bridge is asked
+// again.
 void BridgeLine::history(std::string_view topic, const BridgeHistory& given) noexcept {
   if (!runs_.load(std::memory_order_relaxed)) return;
-  if (auto question = take_question(topic)) answer(*std::move(question), given);
+  QuestionNode done;
+  TopicRef share;
+  Position after;
+  Purpose purpose = Purpose::fill;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = questions_.find(topic);
+    if (found == questions_.end()) return;
+    Question& question = found->second;
+    if (given.known && question.is_short && (question.fills || question.heals)) {
+      question.is_short = false;
+      if (question.heals) purpose = Purpose::heal;
+      share = question.topic;
+      after = question.after;
+    } else {
+      done = remove_question(found);
+    }
+  }
+  if (done) return answer(done.mapped(), given);
+  share->begin_numbers(given.last);
+  if (send_count(*share, after, purpose)) return;
+  if (const QuestionNode failed = take_question(topic)) answer(failed.mapped(), {});
 }
 
-void BridgeLine::answer(Question question, const BridgeHistory& given) noexcept {
+void BridgeLine::answer(Question& question, const BridgeHistory& given) noexcept {
   histories_.fetch_add(1, std::memory_order_relaxed);
   bool known = given.known;
+  if (known && question.is_short) question.topic->begin_numbers(given.last);
   try {
     if (known && question.fills) load(question, given);
   } catch (...) {  // memory is out, or the application's format function threw
@@ -217,8 +280,8 @@ bool BridgeLine::hold(std::string_view topic, Message message, const Origin& ori
 void BridgeLine::start_healing(TopicState& topic, GapCause cause, Message message,
                                const Origin& origin, Position position) noexcept {
   const auto newest = topic.numbered();
-  const bool asks =
-      newest && options_.on_gap != GapPolicy::nothing && send_question(topic, *newest, true, cause);
+  const bool asks = newest && options_.on_gap != GapPolicy::nothing &&
+                    send_question(topic, Purpose::heal, *newest, cause);
   if (asks && hold(topic.name(), message, origin, position)) return;
   if (!asks) report(topic, cause);
   static_cast<void>(place(topic, message, origin, position));

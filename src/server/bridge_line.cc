@@ -90,6 +90,8 @@ void BridgeLine::end(std::chrono::nanoseconds deadline) noexcept {
     TopicRef topic;
     {
       const std::lock_guard lock(mutex_);
+      new_questions_.clear();
+      open_questions_.clear();
       questions_.swap(questions);
       held_bytes_ = 0;
       healing_ = 0;
@@ -272,6 +274,7 @@ void BridgeLine::state(BridgeState state, std::string_view why) noexcept {
   } catch (const std::bad_alloc&) {  // the old text stays
   }
   if (!changed) return;
+  if (state == BridgeState::up) ask_numbers();
   try {
     const std::string what = state == BridgeState::up ? " is up: " : " has no broker: ";
     owner_->log(state == BridgeState::up ? LogLevel::info : LogLevel::error,
@@ -304,16 +307,18 @@ void BridgeLine::gap_of(TopicState& topic, GapCause cause) noexcept {
   if (topic.subscribers() == 0 && !topic.bridged()->wanted) return;
   if (durable_ && options_.on_gap != GapPolicy::nothing) {
     if (const auto newest = topic.numbered()) {
-      if (send_question(topic, *newest, true, cause)) return;
+      if (send_question(topic, Purpose::heal, *newest, cause)) return;
     }
   }
   report(topic, cause);
 }
 
-// Several gaps of a topic are one until the first worker has told it.
+// Several gaps of a topic are one until the first worker has told it. Afterwards the topic has no
+// position, and needs one, because the next publication may be lost, too.
 void BridgeLine::report(TopicState& topic, GapCause cause) noexcept {
   Bridged& bridged = *topic.bridged();
   topic.begin_gap(Table::draw_epoch());
+  ask_number(topic);
   bool wakes = false;
   {
     const std::lock_guard lock(mutex_);

@@ -81,6 +81,7 @@ class BridgeLine final : public topics::Outlet, public BridgeSink {
   std::optional<PublishStatus> publish(std::string_view topic, const SharedMessage& message,
                                        const topics::Source& source) noexcept override;
   bool ask(topics::TopicState& topic, Position after) noexcept override;
+  void ask_number(topics::TopicState& topic) noexcept override;
   bool is_local_first() const noexcept override { return options_.order == Order::local_first; }
   bool is_durable() const noexcept override { return durable_; }
   AfterGap after_gap() const noexcept override;
@@ -101,29 +102,42 @@ class BridgeLine final : public topics::Outlet, public BridgeSink {
     Origin origin;
     Position position;
   };
-  /// A question for a history.
-  struct Question {
+  /// The reason for a question.
+  enum class Purpose : std::uint8_t {
+    number,  // the topic has no position
+    fill,    // subscribers wait for the history
+    heal,    // a hole is to be filled
+  };
+  struct QuestionTag;
+  /// A question for a history or a position.
+  struct Question : base::ListHook<QuestionTag> {
     topics::TopicRef topic{};
     Position after{};
-    TimePoint end{};     // without an answer until then, it has failed
-    bool fills = false;  // subscribers wait for the history
-    bool heals = false;  // a hole is to be filled
+    TimePoint end{};        // without an answer until then, it has failed
+    bool is_short = false;  // the bridge was asked for the position only
+    bool fills = false;     // Purpose::fill
+    bool heals = false;     // Purpose::heal
     GapCause cause = GapCause::lost;
     std::vector<Held> held{};
     std::size_t held_bytes = 0;
     bool held_all = true;  // none of them was dropped
   };
   using Questions = std::unordered_map<std::string_view, Question>;  // the names are the topics'
+  using QuestionNode = Questions::node_type;
+  using QuestionList = base::IntrusiveList<Question, QuestionTag>;
 
   void linger(topics::Bridged& bridged, TimePoint now) noexcept;
   TimePoint end_lingering(TimePoint now) noexcept;
   // bridge_history.cc
   TimePoint end_questions(TimePoint now) noexcept;
-  std::optional<Question> take_question(std::string_view topic) noexcept;
-  bool send_question(topics::TopicState& topic, Position after, bool heals,
+  QuestionNode take_question(std::string_view topic) noexcept;
+  QuestionNode remove_question(Questions::iterator place) noexcept;
+  bool send_question(topics::TopicState& topic, Purpose purpose, Position after,
                      GapCause cause) noexcept;
-  bool join_question(topics::TopicState& topic, Position after, bool heals, GapCause cause);
-  void answer(Question question, const BridgeHistory& answer) noexcept;
+  bool join_question(topics::TopicState& topic, Purpose purpose, Position after, GapCause cause);
+  bool send_count(const topics::TopicState& topic, Position after, Purpose purpose) noexcept;
+  void ask_numbers() noexcept;
+  void answer(Question& question, const BridgeHistory& answer) noexcept;
   static void load(const Question& question, const BridgeHistory& answer);
   void heal(Question& question, const BridgeHistory& answer) noexcept;
   void place_held(Question& question) noexcept;
@@ -165,7 +179,9 @@ class BridgeLine final : public topics::Outlet, public BridgeSink {
   LingerList lingering_{};  // the first one ends first
   GapList reported_{};      // gaps that the first worker has to tell
   Questions questions_{};
-  std::size_t held_bytes_ = 0;  // of all questions
+  QuestionList new_questions_{};   // whose time is not set
+  QuestionList open_questions_{};  // the first one ends first
+  std::size_t held_bytes_ = 0;     // of all questions
 };
 
 }  // namespace tern::server

@@ -35,8 +35,36 @@ Placed TopicState::check_number(Position at) const noexcept {
   if (!bridged_->numbered) return Placed::published;
   if (at.epoch != epoch_) return Placed::hole;
   const std::uint64_t newest = offset_ - base_;
-  if (at.offset <= newest) return Placed::repeated;
+  if (at.offset <= newest) return bridged_->before_first ? Placed::published : Placed::repeated;
   return at.offset == newest + 1 ? Placed::published : Placed::hole;
+}
+
+// The newest publication within the process, whatever it was, has this position from now on.
+// Returns the bytes that the history lost. The caller holds the lock.
+std::size_t TopicState::number_from(Position newest) noexcept {
+  const std::size_t before = history_.bytes();
+  history_.drop_up_to(offset_);
+  epoch_ = newest.epoch;
+  base_ = offset_ - newest.offset;
+  bridged_->floor = offset_;
+  bridged_->numbered = true;
+  bridged_->before_first = false;
+  bridged_->complete = false;
+  return before - history_.bytes();
+}
+
+// The answer may overtake notifications of publications that it counts. So the topic accepts one
+// that is not newer as its first one.
+void TopicState::begin_numbers(Position newest) noexcept {
+  std::size_t dropped = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!bridged_ || !bridged_->wanted || bridged_->numbered) return;
+    dropped = number_from(newest);
+    bridged_->before_first = true;
+    bridged_->complete = newest.offset == 0;
+  }
+  table_.history_shrank(dropped);
 }
 
 Placed TopicState::place(const Outgoing& outgoing, std::optional<Position> at) noexcept {
@@ -47,16 +75,9 @@ Placed TopicState::place(const Outgoing& outgoing, std::optional<Position> at) n
     if (!bridged_ || !bridged_->wanted) return Placed::unwanted;
     if (at) {
       if (const Placed checked = check_number(*at); checked != Placed::published) return checked;
-      if (!bridged_->numbered) {  // the first number, or the first after a gap
-        const std::size_t before = history_.bytes();
-        history_.drop_up_to(offset_);
-        dropped = before - history_.bytes();
-        epoch_ = at->epoch;
-        base_ = offset_ + 1 - at->offset;
-        bridged_->floor = offset_;
-        bridged_->numbered = true;
-        bridged_->complete = false;
-      }
+      const bool is_first = !bridged_->numbered || at->offset <= offset_ - base_;
+      if (is_first) dropped = number_from({at->epoch, at->offset - 1});
+      bridged_->before_first = false;
     }
     if (!give(outgoing, given)) return Placed::full;
   }
@@ -70,6 +91,7 @@ void TopicState::begin_gap(std::uint64_t epoch) noexcept {
   epoch_ = epoch;
   if (!bridged_) return;
   bridged_->numbered = false;
+  bridged_->before_first = false;
   bridged_->complete = false;
   bridged_->floor = offset_;
   bridged_->gaps.fetch_add(1, std::memory_order_relaxed);
@@ -89,6 +111,7 @@ bool TopicState::end_interest(std::uint64_t epoch) noexcept {
     epoch_ = epoch;
     base_ = offset_;
     bridged_->numbered = false;
+    bridged_->before_first = false;
     bridged_->complete = false;
     bridged_->floor = offset_;
   }
@@ -139,6 +162,7 @@ void TopicState::load(std::span<const Loaded> publications, Position last, bool 
       bridged_->floor = first - 1;
       bridged_->numbered = true;
     }
+    bridged_->before_first = false;
     bridged_->complete = complete;
     grown =
         static_cast<std::ptrdiff_t>(loaded.bytes()) - static_cast<std::ptrdiff_t>(history_.bytes());

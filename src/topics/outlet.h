@@ -44,6 +44,9 @@ class Outlet {
   /// Several requests have one answer: Fanout::on_history() of all workers. Returns false if none
   /// will come.
   virtual bool ask(TopicState& topic, Position after) noexcept = 0;
+  /// Asks for the position of the topic, if other processes number it and the position is not
+  /// known. Nobody waits for the answer, which goes to TopicState::begin_numbers().
+  virtual void ask_number(TopicState& topic) noexcept = 0;
   /// Publications reach the subscribers of this process at once, and publish() only the others.
   virtual bool is_local_first() const noexcept = 0;
   /// The other processes number the publications and have a history.
@@ -66,10 +69,11 @@ struct Bridged : base::ListHook<LingerTag>, base::ListHook<GapTag> {
   std::atomic<std::uint32_t> gaps{0};  // that were reported
 
   // The topic's lock guards these.
-  bool wanted = false;      // the outlet delivers publications of this topic
-  bool numbered = false;    // the position is that of the broker
-  bool complete = false;    // the history has all that the broker had, as far as it may
-  std::uint64_t floor = 0;  // positions below are not known any more
+  bool wanted = false;        // the outlet delivers publications of this topic
+  bool numbered = false;      // the position is that of the broker
+  bool before_first = false;  // the position was asked for, and no publication came since
+  bool complete = false;      // the history has all that the broker had, as far as it may
+  std::uint64_t floor = 0;    // positions below are not known any more
 
   // The outlet guards these.
   std::chrono::steady_clock::time_point linger_end{};

@@ -142,6 +142,9 @@ class TopicState : public base::ListHook<HistoryTag>, public base::ListHook<Chan
   bool end_interest(std::uint64_t epoch) noexcept;
   /// The position of the last publication that the broker numbered; nothing if it numbered none.
   std::optional<Position> numbered() const noexcept;
+  /// The position of the broker's newest publication is known before one comes. Does nothing if the
+  /// topic has a number, or is not wanted.
+  void begin_numbers(Position newest) noexcept;
   /// Adds publications of the broker's history before those of its own. `last` is the position of
   /// the broker's newest one. `complete`: it has no older ones that this topic may keep.
   void load(std::span<const Loaded> publications, Position last, bool complete);
@@ -172,6 +175,7 @@ class TopicState : public base::ListHook<HistoryTag>, public base::ListHook<Chan
   bool give(const Outgoing& outgoing, Given& given) noexcept;
   void count_history(const Given& given) noexcept;
   Placed check_number(Position at) const noexcept;
+  std::size_t number_from(Position newest) noexcept;
   Position position_at(std::uint64_t offset) const noexcept { return {epoch_, offset - base_}; }
   bool may_ask() const noexcept;
   std::uint64_t first_kept() const noexcept { return offset_ + 1 - history_.size(); }
