@@ -230,10 +230,14 @@ inline void LiveConnection::on_message(const Event& event) noexcept {
     on_write_failed(*done.error);
 }
 
-// An application that has paused until on_drain would otherwise wait without end.
+// An application that has paused until on_drain would otherwise wait without end. A turn may also
+// write after it has taken the last event from the engine. So the next turn takes the end, because
+// nothing else would: a write may be what consumes the socket's error, and this connection does not
+// read any more.
 void LiveConnection::on_write_failed(std::error_code error) noexcept {
   read_ended_ = true;
   paused_ ? engine_.terminate(error) : engine_.feed_error(error);
+  environment_->core.again(*this);
 }
 
 // ---- what to wait for
