@@ -326,6 +326,22 @@ TEST_F(TopicsTable, TheTopicThatIsSilentForLongestLosesItsHistory) {
   EXPECT_EQ(table_.counts().histories_dropped, 1u);
 }
 
+TEST(TopicsHistory, DropsPublicationsUpToAnOffset) {
+  const TopicOptions options{.history = 4};
+  const auto now = std::chrono::steady_clock::now();
+  History history;
+  for (const std::uint64_t offset : {1, 2, 3}) {
+    history.prepare(options);
+    history.push({SharedMessage("x"), offset, now, false}, options);
+  }
+  history.drop_up_to(2);
+  ASSERT_EQ(history.size(), 1u) << "offset 3 came after the history was chosen";
+  EXPECT_EQ(history[0].offset, 3u);
+  EXPECT_EQ(history.bytes(), 1 + History::overhead);
+  history.drop_up_to(3);
+  EXPECT_EQ(history.bytes(), 0u);
+}
+
 // One thread chooses a history to drop, and before it does so another one publishes to that topic.
 // The lock of the topic is held meanwhile, so that both wait for it.
 TEST_F(TopicsTable, APublicationStaysIfItComesWhileAHistoryIsDropped) {
