@@ -102,7 +102,7 @@ TEST(ClientLoopAttempt, AWayThatOpensAfterTheDeadlineIsAFailure) {
   }
 }
 
-TEST(ClientLoopAttempt, Rfc6455_11_3_4_AnAttemptMayOfferOtherSubprotocols) {
+TEST(ClientLoopAttempt, AnAttemptMayOfferOtherSubprotocols) {
   std::vector<std::string> offers;
   ScriptedPeer peer([&](Socket& socket) {
     offers.push_back(field(socket.receive_head(), "Sec-WebSocket-Protocol"));

@@ -201,12 +201,12 @@ TEST(ProgramReadme, CommandsExist) {
       } else if (line.starts_with("find_package(") || line.starts_with("target_link_libraries(")) {
         // tests/consumer does this, for another target
         const std::string word =
-            line.starts_with("find") ? "find_package(tern 0.1 REQUIRED)" : "PRIVATE tern::tern)";
+            line.starts_with("find") ? "find_package(tern 0.1 REQUIRED" : "PRIVATE tern::tern)";
         EXPECT_NE(line.find(word), line.npos);
         EXPECT_NE(consumer.find(word), consumer.npos);
       } else {
-        const std::string flags = "pkg-config --cflags --libs --static tern";
-        EXPECT_NE(line.find("$(" + flags + ")"), line.npos) << "no test runs this command";
+        const std::string flags = "pkg-config --cflags --libs --static ";
+        EXPECT_NE(line.find("$(" + flags + "tern)"), line.npos) << "no test runs this command";
         EXPECT_NE(consumer.find(flags), consumer.npos);
       }
     }

@@ -19,8 +19,9 @@ foreach(bridge IN LISTS BRIDGES)
 endforeach()
 
 function(build_with_cmake)
+  list(JOIN BRIDGES "," bridges)   # a list would become several arguments
   run(${CMAKE_COMMAND} -G ${GENERATOR} -S ${CMAKE_CURRENT_LIST_DIR} -B ${WORK}/build
-    -DCMAKE_CXX_COMPILER=${CXX} -DCMAKE_CXX_FLAGS=-O0 "-DBRIDGES=${BRIDGES}" ${ARGN})
+    -DCMAKE_CXX_COMPILER=${CXX} -DCMAKE_CXX_FLAGS=-O0 -DBRIDGES=${bridges} ${ARGN})
   foreach(program IN LISTS programs)
     run(${CMAKE_COMMAND} --build ${WORK}/build --target ${program})
     run(${WORK}/build/${program})
