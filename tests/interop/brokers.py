@@ -487,6 +487,11 @@ def heard(publisher, topic, *subscribers):
     raise AssertionError("the subscribers do not hear the publisher")
 
 
+# A loop or a publish() that waits for a broker waits until the broker goes on: 3 s at least. A busy machine may
+# hold a process for a second.
+STALL = 2.5
+
+
 class Beat:
     """Asks a server for pongs all the time; `longest` is the longest time that one took, in seconds. So it shows
     whether a loop stalls."""

@@ -227,9 +227,14 @@ def three_hubs():
         for person in ("Ann", "Bob", "Eve"):
             if pages:
                 browser.select(browser.new_tab())
-            browser.open(f"http://127.0.0.1:{hubs.port}/?room=tea&name={person}")
-            browser.wait_for(LIVE + " && document.getElementById('hub').textContent !== ''")
-            pages[person] = (browser.tab(), browser.run(SERVED_BY).removeprefix("served by "))
+            # HAProxy skips a hub that is late to answer a health check, so a page may be opened again.
+            for _ in range(12):
+                browser.open(f"http://127.0.0.1:{hubs.port}/?room=tea&name={person}")
+                browser.wait_for(LIVE + " && document.getElementById('hub').textContent !== ''")
+                served = browser.run(SERVED_BY).removeprefix("served by ")
+                if served not in [other for _, other in pages.values()]:
+                    break
+            pages[person] = (browser.tab(), served)
         expect(sorted(served for _, served in pages.values()), ["hub-1", "hub-2", "hub-3"], "hubs")
 
         def everyone_sees(text):
