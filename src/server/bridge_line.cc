@@ -85,16 +85,19 @@ void BridgeLine::end(std::chrono::nanoseconds deadline) noexcept {
   if (!runs_.exchange(false)) return;
   bridge_->detach(deadline);
   state_ = BridgeState::down;
-  Questions questions;
+  Questions questions;  // destroyed without the lock, because they have shares of topics
+  {
+    const std::lock_guard lock(mutex_);
+    new_questions_.clear();
+    open_questions_.clear();
+    questions_.swap(questions);
+    held_bytes_ = 0;
+    healing_ = 0;
+  }
   for (;;) {
     TopicRef topic;
     {
       const std::lock_guard lock(mutex_);
-      new_questions_.clear();
-      open_questions_.clear();
-      questions_.swap(questions);
-      held_bytes_ = 0;
-      healing_ = 0;
       LingerList& list = left_.empty() ? lingering_ : left_;
       if (list.empty()) break;
       topic = TopicRef(&list.pop_front().topic);
@@ -164,15 +167,18 @@ void BridgeLine::linger(Bridged& bridged, TimePoint now) noexcept {
   lingering_.push_back(bridged);
 }
 
-// All linger for the same time, so the first one ends first.
+// All linger for the same time, so the first one ends first. A call ends a part of them, because a
+// connection with many subscriptions may have left all of them at once.
 BridgeLine::TimePoint BridgeLine::end_lingering(TimePoint now) noexcept {
-  for (;;) {
+  constexpr int max_ended = 256;
+  for (int ended = 0;; ++ended) {
     TopicRef topic;
     {
       const std::lock_guard lock(mutex_);
       while (!left_.empty()) linger(left_.pop_front(), now);
       if (lingering_.empty()) return TimePoint::max();
-      if (lingering_.front().linger_end > now) return lingering_.front().linger_end;
+      const TimePoint end = lingering_.front().linger_end;
+      if (end > now || ended == max_ended) return end;
       topic = TopicRef(&lingering_.pop_front().topic);
     }
     if (topic->end_interest(Table::draw_epoch())) continue;
