@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <new>
+#include <utility>
 #include <vector>
 
 namespace tern::connection {
@@ -108,8 +109,10 @@ void LiveConnection::tell_bridge_gap(std::size_t index) noexcept {
   tell_gap(*topic, 0);
 }
 
-// At a time that differs for each connection. It need not be hard to guess.
+// At a time that differs for each connection. It need not be hard to guess. Only the first gap sets
+// it, because the earliest of many random times is soon.
 void LiveConnection::close_soon(std::chrono::nanoseconds spread) noexcept {
+  if (std::exchange(extras_->closes_soon, true)) return;
   static constexpr std::string_view reason = "publications are missing";
   constexpr std::uint64_t golden = 0x9E37'79B9'7F4A'7C15;
   const auto now = environment_->core.now().time_since_epoch().count();

@@ -57,6 +57,7 @@ struct Extras {
   std::uint64_t delivered = 0;   // the worker's last arrival that this connection has
   std::uint32_t stale = 0;       // subscriptions whose newest publication waits for a short queue
   std::uint32_t next_stale = 0;  // the index of the subscription that is served first of them
+  bool closes_soon = false;      // a gap of a bridge has set the time
 
   bool empty() const noexcept {
     return remote_address == nullptr && peer_left == nullptr && timers.empty() &&
