@@ -20,8 +20,8 @@ namespace tern::redis {
 /// The form of a publication on a channel.
 enum class Payload : std::uint8_t {
   /// The bytes of the message. So `redis-cli publish tern.room.7 hello` reaches all subscribers,
-  /// and
-  /// other programs read what tern publishes. It arrives as text if it is UTF-8, else as binary.
+  /// and other programs read what tern publishes. A message arrives as text if it is UTF-8, else as
+  /// binary.
   raw,
   /// 20 bytes with the type and the publisher, then the message. A publication of another program
   /// has none of them, and is received as with `raw`.
@@ -64,9 +64,9 @@ struct Options {
   std::chrono::milliseconds connect_timeout = std::chrono::seconds(5);
 };
 
-/// Connects topics by the channels of a Redis server, 5.0 or newer. Redis gives one order to all
-/// subscribers of a channel. A publication that Redis has not confirmed when the connection is lost
-/// may be lost, too; the log says how many.
+/// Connects topics by the channels of a Redis server, 5.0 or newer; with a history 6.2 or newer.
+/// Redis gives one order to all subscribers of a channel. A publication that Redis has not
+/// confirmed when the connection is lost may be lost, too; the log says how many.
 ///
 /// It has a thread of its own and two connections, because a connection that subscribes does
 /// nothing else. Only the thread uses them, so no loop of the server waits for Redis.

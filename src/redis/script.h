@@ -42,12 +42,12 @@ return offset
 ///   that the hash stays, 4 and 5 epoch and offset of the position, 6 the most entries, 7 the bytes
 ///   after which no entry follows.
 /// The answer is epoch, offset, and the entries as XREVRANGE gives them, newest first. If the epoch
-/// is another one than that of the position, the position does not bound them.
+/// is another one than that of the position, the position does not bound them. The position may be
+/// that of a client, so it never begins an epoch: a client could delete the history of everybody.
 inline constexpr char read_script[] = R"lua(
 local known = redis.call('HMGET', KEYS[2], 'epoch', 'run', 'offset')
 local epoch, offset = known[1], known[3]
-if not epoch or not offset or known[2] ~= ARGV[2] or
-    (ARGV[4] == epoch and tonumber(ARGV[5]) > tonumber(offset)) then
+if not epoch or not offset or known[2] ~= ARGV[2] then
   epoch, offset = ARGV[1], '0'
   redis.call('DEL', KEYS[1])
   redis.call('HSET', KEYS[2], 'epoch', epoch, 'run', ARGV[2], 'offset', '0')

@@ -580,6 +580,23 @@ def another_epoch():
         eventually(lambda: client.gaps == ["a"], "a gap")
 
 
+@row("redis", "a client with a position that does not exist yet leaves the history alone")
+def position_ahead():
+    with Redis() as broker, hub(broker.url, "durable", "--positions") as one, hub(broker.url, "durable") as two:
+        with Subscriber(one) as client, Subscriber(two) as ahead:
+            client.subscribe("a")
+            publish(client, "a", 1, 3)
+            epoch = [client.next() for _ in range(3)][-1].split(" ")[0]
+            broker.call("CONFIG", "RESETSTAT")
+            ahead.say(f"sub a {epoch} 1000000")
+            expect_in("subscribed", ahead.answer(), "answer")
+            eventually(lambda: reads(broker) > 0, "the stream is read")
+            publish(client, "a", 4, 4)
+            expect(client.next(), f"{epoch} 4 4", "publication")
+            expect(client.gaps, [], "gaps")
+            expect(broker.call("HGET", "tern.position:a", "epoch").decode(), epoch, "epoch")
+
+
 # ---- interest
 
 
