@@ -2,6 +2,7 @@
 
 #include "nats/library.h"
 
+#include <new>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -63,7 +64,11 @@ Result<Connected> Attempts::connect(const Options& options, const ServerUrl& ser
   shared_->has_ended = false;
   shared_->is_waiting = true;
   const auto run = [shared = shared_, number, tls, callbacks = *callbacks, native] {
-    Outcome outcome = connect_now(native.get(), callbacks, tls);
+    Outcome outcome;
+    try {
+      outcome = connect_now(native.get(), callbacks, tls);
+    } catch (const std::bad_alloc&) {  // there was no memory for the words
+    }
     const std::lock_guard ending(shared->mutex);
     if (shared->number != number || !shared->is_waiting) {
       --shared->given_up;
@@ -80,6 +85,10 @@ Result<Connected> Attempts::connect(const Options& options, const ServerUrl& ser
     shared_->is_waiting = false;
     release_callbacks(*callbacks);
     return Error(error.code(), "start a thread to connect");
+  } catch (const std::bad_alloc&) {
+    shared_->is_waiting = false;
+    release_callbacks(*callbacks);
+    throw;
   }
   shared_->changed.wait_for(lock, most, [&] { return shared_->has_ended || !shared_->is_waiting; });
   const bool in_time = std::exchange(shared_->is_waiting, false);

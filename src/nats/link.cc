@@ -54,6 +54,7 @@ std::string Link::server_name(std::size_t server) const {
 
 Result<void> Link::connect(std::size_t server, bridge::LinkEvents& events) {
   if (server >= servers_.size()) return lost("no server");
+  if (interrupted_) return Error::described(Errc::stopped, "stopped");
   if (auto opened = open_library(); !opened) return opened;
   session_ = std::make_shared<Session>(events);
   evented_ = !needs_tls(options_, servers_[server]);
@@ -115,9 +116,13 @@ void Link::close() noexcept {
   connection_.reset();
   if (session_) session_->wait_released(release_time);
   session_.reset();
+  interrupted_ = false;
 }
 
-void Link::interrupt() noexcept { attempts_.interrupt(); }
+void Link::interrupt() noexcept {
+  interrupted_ = true;
+  attempts_.interrupt();
+}
 
 Result<void> Link::check_connection() const {
   if (!natsConnection_IsClosed(connection_.get())) {
@@ -247,6 +252,7 @@ Result<void> Link::flush() {
   while (unwritten() > 0) {
     if (auto checked = check_connection(); !checked) return checked;
     if (std::chrono::steady_clock::now() >= end) return lost("it takes no publications");
+    if (interrupted_) return Error::described(Errc::stopped, "stopped");
     pollfd wanted{session_->socket.get(), POLLIN | POLLOUT, 0};
     ::poll(&wanted, 1, 100);
     if ((wanted.revents & ~POLLOUT) != 0) read_socket();

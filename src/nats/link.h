@@ -8,6 +8,7 @@
 #include "nats/server_url.h"
 #include "nats/session.h"
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -73,6 +74,7 @@ class Link final : public bridge::Link {
   std::vector<ServerUrl> servers_;  // those of the options, then those that a server named
   bool always_tell_origin_ = false;
   Attempts attempts_{};
+  std::atomic<bool> interrupted_{false};  // since the last close()
 
   std::shared_ptr<Session> session_{};
   std::shared_ptr<natsOptions> native_options_{};  // of the last connection
