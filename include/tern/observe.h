@@ -38,7 +38,7 @@ struct BridgeCounters {
   std::uint64_t dropped_full = 0;  ///< of these: dropped because the workers were too slow
   std::uint64_t refused_full = 0;  ///< publications that the bridge refused because too much waited
   std::uint64_t refused_down = 0;  ///< publications that were refused because the bridge was down
-  std::uint64_t dropped_down = 0;  ///< publications that waited too long for the broker
+  std::uint64_t dropped_down = 0;  ///< publications that waited too long, or were lost
   std::uint64_t gaps = 0;          ///< topics with a gap, each outage counts
   std::uint64_t healed = 0;        ///< holes that the history of the broker filled
   std::uint64_t histories = 0;     ///< answers to questions for a history or a position

@@ -99,6 +99,7 @@ class Thread {
       if (!has_ended_) link->interrupt();
     }
     thread_.join();
+    link->close();  // the request to stop may have come after that of the thread
     machine_.reset();
   }
 

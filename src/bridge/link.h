@@ -73,9 +73,8 @@ class Link {
                                const Origin& origin) = 0;
   /// Asks for a history, see Bridge::history(). The answer comes by on_history() later, or in this
   /// call. The link asks the broker after the broker has confirmed the subscription of the topic.
-  /// It answers after it has reported all publications up to BridgeHistory::last that have come, or
-  /// will come, through the subscription. For Redis: when the answer to XRANGE is there, a message
-  /// to a topic of the link's own is published, and the answer waits until it comes back.
+  /// A publication that comes through the subscription after the question is reported after the
+  /// answer, although BridgeHistory::last may count it.
   virtual Result<void> history(std::string_view topic, Position after, std::size_t count) {
     static_cast<void>(topic), static_cast<void>(after), static_cast<void>(count);
     return {};

@@ -59,11 +59,12 @@ void Machine::finish(TimePoint deadline) noexcept {
     while (up_ && sources_.now() < deadline) {
       queue_.take(commands_);
       if (commands_.empty()) break;
-      if (const auto ran = run_commands(); !ran) lose(ran.error().message());
+      if (const auto ran = run_commands(deadline); !ran) lose(ran.error().message());
     }
   } catch (const std::bad_alloc&) {  // the rest is dropped
   }
   queue_.set_mode(Queue::Mode::stopped);
+  drop_publications();
   link_.close();
   up_ = false;
   counts_.up.store(false, relaxed);
@@ -86,6 +87,10 @@ TimePoint Machine::step_down(TimePoint now) {
 void Machine::drop_held() noexcept {
   refuses_ = true;
   queue_.set_mode(Queue::Mode::refuses);
+  drop_publications();
+}
+
+void Machine::drop_publications() noexcept {
   queue_.take(commands_);
   CommandList kept;
   while (!commands_.empty()) {
@@ -214,16 +219,16 @@ void Machine::plan_attempt(TimePoint now) noexcept {
 
 void Machine::step_up() {
   queue_.take(commands_);
-  if (const auto ran = run_commands(); !ran) return lose(ran.error().message());
+  if (const auto ran = run_commands(TimePoint::max()); !ran) return lose(ran.error().message());
   if (const auto polled = link_.poll(queue_.wake_fd(), time_to_poll()); !polled) {
     return lose(polled.error().message());
   }
   if (const auto judged = judge(); !judged) lose(judged.error().message());
 }
 
-Result<void> Machine::run_commands() {
+Result<void> Machine::run_commands(TimePoint end) {
   if (commands_.empty()) return {};
-  while (!commands_.empty()) {
+  while (!commands_.empty() && (end == TimePoint::max() || sources_.now() < end)) {
     if (auto ran = run(commands_.front()); !ran) return ran;
   }
   release_done();

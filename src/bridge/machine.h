@@ -81,9 +81,10 @@ class Machine final : private LinkEvents {
   void lose(std::string_view why) noexcept;
   void plan_attempt(TimePoint now) noexcept;
   void drop_held() noexcept;
+  void drop_publications() noexcept;
   void sort_commands();
   void want(const Command& command);
-  Result<void> run_commands();
+  Result<void> run_commands(TimePoint end);
   Result<void> run(Command& command);
   Result<void> publish(const Command& command);
   Result<void> ask(const Command& command);
