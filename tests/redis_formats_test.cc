@@ -128,6 +128,8 @@ TEST(RedisSettings, OptionsThatCannotWorkAreNamed) {
       {{.connect_timeout = milliseconds(0)}, "connect_timeout"},
       {{.connect_timeout = milliseconds(5001)}, "connect_timeout"},
       {{.history = History{.count = 0}}, "count"},
+      {{.history = History{.count = ~std::size_t{0}}}, "count"},
+      {{.history = History{.position_age = milliseconds::max()}}, "position_age"},
       {{.history = History{.age = milliseconds(0)}}, "age"},
       {{.history = History{.age = milliseconds(2), .position_age = milliseconds(1)}}, "position"},
       {{.address = "?"}, "host"},

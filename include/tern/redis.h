@@ -31,12 +31,13 @@ enum class Payload : std::uint8_t {
 /// The history of each topic in Redis, a stream. A subscriber that comes with the position of
 /// another server receives what it has missed.
 struct History {
-  /// The publications that the stream of a topic keeps; Redis may keep about a hundred more.
+  /// The publications that the stream of a topic keeps; Redis may keep about a hundred more. At
+  /// most a billion.
   std::size_t count = 1000;
   /// The stream goes so long after its last publication.
   std::chrono::milliseconds age = std::chrono::hours(1);
-  /// Epoch and offset of a topic go so long after its last publication; at least `age`. Later the
-  /// topic has another epoch.
+  /// Epoch and offset of a topic go so long after its last publication; at least `age`, at most 100
+  /// years. Later the topic has another epoch.
   std::chrono::milliseconds position_age = std::chrono::hours(24);
 };
 

@@ -6,6 +6,9 @@ namespace tern::redis {
 namespace {
 
 constexpr std::chrono::milliseconds longest_connect = std::chrono::seconds(5);
+// Redis refuses what overflows, and only after a script has begun.
+constexpr std::size_t most_kept = 1'000'000'000;
+constexpr std::chrono::milliseconds longest_age = std::chrono::hours(24 * 36'500);
 
 std::string_view problem_of(const Options& options) noexcept {
   if (options.prefix.empty()) return "redis: the prefix is empty";
@@ -16,9 +19,13 @@ std::string_view problem_of(const Options& options) noexcept {
   }
   if (!options.history) return {};
   if (options.history->count == 0) return "redis: history.count is 0";
+  if (options.history->count > most_kept) return "redis: history.count is over 1000000000";
   if (options.history->age.count() <= 0) return "redis: history.age is not positive";
   if (options.history->position_age < options.history->age) {
     return "redis: history.position_age is shorter than history.age";
+  }
+  if (options.history->position_age > longest_age) {
+    return "redis: history.position_age is over 100 years";
   }
   return {};
 }
