@@ -62,6 +62,9 @@ Result<void> Link::connect(std::size_t server, bridge::LinkEvents& events) {
   if (!connected) return connected.error();
   connection_ = std::move(connected->connection);
   native_options_ = std::move(connected->options);
+  if (always_tell_origin_ && natsConnection_HasHeaderSupport(connection_.get()) != NATS_OK) {
+    return lost("it knows no header fields, which Order::local_first needs");
+  }
   headers_are_known_ = true;
   never_handled_ = 0;
   never_handled_bytes_ = 0;
