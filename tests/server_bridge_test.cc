@@ -232,6 +232,25 @@ TEST(ServerBridge, TheInterestLingers) {
   EXPECT_EQ(a.server().counters().topics, 1u);
 }
 
+// The first loop ends a part of them in each turn, and serves connections between.
+TEST(ServerBridge, ManyTopicsThatAreLeftAtOnceEndAll) {
+  constexpr std::size_t count = 3'000;
+  Broker broker;
+  ServerOptions options;
+  options.topics.max_subscriptions = count;
+  House a(broker, {.linger = 5s}, 0, options);
+  TestPeer one = a.connect();
+  for (std::size_t i = 0; i < count; ++i) one.send("sub t" + std::to_string(i));
+  a.run();
+  broker.take_calls();
+  one.drop();
+  a.run();
+  a.bench().advance(4900ms);
+  EXPECT_EQ(broker.calls.size(), 0u);
+  a.bench().advance(200ms);
+  EXPECT_EQ(broker.calls.size(), count);
+}
+
 TEST(ServerBridge, TenThousandChangesOfInterestAreOneCommand) {
   Broker broker;
   House a(broker);
