@@ -492,6 +492,15 @@ TEST_F(BridgeMachine, TheEndSendsWhatWaits) {
   machine_->finish(now_ + 1s);
   EXPECT_EQ(link_.take(), "publish t last; close; ");
   EXPECT_EQ(publish("t", "x").value(), PublishStatus::stopped);
+  EXPECT_EQ(counts_.dropped_down.load(), 0u);
+}
+
+TEST_F(BridgeMachine, TheEndCountsWhatIsDropped) {
+  make();
+  publish("t", "no broker was there");
+  machine_->finish(now_ + 1s);
+  EXPECT_EQ(counts_.dropped_down.load(), 1u);
+  EXPECT_EQ(queue_.counts().waiting_bytes, 0u);
 }
 
 }  // namespace

@@ -83,8 +83,9 @@ struct BridgeOptions {
   /// for each, because so much memory they take. Beyond it publish() returns `full` while the
   /// bridge is up, and `bridge_down` while it is not.
   std::size_t buffer_bytes = std::size_t{8} << 20;
-  /// The time for which publications wait. When the oldest one waits longer, all that wait are
-  /// dropped and counted, and publish() returns `bridge_down` until the bridge is up.
+  /// The time for which publications wait after the broker was lost, or after the beginning. Then
+  /// all that wait are dropped and counted, and publish() returns `bridge_down` until the bridge is
+  /// up. While the bridge is up, publish() returns `full` if the oldest one waits longer.
   std::chrono::nanoseconds buffer_time = std::chrono::seconds(5);
   GapPolicy on_gap = GapPolicy::recover;
   /// For GapPolicy::close: each connection is closed at a random time within it, so that the
