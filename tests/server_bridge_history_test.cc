@@ -370,6 +370,28 @@ TEST(ServerBridgeHistory, ABrokerThatGoesBackIsAGap) {
   EXPECT_EQ(a.gaps, (std::vector<std::string>{"t lost"}));
 }
 
+TEST(ServerBridgeHistory, ABrokerThatGoesBackIsAGapAlsoWhileAClientComesBack) {
+  Broker broker{.durable = true};
+  broker.publish("t", "1");
+  broker.publish("t", "2");
+  broker.queue.clear();
+  House a(broker, {}, 3);
+  TestPeer one = subscriber(a);
+  for (int i = 3; i <= 5; ++i) broker.publish("t", std::to_string(i));
+  a.run();
+  broker.fail();
+  broker.history["t"].resize(2);
+  broker.recover();
+  TestPeer two = a.connect();
+  two.send(at(broker, 1));  // it joins the question of the outage
+  a.run();
+  EXPECT_EQ(all_of(one), "yes; 3; 4; 5; gap t 0; ");
+  broker.publish("t", "new 3");
+  a.run();
+  EXPECT_EQ(all_of(one), "new 3; ");
+  EXPECT_EQ(a.gaps, (std::vector<std::string>{"t lost"}));
+}
+
 TEST(ServerBridgeHistory, RepeatedPublicationsAreDropped) {
   Broker broker{.durable = true};
   House a(broker, {}, 10);

@@ -71,7 +71,10 @@ bool BridgeLine::join_question(TopicState& topic, Purpose purpose, Position afte
     new_questions_.push_back(question);
   }
   const bool is_first = !question.fills && !question.heals;
-  if (!is_number && is_first) question.after = after;
+  if (!is_number && is_first) {
+    question.after = after;
+    question.is_sure = purpose == Purpose::heal;
+  }
   if (purpose == Purpose::heal && !question.heals) {
     question.heals = true;
     question.cause = cause;
@@ -214,7 +217,7 @@ void BridgeLine::heal(Question& question, const BridgeHistory& answer) noexcept 
   if (!newest) return;  // the gap is reported already
   std::uint64_t offset = first_of(answer);
   const bool same = answer.last.epoch == newest->epoch;
-  if (same && !question.fills && answer.last.offset < question.after.offset) {
+  if (same && question.is_sure && answer.last.offset < question.after.offset) {
     return report(topic, GapCause::lost);  // the broker has an older state, and numbers again
   }
   const bool fits = same && offset <= newest->offset + 1;

@@ -117,6 +117,7 @@ class BridgeLine final : public topics::Outlet, public BridgeSink {
     bool is_short = false;  // the bridge was asked for the position only
     bool fills = false;     // Purpose::fill
     bool heals = false;     // Purpose::heal
+    bool is_sure = false;   // the broker had a publication at `after`; else a client says so
     GapCause cause = GapCause::lost;
     std::vector<Held> held{};
     std::size_t held_bytes = 0;
