@@ -5,6 +5,7 @@
 #include "nats/settings.h"
 #include "nats/subject.h"
 #include "net/event.h"
+#include "net/socket.h"
 
 #include <algorithm>
 #include <climits>
@@ -104,13 +105,32 @@ void Link::learn_servers() {
   std::free(urls);
 }
 
+// If a socket is closed while bytes wait that are not read, it is reset, and the broker may lose
+// what it has not read yet. So this ends the sending and reads until the broker has closed, too.
+void Link::end_sending() noexcept {
+  const int socket = session_->socket.get();
+  if (unwritten() > 0) return;
+  net::shutdown_write(socket);
+  const auto end = std::chrono::steady_clock::now() + release_time;
+  for (;;) {
+    const auto left =
+        std::chrono::ceil<milliseconds>(end - std::chrono::steady_clock::now()).count();
+    pollfd wanted{socket, POLLIN, 0};
+    if (left <= 0 || ::poll(&wanted, 1, static_cast<int>(left)) <= 0) return;
+    if (!net::drop_input(socket)) return;
+  }
+}
+
 // Threads of libnats may free the last of the connection. They must not do it while the process
 // ends, because OpenSSL ends then, too. So this waits for them, and the options keep the
 // certificates meanwhile.
 void Link::close() noexcept {
   if (session_) session_->end();
   if (connection_) {
-    if (evented_) write_socket();  // else libnats would wait for a PONG that nobody reads
+    if (evented_) {
+      write_socket();  // else libnats would wait for a PONG that nobody reads
+      if (!natsConnection_IsClosed(connection_.get())) end_sending();
+    }
     natsConnection_Close(connection_.get());
   }
   for (const auto& [topic, subscription] : subscriptions_) natsSubscription_Destroy(subscription);

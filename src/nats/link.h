@@ -65,6 +65,7 @@ class Link final : public bridge::Link {
                                  const SharedMessage& message);
   void learn_servers();
   void read_socket();
+  void end_sending() noexcept;
   void write_socket();
   void keep_pace();
   std::size_t unwritten() const noexcept;

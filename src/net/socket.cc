@@ -16,6 +16,7 @@
 #include "base/last_error.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
@@ -219,6 +220,15 @@ std::uint32_t unacknowledged_bytes(int fd) noexcept {
 bool has_input(int fd) noexcept {
   int bytes = 0;
   return ::ioctl(fd, SIOCINQ, &bytes) == 0 && bytes > 0;
+}
+
+bool drop_input(int fd) noexcept {
+  std::array<std::byte, 4096> dropped;
+  for (int i = 0; i < 16; ++i) {
+    const ssize_t got = ::recv(fd, dropped.data(), dropped.size(), MSG_DONTWAIT);
+    if (got <= 0) return got < 0 && (errno == EAGAIN || errno == EINTR);
+  }
+  return true;
 }
 
 void shutdown_write(int fd) noexcept { ::shutdown(fd, SHUT_WR); }

@@ -83,6 +83,9 @@ std::string peer_name(int fd);
 std::uint32_t unacknowledged_bytes(int fd) noexcept;
 /// Returns whether there are bytes to read.
 bool has_input(int fd) noexcept;
+/// Reads what is there, up to 64 KiB, and drops it. Returns whether the peer may send more: false
+/// after its FIN or an error.
+bool drop_input(int fd) noexcept;
 /// Sends a FIN. The socket can still be read.
 void shutdown_write(int fd) noexcept;
 /// Makes the next close() send a RST and drop unsent bytes.
