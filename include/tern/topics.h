@@ -81,7 +81,7 @@ struct Subscribed {
   /// Every publication that SubscribeOptions::from asked for follows. False: `missed` are lost.
   bool recovered = true;
   /// The number of publications that are lost. If the topic has another epoch than the position
-  /// that was asked for, the offset: that many at least.
+  /// that was asked for, it is `offset`, because the true number is not known.
   std::uint64_t missed = 0;
   /// The topic has a durable bridge, whose history must be asked first. The publications follow
   /// when the answer is there; `epoch` and `offset` are those that were asked for. If some are
