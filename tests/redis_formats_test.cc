@@ -190,7 +190,7 @@ TEST(RedisEnvelope, OtherBytesAreATextOfAnotherProgram) {
   append_envelope(whole, Message("hello"), {7, 8});
   std::vector<std::string> rows = {"", "hello", "\xFE", "{\"a\":1}"};
   for (std::size_t i = 0; i < 20; ++i) rows.push_back(whole.substr(0, i));
-  for (const std::size_t at : {0, 1, 2, 3}) {
+  for (const std::size_t at : {0u, 1u, 2u, 3u}) {
     std::string changed = whole;
     changed[at] = static_cast<char>(changed[at] + 2);
     rows.push_back(changed);

@@ -330,7 +330,7 @@ TEST(TopicsHistory, DropsPublicationsUpToAnOffset) {
   const TopicOptions options{.history = 4};
   const auto now = std::chrono::steady_clock::now();
   History history;
-  for (const std::uint64_t offset : {1, 2, 3}) {
+  for (const std::uint64_t offset : {1u, 2u, 3u}) {
     history.prepare(options);
     history.push({SharedMessage("x"), offset, now, false}, options);
   }
