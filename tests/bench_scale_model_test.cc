@@ -93,7 +93,7 @@ TEST(BenchScaleModel, ClientsNoticeTheEndBetweenTwoTimes) {
 }
 
 TEST(BenchScaleModel, PlacementAgreesWithTheFormula) {
-  for (const std::size_t members : {1, 2, 10, 50, 500}) {
+  for (const std::size_t members : {1u, 2u, 10u, 50u, 500u}) {
     for (const std::uint32_t machines : {1u, 2u, 8u, 32u}) {
       const std::size_t topics = 200'000 / members;
       const Placement placed = place_at_random(topics, members, machines);

@@ -114,8 +114,8 @@ std::size_t heap() { return ::mallinfo2().uordblks + ::mallinfo2().hblkhd; }
 // A small message on a topic with a long name costs far more memory than its payload.
 TEST(BridgeBounds, BufferBytesBoundTheMemoryOfPublications) {
   constexpr std::size_t bound = std::size_t{8} << 20;
-  for (const std::size_t name : {3, 255}) {
-    for (const std::size_t size : {1, 100, 4'000}) {
+  for (const std::size_t name : {3u, 255u}) {
+    for (const std::size_t size : {1u, 100u, 4'000u}) {
       SCOPED_TRACE(std::to_string(size) + " bytes on a name of " + std::to_string(name));
       Broker broker;
       Sink sink;

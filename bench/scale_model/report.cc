@@ -67,7 +67,7 @@ std::string broker_table(const std::vector<Planned>& all) {
 std::string interest_table(double connections) {
   std::string text =
       head({"subscribers of a topic", "machines", "hear one, by the formula", "simulated"});
-  for (const std::size_t members : {2, 10, 50, 1'000}) {
+  for (const std::size_t members : {2u, 10u, 50u, 1'000u}) {
     for (const std::uint32_t machines : {8u, 32u}) {
       const auto topics = static_cast<std::size_t>(connections) / members;
       const Placement placed = place_at_random(topics, members, machines);
