@@ -36,9 +36,9 @@ struct Limits {
   std::size_t min_drain_bytes_per_second = 100;
 };
 
-/// Deadlines. `handshake`, `body` and `answer` are absolute: no traffic extends them. Every received
-/// byte ends a silence. `pong` and `close` start when our frame was written to the socket. `pong`,
-/// `close` and `stall` move while the peer takes written bytes, see
+/// Deadlines. `handshake`, `body` and `answer` are absolute: no traffic extends them. Every
+/// received byte ends a silence. `pong` and `close` start when our frame was written to the socket.
+/// `pong`, `close` and `stall` move while the peer takes written bytes, see
 /// Limits::min_drain_bytes_per_second. While output waits to be written, `stall` runs instead of
 /// `close` and `http_idle`. `std::chrono::nanoseconds::max()` switches a deadline off.
 struct Timeouts {
