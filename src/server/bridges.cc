@@ -15,7 +15,7 @@ namespace tern::server {
 // In a child of fork() the parent runs the bridges, and this process has none of their threads. So
 // their copies are not destroyed.
 Bridges::~Bridges() {
-  if (loop_ != nullptr) static_cast<void>(new std::vector(std::move(lines_)));
+  if (loop_ != nullptr) static_cast<void>(new (std::nothrow) std::vector(std::move(lines_)));
 }
 
 void Bridges::add(std::unique_ptr<Bridge> bridge, BridgeOptions options) {
