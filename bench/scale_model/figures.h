@@ -1,4 +1,4 @@
-// What the scale model knows about one connection, one message and one handshake.
+// The figures of one connection, one message and one handshake.
 #pragma once
 
 #include <string>

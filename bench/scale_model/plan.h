@@ -22,7 +22,7 @@ struct Machine {
   double round_trip = 0.1;     ///< seconds; over TLS 1.3 a handshake lasts as long
 };
 
-/// What the clients do. A topic has `connections * topics_each / topics` subscribers.
+/// The behaviour of the clients. A topic has `connections * topics_each / topics` subscribers.
 struct Workload {
   std::string_view name;
   bool tls = true;

@@ -27,7 +27,7 @@ struct Event {
   std::string_view name;
   Storm storm;
 };
-/// What may happen to these machines.
+/// The events of these machines.
 std::vector<Event> events_of(const Planned& planned, const Figures& figures,
                              const Machine& machine);
 

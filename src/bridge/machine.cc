@@ -128,7 +128,7 @@ void Machine::sort_commands() {
   counts_.wanted.store(wanted_.size(), relaxed);
 }
 
-// Before the first attempt has failed, nobody can expect publications of the broker.
+// Before the first attempt has failed, no subscriber can expect publications of the broker.
 void Machine::want(const Command& command) {
   wanted_[command.topic].missed = !up_ && (was_up_ || failures_ > 0);
 }

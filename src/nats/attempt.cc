@@ -10,7 +10,7 @@
 
 namespace tern::nats {
 
-// What the thread of the driver shares with those of the attempts.
+// The state that the thread of the driver shares with those of the attempts.
 struct Attempts::Shared {
   std::mutex mutex{};
   std::condition_variable changed{};

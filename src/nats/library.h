@@ -5,7 +5,7 @@
 #include <nats/nats.h>
 #include <string>
 
-// What tern needs of libnats as a whole, and what libnats does to the process.
+// The use of libnats as a whole, and its effects on the process.
 
 namespace tern::nats {
 
