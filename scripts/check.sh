@@ -48,7 +48,7 @@ job() {
 }
 # A preset defines the build and the run; see CMakePresets.json.
 build() { cmake --preset "$1" >/dev/null && cmake --build --preset "$1"; }
-asan() { build asan && build fuzz; }
+asan() { build asan && cmake --build --preset fuzz; }   # "fuzz" builds more targets of the same directory
 background() {
   renice -n 10 -p "$BASHPID" >/dev/null
   # It links the objects of the tests and programs of the Release build.
