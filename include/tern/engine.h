@@ -359,7 +359,7 @@ class Engine {
   std::size_t queued() const noexcept;
   std::size_t least_shared() const noexcept;
   bool overflows(std::size_t queued, std::size_t bytes) const noexcept;
-  SendStatus queue_status() const noexcept;
+  SendStatus queue_status(std::size_t queued) const noexcept;
   bool append_compressed(frame::Header header, Message message);
   bool append_compressed(frame::Header header, const SharedMessage& message);
   bool compresses(Message message, SendOptions options) const noexcept;

@@ -45,14 +45,16 @@ bool LiveConnection::has_room_for(std::size_t bytes) noexcept {
   return false;
 }
 
-SendStatus LiveConnection::after_send(SendStatus status) noexcept {
+// Each message that is sent passes through it, so it is inline. In a turn of the connection nothing
+// is deferred.
+inline SendStatus LiveConnection::after_send(SendStatus status) noexcept {
   if (status) {
     environment_->metrics.messages_sent.add();
     if (status == SendStatus::congested) congested_ = true;
   } else if (status == SendStatus::not_utf8) {
     report_text();
   }
-  defer_to_turn_end();
+  if (!in_turn_) defer_to_turn_end();
   return status;
 }
 

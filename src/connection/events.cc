@@ -8,7 +8,7 @@
 
 namespace tern::connection {
 
-void LiveConnection::on_event(const Event& event, TurnBudget& budget) noexcept {
+void LiveConnection::on_event(Event event, TurnBudget& budget) noexcept {
   switch (event.kind()) {
     case Event::Kind::working:
       return budget.charge(TurnBudget::inflating);

@@ -211,7 +211,7 @@ void LiveConnection::pump_end() noexcept {
   in_turn_ = outer;
 }
 
-inline void LiveConnection::on_message(const Event& event) noexcept {
+inline void LiveConnection::on_message(Event event) noexcept {
   environment_->metrics.messages_received.add();
   const bool fine = call_application(
       "on_message", [&] { session_.type()->on_message(session_.get(), *this, event.message()); });

@@ -207,13 +207,13 @@ class LiveConnection final : public Connection,
   void on_broken() noexcept;
   void pump(TurnBudget& budget) noexcept;
   void pump_end() noexcept;
-  void on_message(const Event& event) noexcept;
+  void on_message(Event event) noexcept;
   void flush() noexcept;
   [[gnu::cold]] void on_write_failed(std::error_code error) noexcept;
   void update_interest() noexcept;
   void update_timer() noexcept;
   // events.cc
-  void on_event(const Event& event, TurnBudget& budget) noexcept;
+  void on_event(Event event, TurnBudget& budget) noexcept;
   void pull_body() noexcept;
   [[gnu::cold]] void tell_peer_left() noexcept;
   [[gnu::cold]] void forget_watch() noexcept;

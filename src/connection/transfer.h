@@ -82,6 +82,16 @@ struct Offer {
   return {transport.write(output), offered};
 }
 
+/// Writes once what waits: output of the engine, or records that the transport keeps. Its callers
+/// initialise an Offer with the result, because to assign it would copy the Transfer.
+[[gnu::always_inline]] inline Offer write_once(const Engine& engine, net::Transport& transport,
+                                               std::span<const iovec> output) noexcept {
+  if (output.size() == 1) [[likely]]
+    return {transport.write(output), output[0].iov_len};
+  if (output.empty()) return {transport.flush(), 0};
+  return write_pieces(engine, transport, output);
+}
+
 /// Writes the engine's output until all is written or the transport takes no more. After a short
 /// write it does not try again, because that call would only report that the socket is full.
 [[gnu::always_inline]] inline Written write_output(Engine& engine,
@@ -91,13 +101,7 @@ struct Offer {
   for (;;) {
     const std::span<const iovec> output = engine.output();
     if (output.empty() && !transport.has_unsent()) return done;
-    Offer offer;
-    if (output.size() == 1) [[likely]] {
-      offer = {transport.write(output), output[0].iov_len};
-    } else {
-      offer =
-          output.empty() ? Offer{transport.flush(), 0} : write_pieces(engine, transport, output);
-    }
+    const Offer offer = write_once(engine, transport, output);
     const net::Transport::Transfer& put = offer.put;
     if (put.state == State::failed) {
       done.error = put.error;

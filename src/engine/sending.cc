@@ -58,8 +58,8 @@ inline bool Engine::overflows(std::size_t queued, std::size_t bytes) const noexc
   return queued() > most || overflows(queued(), bytes);
 }
 
-inline SendStatus Engine::queue_status() const noexcept {
-  return queued() > options_->limits.high_water_bytes ? SendStatus::congested : SendStatus::queued;
+inline SendStatus Engine::queue_status(std::size_t queued) const noexcept {
+  return queued > options_->limits.high_water_bytes ? SendStatus::congested : SendStatus::queued;
 }
 
 template <class F>
@@ -79,7 +79,7 @@ SendStatus Engine::send_with(Message message, F&& append) noexcept {
     if (role_ == Role::server || draw_key(header.key)) append(header);
   });
   if (phase_ != Phase::open) return SendStatus::closed;
-  return queue_status();
+  return queue_status(queued());
 }
 
 // ---- compression
@@ -179,7 +179,7 @@ inline bool Engine::is_plain_echo(Message message) const noexcept {
   active_->out.append_adjacent(active_->in.echo_room().frame(
       {.length = message.size(), .opcode = engine::opcode_of(message.type()), .fin = true},
       message.bytes()));
-  return queue_status();
+  return queue_status(active_->out.queued_bytes());
 }
 
 SendStatus Engine::send_any(Message message, SendOptions options) noexcept {

@@ -110,8 +110,19 @@ bool Poller::guess() noexcept {
 }
 
 [[gnu::hot]] void Poller::dispatch() noexcept {
+  if (has_again()) [[unlikely]]
+    return dispatch_all();
+  dispatch_ready();
+}
+
+void Poller::dispatch_all() noexcept {
   base::IntrusiveList<Watcher, AgainTag> round;
   round.take(again_);
+  dispatch_ready();
+  if (!round.empty()) dispatch_again(round);
+}
+
+[[gnu::always_inline]] inline void Poller::dispatch_ready() noexcept {
   while (next_ < count_) {
     const epoll_event event = events_[next_++];
     if (next_ < count_) base::prefetch<size_of_watcher>(events_[next_].data.ptr);
@@ -123,7 +134,6 @@ bool Poller::guess() noexcept {
         watcher->linked() ? event.events & ~(readable | broken) : event.events;
     if (events != 0) watcher->on_ready(events);
   }
-  if (!round.empty()) dispatch_again(round);
 }
 
 void Poller::dispatch_again(base::IntrusiveList<Watcher, AgainTag>& round) noexcept {

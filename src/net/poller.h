@@ -100,6 +100,8 @@ class Poller {
   static constexpr int max_guesses = 8;  // in a row, right or wrong
   static constexpr std::chrono::milliseconds again_time{1};
 
+  void dispatch_all() noexcept;
+  void dispatch_ready() noexcept;
   void dispatch_again(base::IntrusiveList<Watcher, AgainTag>& round) noexcept;
 
   ForkMark mark_{};
