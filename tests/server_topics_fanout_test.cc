@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace tern::test {
@@ -182,9 +183,13 @@ TEST(ServerTopicsFanout, APublisherThatNeverStopsLeavesTheLoopToOthers) {
   EXPECT_LE(most, 4);  // of each turn: a message or on_drain, of two connections
 }
 
+// Publications wait at each moment, so stop() comes in the middle of a lap. They are few, because
+// each connection receives them before it ends.
 TEST(ServerTopicsFanout, TheServerStopsInTheMiddle) {
   for (int round = 0; round < 3; ++round) {
-    Crowd house(2 * slice);
+    ServerOptions options;
+    options.topics.max_waiting = 64;
+    Crowd house(2 * slice, std::move(options));
     std::atomic<bool> stopped = false;
     std::thread publisher([&] {
       const Topic topic = house.server.topic("t");
@@ -196,6 +201,22 @@ TEST(ServerTopicsFanout, TheServerStopsInTheMiddle) {
     publisher.join();
     EXPECT_EQ(house.server.counters().topic_subscriptions, 0u);
     EXPECT_EQ(house.server.publish("t", "x").value(), PublishStatus::nobody);
+  }
+}
+
+TEST(ServerTopicsFanout, TheDeadlineOfAStopEndsDeliveries) {
+  constexpr std::uint64_t publications = 10'000;
+  Crowd house(64);
+  Gate gate(house.server, 1);
+  for (std::uint64_t i = 0; i < publications; ++i) EXPECT_TRUE(house.server.publish("t", "x"));
+  house.server.stop(std::chrono::nanoseconds(0));
+  gate.open();
+  house.join();
+  EXPECT_LT(house.server.counters().topic_deliveries, publications * house.clients.size());
+  for (TopicClient& client : house.clients) {
+    while (client.receive() == "x") {
+    }
+    EXPECT_EQ(client.client().close_info().code, CloseCode::going_away);
   }
 }
 

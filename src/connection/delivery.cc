@@ -184,6 +184,7 @@ Work LiveConnection::take_all_publications(std::uint64_t last, Work most) noexce
 // A publication before a call reaches the peer before the message of that call.
 [[gnu::cold]] void LiveConnection::deliver_pending() noexcept {
   Fanout& fanout = *environment_->shared.fanout;
+  if (fanout.gave_up()) return;
   fanout.take_arrivals();
   if (extras_->delivered == fanout.last_arrival()) return;
   extras_->delivered = fanout.last_arrival();

@@ -131,6 +131,9 @@ class Fanout final : private net::Inbound, private net::Watcher, private net::De
   void run_soon() noexcept { core_.defer(*this); }
   /// Makes all publications that came pending.
   void take_arrivals() noexcept;
+  /// From now on a connection that ends does not first receive what is pending.
+  void give_up() noexcept { gave_up_ = true; }
+  bool gave_up() const noexcept { return gave_up_; }
 
   /// Returns the topic of this worker; null if it has no subscriber here.
   LocalTopic* find(const topics::TopicState& topic) const noexcept;
@@ -174,6 +177,7 @@ class Fanout final : private net::Inbound, private net::Watcher, private net::De
   std::uint64_t last_arrival_ = 0;
   std::size_t job_count_ = 0;
   std::size_t topics_ = 0;
+  bool gave_up_ = false;
 };
 
 }  // namespace tern::connection

@@ -350,7 +350,10 @@ void Worker::finish_if_deserted() noexcept {
 }
 
 // The deadline of the stop. A request that waits is answered with 503, also if the stop began now.
+// Publications on their way are dropped, because they are not bounded by the deadline: 65 536 of
+// them for each of 500 subscribers took 1.8 s.
 void Worker::on_timer(net::Timer::time_point) noexcept {
+  fanout_.give_up();
   loop_.core().refuse_posts();  // no connection is left that could receive them
   const Farewell farewell = core_.farewell();
   shared_.registry->for_each([&](LiveConnection& connection) {
