@@ -99,11 +99,12 @@ compile() {
   done
 }
 
-# Links the test program $2 with the mutant, to $1/$2.
+# Links the test program $2 with the mutant, to $1/$2. The mutant comes before all other objects, because the
+# linker keeps the first copy of an inline function, and the test may have a copy of its own.
 link() {
   local command
   command=$(tail -n 1 "$build/mutants/link.$2")
-  command=$(sed -E "s# -o [^ ]+# -o $1/$2#; s# ([^ ]*libtern\.a)# $1/*.o \1#" <<<"$command")
+  command=$(sed -E "s# -o [^ ]+# -o $1/$2#; s# ([^ ]*\.dir/[^ ]*\.o)# $1/*.o \1#" <<<"$command")
   (cd "$build" && eval "$command")
 }
 
