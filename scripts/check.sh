@@ -8,7 +8,7 @@
 # the background at the same time. They have a low priority, so that they do not slow the tests down. Each
 # writes to a log of its own. A stage that needs one of them waits for it.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 
 began_all=$SECONDS
 for job in check guard interop; do "${SETUP:-scripts/setup.sh}" "$job" || exit 1; done

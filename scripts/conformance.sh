@@ -3,7 +3,7 @@
 # against the engine and the programs in BUILD, in both roles. It compares the findings with
 # tests/conformance/results.txt. With --update it replaces that file; read the change and commit it.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 build=${1:-build}
 committed=tests/conformance/results.txt
 found=$build/conformance/results.txt

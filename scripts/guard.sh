@@ -94,7 +94,8 @@ trap - EXIT
   count topics "$topics_boundary" --toggle-collect="$topics_counted" "$build/bin/guard_topics") \
   >"$work/topics-plan" || fail "the fan-out failed, see $work/topics.valgrind"
 
-{ rows server && rows client && rows topics; } >"$work/rows" && [[ -s $work/rows ]] || fail "nothing was counted"
+{ rows server && rows client && rows topics; } >"$work/rows" || fail "a row is not complete"
+[[ -s $work/rows ]] || fail "nothing was counted"
 {
   echo "# Cost of one echoed message (<kind>-<bytes>x<messages in flight>) or one upgrade: instructions of"
   echo "# the server or, in the rows client-…, of a client on a loop; in the rows delivery-…, of a delivery"

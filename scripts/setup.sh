@@ -3,6 +3,7 @@
 # nothing.
 #   scripts/setup.sh build|test|check|coverage|interop|bench|peers|guard|cluster
 # Without root and without a password-less sudo it prints the command to run, and fails.
+# shellcheck disable=SC2034   # ${!job} reads the variables
 set -euo pipefail
 
 # Each word is one need: "package", or "package:command" if any package may provide the command.

@@ -88,7 +88,7 @@ Under a sanitizer a whole program is one test.
 | run | tests | seconds of all tests | seconds of the run |
 |---|---|---|---|
 END
-run_row '`make test`' "$build/test.log"
+run_row "\`make test\`" "$build/test.log"
 for log in "$logs"/*.log; do
   [[ -e $log ]] && run_row "$(basename "$log" .log)" "$log"
 done
