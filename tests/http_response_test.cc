@@ -140,7 +140,13 @@ TEST(HttpResponse, Rfc9110_15_4_RedirectHasALocation) {
     EXPECT_NE(written(response).find("Location: /a%20b?c\r\n"), std::string::npos);
   }
   EXPECT_EQ(Response::redirect("/").code(), 302);
-  EXPECT_EQ(written(Response::redirect("/a\r\nSet-Cookie: b=c")), "refused");
+  for (const char* const location :
+       {"", " ", "/a b", "http://x y", "/caf\xC3\xA9", "/a\r\nSet-Cookie: b=c", "/a\x7F"}) {
+    const Response mistake = Response::redirect(location);
+    EXPECT_EQ(mistake.code(), 500) << location;
+    EXPECT_EQ(mistake.body(), "a redirect needs a location: a path or a URL, percent-encoded");
+    EXPECT_EQ(written(mistake).find("Location"), std::string::npos) << location;
+  }
   for (const int code : {0, 200, 300, 304, 400}) {
     const Response mistake = Response::redirect("/", code);
     EXPECT_EQ(mistake.code(), 500);

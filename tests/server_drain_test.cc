@@ -327,18 +327,37 @@ TEST(ServerDrain, LeavesAnInheritedSocketToOthers) {
   EXPECT_TRUE(RawClient(port.port()).upgrade());
 }
 
-TEST(ServerDrain, TheDeadlineHolds) {
-  Inbox<CloseInfo> ends;
-  RunningServer running({.timeouts = {.close = 5min}});
-  running.server.route("/echo", silent(ends));
-  RawClient client(running.start());
-  ASSERT_TRUE(client.upgrade());
-  running.server.drain({.spread = 0ms, .deadline = 100ms});
-  EXPECT_EQ(client.next(), "close 1012");  // it is not answered
+// timeouts.close alone would be 5 min.
+TEST(ServerDrain, TheDeadlineHoldsForPeersThatDoNotAnswer) {
+  for (const bool drains : {true, false}) {
+    Inbox<CloseInfo> ends;
+    RunningServer running({.timeouts = {.close = 5min}});
+    running.server.route("/echo", silent(ends));
+    RawClient client(running.start());
+    ASSERT_TRUE(client.upgrade());
+    const auto begun = Clock::now();
+    drains ? running.server.drain({.spread = 0ms, .deadline = 100ms}) : running.server.stop(100ms);
+    EXPECT_EQ(client.next(), drains ? "close 1012" : "close 1001");
+    running.join();
+    EXPECT_LT(Clock::now() - begun, 60s);
+    const auto info = ends.take();
+    ASSERT_TRUE(info);
+    EXPECT_FALSE(info->clean);
+    EXPECT_TRUE(ends.empty());
+  }
+}
+
+// drain() has no result, so a spread that cannot be is logged.
+TEST(ServerDrain, ASpreadAboveTheDeadlineIsLogged) {
+  Inbox<std::string> lines;
+  RunningServer running({.threads = 2, .log = [&](const LogRecord& record) {
+                           lines.put(std::string(record.message));
+                         }});
+  running.start();
+  running.server.drain({.spread = 2h, .deadline = 1h});
+  EXPECT_EQ(lines.take(), "drain: the spread is above the deadline, which is taken instead");
   running.join();
-  const auto info = ends.take();
-  ASSERT_TRUE(info);
-  EXPECT_FALSE(info->clean);
+  EXPECT_TRUE(lines.empty());
 }
 
 // The answer is written before the connection is cut, also if the deadline is now.

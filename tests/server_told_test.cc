@@ -160,6 +160,17 @@ TEST(ServerTrustedPeers, EntriesAreNetworksOrUnixSockets) {
   EXPECT_EQ(TrustedPeers::why_invalid("unix:/run/app.sock"),
             "names a Unix socket, and its peers have no names: write \"unix:\"");
   EXPECT_EQ(TrustedPeers::why_invalid("10.0.0.0/33"), "is no network: write \"10.0.0.0/8\"");
+  // Such an entry trusts more addresses than the one in it.
+  const std::pair<const char*, const char*> with_bits[] = {
+      {"10.0.0.1/8", "10.0.0.0/8"},          {"192.0.2.7/31", "192.0.2.6/31"},
+      {"127.0.0.1/0", "0.0.0.0/0"},          {"[2001:db8::1]/33", "2001:db8::/33"},
+      {"::ffff:10.0.0.1/104", "10.0.0.0/8"},
+  };
+  for (const auto& [entry, network] : with_bits) {
+    EXPECT_EQ(TrustedPeers::why_invalid(entry),
+              "has bits behind its prefix: write \"" + std::string(network) + '"');
+    EXPECT_EQ(TrustedPeers::why_invalid(network), "");
+  }
   for (const char* entry : {"", "localhost", "example.org", "*", "10.0.0.1:80", "unix"}) {
     EXPECT_EQ(TrustedPeers::why_invalid(entry),
               "is no numeric address: write \"127.0.0.1\", \"10.0.0.0/8\" or \"unix:\"")

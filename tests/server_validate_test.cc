@@ -59,6 +59,11 @@ TEST(ServerValidate, RefusesOptionsThatCanNeverWork) {
        "stop_on: signal 9 cannot be waited for"},
       {[](auto& o) { o.stop_on = {0}; }, "stop_on: signal 0 cannot be waited for"},
       {[](auto& o) { o.stop_on = {32}; }, "stop_on: signal 32 cannot be waited for"},
+      {[](auto& o) {
+         o.stop_on = {SIGTERM};
+         o.drain_on_stop = Drain{.spread = 2s, .deadline = 1s};
+       },
+       "drain_on_stop.spread is above drain_on_stop.deadline"},
       {[](auto& o) { o.spin = -1ns; }, "spin is negative"},
       {[](auto& o) { o.stop_deadline = -1s; }, "stop_deadline is negative"},
       {[](auto& o) { o.limits.low_water_bytes = o.limits.high_water_bytes + 1; },

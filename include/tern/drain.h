@@ -10,7 +10,9 @@ namespace tern {
 
 /// How Server::drain() ends the connections.
 struct Drain {
-  /// The time over which the WebSocket connections are closed evenly; at most `deadline`.
+  /// The time over which the WebSocket connections are closed evenly; at most `deadline`. A longer
+  /// one is an error of listen() in ServerOptions::drain_on_stop. Server::drain() logs a warning
+  /// and takes `deadline` instead.
   std::chrono::nanoseconds spread = std::chrono::seconds(30);
   /// The time after which all connections that are left are cut off, and run() returns.
   std::chrono::nanoseconds deadline = std::chrono::seconds(60);

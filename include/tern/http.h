@@ -170,8 +170,9 @@ class Response {
 
   /// Sends the client to another location: a path of this server, or a URL, percent-encoded. The
   /// code is 301 or 308 if the location changed for good, 302 or 307 if not (307 and 308 keep the
-  /// method), and 303 after a POST, so that the client requests the location by GET. Another code
-  /// makes it a 500 whose text names the mistake. RFC 9110 §15.4.
+  /// method), and 303 after a POST, so that the client requests the location by GET. Another code,
+  /// or a location that is empty or has other characters than visible ASCII, makes it a 500 whose
+  /// text names the mistake. RFC 9110 §15.4, RFC 3986 §2.
   static Response redirect(std::string location, int code = 302);
 
   /// Adds a field. A field that may occur only once (Content-Type, Location, ETag …) replaces the

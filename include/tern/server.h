@@ -194,8 +194,8 @@ class Server {
   /// Thread: all workers call `page` at the same time.
   Server& fallback(PageFunction page);
   /// Answers GET and HEAD requests at and behind `prefix` with the files of a folder, and other
-  /// methods with 405. Routes go before files, and of several prefixes the longest one counts. If
-  /// there is no such file, the answer is that of the fallback, or 404.
+  /// methods with 405. A prefix has no parameters. Routes go before files, and of several prefixes
+  /// the longest one counts. If there is no such file, the answer is that of the fallback, or 404.
   /// No path leads out of the folder, by ".." or by a link. A link inside is followed if the kernel
   /// has openat2 (5.6). Only regular files are sent; a name that begins with a dot is not, except
   /// ".well-known". The answers have ETag and Last-Modified. Conditions are checked, and a Range is

@@ -78,6 +78,9 @@ inline constexpr auto ends_target = [](auto c) {
   return (detail::within<0x21, 0x7E>(c) == 0) | (c == '#');
 };
 
+/// True for a byte that is not visible ASCII.
+inline constexpr auto is_invisible = [](auto c) { return detail::within<0x21, 0x7E>(c) == 0; };
+
 /// False for letters and '-'. These are tchar, and nearly all names of fields consist of them.
 inline constexpr auto is_rare_in_names = [](auto c) {
   return (detail::within<'a', 'z'>(static_cast<decltype(c)>(c | 0x20)) | (c == '-')) == 0;

@@ -89,6 +89,9 @@ Response Response::redirect(std::string location, int code) {
   if (std::ranges::find(codes, code) == codes.end()) {
     return status(500, "a redirect cannot have the status " + std::to_string(code));
   }
+  if (!http::is_reference(location)) {
+    return status(500, "a redirect needs a location: a path or a URL, percent-encoded");
+  }
   return status(code).header("Location", std::move(location));
 }
 

@@ -40,6 +40,10 @@ bool is_origin_form(std::string_view text) noexcept {
   return text.starts_with('/') && none_of(text, ends_target);
 }
 
+bool is_reference(std::string_view text) noexcept {
+  return !text.empty() && none_of(text, is_invisible);
+}
+
 namespace detail {
 
 bool iequals_same_size(std::string_view a, std::string_view b) noexcept {

@@ -20,6 +20,9 @@ bool is_field_value(std::string_view text) noexcept;
 /// Whether `text` is a target in origin form: '/' and then visible ASCII without '#'. Characters
 /// that RFC 3986 percent-encodes pass as well, because browsers send some of them. RFC 9112 §3.2.1.
 bool is_origin_form(std::string_view text) noexcept;
+/// Whether `text` can be a reference to a URL: at least one character, and only visible ASCII, as
+/// in is_origin_form(). RFC 3986 §4.1.
+bool is_reference(std::string_view text) noexcept;
 
 namespace detail {
 bool iequals_same_size(std::string_view a, std::string_view b) noexcept;

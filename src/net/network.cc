@@ -3,6 +3,7 @@
 
 #include "net/network.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 
@@ -12,6 +13,9 @@ namespace {
 constexpr unsigned v4_bits = 32;
 constexpr unsigned v6_bits = 128;
 constexpr unsigned mapped_bits = v6_bits - v4_bits;  // of ::ffff:0:0/96, RFC 4291 §2.5.5.2
+
+// The first `bits` bits of a byte.
+std::byte mask_of(unsigned bits) noexcept { return std::byte(0xFFU << (8 - bits) & 0xFFU); }
 
 std::optional<unsigned> parse_bits(std::string_view text) noexcept {
   unsigned bits = 0;
@@ -42,6 +46,34 @@ std::optional<Network> Network::parse(std::string_view text) noexcept {
   return Network(*base, *bits);
 }
 
+// The lowest address of the block, without a port or a zone.
+Address Network::first() const noexcept {
+  sockaddr_in v4{};
+  sockaddr_in6 v6{};
+  v4.sin_family = AF_INET;
+  v6.sin6_family = AF_INET6;
+  const bool short_one = base_.family() == AF_INET;
+  void* const into =
+      short_one ? static_cast<void*>(&v4.sin_addr) : static_cast<void*>(&v6.sin6_addr);
+  const std::size_t whole = prefix_bits_ / 8;
+  std::memcpy(into, base_.bytes().data(), whole);
+  if (const unsigned rest = prefix_bits_ % 8; rest != 0) {
+    static_cast<std::byte*>(into)[whole] = base_.bytes()[whole] & mask_of(rest);
+  }
+  const auto made = short_one ? Address::from(reinterpret_cast<const sockaddr*>(&v4), sizeof v4)
+                              : Address::from(reinterpret_cast<const sockaddr*>(&v6), sizeof v6);
+  return made.value_or(base_);
+}
+
+bool Network::is_exact() const noexcept {
+  const Address lowest = first();
+  return std::ranges::equal(lowest.bytes(), base_.bytes());
+}
+
+std::string Network::to_string() const {
+  return first().host() + '/' + std::to_string(prefix_bits_);
+}
+
 bool Network::contains(const Address& address) const noexcept {
   if (address.family() != base_.family()) return false;
   const auto ours = base_.bytes();
@@ -50,8 +82,7 @@ bool Network::contains(const Address& address) const noexcept {
   if (std::memcmp(ours.data(), theirs.data(), whole) != 0) return false;
   const unsigned rest = prefix_bits_ % 8;
   if (rest == 0) return true;
-  const unsigned mask = 0xFFU << (8 - rest) & 0xFFU;
-  return ((ours[whole] ^ theirs[whole]) & std::byte(mask)) == std::byte(0);
+  return ((ours[whole] ^ theirs[whole]) & mask_of(rest)) == std::byte(0);
 }
 
 }  // namespace tern::net

@@ -3,6 +3,7 @@
 #include "net/address.h"
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace tern::net {
@@ -16,12 +17,18 @@ class Network {
   /// Returns nothing if the address is not numeric or the prefix is longer than the address.
   static std::optional<Network> parse(std::string_view text) noexcept;
 
+  /// Returns whether no bit behind the prefix is set in the address that was parsed.
+  bool is_exact() const noexcept;
+  /// Returns the block without these bits: "10.0.0.0/8". Throws std::bad_alloc.
+  std::string to_string() const;
   /// Returns whether the address is in the block. Ports and zones do not count.
   bool contains(const Address& address) const noexcept;
 
  private:
   Network(const Address& base, unsigned prefix_bits) noexcept
       : base_(base), prefix_bits_(prefix_bits) {}
+
+  Address first() const noexcept;
 
   Address base_;
   unsigned prefix_bits_;

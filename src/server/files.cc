@@ -15,6 +15,7 @@
 #include "http/range.h"
 #include "http/token.h"
 #include "server/file_source.h"
+#include "server/pattern.h"
 #include "server/validate.h"
 
 #include <algorithm>
@@ -134,6 +135,9 @@ FileSite::FileSite(std::string prefix, std::string folder, FilesOptions options)
 std::string FileSite::why_invalid() const {
   if (!prefix_.empty()) {
     if (std::string why = why_invalid_path(prefix_); !why.empty()) return why;
+    if (is_pattern(prefix_)) {
+      return "a prefix has no parameters; the characters { and } themselves are %7B and %7D";
+    }
   }
   for (const std::string& name : options_.index) {
     if (name.empty() || name.find('/') != std::string::npos)

@@ -12,7 +12,11 @@ constexpr std::string_view unix_entry = "unix:";
 }  // namespace
 
 std::string TrustedPeers::why_invalid(std::string_view entry) {
-  if (entry == unix_entry || net::Network::parse(entry)) return {};
+  if (entry == unix_entry) return {};
+  if (const auto network = net::Network::parse(entry)) {
+    if (network->is_exact()) return {};
+    return "has bits behind its prefix: write \"" + network->to_string() + '"';
+  }
   if (entry.starts_with(unix_entry)) {
     return "names a Unix socket, and its peers have no names: write \"unix:\"";
   }

@@ -94,6 +94,9 @@ std::string why_invalid_drain(const ServerOptions& options) {
   if (why.empty()) {
     why = engine::why_invalid_time("drain_on_stop.deadline", drain.deadline, true);
   }
+  if (why.empty() && drain.spread > drain.deadline) {
+    why = "drain_on_stop.spread is above drain_on_stop.deadline";
+  }
   return why;
 }
 

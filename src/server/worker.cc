@@ -306,6 +306,10 @@ void Worker::begin_drain(const DrainOrder& order) noexcept {
   state_ = State::draining;
   for (Listener& listener : listeners_) listener.leave_to_others();
   plain_options_.keep_alive = secure_options_.keep_alive = false;
+  if (first_ && order.spread > order.deadline) {
+    connection::log(core_.options.log, LogLevel::warning,
+                    "drain: the spread is above the deadline, which is taken instead");
+  }
   drainer_.emplace(core_, loop_.core(), *shared_.registry, sweep_, order);
   drainer_->begin();
   core_.draining_workers.fetch_add(1);
