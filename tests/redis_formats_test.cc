@@ -117,6 +117,19 @@ TEST(RedisAddress, AWrongOneIsRefusedWithoutItsPassword) {
   }
 }
 
+TEST(RedisAddress, AWrongOneOfAListIsNamedByItsNumber) {
+  const auto text_of = [](std::string_view text) {
+    const auto parsed = parse_addresses(text);
+    return parsed ? std::string() : parsed.error().message();
+  };
+  EXPECT_EQ(text_of("a b"), "redis: address: it has no valid host and port");
+  EXPECT_EQ(text_of("redis://:secret@a,b:2,:secret@"),
+            "redis: address: number 3: it has no valid host and port");
+  EXPECT_EQ(text_of("a,b:0,c d"), "redis: address: number 2: the port is 0");
+  EXPECT_EQ(text_of("a,redis://b/x"),
+            "redis: address: number 2: its path is not the number of a database");
+}
+
 TEST(RedisSettings, OptionsThatCannotWorkAreNamed) {
   using std::chrono::milliseconds;
   const struct {

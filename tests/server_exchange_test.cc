@@ -103,7 +103,10 @@ TEST(ServerBodies, Rfc9112_9_3_ABodyThatNoPageTakesEndsTheConnection) {
 }
 
 TEST(ServerBodies, Rfc9110_15_5_14_ABodyAboveTheLimitIsRefusedAtItsHead) {
-  RunningServer running({.limits = {.max_body_bytes = 5}});
+  std::vector<std::string> lines;
+  RunningServer running({.limits = {.max_body_bytes = 5}, .log = [&](const LogRecord& record) {
+                           lines.emplace_back(record.message);
+                         }});
   running.server.post("/{name}", mirror);
   const std::uint16_t port = running.start();
   const std::string expect = "Expect: 100-continue\r\nContent-Length: ";
@@ -128,6 +131,10 @@ TEST(ServerBodies, Rfc9110_15_5_14_ABodyAboveTheLimitIsRefusedAtItsHead) {
   const auto refusals = running.server.counters().refusals;
   ASSERT_EQ(refusals.size(), 1u);
   EXPECT_EQ(refusals[0], (std::pair<std::string, std::uint64_t>("body_too_big", 3)));
+  running.stop();
+  EXPECT_EQ(lines, std::vector<std::string>(3,
+                                            "/{name}: refused: the body is larger than the "
+                                            "limit: limits.max_body_bytes is 5"));
 }
 
 TEST(ServerBodies, ABodyThatDripsEndsAtItsDeadline) {

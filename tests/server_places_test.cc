@@ -118,6 +118,11 @@ TEST(ServerPlaces, AnUnusedListenLeavesNoFile) {
     EXPECT_TRUE(exists(folder.file("a")));
   }
   EXPECT_FALSE(exists(folder.file("a")));
+  Server on_folder({.host = "unix:" + folder.file("")});
+  const auto refused = on_folder.listen();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message(),
+            "listen unix:" + folder.file("") + ": a file that is no socket has this path");
   // It opens all places or none.
   Server failing({.listeners = {{.host = "unix:" + folder.file("b")}, {.host = "192.0.2.1"}}});
   ASSERT_FALSE(failing.listen());
@@ -200,8 +205,9 @@ TEST(ServerPlaces, ANameIsEachOfItsAddresses) {
   const auto failed = unknown.listen();
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().code(), Errc::name_not_resolved);
-  EXPECT_TRUE(failed.error().message().starts_with("listen: resolve no-such-name.invalid"))
-      << failed.error().message();
+  const std::string why = failed.error().message();
+  EXPECT_TRUE(why.starts_with("listen: resolve no-such-name.invalid")) << why;
+  EXPECT_EQ(why.find("the name has no address"), why.rfind("the name has no address")) << why;
 }
 
 // A child of fork() has not made the file, so its end leaves the file to the others.

@@ -79,6 +79,8 @@ void add_faulty_routes(Server& server) {
   accepts("/limits", {.limits = Limits{.max_message_bytes = 0}});
   server.get("/page", [](const Request&) { return Response::text("").header("A b", "c"); });
   server.get("/status", [](const Request&) { return Response::status(101); });
+  server.get("/fine", [](const Request&) { return Response::text(""); });
+  server.fallback([](const Request&) { return Response::status(199); });
   server.get("/throws", [](const Request&) -> Response { throw std::runtime_error("oops"); });
   server.route("/decides", [](Upgrade) { throw std::runtime_error("oops"); });
 }
@@ -108,14 +110,21 @@ TEST(ServerUpgrade, TheLogNamesTheRefusalAndTheRemedy) {
        "pass on Upgrade and Connection by HTTP/1.1, as nginx does with \"proxy_http_version 1.1\""},
       {page_request("/echo"), "refused: this is a WebSocket: \"Upgrade: websocket\" is needed"},
       {upgrade_request({}, "/own"),
-       unsent + "accept: headers: header field \"Connection\": tern writes this field itself"},
+       "/own: " + unsent +
+           "accept: headers: header field \"Connection\": tern writes this field itself"},
       {upgrade_request({}, "/value"),
-       unsent + "accept: headers: header field \"X-Note\": the value has a control character"},
-      {upgrade_request({}, "/limits"), unsent + "accept: limits.max_message_bytes is 0, so nothing "
-                                                "could ever pass"},
+       "/value: " + unsent +
+           "accept: headers: header field \"X-Note\": the value has a control character"},
+      {upgrade_request({}, "/limits"), "/limits: " + unsent +
+                                           "accept: limits.max_message_bytes is 0, so nothing "
+                                           "could ever pass"},
       {page_request("/page"),
-       unsent + "header field \"A b\": the name is no token (RFC 9110 §5.1)"},
-      {page_request("/status"), unsent + "status 101 is not 200 to 599"},
+       "/page: " + unsent + "header field \"A b\": the name is no token (RFC 9110 §5.1)"},
+      {page_request("/status"), "/status: " + unsent + "status 101 is not 200 to 599"},
+      {page_request("/none"), "the fallback: " + unsent + "status 199 is not 200 to 599"},
+      // The log does not name the route of the request before.
+      {page_request("/fine") + page_request("/none"),
+       "the fallback: " + unsent + "status 199 is not 200 to 599"},
       {page_request("/throws"), "/throws: the page threw: oops"},
       {upgrade_request({}, "/decides"), "/decides: the route threw: oops"},
   };

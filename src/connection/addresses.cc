@@ -47,7 +47,7 @@ void LiveConnection::on_exception(std::string_view what) noexcept {
                                   : net::peer_address(transport_->fd());
     if (peer.port() != 0) text = peer.format(buffer);
   }
-  log_exception(environment_->shared.log, environment_->owner.name_of(label_), what, text);
+  log_exception(environment_->shared.log, name(), what, text);
 }
 
 }  // namespace tern::connection

@@ -128,6 +128,7 @@ class LiveConnection final : public Connection,
   void set_late() noexcept { late_ = true; }
   /// Gives the log a name for this connection: Owner::name_of() translates the label.
   void set_label(std::uint16_t label) noexcept { label_ = label; }
+  std::string_view name() const noexcept { return environment_->owner.name_of(label_); }
 
   /// Checks the thread and gives the engine the time of this turn. Each call from outside a turn
   /// begins with it.

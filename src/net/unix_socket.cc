@@ -89,6 +89,11 @@ class DirectoryLock {
   bool taken_ = false;
 };
 
+bool is_no_socket(const std::string& path) noexcept {
+  struct stat found {};
+  return ::lstat(path.c_str(), &found) == 0 && !S_ISSOCK(found.st_mode);
+}
+
 // Whether the file is a socket on which no program listens.
 bool is_stale(const std::string& path) noexcept {
   struct stat found {};
@@ -99,7 +104,9 @@ bool is_stale(const std::string& path) noexcept {
 std::error_code bind_file(int fd, const UnixAddress& address, const std::string& path) noexcept {
   if (::bind(fd, address.data(), address.size) == 0) return {};
   const std::error_code error = last_error();
-  if (error != std::errc::address_in_use || !is_stale(path)) return error;
+  if (error != std::errc::address_in_use) return error;
+  if (is_no_socket(path)) return std::make_error_code(std::errc::file_exists);
+  if (!is_stale(path)) return error;
   if (::unlink(path.c_str()) != 0) return last_error();
   return ::bind(fd, address.data(), address.size) == 0 ? std::error_code() : last_error();
 }

@@ -51,8 +51,8 @@ struct UnixListener {
 
 /// Listens on `path`, which is as for connect_unix(). `mode` becomes the mode of the file before
 /// the socket accepts; without it, the umask of the process decides. A socket file that another
-/// program left is removed, if no program accepts there. Errors: EADDRINUSE if one does, or if the
-/// path is not a socket; those of the system. Throws std::bad_alloc.
+/// program left is removed, if no program accepts there. Errors: EADDRINUSE if one does; EEXIST if
+/// the path is a file of another kind; those of the system. Throws std::bad_alloc.
 UnixListener listen_unix(std::string_view path, std::optional<std::uint32_t> mode,
                          int backlog = SOMAXCONN);
 

@@ -13,9 +13,7 @@ namespace {
 
 constexpr std::uint16_t default_port = 6379;
 
-Error refuse(std::string_view why) noexcept {
-  return Error::described(Errc::options_invalid, std::string("redis: ").append(why));
-}
+Error refuse(std::string_view why) noexcept { return Error::described(Errc::options_invalid, why); }
 
 bool equal_in_any_case(std::string_view text, std::string_view lower) noexcept {
   if (text.size() != lower.size()) return false;
@@ -70,13 +68,13 @@ Result<Address> parse_unix(std::string_view rest, Address address) {
 Result<Address> parse_host(std::string_view rest, Address address) {
   const std::size_t slash = rest.find('/');
   const auto place = http::parse_authority(rest.substr(0, slash));
-  if (!place) return refuse("an address has no valid host and port");
-  if (place->port == 0) return refuse("the port of an address is 0");
+  if (!place) return refuse("it has no valid host and port");
+  if (place->port == 0) return refuse("the port is 0");
   address.host = place->host;
   address.port = place->port.value_or(default_port);
   if (slash != rest.npos && slash + 1 < rest.size()) {
     const auto database = parse_database(rest.substr(slash + 1));
-    if (!database) return refuse("the path of an address is not the number of a database");
+    if (!database) return refuse("its path is not the number of a database");
     address.database = *database;
   }
   return address;
@@ -107,10 +105,15 @@ std::string Address::name() const {
 
 Result<std::vector<Address>> parse_addresses(std::string_view text) {
   std::vector<Address> all;
+  const bool is_list = text.find(',') != text.npos;
   for (;;) {
     const std::size_t comma = text.find(',');
     auto address = parse_address(text.substr(0, comma));
-    if (!address) return address.error();
+    if (!address) {
+      std::string where = "redis: address: ";
+      if (is_list) where += "number " + std::to_string(all.size() + 1) + ": ";
+      return Error::described(address.error().code(), where + address.error().message());
+    }
     all.push_back(*std::move(address));
     if (comma == text.npos) return all;
     text.remove_prefix(comma + 1);

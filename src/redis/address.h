@@ -28,7 +28,8 @@ struct Address {
 ///   redis://[user][:password]@host[:port][/database]
 ///   unix://[user][:password]@/path[?db=database]
 /// User, password and path are percent-decoded, so that they can contain ',', '@' and '/'.
-/// Errors: Errc::options_invalid. The text does not repeat the address, because it has a password.
+/// Errors: Errc::options_invalid. The text has the number of the address in the list. It does not
+/// repeat the address, because it has a password.
 /// Throws std::bad_alloc.
 Result<std::vector<Address>> parse_addresses(std::string_view text);
 

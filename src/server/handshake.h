@@ -41,6 +41,9 @@ class Handshake {
   /// Answers 500 because the application's answer may not be sent, and logs `why`.
   void reject_answer(std::string_view why) noexcept;
 
+  /// Counts and logs the refusal of the request, which was answered.
+  void on_refused(std::error_code error) noexcept;
+
   /// Ends the connection during its handshake, without an answer. Its handshake no longer counts.
   void give_up(std::error_code why) noexcept;
 

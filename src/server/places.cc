@@ -33,6 +33,10 @@ Result<void> duplicate_for_all(Place& place, net::Fd first, std::size_t workers)
 Result<Place> open_unix(std::string_view path, const ServerOptions& options, std::size_t workers) {
   Place place{.kind = {.is_unix = true}, .name = std::string(unix_prefix).append(path)};
   net::UnixListener opened = net::listen_unix(path, options.unix_mode);
+  if (opened.error == std::errc::file_exists) {
+    return Error::described(opened.error,
+                            "listen " + place.name + ": a file that is no socket has this path");
+  }
   if (opened.error) return Error(opened.error, "listen " + place.name);
   place.file = std::move(opened.file);
   if (auto shared = duplicate_for_all(place, std::move(opened.fd), workers); !shared) {
@@ -92,7 +96,7 @@ Result<void> open_host(std::vector<Place>& places, const tern::Listener& listene
                        const ServerOptions& options, std::size_t workers) {
   const auto deadline = std::chrono::steady_clock::now() + time_to_resolve;
   auto found = net::resolve(numeric_host(listener.host), listener.port, deadline);
-  if (!found) return Error(found.error().code(), "listen: " + found.error().message());
+  if (!found) return Error::described(found.error().code(), "listen: " + found.error().message());
   const auto use = options.share_port ? net::PortUse::join : net::PortUse::first;
   std::uint16_t port = listener.port;
   Result<void> opened = Errc::name_not_resolved;

@@ -19,6 +19,8 @@ using connection::LiveConnection;
 
 namespace {
 
+constexpr std::size_t max_shown = 200;  // bytes of a path, in the log
+
 Response allow(int status, MethodSet methods) {
   return Response::status(status).header("Allow", methods.allow());
 }
@@ -152,8 +154,9 @@ void answer_by_file(Router& router, FileCache& files, LiveConnection& connection
   if (answer.error) {
     const LogSink& sink = connection.environment().shared.log;
     connection::log_composed(sink, [&] {
-      connection::log(sink, LogLevel::error, "no file is sent: " + answer.error.message(),
-                      connection.remote_address());
+      std::string text(path.substr(0, max_shown));
+      text.append(": no file is sent: ").append(answer.error.message());
+      connection::log(sink, LogLevel::error, text, connection.remote_address());
     });
   }
   Handshake(connection).respond(*answer.get());
@@ -164,8 +167,9 @@ void answer_by_file(Router& router, FileCache& files, LiveConnection& connection
                                          LiveConnection& connection, std::string_view path) {
   Parameters parameters;
   Route* const route = router.find_pattern(path, parameters);
-  if (route == nullptr) return answer_by_file(router, files, connection, path);
-  answer_by(connection, *route, parameters.all());
+  if (route != nullptr) return answer_by(connection, *route, parameters.all());
+  connection.set_label(0);  // an earlier request of this connection had a route
+  answer_by_file(router, files, connection, path);
 }
 
 void answer(Router& router, FileCache& files, LiveConnection& connection) {

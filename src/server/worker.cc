@@ -228,8 +228,8 @@ void Worker::on_head(LiveConnection& connection) noexcept {
 void Worker::on_closed(LiveConnection& connection) noexcept {
   const std::error_code why = connection.engine().close_info().error;
   // A body that is read is past the opening, and its faults count on each request.
-  const bool of_body =
-      why == Errc::body_timeout || why == Errc::body_malformed || why == Errc::body_too_big;
+  const bool of_body = why == Errc::body_timeout || why == Errc::body_malformed;
+  if (why == Errc::body_too_big) return Handshake(connection).on_refused(why);
   if (of_body || (connection.is_opening() && why)) metrics_.refused(why);
 }
 

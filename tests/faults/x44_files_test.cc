@@ -239,7 +239,7 @@ std::uint64_t exhaust_descriptors(Site& site) {
     }
   }
   const auto log = site.house.log();
-  EXPECT_NE(log.back().find("no file is sent: Too many open files"), std::string::npos);
+  EXPECT_NE(log.back().find("/file: no file is sent: Too many open files"), std::string::npos);
   for (std::size_t i = 0; i < served; ++i) EXPECT_EQ(all[i].body(large).size(), large);
   RawClient later(site.house.port());
   EXPECT_TRUE(later.ask(page_request("/file", "HEAD")).starts_with("HTTP/1.1 200 "));
