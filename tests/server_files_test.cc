@@ -354,8 +354,11 @@ TEST(ServerFiles, RoutesGoFirstThenTheLongestPrefixThenTheFallback) {
   RawClient client(port);
   EXPECT_TRUE(client.upgrade("/echo"));
   RawClient stray(port);
-  EXPECT_TRUE(stray.ask(upgrade_request({}, "/index.html")).starts_with("HTTP/1.1 404 "))
-      << "a request for a WebSocket gets no file";
+  const std::string head = stray.ask(upgrade_request({}, "/index.html"));
+  EXPECT_TRUE(head.starts_with("HTTP/1.1 200 ")) << "as a page at a path without a WebSocket";
+  EXPECT_EQ(field(head, "Connection"), "close");
+  RawClient wrong(port);
+  EXPECT_TRUE(wrong.ask(upgrade_request({}, "/absent")).starts_with("HTTP/1.1 404 "));
 }
 
 TEST(ServerFiles, Rfc9110_15_5_6_OtherMethodsAreRefused) {
@@ -401,6 +404,8 @@ TEST(ServerFiles, WhatCanNeverWorkIsAnErrorOfListen) {
       {"/", "secret", {}, "secret"},
       {"x", "public", {}, "begins with '/'"},
       {"/a?b", "public", {}, "not part of a path"},
+      {"/{a}", "public", {}, "files \"/{a}\": a prefix has no parameters"},
+      {"/a/{b...}/", "public", {}, "a prefix has no parameters"},
       {"/", "public", {.index = {"a/b"}}, "a/b"},
       {"/", "public", {.index = {""}}, "index"},
       {"/", "public", {.cache_control = {{"*", "a\r\nb"}}}, "cache_control"},

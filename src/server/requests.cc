@@ -139,12 +139,11 @@ void answer_by_fallback(Router& router, LiveConnection& connection) {
   if (!fine) handshake.respond_internal_error();
 }
 
-// A request for a WebSocket does not get a file, so that its answer says that there is no route.
+// A file answers an upgrade, too, like a page at a path without a WebSocket.
 void answer_by_file(Router& router, FileCache& files, LiveConnection& connection,
                     std::string_view path) {
   const FileSite* const site = router.files().find(path);
-  if (site == nullptr || asks_for_websocket(connection))
-    return answer_by_fallback(router, connection);
+  if (site == nullptr) return answer_by_fallback(router, connection);
   if (connection.engine().has_unread_body() &&
       !gives_body_meaning(connection.engine().request().method())) {
     return Handshake(connection).refuse();
