@@ -479,6 +479,30 @@ TEST(ServerTesting, RoutesThatCannotWorkAreReported) {
   }
 }
 
+// A running server ignores and logs it, and a test could miss the line.
+TEST(ServerTesting, WhatComesAfterTheFirstRequestThrows) {
+  TestServer test;
+  test.server().route("/", echo());
+  EXPECT_EQ(test.connect("/").status(), 101);
+  const std::function<void(Server&)> late[] = {
+      [](Server& s) { s.route("/late", echo()); },
+      [](Server& s) { s.get("/late", [](const Request&) { return Response::text(""); }); },
+      [](Server& s) { s.files("/late", "."); },
+      [](Server& s) { s.fallback([](const Request&) { return Response::text(""); }); },
+      [](Server& s) { s.topics({}); },
+      [](Server& s) { s.on_worker_start([](Loop&) {}); },
+  };
+  for (const auto& add : late) EXPECT_THROW(add(test.server()), std::runtime_error);
+  try {
+    test.server().get("/late", [](const Request&) { return Response::text(""); });
+  } catch (const std::runtime_error& error) {
+    EXPECT_EQ(
+        std::string_view(error.what()),
+        "the TestServer has begun: route \"/late\" is ignored: routes are added before run()");
+  }
+  EXPECT_EQ(test.get("/late").status(), 404);
+}
+
 TEST(ServerTesting, WhatOtherThreadsPostRunsInTheNextCall) {
   TestServer test;
   Handle handle;

@@ -104,8 +104,9 @@ class TestServer {
   TestServer(const TestServer&) = delete;
   TestServer& operator=(const TestServer&) = delete;
 
-  /// The server, to which the test adds routes before the first request. Its listen() and run() are
-  /// not called.
+  /// The server, to which the test adds routes before the first request: a later route, or another
+  /// setting that run() would ignore, throws std::runtime_error. Its listen() and run() are not
+  /// called.
   Server& server() noexcept;
 
   /// Sends a request on a connection of its own.

@@ -18,6 +18,7 @@
 #include <algorithm>
 #include <csignal>
 #include <new>
+#include <stdexcept>
 #include <string>
 #include <sys/resource.h>
 #include <thread>
@@ -90,6 +91,7 @@ Route* Core::add_route(std::string path, Router::Kind kind) {
 
 bool Core::is_too_late(std::string_view what) {
   if (!running_) return false;
+  if (is_stepped_) throw std::runtime_error("the TestServer has begun: " + std::string(what));
   const std::lock_guard lock(late_mutex_);
   late_ = what;
   connection::log(options.log, LogLevel::error, late_);

@@ -56,7 +56,8 @@ class Core {
   void end_steps() noexcept;
   Counters counters() const;
   std::vector<std::string> addresses() const;
-  /// Returns whether the server runs, and then logs that `what` is ignored. Throws std::bad_alloc.
+  /// Returns whether the server runs, and then logs that `what` is ignored. After begin_steps() it
+  /// throws std::runtime_error instead. Throws std::bad_alloc.
   bool is_too_late(std::string_view what);
   bool post_all(UniqueFunction<void()> function) noexcept;
   bool for_each(UniqueFunction<void(Connection&)> function) noexcept;
@@ -160,6 +161,7 @@ class Core {
   Parked<DrainOrder> drain_{};
   std::atomic<std::size_t> others_running_{0};
   std::atomic<bool> running_{false};
+  bool is_stepped_ = false;  // by begin_steps()
   std::mutex late_mutex_{};
   std::string late_{};  // guarded by late_mutex_: an option set while the server ran
 };

@@ -9,6 +9,7 @@ Result<Worker*> Core::begin_steps() {
   if (auto checked = check(); !checked) return std::move(checked).error();
   if (stop_error_) return Error(stop_error_, "eventfd");
   if (running_.exchange(true)) return Errc::already_running;
+  is_stepped_ = true;
   workers_.clear();
   workers_.push_back(std::make_unique<Worker>(*this, *metrics_.front(), 0));
   Worker& worker = *workers_.front();
