@@ -256,6 +256,7 @@ TEST(ProgramHub, PublishesTheBodyOfAPost) {
       {"a", "", "", "400"},
       {"a", std::string(1000, '['), "", "400"},
       {"a%00b", "1", "", "400"},
+      {"caf%E9", "1", "", "400"},  // not UTF-8, so no frame of JSON could name it
       {"ticker", "1", "", "400"},
       {"presence:a", "1", "", "400"},
       {"a", "1", "Origin: http://evil.example\r\n", "403"},
