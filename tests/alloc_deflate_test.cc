@@ -5,6 +5,7 @@
 
 #include "support/counting_malloc.h"
 #include "support/quiet_driver.h"
+#include "support/short_of_memory.h"
 #include "support/wire.h"
 #include "support/zlib_peer.h"
 
@@ -174,9 +175,12 @@ TEST(AllocDeflate, Rfc6455_10_4_ManyBombsCostNoMoreThanTheirLimits) {
 // ---- no memory
 
 // Compressed messages of every kind in both directions, with half of the output not written.
-class Exercise {
+class Compressed : public Exercise {
  public:
-  explicit Exercise(Role role) : shared_(std::string_view(payload_)) {
+  explicit Compressed(Role role)
+      : Exercise(4 << 20),
+        shared_(std::string_view(payload_)),
+        hello_(packed(peer_of(role), "Hello")) {
     ZlibSender sender;
     const auto message = [&](std::string_view text) {
       sender.reset();
@@ -189,7 +193,6 @@ class Exercise {
               compressed(binary(message(json(40'000)))), text("plain"),
               compressed(text(large.substr(0, 100), false)), ping("q"), more(large.substr(100)),
               compressed(binary(message(noise(9'000)))), compressed(text(message("last")))});
-    written_.reserve(4 << 20);
   }
 
   void run(Engine& engine) {
@@ -208,86 +211,32 @@ class Exercise {
       engine.settle();
     }
     engine.close(CloseCode::normal, "done");
-    write(engine, 4 << 20);
-    engine.feed_eof();
-    pull(engine, 1);
-    write(engine, 4 << 20);
-    pull(engine, 1);
+    finish(engine);
   }
-
-  std::size_t closed = 0;
-  std::string_view written() const { return written_; }
+  const std::string& hello() const { return hello_; }
+  static constexpr std::size_t least_frames = 16;
 
  private:
-  void pull(Engine& engine, std::size_t turn) {
-    while (const Event event = engine.next()) {
-      closed += event.kind() == Event::Kind::closed ? 1 : 0;
-      if (event.kind() == Event::Kind::message) engine.send(event.message());
-      if (turn % 3 == 0) engine.stash();
-    }
-  }
-  void write(Engine& engine, std::size_t most) {
-    while (most > 0) {
-      std::size_t size = 0;
-      for (const iovec& piece : engine.output()) {
-        const std::size_t part = std::min(piece.iov_len, most - size);
-        written_.append(static_cast<const char*>(piece.iov_base), part);
-        size += part;
-      }
-      if (size == 0) return;
-      engine.consume_output(size);
-      most -= size;
-    }
-  }
-
   std::string bytes_{};
   std::string payload_ = json(10'000);
   SharedMessage shared_;
-  std::string written_{};
+  std::string hello_;
 };
 
 TEST(AllocDeflate, EveryAllocationFailsOnce) {
+  const EngineOptions options{.limits = {.max_queued_bytes = 8 << 20},
+                              .deflate = Deflate{.min_bytes = 100}};
   std::size_t reports = 0;
   for (const Role role : roles) {
     for (const bool takeover : {false, true}) {
-      for (const bool good : {false, true}) {
-        bool fired = true;
-        for (std::size_t n = 0; fired; ++n) {
+      const Agreement agreement{
+          .deflate = DeflateAgreement{.takeover = takeover, .peer_takeover = takeover}};
+      for (const bool permanent : {false, true}) {
+        Shortage result{.fired = true};
+        for (std::size_t n = 0; result.fired; ++n) {
           SCOPED_TRACE(n);
-          const EngineOptions options{.limits = {.max_queued_bytes = 8 << 20},
-                                      .deflate = Deflate{.min_bytes = 100}};
-          const Agreement agreement{
-              .deflate = DeflateAgreement{.takeover = takeover, .peer_takeover = takeover}};
-          Workspace workspace;
-          Exercise exercise(role);
-          faults = 0;
-          for_good = good;
-          fails_at = allocations + n;
-          auto engine = Engine::established(role, agreement, options, workspace);
-          if (engine) exercise.run(*engine);
-          fails_at = none;
-          fired = faults > 0;
-          if (!engine) {
-            EXPECT_EQ(engine.error().code(), Errc::no_memory);
-            continue;
-          }
-          EXPECT_EQ(exercise.closed, 1u);
-          EXPECT_TRUE(engine->finished());
-          FrameReader reader(role);
-          reader.take_compressed(15, takeover);
-          reader.feed(exercise.written());
-          ASSERT_EQ(reader.fault(), "");
-          const CloseInfo& info = engine->close_info();
-          if (!fired) {
-            EXPECT_EQ(info.error, Errc::end_of_stream);
-            EXPECT_GT(reader.frames().size(), 15u);
-          } else if (info.error == Errc::no_memory) {
-            ++reports;
-            EXPECT_EQ(info.code, CloseCode::internal_error);
-          }
-          QuietDriver next(role, options, workspace, agreement);
-          next.turn(packed(peer_of(role), "Hello"));
-          EXPECT_EQ(next.events, 2u);
+          result = run_short(Compressed(role), role, options, agreement, n, permanent);
+          reports += result.reported ? 1 : 0;
         }
       }
     }

@@ -4,6 +4,7 @@
 
 #include "support/counting_malloc.h"
 #include "support/quiet_driver.h"
+#include "support/short_of_memory.h"
 #include "support/upgrade_text.h"
 #include "support/wire.h"
 
@@ -262,17 +263,16 @@ TEST(Alloc, LargeMessagesGiveMemoryBack) {
 
 // ---- no memory
 
-// Everything that a connection does, with half of its output not written. This class itself
-// allocates nothing meanwhile.
-class Exercise {
+// Everything that a connection does, with half of its output not written.
+class Conversation : public Exercise {
  public:
-  explicit Exercise(Role role)
-      : bytes_(wire(peer_of(role), {text("small"), ping("p"), binary(std::string(300 * kib, 'b')),
+  explicit Conversation(Role role)
+      : Exercise(8 << 20),
+        bytes_(wire(peer_of(role), {text("small"), ping("p"), binary(std::string(300 * kib, 'b')),
                                     text("frag", false), ping("q"), more(std::string(20'000, 'f')),
                                     pong("r"), binary(std::string(5'000, 'c')), text("last")})),
-        shared_(std::string_view(payload_)) {
-    written_.reserve(8 << 20);
-  }
+        shared_(std::string_view(payload_)),
+        hello_(wire(peer_of(role), text("Hello"))) {}
 
   void run(Engine& engine) {
     std::span<std::byte> rest = std::as_writable_bytes(std::span(bytes_));
@@ -289,29 +289,8 @@ class Exercise {
     engine.close(CloseCode::normal, "done");
     finish(engine);
   }
-
-  // Writes the rest of the output. Then the peer ends TCP.
-  void finish(Engine& engine) {
-    write(engine, 8 << 20);
-    engine.feed_eof();
-    pull(engine, 1);
-    write(engine, 8 << 20);
-    pull(engine, 1);
-  }
-
-  void pull(Engine& engine, std::size_t turn) {
-    while (const Event event = engine.next()) {
-      opened += event.kind() == Event::Kind::open ? 1 : 0;
-      closed += event.kind() == Event::Kind::closed ? 1 : 0;
-      if (event.kind() == Event::Kind::request) engine.accept();
-      if (event.kind() == Event::Kind::message) engine.send(event.message());
-      if (turn % 3 == 0) engine.stash();
-    }
-  }
-
-  std::size_t opened = 0;
-  std::size_t closed = 0;
-  std::string_view written() const { return written_; }
+  const std::string& hello() const { return hello_; }
+  static constexpr std::size_t least_frames = 21;
 
  private:
   void feed(Engine& engine, std::span<std::byte>& rest) {
@@ -324,68 +303,25 @@ class Exercise {
     engine.feed(in_room, rest.first(lent));
     rest = rest.subspan(lent);
   }
-  void write(Engine& engine, std::size_t most) {
-    while (most > 0) {
-      std::size_t size = 0;
-      for (const iovec& piece : engine.output()) {
-        const std::size_t part = std::min(piece.iov_len, most - size);
-        written_.append(static_cast<const char*>(piece.iov_base), part);
-        size += part;
-      }
-      if (size == 0) return;
-      engine.consume_output(size);
-      most -= size;
-    }
-  }
 
   std::string bytes_;
   std::string payload_ = std::string(10'000, 's');
   SharedMessage shared_;
-  std::string written_{};
+  std::string hello_;
 };
 
 // The n-th allocation fails, for every n: alone, or with all later ones. Only that connection ends.
-// It reports the cause once, its written output is valid to the last byte, and the next connection
-// works.
 TEST(Alloc, EveryAllocationFailsOnce) {
+  const EngineOptions options{.limits = {.max_queued_bytes = 8 << 20}};
+  const Agreement agreement{.protocol = "a protocol of some length"};
   std::size_t reports = 0;
   for (const Role role : roles) {
     for (const bool permanent : {false, true}) {
-      bool fired = true;
-      for (std::size_t n = 0; fired; ++n) {
+      Shortage result{.fired = true};
+      for (std::size_t n = 0; result.fired; ++n) {
         SCOPED_TRACE(n);
-        const EngineOptions options{.limits = {.max_queued_bytes = 8 << 20}};
-        Workspace workspace;
-        Exercise exercise(role);
-        const Agreement agreement{.protocol = "a protocol of some length"};
-        faults = 0;
-        for_good = permanent;
-        fails_at = allocations + n;
-        auto engine = Engine::established(role, agreement, options, workspace);
-        if (engine) exercise.run(*engine);
-        fails_at = none;
-        fired = faults > 0;
-        if (!engine) {
-          EXPECT_EQ(engine.error().code(), Errc::no_memory);
-          continue;
-        }
-        EXPECT_EQ(exercise.closed, 1u);
-        EXPECT_TRUE(engine->finished());
-        FrameReader reader(role);
-        reader.feed(exercise.written());
-        ASSERT_EQ(reader.fault(), "");
-        const CloseInfo& info = engine->close_info();
-        if (!fired) {
-          EXPECT_EQ(info.error, Errc::end_of_stream);
-          EXPECT_GT(reader.frames().size(), 20u);
-        } else if (info.error == Errc::no_memory) {
-          ++reports;
-          EXPECT_EQ(info.code, CloseCode::internal_error);
-          EXPECT_EQ(exercise.opened == 1, info.opened);
-        }
-        QuietDriver next(role, options, workspace);
-        next.turn(wire(peer_of(role), text("Hello")));
-        EXPECT_EQ(next.events, 2u);
+        result = run_short(Conversation(role), role, options, agreement, n, permanent);
+        reports += result.reported ? 1 : 0;
       }
     }
   }
@@ -403,7 +339,7 @@ TEST(Alloc, EveryAllocationOfAServersHandshakeFails) {
       SCOPED_TRACE(n);
       const EngineOptions options;
       Workspace workspace;
-      Exercise exercise(Role::server);
+      Conversation exercise(Role::server);
       std::string lent = request;
       faults = 0;
       for_good = permanent;
@@ -489,7 +425,7 @@ TEST(Alloc, EveryAllocationOfAClientsHandshakeFails) {
       SCOPED_TRACE(n);
       const EngineOptions options{.limits = {.max_queued_bytes = 8 << 20}};
       Workspace workspace;
-      Exercise exercise(Role::client);
+      Conversation exercise(Role::client);
       auto engine = Engine::client(request, options, workspace);
       ASSERT_TRUE(engine);
       engine->tick(start_time);

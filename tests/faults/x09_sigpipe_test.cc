@@ -15,25 +15,11 @@
 namespace tern::test {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 TEST(Faults, X09_AServerSurvivesWritesToAPeerThatIsGone) {
   const DeadlySigpipe deadly;
   Attacked attacked({.limits = {.overflow = Overflow::reject}});
   Inbox<bool> blocked;
-  const std::string large(700'000, 'x');  // so large that it is written before the end of the turn
-  attacked.server.route(
-      "/flood", Handlers{.on_open = [&](Connection&) { ++attacked.opened; },
-                         .on_message =
-                             [&](Connection& conn, Message) {
-                               blocked.put(DeadlySigpipe::blocked());
-                               const auto wanted = sys::broken_pipes() + 3;
-                               const auto give_up = Clock::now() + enough_time;
-                               while (sys::broken_pipes() < wanted && Clock::now() < give_up) {
-                                 conn.send(large);
-                               }
-                             },
-                         .on_close = [&](Connection&, const CloseInfo& i) { attacked.ended(i); }});
+  add_flood(attacked, 3, blocked);
   const std::uint16_t port = attacked.start();
   strike(attacked, [&] {
     const std::uint64_t before = sys::broken_pipes();

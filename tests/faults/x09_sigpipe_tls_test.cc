@@ -13,26 +13,11 @@
 namespace tern::test {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 TEST(Faults, X09_ATlsServerSurvivesWritesToAPeerThatIsGone) {
   const DeadlySigpipe deadly;
   AttackedTls attacked({.limits = {.overflow = Overflow::reject}});
   Inbox<bool> blocked;
-  const std::string large(700'000, 'x');  // so large that it is written before the end of the turn
-  attacked.server.route(
-      "/flood", Handlers{.on_open = [&](Connection&) { ++attacked.opened; },
-                         .on_message =
-                             [&](Connection& conn, Message) {
-                               blocked.put(DeadlySigpipe::blocked());
-                               const auto before = sys::broken_pipes();
-                               const auto give_up = Clock::now() + enough_time;
-                               while (sys::broken_pipes() == before && Clock::now() < give_up) {
-                                 conn.send(large);
-                               }
-                               for (int i = 0; i < 3; ++i) conn.send(large);
-                             },
-                         .on_close = [&](Connection&, const CloseInfo& i) { attacked.ended(i); }});
+  add_flood(attacked, 1, blocked);
   const std::uint16_t port = attacked.start();
   strike_tls(attacked, [&] {
     const std::uint64_t before = sys::broken_pipes();

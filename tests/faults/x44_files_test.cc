@@ -9,20 +9,18 @@
 //
 // The files are sparse or small, so the size for CI is the full size.
 #include "faults/support/aftermath.h"
+#include "faults/support/large_files.h"
 #include "faults/support/memory.h"
 
 #include <cerrno>
-#include <cstdlib>
 #include <deque>
 #include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <gtest/gtest.h>
-#include <optional>
 #include <string>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -35,58 +33,20 @@ namespace fs = std::filesystem;
 constexpr int small_buffer = 4'096;
 constexpr std::size_t large = std::size_t{8} << 20;  // more than the buffers of a socket
 
-/// A house with a folder that is removed at the end.
-class Site {
+/// A house with a folder.
+class Site : public LargeFiles {
  public:
   Site() : house({.timeouts = {.stall = std::chrono::minutes(10)}}) {
-    std::string name = (fs::temp_directory_path() / "tern_x44_XXXXXX").string();
-    root_ = ::mkdtemp(name.data());
-    house.server.files("/", root_.string());
-    house.server.get("/endless", [](const Request&) {
-      return Response::stream("text/plain", [] { return std::optional(std::string(5'000, 'x')); });
-    });
+    house.server.files("/", path());
+    add_endless(house.server);
     EXPECT_TRUE(house.start()) << house.why();
   }
-  ~Site() {
-    house.stop(std::chrono::seconds(1));
-    fs::remove_all(root_);
-  }
+  ~Site() { house.stop(std::chrono::seconds(1)); }
   Site(const Site&) = delete;
   Site& operator=(const Site&) = delete;
 
-  std::string at(const std::string& name) const { return (root_ / name).string(); }
-  void make(const std::string& name, std::size_t size, char letter) const {
-    std::ofstream(at(name), std::ios::binary) << std::string(size, letter);
-  }
-  /// Makes a large file that was changed long ago: two changes within a tick of the kernel could
-  /// have the same time.
-  void make_old(const std::string& name, char letter) const {
-    make(name, large, letter);
-    const timespec times[2] = {{1'000'000'000, 0}, {1'000'000'000, 0}};
-    EXPECT_EQ(::utimensat(AT_FDCWD, at(name).c_str(), times, 0), 0);
-  }
-  void make_sparse(const std::string& name, off_t size) const {
-    make(name, 0, ' ');
-    EXPECT_EQ(::truncate(at(name).c_str(), size), 0);
-  }
-
   House house;
-
- private:
-  fs::path root_{};
 };
-
-// Waits until the server has written what the sockets take.
-void await_standstill(const House& house) {
-  std::uint64_t before = 0;
-  int same = 0;
-  EXPECT_TRUE(eventually([&] {
-    const std::uint64_t now = house.server.counters().bytes_sent;
-    same = now == before ? same + 1 : 0;
-    before = now;
-    return same == 50;
-  }));
-}
 
 // Returns how many bytes of memory the readers cost while they read nothing.
 std::size_t read_slowly(Site& site, std::size_t readers) {
@@ -97,7 +57,7 @@ std::size_t read_slowly(Site& site, std::size_t readers) {
     const std::string head = slow.back().ask(page_request(i % 2 == 0 ? "/huge" : "/endless"));
     EXPECT_TRUE(head.starts_with("HTTP/1.1 200 ")) << head;
   }
-  await_standstill(site.house);
+  await_standstill(site.house.server);
   const std::size_t used = heap_in_use() - heap;
   EXPECT_EQ(clean_echoes(site.house.port(), 100), 101u);
   for (RawClient& client : slow) {  // they go on where they stopped
@@ -157,11 +117,11 @@ std::uint64_t change_while_sent(Site& site) {
   std::uint64_t resets = 0;
   for (const Change& change : changes()) {
     SCOPED_TRACE(change.name);
-    site.make_old("file", 'a');
+    site.make_old("file", large, 'a');
     RawClient client(site.house.port(), small_buffer);
     const std::string head = client.ask(page_request("/file"));
     EXPECT_EQ(field(head, "Content-Length"), std::to_string(large));
-    await_standstill(site.house);
+    await_standstill(site.house.server);
     change.make(site);
     std::size_t got = 0;
     bool same = true;

@@ -3,68 +3,27 @@
 // Pass: each such peer costs at most 256 KiB of memory beside that of its TLS connection, and
 // echoes go on. No byte of another version is sent, and the end without close_notify shows the peer
 // that the body is not complete.
+#include "faults/support/large_files.h"
 #include "faults/support/memory.h"
 #include "faults/support/tls_attacked.h"
 
-#include <cstdlib>
-#include <fcntl.h>
-#include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
 #include <memory>
 #include <string>
-#include <sys/stat.h>
+#include <unistd.h>
 #include <vector>
 
 namespace tern::test {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr std::size_t large = std::size_t{16} << 20;  // more than the buffers of a socket
 
-/// A folder with a large file that was changed long ago.
-class Folder {
- public:
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "tern_x44_XXXXXX").string();
-    root_ = ::mkdtemp(name.data());
-    make_old();
-  }
-  ~Folder() { fs::remove_all(root_); }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-
-  std::string path() const { return root_.string(); }
-  std::string file() const { return (root_ / "file").string(); }
-  void make_old() const {
-    std::ofstream(file(), std::ios::binary) << std::string(large, 'a');
-    const timespec times[2] = {{1'000'000'000, 0}, {1'000'000'000, 0}};
-    EXPECT_EQ(::utimensat(AT_FDCWD, file().c_str(), times, 0), 0);
-  }
-
- private:
-  fs::path root_{};
-};
-
-void serve(Attacked& attacked, const Folder& folder) {
+void serve(Attacked& attacked, const LargeFiles& folder) {
+  folder.make_old("file", large, 'a');
   attacked.server.files("/files", folder.path());
-  attacked.server.get("/endless", [](const Request&) {
-    return Response::stream("text/plain", [] { return std::optional(std::string(5'000, 'x')); });
-  });
+  add_endless(attacked.server);
   attacked.start();
-}
-
-// Waits until the server has written what the sockets take.
-void await_standstill(const Attacked& attacked) {
-  std::uint64_t before = 0;
-  int same = 0;
-  EXPECT_TRUE(eventually([&] {
-    const std::uint64_t now = attacked.server.counters().bytes_sent;
-    same = now == before ? same + 1 : 0;
-    before = now;
-    return same == 50;
-  }));
 }
 
 // Returns the head of the answer; the body may begin behind it.
@@ -76,7 +35,7 @@ std::string begin(TlsClient& client, std::string_view target) {
 
 TEST(Faults, X44_PeersOverTlsThatDoNotReadCostLittleMemory) {
   constexpr std::size_t readers = 10;
-  const Folder folder;
+  const LargeFiles folder;
   AttackedTls attacked({.timeouts = {.stall = std::chrono::minutes(10)}});
   serve(attacked, folder);
   strike_tls(attacked, [&] {
@@ -88,7 +47,7 @@ TEST(Faults, X44_PeersOverTlsThatDoNotReadCostLittleMemory) {
       const std::string head = begin(*slow.back(), i % 2 == 0 ? "/files/file" : "/endless");
       EXPECT_TRUE(head.starts_with("HTTP/1.1 200 ")) << head.substr(0, 100);
     }
-    await_standstill(attacked);
+    await_standstill(attacked.server);
     // The client's own TLS is counted as well.
     if (!sanitized) {
       EXPECT_LE(heap_in_use() - heap, readers * (std::size_t{400} << 10));
@@ -99,24 +58,24 @@ TEST(Faults, X44_PeersOverTlsThatDoNotReadCostLittleMemory) {
 }
 
 TEST(Faults, X44_NoByteOfAnotherVersionFollowsTheHeadOfAFileOverTls) {
-  const Folder folder;
+  const LargeFiles folder;
   AttackedTls attacked;
   serve(attacked, folder);
   strike_tls(attacked, [&] {
     const sys::Bystander bystander;
     int fired = 0;
     for (const bool cuts : {true, false}) {
-      folder.make_old();
+      folder.make_old("file", large, 'a');
       TlsClient client(attacked.port());
       std::string got = begin(client, "/files/file");
       const std::string length = field(got, "Content-Length");
       EXPECT_EQ(length, std::to_string(large));
       got.erase(0, got.find("\r\n\r\n") + 4);
-      await_standstill(attacked);
+      await_standstill(attacked.server);
       if (cuts) {
-        EXPECT_EQ(::truncate(folder.file().c_str(), 1'000), 0);
+        EXPECT_EQ(::truncate(folder.at("file").c_str(), 1'000), 0);
       } else {
-        std::fstream(folder.file(), std::ios::in | std::ios::out) << std::string(1'000, 'b');
+        std::fstream(folder.at("file"), std::ios::in | std::ios::out) << std::string(1'000, 'b');
       }
       std::size_t size = got.size();
       bool same = got.find_first_not_of('a') == got.npos;
@@ -134,7 +93,7 @@ TEST(Faults, X44_NoByteOfAnotherVersionFollowsTheHeadOfAFileOverTls) {
 }
 
 TEST(Faults, X44_PeersOverTlsThatLeaveInTheMiddleOfAFile) {
-  const Folder folder;
+  const LargeFiles folder;
   AttackedTls attacked;
   serve(attacked, folder);
   strike_tls(attacked, [&] {
