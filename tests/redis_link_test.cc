@@ -381,7 +381,7 @@ TEST_F(RedisLink, PublicationsWithoutAnAnswerAreLogged) {
 }
 
 // A socket that is closed before the answers came would reset the connection, and the server could
-// drop what it has not read.
+// drop the bytes that it has not read.
 TEST_F(RedisLink, CloseWaitsForAnswers) {
   ASSERT_TRUE(connect());
   publish("a", "x");

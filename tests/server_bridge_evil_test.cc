@@ -208,7 +208,7 @@ TEST(ServerBridgeEvil, AnyPositionsAreSurvived) {
     peers.front().take_all();
     wild.sink().deliver("t", Message("good"), {}, Position{1'000, 7});
     wild.sink().deliver("t", Message("better"), {}, Position{1'000, 8});
-    // What is held waits for answers, perhaps each publication for one of its own.
+    // The held publications wait for answers, perhaps each for an answer of its own.
     for (int i = 0; i < 200; ++i) wild.sink().history("t", {});
     wild.run();
     const std::vector<std::string> came = peers.front().take_all();

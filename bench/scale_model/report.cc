@@ -53,7 +53,7 @@ std::string machines_table(const std::vector<Planned>& all) {
 }
 
 std::string broker_table(const std::vector<Planned>& all) {
-  std::string text = head({"load", "machines", "publications/s", "machines that hear one",
+  std::string text = head({"load", "machines", "publications/s", "machines that receive one",
                            "deliveries/s of the broker", "its cores", "a bridge, cores"});
   for (const auto& [load, each] : all) {
     if (!load.tls) continue;
@@ -66,7 +66,7 @@ std::string broker_table(const std::vector<Planned>& all) {
 
 std::string interest_table(double connections) {
   std::string text =
-      head({"subscribers of a topic", "machines", "hear one, by the formula", "simulated"});
+      head({"subscribers of a topic", "machines", "receive one, by the formula", "simulated"});
   for (const std::size_t members : {2u, 10u, 50u, 1'000u}) {
     for (const std::uint32_t machines : {8u, 32u}) {
       const auto topics = static_cast<std::size_t>(connections) / members;

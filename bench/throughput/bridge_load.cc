@@ -1,5 +1,5 @@
-// As the load of a fan-out: the kernel discards what arrives, and the load counts bytes. A
-// publication is complete when all subscribers together have received its bytes.
+// It works like the load of a fan-out: the kernel discards the bytes that arrive, and the load
+// counts them. A publication is complete when all subscribers together have received its bytes.
 #include "throughput/bridge_load.h"
 
 #include <algorithm>
@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::size_t most_discarded = std::size_t{1} << 20;
 constexpr Seconds patience{10};
-constexpr Seconds rest{2};  // without a delivery, what is missing was lost
+constexpr Seconds rest{2};  // without a delivery, the missing publications were lost
 constexpr int silence_ms = 100;
 
 Clock::duration ticks(Seconds time) { return std::chrono::duration_cast<Clock::duration>(time); }
@@ -39,7 +39,7 @@ BridgeLoad::BridgeLoad(Source source, std::vector<net::Fd> sinks)
   learn_sizes();
 }
 
-// A broker may confirm a subscription late, so the first publications may reach nobody.
+// A broker may confirm a subscription late, so the first publications may reach no subscriber.
 void BridgeLoad::learn_sizes() {
   const auto end = Clock::now() + ticks(patience);
   const auto reached = [](const Sink& sink) { return sink.bytes != 0; };
@@ -90,7 +90,7 @@ BridgeLoadResult BridgeLoad::publish_for(const BridgeLoadOptions& options, Secon
   return result;
 }
 
-// What is missing will not come, so the count begins anew.
+// The missing publications will not come, so the count begins anew.
 void BridgeLoad::forget_lost() {
   lost_ += published_ * sinks_.size() - deliveries_;
   published_ = complete_ = deliveries_ = 0;

@@ -12,7 +12,7 @@
 
 namespace tern::bench {
 
-/// What one publication is on the wire of the publisher. The socket does not block.
+/// The bytes of one publication on the wire of the publisher. The socket does not block.
 struct Source {
   net::Fd socket{};
   std::vector<std::byte> request{};

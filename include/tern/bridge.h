@@ -74,13 +74,14 @@ struct Origin {
 
 /// Options of Server::bridge().
 struct BridgeOptions {
-  /// The topics of this bridge: a name, or the beginning of names and then '*'. Of several bridges
-  /// whose patterns fit, the longest pattern counts. A topic has one bridge at most.
+  /// The topics of this bridge: a name, or the beginning of names and then '*'. If the patterns of
+  /// several bridges match a topic, the topic has the bridge with the longest one. A topic has at
+  /// most one bridge.
   std::string topics = "*";
   Order order = Order::broker;
   WhileDown while_down = WhileDown::buffer;
   /// The bytes of publications that wait for the broker, with the name of the topic and 256 bytes
-  /// for each, because so much memory they take. Beyond it publish() returns `full` while the
+  /// for each, because they take so much memory. Beyond it publish() returns `full` while the
   /// bridge is up, and `bridge_down` while it is not.
   std::size_t buffer_bytes = std::size_t{8} << 20;
   /// The time for which publications wait after the broker was lost, or after the beginning. Then

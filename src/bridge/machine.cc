@@ -83,7 +83,7 @@ TimePoint Machine::step_down(TimePoint now) {
   return refuses_ || !waits ? next_attempt_ : std::min(next_attempt_, end);
 }
 
-// What was accepted in the first seconds is old by now, and later ones are refused.
+// The publications of the first seconds are old by now, and later ones are refused.
 void Machine::drop_held() noexcept {
   refuses_ = true;
   queue_.set_mode(Queue::Mode::refuses);

@@ -69,7 +69,7 @@ void Session::turn(bool readable) {
   if (has_tcp()) flush();
 }
 
-// Whether threads that only send read for the thread that receives.
+// Returns whether a thread that only sends also reads messages, for the thread that receives later.
 bool Session::takes_in() const noexcept { return has_room() && Clock::now() >= receives_until_; }
 
 bool Session::wants_read() const noexcept {

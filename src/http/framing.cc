@@ -1,13 +1,13 @@
 // Checks the Host field and the fields that tell where a body ends. Each rule about a body refuses
 // a request that some server on the way could read in another way:
 //
-//   Content-Length with Transfer-Encoding     RFC 9112 §6.3: an attempt to smuggle a request
-//   two Content-Length fields                 §6.3 allows equal ones; tern refuses them, too
-//   a length that has more than digits        §6.2
-//   two Transfer-Encoding fields              a server that reads only one of them sees another
-//   body Transfer-Encoding in HTTP/1.0             §6.1: the framing is faulty chunked twice, or
-//   not as the last coding  §6.1, §6.3: the end of the body is not known a coding besides chunked
-//   §6.1: 501, because tern cannot decode the body
+//   - Content-Length with Transfer-Encoding: an attempt to smuggle a request (RFC 9112 §6.3).
+//   - Two Content-Length fields. §6.3 allows equal ones; tern refuses them, too.
+//   - A length with other characters than digits (§6.2).
+//   - Two Transfer-Encoding fields, because a server that reads only one of them sees another body.
+//   - Transfer-Encoding in HTTP/1.0: the framing is faulty (§6.1).
+//   - "chunked" twice, or not as the last coding: the end of the body is not known (§6.1, §6.3).
+//   - A coding besides "chunked": 501, because tern cannot decode the body (§6.1).
 #include "http/framing.h"
 
 #include "http/authority.h"

@@ -64,7 +64,7 @@ Result<void> Link::connect(std::size_t server, bridge::LinkEvents& events) {
   connection_ = std::move(connected->connection);
   native_options_ = std::move(connected->options);
   if (always_tell_origin_ && natsConnection_HasHeaderSupport(connection_.get()) != NATS_OK) {
-    return lost("it knows no header fields, which Order::local_first needs");
+    return lost("the server has no header fields, which Order::local_first needs");
   }
   headers_are_known_ = true;
   never_handled_ = 0;
@@ -105,8 +105,9 @@ void Link::learn_servers() {
   std::free(urls);
 }
 
-// If a socket is closed while bytes wait that are not read, it is reset, and the broker may lose
-// what it has not read yet. So this ends the sending and reads until the broker has closed, too.
+// A socket that is closed while unread bytes wait in it is reset. Then the broker may lose the
+// bytes that it has not read yet. So this ends the sending, and reads until the broker has closed,
+// too.
 void Link::end_sending() noexcept {
   const int socket = session_->socket.get();
   if (unwritten() > 0) return;
@@ -128,7 +129,7 @@ void Link::close() noexcept {
   if (session_) session_->end();
   if (connection_) {
     if (evented_) {
-      write_socket();  // else libnats would wait for a PONG that nobody reads
+      write_socket();  // otherwise libnats would wait for a PONG that no thread reads
       if (!natsConnection_IsClosed(connection_.get())) end_sending();
     }
     natsConnection_Close(connection_.get());
@@ -150,7 +151,7 @@ void Link::interrupt() noexcept {
 Result<void> Link::check_connection() const {
   if (!natsConnection_IsClosed(connection_.get())) {
     const bool elsewhere = servers_.size() > 1;  // otherwise it stays to the end
-    if (elsewhere && session_->will_stop()) return lost("it says that it stops soon (lame duck)");
+    if (elsewhere && session_->will_stop()) return lost("the server stops soon (lame duck)");
     return {};
   }
   const char* text = nullptr;
@@ -235,10 +236,10 @@ Result<void> Link::judge_publication(natsStatus status, std::string_view topic,
   const bool too_big = status == NATS_MAX_PAYLOAD;
   if (!too_big) headers_are_known_ = false;
   session_->with_events([&](bridge::LinkEvents& events) {
-    events.log(LogLevel::warning,
-               too_big
-                   ? "a publication is not sent, because it is over the max_payload of the server"
-                   : "the server knows no header fields, so publications do not tell their origin");
+    events.log(
+        LogLevel::warning,
+        too_big ? "a publication is not sent, because it is over the max_payload of the server"
+                : "the server has no header fields, so publications are sent without their origin");
     events.on_gap(topic, GapCause::lost);
   });
   return {};

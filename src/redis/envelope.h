@@ -29,7 +29,8 @@ struct Opened {
 /// checked.
 Opened open_envelope(std::string_view bytes) noexcept;
 
-/// What publish_script sends: 0xFE, 2, "epoch:offset", a line feed, the bytes of the stream.
+/// The payload that publish_script sends: 0xFE, 2, "epoch:offset", a line feed, the bytes of the
+/// stream.
 struct Notification {
   Position position{};
   std::string_view bytes{};

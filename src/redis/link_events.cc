@@ -1,4 +1,4 @@
-// What a server sends.
+// Takes the answers and the notifications of a server.
 //
 // A publication and the answer to a question for the history of its topic come over different
 // connections. A notification that comes after the question waits until the answer was delivered:
@@ -13,7 +13,7 @@
 namespace tern::redis {
 namespace {
 
-// What is read before the link looks at commands again: about a millisecond.
+// The link reads so often before it looks at commands again. That takes about a millisecond.
 constexpr int max_reads = 64;
 
 constexpr std::size_t max_held_bytes = std::size_t{8} << 20;

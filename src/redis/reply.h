@@ -22,7 +22,7 @@ using Reply = std::unique_ptr<redisReply, FreeReply>;
 std::string_view text_of(const redisReply& reply) noexcept;
 inline bool is_error(const redisReply& reply) noexcept { return reply.type == REDIS_REPLY_ERROR; }
 
-/// What a connection that subscribes receives.
+/// A message that a connection with subscriptions receives.
 struct Push {
   enum class Kind : std::uint8_t {
     message,

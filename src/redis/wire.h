@@ -57,7 +57,7 @@ class Wire {
     void operator()(redisReader* reader) const noexcept { redisReaderFree(reader); }
   };
 
-  /// What hiredis calls to make answers: its own functions, and the same with a bound.
+  /// The functions that hiredis calls to make answers: its own ones, and the same with a bound.
   struct Makers {
     redisReplyObjectFunctions usual{};
     redisReplyObjectFunctions bounded{};

@@ -338,7 +338,7 @@ void BridgeLine::report(TopicState& topic, GapCause cause) noexcept {
   if (wakes && runs_.load(relaxed)) owner_->wake();
 }
 
-// A topic without subscribers has nobody to tell.
+// A gap of a topic without subscribers is not reported.
 BridgeLine::Gap BridgeLine::take_gap() noexcept {
   for (;;) {
     Gap gap;

@@ -74,7 +74,7 @@ Result<void> Core::begin_bridges() {
   return bridges.begin(workers_.front()->loop().core(), inboxes);
 }
 
-// What waits for a broker may still go out, but a stop must not take much longer for it.
+// Publications that wait for a broker may still go out, but they must not delay a stop much.
 void Core::end_bridges() noexcept {
   constexpr std::chrono::nanoseconds most = std::chrono::seconds(2);
   const auto left = stop_at() - std::chrono::steady_clock::now();

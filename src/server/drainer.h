@@ -15,8 +15,8 @@ namespace tern::server {
 
 class Core;
 
-/// Closes the open connections of a worker as a DrainPlan says, and at the deadline stops the
-/// server. Lifetime: until the loop has ended, because the sweep may still call it. Thread: the
+/// Closes the open connections of a worker at the times of a DrainPlan, and stops the server at the
+/// deadline. Lifetime: until the loop has ended, because the sweep may still call it. Thread: the
 /// worker's.
 class Drainer final : private net::Timer {
  public:

@@ -111,7 +111,7 @@ void strike_over(Over over, F attack) {
 
 // ---- a client on a loop
 
-// A client whose server is killed once. It tells its story in counts.
+// A client whose server is killed once. It counts the events of its connections.
 class Bereaved {
  public:
   Bereaved(Moment moment, Over over) : moment_(moment), server_(over) {}

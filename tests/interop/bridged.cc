@@ -168,7 +168,7 @@ std::string flood(tern::Server& server, const Flood& wanted,
 
 // ---- subscribers inside of this program
 
-// What one subscriber has received. Thread: the loop of the clients.
+// The counts of one subscriber. Thread: the loop of the clients.
 struct Tally {
   std::atomic<std::uint64_t>* own_received =
       nullptr;  // of publications of this process; of one subscriber
