@@ -321,9 +321,11 @@ TEST(TernConnectOutput, ShowControlReportsPingsAndPongs) {
     ScriptedPeer peer([&](Socket& socket) {
       socket.upgrade();
       FrameSource frames(socket);
-      for (int i = 0; i < 2; ++i) {
+      while (pings.size() < 2) {
         const Frame frame = frames.next();
-        pings.push_back(to_string(frame));
+        const std::string text = to_string(frame);
+        // On a busy machine the keepalive may ask, too, because the command is late.
+        if (!text.starts_with("ping tern-")) pings.push_back(text);
         socket.send(pong(frame.payload));
       }
       socket.send(ping("theirs"));
