@@ -35,6 +35,7 @@ foreach(bridge IN LISTS tern_bridges)
   install(EXPORT tern_${bridge}_targets FILE tern_${bridge}Targets.cmake NAMESPACE tern::
     DESTINATION ${tern_package_dir})
   install(FILES ${CMAKE_CURRENT_LIST_DIR}/Find${tern_bridge_${bridge}_module}.cmake
+    ${CMAKE_CURRENT_LIST_DIR}/TernFindLibrary.cmake
     DESTINATION ${tern_package_dir})
   set(bridge_requires ${tern_bridge_${bridge}_requires})
   configure_file(${CMAKE_CURRENT_LIST_DIR}/tern-bridge.pc.in ${PROJECT_BINARY_DIR}/tern-${bridge}.pc @ONLY)

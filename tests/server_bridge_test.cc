@@ -17,12 +17,26 @@ namespace {
 using namespace std::chrono_literals;
 using House = BridgeHouse;
 
+// Two servers on one broker.
+struct TwoHouses {
+  explicit TwoHouses(const BridgeOptions& options = {}) : a(broker, options), b(broker, options) {}
+
+  void run() {
+    broker.run();
+    a.run();
+    b.run();
+  }
+
+  Broker broker{};
+  House a;
+  House b;
+};
+
 // ---- the order of the broker
 
 TEST(ServerBridge, APublicationReachesTheSubscribersOfAllServersOnce) {
-  Broker broker;
-  House a(broker);
-  House b(broker);
+  TwoHouses houses;
+  auto& [broker, a, b] = houses;
   TestPeer one = subscriber(a);
   TestPeer two = subscriber(b);
   TestPeer other = subscriber(b, "sub u");
@@ -31,24 +45,19 @@ TEST(ServerBridge, APublicationReachesTheSubscribersOfAllServersOnce) {
   EXPECT_EQ(status.workers(), 0u);
   EXPECT_EQ(status.position().offset, 0u);
   EXPECT_EQ(all_of(one), "yes; ") << "it comes from the broker";
-  broker.run();
-  a.run();
-  b.run();
+  houses.run();
   EXPECT_EQ(all_of(one), "hello; ");
   EXPECT_EQ(all_of(two), "yes; hello; ");
   EXPECT_EQ(all_of(other), "yes; ");
 }
 
 TEST(ServerBridge, AllServersHaveTheOrderOfTheBroker) {
-  Broker broker;
-  House a(broker);
-  House b(broker);
+  TwoHouses houses;
+  auto& [broker, a, b] = houses;
   TestPeer one = subscriber(a);
   TestPeer two = subscriber(b);
   for (int i = 0; i < 100; ++i) (i % 2 == 0 ? a : b).server().publish("t", std::to_string(i));
-  broker.run();
-  a.run();
-  b.run();
+  houses.run();
   EXPECT_EQ(all_of(one), all_of(two));
   Topic topic = a.server().topic("t");
   EXPECT_EQ(topic.publish("handle").value(), PublishStatus::queued);
@@ -59,16 +68,13 @@ TEST(ServerBridge, AllServersHaveTheOrderOfTheBroker) {
 }
 
 TEST(ServerBridge, AConnectionDoesNotReceiveWhatItPublished) {
-  Broker broker;
-  House a(broker);
-  House b(broker);
+  TwoHouses houses;
+  auto& [broker, a, b] = houses;
   TestPeer one = subscriber(a);
   TestPeer two = subscriber(a);
   TestPeer three = subscriber(b);  // it has the slot of `one`, on another server
   one.send("pub t mine");
-  broker.run();
-  a.run();
-  b.run();
+  houses.run();
   EXPECT_EQ(all_of(one), "yes; published queued; ");
   EXPECT_EQ(all_of(two), "yes; mine; ");
   EXPECT_EQ(all_of(three), "yes; mine; ");
@@ -185,16 +191,13 @@ TEST(ServerBridge, OptionsThatCannotWorkAreErrorsOfListen) {
 // ---- local first
 
 TEST(ServerBridge, LocalFirstDeliversAtOnceAndDropsTheEcho) {
-  Broker broker;
-  House a(broker, {.order = Order::local_first});
-  House b(broker, {.order = Order::local_first});
+  TwoHouses houses({.order = Order::local_first});
+  auto& [broker, a, b] = houses;
   TestPeer one = subscriber(a);
   TestPeer two = subscriber(b);
   EXPECT_EQ(a.server().publish("t", "x").workers(), 1u);
   EXPECT_EQ(all_of(one), "yes; x; ");
-  broker.run();
-  a.run();
-  b.run();
+  houses.run();
   EXPECT_EQ(all_of(one), "");
   EXPECT_EQ(all_of(two), "yes; x; ");
   EXPECT_EQ(a.counters().echoes, 1u);
@@ -324,9 +327,8 @@ TEST(ServerBridge, TellsAGapOnceForEachTopicAndOutage) {
 }
 
 TEST(ServerBridge, WhileDownLocalReachesThisServer) {
-  Broker broker;
-  House a(broker, {.while_down = WhileDown::local});
-  House b(broker, {.while_down = WhileDown::local});
+  TwoHouses houses({.while_down = WhileDown::local});
+  auto& [broker, a, b] = houses;
   TestPeer one = subscriber(a);
   TestPeer two = subscriber(b);
   broker.fail();

@@ -79,17 +79,30 @@ async def shared_by(one, two, topic):
         yield ann, bob
 
 
-async def chat(ann, bob):
-    for sender, data in ((ann, {"text": "Hello"}), (bob, "Grüße"), (ann, [1, None])):
-        await sender.say(data)
-        for peer in (ann, bob):
-            expect((await peer.hear())["data"], data, "data")
-
-
 # ---- hubs on a broker
 
 # The payload of another program, and the data that subscribers receive.
 PAYLOADS = (('{"a":[1,2]}', {"a": [1, 2]}), ("not JSON", "not JSON"), ("12", 12), ("[" * 1000, "[" * 1000))
+
+
+async def both_hear(ann, bob, data, what):
+    for peer in (ann, bob):
+        expect((await peer.hear())["data"], data, what)
+
+
+async def chat(ann, bob):
+    for sender, data in ((ann, {"text": "Hello"}), (bob, "Grüße"), (ann, [1, None])):
+        await sender.say(data)
+        await both_hear(ann, bob, data, "data")
+
+
+async def payloads_of_others(ann, bob, publish):
+    """Another program publishes the payloads by publish(payload)."""
+    for payload, data in PAYLOADS:
+        publish(payload)
+        await both_hear(ann, bob, data, f"data of {payload[:20]}")
+
+
 BROKERS = {"NATS": ("--nats", Nats), "Redis": ("--redis", Redis)}
 
 
@@ -100,10 +113,7 @@ def redis_hubs():
         async def talk():
             async with shared_by(one, two, "room.7") as (ann, bob):
                 await chat(ann, bob)
-                for payload, data in PAYLOADS:
-                    broker.call("PUBLISH", "tern.room.7", payload)
-                    for peer in (ann, bob):
-                        expect((await peer.hear())["data"], data, f"data of {payload[:20]}")
+                await payloads_of_others(ann, bob, lambda payload: broker.call("PUBLISH", "tern.room.7", payload))
                 with socket.create_connection(("127.0.0.1", broker.port), SECONDS) as other:
                     other.sendall(b"SUBSCRIBE tern.room.7\r\n")
                     read = other.makefile("rb")
@@ -122,10 +132,7 @@ def nats_hubs():
         async def talk():
             async with shared_by(one, two, "room.7") as (ann, bob):
                 await chat(ann, bob)
-                for payload, data in PAYLOADS:
-                    broker.publish("tern.room.7", payload)
-                    for peer in (ann, bob):
-                        expect((await peer.hear())["data"], data, f"data of {payload[:20]}")
+                await payloads_of_others(ann, bob, lambda payload: broker.publish("tern.room.7", payload))
                 with NatsWatch(broker.port, "tern.>") as other:
                     await ann.say({"text": "out"})
                     expect(other.next(), ("tern.room.7", b"", b'{"text":"out"}'), "at the other program")

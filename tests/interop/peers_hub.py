@@ -5,11 +5,11 @@ import contextlib
 import json
 import re
 import socket
-import threading
 
 import websockets
 
 from harness import SECONDS, check, expect, expect_in, program
+from tcp_proxy import Proxy
 from webdriver import Browser
 
 
@@ -20,59 +20,6 @@ def hub(*flags):
         line = server.wait_line(r"^listening on ")
         server.port = int(re.fullmatch(r"listening on ws://127\.0\.0\.1:(\d+)/ws", line).group(1))
         yield server
-
-
-class Gate:
-    """A proxy that can lose all of its connections and refuse new ones."""
-
-    def __init__(self, port):
-        self.target = ("127.0.0.1", port)
-        self.sockets = []
-        self.is_open = True
-        self.lock = threading.Lock()
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                client = self.listener.accept()[0]
-            except OSError:
-                return
-            with self.lock:
-                if not self.is_open:
-                    client.close()
-                    continue
-                server = socket.create_connection(self.target)
-                self.sockets += [client, server]
-            for words in ((client, server), (server, client)):
-                threading.Thread(target=self._copy, args=words, daemon=True).start()
-
-    @staticmethod
-    def _copy(source, target):
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                target.sendall(data)
-        for end in (source, target):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-    def cut(self):
-        with self.lock:
-            self.is_open = False
-            lost, self.sockets = self.sockets, []
-        for each in lost:
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-
-    def open(self):
-        with self.lock:
-            self.is_open = True
-
-    def close(self):
-        self.cut()
-        self.listener.close()
 
 
 LIVE = "document.getElementById('state').dataset.live === 'yes'"
@@ -91,10 +38,9 @@ def says(browser, text):
 
 @check("Chromium", "the hub: two pages chat, one loses its server and recovers without a gap")
 def two_pages():
-    with hub("--threads", "2") as server, Browser() as ann, Browser() as bob:
-        gate = Gate(server.port)
+    with hub("--threads", "2") as server, Proxy(server.port) as proxy, Browser() as ann, Browser() as bob:
         ann.open(f"http://127.0.0.1:{server.port}/?room=tea&name=Ann")
-        bob.open(f"http://127.0.0.1:{gate.port}/?room=tea&name=Bob")
+        bob.open(f"http://127.0.0.1:{proxy.port}/?room=tea&name=Bob")
         for browser in (ann, bob):
             browser.wait_for(LIVE + " && document.getElementById('present').textContent === '2'")
         for sender, text in ((ann, "Hello, Bob"), (bob, "Grüße an die Küste"), (ann, "<b>&amp;</b>")):
@@ -102,13 +48,13 @@ def two_pages():
             for browser in (ann, bob):
                 browser.wait_for(shows(text))
 
-        gate.cut()
+        proxy.cut(refuse=True)
         bob.wait_for(f"!({LIVE})")
         ann.wait_for("document.getElementById('present').textContent === '1'")
         for number in (4, 5, 6):
             says(ann, f"number {number}")
             ann.wait_for(shows(f"number {number}"))
-        gate.open()
+        proxy.open()
         bob.wait_for(LIVE + " && " + shows("number 6"))
         expect(bob.run(OFFSETS), [1, 2, 3, 4, 5, 6], "offsets at the page that was cut off")
         expect_in("3 missed messages follow, none is lost", str(bob.run(NOTES)), "note")
@@ -118,13 +64,12 @@ def two_pages():
         bob.wait_for(shows("back"))
 
         # A page that is loaded again has the history.
-        bob.open(f"http://127.0.0.1:{gate.port}/?room=tea")
+        bob.open(f"http://127.0.0.1:{proxy.port}/?room=tea")
         bob.wait_for(shows("back"))
         expect(bob.run(OFFSETS), [1, 2, 3, 4, 5, 6, 7], "offsets after a reload")
         expect(ann.run(OFFSETS), [1, 2, 3, 4, 5, 6, 7], "offsets at the page that was never cut off")
         expect(ann.run(NOTES), [], "notes of the page that was never cut off")
         expect(ann.console(), [], "console")
-        gate.close()
 
 
 @check("Chromium", "the hub: after a restart the page tells that messages are lost")
