@@ -5,6 +5,7 @@
 #include "support/running_server.h"
 
 #include <atomic>
+#include <chrono>
 #include <gtest/gtest.h>
 #include <optional>
 #include <stdexcept>
@@ -218,7 +219,17 @@ TEST(ServerExchange, TheRequestOutlivesItsConnection) {
   EXPECT_EQ(answer(next), "200 over");
 }
 
-// A job stops when nobody waits for its result any more.
+// Returns false if the exchange is open for ten seconds.
+bool closes(const Exchange& exchange) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (exchange.is_open()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::yield();
+  }
+  return true;
+}
+
+// A job may stop when its peer has left, because its result has no receiver.
 TEST(ServerExchange, TellsThatItsPeerHasLeft) {
   Inbox<Exchange> waiting;
   RunningServer running;
@@ -233,7 +244,7 @@ TEST(ServerExchange, TellsThatItsPeerHasLeft) {
     ASSERT_TRUE(exchange);
     EXPECT_TRUE(exchange->is_open());
     resets ? client.reset() : client.finish();
-    while (exchange->is_open()) std::this_thread::yield();
+    ASSERT_TRUE(closes(*exchange)) << "resets: " << resets;
     exchange->respond(Response::text("done"));
     if (!resets) {
       EXPECT_EQ(answer(client), "200 done") << "it has only ended its direction";
@@ -244,7 +255,7 @@ TEST(ServerExchange, TellsThatItsPeerHasLeft) {
   both.finish();
   const auto first = waiting.take();
   ASSERT_TRUE(first);
-  while (first->is_open()) std::this_thread::yield();
+  ASSERT_TRUE(closes(*first));
   first->respond(Response::text("1"));
   const auto second = waiting.take();
   ASSERT_TRUE(second);
