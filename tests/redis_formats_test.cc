@@ -388,13 +388,13 @@ TEST(RedisReply, OtherAnswersAreNoPartOfAStream) {
 TEST(RedisEchoes, OnlyTheFirstThatHasNotComeBackIsOne) {
   Echoes echoes;
   const tern::SharedMessage one(Message("one")), two(Message("two"));
-  EXPECT_EQ(echoes.add("a", one, {1, 1}), 0u);  // nobody subscribes
+  EXPECT_FALSE(echoes.add("a", one, {1, 1}));  // nobody subscribes
   echoes.want("a");
   echoes.want("b");
-  EXPECT_EQ(echoes.add("a", one, {0, 1}), 0u);
-  EXPECT_NE(echoes.add("a", one, {1, 1}), 0u);
-  EXPECT_NE(echoes.add("a", two, {1, 2}), 0u);
-  EXPECT_NE(echoes.add("b", two, {1, 3}), 0u);
+  EXPECT_FALSE(echoes.add("a", one, {0, 1}));
+  EXPECT_TRUE(echoes.add("a", one, {1, 1}));
+  EXPECT_TRUE(echoes.add("a", two, {1, 2}));
+  EXPECT_TRUE(echoes.add("b", two, {1, 3}));
   EXPECT_EQ(echoes.take("a", "two"), Origin());  // of another program
   EXPECT_EQ(echoes.take("c", "one"), Origin());
   EXPECT_EQ(echoes.take("a", "one"), (Origin{1, 1}));
@@ -408,17 +408,17 @@ TEST(RedisEchoes, ForgetsWhatDoesNotComeBack) {
   const tern::SharedMessage one(Message("one")), two(Message("two"));
   echoes.want("a");
   const auto number = echoes.add("a", one, {1, 1});
-  EXPECT_NE(echoes.add("a", two, {1, 2}), 0u);
-  echoes.remove(0);
+  EXPECT_TRUE(echoes.add("a", two, {1, 2}));
+  echoes.remove({});
   echoes.remove(number);
   echoes.remove(number);
   EXPECT_EQ(echoes.take("a", "two"), (Origin{1, 2}));
-  EXPECT_NE(echoes.add("a", one, {1, 1}), 0u);
+  EXPECT_TRUE(echoes.add("a", one, {1, 1}));
   echoes.unwant("a");
   echoes.unwant("a");
   echoes.want("a");
   EXPECT_EQ(echoes.take("a", "one"), Origin());
-  EXPECT_NE(echoes.add("a", one, {1, 1}), 0u);
+  EXPECT_TRUE(echoes.add("a", one, {1, 1}));
   echoes.clear();
   echoes.want("a");
   EXPECT_EQ(echoes.take("a", "one"), Origin());
@@ -450,10 +450,30 @@ TEST(RedisEchoes, TheirNumberIsBounded) {
   Echoes echoes;
   const tern::SharedMessage one(Message("one"));
   echoes.want("a");
-  for (int i = 0; i < 65'536; ++i) ASSERT_NE(echoes.add("a", one, {1, 1}), 0u);
-  EXPECT_EQ(echoes.add("a", one, {1, 1}), 0u);
+  for (int i = 0; i < 65'536; ++i) ASSERT_TRUE(echoes.add("a", one, {1, 1}));
+  EXPECT_FALSE(echoes.add("a", one, {1, 1}));
   EXPECT_EQ(echoes.take("a", "one"), (Origin{1, 1}));
-  EXPECT_NE(echoes.add("a", one, {1, 1}), 0u);
+  EXPECT_TRUE(echoes.add("a", one, {1, 1}));
+}
+
+// A server may refuse all publications, and a bridge may have a hundred thousand topics.
+TEST(RedisEchoes, ARefusalOfOneTopicLeavesTheOthers) {
+  Echoes echoes;
+  const tern::SharedMessage one(Message("one")), two(Message("two")), three(Message("three"));
+  for (int i = 0; i < 100; ++i) echoes.want("t" + std::to_string(i));
+  echoes.add("t7", one, {1, 1});
+  const auto refused = echoes.add("t7", two, {1, 2});
+  echoes.add("t7", three, {1, 3});
+  const auto gone = echoes.add("t8", two, {1, 4});
+  echoes.unwant("t8");
+  echoes.want("t8");
+  echoes.add("t8", one, {1, 5});
+  echoes.remove(gone);
+  echoes.remove(refused);
+  EXPECT_EQ(echoes.take("t7", "one"), (Origin{1, 1}));
+  EXPECT_EQ(echoes.take("t7", "three"), (Origin{1, 3}));
+  EXPECT_EQ(echoes.take("t8", "one"), (Origin{1, 5}));
+  EXPECT_EQ(echoes.bytes(), 0u);
 }
 
 // ---- the gate

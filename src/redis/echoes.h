@@ -32,10 +32,17 @@ class Echoes {
   /// The publications of this topic come back from now on, or no longer. Throws std::bad_alloc.
   void want(std::string_view topic);
   void unwant(std::string_view topic) noexcept;
-  /// A publication was sent. Returns its number; 0 if it does not come back. Throws std::bad_alloc.
-  std::uint64_t add(std::string_view topic, const SharedMessage& message, const Origin& origin);
-  /// The server refused a publication, so it does not come back.
-  void remove(std::uint64_t number) noexcept;
+  /// The place of a publication that was sent: its topic, and its number in this topic.
+  struct Place {
+    std::uint64_t topic = 0;  ///< 0: the publication does not come back
+    std::uint64_t number = 0;
+    explicit operator bool() const noexcept { return topic != 0; }
+  };
+  /// A publication was sent. Throws std::bad_alloc.
+  Place add(std::string_view topic, const SharedMessage& message, const Origin& origin);
+  /// The server refused a publication, so it does not come back. It takes the same time however
+  /// many topics there are, because a server may refuse all publications.
+  void remove(const Place& place) noexcept;
   /// A message came. Returns its publisher; all zeros if it is another program.
   Origin take(std::string_view topic, std::string_view bytes) noexcept;
   /// The bytes of the messages that have not come back.
@@ -49,12 +56,18 @@ class Echoes {
     std::uint64_t number;
   };
 
+  struct Topic {
+    std::uint64_t id;
+    std::deque<Sent> sent{};  // their numbers ascend
+  };
+
   void forget(const Sent& sent) noexcept;
 
-  ByName<std::deque<Sent>> topics_{};
+  ByName<Topic> topics_{};
+  std::unordered_map<std::uint64_t, Topic*> by_id_{};  // all of them
   std::size_t count_ = 0;
   std::size_t bytes_ = 0;
-  std::uint64_t last_number_ = 0;
+  std::uint64_t last_number_ = 0;  // of a publication or a topic
 };
 
 }  // namespace tern::redis

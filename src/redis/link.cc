@@ -97,8 +97,9 @@ Result<void> Link::publish(std::string_view topic, const SharedMessage& message,
           std::to_string(history.age.count()), std::to_string(history.position_age.count())},
          {.kind = Expected::Kind::publication});
   } else {
-    const std::uint64_t number = has_envelope() ? 0 : echoes_.add(topic, message, origin);
-    send({"PUBLISH", channel, payload}, {.kind = Expected::Kind::publication, .number = number});
+    const Echoes::Place echo =
+        has_envelope() ? Echoes::Place() : echoes_.add(topic, message, origin);
+    send({"PUBLISH", channel, payload}, {.kind = Expected::Kind::publication, .echo = echo});
   }
   return is_crowded() ? flush() : Result<void>();
 }

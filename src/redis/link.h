@@ -47,8 +47,8 @@ class Link final : public bridge::Link {
   struct Expected {
     enum class Kind : std::uint8_t { publication, history, other };
     Kind kind;
-    std::string topic{};       // history
-    std::uint64_t number = 0;  // publication: of Echoes
+    std::string topic{};   // history
+    Echoes::Place echo{};  // publication
   };
   /// A notification that came after a question for the history of its topic. It is delivered behind
   /// the answer, which may not have it.

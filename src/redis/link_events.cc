@@ -135,7 +135,7 @@ Result<void> Link::on_answer(const redisReply& reply) {
   if (expected.kind == Expected::Kind::history) {
     on_history(expected.topic, reply);
   } else if (is_error(reply)) {
-    echoes_.remove(expected.number);
+    echoes_.remove(expected.echo);
     tell_refused(text_of(reply));
   }
   if (!is_error(reply) || !ends_connection(text_of(reply))) return {};
