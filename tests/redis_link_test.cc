@@ -272,6 +272,31 @@ TEST_F(RedisLink, ADurablePublicationIsAScript) {
   expect_events({"a@7:1 from 2 x"});
 }
 
+// A subscriber that joined while the question was on its way would miss a publication that the
+// answer counts and whose notification comes later.
+TEST_F(RedisLink, AnAnswerWaitsForTheNotificationsThatItCounts) {
+  ASSERT_TRUE(connect({.history = History{}}));
+  subscribe("a");
+  pump([&] { return events.alive > 0; });
+  ASSERT_TRUE(link->history("a", {}, 10));
+  ASSERT_TRUE(link->flush());
+  EXPECT_EQ(commands->next()[1], "read");
+  notify(1, "1");
+  answer_question(history(2, {"1", "2"}));
+  pong("");  // of a ping of the driver
+  notify(2, "2");
+  notify(3, "3");
+  push("tern.b",
+       "\xFE\2"
+       "9:1\nother topic");
+  expect_events({"b@9:1 other topic"});
+  pong("history");
+  expect_events({"a@7:1 1", "a@7:2 2", "history a 2 1 2", "a@7:3 3"});
+  pong("history");  // of nothing
+  notify(4, "4");
+  expect_events({"a@7:4 4"});
+}
+
 TEST_F(RedisLink, NotificationsAfterAQuestionFollowItsAnswer) {
   ASSERT_TRUE(connect({.history = History{}}));
   subscribe("a");
@@ -291,8 +316,8 @@ TEST_F(RedisLink, NotificationsAfterAQuestionFollowItsAnswer) {
        "9:1\nother topic");
   expect_events({"b@9:1 other topic"});
   EXPECT_GT(events.alive, alive);
-  commands->send(history(3, {"2", "3"}));
-  expect_events({"history a 3 2 3", "a@7:3 3", "a@7:4 4"});
+  answer_question_at_once(history(3, {"2", "3"}));
+  expect_events({"a@7:3 3", "history a 3 2 3", "a@7:4 4"});
   notify(5, "5");
   expect_events({"a@7:5 5"});
 }
@@ -303,15 +328,15 @@ TEST_F(RedisLink, WithSeveralQuestionsTheyFollowTheLastAnswer) {
   ASSERT_TRUE(link->history("a", {7, 1}, 1));
   ASSERT_TRUE(link->flush());
   notify(2, "2");
-  commands->send(history(1, {"1"}));
+  answer_question_at_once(history(1, {"1"}));
   expect_events({"history a 1 1"});
-  commands->send("-ERR no\r\n");
+  answer_question_at_once("-ERR no\r\n");
   expect_events({"history a unknown", "a@7:2 2"});
   ASSERT_EQ(events.logged.size(), 1u);
   EXPECT_NE(events.logged[0].find("ERR no"), std::string::npos);
 }
 
-TEST_F(RedisLink, TooManyNotificationsThatWaitAreLeftToTheNextQuestion) {
+TEST_F(RedisLink, TooManyNotificationsThatWaitAreAGap) {
   ASSERT_TRUE(connect({.history = History{}}));
   ASSERT_TRUE(link->history("a", {7, 1}, 1));
   ASSERT_TRUE(link->flush());
@@ -324,11 +349,12 @@ TEST_F(RedisLink, TooManyNotificationsThatWaitAreLeftToTheNextQuestion) {
   });
   pump([&] { return !events.lines.empty(); });
   sender.join();
-  commands->send(history(1, {}));
-  pump([&] { return events.lines.size() >= 9; });
+  answer_question_at_once(history(1, {}));
+  pump([&] { return events.lines.size() >= 10; });
   EXPECT_EQ(events.lines[1], "history a 1");
   EXPECT_EQ(events.lines[2].substr(0, 6), "a@7:2 ");
-  EXPECT_EQ(events.lines.back().substr(0, 6), "a@7:8 ");
+  EXPECT_EQ(events.lines[8].substr(0, 6), "a@7:8 ");
+  EXPECT_EQ(events.lines.back(), "gap");
   events.lines.clear();
   notify(12, "12");  // nothing waits any more
   expect_events({"a@7:12 12"});

@@ -72,9 +72,10 @@ class Link {
   virtual Result<void> publish(std::string_view topic, const SharedMessage& message,
                                const Origin& origin) = 0;
   /// Asks for a history, see Bridge::history(). The answer comes by on_history() later, or in this
-  /// call. The link asks the broker after the broker has confirmed the subscription of the topic.
-  /// A publication that comes through the subscription after the question is reported after the
-  /// answer, although BridgeHistory::last may count it.
+  /// call; those to several questions come in the order of the questions. The link asks the broker
+  /// after the broker has confirmed the subscription of the topic. The publications that
+  /// BridgeHistory::last counts and that come through the subscription are reported before the
+  /// answer, and later ones behind it.
   virtual Result<void> history(std::string_view topic, Position after, std::size_t count) {
     static_cast<void>(topic), static_cast<void>(after), static_cast<void>(count);
     return {};

@@ -4,6 +4,7 @@
 #include "crypto/random.h"
 #include "redis/echoes.h"
 #include "redis/gate.h"
+#include "redis/reply.h"
 #include "redis/settings.h"
 #include "redis/wire.h"
 
@@ -50,17 +51,26 @@ class Link final : public bridge::Link {
     std::string topic{};   // history
     Echoes::Place echo{};  // publication
   };
-  /// A notification that came after a question for the history of its topic. It is delivered behind
-  /// the answer, which may not have it.
+  /// A notification that came after a question for the history of its topic. If the answer counts
+  /// it, it is delivered before the answer, else behind.
   struct Held {
-    std::optional<Position> position;
+    Position position;
     std::string bytes;
   };
   struct Asked {
     std::size_t questions = 0;
     std::vector<Held> held{};
     std::size_t bytes = 0;
-    bool is_full = false;  // later ones are dropped, and the server asks again
+    bool is_full = false;  // later ones are dropped, and it is a gap
+  };
+  /// An answer to a question for a history. It waits until the pong to a ping, which was sent when
+  /// it came, arrives on the connection that subscribes: then all notifications of publications
+  /// that it counts have arrived there, too.
+  struct Answered {
+    std::string topic;
+    Reply reply;
+    std::optional<Part> part;  // views of the reply; absent: an error
+    std::size_t bytes = 0;
   };
 
   Result<void> log_in(Wire& wire, const Address& address, const Patience& patience);
@@ -84,8 +94,11 @@ class Link final : public bridge::Link {
   void deliver(std::string_view topic, const std::optional<Position>& position,
                std::string_view bytes);
   bool hold(std::string_view topic, const Position& position, std::string_view bytes);
-  Result<void> on_answer(const redisReply& reply);
-  void on_history(const std::string& topic, const redisReply& reply);
+  Result<void> on_answer(Reply reply);
+  void on_history(std::string topic, Reply reply);
+  void on_history_pong();
+  void tell_history(const Answered& answered);
+  void deliver_held(std::string_view topic, Asked& asked, const std::optional<Position>& last);
   void tell_refused(std::string_view why);
   void say_goodbye() noexcept;
   void tell_unanswered() noexcept;
@@ -103,6 +116,8 @@ class Link final : public bridge::Link {
   Clock::time_point answered_at_{};  // or since when an answer is expected
   ByName<Asked> asked_{};
   std::size_t held_bytes_ = 0;
+  std::deque<Answered> answered_{};  // in the order of their pings
+  std::size_t answered_bytes_ = 0;
   std::string probe_channel_{};
   std::string run_{};  // of the server
   std::string publish_sha_{};

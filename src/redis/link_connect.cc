@@ -150,6 +150,8 @@ void Link::close() noexcept {
   expected_.clear();
   asked_.clear();
   held_bytes_ = 0;
+  answered_.clear();
+  answered_bytes_ = 0;
   refused_ = 0;
   told_foreign_ = is_ready_ = false;
   events_ = nullptr;

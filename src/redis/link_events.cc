@@ -1,9 +1,11 @@
 // Takes the answers and the notifications of a server.
 //
 // A publication and the answer to a question for the history of its topic come over different
-// connections. A notification that comes after the question waits until the answer was delivered:
-// either the answer has it, or it follows. So one question heals a hole also while publications
-// come all the time.
+// connections. So a notification that comes after the question waits, and the answer waits for a
+// pong on the connection of the notifications. Then the notifications that the answer counts are
+// delivered, the answer, and those behind it. So one question heals a hole also while publications
+// come all the time, and a subscriber that came meanwhile misses none of them.
+#include "redis/command.h"
 #include "redis/envelope.h"
 #include "redis/link.h"
 
@@ -17,6 +19,11 @@ namespace {
 constexpr int max_reads = 64;
 
 constexpr std::size_t max_held_bytes = std::size_t{8} << 20;
+// Of answers that wait for their pong. An answer beyond it is none.
+constexpr std::size_t max_answered_bytes = std::size_t{64} << 20;
+
+// The ping behind which an answer may be told. Link::ping() sends one without text.
+constexpr std::string_view history_ping = "history";
 
 // These errors say that another server, or another connection, is better.
 bool ends_connection(std::string_view error) noexcept {
@@ -61,8 +68,10 @@ Result<void> Link::on_push(const redisReply& reply) {
     case Push::Kind::error:
       return Error::described(std::make_error_code(std::errc::permission_denied),
                               std::string("it refuses a subscription: ").append(push.payload));
-    case Push::Kind::unsubscribed:
     case Push::Kind::pong:
+      if (push.payload == history_ping) on_history_pong();
+      break;
+    case Push::Kind::unsubscribed:
     case Push::Kind::other:
       break;
   }
@@ -90,7 +99,7 @@ void Link::deliver(std::string_view topic, const std::optional<Position>& positi
   events_->on_publication(topic, opened.message, opened.origin, position);
 }
 
-// Returns whether the notification waits, or is dropped because the server asks again.
+// Returns whether the notification waits, or is dropped and will be a gap.
 bool Link::hold(std::string_view topic, const Position& position, std::string_view bytes) {
   if (asked_.empty()) return false;
   const auto found = asked_.find(topic);
@@ -117,51 +126,97 @@ Result<void> Link::read_answers() {
       auto reply = commands_.next();
       if (!reply) return reply.error();
       if (*reply == nullptr) break;
-      if (auto done = on_answer(**reply); !done) return done;
+      if (auto done = on_answer(*std::move(reply)); !done) return done;
     }
     if (!*more) break;
   }
   return {};
 }
 
-Result<void> Link::on_answer(const redisReply& reply) {
+Result<void> Link::on_answer(Reply reply) {
   answered_at_ = Clock::now();
   if (expected_.empty()) {
     return Error::described(std::make_error_code(std::errc::protocol_error),
                             "it sent an answer without a command");
   }
-  const Expected expected = std::move(expected_.front());
+  Expected expected = std::move(expected_.front());
   expected_.pop_front();
-  if (expected.kind == Expected::Kind::history) {
-    on_history(expected.topic, reply);
-  } else if (is_error(reply)) {
-    echoes_.remove(expected.echo);
-    tell_refused(text_of(reply));
+  Result<void> result;
+  if (is_error(*reply) && ends_connection(text_of(*reply))) {
+    result = Error::described(std::make_error_code(std::errc::connection_refused), text_of(*reply));
   }
-  if (!is_error(reply) || !ends_connection(text_of(reply))) return {};
-  return Error::described(std::make_error_code(std::errc::connection_refused), text_of(reply));
+  if (expected.kind == Expected::Kind::history) {
+    on_history(std::move(expected.topic), std::move(reply));
+  } else if (is_error(*reply)) {
+    echoes_.remove(expected.echo);
+    tell_refused(text_of(*reply));
+  }
+  return result;
 }
 
-void Link::on_history(const std::string& topic, const redisReply& reply) {
-  const auto part = parse_part(reply);
-  if (part) {
-    std::vector<BridgedPublication> publications;
-    publications.reserve(part->entries.size());
-    for (const Entry& entry : part->entries) {
-      const Opened opened = open_envelope(entry.bytes);
-      publications.push_back({opened.message, opened.origin});
-    }
-    events_->on_history(topic, {.known = true, .last = part->last, .publications = publications});
-  } else {
-    events_->log(LogLevel::error, std::string("redis: no history: ").append(text_of(reply)));
-    events_->on_history(topic, {});
+// The server wrote the notifications of what the answer counts before it made the answer. But they
+// come over another connection. A pong on that one is behind them.
+void Link::on_history(std::string topic, Reply reply) {
+  Answered answered{std::move(topic), std::move(reply), {}};
+  answered.part = parse_part(*answered.reply);
+  if (!answered.part) {
+    events_->log(LogLevel::error,
+                 std::string("redis: no history: ").append(text_of(*answered.reply)));
   }
-  const auto found = asked_.find(topic);
-  if (found == asked_.end() || --found->second.questions > 0) return;
-  const Asked asked = std::move(found->second);
+  if (answered.part) {
+    for (const Entry& entry : answered.part->entries) answered.bytes += entry.bytes.size();
+  }
+  if (answered_bytes_ + answered.bytes > max_answered_bytes) {
+    events_->log(LogLevel::error, "redis: no history: too many answers come at once");
+    answered = {std::move(answered.topic), {}, {}};
+  }
+  append_command(subscriber_.output(), {"PING", history_ping});
+  answered_bytes_ += answered.bytes;
+  answered_.push_back(std::move(answered));
+}
+
+void Link::on_history_pong() {
+  if (answered_.empty()) return;  // of no ping of this connection
+  const Answered answered = std::move(answered_.front());
+  answered_.pop_front();
+  answered_bytes_ -= answered.bytes;
+  const auto found = asked_.find(answered.topic);
+  if (found == asked_.end()) return tell_history(answered);
+  if (answered.part) deliver_held(answered.topic, found->second, answered.part->last);
+  tell_history(answered);
+  if (--found->second.questions > 0) return;
+  Asked asked = std::move(found->second);
   asked_.erase(found);
-  held_bytes_ -= asked.bytes;
-  for (const Held& held : asked.held) deliver(topic, held.position, held.bytes);
+  deliver_held(answered.topic, asked, {});
+  // The dropped ones may be the last ones for long, so nothing else would tell that they are
+  // missing.
+  if (asked.is_full) events_->on_gap(answered.topic, GapCause::too_slow);
+}
+
+void Link::tell_history(const Answered& answered) {
+  if (!answered.part) return events_->on_history(answered.topic, {});
+  const Part& part = *answered.part;
+  std::vector<BridgedPublication> publications;
+  publications.reserve(part.entries.size());
+  for (const Entry& entry : part.entries) {
+    const Opened opened = open_envelope(entry.bytes);
+    publications.push_back({opened.message, opened.origin});
+  }
+  events_->on_history(answered.topic,
+                      {.known = true, .last = part.last, .publications = publications});
+}
+
+// Delivers what waits, up to `last`; all of it without one.
+void Link::deliver_held(std::string_view topic, Asked& asked, const std::optional<Position>& last) {
+  std::erase_if(asked.held, [&](const Held& held) {
+    const Position& at = held.position;
+    if (last && (at.epoch != last->epoch || at.offset > last->offset)) return false;
+    deliver(topic, at, held.bytes);
+    const std::size_t weight = held.bytes.size() + sizeof(Held);
+    asked.bytes -= weight;
+    held_bytes_ -= weight;
+    return true;
+  });
 }
 
 // The first refusal is logged, and then each time that their number has doubled.

@@ -46,7 +46,7 @@ Push parse_push(const redisReply& reply) noexcept {
   if (is_error(reply)) return {Push::Kind::error, {}, text_of(reply)};
   if (!is_array(reply, 2)) return {};
   const std::string_view kind = text_of(*reply.element[0]);
-  if (kind == "pong") return {.kind = Push::Kind::pong};
+  if (kind == "pong") return {Push::Kind::pong, {}, text_of(*reply.element[1])};
   if (reply.elements != 3) return {};
   const std::string_view channel = text_of(*reply.element[1]);
   if (kind == "message") return {Push::Kind::message, channel, text_of(*reply.element[2])};

@@ -28,7 +28,7 @@ struct Push {
     message,
     subscribed,
     unsubscribed,
-    pong,
+    pong,   ///< `payload` is that of the ping
     error,  ///< `payload` is the text of the server
     other,
   };

@@ -85,6 +85,11 @@ class End {
     }
   }
   void send(std::string_view bytes) const { EXPECT_TRUE(socket_.send(bytes)); }
+  // Whether bytes are there.
+  bool is_readable() const {
+    pollfd more{socket_.fd(), POLLIN, 0};
+    return ::poll(&more, 1, 0) == 1;
+  }
   // Whether more bytes come. A link that is only slow can make a test pass that should fail.
   bool is_quiet() const {
     pollfd more{socket_.fd(), POLLIN, 0};
@@ -176,6 +181,18 @@ class RedisPeer : public testing::Test {
     const std::string channel = "tern." + std::string(topic);
     EXPECT_EQ(subscriber->next(), (Words{"SUBSCRIBE", channel}));
     subscriber->send(confirm(channel));
+  }
+  // Answers a question for a history. The link then sends a ping to the connection of the
+  // notifications.
+  void answer_question(std::string_view bytes) {
+    commands->send(bytes);
+    pump([&] { return subscriber->is_readable(); });
+    EXPECT_EQ(subscriber->next(), (Words{"PING", "history"}));
+  }
+  void pong(const std::string& text) const { subscriber->send(array({"pong", text})); }
+  void answer_question_at_once(std::string_view bytes) {
+    answer_question(bytes);
+    pong("history");
   }
   void publish(std::string_view topic, std::string_view text, Origin origin = {}) {
     ASSERT_TRUE(link->publish(topic, SharedMessage(text), origin));
