@@ -167,6 +167,9 @@ TEST(ServerBridge, OptionsThatCannotWorkAreErrorsOfListen) {
       {{.topics = "x", .order = Order::local_first}, true, "a durable bridge"},
       {{.topics = "x", .while_down = WhileDown::local}, true, "a durable bridge"},
       {{.linger = -1s}, false, "a time is negative"},
+      {{.topics = "x", .on_gap = GapPolicy::retained}, false, "give them one by Server::topics()"},
+      {{.topics = "x", .on_gap = GapPolicy::retained}, true, "give them one by Server::topics()"},
+      {{.topics = "hot", .on_gap = GapPolicy::retained}, false, ""},
       {{.topics = "twice"}, false, "there are two"},
       {{.topics = "x", .order = Order::local_first}, false, ""},
   };

@@ -39,10 +39,12 @@ enum class WhileDown : std::uint8_t {
 /// Server::on_bridge_gap is called once, and on_gap of each subscriber's session with 0 for the
 /// number of publications.
 enum class GapPolicy : std::uint8_t {
-  nothing,   ///< no further one
-  retained,  ///< each subscriber receives the last publication that the topic's history has
-  recover,   ///< a durable bridge first delivers what its history has; only the rest is a gap
-  close,     ///< connections are closed with 1012 within BridgeOptions::gap_spread; also recovers
+  nothing,  ///< no further one; a durable bridge does not ask for what is missing
+  /// Each subscriber receives the last publication that the topic's history has. Without a
+  /// history (TopicOptions) listen() fails. A durable bridge also recovers.
+  retained,
+  recover,  ///< a durable bridge first delivers what its history has; only the rest is a gap
+  close,    ///< connections are closed with 1012 within BridgeOptions::gap_spread; also recovers
 };
 
 /// The reason for which publications of a topic may be missing.
@@ -189,8 +191,9 @@ class Bridge {
   /// BridgeHistory::last; the server does so when a topic has its first subscriber. The broker must
   /// be asked after it has confirmed the subscription of interest(), so that no publication falls
   /// between. Publications up to BridgeHistory::last that come through the subscription must be
-  /// delivered before the answer. Returns false if it cannot ask; otherwise BridgeSink::history()
-  /// has the answer, once. Thread: any.
+  /// delivered before the answer, and later ones should be behind it. Several questions for one
+  /// topic are answered in their order. Returns false if it cannot ask; otherwise
+  /// BridgeSink::history() has the answer, once. Thread: any.
   virtual bool history(std::string_view topic, Position after, std::size_t count) noexcept {
     static_cast<void>(topic), static_cast<void>(after), static_cast<void>(count);
     return false;

@@ -56,6 +56,11 @@ std::string BridgeLine::problem() const {
   if (durable_ && options_.while_down == WhileDown::local) {
     return name + "WhileDown::local does not fit a durable bridge, because the broker numbers";
   }
+  if (options_.on_gap == GapPolicy::retained && !table_.keeps_history(options_.topics)) {
+    return name +
+           "GapPolicy::retained needs topics with a history: give them one by Server::topics(), "
+           "TopicOptions::history, or choose another policy";
+  }
   if (!is_local_first()) return {};
   if (durable_) return name + "Order::local_first does not fit a durable bridge";
   if (table_.keeps_history(options_.topics)) {
