@@ -75,6 +75,7 @@ const std::map<std::string_view, std::string_view> room_of_public_header = {
     {"drain", "server"},
     {"tls", "tls"},
     {"connection", "connection"},
+    {"session", "connection"},
     {"server", "server"},
     {"testing", "server"},
     {"exchange", "server"},

@@ -25,6 +25,7 @@
 #include "tern/proxy.h"
 #include "tern/round_trip.h"
 #include "tern/server.h"
+#include "tern/session.h"
 #include "tern/stage.h"
 #include "tern/tls.h"
 #include "tern/topics.h"

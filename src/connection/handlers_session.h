@@ -23,6 +23,9 @@ struct HandlersSession {
   void on_gap(Connection& conn, std::string_view topic, std::uint64_t missed) {
     if (handlers->on_gap) handlers->on_gap(conn, topic, missed);
   }
+  void on_subscribed(Connection& conn, std::string_view topic, const Subscribed& begun) {
+    if (handlers->on_subscribed) handlers->on_subscribed(conn, topic, begun);
+  }
   void on_ping(Connection& conn, std::span<const std::byte> payload) {
     if (handlers->on_ping) handlers->on_ping(conn, payload);
   }
