@@ -181,5 +181,40 @@ TEST(AllocBridge, APublicationIsDeliveredOrTold) {
   }
 }
 
+// The subscriber waits for the answer, and nothing else would tell it.
+TEST(AllocBridge, AnAnswerIsToldInTheEnd) {
+  with_each_fault([](const std::function<void()>& begin) {
+    TestServer bench;
+    BridgeSink* sink = nullptr;
+    bench.server().topics("*", {.history = 10});
+    bench.server().bridge(LentBridge(&sink, true));
+    bench.server().route(
+        "/", Handlers{.on_open =
+                          [](Connection& conn) {
+                            conn.subscribe("t", {.from = {{7, 1}}});
+                          },
+                      .on_message = [](Connection&, Message) {},
+                      .on_subscribed =
+                          [](Connection& conn, std::string_view, const Subscribed& begun) {
+                            conn.send(begun.recovered ? "all" : "some");
+                          }});
+    TestPeer peer = bench.connect("/");
+    bench.run();
+    const BridgedPublication missed[] = {{Message("2"), {}}};
+    begin();
+    sink->history("t", {.known = true, .last = {7, 2}, .publications = missed});
+    fails_at = none;
+    bench.run();
+    bench.advance(std::chrono::milliseconds(100));
+    std::vector<std::string> texts;
+    for (const std::string& event : peer.take_all()) {
+      if (event.starts_with("text ")) texts.push_back(event.substr(5));
+    }
+    ASSERT_FALSE(texts.empty());
+    EXPECT_TRUE(texts.front() == "some" || texts == std::vector<std::string>({"all", "2"}))
+        << texts.front() << ' ' << texts.size();
+  });
+}
+
 }  // namespace
 }  // namespace tern::test

@@ -38,6 +38,12 @@ class Client {
     }
   }
 
+  // The broker has told the true beginning of a subscription that was pending.
+  void on_subscribed(tern::Connection& conn, std::string_view topic,
+                     const tern::Subscribed& begun) {
+    answer(conn, subscribed(topic, begun));
+  }
+
   // The client has not read for a while; or this hub was without its broker, and `missed` is 0.
   void on_gap(tern::Connection& conn, std::string_view topic, std::uint64_t missed) {
     answer(conn, {{"op", "gap"}, {"topic", topic}, {"missed", missed}});
@@ -75,15 +81,19 @@ class Client {
     if (!begun) throw BadMessage("not subscribed: " + begun.error().message());
     topics_.insert(topic);
     presence_.changed(topic);
+    answer(conn, subscribed(topic, *begun));
+  }
+
+  Answer subscribed(std::string_view topic, const tern::Subscribed& begun) const {
     Answer subscribed{{"op", "subscribed"},
                       {"topic", topic},
-                      {"epoch", std::to_string(begun->epoch)},
-                      {"offset", begun->offset},
-                      {"recovered", begun->recovered},
-                      {"missed", begun->missed}};
-    if (begun->pending) subscribed["pending"] = true;
+                      {"epoch", std::to_string(begun.epoch)},
+                      {"offset", begun.offset},
+                      {"recovered", begun.recovered},
+                      {"missed", begun.missed}};
+    if (begun.pending) subscribed["pending"] = true;
     if (!name_.empty()) subscribed["hub"] = name_;
-    answer(conn, subscribed);
+    return subscribed;
   }
 
   tern::Server& server_;

@@ -47,7 +47,8 @@ class From {
   /// The last `count` publications, or as many as there are, then the next ones.
   static constexpr From last(std::size_t count) noexcept { return {Kind::last, {0, count}}; }
   /// All publications after `position`. If one of them is lost, none of the older ones comes and
-  /// Subscribed::recovered is false.
+  /// Subscribed::recovered is false. So it is if `position` is ahead of the topic, because it is
+  /// then of another past.
   constexpr From(Position position) noexcept : From(Kind::position, position) {}
 
   constexpr Kind kind() const noexcept { return kind_; }
@@ -83,9 +84,11 @@ struct Subscribed {
   /// The number of publications that are lost. If the topic has another epoch than the position
   /// that was asked for, it is `offset`, because the true number is not known.
   std::uint64_t missed = 0;
-  /// The topic has a durable bridge, whose history must be asked first. The publications follow
-  /// when the answer is there; `epoch` and `offset` are those that were asked for. If some are
-  /// lost, the session's on_gap tells it, and `recovered` was too good.
+  /// The topic has a durable bridge, which must be asked before more is known. `epoch` and `offset`
+  /// are then those that were asked for, else 0, and no client should keep them. The session's
+  /// on_subscribed has the true values when the answer is there, and the publications that
+  /// SubscribeOptions::from asked for follow. While the broker is not reachable, a subscription
+  /// From::now waits for it; one that asks for older publications begins without them.
   bool pending = false;
 };
 

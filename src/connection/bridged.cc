@@ -18,11 +18,14 @@ namespace tern::connection {
   const bool has_position = options.from.kind() == From::Kind::position;
   const Position after = has_position ? options.from.position() : Position();
   Backlog& backlog = extras_->backlogs.back();
-  const Position head = topic.position_of(backlog.rest_last);
+  const Position head = topic.numbered() ? topic.position_of(backlog.rest_last) : Position();
   Subscribed subscribed{.epoch = head.epoch, .offset = head.offset};
   if (topic.bridged()->outlet.ask(topic, after)) {
     if (has_position) subscribed = {.epoch = after.epoch, .offset = after.offset};
     subscribed.pending = true;
+    const auto subscription =
+        std::ranges::find(extras_->subscriptions, backlog.topic, &Subscription::topic);
+    backlog.topic->entries[subscription->index].pending = true;
     return subscribed;
   }
   const topics::Beginning late = topic.begin_late(backlog.from, backlog.rest_last, true);
@@ -31,38 +34,81 @@ namespace tern::connection {
   return late.subscribed;
 }
 
+// The subscription begins with the next publication, whose position is perhaps not known yet. It
+// receives publications before it is told, because to hold them would make them late.
+[[gnu::cold]] void LiveConnection::wait_for_position(topics::TopicState& topic, Entry& entry,
+                                                     Subscribed& subscribed) noexcept {
+  topics::Outlet& outlet = topic.bridged()->outlet;
+  outlet.ask_number(topic);
+  if (!outlet.is_durable()) return;
+  entry.pending = entry.pending || !topic.numbered();
+  const Position at = entry.pending ? Position() : topic.position_of(entry.cursor);
+  subscribed = {.epoch = at.epoch, .offset = at.offset, .pending = entry.pending};
+}
+
 [[gnu::cold]] void LiveConnection::on_history(LocalTopic& topic, bool known) noexcept {
-  const auto backlog = std::ranges::find(extras_->backlogs, &topic, &Backlog::topic);
-  if (backlog == extras_->backlogs.end() || !backlog->asks) return;
-  begin_call();
-  topics::TopicState& state = *topic.topic;
-  topics::Beginning late = state.begin_late(backlog->from, backlog->rest_last, !known);
-  if (late.asks) {  // the answer was for another subscriber, which wanted less
-    if (state.bridged()->outlet.ask(state, {})) return;
-    late = state.begin_late(backlog->from, backlog->rest_last, true);
-  }
   const auto subscription = std::ranges::find(extras_->subscriptions, &topic, &Subscription::topic);
   Entry& entry = topic.entries[subscription->index];
-  backlog->asks = false;
-  backlog->rest = late.rest;
+  const auto backlog = std::ranges::find(extras_->backlogs, &topic, &Backlog::topic);
+  begin_call();
+  if (backlog != extras_->backlogs.end() && backlog->asks) {
+    return begin_with_history(topic, entry, *backlog, known);
+  }
+  topics::TopicState& state = *topic.topic;
+  if (!entry.pending || !state.numbered()) return;
+  entry.pending = false;
+  const Position at = state.position_of(entry.cursor);
+  in_call_ = true;
+  tell_subscribed(state, {.epoch = at.epoch, .offset = at.offset});
+  in_call_ = false;
+  defer_to_turn_end();
+}
+
+void LiveConnection::begin_with_history(LocalTopic& topic, Entry& entry, Backlog& backlog,
+                                        bool known) noexcept {
+  constexpr std::uint8_t max_questions = 2;
+  topics::TopicState& state = *topic.topic;
+  const bool final = !known || backlog.questions >= max_questions;
+  topics::Beginning late = state.begin_late(backlog.from, backlog.rest_last, final);
+  if (late.asks) {  // the answer was for another subscriber, which wanted less or came before
+    ++backlog.questions;
+    if (state.bridged()->outlet.ask(state, {})) return;
+    late = state.begin_late(backlog.from, backlog.rest_last, true);
+  }
+  backlog.asks = false;
+  backlog.rest = late.rest;
+  entry.pending = false;
   entry.cursor = std::max(entry.cursor, late.last);
-  std::erase_if(backlog->grown, [&](const topics::Kept& kept) {  // the peer has them already
-    if (kept.offset > late.last || late.last == backlog->rest_last) return false;
-    backlog->grown_bytes -= topics::History::weight_of(kept.message);
+  std::erase_if(backlog.grown, [&](const topics::Kept& kept) {  // the peer has them already
+    if (kept.offset > late.last || late.last == backlog.rest_last) return false;
+    backlog.grown_bytes -= topics::History::weight_of(kept.message);
     return true;
   });
-  const bool recovered = late.subscribed.recovered;
+  const Subscribed subscribed = late.subscribed;
   Metrics& metrics = environment_->metrics;
-  if (backlog->from.kind() == From::Kind::position) {
-    (recovered ? metrics.topic_recovered : metrics.topic_recover_failed).add();
+  if (backlog.from.kind() == From::Kind::position) {
+    (subscribed.recovered ? metrics.topic_recovered : metrics.topic_recover_failed).add();
   }
   waits_ = true;
-  if (!recovered) {
-    in_call_ = true;
-    tell_gap(state, std::max<std::uint64_t>(late.subscribed.missed, 1));
-    in_call_ = false;
+  const topics::TopicRef share = topic.topic;  // the session may unsubscribe
+  in_call_ = true;
+  tell_subscribed(state, subscribed);
+  if (!subscribed.recovered && engine_.is_open()) {
+    tell_gap(state, std::max<std::uint64_t>(subscribed.missed, 1));
   }
+  in_call_ = false;
   defer_to_turn_end();
+}
+
+void LiveConnection::tell_subscribed(topics::TopicState& state,
+                                     const Subscribed& subscribed) noexcept {
+  const SessionType* const type = session_.type();
+  if (type == nullptr || type->on_subscribed == nullptr) return;
+  const topics::TopicRef topic = (state.retain(), topics::TopicRef(&state));
+  const bool fine = call_application("on_subscribed", [&] {
+    type->on_subscribed(session_.get(), *this, topic->name(), subscribed);
+  });
+  if (!fine) engine_.fail(Errc::handler_threw);
 }
 
 void LiveConnection::tell_gap(topics::TopicState& state, std::uint64_t missed) noexcept {

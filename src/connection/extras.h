@@ -39,6 +39,7 @@ struct Backlog {
   /// The history of a broker was asked for, and nothing is sent until its answer. It begins with
   /// `from`, and ends with the offset `rest_last`.
   bool asks = false;
+  std::uint8_t questions = 0;  // of this subscription, beside the first one
   From from = From::now;
 
   std::uint64_t waiting() const noexcept {

@@ -290,20 +290,30 @@ topics::Beginning Fanout::renew(Extras& extras, std::size_t index, SubscribeOpti
   entry.gaps = topic.topic->gaps();
   entry.delivery = options.delivery;
   entry.state = Entry::State::held;
+  entry.pending = false;
   extras.backlogs.push_back(make_backlog(topic, beginning, options.from));
   return beginning;
 }
 
 // The session may subscribe and unsubscribe meanwhile: entries change their places, and the topic
 // may have none any more.
-void Fanout::on_history(const topics::TopicState& topic, bool known) noexcept {
+std::size_t Fanout::on_history(const topics::TopicState& topic, bool known,
+                               std::size_t count) noexcept {
+  constexpr int told_between_looks = 16;
+  constexpr std::chrono::milliseconds max_time(1);
+  const auto end = Clock::now() + max_time;
   LocalTopic* local = find(topic);
-  for (std::size_t i = local != nullptr ? local->entries.size() : 0; i-- > 0;) {
+  std::size_t i = local != nullptr ? std::min(count, local->entries.size()) : 0;
+  for (int told = 0; i-- > 0;) {
     local = find(topic);
-    if (local == nullptr) return;
-    if (i >= local->entries.size() || local->entries[i].state != Entry::State::held) continue;
-    local->entries[i].connection->on_history(*local, known);
+    if (local == nullptr) return 0;
+    if (i >= local->entries.size()) continue;
+    const Entry& entry = local->entries[i];
+    if (entry.state != Entry::State::held && !entry.pending) continue;
+    entry.connection->on_history(*local, known);
+    if (++told % told_between_looks == 0 && Clock::now() >= end) return i;
   }
+  return 0;
 }
 
 // Drops what waits for a subscription.

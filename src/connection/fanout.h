@@ -37,8 +37,9 @@ struct Entry {
   std::uint32_t back;    // the index of the connection's Subscription
   Delivery delivery;
   State state = State::live;
-  bool shares = false;    // it takes the compressed form that connections share
-  std::uint8_t gaps = 0;  // TopicState::gaps() that the session knows
+  bool shares : 1 = false;   // it takes the compressed form that connections share
+  bool pending : 1 = false;  // the session was told Subscribed::pending, and waits for the rest
+  std::uint8_t gaps = 0;     // TopicState::gaps() that the session knows
 };
 
 /// The work of one visit.
@@ -144,8 +145,11 @@ class Fanout final : private net::Inbound, private net::Watcher, private net::De
   /// Makes the subscription of this index begin again. Throws std::bad_alloc and then does nothing.
   topics::Beginning renew(Extras& extras, std::size_t index, SubscribeOptions options,
                           std::size_t room);
-  /// The answer to Outlet::ask() is there; `known`: it was not a failure.
-  void on_history(const topics::TopicState& topic, bool known) noexcept;
+  /// The answer to Outlet::ask() or ask_number() is there; `known`: it was not a failure. Tells the
+  /// subscriptions that wait for it, for about a millisecond, from the last of the first `count`
+  /// down. Returns the `count` of the next call; 0 when all are told.
+  std::size_t on_history(const topics::TopicState& topic, bool known, std::size_t count) noexcept;
+  static constexpr std::size_t all_subscriptions = ~std::size_t{0};
   /// Ends the subscription of this index.
   void remove(Extras& extras, std::size_t index) noexcept;
 

@@ -267,6 +267,9 @@ class LiveConnection final : public Connection,
   void add_to_backlog(LocalTopic& topic, Entry& entry, const topics::Arrival& arrival) noexcept;
   // bridged.cc
   Subscribed ask_for_history(topics::TopicState& topic, const SubscribeOptions& options) noexcept;
+  void wait_for_position(topics::TopicState& topic, Entry& entry, Subscribed& subscribed) noexcept;
+  void begin_with_history(LocalTopic& topic, Entry& entry, Backlog& backlog, bool known) noexcept;
+  void tell_subscribed(topics::TopicState& state, const Subscribed& subscribed) noexcept;
   void tell_bridge_gap(std::size_t index) noexcept;
   void tell_gap(topics::TopicState& state, std::uint64_t missed) noexcept;
   void close_soon(std::chrono::nanoseconds spread) noexcept;

@@ -84,7 +84,10 @@ Result<Subscribed> LiveConnection::subscribe_to(Fanout& fanout, const topics::To
     entry.delivery = options.delivery;
     if (options.delivery == Delivery::latest) limit_unsent();
     const Position at = topic->position_of(entry.cursor);
-    return Subscribed{.epoch = at.epoch, .offset = at.offset};
+    Subscribed subscribed{.epoch = at.epoch, .offset = at.offset};
+    if (topic->bridged() != nullptr) [[unlikely]]
+      wait_for_position(*topic, entry, subscribed);
+    return subscribed;
   }
   if (!exists && extras.subscriptions.size() >= fanout.table().limits().max_subscriptions) {
     return Errc::too_many_subscriptions;
@@ -100,8 +103,16 @@ Result<Subscribed> LiveConnection::subscribe_to(Fanout& fanout, const topics::To
     beginning.subscribed = ask_for_history(*topic, options);
     if (beginning.subscribed.pending) return beginning.subscribed;
   }
-  if (topic->bridged() != nullptr) [[unlikely]]
-    topic->bridged()->outlet.ask_number(*topic);
+  if (topic->bridged() != nullptr) [[unlikely]] {
+    const Subscription& begun = extras.subscriptions[find_subscription(*topic)];
+    Entry& entry = begun.topic->entries[begun.index];
+    const bool is_last = options.from.kind() == From::Kind::last;
+    if (options.from.kind() == From::Kind::now || (is_last && options.from.count() == 0)) {
+      wait_for_position(*topic, entry, beginning.subscribed);
+    } else {
+      topic->bridged()->outlet.ask_number(*topic);
+    }
+  }
   if (options.from.kind() == From::Kind::position) {
     Metrics& metrics = fanout.metrics();
     (beginning.subscribed.recovered ? metrics.topic_recovered : metrics.topic_recover_failed).add();

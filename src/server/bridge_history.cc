@@ -1,7 +1,5 @@
-// The history of a durable bridge. A question for it has three purposes: the topic has no position
-// yet, subscribers begin with older publications, or publications are missing between the topic's
-// newest one and one that came. A topic has one question at a time, so a thousand clients that come
-// back at once ask the broker once. While a hole is being filled, later publications are held.
+// The answers to the questions of a durable bridge, and holes. While a hole is being filled, later
+// publications are held. The questions are in bridge_questions.cc.
 #include "connection/publishing.h"
 #include "server/bridge_line.h"
 #include "topics/topic_state.h"
@@ -12,14 +10,13 @@
 
 namespace tern::server {
 
+using topics::Bridged;
 using topics::Placed;
 using topics::TopicRef;
 using topics::TopicState;
 
 namespace {
 
-// The most that a hole may have, and that may be held behind it.
-constexpr std::size_t max_hole = 1024;
 constexpr std::size_t max_held_bytes = std::size_t{8} << 20;
 
 // The offset of the first publication of an answer; that after the last one if it has none.
@@ -30,168 +27,95 @@ std::uint64_t first_of(const BridgeHistory& answer) noexcept {
 
 }  // namespace
 
-// ---- questions
-
-bool BridgeLine::ask(TopicState& topic, Position after) noexcept {
-  const auto newest = topic.numbered();
-  if (newest && newest->epoch == after.epoch) after.offset = std::min(after.offset, newest->offset);
-  return send_question(topic, Purpose::fill, after, GapCause::lost);
-}
-
-// Without a position the topic would not notice that its first publications are lost, and an outage
-// before them would be a gap.
-void BridgeLine::ask_number(TopicState& topic) noexcept {
-  if (!durable_ || topic.numbered()) return;
-  static_cast<void>(send_question(topic, Purpose::number, {}, GapCause::lost));
-}
-
-// Topics that were subscribed without a broker.
-void BridgeLine::ask_numbers() noexcept {
-  if (!durable_) return;
-  try {
-    for (const TopicRef& each : table_.topics_of(*this)) {
-      if (each->subscribers() > 0) ask_number(*each);
-    }
-  } catch (const std::bad_alloc&) {
-    log(LogLevel::error, "memory is out: topics of a bridge have no position before they need it");
-  }
-}
-
-// Returns whether there was one. Throws std::bad_alloc.
-bool BridgeLine::join_question(TopicState& topic, Purpose purpose, Position after, GapCause cause) {
-  const bool is_number = purpose == Purpose::number;
-  topic.retain();
-  TopicRef share(&topic);
-  const std::lock_guard lock(mutex_);
-  const auto [found, made] = questions_.try_emplace(topic.name());
-  Question& question = found->second;
-  if (made) {
-    question.topic = std::move(share);
-    question.is_short = is_number;
-    new_questions_.push_back(question);
-  }
-  const bool is_first = !question.fills && !question.heals;
-  if (!is_number && is_first) {
-    question.after = after;
-    question.is_sure = purpose == Purpose::heal;
-  }
-  if (purpose == Purpose::heal && !question.heals) {
-    question.heals = true;
-    question.cause = cause;
-    healing_.fetch_add(1, std::memory_order_relaxed);
-  }
-  if (purpose == Purpose::fill) question.fills = true;
-  return !made;
-}
-
-bool BridgeLine::send_question(TopicState& topic, Purpose purpose, Position after,
-                               GapCause cause) noexcept {
-  if (!runs_.load(std::memory_order_relaxed) || state_.load() != BridgeState::up) return false;
-  try {
-    if (join_question(topic, purpose, after, cause)) return true;
-  } catch (const std::bad_alloc&) {
-    return false;
-  }
-  if (send_count(topic, after, purpose)) {
-    owner_->wake();  // it sets the time at which the question has failed
-    return true;
-  }
-  static_cast<void>(take_question(topic.name()));
-  return false;
-}
-
-bool BridgeLine::send_count(const TopicState& topic, Position after, Purpose purpose) noexcept {
-  std::size_t count = purpose == Purpose::number ? 0 : topic.options().history;
-  if (purpose == Purpose::heal) count = std::max(count, max_hole);
-  return bridge_->history(topic.name(), after, count);
-}
-
-BridgeLine::QuestionNode BridgeLine::take_question(std::string_view topic) noexcept {
-  const std::lock_guard lock(mutex_);
-  const auto found = questions_.find(topic);
-  return found == questions_.end() ? QuestionNode() : remove_question(found);
-}
-
-// The caller holds the lock.
-BridgeLine::QuestionNode BridgeLine::remove_question(Questions::iterator place) noexcept {
-  Question& question = place->second;
-  question.unlink();
-  held_bytes_ -= question.held_bytes;
-  if (question.heals) healing_.fetch_sub(1, std::memory_order_relaxed);
-  return questions_.extract(place);
-}
-
-// All have the same time, so the first one ends first. The first loop serves connections, too, so a
-// call does a part of the work, and the next turn goes on.
-BridgeLine::TimePoint BridgeLine::end_questions(TimePoint now) noexcept {
-  constexpr int max_new = 1024;
-  constexpr int max_ended = 64;
-  constexpr std::chrono::hours most(1);
-  const TimePoint end = now + std::min<std::chrono::nanoseconds>(options_.history_time, most);
-  int begun = 0;
-  for (int ended = 0;; ++ended) {
-    QuestionNode late;
-    {
-      const std::lock_guard lock(mutex_);
-      for (; begun < max_new && !new_questions_.empty(); ++begun) {
-        Question& question = new_questions_.pop_front();
-        question.end = end;
-        open_questions_.push_back(question);
-      }
-      if (!new_questions_.empty()) return now;
-      if (open_questions_.empty()) return TimePoint::max();
-      const Question& first = open_questions_.front();
-      if (first.end > now || ended == max_ended) return first.end;
-      late = remove_question(questions_.find(first.topic->name()));
-    }
-    answer(late.mapped(), {});
-  }
-}
-
 // ---- answers
 
 // Others may have joined a question for the position, and need more. Then the bridge is asked
 // again.
 void BridgeLine::history(std::string_view topic, const BridgeHistory& given) noexcept {
-  if (!runs_.load(std::memory_order_relaxed)) return;
+  if (!runs_.load(std::memory_order_relaxed) || drop_late_answer(topic)) return;
   QuestionNode done;
-  TopicRef share;
-  Position after;
-  Purpose purpose = Purpose::fill;
+  ToSend more;
   {
     const std::lock_guard lock(mutex_);
     const auto found = questions_.find(topic);
-    if (found == questions_.end()) return;
+    if (found == questions_.end() || !found->second.is_sent) return;
     Question& question = found->second;
     if (given.known && question.is_short && (question.fills || question.heals)) {
       question.is_short = false;
-      if (question.heals) purpose = Purpose::heal;
-      share = question.topic;
-      after = question.after;
+      // A client may have told any position.
+      if (!question.is_sure && question.after.epoch == given.last.epoch) {
+        question.after.offset = std::min(question.after.offset, given.last.offset);
+      }
+      more = begin_sending(question);
     } else {
       done = remove_question(found);
     }
   }
   if (done) return answer(done.mapped(), given);
-  share->begin_numbers(given.last);
-  if (send_count(*share, after, purpose)) return;
+  more.topic->begin_numbers(given.last, false);
+  if (send(more)) return owner_->wake();
   if (const QuestionNode failed = take_question(topic)) answer(failed.mapped(), {});
 }
 
 void BridgeLine::answer(Question& question, const BridgeHistory& given) noexcept {
   histories_.fetch_add(1, std::memory_order_relaxed);
+  TopicState& topic = *question.topic;
   bool known = given.known;
-  if (known && question.is_short) question.topic->begin_numbers(given.last);
   try {
     if (known && question.fills) load(question, given);
   } catch (...) {  // memory is out, or the application's format function threw
     known = false;
   }
+  if (given.known) topic.begin_numbers(given.last, false);
   if (question.heals) {
-    known ? heal(question, given) : report(*question.topic, question.cause);
-    place_held(question);
+    const bool healed = known && heal(question, given);
+    if (!known) report(topic, question.cause);
+    place_held(question, known ? given : BridgeHistory(), healed);
+  } else if (given.known) {
+    catch_up(question, given);
+  } else if (topic.subscribers() > 0 && !topic.numbered() && !count_try(topic)) {
+    ask_number(topic);  // subscribers may wait for the position
   }
-  if (question.fills) owner_->tell_history(question.topic, known);
+  if (given.known || question.fills) tell_history(topic, known);
+}
+
+// Without memory the first loop tries again. The workers may then hear of an answer twice, and the
+// second time nothing waits for it.
+void BridgeLine::tell_history(TopicState& topic, bool known) noexcept {
+  topic.retain();
+  const TopicRef share(&topic);
+  if (owner_->tell_history(share, known)) return;
+  {
+    const std::lock_guard lock(mutex_);
+    Bridged& bridged = *topic.bridged();
+    auto& hook = static_cast<base::ListHook<topics::UntoldTag>&>(bridged);
+    bridged.untold_known = known;
+    if (!hook.linked()) {
+      topic.retain();
+      untold_.push_back(bridged);
+    }
+  }
+  owner_->wake();
+}
+
+BridgeLine::TimePoint BridgeLine::tell_untold(TimePoint now) noexcept {
+  constexpr int max_told = 64;
+  constexpr std::chrono::milliseconds wait(10);
+  for (int told = 0;; ++told) {
+    TopicRef topic;
+    bool known = false;
+    {
+      const std::lock_guard lock(mutex_);
+      if (untold_.empty()) return TimePoint::max();
+      if (told == max_told) return now;
+      Bridged& bridged = untold_.pop_front();
+      known = bridged.untold_known;
+      topic = TopicRef(&bridged.topic);
+    }
+    if (owner_->tell_history(topic, known)) continue;
+    tell_history(*topic, known);
+    return now + wait;
+  }
 }
 
 void BridgeLine::load(const Question& question, const BridgeHistory& answer) {
@@ -210,38 +134,90 @@ void BridgeLine::load(const Question& question, const BridgeHistory& answer) {
   question.topic->load(loaded, answer.last, complete);
 }
 
-// Without a hole nothing was published meanwhile, and nothing is reported.
-void BridgeLine::heal(Question& question, const BridgeHistory& answer) noexcept {
+// A question for older publications or for the position shows by chance that newer ones are
+// missing. A subscriber that waits for this answer may have them already.
+void BridgeLine::catch_up(Question& question, const BridgeHistory& answer) noexcept {
   TopicState& topic = *question.topic;
   const auto newest = topic.numbered();
-  if (!newest) return;  // the gap is reported already
-  std::uint64_t offset = first_of(answer);
+  if (!newest) return;
   const bool same = answer.last.epoch == newest->epoch;
-  if (same && question.is_sure && answer.last.offset < question.after.offset) {
-    return report(topic, GapCause::lost);  // the broker has an older state, and numbers again
+  if (question.is_short) forget_tries(topic);
+  if (same && answer.last.offset <= newest->offset) return;
+  const bool fits = same && !question.is_short && first_of(answer) <= newest->offset + 1;
+  if (!fits && options_.on_gap == GapPolicy::nothing) {
+    return report(topic, GapCause::lost, answer.last);
   }
-  const bool fits = same && offset <= newest->offset + 1;
-  if (!fits) report(topic, question.cause);
-  bool filled = false;
-  for (const BridgedPublication& each : answer.publications) {
-    const Position at{answer.last.epoch, offset++};
-    if (fits && at.offset <= newest->offset) continue;
-    const bool too_big = each.message.size() > table_.max_message_bytes();
-    const Placed placed = too_big ? Placed::full : place(topic, each.message, each.origin, at);
-    if (placed == Placed::full) report(topic, too_big ? GapCause::lost : GapCause::too_slow);
-    filled = filled || placed == Placed::published;
-  }
-  if (fits && filled) healed_.fetch_add(1, std::memory_order_relaxed);
+  if (!fits) return gap_of(topic, GapCause::lost);
+  static_cast<void>(place_missing(topic, answer, newest->offset));
 }
 
-void BridgeLine::place_held(Question& question) noexcept {
+// Without a hole nothing was published meanwhile, and nothing is reported. Returns whether the
+// answer changed anything.
+bool BridgeLine::heal(Question& question, const BridgeHistory& answer) noexcept {
   TopicState& topic = *question.topic;
+  const auto newest = topic.numbered();
+  if (!newest) return false;  // nothing is wanted any more
+  const std::uint64_t first = first_of(answer);
+  const bool same = answer.last.epoch == newest->epoch;
+  if (same && question.is_sure && answer.last.offset < question.after.offset) {
+    report(topic, GapCause::lost, answer.last);  // it has an older state, and numbers again
+    return true;
+  }
+  const bool fits = same && first <= newest->offset + 1;
+  if (!fits) report(topic, question.cause, Position{answer.last.epoch, first - 1});
+  const bool filled = place_missing(topic, answer, fits ? newest->offset : first - 1);
+  if (fits && filled) healed_.fetch_add(1, std::memory_order_relaxed);
+  return filled || !fits;
+}
+
+// Returns whether there was one behind `after`.
+bool BridgeLine::place_missing(TopicState& topic, const BridgeHistory& answer,
+                               std::uint64_t after) noexcept {
+  bool filled = false;
+  std::uint64_t offset = first_of(answer);
+  for (const BridgedPublication& each : answer.publications) {
+    const Position at{answer.last.epoch, offset++};
+    if (at.offset <= after) continue;
+    const bool too_big = each.message.size() > table_.max_message_bytes();
+    const Placed placed = too_big ? Placed::full : place(topic, each.message, each.origin, at);
+    if (placed == Placed::full) {
+      report(topic, too_big ? GapCause::lost : GapCause::too_slow, at);
+    }
+    filled = filled || placed == Placed::published;
+  }
+  return filled;
+}
+
+// The broker has nothing that fits between the topic's newest publication and one that came. After
+// some tries the topic goes on with what the history of the broker says.
+void BridgeLine::give_up(TopicState& topic, Position last) noexcept {
+  report(topic, GapCause::lost, last);
+  try {
+    log(LogLevel::warning, "the bridge of \"" + options_.topics +
+                               "\" drops publications of topic \"" + std::string(topic.name()) +
+                               "\", because their positions and the broker's history disagree");
+  } catch (const std::bad_alloc&) {  // the line is dropped
+  }
+}
+
+// Publications behind a further hole wait for another question.
+void BridgeLine::place_held(Question& question, const BridgeHistory& answer, bool healed) noexcept {
+  TopicState& topic = *question.topic;
+  bool helped = healed;
+  bool is_counted = false;
+  bool given_up = false;
   for (const Held& each : question.held) {
     const Message message = each.message.message();
-    if (hold(topic.name(), message, each.origin, each.position)) continue;
+    if (hold(topic.name(), message, each.origin, each.position, Holds::if_asked)) continue;
     const Placed placed = place(topic, message, each.origin, each.position);
+    helped = helped || placed == Placed::published;
     if (placed == Placed::full) report(topic, GapCause::too_slow);
-    if (placed == Placed::hole) {
+    if (placed != Placed::hole || given_up) continue;
+    if (helped && answer.known) forget_tries(topic);
+    if (!helped && answer.known && !std::exchange(is_counted, true)) given_up = count_try(topic);
+    if (given_up) {
+      give_up(topic, answer.last);
+    } else {
       start_healing(topic, question.cause, message, each.origin, each.position);
     }
   }
@@ -250,13 +226,15 @@ void BridgeLine::place_held(Question& question) noexcept {
 
 // ---- holes
 
-// Returns whether the publication is held, or dropped because too many are.
+// Returns whether the publication is held, or dropped because too many are. While the question is
+// not sent, only a publication behind a hole is held: others need not wait for it.
 bool BridgeLine::hold(std::string_view topic, Message message, const Origin& origin,
-                      std::optional<Position> position) noexcept {
+                      std::optional<Position> position, Holds holds) noexcept {
   if (healing_.load(std::memory_order_relaxed) == 0 || !position) return false;
   const auto find = [&]() -> Question* {
     const auto found = questions_.find(topic);
-    return found != questions_.end() && found->second.heals ? &found->second : nullptr;
+    if (found == questions_.end() || !found->second.heals) return nullptr;
+    return found->second.is_sent || holds == Holds::always ? &found->second : nullptr;
   };
   const std::size_t bytes = message.size() + sizeof(Held);
   try {
@@ -285,7 +263,7 @@ void BridgeLine::start_healing(TopicState& topic, GapCause cause, Message messag
   const auto newest = topic.numbered();
   const bool asks = newest && options_.on_gap != GapPolicy::nothing &&
                     send_question(topic, Purpose::heal, *newest, cause);
-  if (asks && hold(topic.name(), message, origin, position)) return;
+  if (asks && hold(topic.name(), message, origin, position, Holds::always)) return;
   if (!asks) report(topic, cause);
   static_cast<void>(place(topic, message, origin, position));
 }

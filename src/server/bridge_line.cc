@@ -1,4 +1,5 @@
-// Interest, publications and gaps of a bridge. Histories are in bridge_history.cc.
+// Interest, publications and the state of a bridge. Gaps are in bridge_gaps.cc, questions for
+// histories in bridge_questions.cc, and their answers in bridge_history.cc.
 //
 // The interest of a topic begins under the lock of the topic, in the thread that subscribes. So a
 // publication that this thread makes afterwards is behind it in the bridge's queue, and reaches the
@@ -91,11 +92,15 @@ void BridgeLine::end(std::chrono::nanoseconds deadline) noexcept {
   bridge_->detach(deadline);
   state_ = BridgeState::down;
   Questions questions;  // destroyed without the lock, because they have shares of topics
+  Questions late;
   {
     const std::lock_guard lock(mutex_);
     new_questions_.clear();
     open_questions_.clear();
+    new_waiting_.clear();
+    for (QuestionList& level : waiting_) level.clear();
     questions_.swap(questions);
+    late_.swap(late);
     held_bytes_ = 0;
     healing_ = 0;
   }
@@ -110,6 +115,12 @@ void BridgeLine::end(std::chrono::nanoseconds deadline) noexcept {
     topic->end_interest(Table::draw_epoch());
   }
   while (take_gap()) {
+  }
+  for (;;) {  // no worker is left
+    TopicRef topic;
+    const std::lock_guard lock(mutex_);
+    if (untold_.empty()) return;
+    topic = TopicRef(&untold_.pop_front().topic);
   }
 }
 
@@ -162,8 +173,7 @@ bool BridgeLine::end_interest(TopicState& topic) noexcept {
 }
 
 BridgeLine::TimePoint BridgeLine::serve(TimePoint now) noexcept {
-  const TimePoint linger = end_lingering(now);
-  return std::min(linger, end_questions(now));
+  return std::min({end_lingering(now), end_questions(now), send_waiting(now), tell_untold(now)});
 }
 
 void BridgeLine::linger(Bridged& bridged, TimePoint now) noexcept {
@@ -258,7 +268,7 @@ void BridgeLine::deliver(std::string_view topic, Message message, const Origin& 
   const TopicRef found = table_.find(topic);
   if (!found || found->bridged() == nullptr || &found->bridged()->outlet != this) return;
   if (message.size() > table_.max_message_bytes()) return report(*found, GapCause::lost);
-  if (durable_ && hold(topic, message, origin, position)) return;
+  if (durable_ && hold(topic, message, origin, position, Holds::if_asked)) return;
   switch (place(*found, message, origin, position)) {
     case Placed::published:
     case Placed::repeated:
@@ -271,7 +281,7 @@ void BridgeLine::deliver(std::string_view topic, Message message, const Origin& 
   }
 }
 
-// ---- state and gaps
+// ---- state
 
 void BridgeLine::state(BridgeState state, std::string_view why) noexcept {
   if (!runs_.load(relaxed)) return;
@@ -296,72 +306,6 @@ void BridgeLine::state(BridgeState state, std::string_view why) noexcept {
 
 void BridgeLine::log(LogLevel level, std::string_view line) noexcept {
   if (runs_.load(relaxed)) owner_->log(level, line);
-}
-
-void BridgeLine::gap(std::string_view topic, GapCause cause) noexcept {
-  if (!runs_.load(relaxed)) return;
-  if (!topic.empty()) {
-    if (const TopicRef found = table_.find(topic); found && found->bridged() != nullptr) {
-      gap_of(*found, cause);
-    }
-    return;
-  }
-  try {
-    for (const TopicRef& each : table_.topics_of(*this)) gap_of(*each, cause);
-  } catch (const std::bad_alloc&) {
-    log(LogLevel::error, "memory is out: a gap of all topics of a bridge is not reported");
-  }
-}
-
-// A durable bridge has perhaps what is missing.
-void BridgeLine::gap_of(TopicState& topic, GapCause cause) noexcept {
-  if (topic.subscribers() == 0 && !topic.bridged()->wanted) return;
-  if (durable_ && options_.on_gap != GapPolicy::nothing) {
-    if (const auto newest = topic.numbered()) {
-      if (send_question(topic, Purpose::heal, *newest, cause)) return;
-    }
-  }
-  report(topic, cause);
-}
-
-// Several gaps of a topic are one until the first worker has told it. Afterwards the topic has no
-// position, and needs one, because the next publication may be lost, too.
-void BridgeLine::report(TopicState& topic, GapCause cause) noexcept {
-  Bridged& bridged = *topic.bridged();
-  topic.begin_gap(Table::draw_epoch());
-  ask_number(topic);
-  bool wakes = false;
-  {
-    const std::lock_guard lock(mutex_);
-    auto& hook = static_cast<base::ListHook<topics::GapTag>&>(bridged);
-    if (hook.linked()) return;
-    topic.retain();
-    bridged.cause = static_cast<std::uint8_t>(cause);
-    wakes = reported_.empty();
-    reported_.push_back(bridged);
-  }
-  if (wakes && runs_.load(relaxed)) owner_->wake();
-}
-
-// A gap of a topic without subscribers is not reported.
-BridgeLine::Gap BridgeLine::take_gap() noexcept {
-  for (;;) {
-    Gap gap;
-    const std::lock_guard lock(mutex_);
-    if (reported_.empty()) return {};
-    Bridged& bridged = reported_.pop_front();
-    gap.cause = static_cast<GapCause>(bridged.cause);
-    gap.topic = TopicRef(&bridged.topic);
-    if (gap.topic->subscribers() == 0) continue;
-    gaps_.fetch_add(1, relaxed);
-    return gap;
-  }
-}
-
-topics::Outlet::AfterGap BridgeLine::after_gap() const noexcept {
-  return {.resends_retained = options_.on_gap == GapPolicy::retained,
-          .closes = options_.on_gap == GapPolicy::close,
-          .spread = options_.gap_spread};
 }
 
 // ---- for people

@@ -9,6 +9,7 @@
 #include "topics/outlet.h"
 #include "topics/table.h"
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -28,8 +29,9 @@ class LineOwner {
  public:
   /// BridgeLine::serve() has work.
   virtual void wake() noexcept = 0;
-  /// The answer to Outlet::ask() is there: Fanout::on_history() of all workers.
-  virtual void tell_history(const topics::TopicRef& topic, bool known) noexcept = 0;
+  /// The answer to Outlet::ask() is there: Fanout::on_history() of all workers. Returns false if
+  /// memory is out, and then not all of them hear it.
+  virtual bool tell_history(const topics::TopicRef& topic, bool known) noexcept = 0;
   virtual void log(LogLevel level, std::string_view line) noexcept = 0;
 
  protected:
@@ -63,8 +65,9 @@ class BridgeLine final : public topics::Outlet, public BridgeSink {
     GapCause cause = GapCause::outage;
     explicit operator bool() const noexcept { return static_cast<bool>(topic); }
   };
-  /// Ends interests that have lingered and questions that have no answer. Returns the time of the
-  /// next one; TimePoint::max() if there is none. Thread: the first worker's.
+  /// Ends interests that have lingered and questions that have no answer, and sends questions that
+  /// had to wait. Returns the time of the next one; TimePoint::max() if there is none. Thread: the
+  /// first worker's.
   TimePoint serve(TimePoint now) noexcept;
   /// Returns a gap, or none. Thread: the first worker's.
   Gap take_gap() noexcept;
@@ -95,6 +98,7 @@ class BridgeLine final : public topics::Outlet, public BridgeSink {
 
   using LingerList = base::IntrusiveList<topics::Bridged, topics::LingerTag>;
   using GapList = base::IntrusiveList<topics::Bridged, topics::GapTag>;
+  using UntoldList = base::IntrusiveList<topics::Bridged, topics::UntoldTag>;
 
   /// A publication that came while a hole before it is being filled.
   struct Held {
@@ -109,11 +113,17 @@ class BridgeLine final : public topics::Outlet, public BridgeSink {
     heal,    // a hole is to be filled
   };
   struct QuestionTag;
+  /// The most publications that a hole may have, and that may be held behind it.
+  static constexpr std::size_t max_hole = 1024;
+  /// The answer did not bring what was asked for, so the next question of the topic waits longer.
+  static constexpr std::size_t wait_levels = 6;
   /// A question for a history or a position.
   struct Question : base::ListHook<QuestionTag> {
     topics::TopicRef topic{};
     Position after{};
     TimePoint end{};        // without an answer until then, it has failed
+    unsigned late = 0;      // answers that are still due to earlier questions of the topic
+    bool is_sent = false;   // else it waits
     bool is_short = false;  // the bridge was asked for the position only
     bool fills = false;     // Purpose::fill
     bool heals = false;     // Purpose::heal
@@ -122,6 +132,16 @@ class BridgeLine final : public topics::Outlet, public BridgeSink {
     std::vector<Held> held{};
     std::size_t held_bytes = 0;
     bool held_all = true;  // none of them was dropped
+  };
+  /// A question that the bridge is asked without a lock; without a topic: none.
+  struct ToSend {
+    topics::TopicRef topic{};
+    Position after{};
+    Purpose purpose = Purpose::number;
+  };
+  struct Joined {
+    bool is_new = false;  // the first loop must know it
+    ToSend to_send{};
   };
   using Questions = std::unordered_map<std::string_view, Question>;  // the names are the topics'
   using QuestionNode = Questions::node_type;
@@ -135,22 +155,37 @@ class BridgeLine final : public topics::Outlet, public BridgeSink {
   QuestionNode remove_question(Questions::iterator place) noexcept;
   bool send_question(topics::TopicState& topic, Purpose purpose, Position after,
                      GapCause cause) noexcept;
-  bool join_question(topics::TopicState& topic, Purpose purpose, Position after, GapCause cause);
-  bool send_count(const topics::TopicState& topic, Position after, Purpose purpose) noexcept;
+  Joined join_question(topics::TopicState& topic, Purpose purpose, Position after, GapCause cause);
+  ToSend begin_sending(Question& question) noexcept;
+  bool send(const ToSend& question) noexcept;
+  TimePoint send_waiting(TimePoint now) noexcept;
+  TimePoint place_waiting(TimePoint now) noexcept;
+  void expect_late_answer(QuestionNode node) noexcept;
+  bool drop_late_answer(std::string_view topic) noexcept;
   void ask_numbers() noexcept;
   void answer(Question& question, const BridgeHistory& answer) noexcept;
   static void load(const Question& question, const BridgeHistory& answer);
-  void heal(Question& question, const BridgeHistory& answer) noexcept;
-  void place_held(Question& question) noexcept;
+  void catch_up(Question& question, const BridgeHistory& answer) noexcept;
+  bool heal(Question& question, const BridgeHistory& answer) noexcept;
+  bool place_missing(topics::TopicState& topic, const BridgeHistory& answer,
+                     std::uint64_t after) noexcept;
+  void place_held(Question& question, const BridgeHistory& answer, bool healed) noexcept;
+  bool count_try(topics::TopicState& topic) noexcept;
+  void forget_tries(topics::TopicState& topic) noexcept;
+  void give_up(topics::TopicState& topic, Position last) noexcept;
+  void tell_history(topics::TopicState& topic, bool known) noexcept;
+  TimePoint tell_untold(TimePoint now) noexcept;
+  enum class Holds : std::uint8_t { if_asked, always };
   bool hold(std::string_view topic, Message message, const Origin& origin,
-            std::optional<Position> position) noexcept;
+            std::optional<Position> position, Holds holds) noexcept;
   void start_healing(topics::TopicState& topic, GapCause cause, Message message,
                      const Origin& origin, Position position) noexcept;
   // bridge_line.cc
   topics::Placed place(topics::TopicState& topic, Message message, const Origin& origin,
                        std::optional<Position> position) noexcept;
   void gap_of(topics::TopicState& topic, GapCause cause) noexcept;
-  void report(topics::TopicState& topic, GapCause cause) noexcept;
+  void report(topics::TopicState& topic, GapCause cause,
+              std::optional<Position> newest = {}) noexcept;
   topics::Source source_of(const Origin& origin) const noexcept;
   Origin origin_of(const topics::Source& source) const noexcept;
 
@@ -179,10 +214,15 @@ class BridgeLine final : public topics::Outlet, public BridgeSink {
   LingerList left_{};       // topics without subscribers, whose time is not set
   LingerList lingering_{};  // the first one ends first
   GapList reported_{};      // gaps that the first worker has to tell
+  UntoldList untold_{};     // topics with an answer that the workers do not know
   Questions questions_{};
+  Questions late_{};               // ended without an answer, which is still due
   QuestionList new_questions_{};   // whose time is not set
   QuestionList open_questions_{};  // the first one ends first
-  std::size_t held_bytes_ = 0;     // of all questions
+  QuestionList new_waiting_{};     // not sent, and their time is not set
+  std::array<QuestionList, wait_levels>
+      waiting_{};               // not sent; the first one of each is sent first
+  std::size_t held_bytes_ = 0;  // of all questions
 };
 
 }  // namespace tern::server

@@ -38,6 +38,7 @@ Result<void> Bridges::begin(net::LoopCore& loop, const std::vector<const topics:
   loop_ = &loop;
   mailbox_ = loop.mailbox();
   awake_ = false;
+  gaps_untold_ = false;
   for (const auto& line : lines_) {
     if (auto begun = line->begin(inboxes, *this); !begun) {
       return Error(begun.error().code(), "bridge of \"" + line->options().topics + '"');
@@ -71,8 +72,8 @@ void Bridges::wake() noexcept {
   if (!mailbox_->post([this] { serve(); }, {.bounded = false})) awake_ = false;
 }
 
-void Bridges::tell_history(const topics::TopicRef& topic, bool known) noexcept {
-  core_.tell_history(topic, known);
+bool Bridges::tell_history(const topics::TopicRef& topic, bool known) noexcept {
+  return core_.tell_history(topic, known);
 }
 
 void Bridges::log(LogLevel level, std::string_view line) noexcept {
@@ -82,11 +83,13 @@ void Bridges::log(LogLevel level, std::string_view line) noexcept {
 void Bridges::on_timer(net::Timer::time_point) noexcept { serve(); }
 
 void Bridges::serve() noexcept {
+  constexpr std::chrono::milliseconds wait_for_memory(10);
   awake_ = false;
   if (loop_ == nullptr) return;
   if (!tell_gaps()) wake();
   net::Timer::time_point next = net::Timer::time_point::max();
   for (const auto& line : lines_) next = std::min(next, line->serve(loop_->now()));
+  if (gaps_untold_) next = std::min(next, loop_->now() + wait_for_memory);
   try {
     loop_->timers().arm(*this, next);
   } catch (const std::bad_alloc&) {  // the next wake() tries again
@@ -109,7 +112,7 @@ bool Bridges::tell_gaps() noexcept {
       break;
     }
   }
-  if (found) core_.tell_bridge_gaps();
+  if (found || gaps_untold_) gaps_untold_ = !core_.tell_bridge_gaps();
   return all;
 }
 

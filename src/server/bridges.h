@@ -49,7 +49,7 @@ class Bridges final : private LineOwner, private net::Timer {
  private:
   // LineOwner
   void wake() noexcept override;
-  void tell_history(const topics::TopicRef& topic, bool known) noexcept override;
+  bool tell_history(const topics::TopicRef& topic, bool known) noexcept override;
   void log(LogLevel level, std::string_view line) noexcept override;
   // net::Timer
   void on_timer(net::Timer::time_point now) noexcept override;
@@ -62,6 +62,7 @@ class Bridges final : private LineOwner, private net::Timer {
   net::LoopCore* loop_ = nullptr;                     // during a run
   std::shared_ptr<net::Mailbox> mailbox_{};           // during a run
   std::atomic<bool> awake_{false};                    // serve() is posted
+  bool gaps_untold_ = false;                          // to some worker. Thread: the first worker's
 };
 
 }  // namespace tern::server

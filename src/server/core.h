@@ -61,10 +61,12 @@ class Core {
   bool is_too_late(std::string_view what);
   bool post_all(UniqueFunction<void()> function) noexcept;
   bool for_each(UniqueFunction<void(Connection&)> function) noexcept;
-  /// The answer to Outlet::ask() is there: all workers go on with it. Thread: any.
-  void tell_history(const topics::TopicRef& topic, bool known) noexcept;
-  /// Tells all connections of the gaps of bridges that they do not know. Thread: any.
-  void tell_bridge_gaps() noexcept;
+  /// The answer to Outlet::ask() is there: all workers go on with it. Returns false if memory is
+  /// out; then some do not know it, and to tell all again is harmless. Thread: any.
+  bool tell_history(const topics::TopicRef& topic, bool known) noexcept;
+  /// Tells all connections of the gaps of bridges that they do not know. The result is as above.
+  /// Thread: any.
+  bool tell_bridge_gaps() noexcept;
   /// Calls the functions of Server::on_worker_start().
   void call_worker_started(Loop& loop) noexcept;
   Result<void> reload_certificates();
@@ -130,6 +132,8 @@ class Core {
   Result<void> run_other(std::size_t index) noexcept;
   template <class Make>
   bool post_to_all(Make&& make);
+  template <class Make>
+  bool post_unbounded(Make&& make) noexcept;
   Result<void> begin_bridges();
   void end_bridges() noexcept;
   void listen_to_topics();

@@ -81,21 +81,29 @@ void Core::end_bridges() noexcept {
   bridges.end(std::clamp<std::chrono::nanoseconds>(left, std::chrono::nanoseconds(0), most));
 }
 
-// The bounds of the mailboxes do not count: there is one question for each topic at a time.
-void Core::tell_history(const topics::TopicRef& topic, bool known) noexcept {
+// Returns false if memory is out. A loop that ends needs to know nothing.
+template <class Make>
+bool Core::post_unbounded(Make&& make) noexcept {
   const std::lock_guard lock(reachable_mutex_);
+  bool all = true;
   for (Worker* const worker : reachable_) {
-    worker->loop().core().mailbox()->post(
-        [worker, topic, known] { worker->on_history(*topic, known); }, {.bounded = false});
+    net::Mailbox& mailbox = *worker->loop().core().mailbox();
+    all = (mailbox.post(make(*worker), {.bounded = false}) || mailbox.closed()) && all;
   }
+  return all;
 }
 
-void Core::tell_bridge_gaps() noexcept {
-  const std::lock_guard lock(reachable_mutex_);
-  for (Worker* const worker : reachable_) {
-    worker->loop().core().mailbox()->post([worker] { worker->tell_bridge_gaps(); },
-                                          {.bounded = false});
-  }
+// The bounds of the mailboxes do not count: there is one question for each topic at a time.
+bool Core::tell_history(const topics::TopicRef& topic, bool known) noexcept {
+  return post_unbounded([&](Worker& worker) {
+    return [&worker, topic, known] {
+      worker.on_history(topic, known, connection::Fanout::all_subscriptions);
+    };
+  });
+}
+
+bool Core::tell_bridge_gaps() noexcept {
+  return post_unbounded([](Worker& worker) { return [&worker] { worker.tell_bridge_gaps(); }; });
 }
 
 // ---- topics

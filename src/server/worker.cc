@@ -259,6 +259,24 @@ void Worker::for_each(std::shared_ptr<UniqueFunction<void(Connection&)>> functio
   });
 }
 
+// A topic may have a hundred thousand subscribers. Without memory this turn tells all of them.
+void Worker::on_history(const topics::TopicRef& topic, bool known, std::size_t count) noexcept {
+  do {
+    count = fanout_.on_history(*topic, known, count);
+    if (count == 0) return;
+  } while (!go_on_with_history(topic, known, count));
+}
+
+bool Worker::go_on_with_history(const topics::TopicRef& topic, bool known,
+                                std::size_t count) noexcept {
+  try {
+    auto next = [this, topic, known, count] { on_history(topic, known, count); };
+    return loop_.core().mailbox()->post(std::move(next), {.bounded = false});
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
 // A sweep that has not begun tells the later gaps, too.
 void Worker::tell_bridge_gaps() noexcept {
   if (gaps_wait_) return;

@@ -51,10 +51,9 @@ class Worker final : private connection::Owner,
   /// The number of publications that wait for it or for its subscribers. Thread: any.
   std::size_t waiting_publications() const noexcept { return fanout_.inbox().waiting(); }
   const topics::Inbox& inbox() const noexcept { return fanout_.inbox(); }
-  /// See Fanout::on_history(). Thread: the loop's.
-  void on_history(const topics::TopicState& topic, bool known) noexcept {
-    fanout_.on_history(topic, known);
-  }
+  /// See Fanout::on_history(). Tells the subscriptions in this turn and the next ones. Thread: the
+  /// loop's.
+  void on_history(const topics::TopicRef& topic, bool known, std::size_t count) noexcept;
   /// Begins to call LiveConnection::tell_bridge_gaps() of all connections. Thread: the loop's.
   void tell_bridge_gaps() noexcept;
   /// Calls `function` for all open connections, a part of them in each turn. Throws std::bad_alloc.
@@ -97,6 +96,7 @@ class Worker final : private connection::Owner,
   void stop_listening() noexcept;
   const Begun* oldest_unfinished() noexcept;
   void drop_oldest_unfinished() noexcept;
+  bool go_on_with_history(const topics::TopicRef& topic, bool known, std::size_t count) noexcept;
   void begin_drain(const DrainOrder& order) noexcept;
   void begin_stop() noexcept;
   void say_goodbye(connection::LiveConnection& connection, const Farewell& farewell) noexcept;

@@ -53,15 +53,15 @@ std::size_t TopicState::number_from(Position newest) noexcept {
   return before - history_.bytes();
 }
 
-// The answer may overtake notifications of publications that it counts. So the topic accepts one
-// that is not newer as its first one.
-void TopicState::begin_numbers(Position newest) noexcept {
+// A bridge that breaks the rule of Bridge::history() lets the answer overtake notifications of
+// publications that it counts. So the topic accepts one that is not newer as its first one.
+void TopicState::begin_numbers(Position newest, bool sure) noexcept {
   std::size_t dropped = 0;
   {
     const std::lock_guard lock(mutex_);
     if (!bridged_ || !bridged_->wanted || bridged_->numbered) return;
     dropped = number_from(newest);
-    bridged_->before_first = true;
+    bridged_->before_first = !sure;
     bridged_->complete = newest.offset == 0;
   }
   table_.history_shrank(dropped);
@@ -121,7 +121,7 @@ bool TopicState::end_interest(std::uint64_t epoch) noexcept {
 
 Beginning TopicState::begin_late(From from, std::uint64_t last, bool final) noexcept {
   const std::lock_guard lock(mutex_);
-  return find_beginning(from, 0, last, !final && may_ask());
+  return find_beginning(from, 0, last, final);
 }
 
 // A new ring is made, because a ring grows only at its end. The newest publications stay.
@@ -161,8 +161,8 @@ void TopicState::load(std::span<const Loaded> publications, Position last, bool 
       base_ = base;
       bridged_->floor = first - 1;
       bridged_->numbered = true;
+      bridged_->before_first = true;  // see begin_numbers()
     }
-    bridged_->before_first = false;
     bridged_->complete = complete;
     grown =
         static_cast<std::ptrdiff_t>(loaded.bytes()) - static_cast<std::ptrdiff_t>(history_.bytes());

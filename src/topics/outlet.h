@@ -45,7 +45,8 @@ class Outlet {
   /// will come.
   virtual bool ask(TopicState& topic, Position after) noexcept = 0;
   /// Asks for the position of the topic, if other processes number it and the position is not
-  /// known. Nobody waits for the answer, which goes to TopicState::begin_numbers().
+  /// known. The answer goes to TopicState::begin_numbers(), then to Fanout::on_history() of all
+  /// workers. If it cannot be asked for now, it is asked for when the broker is there.
   virtual void ask_number(TopicState& topic) noexcept = 0;
   /// Publications reach the subscribers of this process at once, and publish() only the others.
   virtual bool is_local_first() const noexcept = 0;
@@ -59,9 +60,10 @@ class Outlet {
 
 struct LingerTag;
 struct GapTag;
+struct UntoldTag;
 
 /// The part of a topic that has an outlet.
-struct Bridged : base::ListHook<LingerTag>, base::ListHook<GapTag> {
+struct Bridged : base::ListHook<LingerTag>, base::ListHook<GapTag>, base::ListHook<UntoldTag> {
   Bridged(TopicState& of, Outlet& to) noexcept : topic(of), outlet(to) {}
 
   TopicState& topic;
@@ -77,7 +79,10 @@ struct Bridged : base::ListHook<LingerTag>, base::ListHook<GapTag> {
 
   // The outlet guards these.
   std::chrono::steady_clock::time_point linger_end{};
+  std::chrono::steady_clock::time_point tried{};  // when the last question after a wait was sent
   std::uint8_t cause = 0;
+  std::uint8_t tries = 0;     // answers in a row that brought nothing
+  bool untold_known = false;  // an answer that the workers could not be told
 };
 
 /// The result of a publication that came through the outlet.

@@ -152,9 +152,15 @@ void TopicState::keep_from(std::uint64_t first, std::size_t room, Beginning& beg
   if (next <= beginning.last) beginning.rest = next;
 }
 
-// Returns whether a broker may have publications that this process does not have.
+// Returns whether a broker numbers the publications, and this process does not know the position.
+bool TopicState::is_unnumbered() const noexcept {
+  return bridged_ && bridged_->outlet.is_durable() && !bridged_->numbered;
+}
+
+// Returns whether a broker may know more than this process.
 bool TopicState::may_ask() const noexcept {
-  return bridged_ && bridged_->outlet.is_durable() && !bridged_->complete && options_.history > 0;
+  if (!bridged_ || !bridged_->outlet.is_durable()) return false;
+  return !bridged_->numbered || (!bridged_->complete && options_.history > 0);
 }
 
 void TopicState::find_last(std::uint64_t count, std::size_t room, Beginning& beginning) const {
@@ -169,18 +175,30 @@ void TopicState::find_last(std::uint64_t count, std::size_t room, Beginning& beg
   subscribed.missed = wanted - (last + 1 - first);
 }
 
-void TopicState::find_after(Position position, std::size_t room, Beginning& beginning) const {
+// The subscriber was on a process that was faster, or the position is of another past, for example
+// of a broker that lost its last publications. The broker knows which.
+void TopicState::find_ahead(Position position, Beginning& beginning) const {
+  Subscribed& subscribed = beginning.subscribed;
+  if (position.offset <= offset_ - base_) {  // what it has came here meanwhile, and is skipped
+    beginning.last = position.offset + base_;
+    beginning.asks = false;
+    subscribed.offset = position.offset;
+    return;
+  }
+  subscribed.missed = subscribed.offset;
+  subscribed.recovered = false;
+}
+
+void TopicState::find_after(Position position, std::size_t room, bool final,
+                            Beginning& beginning) const {
   Subscribed& subscribed = beginning.subscribed;
   const std::uint64_t newest = subscribed.offset;
   const auto [epoch, offset] = position;
   const std::uint64_t here = offset + base_;  // within the process
   const bool same = epoch == epoch_ && (bridged_ == nullptr || here >= bridged_->floor);
   if (same && offset > newest && bridged_ != nullptr && bridged_->numbered) {
-    // Another process was faster. What it had is skipped here.
-    beginning.last = here;
-    beginning.asks = false;
-    subscribed.offset = offset;
-    return;
+    beginning.asks = !final && bridged_->outlet.is_durable();
+    return find_ahead(position, beginning);
   }
   const bool known = same && offset <= newest;
   if (known && here + 1 >= first_kept()) {
@@ -192,8 +210,9 @@ void TopicState::find_after(Position position, std::size_t room, Beginning& begi
   subscribed.recovered = known && newest == offset;
 }
 
+// `final`: the broker is not asked.
 Beginning TopicState::find_beginning(From from, std::size_t room, std::uint64_t last,
-                                     bool may_ask) const {
+                                     bool final) const {
   const Position head = position_at(last);
   Beginning beginning{.subscribed = {.epoch = head.epoch, .offset = head.offset}, .last = last};
   Subscribed& subscribed = beginning.subscribed;
@@ -201,15 +220,16 @@ Beginning TopicState::find_beginning(From from, std::size_t room, std::uint64_t 
     case From::Kind::now:
       break;
     case From::Kind::last:
-      beginning.asks = may_ask;
+      beginning.asks = !final && may_ask();
       find_last(from.count(), room, beginning);
       subscribed.recovered = subscribed.missed == 0;
       break;
     case From::Kind::position:
-      beginning.asks = may_ask;
-      find_after(from.position(), room, beginning);
+      beginning.asks = !final && may_ask();
+      find_after(from.position(), room, final, beginning);
       break;
   }
+  if (is_unnumbered()) subscribed.epoch = subscribed.offset = 0;  // own numbers mean nothing
   return beginning;
 }
 
@@ -220,7 +240,7 @@ Beginning TopicState::begin(From from, std::size_t room) {
     history_.drop_old(std::chrono::steady_clock::now(), options_);
     table_.history_shrank(before - history_.bytes());
   }
-  return find_beginning(from, room, offset_, may_ask());
+  return find_beginning(from, room, offset_, false);
 }
 
 Beginning TopicState::begin_again(From from, std::size_t room) {

@@ -143,8 +143,8 @@ class TopicState : public base::ListHook<HistoryTag>, public base::ListHook<Chan
   /// The position of the last publication that the broker numbered; nothing if it numbered none.
   std::optional<Position> numbered() const noexcept;
   /// The position of the broker's newest publication is known before one comes. Does nothing if the
-  /// topic has a number, or is not wanted.
-  void begin_numbers(Position newest) noexcept;
+  /// topic has a number, or is not wanted. `sure`: no publication up to it follows.
+  void begin_numbers(Position newest, bool sure) noexcept;
   /// Adds publications of the broker's history before those of its own. `last` is the position of
   /// the broker's newest one. `complete`: it has no older ones that this topic may keep.
   void load(std::span<const Loaded> publications, Position last, bool complete);
@@ -178,13 +178,15 @@ class TopicState : public base::ListHook<HistoryTag>, public base::ListHook<Chan
   std::size_t number_from(Position newest) noexcept;
   Position position_at(std::uint64_t offset) const noexcept { return {epoch_, offset - base_}; }
   bool may_ask() const noexcept;
+  bool is_unnumbered() const noexcept;
   std::uint64_t first_kept() const noexcept { return offset_ + 1 - history_.size(); }
   std::vector<Kept> read(std::uint64_t first, std::uint64_t last, std::size_t room) const;
   void keep_from(std::uint64_t first, std::size_t room, Beginning& beginning) const;
   Beginning begin(From from, std::size_t room);
-  Beginning find_beginning(From from, std::size_t room, std::uint64_t last, bool may_ask) const;
+  Beginning find_beginning(From from, std::size_t room, std::uint64_t last, bool final) const;
   void find_last(std::uint64_t count, std::size_t room, Beginning& beginning) const;
-  void find_after(Position position, std::size_t room, Beginning& beginning) const;
+  void find_after(Position position, std::size_t room, bool final, Beginning& beginning) const;
+  void find_ahead(Position position, Beginning& beginning) const;
 
   Table& table_;
   const TopicOptions& options_;

@@ -105,25 +105,30 @@ class FakeBridge final : public Bridge {
   }
   bool answer_all() {
     const bool some = !questions_.empty();
-    while (!questions_.empty()) {
-      const Question question = questions_.front();
-      questions_.pop_front();
-      if (!broker_->up) {
-        sink_->history(question.topic, {});
-        continue;
-      }
-      const auto& all = broker_->history[question.topic];
-      const bool same = question.after.epoch == broker_->epoch;
-      std::vector<BridgedPublication> found;
-      for (const Broker::Entry& each : all) {
-        if (same && each.offset <= question.after.offset) continue;
-        if (each.offset + std::min(question.count, broker_->kept) <= all.size()) continue;
-        found.push_back({Message(each.type, each.payload), each.origin});
-      }
-      sink_->history(question.topic,
-                     {.known = true, .last = {broker_->epoch, all.size()}, .publications = found});
+    while (answer_one()) {
     }
     return some;
+  }
+  // Returns whether there was a question.
+  bool answer_one() {
+    if (questions_.empty()) return false;
+    const Question question = questions_.front();
+    questions_.pop_front();
+    if (!broker_->up) {
+      sink_->history(question.topic, {});
+      return true;
+    }
+    const auto& all = broker_->history[question.topic];
+    const bool same = question.after.epoch == broker_->epoch;
+    std::vector<BridgedPublication> found;
+    for (const Broker::Entry& each : all) {
+      if (same && each.offset <= question.after.offset) continue;
+      if (each.offset + std::min(question.count, broker_->kept) <= all.size()) continue;
+      found.push_back({Message(each.type, each.payload), each.origin});
+    }
+    sink_->history(question.topic,
+                   {.known = true, .last = {broker_->epoch, all.size()}, .publications = found});
+    return true;
   }
   void lose() { sink_->state(BridgeState::down, "killed"); }
   void recover() {
@@ -164,9 +169,11 @@ inline void Broker::recover() {
   for (FakeBridge* bridge : bridges) bridge->recover();
 }
 
-// "sub T", "last N T", "at E O T", "leave T", "pub T text", "shout T text".
+// "sub T", "last N T", "at E O T", "leave T", "pub T text", "shout T text". After "tell" the peer
+// hears of the true beginnings of subscriptions.
 struct BridgeSession {
   Server& server;
+  bool tells = false;
   explicit BridgeSession(Server& of) : server(of) {}
 
   void on_message(Connection& conn, Message message) {
@@ -175,6 +182,7 @@ struct BridgeSession {
     std::string topic;
     SubscribeOptions options;
     in >> word;
+    if (word == "tell") return void(tells = true);
     if (word == "last") {
       std::size_t count = 0;
       in >> count;
@@ -199,6 +207,11 @@ struct BridgeSession {
       if (!done) return void(conn.send(done.error().message()));
       conn.send(done->pending ? "pending" : done->recovered ? "yes" : "no");
     }
+  }
+  void on_subscribed(Connection& conn, std::string_view topic, const Subscribed& begun) {
+    if (!tells) return;
+    conn.send("begun " + std::string(topic) + ' ' + std::to_string(begun.epoch) + ' ' +
+              std::to_string(begun.offset) + (begun.recovered ? "" : " lost"));
   }
   void on_gap(Connection& conn, std::string_view topic, std::uint64_t missed) {
     conn.send("gap " + std::string(topic) + " " + std::to_string(missed));
