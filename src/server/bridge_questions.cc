@@ -184,8 +184,7 @@ BridgeLine::TimePoint BridgeLine::place_waiting(TimePoint now) noexcept {
     Question& question = new_waiting_.pop_front();
     Bridged& bridged = *question.topic->bridged();
     if (bridged.tried + quiet < now) bridged.tries = std::min<std::uint8_t>(bridged.tries, 1);
-    const std::size_t level =
-        std::min<std::size_t>(std::max<int>(bridged.tries, 1), wait_levels) - 1;
+    const std::size_t level = std::clamp<std::size_t>(bridged.tries, 1, wait_levels) - 1;
     question.end = now + first_wait * (1 << level);
     waiting_[level].push_back(question);
   }
