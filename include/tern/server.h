@@ -52,7 +52,8 @@ struct PerAddress {
   unsigned upgrades_per_second = 0;  ///< to WebSocket, so many also at once; beyond: 429
 };
 
-/// The options of a Server. Every field has a safe default.
+/// The options of a Server. Every field has a safe default. Designated initialisers, as
+/// {.port = 9001, .limits = {…}}, name the fields in this order.
 struct ServerOptions {
   /// Like Listener::host: an address or a name of this machine, or "unix:/run/app.sock".
   std::string host = "0.0.0.0";
