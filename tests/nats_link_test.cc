@@ -41,6 +41,7 @@ class Recorder final : public tern::bridge::LinkEvents {
   void on_gap(std::string_view topic, tern::GapCause cause) noexcept override {
     add("gap " + std::string(topic) + ' ' + std::string(gap_cause_name(cause)));
   }
+  void on_refused(std::string_view why) noexcept override { add("refused " + std::string(why)); }
   void on_alive() noexcept override {}
   void on_probe() noexcept override { add("probe"); }
   void log(tern::LogLevel, std::string_view line) noexcept override {
@@ -150,10 +151,25 @@ TEST_F(NatsLink, APublicationOverMaxPayloadIsAGapAndNotTheEnd) {
   const std::string large(1'048'577, 'x');
   ASSERT_TRUE(link.publish("t", tern::SharedMessage(large), {}));
   ASSERT_EQ(events.lines().size(), 2u);
+  EXPECT_TRUE(events.lines().front().starts_with("refused max_payload ")) << events.lines().front();
   EXPECT_EQ(events.lines().back(), "gap t lost");
   ASSERT_TRUE(link.publish("t", tern::SharedMessage("after"), {}));
   ASSERT_TRUE(link.flush());
   EXPECT_EQ(peer.wait_line("PUB tern.t"), "PUB tern.t 5");
+}
+
+TEST_F(NatsLink, APublicationWithoutTheRightIsTold) {
+  Link link({.servers = {peer.url}});
+  connect(link, 0, peer);
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(link.publish("t", tern::SharedMessage("x"), {}));
+    ASSERT_TRUE(link.flush());
+    peer.wait_line("PUB tern.t");
+    peer.say("-ERR 'Permissions Violation for Publish to \"tern.t\"'\r\n");
+  }
+  ASSERT_TRUE(poll_until(link, 2));
+  const std::string line = "refused Permissions Violation for Publish to \"tern.t\"";
+  EXPECT_EQ(events.lines(), (std::vector<std::string>{line, line}));
 }
 
 // libnats writes them into JSON as they are.

@@ -144,6 +144,11 @@ class BridgeSink {
   /// Publications of a topic may be missing. Empty: of all topics that this server wants. After an
   /// outage call it when the topic is subscribed again.
   virtual void gap(std::string_view topic, GapCause cause) noexcept = 0;
+  /// The broker has refused a publication that publish() had accepted, for example because the user
+  /// has no right to publish. It is counted, a line of the log tells it once a minute for each
+  /// kind, and BridgeStatus has it. `why` is for people and has no password; its first word is the
+  /// kind, e.g. "OOM command not allowed".
+  virtual void refused(std::string_view why) noexcept { static_cast<void>(why); }
   /// Writes a line to the server's log.
   virtual void log(LogLevel level, std::string_view line) noexcept = 0;
 
@@ -215,7 +220,9 @@ class Bridge {
 struct BridgeStatus {
   std::string topics{};  ///< BridgeOptions::topics
   BridgeState state = BridgeState::connecting;
-  std::string why{};  ///< the last reason that the bridge gave, for people
+  std::string why{};          ///< the last reason that the bridge gave, for people
+  std::uint64_t refused = 0;  ///< publications that the broker refused since the server was made
+  std::string refusal{};      ///< the reason of the last one; empty if it is a minute ago
 };
 
 }  // namespace tern

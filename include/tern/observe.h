@@ -39,9 +39,10 @@ struct BridgeCounters {
   std::uint64_t refused_full = 0;  ///< publications that the bridge refused because too much waited
   std::uint64_t refused_down = 0;  ///< publications that were refused because the bridge was down
   std::uint64_t dropped_down = 0;  ///< publications that waited too long, or were lost
-  std::uint64_t gaps = 0;          ///< topics with a gap, each outage counts
-  std::uint64_t healed = 0;        ///< holes that the history of the broker filled
-  std::uint64_t histories = 0;     ///< answers to questions for a history or a position
+  std::uint64_t refused_broker = 0;      ///< publications that the broker refused
+  std::uint64_t gaps = 0;                ///< topics with a gap, each outage counts
+  std::uint64_t healed = 0;              ///< holes that the history of the broker filled
+  std::uint64_t histories = 0;           ///< answers to questions for a history or a position
   std::uint64_t waiting_bytes = 0;       ///< of publications that wait for the broker now
   std::uint64_t wanted = 0;              ///< topics that are wanted from the broker now
   std::uint64_t probe_microseconds = 0;  ///< the time of the last probe; 0: there was none

@@ -31,6 +31,8 @@ class LinkEvents {
   /// Publications may be missing, for another reason than the end of the connection: the link had
   /// to drop some, or the broker says that it has. Empty: of all topics.
   virtual void on_gap(std::string_view topic, GapCause cause) noexcept = 0;
+  /// The broker has refused a publication. See BridgeSink::refused().
+  virtual void on_refused(std::string_view why) noexcept = 0;
   /// The broker has sent something: the answer to a ping, or a byte. on_publication() and
   /// on_probe() imply it.
   virtual void on_alive() noexcept = 0;

@@ -64,6 +64,7 @@ class Machine final : private LinkEvents {
                       std::optional<Position> position) noexcept override;
   void on_history(std::string_view topic, const BridgeHistory& answer) noexcept override;
   void on_gap(std::string_view topic, GapCause cause) noexcept override;
+  void on_refused(std::string_view why) noexcept override { sink_.refused(why); }
   void on_alive() noexcept override { heard_.store(true, std::memory_order_relaxed); }
   void on_probe() noexcept override;
   void log(LogLevel level, std::string_view line) noexcept override { sink_.log(level, line); }

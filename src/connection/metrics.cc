@@ -225,6 +225,8 @@ constexpr BridgeFamily bridge_families[] = {
      &BridgeCounters::refused_down},
     {"bridge_dropped_down_total", "Publications that waited too long for a broker, or were lost.",
      &BridgeCounters::dropped_down},
+    {"bridge_refused_broker_total", "Publications that the broker refused.",
+     &BridgeCounters::refused_broker},
     {"bridge_gaps_total", "Topics of which publications may be missing, for each outage.",
      &BridgeCounters::gaps},
     {"bridge_healed_total", "Holes that the history of the broker filled.",

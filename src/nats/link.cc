@@ -236,10 +236,12 @@ Result<void> Link::judge_publication(natsStatus status, std::string_view topic,
   const bool too_big = status == NATS_MAX_PAYLOAD;
   if (!too_big) headers_are_known_ = false;
   session_->with_events([&](bridge::LinkEvents& events) {
-    events.log(
-        LogLevel::warning,
-        too_big ? "a publication is not sent, because it is over the max_payload of the server"
-                : "the server has no header fields, so publications are sent without their origin");
+    if (too_big) {
+      events.on_refused("max_payload of the server is less than a publication has");
+    } else {
+      events.log(LogLevel::warning,
+                 "the server has no header fields, so publications are sent without their origin");
+    }
     events.on_gap(topic, GapCause::lost);
   });
   return {};

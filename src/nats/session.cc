@@ -124,7 +124,10 @@ void on_error(natsConnection* connection, natsSubscription*, natsStatus error,
     if (error == NATS_SLOW_CONSUMER) return events.on_gap({}, GapCause::too_slow);
     const char* text = nullptr;
     natsConnection_GetLastError(connection, &text);
-    events.log(LogLevel::warning, text != nullptr ? text : natsStatus_GetText(error));
+    const std::string_view why = text != nullptr ? text : natsStatus_GetText(error);
+    const bool refuses = error == NATS_NOT_PERMITTED && why.find("ublish") != why.npos;
+    if (refuses) return events.on_refused(why);
+    events.log(LogLevel::warning, why);
   });
 }
 

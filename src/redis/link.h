@@ -99,7 +99,7 @@ class Link final : public bridge::Link {
   void on_history_pong();
   void tell_history(const Answered& answered);
   void deliver_held(std::string_view topic, Asked& asked, const std::optional<Position>& last);
-  void tell_refused(std::string_view why);
+  void tell_refused(const Expected& expected, std::string_view why);
   void say_goodbye() noexcept;
   void tell_unanswered() noexcept;
 
@@ -124,7 +124,7 @@ class Link final : public bridge::Link {
   std::string read_sha_{};
   std::string body_{};         // reused
   std::string command_{};      // reused
-  std::uint64_t refused_ = 0;  // commands that the server refused since the connection began
+  bool told_refused_ = false;  // that the server refuses a command that is no publication
   bool told_foreign_ = false;  // a publication without a position was logged
 
   std::mutex stop_mutex_{};

@@ -152,8 +152,7 @@ void Link::close() noexcept {
   held_bytes_ = 0;
   answered_.clear();
   answered_bytes_ = 0;
-  refused_ = 0;
-  told_foreign_ = is_ready_ = false;
+  told_refused_ = told_foreign_ = is_ready_ = false;
   events_ = nullptr;
   const std::lock_guard lock(stop_mutex_);
   if (!stop_.stop_requested()) return;

@@ -149,7 +149,7 @@ Result<void> Link::on_answer(Reply reply) {
     on_history(std::move(expected.topic), std::move(reply));
   } else if (is_error(*reply)) {
     echoes_.remove(expected.echo);
-    tell_refused(text_of(*reply));
+    tell_refused(expected, text_of(*reply));
   }
   return result;
 }
@@ -219,12 +219,10 @@ void Link::deliver_held(std::string_view topic, Asked& asked, const std::optiona
   });
 }
 
-// The first refusal is logged, and then each time that their number has doubled.
-void Link::tell_refused(std::string_view why) {
-  ++refused_;
-  if ((refused_ & (refused_ - 1)) != 0) return;
-  events_->log(LogLevel::error, "redis: the server refuses publications (" +
-                                    std::to_string(refused_) + " so far): " + std::string(why));
+void Link::tell_refused(const Expected& expected, std::string_view why) {
+  if (expected.kind == Expected::Kind::publication) return events_->on_refused(why);
+  if (std::exchange(told_refused_, true)) return;
+  events_->log(LogLevel::error, "redis: the server refuses a command: " + std::string(why));
 }
 
 }  // namespace tern::redis

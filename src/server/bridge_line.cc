@@ -304,6 +304,16 @@ void BridgeLine::state(BridgeState state, std::string_view why) noexcept {
   }
 }
 
+void BridgeLine::refused(std::string_view why) noexcept {
+  if (!runs_.load(relaxed)) return;
+  try {
+    const std::string line = refusals_.add(why, std::chrono::steady_clock::now());
+    if (line.empty()) return;
+    owner_->log(LogLevel::error, "the broker of \"" + options_.topics + "\" " + line);
+  } catch (const std::bad_alloc&) {  // it is counted
+  }
+}
+
 void BridgeLine::log(LogLevel level, std::string_view line) noexcept {
   if (runs_.load(relaxed)) owner_->log(level, line);
 }
@@ -312,7 +322,11 @@ void BridgeLine::log(LogLevel level, std::string_view line) noexcept {
 
 BridgeStatus BridgeLine::status() const {
   const std::lock_guard lock(mutex_);
-  return {.topics = options_.topics, .state = state_.load(), .why = why_};
+  return {.topics = options_.topics,
+          .state = state_.load(),
+          .why = why_,
+          .refused = refusals_.total(),
+          .refusal = refusals_.last(std::chrono::steady_clock::now())};
 }
 
 BridgeCounters BridgeLine::counters() const {
@@ -323,6 +337,7 @@ BridgeCounters BridgeLine::counters() const {
   counters.echoes = echoes_;
   counters.repeated = repeated_;
   counters.dropped_full = dropped_full_;
+  counters.refused_broker = refusals_.total();
   counters.gaps = gaps_;
   counters.healed = healed_;
   counters.histories = histories_;

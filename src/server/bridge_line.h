@@ -5,6 +5,7 @@
 #include "tern/observe.h"
 
 #include "base/intrusive_list.h"
+#include "server/refusals.h"
 #include "topics/inbox.h"
 #include "topics/outlet.h"
 #include "topics/table.h"
@@ -94,6 +95,7 @@ class BridgeLine final : public topics::Outlet, public BridgeSink {
   void history(std::string_view topic, const BridgeHistory& answer) noexcept override;
   void state(BridgeState state, std::string_view why) noexcept override;
   void gap(std::string_view topic, GapCause cause) noexcept override;
+  void refused(std::string_view why) noexcept override;
   void log(LogLevel level, std::string_view line) noexcept override;
 
   using LingerList = base::IntrusiveList<topics::Bridged, topics::LingerTag>;
@@ -208,6 +210,7 @@ class BridgeLine final : public topics::Outlet, public BridgeSink {
   std::atomic<std::uint64_t> healed_{0};
   std::atomic<std::uint64_t> histories_{0};
 
+  Refusals refusals_{};
   mutable std::mutex mutex_{};
   // Guarded by mutex_:
   std::string why_{};

@@ -36,6 +36,7 @@ class RecordingSink final : public BridgeSink {
   void gap(std::string_view topic, GapCause cause) noexcept override {
     add("gap " + std::string(topic) + " " + std::string(gap_cause_name(cause)));
   }
+  void refused(std::string_view why) noexcept override { add("refused " + std::string(why)); }
   void log(LogLevel, std::string_view line) noexcept override { add("log " + std::string(line)); }
 
   std::string take() {

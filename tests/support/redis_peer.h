@@ -41,12 +41,14 @@ class Recorder final : public bridge::LinkEvents {
     lines.push_back(line);
   }
   void on_gap(std::string_view, GapCause) noexcept override { lines.push_back("gap"); }
+  void on_refused(std::string_view why) noexcept override { refused.emplace_back(why); }
   void on_alive() noexcept override { ++alive; }
   void on_probe() noexcept override { lines.push_back("probe"); }
   void log(LogLevel, std::string_view line) noexcept override { logged.emplace_back(line); }
 
   Words lines{};
   Words logged{};
+  Words refused{};
   int alive = 0;
 };
 
