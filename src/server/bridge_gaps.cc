@@ -8,17 +8,13 @@
 
 namespace tern::server {
 
-namespace {
-constexpr auto relaxed = std::memory_order_relaxed;
-}
-
 using topics::Bridged;
 using topics::Table;
 using topics::TopicRef;
 using topics::TopicState;
 
 void BridgeLine::gap(std::string_view topic, GapCause cause) noexcept {
-  if (!runs_.load(relaxed)) return;
+  if (!runs_.load(std::memory_order_relaxed)) return;
   if (!topic.empty()) {
     if (const TopicRef found = table_.find(topic); found && found->bridged() != nullptr) {
       gap_of(*found, cause);
@@ -65,7 +61,7 @@ void BridgeLine::report(TopicState& topic, GapCause cause,
     wakes = reported_.empty();
     reported_.push_back(bridged);
   }
-  if (wakes && runs_.load(relaxed)) owner_->wake();
+  if (wakes && runs_.load(std::memory_order_relaxed)) owner_->wake();
 }
 
 // A gap of a topic without subscribers is not reported.
@@ -78,7 +74,7 @@ BridgeLine::Gap BridgeLine::take_gap() noexcept {
     gap.cause = static_cast<GapCause>(bridged.cause);
     gap.topic = TopicRef(&bridged.topic);
     if (gap.topic->subscribers() == 0) continue;
-    gaps_.fetch_add(1, relaxed);
+    gaps_.fetch_add(1, std::memory_order_relaxed);
     return gap;
   }
 }
