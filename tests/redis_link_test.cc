@@ -370,7 +370,7 @@ TEST_F(RedisLink, ADurableBridgeDropsWhatHasNoPosition) {
 }
 
 TEST_F(RedisLink, SomeErrorsEndTheConnection) {
-  for (const char* error : {"NOSCRIPT x", "READONLY x", "LOADING x", "MASTERDOWN x", "NOAUTH x"}) {
+  for (const char* error : {"READONLY x", "LOADING x", "MASTERDOWN x", "NOAUTH x"}) {
     ASSERT_TRUE(connect({.history = History{}}));
     publish("a", "x");
     commands->send("-" + std::string(error) + "\r\n");

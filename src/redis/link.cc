@@ -21,6 +21,8 @@ constexpr std::size_t max_unsent = std::size_t{256} << 10;
 constexpr std::size_t max_unanswered = 10'000;
 // Of raw publications that have not come back. They are kept until then.
 constexpr std::size_t max_echo_bytes = std::size_t{8} << 20;
+// Of commands that run a script. They are kept until they are answered.
+constexpr std::size_t max_kept_bytes = std::size_t{8} << 20;
 
 constexpr milliseconds longest_wait = std::chrono::seconds(5);
 constexpr milliseconds longest_silence = std::chrono::seconds(10);
@@ -30,7 +32,7 @@ constexpr std::string_view history_bytes = "8388608";
 
 }  // namespace
 
-Link::Link(const Options& options) {
+Link::Link(const Options& options, milliseconds role_interval) : role_interval_(role_interval) {
   auto settings = Settings::from(options);
   if (settings) {
     settings_ = *std::move(settings);
@@ -51,23 +53,37 @@ std::string Link::server_name(std::size_t server) const {
 void Link::send(std::initializer_list<std::string_view> words, Expected expected) {
   command_.clear();
   append_command(command_, words);
+  if (*words.begin() == "EVALSHA") {
+    expected.command = command_;
+    kept_bytes_ += command_.size();
+    if (!missed_.empty()) return behind_.push_back(std::move(expected));
+  }
+  pass(std::move(expected), command_);
+}
+
+void Link::pass(Expected expected, std::string_view command) {
   if (expected_.empty()) answered_at_ = Clock::now();
   expected_.push_back(std::move(expected));
-  gate_.pass(command_, commands_.output());
+  gate_.pass(command, commands_.output());
 }
 
 Result<void> Link::subscribe(std::span<const std::string_view> topics) {
-  std::vector<std::string> channels;
-  channels.reserve(topics.size());
-  for (const std::string_view topic : topics) channels.push_back(settings_.channel_of(topic));
-  std::vector<std::string_view> words{"SUBSCRIBE"};
-  words.insert(words.end(), channels.begin(), channels.end());
   if (!has_envelope()) {
     for (const std::string_view topic : topics) echoes_.want(topic);
   }
-  append_command(subscriber_.output(), words);
   gate_.add_subscriptions(topics.size());
+  send_subscribe({topics.begin(), topics.end()});
   return {};
+}
+
+void Link::send_subscribe(std::vector<std::string> topics) {
+  std::vector<std::string> channels;
+  channels.reserve(topics.size());
+  for (const std::string& topic : topics) channels.push_back(settings_.channel_of(topic));
+  std::vector<std::string_view> words{"SUBSCRIBE"};
+  words.insert(words.end(), channels.begin(), channels.end());
+  append_command(subscriber_.output(), words);
+  subscribing_.push_back({std::move(topics)});
 }
 
 Result<void> Link::unsubscribe(std::span<const std::string_view> topics) {
@@ -136,7 +152,7 @@ std::size_t Link::waiting_bytes() const noexcept {
 
 bool Link::is_crowded() const noexcept {
   return waiting_bytes() > max_unsent || expected_.size() > max_unanswered ||
-         echoes_.bytes() > max_echo_bytes;
+         kept_bytes_ > max_kept_bytes || echoes_.bytes() > max_echo_bytes;
 }
 
 // A server that is slow and goes on is waited for again in the next call.
@@ -144,6 +160,7 @@ Result<void> Link::flush() {
   const auto until = Clock::now() + longest_wait;
   const std::size_t bytes = waiting_bytes();
   const std::size_t unanswered = expected_.size();
+  const std::size_t kept = kept_bytes_;
   const std::size_t echoes = echoes_.bytes();
   if (auto sent = subscriber_.write(); !sent) return sent;
   if (auto sent = commands_.write(); !sent) return sent;
@@ -151,7 +168,8 @@ Result<void> Link::flush() {
     if (auto moved = exchange({}, milliseconds(50)); !moved) return moved;
     if (is_stopping()) return Errc::stopped;
     if (Clock::now() < until) continue;
-    if (waiting_bytes() < bytes || expected_.size() < unanswered || echoes_.bytes() < echoes) {
+    if (waiting_bytes() < bytes || expected_.size() < unanswered || kept_bytes_ < kept ||
+        echoes_.bytes() < echoes) {
       return {};
     }
     return Error::described(Errc::timed_out, "it does not take what is published");
@@ -159,7 +177,16 @@ Result<void> Link::flush() {
   return {};
 }
 
+// A server can become a replica without an error: PUBLISH works on a replica, and reaches only the
+// subscribers there.
+void Link::ask_role() {
+  if (!asks_role_ || Clock::now() - role_asked_at_ < role_interval_) return;
+  role_asked_at_ = Clock::now();
+  send({"ROLE"}, {.kind = Expected::Kind::role});
+}
+
 Result<void> Link::poll(int wake, milliseconds timeout) {
+  ask_role();
   if (auto moved = exchange(wake, timeout); !moved) return moved;
   if (!expected_.empty() && Clock::now() - answered_at_ > longest_silence) {
     return Error::described(Errc::timed_out, "it does not answer commands");

@@ -23,8 +23,10 @@ namespace tern::redis {
 /// connect(), and in flush() while the server takes too little.
 class Link final : public bridge::Link {
  public:
-  /// Throws std::bad_alloc.
-  explicit Link(const Options& options);
+  /// The server is asked after each `role_interval` whether it has become a replica. Throws
+  /// std::bad_alloc.
+  explicit Link(const Options& options,
+                std::chrono::milliseconds role_interval = std::chrono::seconds(5));
 
   std::string problem() const override { return problem_; }
   bool is_durable() const noexcept override { return settings_.history.has_value(); }
@@ -46,10 +48,17 @@ class Link final : public bridge::Link {
  private:
   /// The command whose answer comes next on the connection for commands.
   struct Expected {
-    enum class Kind : std::uint8_t { publication, history, other };
+    enum class Kind : std::uint8_t { publication, history, role, other };
     Kind kind;
-    std::string topic{};   // history
-    Echoes::Place echo{};  // publication
+    std::string topic{};    // history
+    Echoes::Place echo{};   // publication
+    std::string command{};  // one that runs a script
+    bool is_repeated = false;
+  };
+  /// A SUBSCRIBE that is not confirmed.
+  struct Subscribing {
+    std::vector<std::string> topics;
+    std::size_t confirmed = 0;
   };
   /// A notification that came after a question for the history of its topic. If the answer counts
   /// it, it is delivered before the answer, else behind.
@@ -87,6 +96,12 @@ class Link final : public bridge::Link {
   Result<void> read_pushes();
   Result<void> read_answers();
   Result<void> on_push(const redisReply& reply);
+  void on_subscribed();
+  Result<void> on_subscriber_error(std::string_view why);
+  void send_subscribe(std::vector<std::string> topics);
+  void pass(Expected expected, std::string_view command);
+  void send_again();
+  void ask_role();
   void on_message(std::string_view topic, std::string_view payload);
   bool has_envelope() const noexcept {
     return settings_.history.has_value() || settings_.payload == Payload::envelope;
@@ -104,6 +119,7 @@ class Link final : public bridge::Link {
   void tell_unanswered() noexcept;
 
   Settings settings_{};
+  std::chrono::milliseconds role_interval_;
   std::string problem_{};
   crypto::Random random_{};
   bridge::LinkEvents* events_ = nullptr;  // null: not connected
@@ -112,7 +128,13 @@ class Link final : public bridge::Link {
   Wire commands_{};
   Gate gate_{};
   Echoes echoes_{};  // of raw payloads
+  std::deque<Subscribing> subscribing_{};
   std::deque<Expected> expected_{};
+  std::deque<Expected> missed_{};  // the server did not know their scripts: they are sent again
+  std::deque<Expected> behind_{};  // not sent, because they come behind those
+  std::size_t kept_bytes_ = 0;     // of the commands in these three
+  bool asks_role_ = false;         // the user has the right to
+  Clock::time_point role_asked_at_{};
   Clock::time_point answered_at_{};  // or since when an answer is expected
   ByName<Asked> asked_{};
   std::size_t held_bytes_ = 0;

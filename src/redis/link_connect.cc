@@ -27,11 +27,6 @@ std::string run_of(std::string_view info) {
   return std::string(rest.substr(0, std::min<std::size_t>(rest.find_first_of("\r\n"), 16)));
 }
 
-bool is_replica(const redisReply& role) noexcept {
-  return role.type == REDIS_REPLY_ARRAY && role.elements > 0 &&
-         text_of(*role.element[0]) == "slave";
-}
-
 }  // namespace
 
 Result<void> Link::connect(std::size_t server, bridge::LinkEvents& events) {
@@ -68,6 +63,8 @@ Result<void> Link::prepare(const Address& address, const Patience& patience) {
   if (is_error(**role) && text_of(**role).starts_with("NOAUTH")) {
     return refuse("it wants a password", **role);
   }
+  asks_role_ = !is_error(**role);
+  role_asked_at_ = Clock::now();
   if (is_replica(**role)) {
     return Error::described(std::make_error_code(std::errc::connection_refused),
                             "it is a replica, which cannot publish for its primary");
@@ -129,8 +126,9 @@ void Link::say_goodbye() noexcept {
 
 void Link::tell_unanswered() noexcept {
   std::uint64_t count = 0;
-  for (const Expected& each : expected_) {
-    count += each.kind == Expected::Kind::publication ? 1 : 0;
+  for (const auto* const all : {&expected_, &missed_, &behind_}) {
+    count += static_cast<std::uint64_t>(
+        std::ranges::count(*all, Expected::Kind::publication, &Expected::kind));
   }
   if (count == 0 || events_ == nullptr) return;
   try {
@@ -147,7 +145,11 @@ void Link::close() noexcept {
   commands_.close();
   gate_.clear();
   echoes_.clear();
+  subscribing_.clear();
   expected_.clear();
+  missed_.clear();
+  behind_.clear();
+  kept_bytes_ = 0;
   asked_.clear();
   held_bytes_ = 0;
   answered_.clear();

@@ -8,6 +8,7 @@
 #include "redis/command.h"
 #include "redis/envelope.h"
 #include "redis/link.h"
+#include "redis/script.h"
 
 #include <algorithm>
 #include <utility>
@@ -27,7 +28,7 @@ constexpr std::string_view history_ping = "history";
 
 // These errors say that another server, or another connection, is better.
 bool ends_connection(std::string_view error) noexcept {
-  constexpr std::string_view starts[] = {"NOSCRIPT", "READONLY", "LOADING", "MASTERDOWN", "NOAUTH"};
+  constexpr std::string_view starts[] = {"READONLY", "LOADING", "MASTERDOWN", "NOAUTH"};
   return std::ranges::any_of(starts,
                              [&](std::string_view start) { return error.starts_with(start); });
 }
@@ -63,11 +64,10 @@ Result<void> Link::on_push(const redisReply& reply) {
       }
       break;
     case Push::Kind::subscribed:
-      gate_.confirm(commands_.output());
+      on_subscribed();
       break;
     case Push::Kind::error:
-      return Error::described(std::make_error_code(std::errc::permission_denied),
-                              std::string("it refuses a subscription: ").append(push.payload));
+      return on_subscriber_error(push.payload);
     case Push::Kind::pong:
       if (push.payload == history_ping) on_history_pong();
       break;
@@ -75,6 +75,36 @@ Result<void> Link::on_push(const redisReply& reply) {
     case Push::Kind::other:
       break;
   }
+  return {};
+}
+
+void Link::on_subscribed() {
+  gate_.confirm(commands_.output());
+  if (subscribing_.empty()) return;
+  Subscribing& first = subscribing_.front();
+  if (++first.confirmed == first.topics.size()) subscribing_.pop_front();
+}
+
+// The user has no right to one of the channels, and the server has subscribed none of this command.
+// So each topic is subscribed alone, and only those that are refused then have nothing.
+Result<void> Link::on_subscriber_error(std::string_view why) {
+  const bool is_of_channel = why.starts_with("NOPERM") && why.find("channel") != why.npos;
+  if (!is_of_channel || subscribing_.empty()) {
+    return Error::described(std::make_error_code(std::errc::permission_denied),
+                            std::string("it refuses a subscription: ").append(why));
+  }
+  const Subscribing refused = std::move(subscribing_.front());
+  subscribing_.pop_front();
+  if (refused.topics.size() > 1) {
+    for (const std::string& topic : refused.topics) send_subscribe({topic});
+    return {};
+  }
+  const std::string& topic = refused.topics.front();
+  echoes_.unwant(topic);  // they do not come back
+  gate_.confirm(commands_.output());
+  events_->log(LogLevel::error, "redis: the server refuses the subscription of the topic \"" +
+                                    topic + "\": " + std::string(why));
+  events_->on_gap(topic, GapCause::lost);
   return {};
 }
 
@@ -141,8 +171,20 @@ Result<void> Link::on_answer(Reply reply) {
   }
   Expected expected = std::move(expected_.front());
   expected_.pop_front();
+  kept_bytes_ -= expected.command.size();
   Result<void> result;
-  if (is_error(*reply) && ends_connection(text_of(*reply))) {
+  const bool is_unknown = is_error(*reply) && text_of(*reply).starts_with("NOSCRIPT");
+  if (is_unknown && !expected.command.empty() && !expected.is_repeated) {
+    missed_.push_back(std::move(expected));
+    kept_bytes_ += missed_.back().command.size();
+    if (expected_.empty()) send_again();
+    return result;
+  }
+  if (expected.kind == Expected::Kind::role && is_replica(*reply)) {
+    return Error::described(std::make_error_code(std::errc::connection_refused),
+                            "it has become a replica, which cannot publish for its primary");
+  }
+  if (is_unknown || (is_error(*reply) && ends_connection(text_of(*reply)))) {
     result = Error::described(std::make_error_code(std::errc::connection_refused), text_of(*reply));
   }
   if (expected.kind == Expected::Kind::history) {
@@ -151,7 +193,25 @@ Result<void> Link::on_answer(Reply reply) {
     echoes_.remove(expected.echo);
     tell_refused(expected, text_of(*reply));
   }
+  if (expected_.empty() && !missed_.empty()) send_again();
   return result;
+}
+
+// The server lost its scripts (SCRIPT FLUSH), so it ran none of these commands. They are sent again
+// when all that were sent are answered, so that they keep their order.
+void Link::send_again() {
+  for (const char* const script : {publish_script, read_script}) {
+    send({"SCRIPT", "LOAD", script}, {.kind = Expected::Kind::other});
+  }
+  for (std::deque<Expected>* const waiting : {&missed_, &behind_}) {
+    while (!waiting->empty()) {
+      Expected next = std::move(waiting->front());
+      waiting->pop_front();
+      next.is_repeated = waiting == &missed_;
+      const std::string command = next.command;
+      pass(std::move(next), command);
+    }
+  }
 }
 
 // The server wrote the notifications of what the answer counts before it made the answer. But they

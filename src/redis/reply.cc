@@ -74,4 +74,9 @@ std::optional<Part> parse_part(const redisReply& reply) {
   return part;
 }
 
+bool is_replica(const redisReply& role) noexcept {
+  return role.type == REDIS_REPLY_ARRAY && role.elements > 0 &&
+         text_of(*role.element[0]) == "slave";
+}
+
 }  // namespace tern::redis

@@ -56,4 +56,7 @@ struct Part {
 /// std::bad_alloc. Leaves out entries before a hole, which a program made that deleted an entry.
 std::optional<Part> parse_part(const redisReply& reply);
 
+/// Whether it is the answer of a replica to ROLE.
+bool is_replica(const redisReply& role) noexcept;
+
 }  // namespace tern::redis

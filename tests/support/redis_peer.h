@@ -126,7 +126,7 @@ class RedisPeer : public testing::Test {
     const RawSocket listener = RawSocket::bound();
     listener.listen();
     options.address = "redis://app:secret@127.0.0.1:" + std::to_string(listener.port()) + "/3";
-    link.emplace(options);
+    link.emplace(options, role_interval);
     EXPECT_EQ(link->problem(), "");
     std::thread server([&] { serve(listener, options.history.has_value()); });
     Result<void> result = link->connect(0, events);
@@ -210,6 +210,7 @@ class RedisPeer : public testing::Test {
              std::to_string(offset) + '\n' + std::string(body));
   }
 
+  std::chrono::milliseconds role_interval = std::chrono::hours(1);
   Recorder events{};
   std::vector<Words> received{};  // commands while it connected
   std::vector<Words> channels{};  // the same of the other connection
