@@ -134,8 +134,8 @@ TEST(ServerDefaults, AFinishedHandshakeIsNotCounted) {
 
 // ---- lingering
 
-// Waits until the server has read all that the client sent: it is acknowledged, and the loop has
-// turned since.
+// Waits until the server has read all bytes of the client: the kernel has acknowledged them, and
+// the loop has made a turn since then.
 void let_the_server_read(const RawClient& client, RawClient& other) {
   int unacknowledged = 0;
   do {

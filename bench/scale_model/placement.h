@@ -9,7 +9,7 @@ namespace tern::bench {
 
 struct Placement {
   double interested = 0;     ///< mean number of machines with a subscriber of a topic
-  double largest = 0;        ///< connections of the fullest machine beside the mean
+  double largest = 0;        ///< connections of the fullest machine, divided by the mean
   std::uint64_t placed = 0;  ///< subscribers
 };
 
@@ -31,15 +31,16 @@ struct RollingDeploy {
 
 struct RollingResult {
   double seconds = 0;
-  double moves = 0;           ///< of a client, on average
-  double largest = 0;         ///< connections of the fullest machine at any time, beside the mean
+  double moves = 0;    ///< of a client, on average
+  double largest = 0;  ///< connections of the fullest machine at any time, divided by the mean
   std::uint64_t clients = 0;  ///< on all machines at the end
 };
 
 /// Each machine in turn drains, and starts again without connections. A client whose connection
 /// ends goes to another machine.
 RollingResult roll(const RollingDeploy& deploy);
-/// The same by sums. With `random` the next machine has grown by all clients that moved before.
+/// Calculates the same result without random numbers. With `random` each machine has grown by the
+/// clients that moved before it drained.
 RollingResult rolling_formula(const RollingDeploy& deploy);
 
 }  // namespace tern::bench

@@ -59,7 +59,8 @@ std::string make_json(std::size_t size, std::uint32_t variant) {
   return text.append(note).append("\"]").substr(0, size);
 }
 
-// The longest beginning of `text` that has at most `size` bytes and ends between characters.
+// Returns the longest beginning of `text` that has at most `size` bytes and ends between
+// characters.
 std::string_view whole_characters(std::string_view text, std::size_t size) noexcept {
   if (size >= text.size()) return text;
   while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xC0) == 0x80) --size;

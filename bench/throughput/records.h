@@ -18,7 +18,7 @@ namespace tern::bench {
 /// One direction of a connection: AES-128-GCM, RFC 8446 §5.2.
 class RecordKey {
  public:
-  /// From the traffic secret (§7.3). Throws std::runtime_error.
+  /// Derives the key and the IV from the traffic secret (§7.3). Throws std::runtime_error.
   RecordKey(std::span<const unsigned char> secret, bool seals);
 
   /// Appends records of application data.

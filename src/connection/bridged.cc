@@ -12,7 +12,7 @@
 
 namespace tern::connection {
 
-// The backlog of this subscription is the last one.
+// The caller has put the backlog of this subscription at the end of `backlogs`.
 [[gnu::cold]] Subscribed LiveConnection::ask_for_history(topics::TopicState& topic,
                                                          const SubscribeOptions& options) noexcept {
   const bool has_position = options.from.kind() == From::Kind::position;
@@ -35,7 +35,7 @@ namespace tern::connection {
 }
 
 // The subscription begins with the next publication, whose position is perhaps not known yet. It
-// receives publications before it is told, because to hold them would make them late.
+// receives publications before it learns the position, because waiting would make them late.
 [[gnu::cold]] void LiveConnection::wait_for_position(topics::TopicState& topic, Entry& entry,
                                                      Subscribed& subscribed) noexcept {
   topics::Outlet& outlet = topic.bridged()->outlet;
@@ -155,8 +155,9 @@ void LiveConnection::tell_bridge_gap(std::size_t index) noexcept {
   tell_gap(*topic, 0);
 }
 
-// At a time that differs for each connection. It need not be hard to guess. Only the first gap sets
-// it, because the earliest of many random times is soon.
+// Closes the connection at a time that differs for each connection. A peer may guess the time,
+// because that does no harm. Only the first gap sets the time: a random time for each gap would let
+// the earliest one count, so the connections would close too soon.
 void LiveConnection::close_soon(std::chrono::nanoseconds spread) noexcept {
   if (std::exchange(extras_->closes_soon, true)) return;
   static constexpr std::string_view reason = "publications are missing";

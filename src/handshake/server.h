@@ -29,15 +29,15 @@ std::optional<Errc> check_upgrade(const Request& request,
                                   std::span<const std::string> allowed_origins,
                                   Site site = Security::plain) noexcept;
 
-/// The HTTP status that refuses a request for this cause; 500 if the peer is not the cause. For
-/// version_unsupported the request decides between 400 and 426; without a request it is 400.
+/// Returns the HTTP status that refuses a request for this cause; 500 if the peer is not the cause.
+/// For version_unsupported the request decides between 400 and 426; without a request it is 400.
 int refusal_status(Errc errc, const Request& request = {}) noexcept;
 
 /// Explains the refusal to people: the text of the Errc or, if it depends on the request, a
 /// sentence about this request. Throws std::bad_alloc.
 std::string explain(Errc errc, const Request& request, Site site = Security::plain);
 
-/// A response of that status, with one line of text that explains it (explain). Write it with
+/// Returns a response of that status, with the sentence of explain() as its body. Write it with
 /// refusal_fields and close_connection, because the bytes behind a refused request are never
 /// parsed. Throws std::bad_alloc.
 Response refusal(Errc errc, const Request& request = {}, Site site = Security::plain);

@@ -9,7 +9,7 @@ namespace tern {
 namespace {
 
 // Decodes percent-encoded text. A '%' that no two hexadecimal digits follow stands for itself.
-// `plus` is what '+' stands for: a space in application/x-www-form-urlencoded text.
+// `plus` is the character that '+' stands for: a space in application/x-www-form-urlencoded text.
 std::string decode(std::string_view text, char plus) {
   std::string decoded;
   decoded.reserve(text.size());

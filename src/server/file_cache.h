@@ -30,7 +30,7 @@ class FileCache {
     /// A file that was changed less than this time ago is not kept, because the times of files have
     /// a granularity: two changes may have the same time.
     std::chrono::nanoseconds settled = std::chrono::seconds(3);
-    /// After this time the file is opened again, in the way that cannot lead out of the folder.
+    /// After this time the file is opened again by the safe call, which cannot leave the folder.
     std::chrono::nanoseconds age = std::chrono::seconds(10);
   };
 
@@ -51,7 +51,7 @@ class FileCache {
   std::size_t bytes() const noexcept { return bytes_; }
 
  private:
-  /// The owner of a body.
+  /// Owns a body.
   struct Contents {
     std::shared_ptr<const std::string> text;
     net::Fd copy;

@@ -1,5 +1,5 @@
-// A request that waits for its answer, which may come from any thread: behind an Upgrade or an
-// Exchange.
+// The state behind an Upgrade or an Exchange: a request that waits for its answer. The answer may
+// come from any thread.
 #pragma once
 
 #include "tern/http.h"
@@ -31,7 +31,7 @@ class PendingRequest {
   PendingRequest& operator=(const PendingRequest&) = delete;
 
   const Request& request() const noexcept { return request_; }
-  /// Returns whether it is not answered, and the peer has not left.
+  /// Returns true while there is no answer and the peer has not left.
   bool is_open() const noexcept { return !answered_.load() && !peer_left_->load(); }
   /// Runs `answer` on the loop, if it is the first answer and the connection still waits.
   void answer(Answer answer) noexcept;
@@ -45,7 +45,7 @@ class PendingRequest {
   Request request_{};
   std::shared_ptr<connection::Registry> registry_;
   connection::Registry::Place place_;
-  // The connection has it as well, because it must not keep this object.
+  // Shared with the connection, because the connection sets it and does not own this object.
   std::shared_ptr<std::atomic<bool>> peer_left_;
   std::atomic<bool> answered_{false};
 };

@@ -48,7 +48,8 @@ TEST(Faults, X03_OnlyTheNthAllocationFails) {
   EXPECT_EQ(before, 1u);
 }
 
-// A small echo, a large one, a ping, fragments, and the end, as far as the server answers.
+// Sends a small and a large message, a ping, fragments and a Close frame, and reads the answers
+// until TCP ends.
 void talk(std::uint16_t port, std::string_view path = "/echo") {
   RawClient client(port);
   if (!client.connected() || !client.upgrade(path)) return;
