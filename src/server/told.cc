@@ -54,14 +54,14 @@ std::string valid_host(std::string_view host) {
 // ---- X-Forwarded-*
 
 // The place of the client in X-Forwarded-For.
-struct Place {
+struct EntryPlace {
   std::size_t from_end = 0;  // 1 for the last entry; 0: no entry is believed
   std::size_t entries = 0;
 };
 
 // Returns the element at that place, if the list has as many elements; otherwise its last element.
 std::string_view element_at(std::span<const HeaderField> fields, std::string_view name,
-                            Place place) noexcept {
+                            EntryPlace place) noexcept {
   LastElements list(fields, name, LastElements::Commas::separate);
   std::string_view last;
   std::string_view at_place;
@@ -75,7 +75,7 @@ std::string_view element_at(std::span<const HeaderField> fields, std::string_vie
 
 Told told_by_x_forwarded(std::span<const HeaderField> fields, const TrustedPeers& trusted) {
   Told told;
-  Place place;
+  EntryPlace place;
   bool goes_on = true;
   LastElements chain(fields, "X-Forwarded-For", LastElements::Commas::separate);
   while (const auto entry = chain.next()) {
