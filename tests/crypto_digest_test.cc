@@ -1,3 +1,4 @@
+// SHA-1: the answers of RFC 3174, and the accept value of RFC 6455.
 #include "base/base64.h"
 #include "crypto/digest.h"
 

@@ -1,3 +1,5 @@
+// Random bytes: how often the source is called, what happens when it fails, and that a parent and
+// its child share no bytes. The tests replace the source of libcrypto.
 #include "crypto/random.h"
 
 #include <gtest/gtest.h>

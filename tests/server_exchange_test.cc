@@ -214,7 +214,7 @@ TEST(ServerExchange, TheRequestOutlivesItsConnection) {
   EXPECT_EQ(exchange->request().target(), "/a");
   EXPECT_EQ(exchange->request().body(), std::string(1000, 'x'));
   EXPECT_EQ(exchange->request().parameter("name"), "a");
-  exchange->respond(Response::text("to nobody"));
+  exchange->respond(Response::text("too late"));
   next.send(page_request("/over"));
   EXPECT_EQ(answer(next), "200 over");
 }
@@ -276,7 +276,7 @@ TEST(ServerExchange, TellsThatItsPeerHasLeft) {
 }
 
 // The fallback takes no bodies, so its answer does not wait for the body and ends the connection.
-TEST(ServerExchange, TheFallbackAnswersLaterBesideABodyThatNobodyReads) {
+TEST(ServerExchange, TheFallbackAnswersLaterBesideABodyItDoesNotRead) {
   Inbox<Exchange> waiting;
   RunningServer running;
   running.server.fallback([&](Exchange exchange) { waiting.put(std::move(exchange)); });

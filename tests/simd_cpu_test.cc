@@ -1,3 +1,4 @@
+// The detection of the CPU, and the kernels of each level that it may return.
 #include "simd/cpu.h"
 #include "simd/mask.h"
 #include "simd/utf8.h"

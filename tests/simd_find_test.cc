@@ -1,3 +1,4 @@
+// The search for a byte: every byte at every place, against a guard page.
 #include "simd/find.h"
 #include "support/guard_page.h"
 

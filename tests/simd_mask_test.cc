@@ -1,3 +1,4 @@
+// Masking: every kernel, length, phase and alignment against a loop over single bytes.
 #include "simd/mask.h"
 #include "support/guard_page.h"
 

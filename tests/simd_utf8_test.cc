@@ -1,3 +1,4 @@
+// UTF-8: every kernel against a simple reference, whole and in pieces.
 #include "simd/utf8.h"
 #include "support/guard_page.h"
 #include "support/utf8_reference.h"

@@ -1,3 +1,5 @@
+// Opens a descriptor again through /proc/self/fd, because O_NONBLOCK belongs to the open file,
+// which other processes share.
 #include "descriptor.h"
 
 #include <fcntl.h>

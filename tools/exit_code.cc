@@ -1,3 +1,4 @@
+// Maps errors and ends to exit codes. Scripts depend on them, so a code never changes its meaning.
 #include "exit_code.h"
 
 namespace command {

@@ -1,3 +1,5 @@
+// Converts payloads to text and back. A peer chooses the bytes, so every byte that could control a
+// terminal is escaped.
 #include "text.h"
 
 #include <array>

@@ -1,3 +1,4 @@
+// The names of the stages of an attempt. Errors and figures show them, so they never change.
 #include "tern/stage.h"
 
 namespace tern {

@@ -1,3 +1,5 @@
+// The checks of options that server and clients share. Each text names the option and its value,
+// because a person reads it.
 #include "engine/validate.h"
 
 #include "handshake/origin.h"

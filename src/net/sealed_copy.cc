@@ -1,3 +1,5 @@
+// A memfd whose seals forbid every change. So the kernel may send its pages later without a copy,
+// and the peer receives the bytes that were written here.
 #include "net/sealed_copy.h"
 
 #include <cerrno>

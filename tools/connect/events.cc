@@ -1,3 +1,5 @@
+// Builds the lines of --json. nlohmann::ordered_json keeps the members in one order, and bytes that
+// are not UTF-8 are written in base64.
 #include "connect/events.h"
 
 #include "connect/printer.h"

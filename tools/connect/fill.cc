@@ -1,3 +1,4 @@
+// Turns the values of the flags into options. Each error names its flag and repeats no secret.
 #include "connect/fill.h"
 
 #include "connect/request.h"

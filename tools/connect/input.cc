@@ -1,3 +1,5 @@
+// Reads stdin in pieces, one for each turn of the loop, and splits them into records. Files need a
+// way of their own, because epoll refuses them.
 #include "connect/input.h"
 
 #include "descriptor.h"

@@ -1,3 +1,4 @@
+// Writes stdout without blocking the loop. All messages of a turn are one write.
 #include "connect/output.h"
 
 #include "descriptor.h"

@@ -1,3 +1,5 @@
+// Writes received messages in the form that the flags choose. At a terminal it removes the prompt
+// first, and writes it again below the message.
 #include "connect/printer.h"
 
 #include "text.h"

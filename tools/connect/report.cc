@@ -1,3 +1,5 @@
+// Chooses between lines for people and lines of --json. Fields that may hold a secret are not
+// shown.
 #include "connect/report.h"
 
 #include "text.h"

@@ -1,3 +1,4 @@
+// Checks the parts of the request that flags name, before anything connects.
 #include "connect/request.h"
 
 #include "text.h"

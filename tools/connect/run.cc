@@ -1,3 +1,5 @@
+// The run as a state machine on one loop. stdin is read only while the connection takes messages,
+// so a slow server slows down the program in front of the pipe.
 #include "connect/run.h"
 
 #include "connect/request.h"

@@ -1,3 +1,4 @@
+// Expands -W. One table has the name and the value of each variable, so that the help lists all.
 #include "connect/write_out.h"
 
 #include "text.h"
