@@ -1,3 +1,4 @@
+// The rows of the table of figures. Each row names the command that measures it.
 #include "scale_model/figures.h"
 
 #include "scale_model/text.h"

@@ -1,3 +1,4 @@
+// Counts the clients of each machine, because a balancer knows no more of them.
 #include "scale_model/placement.h"
 
 #include "scale_model/random.h"

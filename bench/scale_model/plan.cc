@@ -1,3 +1,4 @@
+// Finds the smallest number of machines that keep all bounds after one of them has failed.
 #include "scale_model/plan.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Makes the tables from the model. A test compares them with the page.
 #include "scale_model/report.h"
 
 #include "tern/client.h"

@@ -1,3 +1,5 @@
+// Simulates each client with its waits by the events of a priority queue. The waits come from the
+// rules of the library itself.
 #include "scale_model/storm.h"
 
 #include "scale_model/random.h"

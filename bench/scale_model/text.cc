@@ -1,3 +1,4 @@
+// Formats numbers. The same function makes each number of the tables.
 #include "scale_model/text.h"
 
 #include <cmath>

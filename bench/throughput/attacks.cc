@@ -1,3 +1,4 @@
+// Builds the bytes of each attack. All of them are legal, so a server cannot refuse them.
 #include "throughput/attacks.h"
 
 #include "throughput/frames.h"

@@ -1,3 +1,5 @@
+// Measures how long a small client waits while others load the server. It asks again before the
+// last answer came, so a long stop of the server delays many answers, and each of them counts.
 #include "throughput/bystander.h"
 
 #include "throughput/frames.h"

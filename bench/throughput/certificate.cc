@@ -1,3 +1,4 @@
+// Makes a key and a self-signed certificate by libcrypto, so that no file is committed.
 #include "throughput/certificate.h"
 
 #include "throughput/system.h"

@@ -1,3 +1,5 @@
+// Starts a program by fork and exec. The kernel ends it with this process, so no failed measurement
+// leaves a server behind.
 #include "throughput/child.h"
 
 #include "throughput/system.h"

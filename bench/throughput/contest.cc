@@ -1,3 +1,4 @@
+// Runs the visits in turns. An entrant that fails is left out of the row with its reason.
 #include "throughput/contest.h"
 
 #include "throughput/progress.h"

@@ -1,3 +1,5 @@
+// The fan-out runs in another process with the lowest priority, so that it takes no time from the
+// measured client.
 #include "throughput/fan_process.h"
 
 #include <array>

@@ -1,3 +1,5 @@
+// Makes payloads that resemble real text and JSON, because the content decides the cost of UTF-8
+// checks and of compression.
 #include "throughput/frames.h"
 
 #include "simd/mask.h"

@@ -1,3 +1,4 @@
+// Prints one load. JSON has the same figures as the text.
 #include "throughput/load_report.h"
 
 #include "throughput/messages.h"

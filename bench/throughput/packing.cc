@@ -1,3 +1,4 @@
+// Compresses and inflates by zlib alone.
 #include "throughput/packing.h"
 
 #include <array>

@@ -1,3 +1,4 @@
+// Replaces one line of a terminal. Without a terminal nothing is shown.
 #include "throughput/progress.h"
 
 #include <cstdio>

@@ -1,3 +1,4 @@
+// Prints medians of the ratios to the ceiling, which is the first entrant of each row.
 #include "throughput/ratio_table.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Does as little as a server can: it answers upgrades and waits for events.
 #include "throughput/raw_server.h"
 
 #include "handshake/accept.h"

@@ -1,3 +1,4 @@
+// Reads the secrets of the handshake by OpenSSL's key log, and derives the keys of the records.
 #include "throughput/records.h"
 
 #include "throughput/system.h"

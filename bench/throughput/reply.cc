@@ -1,3 +1,4 @@
+// Reads one reply and, if that is asked for, compares its content.
 #include "throughput/reply.h"
 
 #include "frame/header.h"

@@ -1,3 +1,4 @@
+// Reads the URL of a server from the line that it prints when it listens.
 #include "throughput/server_process.h"
 
 #include <filesystem>

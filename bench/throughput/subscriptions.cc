@@ -1,3 +1,4 @@
+// Compares the resident memory of the server before and after the subscriptions.
 #include "throughput/subscriptions.h"
 
 #include "throughput/frames.h"

@@ -1,3 +1,4 @@
+// Reads /proc and clocks, and sets cores, priorities and limits.
 #include "throughput/system.h"
 
 #include <cerrno>

@@ -1,3 +1,4 @@
+// Sends the same key in each upgrade, so that the expected answer is a constant.
 #include "throughput/upgrade.h"
 
 #include "http/url.h"

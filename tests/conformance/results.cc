@@ -1,3 +1,4 @@
+// Counts the cases that ended as expected, and keeps a line for each other one.
 #include "conformance/results.h"
 
 #include "conformance/cases.h"

@@ -1,3 +1,5 @@
+// Connects the tester with a program of tern in either role. A write also reads, so that neither
+// side blocks the other.
 #include "conformance/tcp_link.h"
 
 #include "conformance/negotiation.h"
