@@ -181,6 +181,34 @@ TEST(AllocBridge, APublicationIsDeliveredOrTold) {
   }
 }
 
+// Memory is out for a while. A gap that the loop could not be told of is told with the next one.
+TEST(AllocBridge, AGapIsToldWhenMemoryIsBack) {
+  for (const std::string next : {"one", "two"}) {
+    TestServer bench;
+    BridgeSink* sink = nullptr;
+    std::set<std::string> gaps;
+    bench.server().bridge(LentBridge(&sink, false));
+    bench.server().route("/", Handlers{.on_open =
+                                           [](Connection& conn) {
+                                             conn.subscribe("one");
+                                             conn.subscribe("two");
+                                           },
+                                       .on_message = [](Connection&, Message) {}});
+    bench.server().on_bridge_gap([&](std::string_view topic, GapCause) { gaps.emplace(topic); });
+    const TestPeer peer = bench.connect("/");
+    fails_at = allocations;
+    for_good = true;
+    sink->gap("one", GapCause::lost);
+    fails_at = none;
+    for_good = false;
+    bench.run();
+    EXPECT_TRUE(gaps.empty()) << "the call was lost";
+    sink->gap(next, GapCause::lost);
+    bench.run();
+    EXPECT_EQ(gaps, (std::set<std::string>{"one", next}));
+  }
+}
+
 // The subscriber waits for the answer, and nothing else would tell it.
 TEST(AllocBridge, AnAnswerIsToldInTheEnd) {
   with_each_fault([](const std::function<void()>& begin) {

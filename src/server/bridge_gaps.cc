@@ -51,17 +51,17 @@ void BridgeLine::report(TopicState& topic, GapCause cause,
   } else {
     ask_number(topic);
   }
-  bool wakes = false;
   {
     const std::lock_guard lock(mutex_);
     auto& hook = static_cast<base::ListHook<topics::GapTag>&>(bridged);
-    if (hook.linked()) return;
-    topic.retain();
-    bridged.cause = static_cast<std::uint8_t>(cause);
-    wakes = reported_.empty();
-    reported_.push_back(bridged);
+    if (!hook.linked()) {
+      topic.retain();
+      bridged.cause = static_cast<std::uint8_t>(cause);
+      reported_.push_back(bridged);
+    }
   }
-  if (wakes && runs_.load(std::memory_order_relaxed)) owner_->wake();
+  // Also for one that waits already, because memory was perhaps out for its call.
+  if (runs_.load(std::memory_order_relaxed)) owner_->wake();
 }
 
 // A gap of a topic without subscribers is not reported.

@@ -148,16 +148,14 @@ bool BridgeLine::on_first(TopicState& topic) noexcept {
 void BridgeLine::on_last(TopicState& topic) noexcept {
   Bridged& bridged = *topic.bridged();
   if (!bridged.wanted) return;
-  bool wakes = false;
   {
     const std::lock_guard lock(mutex_);
     auto& hook = static_cast<base::ListHook<topics::LingerTag>&>(bridged);
     if (hook.linked()) return;
     topic.retain();
-    wakes = left_.empty();
     left_.push_back(bridged);
   }
-  if (wakes && runs_.load(relaxed)) owner_->wake();
+  if (runs_.load(relaxed)) owner_->wake();
 }
 
 bool BridgeLine::end_interest(TopicState& topic) noexcept {
