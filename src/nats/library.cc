@@ -1,5 +1,7 @@
 #include "nats/library.h"
 
+#include "net/fork_mark.h"
+
 #include <csignal>
 
 namespace tern::nats {
@@ -38,7 +40,13 @@ std::string words_for(natsStatus status) {
 }  // namespace
 
 Result<void> open_library() {
+  static const net::ForkMark& mark = *new net::ForkMark();  // threads use it until the process ends
   static const natsStatus opened = open_and_leave_signals();
+  if (mark.in_child()) {
+    return Error::described(Errc::closed,
+                            "libnats was started before fork(), and this process has none of its "
+                            "threads, so it needs an exec() first");
+  }
   if (opened == NATS_OK) return {};
   return Error::described(Errc::no_memory, "libnats does not start");
 }

@@ -11,7 +11,7 @@ namespace tern::nats {
 
 /// Starts libnats once in a process. libnats ignores SIGPIPE and starts threads: here the
 /// disposition of SIGPIPE stays as it was, and the threads block all signals, so that they run no
-/// handler of the application. Thread: any.
+/// handler of the application. Errors: in a child of fork() whose parent started it. Thread: any.
 Result<void> open_library();
 
 /// The text of the calling thread's last error of libnats, without the place in its source.

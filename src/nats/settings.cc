@@ -2,7 +2,9 @@
 
 #include "nats/library.h"
 #include "nats/subject.h"
+#include "tls/context.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <fstream>
 #include <iterator>
@@ -147,11 +149,11 @@ std::string problem_of(const Options& options) {
   if (options.tls && options.tls->memory) return "tls: memory cannot be used";
   const auto servers = parse_servers(options.servers);
   if (!servers) return servers.error().message();
-  if (const auto opened = open_library(); !opened) return opened.error().message();
-  for (const ServerUrl& server : *servers) {
-    if (const auto made = make_options(options, server); !made) return made.error().message();
-  }
-  return {};
+  // Not with libnats: it would start its threads, and a fork() may follow before the server runs.
+  const auto needs = [&](const ServerUrl& server) { return needs_tls(options, server); };
+  if (std::ranges::none_of(*servers, needs)) return {};
+  const auto loaded = tls::ClientContext::load(options.tls.value_or(TlsClient()));
+  return loaded ? std::string() : "tls: " + loaded.error().message();
 }
 
 bool needs_tls(const Options& options, const ServerUrl& server) noexcept {
