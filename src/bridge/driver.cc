@@ -4,13 +4,13 @@
 #include "base/later.h"
 #include "bridge/machine.h"
 #include "bridge/queue.h"
+#include "net/all_signals_blocked.h"
 #include "net/fork_mark.h"
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <csignal>
 #include <mutex>
 #include <new>
 #include <optional>
@@ -31,22 +31,6 @@ std::uint64_t draw_seed() noexcept {
     return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
   }
 }
-
-// The host's handlers of signals run in its own threads.
-class AllSignalsBlocked {
- public:
-  AllSignalsBlocked() noexcept {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  AllSignalsBlocked(const AllSignalsBlocked&) = delete;
-  AllSignalsBlocked& operator=(const AllSignalsBlocked&) = delete;
-  ~AllSignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
- private:
-  sigset_t before_;
-};
 
 // Waits until `fd` is readable or `until` is there.
 void wait_for(int fd, TimePoint until) noexcept {
@@ -76,7 +60,7 @@ class Thread {
     fork_mark_.renew();
     machine_.emplace(*link, queue, counts, sources, sink, bridge, options);
     try {
-      const AllSignalsBlocked blocked;
+      const net::AllSignalsBlocked blocked;
       thread_ = std::thread([this] { run(); });
       return {};
     } catch (const std::system_error& error) {

@@ -87,10 +87,13 @@ Result<void> BridgeLine::begin(std::vector<const topics::Inbox*> inboxes, LineOw
   return attached;
 }
 
-void BridgeLine::end(std::chrono::nanoseconds deadline) noexcept {
+void BridgeLine::detach(std::chrono::nanoseconds deadline) noexcept {
   if (!runs_.exchange(false)) return;
   bridge_->detach(deadline);
   state_ = BridgeState::down;
+}
+
+void BridgeLine::end() noexcept {
   Questions questions;  // destroyed without the lock, because they have shares of topics
   Questions late;
   {

@@ -57,8 +57,11 @@ class BridgeLine final : public topics::Outlet, public BridgeSink {
   /// Begins a run. Lifetime of the inboxes (one for each worker) and of the owner: until end().
   /// Errors: those of Bridge::attach(). Throws std::bad_alloc.
   Result<void> begin(std::vector<const topics::Inbox*> inboxes, LineOwner& owner);
-  /// Ends the run. No topic has subscribers.
-  void end(std::chrono::nanoseconds deadline) noexcept;
+  /// Ends the run of the bridge, and returns at the latest soon after `deadline`. No topic has
+  /// subscribers. Several lines may do it at the same time.
+  void detach(std::chrono::nanoseconds deadline) noexcept;
+  /// Ends the run, after detach().
+  void end() noexcept;
 
   /// A gap to report.
   struct Gap {

@@ -3,11 +3,14 @@
 #include "server/bridges.h"
 
 #include "connection/dispatch.h"
+#include "net/all_signals_blocked.h"
 #include "server/core.h"
 #include "server/worker.h"
 
 #include <algorithm>
+#include <exception>
 #include <new>
+#include <thread>
 #include <utility>
 
 namespace tern::server {
@@ -47,9 +50,32 @@ Result<void> Bridges::begin(net::LoopCore& loop, const std::vector<const topics:
   return {};
 }
 
+// A bridge whose broker hangs takes the whole time, so all of them end at the same time. Without
+// memory or threads they end one after another.
+void Bridges::detach_all(std::chrono::nanoseconds deadline) noexcept {
+  const auto start = std::chrono::steady_clock::now();
+  std::vector<std::thread> others;
+  std::size_t next = 1;
+  try {
+    const net::AllSignalsBlocked blocked;
+    others.reserve(lines_.size());
+    for (; next < lines_.size(); ++next) {
+      others.emplace_back([line = lines_[next].get(), deadline] { line->detach(deadline); });
+    }
+  } catch (const std::exception&) {  // of the memory or of the system
+  }
+  lines_.front()->detach(deadline);
+  for (; next < lines_.size(); ++next) {
+    const auto left = deadline - (std::chrono::steady_clock::now() - start);
+    lines_[next]->detach(std::max(left, std::chrono::nanoseconds(0)));
+  }
+  for (std::thread& other : others) other.join();
+}
+
 void Bridges::end(std::chrono::nanoseconds deadline) noexcept {
   if (loop_ == nullptr) return;
-  for (const auto& line : lines_) line->end(deadline);
+  detach_all(deadline);
+  for (const auto& line : lines_) line->end();
   loop_->timers().cancel(*this);
   loop_ = nullptr;
   mailbox_.reset();

@@ -55,6 +55,7 @@ class Bridges final : private LineOwner, private net::Timer {
   void on_timer(net::Timer::time_point now) noexcept override;
 
   void serve() noexcept;
+  void detach_all(std::chrono::nanoseconds deadline) noexcept;
   bool tell_gaps() noexcept;
 
   Core& core_;
