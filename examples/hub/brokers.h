@@ -95,16 +95,21 @@ inline void print(const tern::LogRecord& record) {
   std::cerr << "hub: " + std::string(record.message) + '\n';
 }
 
-// GET /healthz, for a load balancer: whether other hubs would serve a new client better.
+// GET /healthz, for a load balancer: whether other hubs would serve a new client better. Anybody
+// may read it, so it has no BridgeStatus::why, which names the broker. The log has it.
 inline tern::Response health(const tern::Server& server) {
   if (server.is_ending()) return tern::Response::status(503, "the hub ends");
+  std::string text = "ok\n";
   for (const tern::BridgeStatus& bridge : server.bridges()) {
-    if (bridge.state == tern::BridgeState::up) continue;
-    return tern::Response::status(503, "the broker of " + bridge.topics + " is " +
-                                           std::string(bridge_state_name(bridge.state)) + ": " +
-                                           bridge.why);
+    if (bridge.state != tern::BridgeState::up) {
+      return tern::Response::status(503, "the bridge of " + bridge.topics + " to its broker is " +
+                                             std::string(bridge_state_name(bridge.state)));
+    }
+    if (bridge.refusal.empty()) continue;
+    text += "the broker of " + bridge.topics + " refuses publications (" +
+            std::to_string(bridge.refused) + " so far): " + bridge.refusal + '\n';
   }
-  return tern::Response::text("ok\n");
+  return tern::Response::text(text);
 }
 
 }  // namespace hub
