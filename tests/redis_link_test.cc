@@ -245,6 +245,7 @@ TEST_F(RedisLink, APublicationWaitsUntilTheSubscriptionIsConfirmed) {
   EXPECT_EQ(subscriber->next(), (Words{"SUBSCRIBE", "tern.a"}));
   subscriber->send("*2\r\n$4\r\npong\r\n$0\r\n\r\n");
   pump([&] { return events.alive > 0; });
+  EXPECT_TRUE(commands->is_quiet());
   subscriber->send(confirm("tern.a"));
   pump([&] { return events.alive > 1; });
   EXPECT_EQ(commands->next(), (Words{"PUBLISH", "tern.a", "early"}));
