@@ -5,6 +5,22 @@
 #include "net/event.h"
 
 namespace tern::bridge {
+namespace {
+
+// The other thread has the lock for some nanoseconds. To sleep until then, and to be woken, would
+// take a loop a thousand times as long. The number of attempts is bounded, because the system may
+// have stopped the other thread meanwhile.
+std::unique_lock<std::mutex> lock_soon(std::mutex& mutex) noexcept {
+  constexpr int attempts = 100;
+  std::unique_lock lock(mutex, std::defer_lock);
+  for (int i = 0; i < attempts; ++i) {
+    if (lock.try_lock()) return lock;
+  }
+  lock.lock();
+  return lock;
+}
+
+}  // namespace
 
 Queue::Queue() noexcept {
   net::Opened event = net::open_event();
@@ -41,7 +57,7 @@ PublishStatus::Value Queue::publish(std::unique_ptr<Command> command) noexcept {
   const std::size_t bytes = command->weight();
   bool rings = false;
   {
-    const std::lock_guard lock(mutex_);
+    const auto lock = lock_soon(mutex_);
     if (mode_ == Mode::stopped) return PublishStatus::stopped;
     if (mode_ == Mode::refuses || is_over(bytes, command->queued)) {
       const bool full = mode_ == Mode::up;
@@ -60,7 +76,7 @@ PublishStatus::Value Queue::publish(std::unique_ptr<Command> command) noexcept {
 bool Queue::push(std::unique_ptr<Command> command) noexcept {
   bool rings = false;
   {
-    const std::lock_guard lock(mutex_);
+    const auto lock = lock_soon(mutex_);
     if (mode_ == Mode::stopped) return false;
     rings = list_.empty();
     list_.push_back(std::move(command));
@@ -73,7 +89,7 @@ void Queue::take(CommandList& list) noexcept {
   net::clear_event(wake_.get());
   CommandList taken;
   {
-    const std::lock_guard lock(mutex_);
+    const auto lock = lock_soon(mutex_);
     list_.swap(taken);
     if (!oldest_taken_) oldest_taken_ = oldest_here_;
     oldest_here_.reset();
@@ -83,13 +99,13 @@ void Queue::take(CommandList& list) noexcept {
 }
 
 void Queue::release(std::size_t bytes, std::optional<TimePoint> oldest) noexcept {
-  const std::lock_guard lock(mutex_);
+  const auto lock = lock_soon(mutex_);
   bytes_ -= bytes;
   oldest_taken_ = oldest;
 }
 
 Queue::Counts Queue::counts() const noexcept {
-  const std::lock_guard lock(mutex_);
+  const auto lock = lock_soon(mutex_);
   Counts counts = counts_;
   counts.waiting_bytes = bytes_;
   return counts;
