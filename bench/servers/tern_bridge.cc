@@ -35,18 +35,26 @@ struct Subscriber {
   void on_message(tern::Connection& conn, tern::Message msg) { conn.send(msg); }
 };
 
+// The kernel's counts of this thread.
+struct Usage {
+  std::uint64_t slept = 0;   // how often it waited for something
+  std::uint64_t faults = 0;  // pages that were touched for the first time
+};
+
+Usage usage() noexcept {
+  rusage usage{};
+  ::getrusage(RUSAGE_THREAD, &usage);
+  return {static_cast<std::uint64_t>(usage.ru_nvcsw), static_cast<std::uint64_t>(usage.ru_minflt)};
+}
+
 // The times of publish() on the loop. The server has one worker.
 struct Times {
   tern::bench::Latencies latencies{};
-  tern::bench::Latencies cpu{};  // without the time in which the thread did not run
-  std::uint64_t slept = 0;       // how often the thread waited for something in publish()
+  tern::bench::Latencies cpu{};    // without the time in which the thread did not run
+  tern::bench::Latencies empty{};  // the same of mix()
+  Usage during{};
+  std::uint64_t mixed = 1;
 };
-
-std::uint64_t voluntary_switches() noexcept {
-  rusage usage{};
-  ::getrusage(RUSAGE_THREAD, &usage);
-  return static_cast<std::uint64_t>(usage.ru_nvcsw);
-}
 
 struct Publisher {
   void on_message(tern::Connection& conn, tern::Message msg) { conn.publish("all", msg); }
@@ -58,17 +66,33 @@ std::chrono::nanoseconds thread_time() noexcept {
   return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
 
+// Takes about as long as a publish() that wakes a thread. Only interrupts make it longer.
+std::uint64_t mix(std::uint64_t bits) noexcept {
+  for (int i = 0; i < 3'000; ++i) {
+    bits ^= bits << 13;
+    bits ^= bits >> 7;
+    bits ^= bits << 17;
+  }
+  return bits;
+}
+
 class TimedPublisher {
  public:
   explicit TimedPublisher(Times& times) : times_(times) {}
   void on_message(tern::Connection& conn, tern::Message msg) {
-    const std::uint64_t slept = voluntary_switches();
+    const Usage before = usage();
     const auto cpu = thread_time();
     const auto begin = std::chrono::steady_clock::now();
     conn.publish("all", msg);
     times_.latencies.add(std::chrono::steady_clock::now() - begin);
-    times_.cpu.add(thread_time() - cpu);
-    times_.slept += voluntary_switches() - slept;
+    const auto end = thread_time();
+    times_.cpu.add(end - cpu);
+    const Usage after = usage();
+    times_.during.slept += after.slept - before.slept;
+    times_.during.faults += after.faults - before.faults;
+    const auto empty = thread_time();
+    times_.mixed = mix(times_.mixed);
+    times_.empty.add(thread_time() - empty);
   }
 
  private:
@@ -79,12 +103,14 @@ class Worst {
  public:
   explicit Worst(Times& times) : times_(times) {}
   void on_message(tern::Connection& conn, tern::Message) {
-    const auto us = [](std::chrono::nanoseconds time) {
-      return std::to_string(std::chrono::duration<double, std::micro>(time).count());
-    };
+    const auto ns = [](std::chrono::nanoseconds time) { return std::to_string(time.count()); };
     const auto summary = times_.latencies.summary();
-    conn.send(std::to_string(times_.latencies.count()) + ' ' + us(summary.p99_9) + ' ' +
-              us(summary.max) + ' ' + us(times_.cpu.max()) + ' ' + std::to_string(times_.slept));
+    conn.send(std::to_string(times_.latencies.count()) + ' ' + ns(summary.p99_9) + ' ' +
+              ns(summary.max) + ' ' + ns(times_.cpu.percentile(500)) + ' ' +
+              ns(times_.cpu.percentile(999)) + ' ' + ns(times_.cpu.max()) + ' ' +
+              ns(times_.empty.percentile(500)) + ' ' + ns(times_.empty.percentile(999)) + ' ' +
+              ns(times_.empty.max()) + ' ' + std::to_string(times_.during.slept) + ' ' +
+              std::to_string(times_.during.faults));
     times_ = {};
   }
 

@@ -17,7 +17,6 @@ namespace {
 
 constexpr std::size_t most_discarded = std::size_t{1} << 20;
 constexpr Seconds patience{10};
-constexpr Seconds rest{2};  // without a delivery, the missing publications were lost
 constexpr int silence_ms = 100;
 
 Clock::duration ticks(Seconds time) { return std::chrono::duration_cast<Clock::duration>(time); }
@@ -81,7 +80,7 @@ BridgeLoadResult BridgeLoad::publish_for(const BridgeLoadOptions& options, Secon
     now = Clock::now();
     if (any) active = now;
     if (complete_ > was) latencies.add(now - sent_);
-    if (now - active > ticks(rest)) break;
+    if (now - active > ticks(options.rest)) break;
   }
   BridgeLoadResult result{.publications = complete_ - before,
                           .seconds = Seconds(active - begin).count(),

@@ -23,6 +23,7 @@ struct BridgeLoadOptions {
   std::size_t at_once = 1;    ///< publications of one send
   Seconds warm_up{0.2};
   Seconds duration{1.0};
+  Seconds rest{2};  ///< without a delivery, the missing publications are lost
 };
 
 struct BridgeLoadResult {
