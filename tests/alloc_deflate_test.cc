@@ -3,6 +3,8 @@
 // also for zlib.
 #include "tern/engine.h"
 
+#include "engine/encoded_message.h"
+#include "engine/publication_deflater.h"
 #include "support/counting_malloc.h"
 #include "support/quiet_driver.h"
 #include "support/short_of_memory.h"
@@ -47,6 +49,28 @@ TEST(AllocDeflate, ASmallEchoAllocatesNothing) {
         EXPECT_EQ(allocations, before);
         EXPECT_EQ(driver.events - events, 50u);
       }
+    }
+  }
+}
+
+// Without memory the publisher compresses nothing, and the next publication is compressed again.
+TEST(AllocDeflate, EveryAllocationOfAPublisherFails) {
+  bool fired = true;
+  for (std::size_t n = 0; fired; ++n) {
+    SCOPED_TRACE(n);
+    auto compress = engine::make_publication_deflater(Deflate{});
+    const SharedMessage first{Message(json(16 * kib))};
+    const SharedMessage second{Message(json(16 * kib))};
+    faults = 0;
+    fails_at = allocations + n;
+    compress(first);
+    fails_at = none;
+    fired = faults > 0;
+    EXPECT_EQ(first.encoded()->compressed() == nullptr, fired);
+    compress(second);
+    EXPECT_NE(second.encoded()->compressed(), nullptr);
+    if (!fired) {
+      EXPECT_GE(n, 3u);
     }
   }
 }

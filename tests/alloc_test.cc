@@ -13,6 +13,9 @@
 #include <cstring>
 #include <gtest/gtest.h>
 #include <memory>
+#include <new>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -159,6 +162,69 @@ TEST(Alloc, EveryAllocationOfABodyFails) {
         EXPECT_TRUE(engine->finished());
         EXPECT_EQ(engine->close_info().error, Errc::no_memory);
       }
+    }
+  }
+}
+
+// The next piece of a stream may need memory, for itself or for the queue. The caller of pull()
+// learns of it, and the connection has ended.
+TEST(Alloc, EveryAllocationOfAStreamFails) {
+  std::string bytes = "GET /a HTTP/1.1\r\nHost: example.org\r\n\r\n";
+  bool fired = true;
+  for (std::size_t n = 0; fired; ++n) {
+    SCOPED_TRACE(n);
+    const EngineOptions options;
+    Workspace workspace;
+    auto engine = Engine::server(options, workspace);
+    engine->tick(start_time);
+    engine->feed(0, std::as_writable_bytes(std::span(bytes)));
+    EXPECT_EQ(engine->next().kind(), Event::Kind::request);
+    engine->respond(Response::stream("text/plain", [count = 0]() mutable {
+      return ++count < 3 ? std::optional(std::string(100 * kib, 'x')) : std::nullopt;
+    }));
+    faults = 0;
+    fails_at = allocations + n;
+    bool threw = false;
+    do {
+      try {
+        engine->pull();
+      } catch (const std::bad_alloc&) {
+        threw = true;
+      }
+      while (engine->queued_bytes() > 0) engine->consume_output(engine->output().front().iov_len);
+    } while (engine->wants_pull());
+    fails_at = none;
+    fired = faults > 0;
+    EXPECT_EQ(threw, fired);
+    EXPECT_EQ(engine->close_info().error == Errc::no_memory, fired);
+    if (!fired) {
+      EXPECT_GE(n, 2u);
+    }
+  }
+}
+
+// The part of a frame that the socket did not take. No Close frame may follow its first part.
+TEST(Alloc, EveryAllocationOfTheRestOfAFrameFails) {
+  const SharedMessage message{Message(std::string(kib, 'x'))};
+  bool fired = true;
+  for (std::size_t n = 0; fired; ++n) {
+    SCOPED_TRACE(n);
+    const EngineOptions options;
+    Workspace workspace;
+    QuietDriver driver(Role::server, options, workspace);
+    QuietDriver other(Role::server, options, workspace);
+    other.engine.send("x");  // it holds the block that the workspace keeps
+    const std::span<const std::byte> rest = driver.engine.direct_frame(message).subspan(10);
+    faults = 0;
+    fails_at = allocations + n;
+    driver.engine.send_rest(message, rest, true);
+    fails_at = none;
+    fired = faults > 0;
+    driver.write();
+    EXPECT_EQ(driver.written, fired ? 0 : rest.size());
+    EXPECT_EQ(driver.engine.is_open(), !fired);
+    if (!fired) {
+      EXPECT_GE(n, 1u);
     }
   }
 }

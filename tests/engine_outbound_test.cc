@@ -139,6 +139,31 @@ TEST(EngineOutbound, Rfc6455_4_2_2_FramesWaitBehindHttp) {
   }
 }
 
+// The descriptor is only a number here: the queue opens and reads nothing.
+TEST(EngineOutbound, TellsWhichPartOfTheOutputLiesInAFile) {
+  constexpr int descriptor = 7;
+  const std::string body = "0123456789";
+  for (std::size_t written = 0; written < 5 + body.size(); ++written) {
+    SCOPED_TRACE(written);
+    Queue queue;
+    queue.out.append_bytes(bytes_of("head\n"));
+    EXPECT_LT(queue.out.output_file().descriptor, 0);
+    queue.out.append_body(std::make_shared<const std::string>(body), descriptor);
+    queue.out.append_bytes(bytes_of("next\n"));
+    std::string all = queue.write(written);
+    const OutputFile file = queue.out.output_file();
+    const std::size_t of_body = written - std::min<std::size_t>(written, 5);
+    EXPECT_EQ(file.descriptor, descriptor);
+    EXPECT_EQ(file.before, 5 - std::min<std::size_t>(written, 5));
+    EXPECT_EQ(file.offset, of_body);
+    EXPECT_EQ(file.bytes, body.size() - of_body);
+    queue.out.output();
+    all += queue.write(file.before + file.bytes);
+    EXPECT_LT(queue.out.output_file().descriptor, 0) << "the file is written";
+    EXPECT_EQ(all + queue.write(), "head\n" + body + "next\n");
+  }
+}
+
 TEST(EngineOutbound, TheNewestControlReplacesTheLastOfItsKind) {
   Queue queue;
   Strings expected;
