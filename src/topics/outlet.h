@@ -70,8 +70,12 @@ struct Bridged : base::ListHook<LingerTag>, base::ListHook<GapTag>, base::ListHo
   Outlet& outlet;
   std::atomic<std::uint32_t> gaps{0};  // that were reported
 
+  // The outlet delivers publications of this topic. It is written under the topic's lock. A gap
+  // reads it without the lock, because what was published before a subscription does not matter to
+  // it.
+  std::atomic<bool> wanted{false};
+
   // The topic's lock guards these.
-  bool wanted = false;        // the outlet delivers publications of this topic
   bool numbered = false;      // the position is that of the broker
   bool before_first = false;  // the position was asked for, and no publication came since
   bool complete = false;      // the history has all that the broker had, as far as it may
