@@ -240,7 +240,8 @@ class Sink final : public tern::BridgeSink {
   int changes_ = 0;
 };
 
-// A port on 127.0.0.1. With a backlog connections are made, and nobody accepts them or says a word.
+// A port on 127.0.0.1. With a backlog, connections are made, but no program accepts them or sends a
+// byte.
 class DeafPort {
  public:
   explicit DeafPort(bool listens) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {

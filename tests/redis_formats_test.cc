@@ -388,7 +388,7 @@ TEST(RedisReply, OtherAnswersAreNoPartOfAStream) {
 TEST(RedisEchoes, OnlyTheFirstThatHasNotComeBackIsOne) {
   Echoes echoes;
   const tern::SharedMessage one(Message("one")), two(Message("two"));
-  EXPECT_FALSE(echoes.add("a", one, {1, 1}));  // nobody subscribes
+  EXPECT_FALSE(echoes.add("a", one, {1, 1}));  // no subscriber
   echoes.want("a");
   echoes.want("b");
   EXPECT_FALSE(echoes.add("a", one, {0, 1}));

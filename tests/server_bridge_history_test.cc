@@ -120,7 +120,7 @@ TEST(ServerBridgeHistory, WhatIsLostIsToldAndNotHidden) {
   broker.fail();
   House c(broker, {}, 10);
   TestPeer three = subscriber(c, at(broker, 9));
-  EXPECT_EQ(all_of(three), "no; ") << "there is nobody to ask";
+  EXPECT_EQ(all_of(three), "no; ") << "there is no broker to ask";
 }
 
 TEST(ServerBridgeHistory, AnAnswerThatDoesNotComeIsGivenUp) {

@@ -108,7 +108,7 @@ TEST(ServerBridgeTurns, APartOfTheQuestionsEnds) {
   EXPECT_EQ(one.turns.total(), 1000u);
   EXPECT_LT(one.turns.most(),
             1000u);  // a turn may call several times, more often on a slow machine
-  one.broker.run();  // now they are answered, which nobody waits for
+  one.broker.run();  // now the answers come, which nothing waits for
   one.bench.run();
   EXPECT_EQ(one.turns.total(), 1000u);
 }

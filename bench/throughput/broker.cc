@@ -1,3 +1,5 @@
+// Starts the broker of a package, and speaks its protocol with whole blocks of bytes, so that the
+// load costs less than what is measured.
 #include "throughput/broker.h"
 
 #include "throughput/system.h"

@@ -1,3 +1,5 @@
+// Attempts to connect, each in a thread of its own. The number of an attempt tells whether the
+// driver still waits for it.
 #include "nats/attempt.h"
 
 #include "nats/library.h"

@@ -1,3 +1,5 @@
+// Reads and writes the header fields of a publication. A field that another program wrote in
+// another form counts as none.
 #include "nats/envelope.h"
 
 #include <charconv>

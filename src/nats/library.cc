@@ -1,3 +1,5 @@
+// Starts libnats, and keeps its effects away from the process: SIGPIPE and signal handlers stay as
+// the application set them.
 #include "nats/library.h"
 
 #include "net/fork_mark.h"

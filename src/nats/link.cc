@@ -1,3 +1,5 @@
+// The link between the driver of a bridge and one connection of libnats. link.h says which thread
+// reads and writes the socket.
 #include "nats/link.h"
 
 #include "nats/envelope.h"

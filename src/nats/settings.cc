@@ -1,3 +1,5 @@
+// Checks the options before libnats sees them, because libnats refuses a mistake only when it
+// connects.
 #include "nats/settings.h"
 
 #include "nats/library.h"

@@ -1,3 +1,4 @@
+// Escapes the names of topics, so that each topic has one subject and each subject one topic.
 #include "nats/subject.h"
 
 #include <cstddef>

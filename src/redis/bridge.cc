@@ -1,3 +1,4 @@
+// The public class. It only passes calls to the driver, which has the thread and the queues.
 #include "tern/redis.h"
 
 #include "bridge/driver.h"

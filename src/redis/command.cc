@@ -1,3 +1,4 @@
+// Writes commands as RESP2 arrays of strings with lengths, so a word may have any bytes.
 #include "redis/command.h"
 
 #include <charconv>

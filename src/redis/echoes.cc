@@ -1,3 +1,5 @@
+// Finds which publication has come back, by its bytes and its channel. A publication knows its
+// topic by a number, because a refusal must find it without a look at all topics.
 #include "redis/echoes.h"
 
 #include <algorithm>

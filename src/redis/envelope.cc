@@ -1,3 +1,5 @@
+// Reads and writes envelopes and notifications. Bytes that are neither count as a text of another
+// program.
 #include "redis/envelope.h"
 
 #include "base/endian.h"

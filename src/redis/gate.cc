@@ -1,3 +1,5 @@
+// A counter of subscriptions and a queue of commands: a command leaves when the subscriptions
+// before it are confirmed.
 #include "redis/gate.h"
 
 namespace tern::redis {

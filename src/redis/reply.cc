@@ -1,3 +1,5 @@
+// Reads the trees that hiredis parses. A tree of another form gives nothing, because the server may
+// be of any version.
 #include "redis/reply.h"
 
 #include <algorithm>

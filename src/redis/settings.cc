@@ -1,3 +1,5 @@
+// Checks the options before a connection is made, because Redis refuses some of them only in the
+// middle of a script.
 #include "redis/settings.h"
 
 #include <utility>

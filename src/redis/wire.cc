@@ -1,3 +1,5 @@
+// A socket of our own below the parser of hiredis. Every wait has an end and looks at the request
+// to stop.
 #include "redis/wire.h"
 
 #include "net/resolver.h"

@@ -1,3 +1,5 @@
+// Counts the publications that a broker refuses. The first word of the reason is its kind, and a
+// kind has one line in the log for each period.
 #include "server/refusals.h"
 
 #include <algorithm>
